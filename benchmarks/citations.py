@@ -1,0 +1,63 @@
+"""Check that every citation is exact, in every unit, on real documents.
+
+    python benchmarks/citations.py EVAL_FOLDER
+
+Splits every EVAL_FOLDER/*/documents and cuts each passage out of the raw file: by characters, by UTF-16
+units, by bytes. The baseline beside it are fixed windows of 160 words joined with spaces, as many
+splitters return them: how often such a text stands in the document at all.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from common import setup
+
+from qa_service.embedding import open_embedder
+from qa_service.loading import load_folder
+from qa_service.settings import DEFAULT_MODEL, load_settings
+from qa_service.splitting import Splitter, SplitterSettings, completeness, embedding_text
+
+
+def main() -> None:
+    """Count and print; exit with 1 if a citation is not exact."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("eval_folder", type=Path)
+    folders = sorted(parser.parse_args().eval_folder.glob("*/documents"))
+    embedder = open_embedder(DEFAULT_MODEL)
+    splitter = Splitter(SplitterSettings(load_settings().passage_tokens, embedder.window), embedder.count_tokens)
+    print(setup())
+    print(f"{'documents of':18} {'passages':>8} {'exact':>8} {'content':>8} {'tokens lost':>11} {'word windows':>13}")
+    failed = False
+    for folder in folders:
+        documents = load_folder(folder, max_file_bytes=10**9).documents
+        passages, exact, windows, found = [], 0, 0, 0
+        for document in documents:
+            data = (folder / document.uri).read_bytes()
+            text, utf16 = data.decode(), data.decode().encode("utf-16-le")
+            for passage in splitter.split(document, len(passages)):
+                place = passage.position
+                passages.append(passage)
+                exact += (
+                    text[place.start_char : place.end_char]
+                    == utf16[2 * place.start_utf16 : 2 * place.end_utf16].decode("utf-16-le")
+                    == data[place.start_byte : place.end_byte].decode()
+                    == passage.text
+                )
+            words = text.split()
+            for start in range(0, len(words), 160):
+                windows += 1
+                found += " ".join(words[start : start + 160]) in text
+        tokens = embedder.count_tokens([embedding_text(passage.context, passage.text) for passage in passages])
+        figures = completeness(documents, passages, tokens, embedder.window)
+        covered = figures.covered_characters / figures.content_characters
+        failed |= exact != len(passages) or covered < 1 or figures.tokens_lost > 0
+        print(
+            f"{folder.parent.name:18} {len(passages):8} {exact / len(passages):8.2%} {covered:8.2%} "
+            f"{figures.tokens_lost:11} {found / windows:13.2%}"
+        )
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

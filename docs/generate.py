@@ -1,0 +1,138 @@
+"""Write the pages of docs/ that must not go stale, from the code itself. ``--check`` only compares."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from qa_service import errors
+from qa_service.api import create_app
+from qa_service.cli import cli
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.settings import PREFIX, Settings, load_settings
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py; `make docs` renews it. -->\n"
+
+
+def settings_page() -> str:
+    """Return every setting with its default and bounds."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        bounds = ", ".join(_bound(rule) for rule in field.metadata if _bound(rule))
+        rows.append(f"| `{PREFIX}{name.upper()}` | `{default}` | {bounds} | {field.description} |")
+    return (
+        "# Settings\n\nCommand line over environment over a `.env` file in the working directory. An unknown "
+        "`QA_` name is an error.\n\n| name | default | bounds | meaning |\n| --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+def _bound(rule: object) -> str:
+    for sign, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most")):
+        if (value := getattr(rule, sign, None)) is not None:
+            return f"{words} {value}"
+    return ""
+
+
+def cli_page() -> str:
+    """Return the help of every command."""
+    parts = ["# Command line\n"]
+    for path, command in (("qa-service", cli), *((f"qa-service {name}", cli.commands[name]) for name in cli.commands)):
+        context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+        context.help_option_names = ["-h", "--help"]
+        parts.append(f"## {path}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def errors_page() -> str:
+    """Return the error table."""
+    rows = []
+    for error in _tree(errors.QAServiceError):
+        over_http = f"{error.http_status} | `{error.slug}`" if error.slug != "internal-error" else " | "
+        meaning = (error.__doc__ or "").splitlines()[0]
+        rows.append(f"| {error.__name__} | {error.exit_code} | {over_http} | {meaning} |")
+    return (
+        "# Errors\n\nOn the command line an error is one line on stderr and an exit code. Over HTTP it is an "
+        "`application/problem+json` document (RFC 9457) of at most 2 KiB: `type` (`urn:qa-service:problem:` and the "
+        "name below), `title`, `status`, `detail`, and `instance`, which is also the `X-Request-ID` header and stands "
+        "in the server's log. Nothing of the request is repeated. A 503 carries `Retry-After`. What uvicorn itself "
+        "can't parse as HTTP gets its own plain 400.\n\n"
+        "Exit codes: 0 done; 1 done, but items failed; 2 usage or settings; 3 server could not start; 4 input "
+        "unusable; 5 index missing, corrupt or incompatible; 6 model missing or corrupt; 7 I/O or lock; "
+        "130 interrupted.\n\n"
+        "| error | exit code | HTTP status | problem | meaning |\n| --- | --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+def _tree(error: type[errors.QAServiceError]) -> Iterator[type[errors.QAServiceError]]:
+    yield error
+    for child in error.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from _tree(child)
+
+
+def http_page() -> str:
+    """Return every endpoint with its fields."""
+    app = create_app(cast("QuestionAnswerer", None), load_settings())
+    description: dict[str, Any] = app.openapi()
+    parts = ["# HTTP\n\n`GET /openapi.json` describes the same for programs.\n"]
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            statuses = ", ".join(operation["responses"])
+            text = f"## {method.upper()} {path}\n\n{operation['description']}\n\nStatuses: {statuses}.\n"
+            parts.append(text)
+    for name in ("AskRequest", "AskResponse", "ResultBody", "CitationBody", "ScoresBody", "AnswerBody", "SourceBody"):
+        schema = description["components"]["schemas"].get(name)
+        if schema:
+            parts.append(f"## {name}\n\n{schema['description']}\n\n{_fields(schema)}\n")
+    return "\n".join(parts)
+
+
+def _fields(schema: dict[str, Any]) -> str:
+    rows = [
+        f"| `{name}` | {_type(field)} | {field.get('description', '')} |"
+        for name, field in schema["properties"].items()
+    ]
+    return "| field | type | meaning |\n| --- | --- | --- |\n" + "\n".join(rows)
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        return " or ".join(_type(option) for option in field["anyOf"])
+    if "$ref" in field:
+        return str(field["$ref"].rsplit("/", 1)[-1])
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}"
+    return str(field.get("type", ""))
+
+
+PAGES = {"settings.md": settings_page, "cli.md": cli_page, "errors.md": errors_page, "http.md": http_page}
+
+
+def main() -> None:
+    """Write the pages, or tell which would change."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, exit with 1 if a page is stale")
+    check = parser.parse_args().check
+    stale = []
+    for name, page in PAGES.items():
+        content = NOTE + page()
+        path = DOCS / name
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            stale.append(name)
+            if not check:
+                path.write_text(content, encoding="utf-8")
+    if check and stale:
+        sys.exit(f"stale: {', '.join(stale)}; run `make docs`")
+
+
+if __name__ == "__main__":
+    main()

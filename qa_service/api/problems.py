@@ -1,0 +1,141 @@
+"""The error table as HTTP: RFC 9457 problem documents, one shape for every error, never an echo."""
+
+import json
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qa_service.api.schemas import AskRequest
+from qa_service.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    QAServiceError,
+    RequestError,
+    UnreadableRequest,
+)
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_SECONDS = "1"
+_MAX_DETAIL = 500
+_SEE_LOG = "see the server's log for this instance"
+_FIELDS = {"question", "query", *AskRequest.model_fields}
+_logger = logging.getLogger(__name__)
+
+
+def problem_response(
+    request_id: str, status: int, slug: str, title: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a problem document of at most 2 KiB."""
+    body = {
+        "type": f"urn:qa-service:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…",
+        "instance": f"urn:uuid:{request_id}",
+    }
+    retry = {"Retry-After": _RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(json.dumps(body).encode(), status, {**(headers or {}), **retry}, media_type=MEDIA_TYPE)
+
+
+def error_response(request_id: str, error: QAServiceError, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the problem document of one of our errors.
+
+    Only a :class:`RequestError` was written for clients; the words of others name paths and stay in the log.
+    """
+    if isinstance(error, RequestError):
+        detail = str(error)
+    else:
+        _logger.error("request %s: %s: %s", request_id, type(error).__name__, error)
+        detail = _SEE_LOG
+    return problem_response(request_id, error.http_status, error.slug, error.title, detail, headers)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make every error of ``app`` a problem document."""
+    app.add_exception_handler(QAServiceError, _on_our_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_error)
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that the outermost layer gave this request."""
+    return str(request.scope.get("qa_request_id", "00000000-0000-0000-0000-000000000000"))
+
+
+async def _on_our_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, QAServiceError):
+        raise error
+    return error_response(request_id_of(request), error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    """Name the fields and what is wrong with them; what was sent stays out of it."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    complaints = []
+    for entry in error.errors()[:5]:
+        names = [str(part) for part in entry["loc"] if str(part) in _FIELDS]
+        known = names[-1] if names else "an unknown field" if entry["type"] == "extra_forbidden" else "the body"
+        complaints.append(f"{known}: {entry['msg'].removeprefix('Value error, ')}")
+    return error_response(request_id_of(request), InvalidRequest("; ".join(complaints)))
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return error_response(request_id_of(request), NotFound("no such path; /openapi.json lists them all"))
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        problem = MethodNotAllowed("this path takes another method; see the Allow header")
+        return error_response(request_id_of(request), problem, error.headers)
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        return error_response(request_id_of(request), UnreadableRequest("the request can't be read"))
+    return _by_status(request_id_of(request), error.status_code)
+
+
+def _by_status(request_id: str, status: int) -> Response:
+    phrase = HTTPStatus(status).phrase
+    detail = _SEE_LOG if status >= HTTPStatus.INTERNAL_SERVER_ERROR else phrase
+    slug = "internal-error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else phrase.lower().replace(" ", "-")
+    return problem_response(request_id, status, slug, phrase, detail)
+
+
+class ProblemsForAll:
+    """Turn bugs, and error answers that a library wrote as plain text, into problem documents."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; replace an answer of 400 or above that is no problem document, log a bug."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = replaced = False
+
+        async def send_or_replace(message: Message) -> None:
+            nonlocal started, replaced
+            started = True
+            if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
+                headers = dict(message["headers"])
+                if not headers.get(b"content-type", b"").startswith(MEDIA_TYPE.encode()):
+                    replaced = True
+                    await _by_status(scope["qa_request_id"], message["status"])(scope, receive, send)
+                    return
+            if not replaced:
+                await send(message)
+
+        try:
+            await self.app(scope, receive, send_or_replace)
+        except Exception:
+            _logger.exception("request %s failed", scope["qa_request_id"])
+            if started:
+                raise
+            await _by_status(scope["qa_request_id"], HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)

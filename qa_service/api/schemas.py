@@ -1,0 +1,183 @@
+"""What goes over HTTP. Requests are strict: no unknown key, no number as text, no NaN."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+
+from qa_service.datatypes import Answer, CitedPassage
+from qa_service.errors import InvalidRequest
+from qa_service.pipeline import check_question
+
+_EXAMPLE_QUESTION = "When was the Mutual Defense Treaty signed?"
+
+
+def _askable(question: str) -> str:
+    try:
+        check_question(question)
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+    return question
+
+
+class AskRequest(BaseModel):
+    """A question. ``query`` is taken as another name of ``question``."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={"examples": [{"question": _EXAMPLE_QUESTION, "top_k": 3}]},
+    )
+
+    question: Annotated[str, AfterValidator(_askable)] = Field(
+        validation_alias=AliasChoices("question", "query"),
+        description="1 to 2,000 characters (code points), not blank.",
+    )
+    top_k: int | None = Field(None, ge=1, le=50, description="Number of results; the server's default if absent.")
+    min_confidence: float | None = Field(
+        None, ge=0, le=1, description="From this confidence on the question counts as answerable."
+    )
+
+
+class ScoresBody(BaseModel):
+    """The signals behind the rank."""
+
+    dense: float | None = Field(description="Cosine of question and passage, -1 to 1.")
+
+
+class CitationBody(BaseModel):
+    """Where the passage stands. All ends are exclusive, but `end_line`, which is the last line."""
+
+    document_id: str
+    title: str
+    uri: str = Field(description="Path of the document below the source folder.")
+    section_path: list[str] = Field(description="Headings above the passage, outermost first.")
+    start_char: int = Field(description="Offset in the document in Unicode code points.")
+    end_char: int
+    start_utf16: int = Field(description="The same in UTF-16 code units, as JavaScript counts.")
+    end_utf16: int
+    start_byte: int = Field(description="The same in bytes of UTF-8.")
+    end_byte: int
+    start_line: int = Field(description="First line, counted from 1.")
+    end_line: int
+    quote: str = Field(description="The sentence of the passage that answers best.")
+    quote_start: int = Field(description="Offset of the quote in `text` of the result, in code points.")
+    quote_end: int
+    url: str = Field(description="Path on this server of the document's text.")
+    document_sha256: str = Field(description="Of the document's file when it was indexed.")
+    passage_sha256: str = Field(description="Of the passage's text in UTF-8.")
+
+
+class ResultBody(BaseModel):
+    """A passage, word for word, with its citation."""
+
+    rank: int
+    score: float
+    confidence: float | None = Field(description="Probability, 0 to 1; null if the model has no calibration.")
+    text: str
+    scores: ScoresBody
+    citation: CitationBody
+
+
+class AnswerBody(BaseModel):
+    """The best quote, and the index in `results` of the passage that it stands in."""
+
+    text: str
+    citation_index: int
+
+
+class AskResponse(BaseModel):
+    """Passages that answer the question, best first, and whether they are likely to."""
+
+    id: str
+    question: str
+    answerable: bool | None
+    confidence: float | None
+    answer: AnswerBody | None = Field(description="null if the documents are not likely to hold the answer.")
+    results: list[ResultBody]
+    took_ms: float
+    index_version: str
+
+
+class Health(BaseModel):
+    """State of the service."""
+
+    status: str
+
+
+class Readiness(Health):
+    """State of the service and of what it serves."""
+
+    index_version: str
+    degraded: bool = Field(description="Whether an older index is served since the current one is damaged.")
+
+
+class SourceBody(BaseModel):
+    """A document as it was indexed."""
+
+    document_id: str
+    title: str
+    uri: str
+    document_sha256: str
+    text: str
+
+
+class Problem(BaseModel):
+    """An error, after RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+
+
+def ask_response(request_id: str, answer: Answer, took_ms: float) -> AskResponse:
+    """Return an answer in the shape that goes over HTTP. Scores have three decimals."""
+    best = answer.results[0].citation.quote if answer.results and answer.answerable is not False else None
+    return AskResponse(
+        id=request_id,
+        question=answer.question,
+        answerable=answer.answerable,
+        confidence=_rounded(answer.confidence),
+        answer=None if best is None else AnswerBody(text=best, citation_index=0),
+        results=[_result(result) for result in answer.results],
+        took_ms=round(took_ms, 2),
+        index_version=answer.index_version,
+    )
+
+
+def _result(result: CitedPassage) -> ResultBody:
+    scored, citation = result.scored, result.citation
+    position = citation.position
+    return ResultBody(
+        rank=scored.rank,
+        score=round(scored.score, 3),
+        confidence=_rounded(scored.confidence),
+        text=scored.passage.text,
+        scores=ScoresBody(dense=_rounded(scored.scores.dense)),
+        citation=CitationBody(
+            document_id=citation.document_id,
+            title=citation.title,
+            uri=citation.uri,
+            section_path=list(citation.section_path),
+            start_char=position.start_char,
+            end_char=position.end_char,
+            start_utf16=position.start_utf16,
+            end_utf16=position.end_utf16,
+            start_byte=position.start_byte,
+            end_byte=position.end_byte,
+            start_line=position.start_line,
+            end_line=position.end_line,
+            quote=citation.quote,
+            quote_start=citation.quote_start,
+            quote_end=citation.quote_end,
+            url=f"/sources/{citation.document_id}",
+            document_sha256=citation.document_sha256,
+            passage_sha256=citation.passage_sha256,
+        ),
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

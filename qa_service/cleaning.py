@@ -1,0 +1,43 @@
+"""What the model gets to see of a text: the text without the characters that nobody sees.
+
+Only the copy that is embedded is cleaned; what is stored, cited and returned is the original.
+"""
+
+import re
+
+_SPACE_LIKE = {code: " " for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"}
+_INVISIBLE = dict.fromkeys(
+    (
+        0x00AD,  # soft hyphen
+        0x061C,  # Arabic letter mark
+        0x180E,  # Mongolian vowel separator
+        0x200B,  # zero width space
+        0x200E,  # left-to-right mark
+        0x200F,  # right-to-left mark
+        *range(0x202A, 0x202F),  # bidirectional embeddings and overrides
+        0x2060,  # word joiner
+        *range(0x2066, 0x206A),  # bidirectional isolates
+        0xFEFF,  # byte order mark
+        *range(0xE0000, 0xE0080),  # tag characters: text that can be smuggled past a reader
+    )
+)
+_CLEAN = {**_SPACE_LIKE, **_INVISIBLE}
+_JOINER_RUNS = re.compile("[\u200c\u200d]{2,}")
+# Letters by category that show nothing: Hangul fillers and the empty braille cell.
+_BLANK_LETTERS = dict.fromkeys((0x115F, 0x1160, 0x3164, 0xFFA0, 0x2800, 0x200C, 0x200D))
+
+BIDI_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def embeddable(text: str) -> str:
+    """Return ``text`` as it is given to the model.
+
+    Control characters become spaces. Bidirectional controls, zero-width characters, soft hyphens and
+    tag characters go. Single joiners stay, since Persian, Indic scripts and emoji need them.
+    """
+    return _JOINER_RUNS.sub("", text.translate(_CLEAN))
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a reader would see nothing at all in ``text``."""
+    return not embeddable(text).translate(_BLANK_LETTERS).strip()

@@ -1,0 +1,179 @@
+"""What travels between the rooms. Frozen values, no behaviour, no imports of ours.
+
+All offsets are half-open ``[start, end)``. ``char`` counts Unicode code points, ``utf16`` UTF-16 code
+units (what JavaScript counts), ``byte`` bytes of the text in UTF-8, ``line`` lines from 1, inclusive.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+BlockKind = Literal["paragraph", "list_item", "table_row", "code"]
+Offsets = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of content that a document's format marks as one piece, with the headings above it.
+
+    ``group`` grows by one at every heading or dropped line: blocks of different groups never share
+    a passage.
+    """
+
+    start: int
+    end: int
+    kind: BlockKind
+    section_path: tuple[str, ...]
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One source file: its text as decoded, untouched, and where its content stands in it."""
+
+    id: str
+    uri: str
+    title: str
+    title_is_heading: bool
+    """Whether ``title`` stands in the document; a title made from a file name is never embedded."""
+    text: str
+    sha256: str
+    """Of the file's bytes."""
+    blocks: tuple[Block, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was found and not indexed. ``failed`` means that the user should look at it."""
+
+    uri: str
+    reason: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a span of a document stands, in every unit that a client may count in."""
+
+    start_char: int
+    end_char: int
+    start_utf16: int
+    end_utf16: int
+    start_byte: int
+    end_byte: int
+    start_line: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A span of a document: what is embedded, found and cited.
+
+    ``number`` is its id in the vector store. ``context`` is the heading line that is embedded before
+    the text and never returned as text. ``sentences`` are offsets within ``text``.
+    """
+
+    number: int
+    document_id: str
+    text: str
+    section_path: tuple[str, ...]
+    context: str
+    position: Position
+    sentences: tuple[Offsets, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDocument:
+    """A document as the index keeps it: what citations point into."""
+
+    id: str
+    uri: str
+    title: str
+    sha256: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The signals behind a rank; ``None`` where a signal took no part. ``dense`` is cosine, -1..1."""
+
+    dense: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPassage:
+    """A passage with its rank (from 1), its scores, and where in it the best sentence stands."""
+
+    rank: int
+    passage: Passage
+    score: float
+    confidence: float | None
+    scores: Scores
+    quote: Offsets
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Everything needed to find a passage again and to show that it is unchanged."""
+
+    document_id: str
+    title: str
+    uri: str
+    section_path: tuple[str, ...]
+    position: Position
+    quote: str
+    quote_start: int
+    quote_end: int
+    document_sha256: str
+    passage_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitedPassage:
+    """One result of an answer: a scored passage and the citation that proves it."""
+
+    scored: ScoredPassage
+    citation: Citation
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question with its ranked, cited passages.
+
+    ``confidence`` is the estimated probability, 0..1, that the results hold the answer; ``None`` when
+    the model in use has no calibration. ``answerable`` compares it with the threshold in force.
+    """
+
+    question: str
+    results: tuple[CitedPassage, ...]
+    confidence: float | None
+    answerable: bool | None
+    index_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """The figures that tell whether a build lost anything: both pairs should be x of x, and 0 lost.
+
+    Characters are those that a reader sees; tokens are counted as the model counts them.
+    """
+
+    content_characters: int
+    covered_characters: int
+    tokens: int
+    tokens_lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build found, did and left out. ``files == documents + len(skipped)`` always."""
+
+    index_version: str
+    changed: bool
+    files: int
+    documents: int
+    passages: int
+    skipped: tuple[Skipped, ...]
+    warnings: tuple[str, ...]
+    completeness: Completeness
+    seconds: float

@@ -1,0 +1,101 @@
+"""What is installed, which model, and is the index whole and current: findings for ``qa-service doctor``."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+from qa_service import __version__
+from qa_service.embedding import Embedder, open_embedder
+from qa_service.errors import QAServiceError
+from qa_service.index import IndexFolder
+from qa_service.pipeline import QuestionAnswerer, contents_of
+from qa_service.settings import Settings
+
+_PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "numpy", "fastapi", "uvicorn")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. ``exit_code`` is 0 if it is well."""
+
+    subject: str
+    state: str
+    exit_code: int = 0
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; one failing part does not keep the others from being looked at."""
+    findings = [
+        Finding("program", f"qa-service {__version__}, Python {platform.python_version()}, {platform.machine()}"),
+        _packages(),
+    ]
+    embedder: Embedder | None = None
+
+    def model() -> str:
+        nonlocal embedder
+        opened = open_embedder(settings.model, allow_download=settings.allow_download)
+        state = f"{opened.identity.name}, {opened.dimension} dimensions, window {opened.window} tokens"
+        embedder = opened
+        return f"{state}, weights {opened.identity.weights_sha256[:12]}"
+
+    findings.append(_look("model", model))
+    findings.append(_look("index", lambda: _index(settings, embedder)))
+    if embedder is not None:
+        known = embedder
+        findings.append(_look("documents", lambda: _documents(settings, known)))
+    return findings
+
+
+def _look(subject: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, look())
+    except QAServiceError as error:
+        return Finding(subject, str(error), error.exit_code)
+
+
+def _packages() -> Finding:
+    versions: list[str] = []
+    missing: list[str] = []
+    for name in _PACKAGES:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("packages", f"not installed: {', '.join(missing)}; reinstall qa-service", 2)
+    return Finding("packages", ", ".join(versions))
+
+
+def _index(settings: Settings, embedder: Embedder | None) -> str:
+    opened = IndexFolder(settings.index).open(None if embedder is None else embedder.identity)
+    index = opened.index
+    try:
+        if embedder is not None:
+            QuestionAnswerer(index, embedder, top_k=1, min_confidence=0).self_test()
+        state = (
+            f"generation {index.version}, {len(index.manifest.documents)} documents, {len(index)} passages, "
+            f"built {index.manifest.created_at}, every file whole"
+        )
+    finally:
+        index.close()
+    if opened.degraded:
+        raise _Degraded(opened.degraded)
+    return state
+
+
+def _documents(settings: Settings, embedder: Embedder) -> str:
+    contents, loaded = contents_of(settings, embedder)
+    current = IndexFolder(settings.index).current()
+    state = f"{loaded.files} files, {len(loaded.documents)} documents, {len(loaded.skipped)} skipped"
+    if contents.generation_id() != current:
+        raise _Stale(f"{state}; they differ from the index: run `qa-service index`")
+    return f"{state}, all as indexed"
+
+
+class _Degraded(QAServiceError):
+    exit_code = 5
+
+
+class _Stale(QAServiceError):
+    exit_code = 5

@@ -1,0 +1,197 @@
+"""Every error that a user can meet, its HTTP status and its exit code, in one tree.
+
+::
+
+    QAServiceError
+    ├── SettingsError            exit 2
+    ├── ServerStartError         exit 3
+    ├── InputError               exit 4
+    │   ├── SourceError              the folder of documents can't be used
+    │   └── QuestionFileError        the question file can't be used
+    ├── IndexProblem             exit 5, HTTP 503
+    │   ├── IndexMissing
+    │   ├── IndexCorrupt
+    │   └── IndexIncompatible
+    ├── ModelProblem             exit 6
+    │   ├── ModelMissing
+    │   ├── ModelCorrupt
+    │   └── ModelChanged             the index was built with other weights
+    ├── StorageError             exit 7
+    │   └── BuildInProgress          HTTP 409
+    └── RequestError             HTTP 4xx and 5xx, one class a status
+        ├── UnreadableRequest    400     ├── UnsupportedMediaType 415
+        ├── NotFound             404     ├── InvalidRequest       422
+        ├── BodyTooLarge         413     ├── Overloaded, NotReady 503
+        └── DeadlineExceeded     504
+
+A message says what happened, with the value, and then what to do. It never quotes a request.
+"""
+
+from typing import ClassVar
+
+
+class QAServiceError(Exception):
+    """Base of all. ``slug`` and ``title`` name the problem type in HTTP answers (RFC 9457)."""
+
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+
+
+class SettingsError(QAServiceError):
+    """A setting is unknown, unreadable or out of bounds."""
+
+    exit_code = 2
+
+
+class ServerStartError(QAServiceError):
+    """The server could not start: the port is taken, or there is nothing to serve."""
+
+    exit_code = 3
+
+
+class InputError(QAServiceError):
+    """Input that can't be used at all."""
+
+    exit_code = 4
+
+
+class SourceError(InputError):
+    """The source folder is missing, not a folder, or holds nothing that can be indexed."""
+
+
+class QuestionFileError(InputError):
+    """The question file is missing, unreadable, or holds no usable question."""
+
+
+class IndexProblem(QAServiceError):
+    """The index can't be used as it is."""
+
+    exit_code = 5
+    http_status = 503
+    slug = "index-unavailable"
+    title = "Index unavailable"
+
+
+class IndexMissing(IndexProblem):
+    """There is no index where one was expected."""
+
+
+class IndexCorrupt(IndexProblem):
+    """A file of the index is not what its manifest says."""
+
+
+class IndexIncompatible(IndexProblem):
+    """The index is whole, but made by another format, model or tokenizer."""
+
+
+class ModelProblem(QAServiceError):
+    """The embedding model can't be used."""
+
+    exit_code = 6
+
+
+class ModelMissing(ModelProblem):
+    """A file of the model is not there."""
+
+
+class ModelCorrupt(ModelProblem):
+    """The model's files are damaged or not allowed."""
+
+
+class ModelChanged(ModelProblem):
+    """The weights differ from those that the index was built with."""
+
+
+class StorageError(QAServiceError):
+    """Reading or writing failed: disk full, no permission, read-only file system."""
+
+    exit_code = 7
+
+
+class BuildInProgress(StorageError):
+    """Another process is building this index."""
+
+    http_status = 409
+    slug = "build-in-progress"
+    title = "Build in progress"
+
+
+class RequestError(QAServiceError):
+    """A request that is answered with a problem document instead of a result."""
+
+    http_status = 400
+    slug = "bad-request"
+    title = "Bad request"
+
+
+class UnreadableRequest(RequestError):
+    """The body is not UTF-8, not JSON, or has a key twice."""
+
+    slug = "unreadable-request"
+    title = "Unreadable request"
+
+
+class NotFound(RequestError):
+    """No such document or path."""
+
+    http_status = 404
+    slug = "not-found"
+    title = "Not found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path is known, the method is not."""
+
+    http_status = 405
+    slug = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class BodyTooLarge(RequestError):
+    """The body passes the limit."""
+
+    http_status = 413
+    slug = "body-too-large"
+    title = "Body too large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not plain ``application/json`` in UTF-8."""
+
+    http_status = 415
+    slug = "unsupported-media-type"
+    title = "Unsupported media type"
+
+
+class InvalidRequest(RequestError):
+    """Readable JSON that the schema refuses."""
+
+    http_status = 422
+    slug = "invalid-request"
+    title = "Invalid request"
+
+
+class Overloaded(RequestError):
+    """The queue is full; the request was not taken."""
+
+    http_status = 503
+    slug = "overloaded"
+    title = "Server full"
+
+
+class NotReady(RequestError):
+    """The service is starting, stopping, or has no usable index."""
+
+    http_status = 503
+    slug = "not-ready"
+    title = "Not ready"
+
+
+class DeadlineExceeded(RequestError):
+    """The request was taken and not finished in time."""
+
+    http_status = 504
+    slug = "deadline-exceeded"
+    title = "Deadline exceeded"

@@ -1,0 +1,179 @@
+"""The index folder: generations, the pointer to the current one, and the lock of the one builder.
+
+::
+
+    index/
+    ├── current                  16 hexadecimal digits: the generation in force
+    ├── build.lock               held while a build runs
+    └── generations/
+        ├── <id>/                never changed once it stands under this name
+        └── <id>.partial/        a build under way, or killed: the next build removes it
+"""
+
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from qa_service.embedding import ModelIdentity
+from qa_service.errors import BuildInProgress, IndexCorrupt, IndexMissing, IndexProblem, QAServiceError, StorageError
+from qa_service.index.durable import replace_file, storage_errors, sync_folder
+from qa_service.index.generation import OpenIndex, read_manifest
+from qa_service.index.manifest import MANIFEST, Manifest
+
+_GENERATION = re.compile(r"[0-9a-f]{16}\Z")
+_PARTIAL = ".partial"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open index, and what is wrong if it is not the one that should have been opened."""
+
+    index: OpenIndex
+    degraded: str | None
+
+
+class IndexFolder:
+    """The folder ``index/``. Nothing is read or made before a method is called."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pointer = path / "current"
+        self._generations = path / "generations"
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Hold the lock of the one builder; clean up after killed builds.
+
+        Raises :class:`BuildInProgress` at once if another process holds it. The lock goes with its
+        process, so a killed build leaves none behind.
+        """
+        with storage_errors(self.path):
+            if self.path.exists() and not self.path.is_dir():
+                raise StorageError(f"index folder {self.path} is a file; name another with --index")
+            self._generations.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / "build.lock", timeout=0)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise BuildInProgress(
+                    f"another process is building {self.path}; wait for it to finish, then try again"
+                ) from error
+        try:
+            with storage_errors(self.path):
+                for leftover in self._generations.glob("*" + _PARTIAL):
+                    _logger.warning("removing %s, left by a build that was killed", leftover)
+                    shutil.rmtree(leftover)
+            yield
+        finally:
+            lock.release()
+
+    def add(self, generation: str, write: Callable[[Path], Manifest]) -> Manifest:
+        """Let ``write`` fill a folder, give it its name, and make it the current generation.
+
+        To be called inside :meth:`building`. If anything fails, the current generation stays in force.
+        """
+        partial = self._generations / (generation + _PARTIAL)
+        final = self._generations / generation
+        try:
+            with storage_errors(partial):
+                partial.mkdir()
+                manifest = write(partial)
+                if final.exists():  # damaged, or it would have been used; readers keep what they have open
+                    shutil.rmtree(final)
+                partial.rename(final)
+                sync_folder(self._generations)
+                self.point_to(generation)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return manifest
+
+    def point_to(self, generation: str) -> None:
+        """Make a generation that is on disk the current one."""
+        with storage_errors(self._pointer):
+            replace_file(self._pointer, (generation + "\n").encode())
+
+    def whole(self, generation: str) -> bool:
+        """Tell whether a generation is on disk and undamaged."""
+        try:
+            OpenIndex.open(self._generations / generation, None).close()
+        except QAServiceError:
+            return False
+        return True
+
+    def current(self) -> str:
+        """Return the id of the current generation.
+
+        Raises :class:`IndexMissing` if nothing was ever built here, :class:`IndexCorrupt` if the pointer
+        can't be what a build wrote.
+        """
+        with storage_errors(self._pointer):
+            if not self.path.exists():
+                raise IndexMissing(f"no index at {self.path}; build it with `qa-service index`")
+            if not self.path.is_dir():
+                raise IndexMissing(f"index {self.path} is a file; name the folder with --index")
+            if self._pointer.is_symlink() or (self._pointer.exists() and not self._pointer.is_file()):
+                raise IndexCorrupt(f"{self._pointer} is not a plain file; rebuild with `qa-service index`")
+            if not self._pointer.exists():
+                if any(self._complete()):
+                    raise IndexCorrupt(f"{self._pointer} is missing; rebuild with `qa-service index`")
+                raise IndexMissing(f"no index in {self.path}; build it with `qa-service index`")
+            with self._pointer.open("rb") as file:
+                content = file.read(64)
+        name = content.removesuffix(b"\n").decode("ascii", "replace")
+        if not _GENERATION.match(name):
+            raise IndexCorrupt(f"{self._pointer} names no generation; rebuild with `qa-service index`")
+        return name
+
+    def open(self, identity: ModelIdentity | None) -> Opened:
+        """Open the current generation, or else the newest whole one.
+
+        A generation opened in place of the current one is reported as degraded and logged as an error,
+        never silently. With none to fall back on, the current one's own error is raised.
+        """
+        try:
+            return Opened(OpenIndex.open(self._generations / self.current(), identity), None)
+        except IndexMissing:
+            raise
+        except IndexProblem as error:
+            for generation in self._complete():
+                try:
+                    index = OpenIndex.open(self._generations / generation, identity)
+                except QAServiceError:
+                    continue
+                reason = f"serving generation {generation} instead of the current one: {error}"
+                _logger.error("%s", reason)  # noqa: TRY400 - the message says it all
+                return Opened(index, reason)
+            raise
+
+    def reap(self, keep: int) -> None:
+        """Remove all but the newest ``keep`` generations; the current one always stays."""
+        current = self.current()
+        others = [generation for generation in self._complete() if generation != current]
+        for generation in others[keep - 1 :]:
+            with storage_errors(self._generations):
+                shutil.rmtree(self._generations / generation)
+
+    def manifest(self, generation: str) -> Manifest:
+        """Return the manifest of a generation."""
+        return read_manifest(self._generations / generation)
+
+    def _complete(self) -> list[str]:
+        """Return the generations that have a manifest, newest first."""
+        if not self._generations.is_dir():
+            return []
+        found = [
+            (os.stat(entry.path + "/" + MANIFEST).st_mtime_ns, entry.name)
+            for entry in os.scandir(self._generations)
+            if _GENERATION.match(entry.name)
+            and entry.is_dir(follow_symlinks=False)
+            and os.path.isfile(entry.path + "/" + MANIFEST)
+        ]
+        return [name for _, name in sorted(found, reverse=True)]

@@ -1,0 +1,171 @@
+"""The manifest: what a generation is made of, and by which its every byte is checked."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qa_service import strict_json
+from qa_service.datatypes import Document, Skipped
+from qa_service.embedding import ModelIdentity
+from qa_service.errors import IndexCorrupt, IndexIncompatible
+from qa_service.splitting import SplitterSettings
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+VECTORS = "vectors.faiss"
+PASSAGES = "passages.sqlite"
+SENTENCES = "sentences.npy"
+DATA_FILES = (PASSAGES, SENTENCES, VECTORS)
+MAX_MANIFEST_BYTES = 256_000_000
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    # Unknown keys are ignored: a newer minor version may have added some.
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class FileEntry(_Part):
+    """One data file: its length in bytes, its sha256, and how many things it holds."""
+
+    bytes: Count
+    sha256: Sha256
+    count: Count
+
+
+class ModelEntry(_Part):
+    """The model that made the vectors."""
+
+    name: str
+    weights_sha256: Sha256
+    config_sha256: Sha256
+    dimension: Annotated[int, Field(ge=1, le=65536)]
+    window: Annotated[int, Field(ge=1)]
+
+
+class DocumentEntry(_Part):
+    """A document as it was read."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    uri: str
+    sha256: Sha256
+
+
+class SkippedEntry(_Part):
+    """A file that was found and not indexed."""
+
+    uri: str
+    reason: str
+    failed: bool
+
+
+class SplitterEntry(_Part):
+    """The settings that passages were cut with."""
+
+    passage_tokens: Count
+    window: Count
+    version: Count
+
+
+class CompletenessEntry(_Part):
+    """What the build found and what of it the passages and the model got."""
+
+    content_characters: Count
+    covered_characters: Count
+    tokens: Count
+    tokens_lost: Count
+
+
+class Contents(_Part):
+    """What a generation is made from. The same contents always get the same generation id."""
+
+    model: ModelEntry
+    splitter: SplitterEntry
+    documents: tuple[DocumentEntry, ...]
+    skipped: tuple[SkippedEntry, ...]
+
+    @classmethod
+    def of(
+        cls,
+        identity: ModelIdentity,
+        dimension: int,
+        splitter: SplitterSettings,
+        documents: Sequence[Document],
+        skipped: Sequence[Skipped],
+    ) -> "Contents":
+        """Collect the parts."""
+        return cls(
+            model=ModelEntry(**asdict(identity), dimension=dimension, window=splitter.window),
+            splitter=SplitterEntry(**asdict(splitter)),
+            documents=tuple(
+                DocumentEntry(id=document.id, uri=document.uri, sha256=document.sha256) for document in documents
+            ),
+            skipped=tuple(SkippedEntry(**asdict(item)) for item in skipped),
+        )
+
+    def generation_id(self) -> str:
+        """Return 16 hexadecimal digits of the sha256 of model, settings, documents and skipped files."""
+        parts = {**self.model_dump(mode="json", include=set(Contents.model_fields)), "format_version": FORMAT_VERSION}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Manifest(Contents):
+    """``manifest.json`` whole. It is the last file written of a generation."""
+
+    format_version: int
+    generation: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    created_at: str
+    written_by: str
+    completeness: CompletenessEntry
+    files: dict[str, FileEntry]
+
+    @property
+    def passages(self) -> int:
+        """Number of passages."""
+        return self.files[PASSAGES].count
+
+    def to_bytes(self) -> bytes:
+        """Return the manifest as indented JSON, to be read by people too."""
+        return (json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """Return the manifest in ``data``.
+
+    Raises :class:`IndexCorrupt` for anything but a whole manifest, :class:`IndexIncompatible` for one of
+    another format version.
+    """
+    try:
+        content = strict_json.loads(data)
+    except ValueError as error:
+        raise IndexCorrupt(f"{where} is not a readable manifest: {error}; rebuild with `qa-service index`") from error
+    if not isinstance(content, dict):
+        raise IndexCorrupt(f"{where} holds no JSON object; rebuild with `qa-service index`")
+    version = content.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+        raise IndexCorrupt(f"{where} has format_version {version!r}; rebuild with `qa-service index`")
+    if version > FORMAT_VERSION:
+        raise IndexIncompatible(
+            f"{where} has format version {version}, this program reads {FORMAT_VERSION}: it was built by a newer "
+            f"version; update qa-service or rebuild with `qa-service index`"
+        )
+    if version < FORMAT_VERSION:
+        raise IndexIncompatible(f"{where} has the old format version {version}; rebuild with `qa-service index`")
+    try:
+        manifest = Manifest.model_validate_json(data)  # strict mode takes lists for tuples only from JSON
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        at = ".".join(map(str, first["loc"])) or "it"
+        raise IndexCorrupt(f"{where}: {at}: {first['msg']}; rebuild with `qa-service index`") from error
+    if tuple(sorted(manifest.files)) != DATA_FILES:
+        raise IndexCorrupt(
+            f"{where} lists the files {sorted(manifest.files)}, expected {list(DATA_FILES)}; "
+            "rebuild with `qa-service index`"
+        )
+    return manifest

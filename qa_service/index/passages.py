@@ -1,0 +1,152 @@
+"""Documents and passages in one SQLite file: written once, then read as an immutable file."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from qa_service.datatypes import Document, Passage, Position, SourceDocument
+from qa_service.errors import IndexCorrupt, StorageError
+
+_SCHEMA = """
+CREATE TABLE documents (
+  id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, text TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE passages (
+  number INTEGER PRIMARY KEY, document_id TEXT NOT NULL REFERENCES documents(id), text TEXT NOT NULL,
+  section_path TEXT NOT NULL, context TEXT NOT NULL,
+  start_char INTEGER NOT NULL, end_char INTEGER NOT NULL, start_utf16 INTEGER NOT NULL, end_utf16 INTEGER NOT NULL,
+  start_byte INTEGER NOT NULL, end_byte INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
+  sentences TEXT NOT NULL, first_sentence INTEGER NOT NULL
+);
+CREATE INDEX passages_by_place ON passages (document_id, start_char, end_char);
+"""
+_COLUMNS = (
+    "number, document_id, text, section_path, context, start_char, end_char, start_utf16, end_utf16, "
+    "start_byte, end_byte, start_line, end_line, sentences, first_sentence"
+)
+
+
+def write_passages(path: Path, documents: Iterable[Document], passages: Iterable[Passage]) -> None:
+    """Write a new file. Raises :class:`StorageError` if the disk does not take it."""
+    with _sqlite_errors(path):
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            # Nobody reads the file before its generation is whole, so it needs no journal of its own.
+            connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;" + _SCHEMA)
+            connection.executemany(
+                "INSERT INTO documents VALUES (?, ?, ?, ?, ?)",
+                ((document.id, document.uri, document.title, document.sha256, document.text) for document in documents),
+            )
+            connection.executemany(
+                f"INSERT INTO passages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
+                _rows(passages),
+            )
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+
+
+def _rows(passages: Iterable[Passage]) -> Iterator[tuple[Any, ...]]:
+    first_sentence = 0
+    for passage in passages:
+        yield (
+            passage.number,
+            passage.document_id,
+            passage.text,
+            json.dumps(passage.section_path),
+            passage.context,
+            *astuple(passage.position),
+            json.dumps(passage.sentences),
+            first_sentence,
+        )
+        first_sentence += len(passage.sentences)
+
+
+class PassageReader:
+    """Reads documents and passages by id. One thread at a time may be inside a method."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _sqlite_errors(path):
+            self._connection = sqlite3.connect(
+                f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True, check_same_thread=False
+            )
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return the numbers of documents, passages and sentences."""
+        documents = self._one("SELECT count(*) FROM documents")[0]
+        passages = self._one("SELECT count(*) FROM passages")[0]
+        last = self._one("SELECT max(number), first_sentence, sentences FROM passages")
+        sentences = 0 if last[0] is None else last[1] + len(json.loads(last[2]))
+        return documents, passages, sentences
+
+    def passage(self, number: int) -> tuple[Passage, int]:
+        """Return a passage and the row of its first sentence's vector."""
+        row = self._one(f"SELECT {_COLUMNS} FROM passages WHERE number = ?", number)  # noqa: S608 - a constant
+        return _passage(row), int(row[-1])
+
+    def document(self, document_id: str) -> SourceDocument | None:
+        """Return a document, or ``None`` if there is none of that id."""
+        row = self._one_or_none("SELECT id, uri, title, sha256, text FROM documents WHERE id = ?", document_id)
+        return None if row is None else SourceDocument(*row)
+
+    def document_without_text(self, document_id: str) -> SourceDocument:
+        """Return a document with an empty text: all that a citation needs, without reading a large one."""
+        return SourceDocument(*self._one("SELECT id, uri, title, sha256, '' FROM documents WHERE id = ?", document_id))
+
+    def document_by_uri(self, uri: str) -> SourceDocument | None:
+        """Return the document at a path below the source folder, or ``None``."""
+        row = self._one_or_none("SELECT id, uri, title, sha256, text FROM documents WHERE uri = ?", uri)
+        return None if row is None else SourceDocument(*row)
+
+    def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
+        """Return the numbers of the passages that share a character with ``[start, end)``."""
+        with _sqlite_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT number FROM passages WHERE document_id = ? AND start_char < ? AND end_char > ? ORDER BY number",
+                (document_id, end, start),
+            ).fetchall()
+        return [number for (number,) in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _one_or_none(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        with _sqlite_errors(self._path):
+            row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+        return row
+
+    def _one(self, statement: str, *values: object) -> tuple[Any, ...]:
+        row = self._one_or_none(statement, *values)
+        if row is None:
+            raise IndexCorrupt(f"{self._path} has no row for {values}; rebuild with `qa-service index`")
+        return row
+
+
+def _passage(row: tuple[Any, ...]) -> Passage:
+    number, document_id, text, section_path, context, *position, sentences, _ = row
+    return Passage(
+        number=number,
+        document_id=document_id,
+        text=text,
+        section_path=tuple(json.loads(section_path)),
+        context=context,
+        position=Position(*position),
+        sentences=tuple((start, end) for start, end in json.loads(sentences)),
+    )
+
+
+@contextmanager
+def _sqlite_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise StorageError(f"{path}: {error}; check the disk's space and permissions") from error
+        raise IndexCorrupt(f"{path}: {error}; rebuild with `qa-service index`") from error

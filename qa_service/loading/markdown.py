@@ -1,0 +1,60 @@
+"""Markdown -> outline, by markdown-it-py (CommonMark and tables) and its front matter plug-in.
+
+Only blocks are parsed; a block's span is whole source lines, so markers and markup stay part of the
+cited text. Front matter, comments, rules and link definitions are not content.
+"""
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.front_matter import front_matter_plugin
+
+from qa_service.datatypes import BlockKind
+from qa_service.loading.outline import Outline, OutlineBuilder
+from qa_service.positions import line_starts
+
+_MAX_HEADING = 300
+_LEAVES: dict[str, BlockKind] = {
+    "paragraph_open": "paragraph",
+    "tr_open": "table_row",
+    "fence": "code",
+    "code_block": "code",
+    "html_block": "paragraph",
+}
+
+_blocks = MarkdownIt("commonmark").enable("table").use(front_matter_plugin).disable(["inline"])
+_inline = MarkdownIt("commonmark")
+
+
+def parse_markdown(text: str) -> Outline:
+    """Return the title and blocks of a Markdown document."""
+    builder = OutlineBuilder(text)
+    starts = [*line_starts(text), len(text)]
+    tokens = _blocks.parse(text.removeprefix("\ufeff"))
+    list_depth = 0
+    for position, token in enumerate(tokens):
+        if token.type == "list_item_open":
+            list_depth += 1
+        elif token.type == "list_item_close":
+            list_depth -= 1
+        if token.map is None:
+            continue
+        start, end = starts[token.map[0]], starts[min(token.map[1], len(starts) - 1)]
+        if token.type == "heading_open":
+            builder.heading(int(token.tag[1:]), _plain_words(tokens[position + 1]))
+        elif token.type == "html_block" and token.content.lstrip().startswith("<!--"):
+            builder.break_here()
+        elif token.type in _LEAVES:
+            builder.block(start, end, "list_item" if list_depth else _LEAVES[token.type])
+    return builder.outline()
+
+
+def _plain_words(inline: Token) -> str:
+    """Return a heading's words without markup."""
+    content = inline.content[:_MAX_HEADING]
+    pieces = [
+        child.content if child.type in {"text", "code_inline"} else " "
+        for token in _inline.parseInline(content)
+        for child in token.children or ()
+        if child.type in {"text", "code_inline", "softbreak", "hardbreak"}
+    ]
+    return " ".join("".join(pieces).split())

@@ -1,0 +1,157 @@
+"""Plain text -> outline: blank lines part paragraphs; headings are told by how they look.
+
+Text has no markup for headings, least of all text scraped from web pages, where titles stand as bare
+lines and the page's own title is repeated all over it. Such lines must not be answers. A line that
+stands alone is
+
+- a *heading* if it is short, is no sentence, and looks like a title: capitals, or an underline;
+- *furniture* if it repeats the file's first line: it is dropped, and the section goes on.
+
+Longer runs of such lines are a list, not headings, and stay content, as does a last line with nothing
+below it. A text made of nothing else is all content.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from qa_service.loading.outline import Outline, OutlineBuilder
+from qa_service.positions import line_starts
+
+_MAX_HEADING_CHARACTERS = 100
+_MAX_HEADING_WORDS = 14
+_MAX_HEADING_RUN = 3
+_LINE_IS_PARAGRAPH = 200
+_CAPITAL_SHARE = 0.6
+
+_WORD = re.compile(r"[^\W\d_][\w'’.-]*")
+_NUMBERED = re.compile(r"(?:chapter|section|part|appendix)\s+[\divxlc]+\b|\d+(?:\.\d+)*\.?\s+\S", re.IGNORECASE)
+_UNDERLINE = re.compile(r"\s(?:={3,}|-{3,}|~{3,}|\*{3,})\Z")
+_NO_TITLE = re.compile(r"[:?!]\s|\t|https?://|@")
+_LIST_ITEM = re.compile(r"\s*(?:[-*•‣◦–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
+_SENTENCE_END = re.compile(r"""[.!;:,…。！；：，][)\]"'”’»]*\Z""")
+# Short words that titles leave in lower case, in any number.
+_MINOR_WORDS = {
+    *("a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "into", "is", "nor", "of", "off", "on"),
+    *("or", "over", "per", "the", "to", "up", "via", "vs", "with"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Paragraph:
+    start: int
+    end: int
+    words: str
+    """The text on one line, white space folded."""
+    lines: tuple[tuple[int, int], ...]
+
+    @property
+    def key(self) -> str:
+        return self.words.casefold()
+
+
+def parse_plain_text(text: str) -> Outline:
+    """Return the title and blocks of a plain text document."""
+    paragraphs = _paragraphs(text)
+    builder = OutlineBuilder(text)
+    if not paragraphs:
+        return builder.outline()
+    furniture = _repeated_title(paragraphs)
+    looks = [paragraph.key == furniture or _looks_like_heading(paragraph) for paragraph in paragraphs]
+    for paragraph, is_heading in zip(paragraphs, _with_body_below(looks), strict=True):
+        if not is_heading:
+            for start, end in _blocks(text, paragraph):
+                builder.block(start, end)
+        elif paragraph.key == furniture and paragraph is not paragraphs[0]:
+            builder.break_here()
+        else:
+            builder.heading(1, _title_words(paragraph))
+    return builder.outline()
+
+
+def _paragraphs(text: str) -> list[_Paragraph]:
+    starts = [*line_starts(text), len(text)]
+    found: list[_Paragraph] = []
+    lines: list[tuple[int, int]] = []
+
+    def close() -> None:
+        if lines:
+            start, end = lines[0][0], lines[-1][1]
+            found.append(_Paragraph(start, end, " ".join(text[start : min(end, start + 400)].split()), tuple(lines)))
+            lines.clear()
+
+    for start, end in pairwise(starts):
+        if text[start:end].strip(" \t\r\n\f\v\ufeff"):
+            lines.append((start, end))
+        else:
+            close()
+    close()
+    return found
+
+
+def _repeated_title(paragraphs: list[_Paragraph]) -> str | None:
+    """Return the key of the file's first line if it is repeated and could be a title."""
+    first = paragraphs[0]
+    if not _is_short_line(first) or sum(paragraph.key == first.key for paragraph in paragraphs) == 1:
+        return None
+    return first.key
+
+
+def _title_words(paragraph: _Paragraph) -> str:
+    return _UNDERLINE.sub("", paragraph.words)
+
+
+def _is_short_line(paragraph: _Paragraph) -> bool:
+    words = paragraph.words
+    return (
+        len(paragraph.lines) == 1
+        and len(words) <= _MAX_HEADING_CHARACTERS
+        and len(words.split()) <= _MAX_HEADING_WORDS
+        and not _SENTENCE_END.search(words)
+        and not _NO_TITLE.search(words)
+    )
+
+
+def _looks_like_heading(paragraph: _Paragraph) -> bool:
+    if len(paragraph.lines) == 2:  # noqa: PLR2004 - a line and the line under it
+        return bool(_UNDERLINE.search(paragraph.words)) and len(paragraph.words) <= 2 * _MAX_HEADING_CHARACTERS
+    words = paragraph.words
+    return (
+        _is_short_line(paragraph)
+        and (_NUMBERED.match(words) is not None or _LIST_ITEM.match(words) is None)
+        and _capital_share(words) >= _CAPITAL_SHARE
+    )
+
+
+def _capital_share(words: str) -> float:
+    """Share of a line's major words that begin with a capital; 0 in scripts that have none."""
+    found: list[str] = _WORD.findall(words)
+    major = [word for word in found if word.casefold() not in _MINOR_WORDS]
+    if not major or not found[0][0].isupper():
+        return 0.0
+    capitals = sum(1 for word in major if word[0].isupper())
+    return capitals / len(major)
+
+
+def _with_body_below(looks: list[bool]) -> list[bool]:
+    """Keep runs of at most three heading-like lines that have content below them."""
+    kept = [False] * len(looks)
+    start = 0
+    while start < len(looks):
+        end = start
+        while end < len(looks) and looks[end]:
+            end += 1
+        if start < end < len(looks) and end - start <= _MAX_HEADING_RUN:
+            kept[start:end] = [True] * (end - start)
+        start = max(end, start + 1)
+    return kept
+
+
+def _blocks(text: str, paragraph: _Paragraph) -> list[tuple[int, int]]:
+    """Part a paragraph whose lines are paragraphs of their own, or list items."""
+    lines = paragraph.lines
+    if len(lines) > 1 and (paragraph.end - paragraph.start) / len(lines) >= _LINE_IS_PARAGRAPH:
+        return list(lines)
+    cuts = [start for start, end in lines if _LIST_ITEM.match(text, start, end)]
+    edges = sorted({paragraph.start, *cuts, paragraph.end})
+    return list(pairwise(edges))

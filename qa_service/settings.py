@@ -1,0 +1,96 @@
+"""Every setting, with its bounds: the only reader of the environment.
+
+Command line over environment (``QA_…``) over a ``.env`` file in the working directory. An unknown
+``QA_`` name is an error, since a misspelt setting that silently does nothing is worse than none.
+"""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from qa_service.errors import SettingsError
+
+PREFIX = "QA_"
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+
+def _comma_separated(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """All settings, frozen. Build it with :func:`load_settings`, which reports errors as one line."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        dotenv_filtering="match_prefix",  # a .env may serve other programs too
+        enable_decoding=False,
+    )
+
+    source: Path = Field(Path("source_text"), description="Folder of documents.")
+    index: Path = Field(Path("index"), description="Folder of the index.")
+
+    model: str = Field(
+        DEFAULT_MODEL,
+        min_length=1,
+        description="Embedding model: the built-in one by its name, a folder, or a hub name.",
+    )
+    allow_download: bool = Field(False, description="Let a hub name be fetched over the network at build time.")
+    batch_size: int = Field(32, ge=1, le=1024, description="Passages embedded at once while building.")
+    passage_tokens: int = Field(
+        160, ge=16, le=8192, description="Most tokens of a passage, by the model's own tokenizer."
+    )
+    max_file_mb: int = Field(50, ge=1, le=2048, description="Larger source files are skipped, in megabytes.")
+    allow_skips: bool = Field(False, description="Exit with 0 although files that look broken were skipped.")
+    keep_generations: int = Field(2, ge=1, le=100, description="Generations of the index kept, the current included.")
+
+    top_k: int = Field(5, ge=1, le=50, description="Results of an answer where the question names no number.")
+    min_confidence: float = Field(
+        0.3, ge=0, le=1, description="From this confidence on a question counts as answerable."
+    )
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to serve on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 takes a free one and prints it.")
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
+        ("localhost", "127.0.0.1", "[::1]"),
+        description="Host names that requests may be addressed to, separated by commas.",
+    )
+    max_body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Larger request bodies get 413.")
+    queue_limit: int = Field(32, ge=1, le=10_000, description="Questions in work or waiting; one more gets 503.")
+    deadline_seconds: float = Field(10, gt=0, le=600, description="A question that takes longer gets 504.")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Return the settings in force.
+
+    ``overrides`` are the command line's values; ``None`` means "not given". Raises
+    :class:`SettingsError`, naming the setting, the value and what is allowed.
+    """
+    fields = Settings.model_fields
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper().removeprefix(PREFIX).lower() not in fields:
+            raise SettingsError(_unknown(name.upper()))
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = str(first["loc"][0])
+        name = PREFIX + field.upper()
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(_unknown(name)) from error
+        raise SettingsError(f"{name} (--{field.replace('_', '-')}) is {first['input']!r}: {first['msg']}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"can't read .env: {error}; fix or remove the file") from error
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name, [PREFIX + field.upper() for field in Settings.model_fields], n=1)
+    return f"unknown setting {name}; " + (f"did you mean {near[0]}?" if near else "docs/settings.md lists them all")

@@ -1,0 +1,273 @@
+"""Document -> Passages. ``document.text[start:end] == passage.text``, always.
+
+A document is a row of *units*: sentences, or pieces of a sentence too long for one passage. Where to
+cut the row is a shortest path problem, as in the line breaking of Knuth and Plass (1981): each passage
+costs the square of the room it leaves empty, and each cut inside a paragraph costs extra. So passages
+come out even and end where paragraphs end if that is near. No passage holds text from two sections.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import regex
+import sentencex
+
+from qa_service.cleaning import embeddable, is_blank
+from qa_service.datatypes import Block, Completeness, Document, Offsets, Passage
+from qa_service.positions import PositionMap, grapheme_starts
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+
+_SENTENCE_LANGUAGE = "en"
+_CUT_IN_PARAGRAPH = 0.1
+_CUT_IN_SENTENCE = 0.5
+_CONTEXT_SHARE = 0.25
+_CHARACTERS_PER_TOKEN = 12
+_WORD = regex.compile(r"\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitterSettings:
+    """What decides where passages end; part of what an index is identified by.
+
+    ``version`` grows with every change of this module that changes passages.
+    """
+
+    passage_tokens: int
+    window: int
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    start: int
+    end: int
+    tokens: int
+    cut_cost: float
+    """What it costs to begin a passage here."""
+
+
+class Splitter:
+    """Splits documents for one model.
+
+    ``count_tokens`` returns, for each text, the number of tokens with the special ones, as the model
+    counts them; ``settings.window`` is the most that the model reads.
+    """
+
+    def __init__(self, settings: SplitterSettings, count_tokens: CountTokens) -> None:
+        self.settings = settings
+        self._count_with_special = count_tokens
+        self._special = count_tokens([""])[0]
+
+    def split(self, document: Document, first_number: int = 0) -> list[Passage]:
+        """Return the document's passages in reading order, numbered from ``first_number``."""
+        positions = PositionMap(document.text)
+        passages: list[Passage] = []
+        for _, members in groupby(document.blocks, key=lambda block: block.group):
+            blocks = list(members)
+            context = self._context(document, blocks[0].section_path)
+            for start, end, sentences in self._spans(document.text, blocks, context):
+                passages.append(
+                    Passage(
+                        number=first_number + len(passages),
+                        document_id=document.id,
+                        text=document.text[start:end],
+                        section_path=blocks[0].section_path,
+                        context=context,
+                        position=positions.locate(start, end),
+                        sentences=tuple((left - start, right - start) for left, right in sentences),
+                    )
+                )
+        return passages
+
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        return [count - self._special for count in self._count_with_special([embeddable(text) for text in texts])]
+
+    def _context(self, document: Document, section_path: tuple[str, ...]) -> str:
+        """Return title and headings as one line of at most a quarter of the window, inner headings first."""
+        allowed = int(self.settings.window * _CONTEXT_SHARE)
+        headings = [*((document.title,) if document.title_is_heading else ()), *section_path]
+        for first in range(len(headings)):
+            line = " > ".join(headings[first:])
+            if self._count([line])[0] <= allowed:
+                return line
+        return ""
+
+    def _spans(self, text: str, blocks: list[Block], context: str) -> Iterator[tuple[int, int, list[Offsets]]]:
+        room = self.settings.window - self._special - self._count([context + "\n"])[0]
+        limit = min(self.settings.passage_tokens, room)
+        units = self._units(text, blocks, limit)
+        for first, last in _cheapest_cuts(units, limit):
+            yield from self._checked(text, units[first:last], context)
+
+    def _checked(self, text: str, units: list[_Unit], context: str) -> Iterator[tuple[int, int, list[Offsets]]]:
+        """Yield one span, or halves of it where the whole has more tokens than its units together."""
+        start, end = units[0].start, units[-1].end
+        whole = embedding_text(context, text[start:end])
+        if len(units) == 1 or self._count_with_special([whole])[0] <= self.settings.window:
+            yield start, end, [(unit.start, unit.end) for unit in units]
+        else:
+            middle = len(units) // 2
+            yield from self._checked(text, units[:middle], context)
+            yield from self._checked(text, units[middle:], context)
+
+    def _units(self, text: str, blocks: list[Block], limit: int) -> list[_Unit]:
+        spans: list[tuple[int, int, float]] = []
+        for block in blocks:
+            cut_cost = 0.0 if block.kind in {"paragraph", "code"} else _CUT_IN_PARAGRAPH / 2
+            for start, end in _sentences(text, block.start, block.end):
+                spans.append((start, end, cut_cost))
+                cut_cost = _CUT_IN_PARAGRAPH
+        counts = self._count([text[start:end] for start, end, _ in spans])
+        units: list[_Unit] = []
+        for (start, end, cut_cost), tokens in zip(spans, counts, strict=True):
+            if tokens <= limit and end - start <= limit * _CHARACTERS_PER_TOKEN:
+                units.append(_Unit(start, end, tokens, cut_cost))
+            else:
+                units.extend(self._pieces(text, start, end, limit, cut_cost))
+        return units
+
+    def _pieces(self, text: str, start: int, end: int, limit: int, cut_cost: float) -> Iterator[_Unit]:
+        """Cut a sentence that no passage can hold: between words, or else between graphemes."""
+        piece_start, piece_end, piece_tokens = start, start, 0
+        for left, right, tokens in self._morsels(text, start, end, limit):
+            too_long = right - piece_start > limit * _CHARACTERS_PER_TOKEN
+            if piece_end > piece_start and (piece_tokens + tokens > limit or too_long):
+                yield _Unit(piece_start, piece_end, piece_tokens, cut_cost)
+                piece_start, piece_tokens, cut_cost = left, 0, _CUT_IN_SENTENCE
+            piece_end = right
+            piece_tokens += tokens
+        if piece_end > piece_start:
+            yield _Unit(piece_start, piece_end, piece_tokens, cut_cost)
+
+    def _morsels(self, text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int, int]]:
+        words = [match.span() for match in _WORD.finditer(text, start, end)]
+        counts = self._count([text[left:right] for left, right in words])
+        for (left, right), tokens in zip(words, counts, strict=True):
+            if tokens <= limit and right - left <= limit * _CHARACTERS_PER_TOKEN:
+                yield left, right, tokens
+                continue
+            # A word of more than a passage: runs of graphemes short enough to hold in any tokenizer.
+            cuts = _runs(grapheme_starts(text[left:right]), limit)
+            spans = [(left + first, left + last) for first, last in pairwise(cuts)]
+            yield from (
+                (first, last, count)
+                for (first, last), count in zip(spans, self._count([text[a:b] for a, b in spans]), strict=True)
+            )
+
+
+def embedding_text(context: str, text: str) -> str:
+    """Return what the model reads for a passage: its headings on a line, then its text."""
+    return embeddable(f"{context}\n{text}" if context else text)
+
+
+def embedded_sentences(passage: Passage) -> list[Offsets]:
+    """Return where a passage's sentences stand in its embedding text."""
+    head = len(embedding_text(passage.context, ""))
+    return [
+        (head + len(embeddable(passage.text[:start])), head + len(embeddable(passage.text[:end])))
+        for start, end in passage.sentences
+    ]
+
+
+def completeness(
+    documents: Sequence[Document], passages: Sequence[Passage], tokens: Sequence[int], window: int
+) -> Completeness:
+    """Count what passages hold of the documents' content, and what the model's window cuts off.
+
+    ``tokens`` are the passages' numbers of tokens as embedded, special tokens included.
+    """
+    spans: dict[str, list[Offsets]] = {document.id: [] for document in documents}
+    for passage in passages:
+        spans[passage.document_id].append((passage.position.start_char, passage.position.end_char))
+    return Completeness(
+        content_characters=sum(
+            _visible(document.text[block.start : block.end]) for document in documents for block in document.blocks
+        ),
+        covered_characters=sum(
+            _visible(document.text[max(block.start, start) : min(block.end, end)])
+            for document in documents
+            for block in document.blocks
+            for start, end in _touching(spans[document.id], block)
+        ),
+        tokens=sum(tokens),
+        tokens_lost=sum(max(0, count - window) for count in tokens),
+    )
+
+
+def _touching(spans: list[Offsets], block: Block) -> Iterator[Offsets]:
+    """Yield the spans, which are in order and apart, that share a character with a block."""
+    position = bisect_right(spans, block.start, key=lambda span: span[1])
+    while position < len(spans) and spans[position][0] < block.end:
+        yield spans[position]
+        position += 1
+
+
+def _visible(text: str) -> int:
+    return 0 if is_blank(text) else sum(len(word) for word in embeddable(text).split())
+
+
+def _sentences(text: str, start: int, end: int) -> Iterator[Offsets]:
+    """Yield the sentences of a block, trimmed, never cut inside a grapheme."""
+    block = text[start:end]
+    safe = None if block.isascii() else set(grapheme_starts(block))
+    left = 0
+    for boundary in sentencex.get_sentence_boundaries(_SENTENCE_LANGUAGE, block):
+        right = boundary["end_index"]
+        if safe is not None and right not in safe:
+            continue
+        if span := _trimmed(block, left, right):
+            yield start + span[0], start + span[1]
+        left = right
+    if left < len(block) and (span := _trimmed(block, left, len(block))):
+        yield start + span[0], start + span[1]
+
+
+def _trimmed(text: str, start: int, end: int) -> Offsets | None:
+    piece = text[start:end]
+    if is_blank(piece):
+        return None
+    return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
+
+
+def _runs(starts: list[int], limit: int) -> list[int]:
+    """Thin out cut positions so that runs are as long as may be without passing ``limit`` characters.
+
+    Falls back to cuts inside a grapheme only where a single one is longer than ``limit``.
+    """
+    cuts = [starts[0]]
+    for previous, position in pairwise(starts):
+        if position - cuts[-1] > limit and previous > cuts[-1]:
+            cuts.append(previous)
+        while position - cuts[-1] > limit:
+            cuts.append(cuts[-1] + limit)
+    if cuts[-1] != starts[-1]:
+        cuts.append(starts[-1])
+    return cuts
+
+
+def _cheapest_cuts(units: list[_Unit], limit: int) -> list[Offsets]:
+    """Return index ranges of units, one a passage, of least total cost.
+
+    A passage of T tokens costs ``(1 - T / limit) ** 2`` plus the cut cost of its first unit.
+    """
+    best = [0.0] + [float("inf")] * len(units)
+    previous = [0] * (len(units) + 1)
+    for last in range(1, len(units) + 1):
+        tokens = 0
+        for first in range(last - 1, -1, -1):
+            tokens += units[first].tokens
+            characters = units[last - 1].end - units[first].start
+            if first < last - 1 and (tokens > limit or characters > limit * _CHARACTERS_PER_TOKEN):
+                break
+            cost = best[first] + (1 - tokens / limit) ** 2 + units[first].cut_cost
+            if cost < best[last]:
+                best[last], previous[last] = cost, first
+    ranges: list[Offsets] = []
+    last = len(units)
+    while last:
+        ranges.append((previous[last], last))
+        last = previous[last]
+    return ranges[::-1]

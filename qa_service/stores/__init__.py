@@ -1,0 +1,35 @@
+"""Backends that search vectors. One protocol; every backend is tested against NumPy brute force."""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+
+class VectorStore(Protocol):
+    """Vectors with integer ids. A store is written once, with its generation, and never edited."""
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add ``vectors`` (n, d) under ``ids`` (n,), which grow: each larger than every id before it.
+
+        Vectors of any length are taken and scaled to 1; one without a direction is a ``ValueError``.
+        """
+        ...
+
+    def search(self, queries: Vectors, top_k: int) -> tuple[Ids, Vectors]:
+        """Return ids and scores, each (number of queries, k) with ``k = min(top_k, len(self))``.
+
+        Scores are cosine similarity, highest first; equal scores come in the order of their ids.
+        """
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+        ...
+
+    def close(self) -> None:
+        """Free what the store holds. It can't be used afterwards."""
+        ...

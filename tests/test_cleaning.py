@@ -1,0 +1,43 @@
+"""What the model sees: hidden characters go, everything a reader sees stays."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qa_service.cleaning import embeddable, is_blank
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("pass\u202eword\u202c", "password"),
+        ("soft\u00adhyphen", "softhyphen"),
+        ("a\u200bb\ufeffc", "abc"),
+        ("tag\U000e0041\U000e007f", "tag"),
+        ("nul\0and\x1b[2J", "nul and [2J"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("x\u200d\u200d\u200dy", "xy"),
+        ("👨\u200d👩", "👨\u200d👩"),
+    ],
+)
+def test_hidden_characters_are_dropped_and_single_joiners_kept(text: str, seen: str) -> None:
+    """Each class of invisible character has its rule."""
+    assert embeddable(text) == seen
+
+
+@pytest.mark.parametrize("text", ["", " \t\n", "\u00a0", "\u200b", "\u3164", "\u202e\u2066", "\u2800", "\0", "\u200d"])
+def test_nothing_to_see_is_blank(text: str) -> None:
+    """White space, fillers and controls alone are blank."""
+    assert is_blank(text)
+
+
+@pytest.mark.parametrize("text", ["?", "😀", "a", "한", "ก", "\u0301"])
+def test_anything_visible_is_not_blank(text: str) -> None:
+    """Punctuation and emoji can be asked."""
+    assert not is_blank(text)
+
+
+@given(st.text(st.characters(categories=["L", "N", "P"], exclude_characters="\u115f\u1160\u3164\uffa0")))
+def test_visible_text_is_untouched(text: str) -> None:
+    """Letters, digits and punctuation pass unchanged."""
+    assert embeddable(text) == text

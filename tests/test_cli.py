@@ -1,0 +1,239 @@
+"""The command line as people use it: output, exit codes, one line of error, no traceback."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+from conftest import QUESTIONS, ROOT, TWO_DOCUMENTS
+
+from qa_service.cli import main, printable
+
+Write = Callable[[dict[str, str | bytes]], Path]
+
+
+class Run:
+    """Runs commands in this process, so that the model's libraries are imported once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        self._monkeypatch.setattr("sys.argv", ["qa-service", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = self._capsys.readouterr()
+        assert "Traceback" not in err
+        return int(caught.value.code or 0), out, err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return Run(monkeypatch, capsys)
+
+
+@pytest.fixture
+def here(folder: Write, tmp_path: Path) -> list[str]:
+    """Return the flags for a source folder of two documents and an index folder."""
+    return ["--source", str(folder(TWO_DOCUMENTS)), "--index", str(tmp_path / "ix")]
+
+
+def test_index_ask_and_index_again(run: Run, here: list[str]) -> None:
+    """Build, nothing to do, ask, ask as JSON."""
+    code, out, err = run("index", *here)
+    assert (code, err) == (0, "")
+    assert "2 files: 2 documents, 0 skipped" in out
+    assert "100.0 % of the content" in out
+    assert " 0 lost" in out
+    code, out, _ = run("index", *here, "--json")
+    summary = json.loads(out)
+    assert (code, summary["changed"], summary["completeness"]["tokens_lost"]) == (0, False, 0)
+    assert "nothing changed" in run("index", *here)[1]
+    code, out, _ = run("ask", "Where does the cat sleep?", *here)
+    assert code == 0
+    assert out.splitlines()[0] == "The cat sleeps on the warm mat."
+    assert "Animals › Cats · zoo/animals.md, line 5 · confidence" in out
+    code, out, _ = run("ask", "Who painted the Mona Lisa?", *here)
+    assert code == 0
+    assert out.startswith("Not found in these documents (confidence ")
+    code, out, _ = run("ask", "Where does the cat sleep?", *here, "--json", "--top-k", "1")
+    answer = json.loads(out)
+    assert answer["answer"] == {"text": "The cat sleeps on the warm mat.", "citation_index": 0}
+    assert len(answer["results"]) == 1
+
+
+def test_broken_files_are_told_and_decide_the_exit_code(run: Run, here: list[str], folder: Write) -> None:
+    """1 unless they may be skipped; the rest is indexed all the same."""
+    folder({"latin.txt": b"caf\xe9", "evil\x1b[2J.txt": b"%PDF-"})
+    code, out, err = run("index", *here)
+    assert code == 1
+    assert "skipped latin.txt: is not UTF-8" in out
+    assert "skipped evil\\x1b[2J.txt: is a PDF, not text" in out
+    assert err.startswith("error: 2 file(s) could not be indexed")
+    assert run("index", *here, "--allow-skips")[0] == 0
+    assert run("ask", "cat", *here)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["index", "--source", "nowhere"], 4, "source folder nowhere does not exist"),
+        (["ask", "hi", "--index", "nowhere"], 5, "no index at nowhere; build it with `qa-service index`"),
+        (["serve", "--index", "nowhere", "--port", "0"], 3, "no index at nowhere"),
+        (["ask"], 2, "Missing argument 'QUESTION'"),
+        (["ask", "hi", "--bad"], 2, "No such option '--bad'"),
+        (["frobnicate"], 2, "No such command 'frobnicate'"),
+        (["serve", "--port", "65536"], 2, "QA_PORT (--port) is '65536'"),
+        (["serve", "--port", "abc"], 2, "QA_PORT"),
+        (["serve", "--host", "999.1.1.1"], 2, "host '999.1.1.1' is no address"),
+        (["ask", "hi", "--top-k", "0"], 2, "QA_TOP_K (--top-k) is '0'"),
+        (["evaluate", "nowhere.jsonl"], 4, "can't open the question file nowhere.jsonl"),
+        (["evaluate", "x", "--top-k", "0"], 2, "0 is not in the range 1<=x<=50"),
+        (["evaluate", "x", "--top-k", "1000000000"], 2, "not in the range"),
+        (["evaluate", "x", "--top-k", "abc"], 2, "'abc' is not a valid integer"),
+        (["index", "--model", "no/model"], 6, "no model 'no/model'"),
+        (["ask", "hi", "--index", "file"], 5, "index file is a file"),
+    ],
+)
+def test_errors_are_one_line_with_a_way_out(arguments: list[str], code: int, message: str, run: Run) -> None:
+    """On stderr, beginning with "error:", with the exit code of their kind."""
+    Path("file").write_text("x", encoding="utf-8")
+    found, out, err = run(*arguments)
+    assert (found, out) == (code, "")
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_bad_question_is_an_error_too(run: Run, here: list[str]) -> None:
+    """Empty, and a hundred thousand characters."""
+    run("index", *here)
+    assert "the question is empty" in run("ask", " ", *here)[2]
+    code, _, err = run("ask", "x" * 100_000, *here)
+    assert code == 1
+    assert "100000 characters" in err
+
+
+def test_evaluate_prints_measures_and_reports_bad_lines(run: Run, here: list[str], tmp_path: Path) -> None:
+    """Table, JSON, exit code 1 for a bad line and 4 with --strict."""
+    run("index", *here)
+    path = tmp_path / "q.jsonl"
+    gold = {"document": "sea.txt", "content": "A crab walks sideways"}
+    path.write_text(json.dumps({"question": "How does a crab walk?", "references": [gold]}), encoding="utf-8")
+    code, out, _ = run("evaluate", path, *here)
+    assert code == 0
+    assert re.search(r"nDCG@10\W+1\.0000", out)
+    report = json.loads(run("evaluate", path, *here, "--json")[1])
+    assert report["measures"]["Success@1"] == 1
+    path.write_text(path.read_text() + "\n{bad\n", encoding="utf-8")
+    code, _, err = run("evaluate", path, *here)
+    assert code == 1
+    assert err.startswith("line 2: not JSON")
+    assert run("evaluate", path, *here, "--strict")[0] == 4
+
+
+def test_doctor_tells_what_is_well_and_what_is_stale(run: Run, here: list[str], folder: Write, tmp_path: Path) -> None:
+    """Exit code 0 on a whole and current index, 5 on a missing, stale or damaged one."""
+    code, out, _ = run("doctor", *here)
+    assert code == 5
+    assert "FAIL  index: no index at" in out
+    version = json.loads(run("index", *here, "--json")[1])["index_version"]
+    code, out, _ = run("doctor", *here)
+    assert (code, out.count("ok  ")) == (0, 5)
+    folder({"sea.txt": "Changed."})
+    code, out, _ = run("doctor", *here)
+    assert code == 5
+    assert "they differ from the index" in out
+    (tmp_path / "ix/generations" / version / "vectors.faiss").write_bytes(b"")
+    findings = {finding["subject"]: finding for finding in json.loads(run("doctor", *here, "--json")[1])}
+    assert findings["index"]["exit_code"] == 5
+    assert "vectors.faiss has 0 bytes" in findings["index"]["state"]
+
+
+def test_text_is_made_harmless_for_a_terminal() -> None:
+    """Escapes and direction marks are shown, words stay."""
+    assert printable("a\x1b[2Jb\u202ec\né한\t") == "a\\x1b[2Jb\\u202ec\né한\t"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Neither the model's libraries nor the server's."""
+    code = (
+        "import sys; from qa_service.cli import cli; cli(['ask', '--help'], standalone_mode=False); print(*sys.modules)"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for heavy in ("torch", "numpy", "faiss", "fastapi", "pydantic", "rich", "transformers"):
+        assert heavy not in output.splitlines()[-1].split()
+
+
+def test_a_reader_that_leaves_is_no_error(here: list[str]) -> None:
+    """As with ``qa-service … | head -1``."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "qa_service", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == b""
+
+
+def test_a_port_in_use_is_told_before_the_model_is_loaded(run: Run) -> None:
+    """Exit code 3, and another port proposed."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, _, err = run("serve", "--port", port)
+    assert code == 3
+    assert f"can't listen on 127.0.0.1 port {port}: Address already in use; choose another with --port" in err
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_serve_answers_and_stops_when_told(stop: signal.Signals, run: Run, here: list[str]) -> None:
+    """On a port of its own choice, from any working directory, and over a real socket."""
+    run("index", *here)
+    command = [sys.executable, "-m", "qa_service", "serve", *here, "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd="/") as server:
+        assert server.stderr is not None
+        try:
+            line = server.stderr.readline()
+            found = re.search(r"http://127\.0\.0\.1:\d+", line)
+            assert found, line
+            with httpx2.Client(base_url=found.group(), timeout=20, transport=httpx2.HTTPTransport(retries=5)) as client:
+                while client.get("/readyz").status_code == 503:
+                    pass
+                answer = client.post("/ask", json={"question": "Where does the cat sleep?"})
+                assert answer.json()["answer"]["text"] == "The cat sleeps on the warm mat."
+                assert "server" not in answer.headers
+                assert client.get("/readyz").json()["status"] == "ready"
+        finally:
+            server.send_signal(stop)
+            rest = server.stderr.read()
+        assert server.wait(20) in ({130} if stop is signal.SIGINT else {143, -15})
+        assert "Traceback" not in rest
+
+
+def test_the_shipped_briefing_is_found(run: Run, tmp_path: Path) -> None:
+    """hit@5 of the shipped questions is 0.95 or better, with the real model and the defaults."""
+    flags = ["--source", str(ROOT / "source_text"), "--index", str(tmp_path / "ix")]
+    summary = json.loads(run("index", *flags, "--json")[1])
+    assert [item["uri"] for item in summary["skipped"]] == ["README"]
+    report = json.loads(run("evaluate", QUESTIONS, *flags, "--json")[1])
+    assert report["scored"] >= 60
+    assert report["measures"]["Success@5"] >= 0.95
+    assert not report["problems"]
+
+
+def test_an_index_folder_that_cannot_be_written_is_an_io_error(run: Run, here: list[str]) -> None:
+    """Exit code 7 with the path and the error's name."""
+    code, _, err = run("index", *here[:2], "--index", "/proc/qa")
+    assert code == 7
+    assert "/proc/qa" in err
+    assert os.strerror(2) in err or "Operation not permitted" in err

@@ -1,0 +1,154 @@
+"""The reference embedder: the built-in model, what it may not be, and what its vectors are."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FakeEmbedder
+
+from qa_service.embedding import SentenceTransformerEmbedder, _packaged_folder, embed_in_batches, open_embedder
+from qa_service.errors import ModelCorrupt, ModelMissing
+from qa_service.settings import DEFAULT_MODEL
+
+
+@pytest.fixture(scope="module")
+def model_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "copy"
+    shutil.copytree(_packaged_folder(), folder, copy_function=lambda src, dst: Path(dst).symlink_to(src))
+    return folder
+
+
+def test_vectors_are_those_of_sentence_transformers(real: SentenceTransformerEmbedder) -> None:
+    """Compared with the library called by itself; unit length; the same for question and text."""
+    from sentence_transformers import SentenceTransformer
+
+    texts = ["A treaty was signed in 1953.", "Short."]
+    expected = SentenceTransformer(str(_packaged_folder()), device="cpu").encode(texts, normalize_embeddings=True)
+    found = real.embed_passages(texts, [[], []]).passages
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(real.embed_question(texts[0]), expected[0], atol=1e-5)
+    assert found.dtype == np.float32
+    assert real.dimension == 384
+    assert real.window == 256
+
+
+def test_sentences_are_pooled_from_their_own_tokens(real: SentenceTransformerEmbedder) -> None:
+    """Each sentence's vector is nearer to a question about it than its neighbour's."""
+    text = "The harbour was closed by ice in winter. Bread was baked from rye flour."
+    rows = real.embed_passages([text], [[(0, 40), (41, len(text))]]).sentences
+    assert rows.shape == (2, 384)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    for question, expected in (("When could ships not enter the port?", 0), ("What grain did they bake with?", 1)):
+        assert int(np.argmax(rows @ real.embed_question(question))) == expected
+
+
+def test_a_batch_does_not_change_a_vector(real: SentenceTransformerEmbedder) -> None:
+    """Padding beside a longer text moves nothing but rounding."""
+    short, long = "Short one.", "A much longer text. " * 20
+    alone = real.embed_passages([short], [[(0, 10)]])
+    together = real.embed_passages([short, long], [[(0, 10)], []])
+    np.testing.assert_allclose(alone.passages[0], together.passages[0], atol=1e-5)
+    np.testing.assert_allclose(alone.sentences[0], together.sentences[0], atol=1e-5)
+
+
+def test_tokens_are_counted_with_the_special_ones_and_without_a_limit(real: SentenceTransformerEmbedder) -> None:
+    """Which is what makes lost tokens visible."""
+    assert real.count_tokens(["", "treaty", "treaty " * 1000]) == [2, 3, 1002]
+    assert real.count_tokens([]) == []
+
+
+def test_batches_come_back_in_the_order_of_the_texts(fake: FakeEmbedder) -> None:
+    """Though the longest are embedded first."""
+    texts = ["one", "two three four", "five six"]
+    sentences = [[(0, 3)], [(0, 3), (4, 9)], []]
+    progress: list[int] = []
+    found = embed_in_batches(fake, texts, sentences, [3, 5, 4], 2, progress.append)
+    np.testing.assert_array_equal(found.passages, fake.embed_passages(texts, sentences).passages)
+    np.testing.assert_array_equal(found.sentences, fake.embed_passages(texts, sentences).sentences)
+    assert progress == [2, 3]
+
+
+def test_a_model_folder_works_like_the_built_in_one(real: SentenceTransformerEmbedder, model_copy: Path) -> None:
+    """Same files, same identity but for the name."""
+    copy = open_embedder(str(model_copy))
+    assert copy.identity.weights_sha256 == real.identity.weights_sha256
+    assert copy.identity.config_sha256 == real.identity.config_sha256
+    assert copy.identity.name == "copy"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("no/such-model", "no model 'no/such-model'"), ("a b c", "no model 'a b c'"), ("/nowhere/at/all", "no model")],
+)
+def test_a_name_that_is_not_there_is_told_at_once(name: str, message: str) -> None:
+    """No hub is asked; the message says what can be given instead."""
+    with pytest.raises(ModelMissing, match=message) as caught:
+        open_embedder(name)
+    assert "http" not in str(caught.value)
+
+
+def test_files_that_are_missing_are_named(tmp_path: Path, model_copy: Path) -> None:
+    """A file in place of a folder, an empty folder, weights of another format."""
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(ModelMissing, match="is a file"):
+        open_embedder(str(tmp_path / "file"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelMissing, match=r"modules\.json is not there"):
+        open_embedder(str(tmp_path / "empty"))
+    shutil.copytree(model_copy, tmp_path / "torch", symlinks=True)
+    (tmp_path / "torch/model.safetensors").rename(tmp_path / "torch/pytorch_model.bin")
+    with pytest.raises(ModelMissing, match="only safetensors"):
+        open_embedder(str(tmp_path / "torch"))
+
+
+def _json_with(name: str, **keys: object) -> tuple[str, str]:
+    return name, json.dumps(keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("modeling.py", "import os", "is code"),
+        (*_json_with("config.json", auto_map={"AutoModel": "x.Y"}), "auto_map"),
+        (*_json_with("config.json", _attn_implementation_internal="kernel"), "_attn_implementation_internal"),
+        ("modules.json", '[{"type": "os.system"}]', "asks for the module os.system"),
+        ("config.json", "{", "not readable JSON"),
+    ],
+)
+def test_a_model_that_could_run_code_is_refused(
+    name: str, content: str, message: str, tmp_path: Path, model_copy: Path
+) -> None:
+    """Before any library looks at it."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_copy, folder, symlinks=True)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ModelCorrupt, match=message):
+        open_embedder(str(folder))
+
+
+def test_other_weights_under_the_built_in_name_are_refused(
+    tmp_path: Path, model_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One byte is enough."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_copy, folder, symlinks=True)
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").write_bytes(weights)
+    monkeypatch.setattr("qa_service.embedding._packaged_folder", lambda: folder)
+    with pytest.raises(ModelCorrupt, match="expected 53aa51172d14"):
+        open_embedder(DEFAULT_MODEL)
+
+
+def test_damaged_weights_are_a_model_error(tmp_path: Path, model_copy: Path) -> None:
+    """And not a traceback of some library."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_copy, folder, symlinks=True)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").write_bytes(b"\x08" + bytes(100))
+    with pytest.raises(ModelCorrupt, match="can't be loaded"):
+        open_embedder(str(folder)).embed_question("x")

@@ -1,0 +1,494 @@
+"""The index folder: whole or refused by name, swapped at once, one builder, nothing left behind."""
+
+import errno
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import TWO_DOCUMENTS, FakeEmbedder
+
+from qa_service.embedding import Vectors
+from qa_service.errors import (
+    BuildInProgress,
+    IndexCorrupt,
+    IndexIncompatible,
+    IndexMissing,
+    IndexProblem,
+    ModelChanged,
+    StorageError,
+)
+from qa_service.index import IndexFolder, OpenIndex
+from qa_service.index.manifest import DATA_FILES, MANIFEST
+from qa_service.pipeline import QuestionAnswerer, build
+from qa_service.settings import Settings
+
+Write = Callable[[dict[str, str | bytes]], Path]
+FILES = (MANIFEST, *DATA_FILES)
+
+
+@pytest.fixture
+def built(folder: Write, settings: Settings, fake: FakeEmbedder) -> Path:
+    """Return the folder of the one generation of an index."""
+    folder(TWO_DOCUMENTS)
+    return settings.index / "generations" / build(settings, fake).index_version
+
+
+def open_current(settings: Settings, embedder: FakeEmbedder | None = None) -> OpenIndex:
+    return IndexFolder(settings.index).open((embedder or FakeEmbedder()).identity).index
+
+
+def change_manifest(generation: Path, change: Callable[[dict[str, object]], object]) -> None:
+    content = json.loads((generation / MANIFEST).read_text())
+    change(content)
+    (generation / MANIFEST).write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_an_index_opens_as_it_was_built(built: Path, settings: Settings) -> None:
+    """Documents, passages, sentences: counts, order and places."""
+    index = open_current(settings)
+    assert index.version == built.name
+    assert [entry.uri for entry in index.manifest.documents] == ["sea.txt", "zoo/animals.md"]
+    first, row = index.passage(0)
+    assert first.text.startswith("The whale swims")
+    assert row == 0
+    document = index.document(first.document_id)
+    assert document is not None
+    assert document.text == TWO_DOCUMENTS["sea.txt"]
+    assert index.overlapping(first.document_id, 0, 3) == [0]
+    assert index.overlapping(first.document_id, 10_000, 10_001) == []
+    assert index.document("nothing") is None
+    assert len(index.sentences) == sum(len(index.passage(number)[0].sentences) for number in range(len(index)))
+
+
+def test_the_same_documents_are_the_same_generation(built: Path, settings: Settings, folder: Write) -> None:
+    """Nothing changed, nothing embedded; a change is noticed although size and time stay."""
+    fake = FakeEmbedder()
+    report = build(settings, fake)
+    assert (report.changed, fake.embedded, report.index_version) == (False, 0, built.name)
+    changed = str(TWO_DOCUMENTS["sea.txt"]).replace("whale", "shark")
+    status = (settings.source / "sea.txt").stat()
+    folder({"sea.txt": changed})
+    os.utime(settings.source / "sea.txt", ns=(status.st_atime_ns, status.st_mtime_ns))
+    report = build(settings, fake)
+    assert report.changed
+    assert report.index_version != built.name
+
+
+def test_two_builds_of_the_same_are_equal_byte_for_byte(built: Path, settings: Settings, tmp_path: Path) -> None:
+    """But for the time in the manifest."""
+    other = settings.model_copy(update={"index": tmp_path / "other"})
+    build(other, FakeEmbedder())
+    again = other.index / "generations" / built.name
+    for name in DATA_FILES:
+        assert (built / name).read_bytes() == (again / name).read_bytes(), name
+    one, two = (json.loads((path / MANIFEST).read_text()) for path in (built, again))
+    del one["created_at"], two["created_at"]
+    assert one == two
+
+
+def test_a_deleted_document_is_gone(built: Path, settings: Settings) -> None:
+    """With the next build, from documents and passages."""
+    (settings.source / "sea.txt").unlink()
+    build(settings, FakeEmbedder())
+    index = open_current(settings)
+    assert index.document_by_uri("sea.txt") is None
+    assert all("whale" not in index.passage(number)[0].text for number in range(len(index)))
+
+
+# Missing, foreign, half written
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_text("x")])
+def test_no_index_says_how_to_build_one(make: Callable[[Path], object], tmp_path: Path) -> None:
+    """Missing, empty, or a file."""
+    make(tmp_path / "index")
+    with pytest.raises(IndexMissing, match="index"):
+        IndexFolder(tmp_path / "index").open(None)
+
+
+POINTERS = [b"", b"\n", b"../../etc\n", b"/etc/passwd", b"0123456789abcdef\n0123456789abcdef\n", b"0123456789abcdef \n"]
+POINTERS += [b"0123456789ABCDEF\n", b"0123456789abcde\xff\n", b"0123456789abcdef" * 100_000]
+
+
+@pytest.mark.parametrize("content", POINTERS)
+def test_a_pointer_that_no_build_wrote_is_not_followed(content: bytes, built: Path, settings: Settings) -> None:
+    """The newest whole generation is served instead and the answer says so; without one it is an error."""
+    (settings.index / "current").write_bytes(content)
+    opened = IndexFolder(settings.index).open(FakeEmbedder().identity)
+    assert opened.index.version == built.name
+    assert opened.degraded is not None
+    assert "current names no generation" in opened.degraded
+    shutil.rmtree(built)
+    with pytest.raises(IndexCorrupt, match="names no generation"):
+        IndexFolder(settings.index).open(FakeEmbedder().identity)
+
+
+def test_a_missing_or_linked_pointer_and_a_missing_generation(built: Path, settings: Settings) -> None:
+    """All fall back to what is whole."""
+    pointer = settings.index / "current"
+    content = pointer.read_bytes()
+    for breakage, message in (
+        (pointer.unlink, "current is missing"),
+        (lambda: pointer.symlink_to("/etc/passwd"), "not a plain file"),
+        (lambda: (pointer.unlink(), pointer.write_text("0" * 16)), "not a folder"),
+    ):
+        breakage()
+        opened = IndexFolder(settings.index).open(FakeEmbedder().identity)
+        assert opened.index.version == built.name
+        assert message in (opened.degraded or "")
+    pointer.write_bytes(content)
+    assert IndexFolder(settings.index).open(FakeEmbedder().identity).degraded is None
+
+
+def test_a_generation_that_is_a_link_is_refused(built: Path, settings: Settings, tmp_path: Path) -> None:
+    """Even if what it leads to is whole."""
+    built.rename(tmp_path / "elsewhere")
+    built.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(IndexCorrupt, match="not a folder"):
+        open_current(settings)
+
+
+# Damage
+
+
+def damages(data: bytes, generator: random.Random) -> dict[str, bytes]:
+    at = generator.randrange(len(data))
+    zeroed = min(4096, len(data) - at)
+    flipped = bytes([data[at] ^ 1 << generator.randrange(8)])
+    return {
+        "truncated": data[:at],
+        "bit flipped": data[:at] + flipped + data[at + 1 :],
+        "zeroed": data[:at] + bytes(zeroed) + data[at + zeroed :],
+        "appended": data + generator.randbytes(generator.randrange(1, 5000)),
+        "random": generator.randbytes(len(data)),
+        "emptied": b"",
+    }
+
+
+def assert_damage_is_found(generation: Path, settings: Settings, generator: random.Random, name: str) -> int:
+    whole = (generation / name).read_bytes()
+    tried = 0
+    for kind, damaged in damages(whole, generator).items():
+        if damaged == whole:
+            continue
+        tried += 1
+        (generation / name).write_bytes(damaged)
+        # A manifest in which a bit of a free text flipped is still a manifest; its data files decide.
+        if name == MANIFEST and kind == "bit flipped":
+            continue
+        with pytest.raises(IndexProblem) as caught:
+            open_current(settings)
+        assert name in str(caught.value), (kind, str(caught.value))
+        assert caught.value.exit_code == 5
+    (generation / name).write_bytes(whole)
+    return tried
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_damage_is_refused_by_the_files_name(name: str, built: Path, settings: Settings) -> None:
+    """Truncated, flipped, zeroed, appended to, random, empty; whole again it opens."""
+    generator = random.Random(20261123)
+    for _ in range(5):
+        assert assert_damage_is_found(built, settings, generator, name) >= 5
+    open_current(settings).close()
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", FILES)
+def test_proof_damage(
+    name: str, built: Path, settings: Settings, record_property: Callable[[str, object], None]
+) -> None:
+    """The same, 200 times by file."""
+    generator = random.Random(20261123)
+    tried = sum(assert_damage_is_found(built, settings, generator, name) for _ in range(200))
+    record_property("figure", f"{name}: {tried} damaged copies, all refused by name")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(name: str, built: Path, settings: Settings) -> None:
+    """Also a file that is a folder."""
+    (built / name).unlink()
+    with pytest.raises(IndexProblem, match=name):
+        open_current(settings)
+
+
+@pytest.mark.parametrize("name", DATA_FILES)
+def test_files_of_another_generation_are_refused(name: str, built: Path, settings: Settings, folder: Write) -> None:
+    """Two whole generations, one file swapped."""
+    folder({"third.txt": "Gulls cry above the harbour at dawn."})
+    version = build(settings, FakeEmbedder()).index_version
+    shutil.copy(built / name, built.parent / version / name)
+    shutil.rmtree(built)
+    with pytest.raises(IndexCorrupt, match=name):
+        open_current(settings)
+
+
+def test_a_damaged_generation_falls_back_to_the_one_before(built: Path, settings: Settings, folder: Write) -> None:
+    """The service goes on with the previous generation and says that it is not the current one."""
+    folder({"third.txt": "Gulls cry above the harbour at dawn."})
+    version = build(settings, FakeEmbedder()).index_version
+    (built.parent / version / "vectors.faiss").write_bytes(b"")
+    opened = IndexFolder(settings.index).open(FakeEmbedder().identity)
+    assert opened.index.version == built.name
+    assert "vectors.faiss has 0 bytes" in (opened.degraded or "")
+    report = build(settings, FakeEmbedder())  # mends it
+    assert (report.changed, report.index_version) == (True, version)
+    assert IndexFolder(settings.index).open(FakeEmbedder().identity).degraded is None
+
+
+def _set(key: str, value: object) -> Callable[[dict[str, object]], object]:
+    return lambda content: content.update({key: value})
+
+
+def _in_files(name: str, value: object) -> Callable[[dict[str, object]], object]:
+    return lambda content: content["files"].update({name: value})
+
+
+def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object]:
+    return lambda content: content["files"]["vectors.faiss"].update({key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (_set("format_version", 2), IndexIncompatible, "built by a newer version"),
+        (_set("format_version", 0), IndexIncompatible, "old format version 0"),
+        (_set("format_version", -1), IndexCorrupt, "format_version -1"),
+        (_set("format_version", "1"), IndexCorrupt, "format_version '1'"),
+        (_set("format_version", True), IndexCorrupt, "format_version True"),
+        (lambda content: content.pop("files"), IndexCorrupt, "files: Field required"),
+        (_in_files("../passwd", {"bytes": 1, "sha256": "0" * 64, "count": 1}), IndexCorrupt, "lists the files"),
+        (_in_files("/abs", {"bytes": 1, "sha256": "0" * 64, "count": 1}), IndexCorrupt, "lists the files"),
+        (lambda content: content["files"].pop("vectors.faiss"), IndexCorrupt, "lists the files"),
+        (_in_vectors("sha256", "A" * 64), IndexCorrupt, "sha256"),
+        (_in_vectors("sha256", "a" * 63), IndexCorrupt, "sha256"),
+        (_in_vectors("sha256", "md5:" + "a" * 60), IndexCorrupt, "sha256"),
+        (_in_vectors("count", 10**15), IndexCorrupt, "expected"),
+        (_in_vectors("count", 1), IndexCorrupt, "expected"),
+        (_in_vectors("bytes", -1), IndexCorrupt, "bytes"),
+        (_set("generation", "0" * 16), IndexCorrupt, "is that of generation"),
+        (_set("documents", []), IndexCorrupt, "expected"),
+        (lambda content: content["model"].update({"dimension": 64}), IndexCorrupt, "expected"),
+    ],
+)
+def test_a_manifest_of_other_content_is_refused(
+    change: Callable[[dict[str, object]], object],
+    error: type[IndexProblem],
+    message: str,
+    built: Path,
+    settings: Settings,
+) -> None:
+    """Each key has its rule; a huge count allocates nothing."""
+    change_manifest(built, change)
+    with pytest.raises(error, match=message):
+        open_current(settings)
+
+
+def test_an_unknown_key_is_ignored_and_a_key_twice_refused(built: Path, settings: Settings) -> None:
+    """A newer minor version may have added the first; the second is no manifest of ours."""
+    change_manifest(built, _set("colour", "blue"))
+    open_current(settings).close()
+    text = (built / MANIFEST).read_text()
+    (built / MANIFEST).write_text(text[:-1] + ', "colour": "red"}', encoding="utf-8")
+    with pytest.raises(IndexCorrupt, match="stands twice"):
+        open_current(settings)
+
+
+def test_files_that_are_not_listed_are_never_opened(built: Path, settings: Settings) -> None:
+    """A pickle planted beside them changes nothing."""
+    (built / "sentences.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    open_current(settings).close()
+
+
+# The model
+
+
+def test_another_model_is_told_apart(built: Path, settings: Settings) -> None:
+    """Other weights of the same name, another name, another tokenizer: three different errors."""
+    with pytest.raises(ModelChanged, match="other weights of fake"):
+        open_current(settings, FakeEmbedder(weights="c" * 64))
+    with pytest.raises(IndexIncompatible, match="built with the model fake, not other"):
+        open_current(settings, FakeEmbedder(weights="c" * 64, name="other"))
+    with pytest.raises(IndexIncompatible, match="tokenizer or settings of fake changed"):
+        open_current(settings, FakeEmbedder(config="c" * 64))
+
+
+def test_a_model_whose_vectors_differ_fails_the_self_test(built: Path, settings: Settings) -> None:
+    """Although it says that it is the same."""
+
+    class Impostor(FakeEmbedder):
+        def _vector(self, text: str) -> Vectors:
+            return super()._vector(text[::-1])
+
+    with pytest.raises(IndexCorrupt, match="self-test failed"):
+        QuestionAnswerer(open_current(settings), Impostor(), top_k=3, min_confidence=0.5).self_test()
+
+
+# Building
+
+
+def test_old_generations_go_and_the_current_one_stays(built: Path, settings: Settings, folder: Write) -> None:
+    """As many are kept as the settings say, the current included."""
+    versions = [built.name]
+    for number in range(4):
+        folder({"new.txt": f"Sentence number {number} stands here."})
+        versions.append(build(settings, FakeEmbedder()).index_version)
+    assert {path.name for path in built.parent.iterdir()} == set(versions[-2:])
+    (settings.source / "new.txt").unlink()
+    assert build(settings, FakeEmbedder()).index_version == versions[0]
+
+
+def test_a_generation_opened_before_it_was_removed_still_answers(built: Path, settings: Settings) -> None:
+    """Removing unlinks; what is open stays readable."""
+    index = open_current(settings)
+    shutil.rmtree(built)
+    assert index.passage(0)[0].text.startswith("The whale")
+
+
+def test_a_second_builder_is_turned_away(built: Path, settings: Settings) -> None:
+    """At once, with words that say so; afterwards it may."""
+    with IndexFolder(settings.index).building(), pytest.raises(BuildInProgress, match="another process is building"):
+        build(settings, FakeEmbedder())
+    build(settings, FakeEmbedder())
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE])
+def test_every_failing_write_leaves_the_old_index_in_force(
+    error: int, built: Path, settings: Settings, folder: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The n-th fsync or rename fails, for all n: exit code 7, path and error named, nothing left behind."""
+    folder({"third.txt": "Gulls cry above the harbour at dawn."})
+    real_fsync, real_rename, real_replace = os.fsync, Path.rename, Path.replace
+    for number in range(1, 30):
+        calls = 0
+
+        def failing(real: Callable[..., object], *args: object, fail_at: int = number) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == fail_at:
+                raise OSError(error, os.strerror(error), str(args[0]))
+            return real(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", lambda *args: failing(real_fsync, *args))
+            patch.setattr(Path, "rename", lambda *args: failing(real_rename, *args))
+            patch.setattr(Path, "replace", lambda *args: failing(real_replace, *args))
+            try:
+                report = build(settings, FakeEmbedder())
+            except StorageError as caught:
+                assert errno.errorcode[error] in str(caught)
+                assert caught.exit_code == 7
+                assert not list(built.parent.glob("*.partial"))
+                assert open_current(settings).version in {path.name for path in built.parent.iterdir()}
+            else:
+                assert calls < number
+                assert report.changed is False or number > 1
+                break
+    else:
+        raise AssertionError("the build never got through")
+    assert number > 5
+
+
+def test_writes_reach_the_disk_before_the_pointer_does(
+    folder: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data files, manifest, their folder, the name, its folder, pointer, its folder: in this order."""
+    folder(TWO_DOCUMENTS)
+    events: list[str] = []
+    real_fsync, real_rename, real_replace = os.fsync, Path.rename, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        events.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")).split(".partial")[0])
+        real_fsync(descriptor)
+
+    def rename(path: Path, target: Path) -> Path:
+        events.append("rename " + path.name.split(".partial")[0])
+        return real_rename(path, target)
+
+    def replace(path: Path, target: Path) -> Path:
+        events.append("replace " + target.name)
+        return real_replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(Path, "replace", replace)
+    version = build(settings, FakeEmbedder()).index_version
+    data = ["sync passages.sqlite", "sync vectors.faiss", "sync sentences.npy"]
+    assert sorted(events[:3]) == sorted(data)
+    assert events[3:] == [
+        "sync manifest.json",
+        f"sync {version}",
+        f"rename {version}",
+        "sync generations",
+        "sync current.tmp",
+        "replace current",
+        "sync index",
+    ]
+
+
+BUILD_IN_CHILD = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    sys.path.insert(0, sys.argv[1])
+    from conftest import FakeEmbedder
+    from qa_service.pipeline import build
+    from qa_service.settings import load_settings
+    settings = load_settings(source=Path(sys.argv[2]), index=Path(sys.argv[3]), passage_tokens=16)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    build(settings, FakeEmbedder())
+""")
+
+
+def kill_builds(kills: int, settings: Settings, folder: Write) -> tuple[int, int]:
+    """Kill builds at random moments; return how often the old and the new generation was served after."""
+    generator = random.Random(20261123)
+    outcomes = {"old": 0, "new": 0}
+    here = str(Path(__file__).parent)
+    for number in range(kills):
+        old = IndexFolder(settings.index).current()
+        folder({"new.txt": "\n\n".join(f"Sentence {number} of {part} stands here." for part in range(200))})
+        command = [sys.executable, "-c", BUILD_IN_CHILD, here, str(settings.source), str(settings.index)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdout.readline()
+            child.stdin.write(b"go\n")
+            child.stdin.flush()
+            time.sleep(generator.uniform(0, 0.25))
+            child.kill()
+        opened = IndexFolder(settings.index).open(FakeEmbedder().identity)
+        assert opened.degraded is None
+        texts = [opened.index.passage(row)[0].text for row in range(len(opened.index))]
+        assert all("of" not in text.split() or f"Sentence {number} " in text for text in texts) or (
+            opened.index.version == old
+        )
+        outcomes["old" if opened.index.version == old else "new"] += 1
+        opened.index.close()
+    with IndexFolder(settings.index).building():
+        assert not list((settings.index / "generations").glob("*.partial"))
+    return outcomes["old"], outcomes["new"]
+
+
+def test_a_killed_build_leaves_a_whole_index(built: Path, settings: Settings, folder: Write) -> None:
+    """The previous one or the new one, never a mixture; what it left is removed by the next."""
+    kill_builds(3, settings, folder)
+
+
+@pytest.mark.proof
+def test_proof_kills(
+    built: Path, settings: Settings, folder: Write, record_property: Callable[[str, object], None]
+) -> None:
+    """200 kills."""
+    old, new = kill_builds(200, settings, folder)
+    assert old
+    assert new
+    record_property("figure", f"200 builds killed: previous index served {old} times, new {new}, torn 0")

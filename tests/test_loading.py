@@ -1,0 +1,277 @@
+"""Loading: every file is a document or skipped with a reason; formats give titles, sections and blocks."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qa_service.errors import SourceError
+from qa_service.loading import FORMATS, LoadedFolder, load_folder
+
+Write = Callable[[dict[str, str | bytes]], Path]
+MEGABYTE = 1_000_000
+
+
+def load(source: Path, max_file_bytes: int = MEGABYTE) -> LoadedFolder:
+    loaded = load_folder(source, max_file_bytes=max_file_bytes)
+    assert loaded.files == len(loaded.documents) + len(loaded.skipped)
+    return loaded
+
+
+def reasons(loaded: LoadedFolder) -> dict[str, tuple[str, bool]]:
+    return {item.uri: (item.reason, item.failed) for item in loaded.skipped}
+
+
+@contextmanager
+def without_root() -> Iterator[None]:
+    """Root may read everything; give the right up for a moment."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"), [({}, "holds no files"), ({".hidden": "x"}, "holds no files"), ({"a.txt": " \n"}, "empty")]
+)
+def test_a_folder_without_a_usable_document_is_refused(
+    files: dict[str, str | bytes], message: str, tmp_path: Path, folder: Write
+) -> None:
+    """Empty, only hidden files, only empty files: the error says what to put there."""
+    (tmp_path / "source").mkdir()
+    folder(files)
+    with pytest.raises(SourceError, match=message):
+        load(tmp_path / "source")
+
+
+def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
+    """Each with its own words."""
+    with pytest.raises(SourceError, match="does not exist"):
+        load(tmp_path / "none")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(SourceError, match="not a folder"):
+        load(tmp_path / "file")
+
+
+def test_what_is_no_document_is_skipped_with_its_reason(folder: Write, tmp_path: Path) -> None:
+    """Format, disguise, encoding, size, kind of file: one reason each, and whether to look at it."""
+    source = folder(
+        {
+            "good.txt": "Words stand here.",
+            "empty.md": "\ufeff \n",
+            "photo.png": b"\x89PNG\r\n",
+            "README": "No ending.",
+            "really.txt": b"%PDF-1.7 ...",
+            "latin.txt": "Caf\u00e9 au lait".encode("latin-1"),
+            "one-bad-byte.txt": b"line\nb\xffd",
+            "large.txt": "x" * 2000,
+            "only-heading.md": "# Title\n",
+        }
+    )
+    os.mkfifo(source / "pipe.txt")
+    loaded = load(source, max_file_bytes=1000)
+    assert [document.uri for document in loaded.documents] == ["good.txt"]
+    found = reasons(loaded)
+    assert found["empty.md"] == ("empty", False)
+    assert found["photo.png"] == ("format .png is not read", False)
+    assert found["README"] == ("format without an ending is not read", False)
+    assert found["really.txt"] == ("is a PDF, not text", True)
+    assert found["latin.txt"][0].startswith("is not UTF-8: byte 0xE9 at offset 3, line 1")
+    assert found["one-bad-byte.txt"][0].startswith("is not UTF-8: byte 0xFF at offset 6, line 2")
+    assert found["large.txt"][1]
+    assert "over the limit" in found["large.txt"][0]
+    assert found["only-heading.md"] == ("no content below its headings", False)
+    assert found["pipe.txt"] == ("not a regular file", False)
+
+
+def test_links_stay_inside_the_folder(folder: Write, tmp_path: Path) -> None:
+    """A link out, a link to a folder and a loop are reported; a link to a file inside is followed."""
+    (tmp_path / "secret.txt").write_text("Root's password.", encoding="utf-8")
+    source = folder({"a/real.txt": "Real words."})
+    (source / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (source / "inside.txt").symlink_to(source / "a/real.txt")
+    (source / "a/loop").symlink_to(source)
+    (source / "self.txt").symlink_to(source / "self.txt")
+    (source / "gone.txt").symlink_to(source / "nowhere.txt")
+    loaded = load(source)
+    assert [document.uri for document in loaded.documents] == ["a/real.txt", "inside.txt"]
+    found = reasons(loaded)
+    assert found["out.txt"] == ("link that leads out of the source folder, not followed", False)
+    assert found["a/loop"] == ("link to a folder, not followed", False)
+    assert found["self.txt"][0].startswith("can't be read")
+    assert found["gone.txt"] == ("can't be read: No such file or directory", True)
+
+
+def test_unreadable_files_and_folders_are_reported(folder: Write, tmp_path: Path) -> None:
+    """The rest is read all the same."""
+    source = folder({"a.txt": "Open words.", "closed.txt": "Shut.", "cellar/b.txt": "Deep."})
+    for path in (tmp_path, source, *tmp_path.parents):
+        if path.owner() == tmp_path.owner() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o055)
+    (source / "closed.txt").chmod(0)
+    (source / "cellar").chmod(0)
+    with without_root():
+        loaded = load(source)
+    (source / "cellar").chmod(0o700)
+    assert reasons(loaded) == {
+        "closed.txt": ("can't be read: Permission denied", True),
+        "cellar": ("folder can't be listed: Permission denied", True),
+    }
+
+
+def test_odd_names_are_kept_apart(folder: Write) -> None:
+    """Line ends, escapes, undecodable bytes, equal but for case or normal form: each has its own id."""
+    source = folder({"a\nb.txt": "one", "\x1b[2J\u202e.txt": "two", "\u00e9.txt": "three", "e\u0301.txt": "four"})
+    folder({"E\u0301.txt": "five", "x" * 251 + ".txt": "six"})
+    (Path(os.fsdecode(os.fsencode(source) + b"/\xff.txt"))).write_text("seven", encoding="utf-8")
+    loaded = load(source)
+    assert len({document.id for document in loaded.documents}) == 7
+    assert "%FF.txt" in {document.uri for document in loaded.documents}
+    assert all(document.uri.encode() for document in loaded.documents)
+
+
+def test_deep_folders_end(tmp_path: Path) -> None:
+    """300 folders in one another are walked without recursion."""
+    deep = tmp_path / "source"
+    deep.mkdir()
+    (deep / "top.txt").write_text("top words", encoding="utf-8")
+    descriptor = os.open(deep, os.O_RDONLY)
+    for _ in range(300):
+        os.mkdir("d", dir_fd=descriptor)
+        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+    assert [document.uri for document in load(deep).documents] == ["top.txt"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks_decide_the_encoding(encoding: str, folder: Write) -> None:
+    """For UTF-8 the text is what the bytes say, the mark included, so that byte offsets hold."""
+    data = "Grüße aus 서울.\r\n".encode(encoding)
+    document = load(folder({"a.txt": data})).documents[0]
+    assert document.text.lstrip("\ufeff") == "Grüße aus 서울.\r\n"
+    if encoding.startswith("utf-8"):
+        assert document.text.encode() == data
+    assert document.text[document.blocks[0].start : document.blocks[0].end] == "Grüße aus 서울."
+
+
+def test_hidden_characters_are_warned_of(folder: Write) -> None:
+    """NUL and bidirectional controls are counted by document."""
+    document = load(folder({"a.txt": "a\0b \u202ec\u202c"})).documents[0]
+    assert document.warnings == (
+        "1 NUL characters, hidden from the model",
+        "2 bidirectional controls, hidden from the model",
+    )
+
+
+def test_content_not_time_tells_a_change(folder: Write) -> None:
+    """Same name, size and time, other content: another hash."""
+    source = folder({"a.txt": "aaaa"})
+    os.utime(source / "a.txt", (0, 0))
+    before = load(source).documents[0].sha256
+    folder({"a.txt": "bbbb"})
+    os.utime(source / "a.txt", (0, 0))
+    assert load(source).documents[0].sha256 != before
+
+
+def outline(text: str, ending: str = ".md") -> tuple[str | None, list[tuple[str, tuple[str, ...], str]]]:
+    found = FORMATS[ending](text)
+    return found.title, [(text[block.start : block.end], block.section_path, block.kind) for block in found.blocks]
+
+
+def test_markdown_headings_lists_tables_and_code() -> None:
+    """The first heading is the title; blocks are source lines with the headings above them."""
+    title, blocks = outline(
+        "---\nauthor: x\n---\n# The *Title*\r\n\r\nIntro `code`.\n\n## One\n\n- item a\n- item b\n  more\n\n"
+        "### Deep\n\n| h | i |\n|---|---|\n| 1 | 2 |\n\nSetext\n------\n\n```py\n# no heading\n```\n\n<!-- note -->\n"
+    )
+    assert title == "The Title"
+    assert blocks == [
+        ("Intro `code`.", (), "paragraph"),
+        ("- item a", ("One",), "list_item"),
+        ("- item b\n  more", ("One",), "list_item"),
+        ("| h | i |", ("One", "Deep"), "table_row"),
+        ("| 1 | 2 |", ("One", "Deep"), "table_row"),
+        ("```py\n# no heading\n```", ("Setext",), "code"),
+    ]
+
+
+def test_markdown_with_a_byte_order_mark_keeps_its_title_and_offsets() -> None:
+    """The mark is neither part of the heading nor of a block."""
+    assert outline("\ufeff# Title\n\nBody.\n") == ("Title", [("Body.", (), "paragraph")])
+    assert outline("\ufeffBody.\n") == (None, [("Body.", (), "paragraph")])
+
+
+def test_plain_text_titles_are_headings_and_repeats_are_dropped() -> None:
+    """As on pages scraped from the web."""
+    title, blocks = outline(
+        "Korea and the world\n\nSouth Korea - Wikipedia\n\nkorea and the world\n\nThe first paragraph says much.\n\n"
+        "korea and the world\n\nThe second is under the same heading.\n\nWhy Do They Agree?\n\nThey do, mostly.\n",
+        ".txt",
+    )
+    assert title == "Korea and the world"
+    assert blocks == [
+        ("The first paragraph says much.", ("South Korea - Wikipedia",), "paragraph"),
+        ("The second is under the same heading.", ("South Korea - Wikipedia",), "paragraph"),
+        ("They do, mostly.", ("Why Do They Agree?",), "paragraph"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Phone: 555 1234\n\nOffice Hours: 9 to 5\n",
+        "Apples\n\nPears\n\nPlums\n\nCherries\n\nThese are fruit.\n",
+        "The text ends in a line.\n\nFinal Words\n",
+        "and in 2012? 6161.0\n\nand in 2012? 6161.0\n\nSo it went.\n",
+        "Hello World\n",
+        "see https://example.org/A/B\n\nThat is a link.\n",
+    ],
+)
+def test_short_lines_that_hold_facts_stay_content(text: str) -> None:
+    """Data, lists, a last line, a file of one line: nothing that may be an answer is lost."""
+    _, blocks = outline(text, ".txt")
+    assert "".join("".join(content.split()) for content, _, _ in blocks) == "".join(text.split())
+
+
+def test_plain_text_parts_lists_and_long_lines() -> None:
+    """List items and lines as long as paragraphs are blocks of their own."""
+    _, blocks = outline("We need:\n- bread\n- salt\n\n" + "A long line. " * 20 + "\n" + "Another one. " * 20, ".txt")
+    assert [content[:12] for content, _, _ in blocks] == [
+        "We need:",
+        "- bread",
+        "- salt",
+        "A long line.",
+        "Another one.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "*" * 100_000, "> " * 50_000, "`" * 100_000, "- " * 50_000, "|" * 100_000]
+)
+def test_markdown_made_to_hang_a_parser_does_not(text: str) -> None:
+    """The suite's time limit is the bound; each of these is done in well under a second."""
+    FORMATS[".md"](text + "\n\nWords.\n")
+
+
+@given(
+    st.sampled_from([".md", ".txt"]),
+    st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("#-*|>`\n\r =")),
+)
+def test_blocks_are_in_order_apart_and_trimmed(ending: str, text: str) -> None:
+    """Whatever the text, spans are what splitting needs."""
+    position = 0
+    for block in FORMATS[ending](text).blocks:
+        assert position <= block.start < block.end <= len(text)
+        content = text[block.start : block.end]
+        assert content == content.strip(" \t\r\n\f\v\ufeff") or content.strip() == content.lstrip("\ufeff")
+        position = block.end

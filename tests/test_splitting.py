@@ -1,0 +1,167 @@
+"""Splitting: passages are exact, complete, in order, within the window, and cut where it hurts least."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import pytest
+from conftest import FakeEmbedder
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
+
+from qa_service.cleaning import embeddable
+from qa_service.datatypes import Document, Passage
+from qa_service.embedding import SentenceTransformerEmbedder
+from qa_service.loading import FORMATS
+from qa_service.positions import grapheme_starts
+from qa_service.splitting import Splitter, SplitterSettings, completeness, embedded_sentences, embedding_text
+
+COUNT = FakeEmbedder().count_tokens
+HOSTILE = st.text(
+    st.characters(exclude_categories=["Cs"])
+    | st.sampled_from(list("aA .?!\n\r\t#-*|\0\u0301\u200b\u200d\u202e\ufeff\u3000。😀🇰🇷ก한")),
+    max_size=300,
+)
+
+
+def document(text: str, ending: str = ".txt") -> Document:
+    outline = FORMATS[ending](text)
+    return Document(
+        id="0" * 16,
+        uri="a" + ending,
+        title=outline.title or "a",
+        title_is_heading=outline.title is not None,
+        text=text,
+        sha256="",
+        blocks=outline.blocks,
+    )
+
+
+def split(text: str, tokens: int = 16, window: int = 64, ending: str = ".txt") -> list[Passage]:
+    return Splitter(SplitterSettings(tokens, window), COUNT).split(document(text, ending))
+
+
+def assert_sound(found: Document, passages: Sequence[Passage], window: int, count: object = COUNT) -> None:
+    """Every promise of the module that can be checked on any text."""
+    text = found.text
+    end = 0
+    for number, passage in enumerate(passages):
+        position = passage.position
+        assert passage.number == number
+        assert text[position.start_char : position.end_char] == passage.text
+        assert text.encode()[position.start_byte : position.end_byte].decode() == passage.text
+        assert position.start_char >= end
+        end = position.end_char
+        for left, right in passage.sentences:
+            assert 0 <= left < right <= len(passage.text)
+            assert embeddable(passage.text[left:right]).strip()
+    tokens = count([embedding_text(passage.context, passage.text) for passage in passages])
+    figures = completeness([found], passages, tokens, window)
+    assert figures.tokens_lost == 0
+    assert figures.covered_characters == figures.content_characters
+
+
+@given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]))
+@settings(max_examples=300, deadline=None)
+def test_any_text_gives_exact_and_complete_passages(text: str, ending: str, tokens: int) -> None:
+    """``document.text[start:end] == passage.text``, nothing visible is lost, no token passes the window."""
+    found = document(text, ending)
+    assert_sound(found, Splitter(SplitterSettings(tokens, 64), COUNT).split(found), 64)
+
+
+@given(HOSTILE)
+@settings(max_examples=50, deadline=None)
+def test_the_same_holds_with_the_real_tokenizer(real: SentenceTransformerEmbedder, text: str) -> None:
+    """Whose counts of pieces need not add up to the count of the whole."""
+    found = document(text)
+    passages = Splitter(SplitterSettings(20, real.window), real.count_tokens).split(found)
+    assert_sound(found, passages, real.window, real.count_tokens)
+
+
+@given(st.lists(st.sampled_from(["👨‍👩‍👧", "e\u0301", "🇰🇷", "नि", "a", " ", ". "]), max_size=200).map("".join))
+def test_no_grapheme_is_cut(text: str) -> None:
+    """Families, flags, accents and Indic clusters stay whole at every end of a passage and sentence."""
+    safe = set(grapheme_starts(text))
+    for passage in split(text):
+        start = passage.position.start_char
+        assert {start, passage.position.end_char} <= safe
+        assert {start + offset for span in passage.sentences for offset in span} <= safe
+
+
+def test_passages_end_where_sections_and_sentences_end() -> None:
+    """A heading parts passages and is no passage; a long paragraph is cut between sentences, evenly."""
+    passages = split(
+        "# Title\n\nShort opening.\n\n## Part\n\nOne two three four five. Six seven eight nine ten. "
+        "Ten nine eight seven six. Five four three two one.\n",
+        ending=".md",
+    )
+    assert [(passage.section_path, passage.context, passage.text) for passage in passages] == [
+        ((), "Title", "Short opening."),
+        (("Part",), "Title > Part", "One two three four five. Six seven eight nine ten."),
+        (("Part",), "Title > Part", "Ten nine eight seven six. Five four three two one."),
+    ]
+    assert passages[1].sentences == ((0, 24), (25, 50))
+
+
+def test_short_paragraphs_of_a_section_share_a_passage() -> None:
+    """Room is used where the section allows it."""
+    assert len(split("One two.\n\nThree four.\n\nFive six.\n")) == 1
+
+
+def test_the_title_of_a_file_without_one_is_not_embedded() -> None:
+    """A file name is no context."""
+    assert split("Words without a title, a full sentence.")[0].context == ""
+
+
+def test_context_keeps_to_a_quarter_of_the_window() -> None:
+    """Outer headings go first; a heading too long by itself goes altogether."""
+    deep = "# One two three four\n\n## Five six seven eight nine ten\n\n### Eleven twelve\n\nBody here.\n"
+    assert split(deep, ending=".md", window=32)[0].context == "Eleven twelve"
+    assert split(f"# {'word ' * 40}\n\nBody here.\n", ending=".md")[0].context == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 20_000, "한" * 5_000, "字。" * 3_000, "a " * 20_000, "word\n" * 20_000, "e" + "\u0301" * 5_000]
+)
+def test_text_without_places_to_cut_is_cut_all_the_same(text: str) -> None:
+    """One line of any length, one word of any length: passages stay within tokens and characters."""
+    found = document(text)
+    passages = split(text)
+    assert_sound(found, passages, 64)
+    assert max(len(passage.text) for passage in passages) <= 16 * 12
+
+
+def test_sentence_offsets_are_mapped_into_the_embedded_text() -> None:
+    """Hidden characters and the context before the text move them."""
+    passage = split("# Head\n\nO\u200bne two. Thr\u00adee four.\n", ending=".md")[0]
+    embedded = embedding_text(passage.context, passage.text)
+    assert [embedded[start:end] for start, end in embedded_sentences(passage)] == ["One two.", "Three four."]
+
+
+def test_completeness_counts_what_is_missing() -> None:
+    """The figures are no constants: a dropped passage and a cut token show."""
+    found = document("One two three.\n\n" + "Four five six seven. " * 8)
+    passages = split(found.text)
+    figures = completeness([found], passages[1:], [70, 60], 64)
+    visible = len(re.sub(r"\s", "", found.text))
+    assert figures.content_characters == visible
+    assert figures.covered_characters == visible - len(re.sub(r"\s", "", passages[0].text))
+    assert (figures.tokens, figures.tokens_lost) == (130, 6)
+
+
+@pytest.mark.proof
+def test_proof_any_text(record_property: Callable[[str, object], None]) -> None:
+    """Ten thousand hostile texts."""
+    seen = 0
+
+    @seed(20261123)
+    @settings(max_examples=10_000, deadline=None, database=None)
+    @given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]))
+    def check(text: str, ending: str, tokens: int) -> None:
+        nonlocal seen
+        found = document(text, ending)
+        passages = Splitter(SplitterSettings(tokens, 64), COUNT).split(found)
+        assert_sound(found, passages, 64)
+        seen += len(passages)
+
+    check()
+    record_property("figure", f"10,000 texts, {seen} passages, all exact, complete, within the window")

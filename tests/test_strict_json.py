@@ -1,0 +1,49 @@
+"""Strict JSON: what the standard library takes and RFC 8259 does not is refused, without an echo."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qa_service import strict_json
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+)
+
+
+@given(JSON_VALUES)
+def test_json_is_read_as_the_standard_library_reads_it(value: object) -> None:
+    """Valid documents come through unchanged."""
+    assert strict_json.loads(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"secret": 1, "secret": 2}', "a key stands twice"),
+        (b'"\xff\xfe secret"', "not UTF-8 at byte 1"),
+        (b'\xef\xbb\xbf"secret"', "byte order mark"),
+        ('"secret"'.encode("utf-16"), "not UTF-8"),
+        (b"{secret: 1}", "not JSON"),
+        (b'"secret \x00"', "not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"1" * 5000, "too many digits"),
+        (b'{"secret": NaN}', "NaN is no JSON"),
+        (b"[-Infinity]", "-Infinity is no JSON"),
+        (b"", "not JSON"),
+    ],
+)
+def test_what_is_no_json_is_refused_without_an_echo(data: bytes, reason: str) -> None:
+    """The error says why and quotes nothing."""
+    with pytest.raises(ValueError, match=reason) as caught:
+        strict_json.loads(data)
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value)) < 100
+
+
+def test_constants_are_left_to_the_schema_on_request() -> None:
+    """NaN is then a float like any other."""
+    assert strict_json.loads("[Infinity]", allow_constants=True) == [float("inf")]
