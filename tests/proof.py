@@ -23,7 +23,18 @@ def main() -> None:
     started = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as scratch:
         xml = Path(scratch, "proofs.xml")
-        command = [sys.executable, "-m", "pytest", "-m", "proof", "--timeout=3600", f"--junitxml={xml}", "-q"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-m",
+            "proof",
+            "--timeout=3600",
+            f"--junitxml={xml}",
+            "-o",
+            "junit_family=xunit1",
+            "-q",
+        ]
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         cases = list(ET.parse(xml).iter("testcase"))  # noqa: S314 - pytest wrote it just now
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("faiss-cpu", "numpy", "hypothesis"))

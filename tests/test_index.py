@@ -179,11 +179,11 @@ def assert_damage_is_found(generation: Path, settings: Settings, generator: rand
     for kind, damaged in damages(whole, generator).items():
         if damaged == whole:
             continue
-        tried += 1
-        (generation / name).write_bytes(damaged)
         # A manifest in which a bit of a free text flipped is still a manifest; its data files decide.
         if name == MANIFEST and kind == "bit flipped":
             continue
+        tried += 1
+        (generation / name).write_bytes(damaged)
         with pytest.raises(IndexProblem) as caught:
             open_current(settings)
         assert name in str(caught.value), (kind, str(caught.value))
@@ -197,7 +197,7 @@ def test_every_damage_is_refused_by_the_files_name(name: str, built: Path, setti
     """Truncated, flipped, zeroed, appended to, random, empty; whole again it opens."""
     generator = random.Random(20261123)
     for _ in range(5):
-        assert assert_damage_is_found(built, settings, generator, name) >= 5
+        assert assert_damage_is_found(built, settings, generator, name) >= 4
     open_current(settings).close()
 
 
