@@ -1,22 +1,26 @@
-"""What the benchmark scripts share: an index of a folder, opened, and a line about the machine."""
+"""What the benchmark scripts share: one thread for asking, an index of a folder, BEIR sets, the set-up's line."""
 
+import json
 import os
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+# As `qa-service serve` does: threads of several libraries in one process wait for each other.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 from qa_service.embedding import Embedder
-from qa_service.index import IndexFolder
-from qa_service.pipeline import QuestionAnswerer, build
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings, load_settings
 
 
 def answerer_for(source: Path, index: Path, embedder: Embedder, **settings: object) -> QuestionAnswerer:
-    """Build an index of ``source`` with the default settings and open it."""
+    """Build an index of ``source``, by default with the default settings, and open it."""
     chosen: Settings = load_settings(source=source, index=index, **settings)
     build(chosen, embedder)
-    opened = IndexFolder(index).open(embedder.identity)
-    answerer = QuestionAnswerer(opened.index, embedder, top_k=chosen.top_k, min_confidence=chosen.min_confidence)
+    answerer, _ = open_answerer(chosen, embedder)
     answerer.self_test()
     return answerer
 
@@ -26,3 +30,29 @@ def setup() -> str:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "sentence-transformers", "faiss-cpu"))
     load = f"load average {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
     return f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores, {load}; {versions}"
+
+
+def beir_documents(beir: Path, folder: Path) -> Path:
+    """Write a BEIR corpus as Markdown files, the title as heading, and return their folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (beir / "corpus.jsonl").open(encoding="utf-8") as corpus:
+        for line in corpus:
+            document = json.loads(line)
+            title = " ".join(document.get("title", "").split())
+            heading = f"# {title}\n\n" if title else ""
+            (folder / f"{document['_id']}.md").write_text(heading + document["text"].strip() + "\n", encoding="utf-8")
+    return folder
+
+
+def beir_questions(beir: Path) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """Yield id, question and the grades of its relevant documents, for questions that have any."""
+    grades: dict[str, dict[str, int]] = {}
+    for line in (beir / "qrels/test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        question, document, grade = line.split("\t")
+        if int(grade) > 0:
+            grades.setdefault(question, {})[document] = int(grade)
+    with (beir / "queries.jsonl").open(encoding="utf-8") as questions:
+        for line in questions:
+            entry = json.loads(line)
+            if entry["_id"] in grades:
+                yield entry["_id"], entry["text"], grades[entry["_id"]]

@@ -1,11 +1,12 @@
-"""Fit the constants of retrieval.CALIBRATIONS and show how well one number, the best cosine, can do.
+"""Fit the constants of retrieval.answerability.CALIBRATIONS and measure answerability on held-out questions.
 
-    python benchmarks/confidence.py EVAL_FOLDER
+    python benchmarks/confidence.py EVAL_FOLDER [--work FOLDER]
 
-EVAL_FOLDER holds squad2_dev/ and chroma_chunking/, each with documents/ and questions.jsonl. Three kinds
-of questions: answerable, near misses (SQuAD 2.0's unanswerable ones), off topic (asked of the other set's
-index), weighted 2 : 1 : 1, so that half could be answered. Right is a question whose top five results
-overlap a reference. Odd questions fit, even ones measure.
+EVAL_FOLDER holds squad2_dev/ and chroma_chunking/, each with documents/ and questions.jsonl. Three kinds of
+questions: answerable, near misses (SQuAD 2.0's unanswerable ones), off topic (asked of the other set's
+index). For the constants the kinds weigh 2 : 2 : 1 in all, so that of the questions on topic half can be
+answered. Right is a question whose top five results overlap a reference. Every other
+question is left out of the fit and measured. The baseline is the best cosine alone, fitted alike.
 """
 
 import argparse
@@ -14,69 +15,98 @@ from pathlib import Path
 
 import numpy as np
 from common import answerer_for, setup
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
 from qa_service.embedding import open_embedder
 from qa_service.evaluation import Question, QuestionFile
+from qa_service.evaluation.calibrate import auroc, expected_calibration_error, fit, risk_coverage
 from qa_service.evaluation.report import relevant_passages
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.retrieval.answerability import EVIDENCE_NAMES, evidence_row
 from qa_service.settings import DEFAULT_MODEL
+
+SHARES = {"answerable": 2, "near miss": 2, "off topic": 1}
 
 
 def main() -> None:
-    """Fit, measure, print."""
+    """Observe, fit, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("eval_folder", type=Path)
-    folder = parser.parse_args().eval_folder
+    parser.add_argument("--work", type=Path)
+    arguments = parser.parse_args()
     embedder = open_embedder(DEFAULT_MODEL)
-    rows: list[tuple[str, float, bool]] = []
+    print(setup())
+    names = ("squad2_dev", "chroma_chunking")
     with tempfile.TemporaryDirectory() as scratch:
-        names = ("squad2_dev", "chroma_chunking")
-        answerers = [answerer_for(folder / name / "documents", Path(scratch, name), embedder) for name in names]
-        for name, home, other in zip(names, answerers, reversed(answerers), strict=True):
-            for question in QuestionFile(folder / name / "questions.jsonl"):
-                assert isinstance(question, Question)
-                answer = home.ask(question.question, 5)
-                best = answer.results[0].scored.score
-                relevant = relevant_passages(home.index, question.references)
-                found = any(str(result.scored.passage.number) in relevant for result in answer.results)
-                rows.append(("answerable" if question.answerable else "near miss", best, found))
-                rows.append(("off topic", other.ask(question.question, 1).results[0].scored.score, False))
-    kinds, scores, found = (np.array(column) for column in zip(*rows, strict=True))
+        work = arguments.work or Path(scratch)
+        for token_vectors in (True, False):
+            answerers = [
+                answerer_for(
+                    arguments.eval_folder / name / "documents",
+                    work / name / f"index-{token_vectors}",
+                    embedder,
+                    token_vectors=token_vectors,
+                )
+                for name in names
+            ]
+            print(f"\nwith token vectors: {token_vectors}")
+            measure(*observed(arguments.eval_folder, names, answerers))
+
+
+def observed(folder: Path, names: tuple[str, ...], answerers: list[QuestionAnswerer]) -> tuple[np.ndarray, ...]:
+    """Return evidence, whether it is right, the kind of question, the set, and the half, of all questions."""
+    rows, right, kinds, sets, halves = [], [], [], [], []
+
+    def note(answerer: QuestionAnswerer, question: Question, kind: str, name: str, half: int) -> None:
+        retrieved = answerer.retrieve(question.question, 5)
+        assert retrieved.evidence is not None
+        relevant = relevant_passages(answerer.index, question.references) if kind == "answerable" else set()
+        rows.append(evidence_row(retrieved.evidence))
+        right.append(any(str(result.passage.number) in relevant for result in retrieved.results))
+        kinds.append(kind)
+        sets.append(name)
+        halves.append(half)
+
+    for name, home, other in zip(names, answerers, reversed(answerers), strict=True):
+        for number, question in enumerate(QuestionFile(folder / name / "questions.jsonl")):
+            assert isinstance(question, Question)
+            half = number % 2
+            note(home, question, "answerable" if question.answerable else "near miss", name, half)
+            if number % 3 == 0:
+                note(other, question, "off topic", name, half)
+    return np.array(rows), np.array(right), np.array(kinds), np.array(sets), np.array(halves)
+
+
+def measure(rows: np.ndarray, right: np.ndarray, kinds: np.ndarray, sets: np.ndarray, halves: np.ndarray) -> None:
+    """Print the constants fitted to all, and figures on the half that was not fitted to."""
     weights = np.zeros(len(rows))
-    for kind in np.unique(kinds):
-        weights[kinds == kind] = (2 if kind == "answerable" else 1) / (kinds == kind).sum()
-    half = np.arange(len(rows)) // 2 % 2 == 1
-    model = LogisticRegression(C=1e6).fit(scores[half, None], found[half], sample_weight=weights[half] * len(rows))
-    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
-    predicted = 1 / (1 + np.exp(-(slope * scores + intercept)))
-    print(f"{setup()}; {len(rows)} rows, half of them to fit")
-    print(f"slope={slope:.2f}, intercept={intercept:.2f}")
-    test = ~half
-    for kind in np.unique(kinds):
-        inside = test & (kinds == kind)
-        claimed, right = predicted[inside].mean(), found[inside].mean()
-        print(f"{kind:11} n={inside.sum():5} mean confidence {claimed:.3f}, right {right:.3f}")
-    print(f"AUROC off topic  {_auroc(scores, found, test & (kinds != 'near miss')):.3f}")
-    print(f"AUROC near misses {_auroc(scores, found, test & (kinds != 'off topic')):.3f}")
-    print(f"ECE (10 bins) {_ece(predicted[test], found[test], weights[test]):.3f}")
-
-
-def _auroc(scores: np.ndarray, found: np.ndarray, where: np.ndarray) -> float:
-    return float(roc_auc_score(found[where], scores[where]))
-
-
-def _ece(predicted: np.ndarray, found: np.ndarray, weights: np.ndarray) -> float:
-    """Return the expected calibration error: the mean distance of confidence and share of right answers by bin."""
-    bins = np.minimum((predicted * 10).astype(int), 9)
-    error = 0.0
-    for number in np.unique(bins):
-        inside = bins == number
-        gap = np.average(predicted[inside], weights=weights[inside]) - np.average(
-            found[inside], weights=weights[inside]
+    for kind, share in SHARES.items():
+        weights[kinds == kind] = share / (kinds == kind).sum()
+    weights *= len(rows) / weights.sum()
+    constants = fit(rows, right, weights).to_dict()
+    print("  constants:", ", ".join(f"{name}={value:.3f}" for name, value in constants.items()))
+    fitting, testing = halves == 0, halves == 1
+    squad = (sets == "squad2_dev") & (kinds != "off topic")
+    for label, columns in (("default", list(range(len(EVIDENCE_NAMES)))), ("cosine", [EVIDENCE_NAMES.index("dense")])):
+        used = np.zeros_like(rows)
+        used[:, columns] = rows[:, columns]
+        model = fit(used[fitting], right[fitting], weights[fitting])
+        confidences = 1 / (1 + np.exp(-(used @ np.array(model.coefficients) + model.intercept)))
+        own = fit(used[fitting & squad], right[fitting & squad])
+        calibrated = 1 / (1 + np.exp(-(used @ np.array(own.coefficients) + own.intercept)))
+        off, near = testing & (right | (kinds == "off topic")), testing & squad
+        curve = risk_coverage(confidences[near], right[near], (0.25, 0.5, 0.75, 1.0))
+        print(
+            f"  {label:8} AUROC off topic {auroc(confidences[off], right[off]):.4f}, squad2 near misses "
+            f"{auroc(confidences[near], right[near]):.4f} (calibrated {auroc(calibrated[near], right[near]):.4f}); "
+            f"ECE squad2 {expected_calibration_error(confidences[near], right[near]):.4f}, "
+            f"calibrated on the other half {expected_calibration_error(calibrated[near], right[near]):.4f}; "
+            f"wrong at coverage {', '.join(f'{share:.0%}: {risk:.3f}' for share, risk in curve.items())}"
         )
-        error += abs(gap) * weights[inside].sum()
-    return error / weights.sum()
+        for threshold in (0.2, 0.3, 0.4, 0.5):
+            shares = ", ".join(
+                f"{kind} {np.mean(confidences[testing & (kinds == kind)] >= threshold):.3f}" for kind in SHARES
+            )
+            print(f"    answered at {threshold}: {shares}")
 
 
 if __name__ == "__main__":

@@ -1,34 +1,42 @@
-"""Print how well the defaults retrieve, beside fixed windows with the same model in the same run.
+"""Print how well the defaults retrieve, beside each leg alone on the same passages in the same run.
 
-    python benchmarks/quality.py EVAL_FOLDER [--seed FOLDER]
+    python benchmarks/quality.py EVAL_FOLDER [--seed FOLDER] [--work FOLDER] [--only NAME …]
 
-EVAL_FOLDER holds xquad_en/ with documents/ and questions.jsonl. FOLDER holds one messy web page about
-relations between Korea and the United States, of which SEED_QUESTIONS ask.
+EVAL_FOLDER holds xquad_en/ and chroma_chunking/ (documents/ and questions.jsonl) and beir_scifact/ and
+cranfield/ (BEIR). One configuration, the default one, for all. ``--seed`` names a folder with one messy web
+page about relations between Korea and the United States, of which SEED_QUESTIONS ask; ``--work`` keeps the
+indexes for the next run.
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
+import ir_measures
 import numpy as np
-from common import answerer_for, setup
+from common import answerer_for, beir_documents, beir_questions, setup
+from ir_measures import nDCG
 
+from qa_service.cleaning import embeddable
 from qa_service.embedding import SentenceTransformerEmbedder, open_embedder
-from qa_service.evaluation import Question, QuestionFile, evaluate
-from qa_service.loading import load_folder
+from qa_service.evaluation import Question, QuestionFile
+from qa_service.evaluation.report import relevant_passages
+from qa_service.index import OpenIndex
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import DEFAULT_MODEL
+from qa_service.splitting import Splitter
 
 ROOT = Path(__file__).parent.parent
-WINDOW = 800
+DEPTH = 50
+Ranking = Callable[[str, int], list[int]]
 
 # A question, and words that stand only where its answer does.
 SEED_QUESTIONS = [
-    ("Which treaty binds the US and South Korea to defend each other?", "Mutual Defense Treaty, which"),
-    ("What happens if one ally is attacked by a third country?", "meet the common danger"),
+    ("Which treaty provides that either party will act if the other is attacked?", "Mutual Defense Treaty, which"),
+    ("What will an ally do if the other is attacked by a third country?", "meet the common danger"),
     ("Who shut down the Kaesong Industrial Complex?", "Park shut down"),
-    ("What does South Korea call the Sea of Japan?", "East Sea"),
+    ("What does the Republic of Korea call the Sea of Japan?", "East Sea"),
     ("How many missile tests did North Korea conduct?", "nearly 20 ballistic"),
     ("What did Trump call Kim Jong-un?", "smart cookie"),
     ("Which city did the general fear a nuclear weapon could reach?", "Denver"),
@@ -38,7 +46,7 @@ SEED_QUESTIONS = [
     ("What was put up in front of the consulate in Busan?", "erected a comfort woman statue"),
     ("How did Japan react to the statue in Busan?", "withdrew its ambassador"),
     ("Who owned the land of the THAAD battery?", "Lotte had owned"),
-    ("Why was the full THAAD deployment delayed in July?", "environmental impact assessment"),
+    ("What assessment delayed the full THAAD deployment in July?", "environmental impact assessment"),
     ("Who should pay for THAAD according to Trump?", "should pay for the system"),
     ("What was the joint approach called that expanded sanctions?", "strategic patience"),
     ("Which exchange programs bring Korean students to the United States?", "Fulbright"),
@@ -54,67 +62,111 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("eval_folder", type=Path)
     parser.add_argument("--seed", type=Path)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--no-context", action="store_true", help="embed passages without title and headings")
+    parser.add_argument(
+        "--only", nargs="*", default=["briefing", "xquad_en", "chroma_chunking", "beir_scifact", "cranfield"]
+    )
     arguments = parser.parse_args()
     embedder = open_embedder(DEFAULT_MODEL)
-    print(setup())
+    if arguments.no_context:
+        Splitter._context = lambda *_: ""  # type: ignore[method-assign]  # noqa: SLF001 - what is measured
+    print(setup(), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        for name, source, questions in (
-            ("shipped briefing", ROOT / "source_text", ROOT / "tests/data/us-korea-questions.jsonl"),
-            (
-                "xquad_en",
-                arguments.eval_folder / "xquad_en/documents",
-                arguments.eval_folder / "xquad_en/questions.jsonl",
-            ),
-        ):
-            answerer = answerer_for(source, Path(scratch, name), embedder)
-            report = evaluate(QuestionFile(questions), answerer, 10)
-            figures = "  ".join(f"{measure} {value:.4f}" for measure, value in report.measures.items())
-            print(f"{name}, {len(answerer.index)} passages, {report.scored} questions: {figures}")
-            if report.unanswerable_total:
-                print(
-                    f"  refused {report.unanswerable_refused} of {report.unanswerable_total} unanswerable, "
-                    f"answered {report.answerable_answered} of {report.answerable_total} answerable"
-                )
-            asked = [item for item in QuestionFile(questions) if isinstance(item, Question) and item.references]
-            one, five = _windows(source, asked, embedder)
-            print(f"  baseline, windows of {WINDOW} characters: Success@1 {one:.4f}  Success@5 {five:.4f}")
+        work = arguments.work or Path(scratch)
+        for name in arguments.only:
+            beir = arguments.eval_folder / name
+            if (beir / "corpus.jsonl").exists():
+                source = beir_documents(beir, work / name / "documents")
+            else:
+                source = ROOT / "source_text" if name == "briefing" else beir / "documents"
+            answerer = answerer_for(source, work / name / "index", embedder)
+            measure = documents_measured(beir) if (beir / "corpus.jsonl").exists() else spans_measured(name, beir)
+            print(f"{name}, {len(answerer.index)} passages")
+            for way, ranking in ways(answerer, embedder).items():
+                print(f"  {way:8} {measure(answerer.index, ranking)}", flush=True)
         if arguments.seed:
-            _seed(answerer_for(arguments.seed, Path(scratch, "seed"), embedder))
+            seed_page(answerer_for(arguments.seed, work / "seed/index", embedder))
 
 
-def _windows(source: Path, questions: Iterable[Question], embedder: SentenceTransformerEmbedder) -> tuple[float, float]:
-    """Return hit@1 and hit@5 of fixed windows, the model cutting off what it can't read."""
-    spans, texts = [], []
-    by_name = {}
-    for document in load_folder(source, max_file_bytes=10**9).documents:
-        by_name[document.uri] = document.text
-        for start in range(0, len(document.text), WINDOW):
-            spans.append((document.uri, start, start + WINDOW))
-            texts.append(document.text[start : start + WINDOW])
-    batches = [texts[start : start + 32] for start in range(0, len(texts), 32)]
-    vectors = np.concatenate([embedder.embed_passages(batch, [[] for _ in batch]).passages for batch in batches])
-    ranks = []
-    for question in questions:
-        gold = []
-        for reference in question.references:
-            start = reference.start_index
-            if start is None:
-                start = by_name[reference.document].index(str(reference.content))
-            gold.append((reference.document, start, reference.end_index or start + len(str(reference.content))))
-        order = np.argsort(-vectors @ embedder.embed_question(question.question))[:5]
-        hits = [
-            rank
-            for rank, number in enumerate(order)
-            if any(
-                spans[number][0] == name and spans[number][1] < end and start < spans[number][2]
-                for name, start, end in gold
-            )
+def ways(answerer: QuestionAnswerer, embedder: SentenceTransformerEmbedder) -> dict[str, Ranking]:
+    """Return the rankings to compare, each from a question to passage numbers, best first."""
+    index = answerer.index
+
+    def dense(question: str, top_k: int) -> list[int]:
+        vector = embedder.embed_question(embeddable(question)).vector
+        return index.store.search(vector[None, :], top_k)[0][0].tolist()
+
+    def lexical(question: str, top_k: int) -> list[int]:
+        match = index.lexical.match(question)
+        return [] if match is None else np.argsort(-match.scores, kind="stable")[:top_k].tolist()
+
+    def default(question: str, top_k: int) -> list[int]:
+        return [result.passage.number for result in answerer.retrieve(question, top_k).results]
+
+    return {"dense": dense, "BM25": lexical, "default": default}
+
+
+def documents_measured(beir: Path) -> Callable[[OpenIndex, Ranking], str]:
+    """Return a function that measures nDCG@10 of documents, each ranked as its best passage."""
+    questions = list(beir_questions(beir))
+
+    def measure(index: OpenIndex, ranking: Ranking) -> str:
+        qrels = [
+            ir_measures.Qrel(number, name, grade) for number, _, grades in questions for name, grade in grades.items()
         ]
-        ranks.append(hits[0] if hits else 99)
-    return float(np.mean(np.array(ranks) == 0)), float(np.mean(np.array(ranks) < 5))  # noqa: PLR2004 - hit@5
+        run = []
+        for number, question, _ in questions:
+            names = [
+                index.document_without_text(index.passage(place)[0].document_id).uri[:-3]
+                for place in ranking(question, DEPTH)
+            ]
+            run += [ir_measures.ScoredDoc(number, name, -rank) for rank, name in enumerate(dict.fromkeys(names))]
+        return f"nDCG@10 {ir_measures.calc_aggregate([nDCG @ 10], qrels, run)[nDCG @ 10]:.4f}"
+
+    return measure
 
 
-def _seed(answerer: QuestionAnswerer) -> None:
+def spans_measured(name: str, folder: Path) -> Callable[[OpenIndex, Ranking], str]:
+    """Return a function that measures hits by overlap, and what of the references five passages hold."""
+    path = ROOT / "tests/data/us-korea-questions.jsonl" if name == "briefing" else folder / "questions.jsonl"
+    questions = [item for item in QuestionFile(path) if isinstance(item, Question) and item.references]
+
+    def measure(index: OpenIndex, ranking: Ranking) -> str:
+        first, five, recalls, ious = [], [], [], []
+        for question in questions:
+            relevant = relevant_passages(index, question.references)
+            ranked = ranking(question.question, 5)
+            hits = [str(number) in relevant for number in ranked]
+            first.append(hits[:1] == [True])
+            five.append(any(hits))
+            if all(reference.start_index is not None for reference in question.references):
+                recall, iou = _characters(index, question, ranked)
+                recalls.append(recall)
+                ious.append(iou)
+        figures = f"hit@1 {np.mean(first):.4f}  hit@5 {np.mean(five):.4f}"
+        if recalls:
+            figures += f"  characters recalled at 5 {np.mean(recalls):.4f}  IoU {np.mean(ious):.4f}"
+        return figures
+
+    return measure
+
+
+def _characters(index: OpenIndex, question: Question, ranked: list[int]) -> tuple[float, float]:
+    wanted, got = set(), set()
+    for reference in question.references:
+        document = index.document_by_uri(reference.document)
+        assert document is not None
+        wanted |= {(document.id, place) for place in range(reference.start_index or 0, reference.end_index or 0)}
+    for number in ranked:
+        passage, _ = index.passage(number)
+        position = passage.position
+        got |= {(passage.document_id, place) for place in range(position.start_char, position.end_char)}
+    return len(wanted & got) / len(wanted), len(wanted & got) / len(wanted | got)
+
+
+def seed_page(answerer: QuestionAnswerer) -> None:
+    """Print for how many of the questions the first result, the answer, and one of five hold the evidence."""
     first = five = titles = results = 0
     for question, evidence in SEED_QUESTIONS:
         texts = [result.scored.passage.text for result in answerer.ask(question, 5).results]

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,15 +14,21 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from qa_service import __version__
-from qa_service.errors import QAServiceError, ServerStartError, SettingsError
+from qa_service.errors import QAServiceError, ServerStartError
+from qa_service.show import (
+    complain,
+    console,
+    print_answer,
+    print_build,
+    print_build_problems,
+    print_problems,
+    print_report,
+    print_why,
+    printable,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from qa_service.datatypes import Answer, BuildReport, CitedPassage
     from qa_service.embedding import Embedder
-    from qa_service.evaluation import Report
-    from qa_service.index.folder import Opened
     from qa_service.pipeline import Progress, QuestionAnswerer
     from qa_service.settings import Settings
 
@@ -39,10 +44,10 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except click.ClickException as error:
-        _complain(f"{error.format_message().rstrip('.')}; see `{_command_path(error)} --help`")
+        complain(f"{error.format_message().rstrip('.')}; see `{_command_path(error)} --help`")
         code = 2
     except QAServiceError as error:
-        _complain(str(error))
+        complain(str(error))
         code = error.exit_code
     except BrokenPipeError:
         # The reader has gone, as `head` does. Keep Python from complaining once more at exit.
@@ -51,21 +56,9 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _complain(message: str) -> None:
-    click.echo(f"error: {printable(message)}", err=True)
-
-
 def _command_path(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     return context.command_path if context else "qa-service"
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with what could move or colour a terminal made visible."""
-    return "".join(
-        character if character in "\n\t" or character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def _options(*names: str) -> Callable[[Command], Command]:
@@ -93,7 +86,7 @@ _HELP = {
     "host": "Address to serve on.  [QA_HOST; default: 127.0.0.1]",
     "port": "Port to serve on, 0 for a free one.  [QA_PORT; default: 8000]",
     "top_k": "Number of results.  [QA_TOP_K; default: 5]",
-    "min_confidence": "Confidence from which a question counts as answerable.  [QA_MIN_CONFIDENCE; default: 0.3]",
+    "min_confidence": "Confidence from which a question counts as answerable.  [QA_MIN_CONFIDENCE; default: 0.15]",
     "model": "Embedding model: the built-in one, a folder, or a hub name.  [QA_MODEL]",
 }
 
@@ -125,8 +118,8 @@ def index(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     if as_json:
         click.echo(json.dumps({**asdict(report), "seconds": round(report.seconds, 2)}))
     else:
-        _print_build(report)
-    return _build_exit_code(report, settings)
+        print_build(report)
+    return print_build_problems(report, allow_skips=settings.allow_skips)
 
 
 @cli.command()
@@ -135,6 +128,7 @@ def index(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as POST /ask gives it.")
 def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Ask one question of the index."""
+    _ask_with_one_thread()
     from qa_service.pipeline import check_question  # noqa: PLC0415 - seconds of import
 
     settings = _settings(overrides)
@@ -151,7 +145,7 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
         took_ms = (time.perf_counter() - started) * 1000
         click.echo(ask_response(str(uuid.uuid4()), answer, took_ms).model_dump_json())
     else:
-        _print_answer(answer)
+        print_answer(answer)
     return 0
 
 
@@ -159,30 +153,30 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
 @_options("source", "index", "model", "host", "port")
 def serve(**overrides: Any) -> int:
     """Serve the index over HTTP until interrupted."""
-    import uvicorn  # noqa: PLC0415 - not needed by the other commands
-
-    from qa_service.api import create_app  # noqa: PLC0415
+    _ask_with_one_thread()
+    from qa_service.api import create_app  # noqa: PLC0415 - not needed by the other commands
+    from qa_service.api.server import bound_socket, run_server  # noqa: PLC0415
 
     settings = _settings(overrides)
-    listener = _bound_socket(settings.host, settings.port)
+    listener = bound_socket(settings.host, settings.port)
     try:
-        answerer, opened = _answerer(settings)
+        answerer, degraded = _answerer(settings)
     except QAServiceError as error:
         listener.close()
         raise ServerStartError(str(error)) from error
-    app = create_app(answerer, settings, degraded=opened.degraded)
+    app = create_app(answerer, settings, degraded=degraded)
+    listener.listen()  # from here on who connects waits for the server instead of being refused
     host, port = listener.getsockname()[:2]
     click.echo(
-        f"serving {len(opened.index)} passages of {len(opened.index.manifest.documents)} documents on "
-        f"http://{f'[{host}]' if ':' in host else host}:{port} (index {opened.index.version}); Ctrl-C stops",
+        f"serving {len(answerer.index)} passages of {len(answerer.index.manifest.documents)} documents on "
+        f"http://{f'[{host}]' if ':' in host else host}:{port} (index {answerer.index.version}); Ctrl-C stops",
         err=True,
     )
-    config = uvicorn.Config(app, log_level="warning", server_header=False, http="httptools", ws="none")
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        run_server(app, listener)
     finally:
         listener.close()
-        opened.index.close()
+        answerer.index.close()
     return 0
 
 
@@ -205,6 +199,7 @@ def evaluate(file: Path, top_k: int, strict: bool, as_json: bool, **overrides: A
     from qa_service.evaluation import QuestionFile  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation import evaluate as run  # noqa: PLC0415
 
+    _ask_with_one_thread()
     settings = _settings(overrides)
     questions = QuestionFile(file)
     questions.check()
@@ -215,10 +210,50 @@ def evaluate(file: Path, top_k: int, strict: bool, as_json: bool, **overrides: A
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
-        _print_report(report)
+        print_report(report)
     if report.problems:
         return 4 if strict else 1
     return 0
+
+
+@cli.command()
+@click.argument("question")
+@_options("source", "index", "model")
+@click.option("--document", required=True, metavar="PATH", help="Path below the source folder, or document id.")
+def why(question: str, document: str, **overrides: Any) -> int:
+    """Tell why a document was not returned: its best passage, its ranks, what beat it."""
+    _ask_with_one_thread()
+    answerer, _ = _answerer(_settings(overrides))
+    print_why(answerer.why(question, document), len(answerer.index))
+    return 0
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@_options("source", "index", "model")
+def calibrate(file: Path, **overrides: Any) -> int:
+    """Fit confidence to the questions of FILE, answerable and not, and keep it beside the index."""
+    from qa_service.evaluation import QuestionFile  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.calibrate import calibrate as run  # noqa: PLC0415
+    from qa_service.index import IndexFolder  # noqa: PLC0415
+
+    _ask_with_one_thread()
+    settings = _settings(overrides)
+    questions = QuestionFile(file)
+    questions.check()
+    answerer, _ = _answerer(settings)
+    with _progress() as progress:
+        fitted = run(questions, answerer, lambda done: progress("asking questions", done, 0))
+    index = answerer.index
+    IndexFolder(settings.index).write_calibration(
+        index.manifest.model.weights_sha256, index.tokens is not None, fitted.calibration.to_dict()
+    )
+    print_problems(fitted.problems)
+    click.echo(
+        f"calibrated on {fitted.questions} questions, {fitted.right} of them with their answer in five results\n"
+        f"on questions left out of the fit: AUROC {fitted.auroc:.3f}, expected calibration error {fitted.ece:.3f}"
+    )
+    return 1 if fitted.problems else 0
 
 
 @cli.command()
@@ -249,34 +284,12 @@ def _embedder(settings: "Settings") -> "Embedder":
     return open_embedder(settings.model, allow_download=settings.allow_download)
 
 
-def _answerer(settings: "Settings") -> "tuple[QuestionAnswerer, Opened]":
+def _answerer(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":
     from qa_service.index import IndexFolder  # noqa: PLC0415
-    from qa_service.pipeline import QuestionAnswerer  # noqa: PLC0415
+    from qa_service.pipeline import open_answerer  # noqa: PLC0415
 
-    folder = IndexFolder(settings.index)
-    folder.current()  # a missing index is told before the model is loaded
-    embedder = _embedder(settings)
-    opened = folder.open(embedder.identity)
-    answerer = QuestionAnswerer(opened.index, embedder, top_k=settings.top_k, min_confidence=settings.min_confidence)
-    return answerer, opened
-
-
-def _bound_socket(host: str, port: int) -> socket.socket:
-    """Take the port before the model is loaded, so that a port in use is told at once."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as error:
-        raise SettingsError(f"host {host!r} is no address of this machine: {error.strerror}; see --host") from error
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise ServerStartError(
-            f"can't listen on {host} port {port}: {error.strerror}; choose another with --port"
-        ) from error
-    return listener
+    IndexFolder(settings.index).current()  # a missing index is told before the model is loaded
+    return open_answerer(settings, _embedder(settings))
 
 
 @contextmanager
@@ -288,7 +301,7 @@ def _progress() -> "Iterator[Progress]":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def show(what: str, done: int, total: int) -> None:
@@ -299,91 +312,11 @@ def _progress() -> "Iterator[Progress]":
         yield show
 
 
-def _console(*, stderr: bool = False) -> "Console":
-    from rich.console import Console  # noqa: PLC0415
+def _ask_with_one_thread() -> None:
+    """Keep the libraries' thread pools from waiting for each other over one short question.
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
-
-
-def _build_exit_code(report: "BuildReport", settings: "Settings") -> int:
-    figures = report.completeness
-    if figures.tokens_lost or figures.covered_characters != figures.content_characters:
-        _complain("the index does not hold all of the documents' content; please report this as a bug")
-        return 1
-    failed = [item for item in report.skipped if item.failed]
-    if failed and not settings.allow_skips:
-        _complain(f"{len(failed)} file(s) could not be indexed; mend or remove them, or pass --allow-skips")
-        return 1
-    return 0
-
-
-def _print_build(report: "BuildReport") -> None:
-    figures = report.completeness
-    for item in report.skipped:
-        click.echo(f"skipped {printable(item.uri)}: {printable(item.reason)}")
-    for warning in report.warnings:
-        click.echo(f"warning {printable(warning)}")
-    if not report.changed:
-        click.echo("nothing changed since the last build, nothing done")
-    share = 100 * figures.covered_characters / figures.content_characters if figures.content_characters else 100
-    click.echo(
-        f"{report.files} files: {report.documents} documents, {len(report.skipped)} skipped\n"
-        f"{report.passages} passages hold {share:.1f} % of the content; {figures.tokens} tokens, "
-        f"{figures.tokens_lost} lost\n"
-        f"index {report.index_version}, {report.seconds:.1f} s"
-    )
-
-
-def _print_answer(answer: "Answer") -> None:
-    from rich.text import Text  # noqa: PLC0415
-
-    console = _console()
-    confidence = "unknown" if answer.confidence is None else f"{answer.confidence:.0%}"
-    if not answer.results:
-        console.print("The index holds no passages.")
-        return
-    if answer.answerable is False:
-        console.print(Text(f"Not found in these documents (confidence {confidence}). The nearest passages:", "bold"))
-    else:
-        best = answer.results[0]
-        console.print(Text(printable(best.citation.quote), "bold green"))
-        console.print(Text(f"  {_place(best)} · confidence {confidence}", "dim"))
-    for result in answer.results:
-        scored = result.scored
-        console.print(Text(f"\n{scored.rank}. {_place(result)} · score {scored.score:.3f}", "bold"))
-        text, (start, end) = scored.passage.text, scored.quote
-        body = Text(printable(text[:start]))
-        body.append(printable(text[start:end]), "black on yellow")
-        body.append(printable(text[end:]))
-        console.print(body)
-
-
-def _place(result: "CitedPassage") -> str:
-    citation = result.citation
-    path = " › ".join((citation.title, *citation.section_path))
-    position = citation.position
-    lines = (
-        f"line {position.start_line}"
-        if position.start_line == position.end_line
-        else f"lines {position.start_line}–{position.end_line}"
-    )
-    return printable(f"{path} · {citation.uri}, {lines}").replace("\n", " ")
-
-
-def _print_report(report: "Report") -> None:
-    from rich.table import Table  # noqa: PLC0415
-
-    for problem in report.problems:
-        click.echo(f"line {problem.line}: {printable(problem.reason)}", err=True)
-    table = Table("measure", "value", title=f"{report.scored} of {report.questions} questions have gold passages")
-    for name, value in report.measures.items():
-        table.add_row(name, f"{value:.4f}")
-    for name, part, total in (
-        ("answerable, answered", report.answerable_answered, report.answerable_total),
-        ("unanswerable, refused", report.unanswerable_refused, report.unanswerable_total),
-    ):
-        if total:
-            table.add_row(name, f"{part / total:.4f} ({part}/{total})")
-    for name, value in report.latency_ms.items():
-        table.add_row(f"{name} ms", f"{value:.1f}")
-    _console().print(table)
+    torch, FAISS and NumPy bring a pool each; with all of them at work a question took twice as long as with
+    one thread. To be called before they are imported; a number set in the environment stays.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")

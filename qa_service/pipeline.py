@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from qa_service.cleaning import embeddable, is_blank
 from qa_service.datatypes import (
     Answer,
@@ -19,15 +21,20 @@ from qa_service.datatypes import (
     CitedPassage,
     Completeness,
     Document,
+    Filters,
     Passage,
     ScoredPassage,
     SourceDocument,
 )
 from qa_service.embedding import Embedder, embed_in_batches
-from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound
+from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError
 from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex, write_generation
+from qa_service.late_interaction import PassageTokensBuilder
+from qa_service.lexical import LexicalIndex, languages
 from qa_service.loading import LoadedFolder, load_folder
-from qa_service.retrieval import retrieve
+from qa_service.retrieval import Calibration, Retrieved, Retriever, Why, open_reranker
+from qa_service.retrieval.answerability import CALIBRATIONS
+from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
 from qa_service.splitting import Splitter, SplitterSettings, completeness, embedded_sentences, embedding_text
 
@@ -72,38 +79,93 @@ def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_
 
 def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, LoadedFolder]:
     """Read the source folder; return what an index of it is made from, and the documents themselves."""
+    if settings.language not in languages():
+        raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
     loaded = load_folder(settings.source, max_file_bytes=settings.max_file_mb * 1_000_000)
-    splitter = _splitter_settings(settings, embedder)
-    contents = Contents.of(embedder.identity, embedder.dimension, splitter, loaded.documents, loaded.skipped)
+    contents = Contents.of(
+        embedder.identity,
+        embedder.dimension,
+        _splitter_settings(settings, embedder),
+        loaded.documents,
+        loaded.skipped,
+        language=settings.language,
+        token_vectors=settings.token_vectors,
+    )
     return contents, loaded
+
+
+def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnswerer, str | None]":
+    """Open the current index and return what answers from it, and what is wrong if it is not the current one."""
+    folder = IndexFolder(settings.index)
+    opened = folder.open(embedder.identity)
+    model = opened.index.manifest.model.weights_sha256
+    key = (model, opened.index.tokens is not None)
+    own = folder.calibration(*key)
+    retriever = Retriever(
+        opened.index,
+        CALIBRATIONS.get(key) if own is None else Calibration.from_dict(own),
+        late_interaction=settings.rerank == MAXSIM,
+        reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
+    )
+    return (
+        QuestionAnswerer(
+            opened.index, embedder, retriever, top_k=settings.top_k, min_confidence=settings.min_confidence
+        ),
+        opened.degraded,
+    )
 
 
 class QuestionAnswerer:
     """Answers questions from one open index. Use it from one thread at a time."""
 
-    def __init__(self, index: OpenIndex, embedder: Embedder, *, top_k: int, min_confidence: float) -> None:
+    def __init__(
+        self, index: OpenIndex, embedder: Embedder, retriever: Retriever, *, top_k: int, min_confidence: float
+    ) -> None:
         self.index = index
         self._embedder = embedder
+        self._retriever = retriever
         self._top_k = top_k
         self._min_confidence = min_confidence
 
-    def ask(self, question: str, top_k: int | None = None, min_confidence: float | None = None) -> Answer:
+    def ask(
+        self,
+        question: str,
+        top_k: int | None = None,
+        min_confidence: float | None = None,
+        filters: Filters | None = None,
+    ) -> Answer:
         """Return the passages that answer best, with citations, and whether they are likely to answer at all.
 
         Raises :class:`InvalidRequest` for a question with nothing to read in it, or over 2,000 characters.
         """
-        check_question(question)
-        vector = self._embedder.embed_question(embeddable(question))
-        scored = retrieve(self.index, vector, top_k or self._top_k)
-        confidence = scored[0].confidence if scored else 0.0
+        retrieved = self.retrieve(question, top_k or self._top_k, filters)
         threshold = self._min_confidence if min_confidence is None else min_confidence
+        confidence = retrieved.confidence
         return Answer(
             question=question,
-            results=tuple(CitedPassage(passage, self._cite(passage)) for passage in scored),
+            results=tuple(CitedPassage(result, self._cite(result)) for result in retrieved.results),
+            best=retrieved.best,
             confidence=confidence,
-            answerable=None if confidence is None else confidence >= threshold,
+            answerable=None if confidence is None else bool(retrieved.results) and confidence >= threshold,
             index_version=self.index.version,
         )
+
+    def retrieve(self, question: str, top_k: int, filters: Filters | None = None) -> Retrieved:
+        """Return the results of a question before they are cited."""
+        check_question(question)
+        seen = embeddable(question)
+        allowed = None if filters is None else self.index.matching(filters)
+        return self._retriever.retrieve(seen, self._embedder.embed_question(seen), top_k, allowed)
+
+    def why(self, question: str, document: str) -> Why:
+        """Tell where the best passage of a document, named by id or uri, stands for a question, and what beat it."""
+        check_question(question)
+        found = self.index.document(document) or self.index.document_by_uri(document)
+        if found is None:
+            raise NotFound(f"no document {document!r} in the index; name it by its path below the source folder")
+        seen = embeddable(question)
+        passages = self.index.matching(Filters(document_ids=(found.id,)))
+        return self._retriever.why(seen, self._embedder.embed_question(seen), passages)
 
     def document(self, document_id: str) -> SourceDocument:
         """Return a document as it was indexed. Raises :class:`NotFound`."""
@@ -113,22 +175,21 @@ class QuestionAnswerer:
         return document
 
     def self_test(self) -> None:
-        """Ask for the first passage by its own text and expect the vector that the index has of it.
+        """Embed the first passage anew and expect the vector that the index has of it; ask a question.
 
         Raises :class:`IndexCorrupt` if model and index do not fit together after all.
         """
         if not len(self.index):
             raise IndexCorrupt("the index holds no passages; rebuild with `qa-service index`")
         passage, _ = self.index.passage(0)
-        text = embedding_text(passage.context, passage.text)
-        vectors = self._embedder.embed_passages([text], [[]]).passages
-        _, scores = self.index.store.search(vectors, 1)
-        self.ask(passage.text[:MAX_QUESTION_CHARACTERS], 1)
-        if scores[0][0] < 0.99:  # noqa: PLR2004 - equal but for rounding
+        vector = self._embedder.embed_passages([embedding_text(passage.context, passage.text)]).vectors[0]
+        cosine = float(self.index.store.vectors(np.array([0]))[0] @ vector)
+        if cosine < 0.99:  # noqa: PLR2004 - equal but for rounding
             raise IndexCorrupt(
-                f"self-test failed: a passage finds itself with cosine {scores[0][0]:.3f}; rebuild with "
-                "`qa-service index`"
+                f"self-test failed: the first passage's vector has cosine {cosine:.3f} with that of the index; "
+                "rebuild with `qa-service index`"
             )
+        self.ask(passage.text[:MAX_QUESTION_CHARACTERS], 1)
 
     def _cite(self, scored: ScoredPassage) -> Citation:
         passage = scored.passage
@@ -184,14 +245,26 @@ def _write(
     progress: Progress,
 ) -> Manifest:
     texts = [embedding_text(passage.context, passage.text) for passage in passages]
-    tokens = embedder.count_tokens(texts)
-    embeddings = embed_in_batches(
-        embedder,
-        texts,
-        [embedded_sentences(passage) for passage in passages],
-        tokens,
-        settings.batch_size,
-        lambda done: progress("embedding passages", done, len(passages)),
+    lengths = embedder.count_tokens(texts)
+    vectors = np.empty((len(texts), embedder.dimension), np.float32)
+    builder = PassageTokensBuilder(len(texts)) if settings.token_vectors else None
+    done = 0
+    for places, embedded in embed_in_batches(embedder, texts, lengths, settings.batch_size):
+        vectors[places] = embedded.vectors
+        if builder is not None and embedded.tokens is not None:
+            for place, tokens in zip(places, embedded.tokens, strict=True):
+                builder.add(place, texts[place], tokens, embedded_sentences(passages[place]))
+        elif builder is not None:
+            builder = None  # this model has no token vectors; the index does without
+        done += len(places)
+        progress("embedding passages", done, len(texts))
+    return write_generation(
+        path,
+        contents,
+        documents,
+        passages,
+        vectors,
+        LexicalIndex.build(texts, settings.language),
+        None if builder is None else builder.finish(),
+        completeness(documents, passages, lengths, embedder.window),
     )
-    figures = completeness(documents, passages, tokens, embedder.window)
-    return write_generation(path, contents, documents, passages, embeddings, figures)

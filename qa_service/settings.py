@@ -46,15 +46,24 @@ class Settings(BaseSettings):
     allow_download: bool = Field(False, description="Let a hub name be fetched over the network at build time.")
     batch_size: int = Field(32, ge=1, le=1024, description="Passages embedded at once while building.")
     passage_tokens: int = Field(
-        160, ge=16, le=8192, description="Most tokens of a passage, by the model's own tokenizer."
+        200, ge=16, le=8192, description="Most tokens of a passage, by the model's own tokenizer."
     )
+    language: str = Field(
+        "english", description="Language of text in Latin script: the name of a Snowball stemmer, or `none`."
+    )
+    token_vectors: bool = Field(True, description="Keep token vectors in the index, up to 16 KB a passage.")
     max_file_mb: int = Field(50, ge=1, le=2048, description="Larger source files are skipped, in megabytes.")
     allow_skips: bool = Field(False, description="Exit with 0 although files that look broken were skipped.")
     keep_generations: int = Field(2, ge=1, le=100, description="Generations of the index kept, the current included.")
 
+    rerank: str = Field(
+        "maxsim",
+        min_length=1,
+        description="`maxsim` (late interaction), `none`, or the folder of a sentence-transformers CrossEncoder.",
+    )
     top_k: int = Field(5, ge=1, le=50, description="Results of an answer where the question names no number.")
     min_confidence: float = Field(
-        0.3, ge=0, le=1, description="From this confidence on a question counts as answerable."
+        0.15, ge=0, le=1, description="From this confidence on a question counts as answerable."
     )
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to serve on.")

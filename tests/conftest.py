@@ -9,10 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qa_service.datatypes import Offsets
-from qa_service.embedding import ModelIdentity, PassageEmbeddings, SentenceTransformerEmbedder, Vectors, open_embedder
-from qa_service.index import IndexFolder
-from qa_service.pipeline import QuestionAnswerer, build
+from qa_service.embedding import (
+    ModelIdentity,
+    PassageEmbeddings,
+    QuestionEmbedding,
+    SentenceTransformerEmbedder,
+    TokenEmbeddings,
+    Vectors,
+    open_embedder,
+)
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
@@ -20,34 +26,53 @@ QUESTIONS = ROOT / "tests/data/us-korea-questions.jsonl"
 
 
 class FakeEmbedder:
-    """Bags of words, hashed into 128 components: texts that share words are near. Two special tokens."""
+    """Bags of words, hashed into 128 components: texts that share words are near. Two special tokens.
 
-    def __init__(self, window: int = 64, weights: str = "a" * 64, config: str = "b" * 64, name: str = "fake") -> None:
+    A word's token vector is random, the same for the same word; its id is the hash.
+    """
+
+    def __init__(
+        self,
+        window: int = 64,
+        weights: str = "a" * 64,
+        config: str = "b" * 64,
+        name: str = "fake",
+        *,
+        tokens: bool = True,
+    ) -> None:
         self.identity = ModelIdentity(name, weights, config)
         self.dimension = 128
         self.window = window
         self.embedded = 0
+        self._tokens = tokens
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [2 + len(re.findall(r"\w+|[^\w\s]", text)) for text in texts]
 
-    def embed_question(self, question: str) -> Vectors:
-        return self._vector(question)
+    def embed_question(self, question: str) -> QuestionEmbedding:
+        return QuestionEmbedding(self._vector(question), self._token_vectors(question) if self._tokens else None)
 
-    def embed_passages(self, texts: Sequence[str], sentences: Sequence[Sequence[Offsets]]) -> PassageEmbeddings:
+    def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         self.embedded += len(texts)
-        rows = [
-            self._vector(text[start:end]) for text, spans in zip(texts, sentences, strict=True) for start, end in spans
-        ]
-        return PassageEmbeddings(
-            np.stack([self._vector(text) for text in texts]), np.stack(rows) if rows else np.empty((0, 128), "f4")
-        )
+        tokens = tuple(self._token_vectors(text) for text in texts) if self._tokens else None
+        return PassageEmbeddings(np.stack([self._vector(text) for text in texts]), tokens)
 
     def _vector(self, text: str) -> Vectors:
         vector = np.full(self.dimension, 0.01, np.float32)
         for word in re.findall(r"\w+", text.casefold()):
             vector[zlib.crc32(word.encode()) % self.dimension] += 1
         return vector / np.linalg.norm(vector)
+
+    def _token_vectors(self, text: str) -> TokenEmbeddings:
+        spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+        hashes = [zlib.crc32(text[start:end].casefold().encode()) for start, end in spans]
+        vectors = [np.random.default_rng(value).normal(size=self.dimension).astype(np.float32) for value in hashes]
+        unit = np.array([vector / np.linalg.norm(vector) for vector in vectors], np.float32).reshape(-1, self.dimension)
+        return TokenEmbeddings(
+            unit,
+            np.array([value % 1000 for value in hashes], np.int64),
+            np.array(spans, np.int64).reshape(-1, 2),
+        )
 
 
 @pytest.fixture
@@ -103,5 +128,4 @@ def answerer(
     """Answer from TWO_DOCUMENTS with the fake embedder."""
     folder(TWO_DOCUMENTS)
     build(settings, fake)
-    opened = IndexFolder(settings.index).open(fake.identity)
-    return QuestionAnswerer(opened.index, fake, top_k=3, min_confidence=0.5)
+    return open_answerer(settings.model_copy(update={"top_k": 3, "min_confidence": 0.5}), fake)[0]

@@ -22,9 +22,9 @@ from starlette.testclient import TestClient
 
 from qa_service.api import create_app
 from qa_service.api.worker import Worker
-from qa_service.embedding import Vectors
+from qa_service.embedding import QuestionEmbedding, Vectors
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
-from qa_service.pipeline import QuestionAnswerer
+from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.settings import Settings
 
 JSON = {"Content-Type": "application/json"}
@@ -36,6 +36,10 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
     app = create_app(answerer, settings)
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as connected:
         yield connected
+
+
+def asked_by(embedder: FakeEmbedder, settings: Settings) -> QuestionAnswerer:
+    return open_answerer(settings, embedder)[0]
 
 
 def assert_problem(response: httpx2.Response, status: int) -> None:
@@ -216,7 +220,9 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
     assert len(body["results"]) == 2
     for rank, result in enumerate(body["results"], start=1):
         citation = result["citation"]
-        assert set(result) == {"rank", "score", "confidence", "text", "scores", "citation"}
+        assert set(result) == {"rank", "score", "confidence", "text", "scores", "citation", "explanation"}
+        assert set(result["scores"]) == {"dense", "lexical", "rerank"}
+        assert result["explanation"] is None
         assert set(citation) == {
             *("document_id", "title", "uri", "section_path", "start_char", "end_char", "start_line", "end_line"),
             *("start_utf16", "end_utf16", "start_byte", "end_byte", "quote", "quote_start", "quote_end", "url"),
@@ -234,7 +240,8 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
         lines = source.text.splitlines(keepends=True)
         assert result["text"] in "".join(lines[citation["start_line"] - 1 : citation["end_line"]])
         assert result["text"][citation["quote_start"] : citation["quote_end"]] == citation["quote"]
-    assert body["answer"] == {"text": body["results"][0]["citation"]["quote"], "citation_index": 0}
+    cited = body["results"][body["answer"]["citation_index"]]
+    assert body["answer"]["text"] == cited["citation"]["quote"]
     as_json = client.get(body["results"][0]["citation"]["url"], headers={"Accept": "application/json"}).json()
     assert set(as_json) == {"document_id", "title", "uri", "document_sha256", "text"}
 
@@ -275,7 +282,7 @@ def test_a_failed_self_test_keeps_it_not_ready(answerer: QuestionAnswerer, setti
         def _vector(self, text: str) -> Vectors:
             return super()._vector(text[::-1])
 
-    app = create_app(QuestionAnswerer(answerer.index, Impostor(), top_k=3, min_confidence=0.5), settings)
+    app = create_app(asked_by(Impostor(), settings), settings)
     with TestClient(app, base_url="http://localhost") as client:
         assert client.get("/livez").is_success
         assert_problem(client.get("/readyz"), 503)
@@ -288,12 +295,12 @@ def test_a_bug_is_a_500_that_tells_nothing(
     """The words of the exception stay in the log."""
 
     class Broken(FakeEmbedder):
-        def embed_question(self, question: str) -> Vectors:
+        def embed_question(self, question: str) -> QuestionEmbedding:
             if question == "break":
                 raise RuntimeError(CANARY)
             return super().embed_question(question)
 
-    app = create_app(QuestionAnswerer(answerer.index, Broken(), top_k=3, min_confidence=0.5), settings)
+    app = create_app(asked_by(Broken(), settings), settings)
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         assert_problem(client.post("/ask", json={"question": "break"}), 500)
         assert CANARY in caplog.text
@@ -308,7 +315,7 @@ class Slow(FakeEmbedder):
         self.go = threading.Event()
         self.go.set()
 
-    def embed_question(self, question: str) -> Vectors:
+    def embed_question(self, question: str) -> QuestionEmbedding:
         self.go.wait(30)
         return super().embed_question(question)
 
@@ -319,7 +326,7 @@ def test_a_full_queue_sheds_at_once_and_health_answers_meanwhile(
     """Three of six may wait; the others get 503 while the encoder is stuck, and /livez does not notice."""
     slow = Slow()
     app = create_app(
-        QuestionAnswerer(answerer.index, slow, top_k=3, min_confidence=0.5),
+        asked_by(slow, settings),
         settings.model_copy(update={"queue_limit": 3}),
     )
     with TestClient(app, base_url="http://localhost") as client, ThreadPoolExecutor(6) as threads:
@@ -339,7 +346,7 @@ def test_a_question_that_takes_too_long_gets_504(answerer: QuestionAnswerer, set
     """And the next one is served."""
     slow = Slow()
     app = create_app(
-        QuestionAnswerer(answerer.index, slow, top_k=3, min_confidence=0.5),
+        asked_by(slow, settings),
         settings.model_copy(update={"deadline_seconds": 0.1}),
     )
     with TestClient(app, base_url="http://localhost") as client:
@@ -429,3 +436,40 @@ def test_proof_any_body(client: TestClient, record_property: Callable[[str, obje
     check()
     counted = ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
     record_property("figure", f"{sum(statuses.values())} bodies ({counted}), no 500")
+
+
+@pytest.mark.parametrize(
+    ("filters", "uris"),
+    [
+        ({"path_prefix": "zoo/"}, {"zoo/animals.md"}),
+        ({"path_prefix": ["sea", "nothing"]}, {"sea.txt"}),
+        ({"section": "Dogs"}, {"zoo/animals.md"}),
+        ({"metadata": {"author": "Kim"}}, set()),
+        ({"document_id": "0" * 16}, set()),
+        ({}, {"zoo/animals.md", "sea.txt"}),
+    ],
+)
+def test_filters_limit_the_results(filters: dict[str, object], uris: set[str], client: TestClient) -> None:
+    """Before ranking, whatever the question."""
+    body = client.post("/ask", json={"question": "the cat sleeps", "filters": filters, "top_k": 9}).json()
+    assert {result["citation"]["uri"] for result in body["results"]} == uris
+    assert (body["answer"] is None) == (not uris)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [{"section": 5}, {"x": "y"}, {"section": []}, [], "zoo", {"metadata": {"a": {"b": "c"}}}, {"section": "x" * 501}],
+)
+def test_filters_are_strict(filters: object, client: TestClient) -> None:
+    """Unknown names, other types, empty lists."""
+    assert_problem(client.post("/ask", json={"question": "cat", "filters": filters}), 422)
+
+
+def test_explain_tells_both_legs_ranks_and_the_terms(client: TestClient) -> None:
+    """On request only."""
+    result = client.post("/ask?explain=true", json={"question": "the cat sleeps"}).json()["results"][0]
+    explanation = result["explanation"]
+    assert (explanation["dense_rank"], explanation["lexical_rank"]) == (1, 1)
+    assert set(explanation["matched_terms"]) == {"the", "cat", "sleep"}
+    assert round(explanation["fused"], 3) == result["score"]
+    assert_problem(client.post("/ask?explain=perhaps", json={"question": "cat"}), 422)

@@ -14,7 +14,8 @@ import httpx2
 import pytest
 from conftest import QUESTIONS, ROOT, TWO_DOCUMENTS
 
-from qa_service.cli import main, printable
+from qa_service.cli import main
+from qa_service.show import printable
 
 Write = Callable[[dict[str, str | bytes]], Path]
 
@@ -237,3 +238,28 @@ def test_an_index_folder_that_cannot_be_written_is_an_io_error(run: Run, here: l
     assert code == 7
     assert "/proc/qa" in err
     assert os.strerror(2) in err or "Operation not permitted" in err
+
+
+def test_why_and_calibrate(run: Run, here: list[str], tmp_path: Path) -> None:
+    """The first says what beat a document; the second refuses too few questions and keeps what it fitted."""
+    run("index", *here)
+    code, out, _ = run("why", "Where does the cat sleep?", "--document", "sea.txt", *here)
+    assert code == 0
+    assert re.search(r"rank [2-4] of [3-4]", out)
+    assert "beaten by" in out
+    code, _, err = run("why", "cat", "--document", "none.md", *here)
+    assert (code, "none.md" in err) == (1, True)
+    path = tmp_path / "q.jsonl"
+    gold = {"document": "zoo/animals.md", "content": "The cat sleeps on the warm mat."}
+    right = [{"question": f"Where does the cat sleep, {number}?", "references": [gold]} for number in range(25)]
+    wrong = [{"question": f"Who won the match of {number} goals?", "answerable": False} for number in range(25)]
+    path.write_text("\n".join(map(json.dumps, right[:5] + wrong)), encoding="utf-8")
+    code, _, err = run("calibrate", path, *here)
+    assert (code, "too few to calibrate" in err) == (4, True)
+    path.write_text("\n".join(map(json.dumps, right + wrong)), encoding="utf-8")
+    code, out, _ = run("calibrate", path, *here)
+    assert code == 0
+    assert "calibrated on 50 questions, 25 of them" in out
+    assert (tmp_path / "ix/calibration.json").exists()
+    assert json.loads(run("ask", "Where does the cat sleep?", *here, "--json")[1])["confidence"] > 0.7
+    assert json.loads(run("ask", "Who won the match of 99 goals?", *here, "--json")[1])["confidence"] < 0.3

@@ -26,31 +26,32 @@ def test_vectors_are_those_of_sentence_transformers(real: SentenceTransformerEmb
 
     texts = ["A treaty was signed in 1953.", "Short."]
     expected = SentenceTransformer(str(_packaged_folder()), device="cpu").encode(texts, normalize_embeddings=True)
-    found = real.embed_passages(texts, [[], []]).passages
+    found = real.embed_passages(texts).vectors
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    np.testing.assert_allclose(real.embed_question(texts[0]), expected[0], atol=1e-5)
+    np.testing.assert_allclose(real.embed_question(texts[0]).vector, expected[0], atol=1e-5)
     assert found.dtype == np.float32
     assert real.dimension == 384
     assert real.window == 256
 
 
-def test_sentences_are_pooled_from_their_own_tokens(real: SentenceTransformerEmbedder) -> None:
-    """Each sentence's vector is nearer to a question about it than its neighbour's."""
-    text = "The harbour was closed by ice in winter. Bread was baked from rye flour."
-    rows = real.embed_passages([text], [[(0, 40), (41, len(text))]]).sentences
-    assert rows.shape == (2, 384)
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-    for question, expected in (("When could ships not enter the port?", 0), ("What grain did they bake with?", 1)):
-        assert int(np.argmax(rows @ real.embed_question(question))) == expected
+def test_tokens_have_vectors_ids_and_places(real: SentenceTransformerEmbedder) -> None:
+    """Without the special ones; each place is where the token stands in the text."""
+    text = "Bread was baked from rye."
+    tokens = real.embed_passages([text]).tokens[0]
+    assert [text[start:end] for start, end in tokens.spans] == ["Bread", "was", "baked", "from", "rye", "."]
+    assert tokens.vectors.shape == (6, 384)
+    np.testing.assert_allclose(np.linalg.norm(tokens.vectors, axis=1), 1, atol=1e-5)
+    again = real.embed_question(text).tokens
+    np.testing.assert_array_equal(tokens.ids, again.ids)
+    np.testing.assert_allclose(tokens.vectors, again.vectors, atol=1e-5)
 
 
 def test_a_batch_does_not_change_a_vector(real: SentenceTransformerEmbedder) -> None:
     """Padding beside a longer text moves nothing but rounding."""
     short, long = "Short one.", "A much longer text. " * 20
-    alone = real.embed_passages([short], [[(0, 10)]])
-    together = real.embed_passages([short, long], [[(0, 10)], []])
-    np.testing.assert_allclose(alone.passages[0], together.passages[0], atol=1e-5)
-    np.testing.assert_allclose(alone.sentences[0], together.sentences[0], atol=1e-5)
+    alone, together = real.embed_passages([short]), real.embed_passages([short, long])
+    np.testing.assert_allclose(alone.vectors[0], together.vectors[0], atol=1e-5)
+    np.testing.assert_allclose(alone.tokens[0].vectors, together.tokens[0].vectors, atol=1e-5)
 
 
 def test_tokens_are_counted_with_the_special_ones_and_without_a_limit(real: SentenceTransformerEmbedder) -> None:
@@ -59,15 +60,17 @@ def test_tokens_are_counted_with_the_special_ones_and_without_a_limit(real: Sent
     assert real.count_tokens([]) == []
 
 
-def test_batches_come_back_in_the_order_of_the_texts(fake: FakeEmbedder) -> None:
-    """Though the longest are embedded first."""
-    texts = ["one", "two three four", "five six"]
-    sentences = [[(0, 3)], [(0, 3), (4, 9)], []]
-    progress: list[int] = []
-    found = embed_in_batches(fake, texts, sentences, [3, 5, 4], 2, progress.append)
-    np.testing.assert_array_equal(found.passages, fake.embed_passages(texts, sentences).passages)
-    np.testing.assert_array_equal(found.sentences, fake.embed_passages(texts, sentences).sentences)
-    assert progress == [2, 3]
+def test_batches_name_the_places_of_their_texts(fake: FakeEmbedder) -> None:
+    """Every text is embedded once, with others of its length."""
+    texts = ["one", "two three four", "five six", "seven", "eight nine ten"]
+    lengths = fake.count_tokens(texts)
+    seen = dict.fromkeys(range(5), 0)
+    for places, embedded in embed_in_batches(fake, texts, lengths, 2):
+        assert max(lengths[place] for place in places) - min(lengths[place] for place in places) <= 1
+        for place, vector in zip(places, embedded.vectors, strict=True):
+            np.testing.assert_array_equal(vector, fake.embed_passages([texts[place]]).vectors[0])
+            seen[place] += 1
+    assert set(seen.values()) == {1}
 
 
 def test_a_model_folder_works_like_the_built_in_one(real: SentenceTransformerEmbedder, model_copy: Path) -> None:

@@ -26,11 +26,12 @@ from qa_service.errors import (
     StorageError,
 )
 from qa_service.index import IndexFolder, OpenIndex
-from qa_service.index.manifest import DATA_FILES, MANIFEST
-from qa_service.pipeline import QuestionAnswerer, build
+from qa_service.index.manifest import MANIFEST, data_files
+from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings
 
 Write = Callable[[dict[str, str | bytes]], Path]
+DATA_FILES = data_files(token_vectors=True)
 FILES = (MANIFEST, *DATA_FILES)
 
 
@@ -65,7 +66,8 @@ def test_an_index_opens_as_it_was_built(built: Path, settings: Settings) -> None
     assert index.overlapping(first.document_id, 0, 3) == [0]
     assert index.overlapping(first.document_id, 10_000, 10_001) == []
     assert index.document("nothing") is None
-    assert len(index.sentences) == sum(len(index.passage(number)[0].sentences) for number in range(len(index)))
+    assert index.tokens is not None
+    assert len(index.tokens.sentences) == sum(len(index.passage(number)[0].sentences) for number in range(len(index)))
 
 
 def test_the_same_documents_are_the_same_generation(built: Path, settings: Settings, folder: Write) -> None:
@@ -259,8 +261,8 @@ def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (_set("format_version", 2), IndexIncompatible, "built by a newer version"),
-        (_set("format_version", 0), IndexIncompatible, "old format version 0"),
+        (_set("format_version", 3), IndexIncompatible, "built by a newer version"),
+        (_set("format_version", 1), IndexIncompatible, "old format version 1"),
         (_set("format_version", -1), IndexCorrupt, "format_version -1"),
         (_set("format_version", "1"), IndexCorrupt, "format_version '1'"),
         (_set("format_version", True), IndexCorrupt, "format_version True"),
@@ -304,7 +306,7 @@ def test_an_unknown_key_is_ignored_and_a_key_twice_refused(built: Path, settings
 
 def test_files_that_are_not_listed_are_never_opened(built: Path, settings: Settings) -> None:
     """A pickle planted beside them changes nothing."""
-    (built / "sentences.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    (built / "tokens.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     open_current(settings).close()
 
 
@@ -329,7 +331,7 @@ def test_a_model_whose_vectors_differ_fails_the_self_test(built: Path, settings:
             return super()._vector(text[::-1])
 
     with pytest.raises(IndexCorrupt, match="self-test failed"):
-        QuestionAnswerer(open_current(settings), Impostor(), top_k=3, min_confidence=0.5).self_test()
+        open_answerer(settings, Impostor())[0].self_test()
 
 
 # Building
@@ -367,7 +369,7 @@ def test_every_failing_write_leaves_the_old_index_in_force(
     """The n-th fsync or rename fails, for all n: exit code 7, path and error named, nothing left behind."""
     folder({"third.txt": "Gulls cry above the harbour at dawn."})
     real_fsync, real_rename, real_replace = os.fsync, Path.rename, Path.replace
-    for number in range(1, 30):
+    for number in range(1, 50):
         calls = 0
 
         def failing(real: Callable[..., object], *args: object, fail_at: int = number) -> object:
@@ -421,9 +423,8 @@ def test_writes_reach_the_disk_before_the_pointer_does(
     monkeypatch.setattr(Path, "rename", rename)
     monkeypatch.setattr(Path, "replace", replace)
     version = build(settings, FakeEmbedder()).index_version
-    data = ["sync passages.sqlite", "sync vectors.faiss", "sync sentences.npy"]
-    assert sorted(events[:3]) == sorted(data)
-    assert events[3:] == [
+    assert sorted(events[: len(DATA_FILES)]) == sorted(f"sync {name}" for name in DATA_FILES)
+    assert events[len(DATA_FILES) :] == [
         "sync manifest.json",
         f"sync {version}",
         f"rename {version}",

@@ -275,3 +275,38 @@ def test_blocks_are_in_order_apart_and_trimmed(ending: str, text: str) -> None:
         content = text[block.start : block.end]
         assert content == content.strip(" \t\r\n\f\v\ufeff") or content.strip() == content.lstrip("\ufeff")
         position = block.end
+
+
+def test_front_matter_becomes_metadata() -> None:
+    """Scalars and lists of scalars, as text; its title goes before the first heading; code is data."""
+    outline = FORMATS[".md"](
+        "---\ntitle: From the Front\nyear: 2017\ndraft: false\ndate: 2017-06-30\ntags: [a, b]\n"
+        "nested: {x: 1}\n---\n# Other\n\nWords.\n"
+    )
+    assert outline.title == "From the Front"
+    assert dict(outline.metadata) == {
+        "title": "From the Front",
+        "year": "2017",
+        "draft": "false",
+        "date": "2017-06-30",
+        "tags": ("a", "b"),
+    }
+
+
+@pytest.mark.parametrize(
+    "front",
+    ["!!python/object/apply:os.system ['false']", "just words", "- a\n- b", "a: [", "x: " + "y" * 70_000, "a: &a [*a]"],
+)
+def test_front_matter_that_is_no_mapping_is_no_metadata(front: str) -> None:
+    """And the text below it is content all the same."""
+    outline = FORMATS[".md"](f"---\n{front}\n---\nWords.\n")
+    assert dict(outline.metadata) == {}
+    assert len(outline.blocks) == 1
+
+
+def test_a_metadata_bomb_stays_small() -> None:
+    """Aliases of aliases are nested lists, which are no metadata."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 8) + "]" for n in range(1, 30)]
+    outline = FORMATS[".md"]("---\n" + "\n".join(lines) + "\n---\nWords.\n")
+    assert set(outline.metadata) == {"a0"}

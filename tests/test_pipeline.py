@@ -6,10 +6,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from qa_service.errors import InvalidRequest, NotFound
+from qa_service.datatypes import Filters
+from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError
 from qa_service.index import IndexFolder
-from qa_service.pipeline import MAX_QUESTION_CHARACTERS, QuestionAnswerer, build
-from qa_service.retrieval import CALIBRATIONS, Calibration
+from qa_service.pipeline import MAX_QUESTION_CHARACTERS, QuestionAnswerer, build, open_answerer
+from qa_service.retrieval import Calibration
 from qa_service.settings import Settings
 
 
@@ -19,6 +20,7 @@ def test_a_question_finds_its_passage_and_the_sentence_in_it(answerer: QuestionA
     best = answer.results[0]
     assert best.scored.passage.text == "The cat sleeps on the warm mat. It wakes at noon."
     assert [result.scored.rank for result in answer.results] == [1, 2, 3]
+    assert best.scored.score <= 1
     scores = [result.scored.score for result in answer.results]
     assert scores == sorted(scores, reverse=True)
     assert answerer.ask("Where does the cat sleep: warm mat?").results[0].citation.quote.startswith("The cat sleeps")
@@ -78,23 +80,63 @@ def test_a_model_without_calibration_gets_no_confidence(answerer: QuestionAnswer
     assert (answer.confidence, answer.answerable) == (None, None)
 
 
-def test_confidence_is_compared_with_the_threshold(answerer: QuestionAnswerer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server's, or the one asked for."""
-    weights = answerer.index.manifest.model.weights_sha256
-    monkeypatch.setattr("qa_service.retrieval.CALIBRATIONS", {weights: Calibration(10, -5)})
+def test_confidence_is_compared_with_the_threshold(
+    settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer
+) -> None:
+    """The server's, or the one asked for; from constants that `calibrate` has left beside the index."""
+    constants = Calibration(-5, (10.0, *(0.0,) * 7)).to_dict()
+    IndexFolder(settings.index).write_calibration(fake.identity.weights_sha256, True, constants)
+    answerer = open_answerer(settings.model_copy(update={"min_confidence": 0.5}), fake)[0]
     confident, unsure = answerer.ask("the cat sleeps on the warm mat"), answerer.ask("zebra")
     assert (confident.answerable, unsure.answerable) == (True, False)
     assert answerer.ask("zebra", min_confidence=0.0).answerable
     assert not answerer.ask("the cat sleeps", min_confidence=1.0).answerable
+    assert answerer.ask("cat", filters=Filters(path_prefixes=("nowhere",))).answerable is False
 
 
-def test_calibration_is_a_growing_probability() -> None:
-    """For the built-in model's constants."""
-    (calibration,) = CALIBRATIONS.values()
-    values = [calibration.confidence(score / 10) for score in range(-10, 11)]
-    assert values == sorted(values)
-    assert 0 <= values[0] < 0.01
-    assert 0.95 < values[-1] <= 1
+def test_constants_of_another_model_are_not_used(
+    settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer
+) -> None:
+    """And damaged ones are an error that names the file."""
+    folder = IndexFolder(settings.index)
+    folder.write_calibration("c" * 64, True, Calibration(0, (0.0,) * 8).to_dict())
+    assert open_answerer(settings, fake)[0].ask("cat").confidence is None
+    (settings.index / "calibration.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(IndexCorrupt, match=r"calibration\.json"):
+        open_answerer(settings, fake)
+
+
+def test_an_unknown_language_is_refused(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> None:
+    """With those that there are."""
+    with pytest.raises(SettingsError, match=r"klingon.*english"):
+        build(settings.model_copy(update={"language": "klingon"}), fake)
+
+
+@pytest.mark.parametrize("tokens", [True, False])
+@pytest.mark.parametrize("rerank", ["maxsim", "none"])
+def test_an_index_may_be_without_token_vectors_and_a_question_without_rerank(
+    tokens: bool, rerank: str, settings: Settings, answerer: QuestionAnswerer
+) -> None:
+    """Both by a setting; a model without token vectors is the same as an index without."""
+    for chosen, embedder in (
+        (settings.model_copy(update={"token_vectors": tokens, "rerank": rerank}), FakeEmbedder()),
+        (settings.model_copy(update={"rerank": rerank}), FakeEmbedder(tokens=tokens, weights="d" * 64)),
+    ):
+        build(chosen, embedder)
+        result = open_answerer(chosen, embedder)[0].ask("What wakes at noon?").results[0]
+        assert result.citation.quote == "It wakes at noon."
+        assert (result.scored.scores.rerank is not None) == (tokens and rerank == "maxsim")
+
+
+def test_why_tells_where_a_document_stands(answerer: QuestionAnswerer) -> None:
+    """Its best passage, both ranks, what beat it; the first is beaten by none."""
+    why = answerer.why("the cat sleeps on the mat", "sea.txt")
+    assert why.rank > 1
+    assert why.before[0].passage.text.startswith("The cat")
+    assert why.passage.text in TWO_DOCUMENTS["sea.txt"]
+    assert answerer.why("the cat sleeps on the mat", "zoo/animals.md").before == ()
+    with pytest.raises(NotFound, match=r"none\.md"):
+        answerer.why("cat", "none.md")
 
 
 def test_an_unknown_document_is_not_found(answerer: QuestionAnswerer) -> None:

@@ -109,3 +109,20 @@ def test_a_header_of_other_numbers_is_refused() -> None:
         FaissStore.from_bytes(data, dimension=4, count=4)
     with pytest.raises(ValueError, match="expected"):
         FaissStore.from_bytes(data, dimension=3, count=10**12)
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 10_000))
+@settings(deadline=None)
+def test_search_among_allowed_ids_equals_brute_force(count: int, top_k: int, seed: int) -> None:
+    """Exactly as many results as asked for if so many are allowed, and the vectors themselves by id."""
+    generator = np.random.default_rng(seed)
+    vectors = generator.normal(size=(count, 8)).astype(np.float32)
+    ids = np.arange(0, 3 * count, 3)
+    allowed = ids[generator.random(count) < 0.5]
+    query = generator.normal(size=(1, 8)).astype(np.float32)
+    store = filled(vectors, ids)
+    found, _ = store.search(query, top_k, allowed)
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    order = sorted(allowed.tolist(), key=lambda identifier: (-float(units[identifier // 3] @ query[0]), identifier))
+    assert found[0].tolist() == order[:top_k]
+    np.testing.assert_allclose(store.vectors(allowed), units[allowed // 3], atol=1e-6)

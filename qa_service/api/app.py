@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Header, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Response
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -111,14 +111,24 @@ def _routes(state: _State) -> APIRouter:
         operation_id="ask",
         summary="Ask a question",
         responses=_problems(400, 413, 415, 422, 503, 504),
+        response_model_exclude_none=False,
         tags=["questions"],
     )
-    async def ask(body: AskRequest, request: Request) -> AskResponse:
+    async def ask(
+        body: AskRequest,
+        request: Request,
+        *,
+        explain: Annotated[bool, Query(description="Also tell why each result has its rank.")] = False,
+    ) -> AskResponse:
         """Return the passages that answer best, each with its citation, and the best quote as the answer."""
         _expect_ready(state)
         started = time.perf_counter()
-        answer = await state.worker.run(lambda: state.answerer.ask(body.question, body.top_k, body.min_confidence))
-        return ask_response(request_id_of(request), answer, (time.perf_counter() - started) * 1000)
+        filters = None if body.filters is None else body.filters.filters()
+        answer = await state.worker.run(
+            lambda: state.answerer.ask(body.question, body.top_k, body.min_confidence, filters)
+        )
+        took_ms = (time.perf_counter() - started) * 1000
+        return ask_response(request_id_of(request), answer, took_ms, explain=explain)
 
     @router.get(
         "/sources/{document_id}",

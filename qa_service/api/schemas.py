@@ -1,13 +1,16 @@
 """What goes over HTTP. Requests are strict: no unknown key, no number as text, no NaN."""
 
+from dataclasses import asdict
 from typing import Annotated
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from qa_service.datatypes import Answer, CitedPassage
+from qa_service.datatypes import Answer, CitedPassage, Filters
 from qa_service.errors import InvalidRequest
 from qa_service.pipeline import check_question
 
+Short = Annotated[str, StringConstraints(max_length=500)]
+OneOrMore = Short | Annotated[list[Short], Field(min_length=1, max_length=100)]
 _EXAMPLE_QUESTION = "When was the Mutual Defense Treaty signed?"
 
 
@@ -17,6 +20,32 @@ def _askable(question: str) -> str:
     except InvalidRequest as error:
         raise ValueError(str(error)) from None
     return question
+
+
+class FiltersBody(BaseModel):
+    """Which passages may be results. All that are given must hold; of a list, any value does."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    document_id: OneOrMore | None = Field(None, description="`document_id` of citations.")
+    path_prefix: OneOrMore | None = Field(None, description="Beginnings of `uri`.")
+    section: OneOrMore | None = Field(None, description="Headings anywhere in `section_path`.")
+    metadata: dict[Short, OneOrMore] | None = Field(
+        None, description="Keys and values of the documents' front matter, compared as text.", max_length=20
+    )
+
+    def filters(self) -> Filters:
+        """Return the filters."""
+        return Filters(
+            document_ids=_several(self.document_id),
+            path_prefixes=_several(self.path_prefix),
+            sections=_several(self.section),
+            metadata={key: _several(values) for key, values in (self.metadata or {}).items()},
+        )
+
+
+def _several(value: str | list[str] | None) -> tuple[str, ...]:
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
 
 
 class AskRequest(BaseModel):
@@ -37,12 +66,24 @@ class AskRequest(BaseModel):
     min_confidence: float | None = Field(
         None, ge=0, le=1, description="From this confidence on the question counts as answerable."
     )
+    filters: FiltersBody | None = None
 
 
 class ScoresBody(BaseModel):
-    """The signals behind the rank."""
+    """The signals behind the rank; null where one took no part."""
 
-    dense: float | None = Field(description="Cosine of question and passage, -1 to 1.")
+    dense: float = Field(description="Cosine of question and passage, -1 to 1.")
+    lexical: float | None = Field(description="BM25, from 0; null if the question shares no word with any passage.")
+    rerank: float | None = Field(description="MaxSim of the token vectors, -1 to 1, or a reranker's own score.")
+
+
+class ExplanationBody(BaseModel):
+    """Why a passage has its rank."""
+
+    dense_rank: int | None = Field(description="Rank by cosine alone; null if not among the candidates.")
+    lexical_rank: int | None = Field(description="Rank by BM25 alone; null if not among the candidates.")
+    matched_terms: list[str] = Field(description="The question's terms that stand in the passage, as stems.")
+    fused: float = Field(description="The score that ranks, before rounding.")
 
 
 class CitationBody(BaseModel):
@@ -72,11 +113,12 @@ class ResultBody(BaseModel):
     """A passage, word for word, with its citation."""
 
     rank: int
-    score: float
+    score: float = Field(description="What ranks, 0 to 1 among the candidates of this question.")
     confidence: float | None = Field(description="Probability, 0 to 1; null if the model has no calibration.")
     text: str
     scores: ScoresBody
     citation: CitationBody
+    explanation: ExplanationBody | None = Field(None, description="With `?explain=true` only.")
 
 
 class AnswerBody(BaseModel):
@@ -132,22 +174,23 @@ class Problem(BaseModel):
     instance: str
 
 
-def ask_response(request_id: str, answer: Answer, took_ms: float) -> AskResponse:
+def ask_response(request_id: str, answer: Answer, took_ms: float, *, explain: bool = False) -> AskResponse:
     """Return an answer in the shape that goes over HTTP. Scores have three decimals."""
-    best = answer.results[0].citation.quote if answer.results and answer.answerable is not False else None
+    holds = bool(answer.results) and answer.answerable is not False
+    quote = answer.results[answer.best].citation.quote if holds else ""
     return AskResponse(
         id=request_id,
         question=answer.question,
         answerable=answer.answerable,
         confidence=_rounded(answer.confidence),
-        answer=None if best is None else AnswerBody(text=best, citation_index=0),
-        results=[_result(result) for result in answer.results],
+        answer=AnswerBody(text=quote, citation_index=answer.best) if holds else None,
+        results=[_result(result, explain=explain) for result in answer.results],
         took_ms=round(took_ms, 2),
         index_version=answer.index_version,
     )
 
 
-def _result(result: CitedPassage) -> ResultBody:
+def _result(result: CitedPassage, *, explain: bool) -> ResultBody:
     scored, citation = result.scored, result.citation
     position = citation.position
     return ResultBody(
@@ -155,7 +198,12 @@ def _result(result: CitedPassage) -> ResultBody:
         score=round(scored.score, 3),
         confidence=_rounded(scored.confidence),
         text=scored.passage.text,
-        scores=ScoresBody(dense=_rounded(scored.scores.dense)),
+        scores=ScoresBody(
+            dense=round(scored.scores.dense, 3),
+            lexical=_rounded(scored.scores.lexical),
+            rerank=_rounded(scored.scores.rerank),
+        ),
+        explanation=ExplanationBody.model_validate(asdict(scored.explanation)) if explain else None,
         citation=CitationBody(
             document_id=citation.document_id,
             title=citation.title,

@@ -5,11 +5,13 @@
     index/
     ├── current                  16 hexadecimal digits: the generation in force
     ├── build.lock               held while a build runs
+    ├── calibration.json         constants of confidence, if `qa-service calibrate` was run
     └── generations/
         ├── <id>/                never changed once it stands under this name
         └── <id>.partial/        a build under way, or killed: the next build removes it
 """
 
+import json
 import logging
 import os
 import re
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from qa_service import strict_json
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import BuildInProgress, IndexCorrupt, IndexMissing, IndexProblem, QAServiceError, StorageError
 from qa_service.index.durable import replace_file, storage_errors, sync_folder
@@ -47,6 +50,7 @@ class IndexFolder:
         self.path = path
         self._pointer = path / "current"
         self._generations = path / "generations"
+        self._calibration = path / "calibration.json"
 
     @contextmanager
     def building(self) -> Iterator[None]:
@@ -160,6 +164,28 @@ class IndexFolder:
         for generation in others[keep - 1 :]:
             with storage_errors(self._generations):
                 shutil.rmtree(self._generations / generation)
+
+    def calibration(self, weights_sha256: str, token_vectors: bool) -> dict[str, float] | None:  # noqa: FBT001
+        """Return the constants that were fitted to an index of such a model, or ``None``."""
+        path = self._calibration
+        with storage_errors(path):
+            if not path.is_file():
+                return None
+            data = path.read_bytes()
+        try:
+            content = strict_json.loads(data)
+            if content["weights_sha256"] != weights_sha256 or content["token_vectors"] is not token_vectors:
+                _logger.warning("%s is for another model; it is not used", path)
+                return None
+            return {str(name): float(value) for name, value in content["constants"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IndexCorrupt(f"{path} is no calibration: {error}; remove it or calibrate again") from error
+
+    def write_calibration(self, weights_sha256: str, token_vectors: bool, constants: dict[str, float]) -> None:  # noqa: FBT001
+        """Keep constants for indexes of a model; they outlive the generation."""
+        content = {"weights_sha256": weights_sha256, "token_vectors": token_vectors, "constants": constants}
+        with storage_errors(self._calibration):
+            replace_file(self._calibration, (json.dumps(content, indent=1) + "\n").encode())
 
     def manifest(self, generation: str) -> Manifest:
         """Return the manifest of a generation."""

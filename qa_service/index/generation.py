@@ -1,27 +1,32 @@
 """One generation: a folder that is written whole, checked by hash when opened, and never changed."""
 
 import hashlib
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qa_service import __version__
-from qa_service.datatypes import Completeness, Document, Passage, SourceDocument
-from qa_service.embedding import ModelIdentity, PassageEmbeddings
+from qa_service.datatypes import Completeness, Document, Filters, Passage, SourceDocument
+from qa_service.embedding import ModelIdentity, Vectors
 from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
 from qa_service.index.durable import storage_errors, sync_file, sync_folder, write_file
 from qa_service.index.manifest import (
     FORMAT_VERSION,
+    LEXICAL_FILES,
     MANIFEST,
     MAX_MANIFEST_BYTES,
     PASSAGES,
-    SENTENCES,
+    TOKEN_CODEC,
+    TOKEN_FREQUENCIES,
+    TOKEN_SENTENCES,
+    TOKEN_STARTS,
+    TOKENS,
     VECTORS,
     CompletenessEntry,
     Contents,
@@ -30,6 +35,8 @@ from qa_service.index.manifest import (
     parse_manifest,
 )
 from qa_service.index.passages import PassageReader, write_passages
+from qa_service.late_interaction import Codec, PassageTokens
+from qa_service.lexical import LexicalIndex
 from qa_service.stores import VectorStore
 from qa_service.stores.faiss import FaissStore
 
@@ -41,24 +48,29 @@ def write_generation(
     contents: Contents,
     documents: Sequence[Document],
     passages: Sequence[Passage],
-    embeddings: PassageEmbeddings,
+    vectors: Vectors,
+    lexical: LexicalIndex,
+    tokens: PassageTokens | None,
     completeness: Completeness,
 ) -> Manifest:
     """Write a generation into ``folder``, which must be empty, and force it to disk, manifest last.
 
-    ``embeddings.passages`` is (number of passages, d) and ``embeddings.sentences`` (number of all their
-    sentences, d), both in the order of ``passages``.
+    ``vectors`` (number of passages, d), ``lexical`` and ``tokens`` are in the order of ``passages``.
     """
-    if len(embeddings.passages) != len(passages):
-        raise ValueError(f"{len(embeddings.passages)} vectors for {len(passages)} passages")
+    if not len(vectors) == len(passages) == len(lexical):
+        raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts for {len(passages)} passages")
     store = FaissStore(contents.model.dimension)
-    store.add(np.array([passage.number for passage in passages], dtype=np.int64), embeddings.passages)
+    store.add(np.array([passage.number for passage in passages], dtype=np.int64), vectors)
+    counts = {PASSAGES: len(passages), VECTORS: len(store)} | dict.fromkeys(LEXICAL_FILES, len(lexical))
     with storage_errors(folder):
         write_passages(folder / PASSAGES, documents, passages)
-        sync_file(folder / PASSAGES)
-        write_file(folder / VECTORS, store.to_bytes())
-        write_file(folder / SENTENCES, _npy(embeddings.sentences.astype(np.float16)))
-        counts = {PASSAGES: len(passages), VECTORS: len(store), SENTENCES: len(embeddings.sentences)}
+        lexical.save(folder)
+        (folder / VECTORS).write_bytes(store.to_bytes())
+        for name, array in _token_arrays(tokens).items():
+            np.save(folder / name, array, allow_pickle=False)
+            counts[name] = len(array)
+        for name in sorted(counts):
+            sync_file(folder / name)
         manifest = Manifest(
             **dict(contents),
             format_version=FORMAT_VERSION,
@@ -73,20 +85,38 @@ def write_generation(
     return manifest
 
 
+def _token_arrays(tokens: PassageTokens | None) -> dict[str, npt.NDArray[Any]]:
+    if tokens is None:
+        return {}
+    return {
+        TOKENS: tokens.codes,
+        TOKEN_STARTS: tokens.starts,
+        TOKEN_SENTENCES: tokens.sentences,
+        TOKEN_FREQUENCIES: tokens.frequencies,
+        TOKEN_CODEC: tokens.codec.to_array(),
+    }
+
+
 class OpenIndex:
     """A generation that was checked byte for byte and is ready to be asked.
 
-    ``store`` searches the passages' vectors; ``sentences`` (number of sentences, d) are the vectors of
-    all sentences, float16, of which a passage's own begin at the row that :meth:`passage` returns.
+    ``store`` searches the passages' vectors and ``lexical`` their words; ``tokens`` are their token
+    vectors, ``None`` if the index was built without.
     """
 
     def __init__(
-        self, manifest: Manifest, store: VectorStore, sentences: npt.NDArray[np.float16], reader: PassageReader
+        self,
+        manifest: Manifest,
+        store: VectorStore,
+        lexical: LexicalIndex,
+        tokens: PassageTokens | None,
+        reader: PassageReader,
     ) -> None:
         self.manifest = manifest
         self.version = manifest.generation
         self.store = store
-        self.sentences = sentences
+        self.lexical = lexical
+        self.tokens = tokens
         self._reader = reader
 
     @classmethod
@@ -101,27 +131,34 @@ class OpenIndex:
             raise IndexCorrupt(f"{folder / MANIFEST} is that of generation {manifest.generation}; {_REBUILD}")
         if identity is not None:
             _check_model(manifest, identity)
-        vectors = _checked_bytes(folder, VECTORS, manifest.files[VECTORS])
-        sentences = _checked_bytes(folder, SENTENCES, manifest.files[SENTENCES])
-        _checked_bytes(folder, PASSAGES, manifest.files[PASSAGES])
-        count = manifest.files[VECTORS].count
+        vectors = b""
+        for name, entry in sorted(manifest.files.items()):
+            data = _checked_bytes(folder, name, entry)
+            if name == VECTORS:
+                vectors = data
+        count = manifest.passages
+        if {manifest.files[name].count for name in (VECTORS, *LEXICAL_FILES)} != {count}:
+            raise IndexCorrupt(f"{folder / MANIFEST}: the counts of its files differ, expected {count}; {_REBUILD}")
         try:
             store = FaissStore.from_bytes(vectors, dimension=manifest.model.dimension, count=count)
-            rows = np.load(io.BytesIO(sentences), allow_pickle=False)
-        except (ValueError, EOFError, RuntimeError) as error:
+            lexical = LexicalIndex.load(folder, manifest.language)
+            tokens = _read_tokens(folder) if TOKENS in manifest.files else None
+        except (ValueError, EOFError, RuntimeError, KeyError) as error:
             raise IndexCorrupt(f"{folder}: {error}; {_REBUILD}") from error
         reader = PassageReader(folder / PASSAGES)
-        expected = (len(manifest.documents), count, len(rows))
-        if reader.counts() != expected or rows.shape != (manifest.files[SENTENCES].count, manifest.model.dimension):
-            found = reader.counts()
+        documents, passages, sentences = reader.counts()
+        found = (documents, passages, len(lexical), sentences if tokens is None else len(tokens.sentences))
+        starts = count + 1 if tokens is None else len(tokens.starts)
+        if found != (len(manifest.documents), count, count, sentences) or starts != count + 1:
             reader.close()
             raise IndexCorrupt(
-                f"{folder}: {found} documents, passages and sentences, expected {expected} by its vectors; {_REBUILD}"
+                f"{folder}: {documents} documents, {passages} passages and {sentences} sentences, expected others by "
+                f"its vectors, words or tokens; {_REBUILD}"
             )
-        return cls(manifest, store, rows, reader)
+        return cls(manifest, store, lexical, tokens, reader)
 
     def passage(self, number: int) -> tuple[Passage, int]:
-        """Return a passage and the row in ``sentences`` of its first sentence."""
+        """Return a passage and the row in ``tokens.sentences`` of its first sentence."""
         return self._reader.passage(number)
 
     def document(self, document_id: str) -> SourceDocument | None:
@@ -140,6 +177,10 @@ class OpenIndex:
         """Return the numbers of the passages that share a character with ``[start, end)``."""
         return self._reader.overlapping(document_id, start, end)
 
+    def matching(self, filters: Filters) -> npt.NDArray[np.int64]:
+        """Return the numbers of the passages that pass the filters, in order."""
+        return np.array(self._reader.matching(filters), dtype=np.int64)
+
     def __len__(self) -> int:
         """Return the number of passages."""
         return len(self.store)
@@ -148,6 +189,16 @@ class OpenIndex:
         """Free memory and files."""
         self.store.close()
         self._reader.close()
+
+
+def _read_tokens(folder: Path) -> PassageTokens:
+    def read(name: str) -> npt.NDArray[Any]:
+        array: npt.NDArray[Any] = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+        return array
+
+    codec = Codec.from_array(np.asarray(read(TOKEN_CODEC)))
+    starts, frequencies = np.asarray(read(TOKEN_STARTS)), np.asarray(read(TOKEN_FREQUENCIES))
+    return PassageTokens(codec, read(TOKENS), starts, read(TOKEN_SENTENCES), frequencies)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -201,9 +252,3 @@ def _checked_bytes(folder: Path, name: str, entry: FileEntry) -> bytes:
 def _file_entry(path: Path, count: int) -> FileEntry:
     data = path.read_bytes()
     return FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), count=count)
-
-
-def _npy(rows: npt.NDArray[np.float16]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, rows, allow_pickle=False)
-    return buffer.getvalue()

@@ -8,19 +8,30 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qa_service import strict_json
+from qa_service import lexical, strict_json
 from qa_service.datatypes import Document, Skipped
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexIncompatible
 from qa_service.splitting import SplitterSettings
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 VECTORS = "vectors.faiss"
 PASSAGES = "passages.sqlite"
-SENTENCES = "sentences.npy"
-DATA_FILES = (PASSAGES, SENTENCES, VECTORS)
+TOKENS = "tokens.npy"
+TOKEN_STARTS = "token-starts.npy"  # noqa: S105 - a file name
+TOKEN_SENTENCES = "token-sentences.npy"  # noqa: S105 - a file name
+TOKEN_FREQUENCIES = "token-frequencies.npy"  # noqa: S105 - a file name
+TOKEN_CODEC = "token-codec.npy"  # noqa: S105 - a file name
+TOKEN_FILES = (TOKENS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES, TOKEN_CODEC)
+LEXICAL_FILES = lexical.FILES
 MAX_MANIFEST_BYTES = 256_000_000
+
+
+def data_files(*, token_vectors: bool) -> tuple[str, ...]:
+    """Return the names of the files of a generation, without the manifest."""
+    return tuple(sorted((VECTORS, PASSAGES, *LEXICAL_FILES, *(TOKEN_FILES if token_vectors else ()))))
+
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -86,6 +97,8 @@ class Contents(_Part):
     """What a generation is made from. The same contents always get the same generation id."""
 
     model: ModelEntry
+    language: str
+    token_vectors: bool
     splitter: SplitterEntry
     documents: tuple[DocumentEntry, ...]
     skipped: tuple[SkippedEntry, ...]
@@ -98,9 +111,14 @@ class Contents(_Part):
         splitter: SplitterSettings,
         documents: Sequence[Document],
         skipped: Sequence[Skipped],
+        *,
+        language: str,
+        token_vectors: bool,
     ) -> "Contents":
         """Collect the parts."""
         return cls(
+            language=language,
+            token_vectors=token_vectors,
             model=ModelEntry(**asdict(identity), dimension=dimension, window=splitter.window),
             splitter=SplitterEntry(**asdict(splitter)),
             documents=tuple(
@@ -163,9 +181,10 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         first = error.errors(include_url=False)[0]
         at = ".".join(map(str, first["loc"])) or "it"
         raise IndexCorrupt(f"{where}: {at}: {first['msg']}; rebuild with `qa-service index`") from error
-    if tuple(sorted(manifest.files)) != DATA_FILES:
+    expected = data_files(token_vectors=TOKENS in manifest.files)
+    if tuple(sorted(manifest.files)) != expected:
         raise IndexCorrupt(
-            f"{where} lists the files {sorted(manifest.files)}, expected {list(DATA_FILES)}; "
+            f"{where} lists the files {sorted(manifest.files)}, expected {list(expected)}; "
             "rebuild with `qa-service index`"
         )
     return manifest

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from qa_service.datatypes import Document, Passage, Position, SourceDocument
+from qa_service.datatypes import Document, Filters, Passage, Position, SourceDocument
 from qa_service.errors import IndexCorrupt, StorageError
 
 _SCHEMA = """
 CREATE TABLE documents (
-  id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, text TEXT NOT NULL
+  id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, metadata TEXT NOT NULL,
+  text TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE passages (
   number INTEGER PRIMARY KEY, document_id TEXT NOT NULL REFERENCES documents(id), text TEXT NOT NULL,
@@ -39,8 +40,11 @@ def write_passages(path: Path, documents: Iterable[Document], passages: Iterable
             # Nobody reads the file before its generation is whole, so it needs no journal of its own.
             connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;" + _SCHEMA)
             connection.executemany(
-                "INSERT INTO documents VALUES (?, ?, ?, ?, ?)",
-                ((document.id, document.uri, document.title, document.sha256, document.text) for document in documents),
+                "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (doc.id, doc.uri, doc.title, doc.sha256, json.dumps(dict(doc.metadata), sort_keys=True), doc.text)
+                    for doc in documents
+                ),
             )
             connection.executemany(
                 f"INSERT INTO passages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
@@ -113,6 +117,23 @@ class PassageReader:
             ).fetchall()
         return [number for (number,) in rows]
 
+    def matching(self, filters: Filters) -> list[int]:
+        """Return the numbers of the passages that pass the filters, in order."""
+        with _sqlite_errors(self._path):
+            rows = self._connection.execute("SELECT id, uri, metadata FROM documents").fetchall()
+            wanted = [identifier for identifier, uri, metadata in rows if _passes(filters, identifier, uri, metadata)]
+            numbers: list[int] = []
+            for document_id in wanted:
+                passages = self._connection.execute(
+                    "SELECT number, section_path FROM passages WHERE document_id = ?", (document_id,)
+                )
+                numbers.extend(
+                    number
+                    for number, path in passages
+                    if not filters.sections or not set(filters.sections).isdisjoint(json.loads(path))
+                )
+        return sorted(numbers)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -127,6 +148,18 @@ class PassageReader:
         if row is None:
             raise IndexCorrupt(f"{self._path} has no row for {values}; rebuild with `qa-service index`")
         return row
+
+
+def _passes(filters: Filters, document_id: str, uri: str, metadata: str) -> bool:
+    said = json.loads(metadata) if filters.metadata else {}
+    return (
+        (not filters.document_ids or document_id in filters.document_ids)
+        and (not filters.path_prefixes or uri.startswith(filters.path_prefixes))
+        and all(
+            not set(values).isdisjoint([said[key]] if isinstance(said.get(key), str) else said.get(key, ()))
+            for key, values in filters.metadata.items()
+        )
+    )
 
 
 def _passage(row: tuple[Any, ...]) -> Passage:

@@ -139,6 +139,7 @@ def _read(root: Path, entry: os.DirEntry[str], max_file_bytes: int) -> Document:
         text=text,
         sha256=sha256,
         blocks=outline.blocks,
+        metadata=outline.metadata,
         warnings=tuple(_warnings(text)),
     )
 

@@ -1,18 +1,23 @@
 """Markdown -> outline, by markdown-it-py (CommonMark and tables) and its front matter plug-in.
 
 Only blocks are parsed; a block's span is whole source lines, so markers and markup stay part of the
-cited text. Front matter, comments, rules and link definitions are not content.
+cited text. Front matter is metadata; comments, rules and link definitions are not content.
 """
 
+import datetime as dt
+
+import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.front_matter import front_matter_plugin
 
-from qa_service.datatypes import BlockKind
+from qa_service.datatypes import BlockKind, Metadata
 from qa_service.loading.outline import Outline, OutlineBuilder
 from qa_service.positions import line_starts
 
 _MAX_HEADING = 300
+_MAX_FRONT_MATTER = 65_536
+_SCALARS = (str, int, float, bool, dt.date)
 _LEAVES: dict[str, BlockKind] = {
     "paragraph_open": "paragraph",
     "tr_open": "table_row",
@@ -31,6 +36,7 @@ def parse_markdown(text: str) -> Outline:
     starts = [*line_starts(text), len(text)]
     tokens = _blocks.parse(text.removeprefix("\ufeff"))
     list_depth = 0
+    metadata: Metadata = {}
     for position, token in enumerate(tokens):
         if token.type == "list_item_open":
             list_depth += 1
@@ -38,6 +44,8 @@ def parse_markdown(text: str) -> Outline:
             list_depth -= 1
         if token.map is None:
             continue
+        if token.type == "front_matter":
+            metadata = _metadata(token.content)
         start, end = starts[token.map[0]], starts[min(token.map[1], len(starts) - 1)]
         if token.type == "heading_open":
             builder.heading(int(token.tag[1:]), _plain_words(tokens[position + 1]))
@@ -45,7 +53,28 @@ def parse_markdown(text: str) -> Outline:
             builder.break_here()
         elif token.type in _LEAVES:
             builder.block(start, end, "list_item" if list_depth else _LEAVES[token.type])
-    return builder.outline()
+    return builder.outline(metadata)
+
+
+def _metadata(content: str) -> Metadata:
+    """Return the front matter's scalars, and lists of scalars, as text; nothing if it is no YAML mapping."""
+    if len(content) > _MAX_FRONT_MATTER:
+        return {}
+    try:
+        loaded = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    found: dict[str, str | tuple[str, ...]] = {}
+    for key, value in loaded.items() if isinstance(loaded, dict) else ():
+        if isinstance(value, _SCALARS):
+            found[str(key)] = _text_of(value)
+        elif isinstance(value, list) and all(isinstance(item, _SCALARS) for item in value):
+            found[str(key)] = tuple(map(_text_of, value))
+    return found
+
+
+def _text_of(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _plain_words(inline: Token) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from qa_service.datatypes import Block, BlockKind
+from qa_service.datatypes import Block, BlockKind, Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,7 @@ class Outline:
 
     title: str | None
     blocks: tuple[Block, ...]
+    metadata: Metadata = field(default_factory=dict)
 
 
 Format = Callable[[str], Outline]
@@ -53,6 +54,8 @@ class OutlineBuilder:
         if start < end:
             self._blocks.append(Block(start, end, kind, tuple(words for _, words in self._path), self._group))
 
-    def outline(self) -> Outline:
-        """Return what was collected."""
-        return Outline(self._title, tuple(self._blocks))
+    def outline(self, metadata: Metadata | None = None) -> Outline:
+        """Return what was collected; a title in the metadata goes before the first heading."""
+        metadata = metadata or {}
+        title = metadata.get("title")
+        return Outline(title if isinstance(title, str) and title else self._title, tuple(self._blocks), metadata)

@@ -19,11 +19,16 @@ class VectorStore(Protocol):
         """
         ...
 
-    def search(self, queries: Vectors, top_k: int) -> tuple[Ids, Vectors]:
-        """Return ids and scores, each (number of queries, k) with ``k = min(top_k, len(self))``.
+    def search(self, queries: Vectors, top_k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+        """Return ids and scores, each (number of queries, k) with ``k = min(top_k, number to choose from)``.
 
-        Scores are cosine similarity, highest first; equal scores come in the order of their ids.
+        ``allowed`` limits the choice to those ids, all of them in the store and none twice. Scores are
+        cosine similarity, highest first; equal scores come in the order of their ids.
         """
+        ...
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """Return the unit vectors (n, d) of n ids, all of them in the store."""
         ...
 
     def __len__(self) -> int:

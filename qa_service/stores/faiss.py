@@ -56,18 +56,26 @@ class FaissStore:
         self._index.add_with_ids(_unit(vectors), np.ascontiguousarray(ids, dtype=np.int64))
         self._last_id = int(ids[-1])
 
-    def search(self, queries: Vectors, top_k: int) -> tuple[Ids, Vectors]:
-        """Return the ``top_k`` nearest ids and their cosine for each query, best first, ties by id."""
+    def search(self, queries: Vectors, top_k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+        """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id."""
         if queries.ndim != 2 or queries.shape[1] != self._dimension:  # noqa: PLR2004 - rows and columns
             raise ValueError(f"queries of shape {queries.shape} for dimension {self._dimension}")
         if top_k < 1:
             raise ValueError(f"top_k is {top_k}; it must be 1 or more")
-        k = min(top_k, len(self))
+        k = min(top_k, len(self) if allowed is None else len(allowed))
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-        scores, ids = self._index.search(_unit(queries), k)
+        selector = None if allowed is None else faiss.IDSelectorBatch(np.ascontiguousarray(allowed, dtype=np.int64))
+        parameters = None if selector is None else faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+        scores, ids = self._index.search(_unit(queries), k, params=parameters)
         order = np.lexsort((ids, -scores), axis=1)
         return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """Return the unit vectors of ids."""
+        places = np.searchsorted(faiss.vector_to_array(self._index.id_map), ids)
+        vectors: Vectors = faiss.downcast_index(self._index.index).reconstruct_batch(places)
+        return vectors
 
     def __len__(self) -> int:
         return int(self._index.ntotal)

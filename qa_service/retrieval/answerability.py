@@ -1,0 +1,154 @@
+"""How likely the results hold the answer: what was seen of the best sentence, and Platt's sigmoid of it.
+
+The constants below were fitted by benchmarks/confidence.py on public question sets, half of whose
+questions could be answered; they are for one model, since cosines of different models do not compare.
+``qa-service calibrate`` fits them anew to questions of one's own.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+_NUMBER = re.compile(r"\d+")
+_WORD = re.compile(r"\w+(?:n['’]t)?")
+# English only; questions in other languages leave both features at rest.
+_NEGATIONS = frozenset(
+    (
+        "not",
+        "no",
+        "never",
+        "without",
+        "except",
+        "neither",
+        "nor",
+        "nobody",
+        "nothing",
+        "none",
+        "least",
+        "fewest",
+        "lack",
+    )
+)
+_STOP_WORDS = frozenset(
+    (
+        *("what", "which", "who", "whom", "whose", "when", "where", "why", "how", "is", "are", "was", "were", "be"),
+        *("been", "do", "does", "did", "has", "have", "had", "can", "could", "would", "should", "will", "the", "a"),
+        *("an", "of", "in", "on", "for", "to", "by", "with", "from", "as", "at", "and", "or", "that", "this", "it"),
+        *("its", "their", "there", "they", "he", "she", "his", "her", "than", "then", "into", "about", "much", "many"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for a result holding the answer.
+
+    ``dense``: cosine of question and passage. ``sentence``: mean over the question's tokens of their best
+    cosine in the best sentence, ``weakest`` the least of them; both 0 without token vectors. ``coverage``:
+    idf-weighted share of the question's terms in that sentence. ``missing``: idf of the rarest term that is
+    not in it, as a share of the largest idf possible. ``numbers``: share of the question's numbers in the
+    passage. ``length``: natural logarithm of the question's number of terms. ``negation``: 1 if the question
+    negates and the sentence does not.
+    """
+
+    dense: float
+    sentence: float
+    weakest: float
+    coverage: float
+    missing: float
+    numbers: float
+    length: float
+    negation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A logistic model: ``1 / (1 + exp(-(intercept + coefficients · evidence)))`` (Platt, 1999)."""
+
+    intercept: float
+    coefficients: tuple[float, ...]
+
+    def confidence(self, evidence: Evidence) -> float:
+        """Return a probability, 0..1."""
+        products = (a * b for a, b in zip(self.coefficients, astuple(evidence), strict=True))
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.intercept + sum(products)))))
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the constants by name."""
+        return {"intercept": self.intercept, **dict(zip(EVIDENCE_NAMES, self.coefficients, strict=True))}
+
+    @classmethod
+    def from_dict(cls, constants: Mapping[str, float]) -> "Calibration":
+        """Return the calibration of constants by name. Raises ``KeyError`` if one is not there."""
+        return cls(float(constants["intercept"]), tuple(float(constants[name]) for name in EVIDENCE_NAMES))
+
+
+EVIDENCE_NAMES = tuple(field.name for field in fields(Evidence))
+
+# By sha256 of the model's weights, and whether the index has token vectors.
+_MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
+    (_MINILM, True): Calibration(-8.081, (2.643, 5.642, -0.671, 0.414, -1.065, 1.552, 0.991, -3.712)),
+    (_MINILM, False): Calibration(-6.697, (4.613, 0.0, 0.0, 1.864, -0.894, 1.324, 0.983, -3.216)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """What the evidence needs of a question, worked out once."""
+
+    text: str
+    weights: dict[str, float]
+    """Each term's idf."""
+    content: frozenset[str]
+    """The terms that are no stop words."""
+    largest_weight: float
+
+    @classmethod
+    def of(cls, text: str, weights: dict[str, float], stop_terms: frozenset[str], passages: int) -> "AskedQuestion":
+        """Collect it; ``stop_terms`` are the stop words as terms."""
+        largest = math.log(1 + (passages + 0.5) / 0.5)
+        return cls(text, weights, frozenset(weights) - stop_terms, largest)
+
+
+def stop_words() -> str:
+    """Return the stop words as a text, to be turned into terms."""
+    return " ".join(_STOP_WORDS)
+
+
+def evidence(
+    asked: AskedQuestion,
+    passage: str,
+    sentence: str,
+    sentence_terms: set[str],
+    dense: float,
+    cosines: npt.NDArray[np.float32] | None,
+) -> Evidence:
+    """Return what speaks for a passage and its best sentence; ``cosines`` are the question's tokens' best in it."""
+    total = sum(asked.weights.values())
+    covered = sum(weight for term, weight in asked.weights.items() if term in sentence_terms)
+    absent = [asked.weights[term] for term in asked.content if term not in sentence_terms]
+    numbers = set(_NUMBER.findall(asked.text))
+    return Evidence(
+        dense=dense,
+        sentence=0.0 if cosines is None else float(cosines.mean()),
+        weakest=0.0 if cosines is None else float(cosines.min()),
+        coverage=covered / total if total else 0.0,
+        missing=max(absent, default=0.0) / asked.largest_weight,
+        numbers=len(numbers & set(_NUMBER.findall(passage))) / len(numbers) if numbers else 1.0,
+        length=math.log(max(1, len(asked.weights))),
+        negation=float(_negates(asked.text) and not _negates(sentence)),
+    )
+
+
+def _negates(text: str) -> bool:
+    return any(word in _NEGATIONS or word.endswith(("n't", "n’t")) for word in _WORD.findall(text.casefold()))
+
+
+def evidence_row(item: Evidence) -> list[float]:
+    """Return the numbers in the order of ``EVIDENCE_NAMES``."""
+    return list(asdict(item).values())

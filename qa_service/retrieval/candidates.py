@@ -1,0 +1,75 @@
+"""Which passages are considered at all: the best of the dense leg and the best of the lexical leg."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qa_service.index import OpenIndex
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+DEPTH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Passages by number, with both legs' scores of each and their ranks, from 1, or 0 if not among the best.
+
+    ``lexical`` is ``None`` if the question shares no term with any passage. ``weights`` are the idfs of the
+    question's terms.
+    """
+
+    numbers: Integers
+    dense: Floats
+    lexical: Floats | None
+    dense_ranks: Integers
+    lexical_ranks: Integers
+    weights: dict[str, float]
+
+    def take(self, places: Integers) -> "Candidates":
+        """Return the candidates at some places, in that order."""
+        return Candidates(
+            self.numbers[places],
+            self.dense[places],
+            None if self.lexical is None else self.lexical[places],
+            self.dense_ranks[places],
+            self.lexical_ranks[places],
+            self.weights,
+        )
+
+
+def gather(
+    index: OpenIndex, question: str, vector: Floats, depth: int, allowed: Integers | None, extra: Integers | None = None
+) -> Candidates:
+    """Return the best ``depth`` of each leg, in the order of their numbers, and the passages of ``extra``.
+
+    ``allowed`` limits the choice. Each candidate has the scores of both legs, whichever found it.
+    """
+    ids, _ = index.store.search(vector[None, :], depth, allowed)
+    match = index.lexical.match(question)
+    best = np.empty(0, np.int64) if match is None else _best(match.scores, depth, allowed)
+    numbers = np.unique(np.concatenate([ids[0], best, *(() if extra is None else (extra,))]))
+    return Candidates(
+        numbers=numbers,
+        dense=index.store.vectors(numbers) @ vector,
+        lexical=None if match is None else match.scores[numbers],
+        dense_ranks=_ranks(numbers, ids[0]),
+        lexical_ranks=_ranks(numbers, best),
+        weights=index.lexical.weights(question) if match is None else match.weights,
+    )
+
+
+def _best(scores: Floats, depth: int, allowed: Integers | None) -> Integers:
+    numbers = np.arange(len(scores)) if allowed is None else allowed
+    numbers = numbers[scores[numbers] > 0]
+    if len(numbers) > depth:
+        numbers = numbers[np.argpartition(-scores[numbers], depth - 1)[:depth]]
+    return numbers[np.lexsort((numbers, -scores[numbers]))].astype(np.int64)
+
+
+def _ranks(numbers: Integers, ordered: Integers) -> Integers:
+    ranks = np.zeros(len(numbers), np.int64)
+    ranks[np.searchsorted(numbers, ordered)] = np.arange(1, len(ordered) + 1)
+    return ranks

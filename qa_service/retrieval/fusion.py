@@ -1,0 +1,28 @@
+"""One score from several signals: a convex combination of scores scaled to 0..1 among the candidates.
+
+Bruch, Gai and Ingber (2023, doi 10.1145/3596512) found it better than reciprocal rank fusion; so it is
+here. docs/decisions/0006-retrieval.md has the table that the weights were chosen by.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+DENSE, LEXICAL, RERANK = 0.2, 0.3, 0.5
+
+
+def fuse(dense: Floats, lexical: Floats | None, rerank: Floats | None = None) -> Floats:
+    """Return the fused score, 0..1, of each candidate. A signal that is absent leaves its weight to the others."""
+    signals = [(DENSE, dense), (LEXICAL, lexical), (RERANK, rerank)]
+    present = [(weight, scaled(signal)) for weight, signal in signals if signal is not None]
+    total = sum(weight for weight, _ in present)
+    fused: Floats = np.sum([weight / total * signal for weight, signal in present], axis=0)
+    return fused
+
+
+def scaled(scores: Floats) -> Floats:
+    """Return scores moved and stretched to 0..1; all 0 where they do not differ."""
+    low, high = scores.min(initial=np.inf), scores.max(initial=-np.inf)
+    result: Floats = (scores - low) / (high - low) if high > low else np.zeros_like(scores)
+    return result

@@ -1,0 +1,206 @@
+"""The ranking, from a question to results: candidates, first order, rerank, fuse, collapse, quote, judge."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qa_service.datatypes import Explanation, Offsets, Passage, ScoredPassage, Scores
+from qa_service.embedding import QuestionEmbedding
+from qa_service.index import OpenIndex
+from qa_service.late_interaction import Similarities
+from qa_service.retrieval.answerability import AskedQuestion, Calibration, Evidence, evidence, stop_words
+from qa_service.retrieval.candidates import DEPTH, Candidates, gather
+from qa_service.retrieval.fusion import fuse
+from qa_service.retrieval.reranking import DEPTH as RERANKER_DEPTH
+from qa_service.retrieval.reranking import Reranker
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+_NEAR_DUPLICATE = 0.97
+_JUDGED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """Results in order. ``best`` is the place of the one whose sentence answers best, and ``evidence`` its evidence."""
+
+    results: tuple[ScoredPassage, ...]
+    best: int
+    evidence: Evidence | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Where a document's best passage stands among all, and what stands before it. Ranks count from 1."""
+
+    passage: Passage
+    rank: int
+    dense_rank: int
+    lexical_rank: int | None
+    score: float
+    scores: Scores
+    before: tuple[ScoredPassage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """Candidates in their final order, with the similarities of their tokens if there are any."""
+
+    candidates: Candidates
+    fused: Floats
+    rerank: Floats | None
+    similarities: Similarities | None
+
+
+class Retriever:
+    """Ranks the passages of one index.
+
+    ``late_interaction`` says whether MaxSim reranks where the index has token vectors; ``reranker`` is a
+    second model that does it instead.
+    """
+
+    def __init__(
+        self,
+        index: OpenIndex,
+        calibration: Calibration | None,
+        *,
+        late_interaction: bool = True,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self._index = index
+        self._calibration = calibration
+        self._late_interaction = late_interaction
+        self._reranker = reranker
+        self._stop_terms = frozenset(index.lexical.terms(stop_words()))
+
+    def retrieve(
+        self, question: str, embedding: QuestionEmbedding, top_k: int, allowed: Integers | None = None
+    ) -> Retrieved:
+        """Return up to ``top_k`` results out of the ``allowed`` passages, exactly as many if so many match."""
+        if allowed is not None and not len(allowed):
+            return Retrieved((), 0, None, None if self._calibration is None else 0.0)
+        depth = max(DEPTH, 2 * top_k)
+        candidates = gather(self._index, question, embedding.vector, depth, allowed)
+        ranking = self._rank(question, embedding, candidates, depth)
+        asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
+        judged = self._results(asked, ranking, top_k)
+        if not judged:
+            return Retrieved((), 0, None, None if self._calibration is None else 0.0)
+        first = [item for _, item in judged[:_JUDGED]]
+        best = max(range(len(first)), key=lambda place: (first[place].sentence or first[place].coverage, -place))
+        confidence = judged[best][0].confidence
+        return Retrieved(tuple(result for result, _ in judged), best, first[best], confidence)
+
+    def why(self, question: str, embedding: QuestionEmbedding, passages: Integers, before: int = 3) -> Why:
+        """Return where the best of some passages stands, every passage of the index considered."""
+        everything = max(DEPTH, len(self._index))
+        candidates = gather(self._index, question, embedding.vector, everything, None, extra=passages)
+        ranking = self._rank(question, embedding, candidates, everything)
+        numbers = ranking.candidates.numbers
+        place = int(np.flatnonzero(np.isin(numbers, passages))[0])
+        asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
+        passage, _ = self._index.passage(int(numbers[place]))
+        return Why(
+            passage=passage,
+            rank=place + 1,
+            dense_rank=int(ranking.candidates.dense_ranks[place]),
+            lexical_rank=int(ranking.candidates.lexical_ranks[place]) or None,
+            score=float(ranking.fused[place]),
+            scores=_scores(ranking, place),
+            before=tuple(self._result(asked, ranking, at, at + 1)[0] for at in range(min(place, before))),
+        )
+
+    def _rank(self, question: str, embedding: QuestionEmbedding, candidates: Candidates, depth: int) -> _Ranking:
+        first = fuse(candidates.dense, candidates.lexical)
+        candidates = candidates.take(np.lexsort((candidates.numbers, -first))[:depth])
+        tokens, asked = self._index.tokens, embedding.tokens
+        similarities = None
+        if tokens is not None and asked is not None and len(asked.ids):
+            similarities = tokens.similarities(asked, candidates.numbers)
+        rerank = None
+        if self._reranker is not None:
+            rerank = self._second_opinion(self._reranker, question, candidates)
+        elif similarities is not None and self._late_interaction:
+            rerank = similarities.maxsim()
+        fused = fuse(candidates.dense, candidates.lexical, rerank)
+        order = np.lexsort((candidates.numbers, -fused))
+        return _Ranking(
+            candidates.take(order),
+            fused[order],
+            None if rerank is None else rerank[order],
+            None if similarities is None else similarities.take(order),
+        )
+
+    def _second_opinion(self, reranker: Reranker, question: str, candidates: Candidates) -> Floats:
+        """Return the reranker's scores of the first candidates; the rest get its lowest."""
+        numbers = candidates.numbers[:RERANKER_DEPTH].tolist()
+        scores = reranker.score(question, [self._index.passage(number)[0].text for number in numbers])
+        return np.concatenate([scores, np.full(len(candidates.numbers) - len(scores), scores.min(), np.float32)])
+
+    def _results(self, asked: AskedQuestion, ranking: _Ranking, top_k: int) -> list[tuple[ScoredPassage, Evidence]]:
+        """Return the first results, near-duplicates collapsed into the first of them."""
+        results: list[tuple[ScoredPassage, Evidence]] = []
+        seen: list[set[str]] = []
+        for place in range(len(ranking.fused)):
+            if len(results) == top_k:
+                break
+            result = self._result(asked, ranking, place, len(results) + 1)
+            terms = self._index.lexical.terms(result[0].passage.text)
+            if not any(_alike(terms, others) for others in seen):
+                results.append(result)
+                seen.append(terms)
+        return results
+
+    def _result(self, asked: AskedQuestion, ranking: _Ranking, place: int, rank: int) -> tuple[ScoredPassage, Evidence]:
+        candidates = ranking.candidates
+        passage, first_row = self._index.passage(int(candidates.numbers[place]))
+        quote, cosines = self._quote(asked, passage, first_row, ranking.similarities, place)
+        sentence = passage.text[slice(*quote)]
+        sentence_terms = self._index.lexical.terms(sentence)
+        item = evidence(asked, passage.text, sentence, sentence_terms, float(candidates.dense[place]), cosines)
+        matched = self._index.lexical.terms(f"{passage.context} {passage.text}") & set(asked.weights)
+        result = ScoredPassage(
+            rank=rank,
+            passage=passage,
+            score=float(ranking.fused[place]),
+            confidence=None if self._calibration is None else self._calibration.confidence(item),
+            scores=_scores(ranking, place),
+            quote=quote,
+            explanation=Explanation(
+                dense_rank=int(candidates.dense_ranks[place]) or None,
+                lexical_rank=int(candidates.lexical_ranks[place]) or None,
+                matched_terms=tuple(sorted(matched)),
+                fused=float(ranking.fused[place]),
+            ),
+        )
+        return result, item
+
+    def _quote(
+        self, asked: AskedQuestion, passage: Passage, first_row: int, similarities: Similarities | None, place: int
+    ) -> tuple[Offsets, Floats | None]:
+        """Return the best sentence's offsets: by its tokens, or by its words where there are no tokens."""
+        if similarities is not None and self._index.tokens is not None:
+            rows = self._index.tokens.sentences[first_row : first_row + len(passage.sentences)]
+            number, cosines = similarities.sentence(place, rows)
+            return passage.sentences[number], cosines
+        shares = [
+            sum(asked.weights.get(term, 0.0) for term in self._index.lexical.terms(passage.text[start:end]))
+            for start, end in passage.sentences
+        ]
+        return passage.sentences[int(np.argmax(shares))], None
+
+
+def _scores(ranking: _Ranking, place: int) -> Scores:
+    lexical = ranking.candidates.lexical
+    return Scores(
+        dense=float(ranking.candidates.dense[place]),
+        lexical=None if lexical is None else float(lexical[place]),
+        rerank=None if ranking.rerank is None else float(ranking.rerank[place]),
+    )
+
+
+def _alike(one: set[str], other: set[str]) -> bool:
+    return bool(one or other) and len(one & other) >= _NEAR_DUPLICATE * len(one | other)

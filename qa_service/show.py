@@ -1,0 +1,150 @@
+"""What the commands show people: builds, answers, reports, made harmless for a terminal. Used by cli.py only."""
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qa_service.datatypes import Answer, BuildReport, CitedPassage
+    from qa_service.evaluation import Report
+    from qa_service.evaluation.questions import LineProblem
+    from qa_service.retrieval import Why
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with what could move or colour a terminal made visible."""
+    return "".join(
+        character if character in "\n\t" or character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Return rich's console; text is wrapped on terminals only."""
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_build(report: "BuildReport") -> None:
+    """Print what a build did and left out."""
+    figures = report.completeness
+    for item in report.skipped:
+        click.echo(f"skipped {printable(item.uri)}: {printable(item.reason)}")
+    for warning in report.warnings:
+        click.echo(f"warning {printable(warning)}")
+    if not report.changed:
+        click.echo("nothing changed since the last build, nothing done")
+    share = 100 * figures.covered_characters / figures.content_characters if figures.content_characters else 100
+    click.echo(
+        f"{report.files} files: {report.documents} documents, {len(report.skipped)} skipped\n"
+        f"{report.passages} passages hold {share:.1f} % of the content; {figures.tokens} tokens, "
+        f"{figures.tokens_lost} lost\n"
+        f"index {report.index_version}, {report.seconds:.1f} s"
+    )
+
+
+def print_answer(answer: "Answer") -> None:
+    """Print the best quote, where it stands, and the passages with their quotes marked."""
+    from rich.text import Text  # noqa: PLC0415
+
+    screen = console()
+    confidence = "unknown" if answer.confidence is None else f"{answer.confidence:.0%}"
+    if not answer.results:
+        screen.print("The index holds no passages.")
+        return
+    if answer.answerable is False:
+        screen.print(Text(f"Not found in these documents (confidence {confidence}). The nearest passages:", "bold"))
+    else:
+        best = answer.results[answer.best]
+        screen.print(Text(printable(best.citation.quote), "bold green"))
+        screen.print(Text(f"  {_place(best)} · confidence {confidence}", "dim"))
+    for result in answer.results:
+        scored = result.scored
+        screen.print(Text(f"\n{scored.rank}. {_place(result)} · score {scored.score:.3f}", "bold"))
+        text, (start, end) = scored.passage.text, scored.quote
+        body = Text(printable(text[:start]))
+        body.append(printable(text[start:end]), "black on yellow")
+        body.append(printable(text[end:]))
+        screen.print(body)
+
+
+def _place(result: "CitedPassage") -> str:
+    citation = result.citation
+    path = " › ".join((citation.title, *citation.section_path))
+    position = citation.position
+    lines = (
+        f"line {position.start_line}"
+        if position.start_line == position.end_line
+        else f"lines {position.start_line}–{position.end_line}"
+    )
+    return printable(f"{path} · {citation.uri}, {lines}").replace("\n", " ")
+
+
+def print_why(why: "Why", passages: int) -> None:
+    """Print where a document's best passage stands, and what beat it."""
+    place = why.passage.position
+    lexical = "none" if why.lexical_rank is None else str(why.lexical_rank)
+    click.echo(
+        f"best passage of the document: rank {why.rank} of {passages}, lines {place.start_line}-{place.end_line}\n"
+        f"{printable(why.passage.text)}\n\n"
+        f"dense rank {why.dense_rank} (cosine {why.scores.dense:.3f}); lexical rank {lexical} "
+        f"(BM25 {_number(why.scores.lexical)}); rerank {_number(why.scores.rerank)}; fused {why.score:.3f}"
+    )
+    for result in why.before:
+        text = printable(" ".join(result.passage.text.split()))
+        click.echo(
+            f"\nbeaten by (fused {result.score:.3f}, cosine {result.scores.dense:.3f}, BM25 "
+            f"{_number(result.scores.lexical)}, rerank {_number(result.scores.rerank)}): {text[:200]}"
+        )
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
+def print_problems(problems: "Iterable[LineProblem]") -> None:
+    """Print the unusable lines of a question file."""
+    for problem in problems:
+        click.echo(f"line {problem.line}: {printable(problem.reason)}", err=True)
+
+
+def print_report(report: "Report") -> None:
+    """Print the table of an evaluation."""
+    from rich.table import Table  # noqa: PLC0415
+
+    print_problems(report.problems)
+    table = Table("measure", "value", title=f"{report.scored} of {report.questions} questions have gold passages")
+    for name, value in report.measures.items():
+        table.add_row(name, f"{value:.4f}")
+    for name, part, total in (
+        ("answerable, answered", report.answerable_answered, report.answerable_total),
+        ("unanswerable, refused", report.unanswerable_refused, report.unanswerable_total),
+    ):
+        if total:
+            table.add_row(name, f"{part / total:.4f} ({part}/{total})")
+    for name, value in report.latency_ms.items():
+        table.add_row(f"{name} ms", f"{value:.1f}")
+    console().print(table)
+
+
+def complain(message: str) -> None:
+    """Print an error as one line on stderr."""
+    click.echo(f"error: {printable(message)}", err=True)
+
+
+def print_build_problems(report: "BuildReport", *, allow_skips: bool) -> int:
+    """Complain of what a build lost or could not read; return the exit code that follows."""
+    figures = report.completeness
+    if figures.tokens_lost or figures.covered_characters != figures.content_characters:
+        complain("the index does not hold all of the documents' content; please report this as a bug")
+        return 1
+    failed = [item for item in report.skipped if item.failed]
+    if failed and not allow_skips:
+        complain(f"{len(failed)} file(s) could not be indexed; mend or remove them, or pass --allow-skips")
+        return 1
+    return 0

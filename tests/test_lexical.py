@@ -1,0 +1,86 @@
+"""The lexical leg: terms in any script, and BM25 against its formula."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qa_service.lexical import FILES, LexicalIndex, terms
+
+TEXTS = ["the cat sat on the mat", "dogs run fast and far", "the dog sat", "한국은 아름답다", "Москва большая"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Running dogs' houses", ["run", "dog", "hous"]),
+        ("ﬁne ＡＢＣ１２", ["fine", "abc12"]),
+        ("STRASSE straße", ["strass", "strass"]),
+        ("한국은 아름답다", ["한국", "국은", "아름", "름답", "답다"]),
+        ("東京タワー 2024年", ["東京", "京タ", "タワ", "ワー", "2024", "年"]),
+        ("ไทย", ["ไท", "ทย"]),
+        ("Московские москвы", ["московск", "москв"]),
+        ("U.S.-led GSOMIA", ["u", "s", "led", "gsomia"]),
+        ("e\u0301te\u0301", ["\u00e9t\u00e9"]),
+        ("?! — …", []),
+    ],
+)
+def test_terms_of_many_scripts(text: str, expected: list[str]) -> None:
+    """Normalised, folded, stemmed where there is a stemmer, in pairs where there are no spaces."""
+    assert terms(text, "english") == expected
+
+
+def test_without_stemming_words_stay() -> None:
+    """And another language has its own endings."""
+    assert terms("Running houses", "none") == ["running", "houses"]
+    assert terms("maisons", "french") == ["maison"]
+
+
+@given(st.text())
+def test_any_text_has_terms_of_something_visible(text: str) -> None:
+    """None is empty or holds white space."""
+    assert all(term and not any(map(str.isspace, term)) for term in terms(text, "english"))
+
+
+def test_scores_are_those_of_the_formula() -> None:
+    """Lucene's BM25 with k1 = 1.2 and b = 0.75, computed by hand."""
+    index = LexicalIndex.build(TEXTS, "english")
+    match = index.match("Where do dogs run?")
+    assert match is not None
+    lengths = [len(terms(text, "english")) for text in TEXTS]
+    average = sum(lengths) / len(lengths)
+    idf = {"dog": math.log(1 + 3.5 / 2.5), "run": math.log(1 + 4.5 / 1.5)}
+    for number, text in enumerate(TEXTS):
+        found = terms(text, "english")
+        norm = 1.2 * (1 - 0.75 + 0.75 * lengths[number] / average)
+        expected = sum(idf[term] * found.count(term) / (found.count(term) + norm) for term in idf)
+        assert match.scores[number] == pytest.approx(expected, rel=1e-5)
+    assert match.weights["dog"] == pytest.approx(idf["dog"])
+    assert match.weights["where"] == pytest.approx(math.log(1 + 5.5 / 0.5))
+
+
+def test_a_question_without_a_known_term_has_no_match() -> None:
+    """Not a row of zeros that looks like a verdict."""
+    index = LexicalIndex.build(TEXTS, "english")
+    assert index.match("zebra") is None
+    assert index.match("?!") is None
+    assert index.match("한국") is not None
+    assert int(np.argmax(index.match("Москве").scores)) == 4
+
+
+def test_it_is_read_back_as_written(tmp_path: Path) -> None:
+    """From the files that it names."""
+    index = LexicalIndex.build(TEXTS, "english")
+    index.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == list(FILES)
+    again = LexicalIndex.load(tmp_path, "english")
+    assert len(again) == len(TEXTS)
+    np.testing.assert_array_equal(again.match("dogs run").scores, index.match("dogs run").scores)
+
+
+def test_texts_without_any_term_can_be_indexed() -> None:
+    """An index of punctuation answers nothing."""
+    assert LexicalIndex.build(["?!", "…"], "english").match("cat") is None

@@ -1,0 +1,175 @@
+"""Ranking: fusion, candidates, duplicates, filters, rerankers, evidence."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FakeEmbedder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qa_service.datatypes import Filters
+from qa_service.embedding import _packaged_folder
+from qa_service.errors import ModelCorrupt, ModelMissing
+from qa_service.index import IndexFolder, OpenIndex
+from qa_service.pipeline import build, open_answerer
+from qa_service.retrieval import Calibration, Retriever, open_reranker
+from qa_service.retrieval.answerability import AskedQuestion, Evidence, evidence
+from qa_service.retrieval.candidates import gather
+from qa_service.retrieval.fusion import fuse, scaled
+from qa_service.settings import Settings
+
+Write = Callable[[dict[str, str | bytes]], Path]
+SCORES = st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=20).map(lambda row: np.array(row, np.float32))
+
+
+@given(SCORES)
+def test_scaled_scores_keep_their_order_between_0_and_1(scores: np.ndarray) -> None:
+    """And are all 0 where they do not differ."""
+    result = scaled(scores)
+    assert ((result >= 0) & (result <= 1)).all()
+    assert (np.diff(result[np.argsort(scores, kind="stable")]) >= 0).all()
+    if scores.min() == scores.max():
+        assert not result.any()
+
+
+def test_fusion_is_a_weighted_mean_of_what_is_there() -> None:
+    """By hand: .2 dense, .3 lexical, .5 rerank, and their shares where one is absent."""
+    dense, lexical, rerank = np.array([0, 0.5, 1.0]), np.array([4, 0, 2.0]), np.array([1.0, 3, 1])
+    np.testing.assert_allclose(fuse(dense, lexical, rerank), [0.3, 0.1 + 0.5, 0.2 + 0.15])
+    np.testing.assert_allclose(fuse(dense, lexical), [0.6, 0.2, 0.4 + 0.3])
+    np.testing.assert_allclose(fuse(dense, None), [0, 0.5, 1])
+
+
+def opened(files: dict[str, str | bytes], folder: Write, settings: Settings) -> OpenIndex:
+    folder(files)
+    build(settings, FakeEmbedder())
+    return IndexFolder(settings.index).open(FakeEmbedder().identity).index
+
+
+MANY = {f"{number:02}.txt": f"Paragraph {number} speaks of thing{number % 7} and word{number}." for number in range(60)}
+
+
+def test_candidates_have_both_legs_scores_and_ranks(folder: Write, settings: Settings) -> None:
+    """Compared with scoring everything."""
+    index = opened(dict(MANY), folder, settings)
+    question = "thing3 word10"
+    vector = FakeEmbedder().embed_question(question).vector
+    found = gather(index, question, vector, 5, None)
+    cosines = index.store.vectors(np.arange(60)) @ vector
+    match = index.lexical.match(question)
+    assert match is not None
+    assert found.lexical is not None
+    np.testing.assert_allclose(found.dense, cosines[found.numbers], atol=1e-6)
+    np.testing.assert_allclose(found.lexical, match.scores[found.numbers])
+    for ranks, scores in ((found.dense_ranks, cosines), (found.lexical_ranks, match.scores)):
+        ranked = found.numbers[ranks > 0][np.argsort(ranks[ranks > 0])]
+        np.testing.assert_allclose(scores[ranked], np.sort(scores)[::-1][:5], atol=1e-6)
+        assert sorted(ranks[ranks > 0].tolist()) == [1, 2, 3, 4, 5]
+
+
+def test_filtered_results_are_as_many_as_match(folder: Write, settings: Settings) -> None:
+    """Applied before ranking: the few that match are found, however far down they are."""
+    files = dict(MANY)
+    files["note.md"] = "---\nauthor: Kim\ntags: [x, y]\n---\nNothing here speaks of it.\n"
+    index = opened(files, folder, settings)
+    answerer, _ = open_answerer(settings, FakeEmbedder())
+    for filters, expected in (
+        (Filters(metadata={"author": ("Kim",)}), {"note.md"}),
+        (Filters(metadata={"author": ("Lee", "Kim"), "tags": ("y",)}), {"note.md"}),
+        (Filters(metadata={"author": ("Kim",), "tags": ("z",)}), set()),
+        (Filters(path_prefixes=("1", "2")), {f"{number}.txt" for number in range(10, 30)}),
+        (Filters(path_prefixes=("1",), metadata={"author": ("Kim",)}), set()),
+    ):
+        results = answerer.ask("thing3 word55", 50, filters=filters).results
+        assert {result.citation.uri for result in results} == expected
+        assert len(index.matching(filters)) == len(expected)
+
+
+def test_near_duplicates_are_one_result_and_alike_tables_are_not(folder: Write, settings: Settings) -> None:
+    """The same text in two files collapses into the first; other figures make another passage."""
+    text = "The harbour master counts every boat that comes in before the tide turns at night."
+    tables = {"c.txt": "The harbour has 17 boats.", "d.txt": "The harbour has 18 boats."}
+    opened({"a.txt": text, "b.txt": text.upper(), **tables}, folder, settings)
+    answerer, _ = open_answerer(settings, FakeEmbedder())
+    uris = [result.citation.uri for result in answerer.ask("harbour boats tide", 9).results]
+    assert sorted(uris) == ["a.txt", "c.txt", "d.txt"]
+
+
+class Backwards:
+    """Likes best what the others like least."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def score(self, question: str, passages: Sequence[str]) -> np.ndarray:
+        self.seen = list(passages)
+        return np.arange(len(passages), dtype=np.float32)
+
+
+def test_a_reranker_takes_the_place_of_maxsim(folder: Write, settings: Settings) -> None:
+    """It sees the first twenty candidates, and its scores are those reported."""
+    index = opened(dict(MANY), folder, settings)
+    reranker = Backwards()
+    retriever = Retriever(index, None, reranker=reranker)
+    results = retriever.retrieve("thing3", FakeEmbedder().embed_question("thing3"), 5).results
+    assert len(reranker.seen) == 20
+    for result in results:
+        if result.passage.text in reranker.seen:
+            assert result.scores.rerank == reranker.seen.index(result.passage.text)
+    assert any(result.scores.rerank for result in results)
+
+
+def test_a_cross_encoder_is_read_from_a_folder(tmp_path: Path) -> None:
+    """One score a passage; folders that are none are errors."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
+        shutil.copy(_packaged_folder() / name, tmp_path / name)
+    small = BertConfig(
+        vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=1
+    )
+    BertForSequenceClassification(small).save_pretrained(tmp_path)
+    reranker = open_reranker(str(tmp_path))
+    assert reranker is not None
+    scores = reranker.score("Who signed?", ["Kim signed.", "Bread is baked.", "The sea."])
+    assert scores.shape == (3,)
+    assert len(set(scores.tolist())) == 3
+    assert open_reranker("maxsim") is open_reranker("none") is None
+    with pytest.raises(ModelMissing):
+        open_reranker("no/such-model")
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelCorrupt):
+        open_reranker(str(tmp_path))
+
+
+def asked(text: str) -> AskedQuestion:
+    weights = {"what": 3.0, "treati": 2.0, "1953": 4.0}
+    return AskedQuestion.of(text, weights, frozenset({"what"}), 100)
+
+
+def test_evidence_is_what_its_names_say() -> None:
+    """Each number by hand."""
+    cosines = np.array([0.2, 0.6, 0.7], np.float32)
+    found = evidence(asked("What treaty of 1953?"), "Signed 1953. A treaty.", "A treaty.", {"treati"}, 0.5, cosines)
+    assert found.dense == 0.5
+    assert found.sentence == pytest.approx(0.5)
+    assert found.weakest == pytest.approx(0.2)
+    assert found.coverage == pytest.approx(2 / 9)
+    assert found.missing == pytest.approx(4 / np.log(1 + 100.5 / 0.5))
+    assert (found.numbers, found.negation) == (1.0, 0.0)
+    assert evidence(asked("What was not signed?"), "x", "It was.", set(), 0.5, None).negation == 1
+    assert evidence(asked("What wasn\u2019t it?"), "x", "It was not.", set(), 0.5, None).negation == 0
+    assert evidence(asked("What of 1953 and 1954?"), "In 1953.", "x", set(), 0.5, None).numbers == 0.5
+
+
+def test_a_calibration_is_a_sigmoid_and_keeps_its_constants() -> None:
+    """By hand, and through the names that are written to disk."""
+    calibration = Calibration(-1.0, (2.0, 0, 0, 0, 0, 0, 0, 1.0))
+    item = Evidence(0.5, 0, 0, 0, 0, 0, 0, 1.0)
+    assert calibration.confidence(item) == pytest.approx(1 / (1 + np.exp(-1.0)))
+    assert Calibration.from_dict(calibration.to_dict()) == calibration
+    with pytest.raises(KeyError):
+        Calibration.from_dict({"intercept": 1.0})
