@@ -102,7 +102,7 @@ def measure(rows: np.ndarray, right: np.ndarray, kinds: np.ndarray, sets: np.nda
             f"calibrated on the other half {expected_calibration_error(calibrated[near], right[near]):.4f}; "
             f"wrong at coverage {', '.join(f'{share:.0%}: {risk:.3f}' for share, risk in curve.items())}"
         )
-        for threshold in (0.2, 0.3, 0.4, 0.5):
+        for threshold in (0.1, 0.15, 0.2, 0.3, 0.5):
             shares = ", ".join(
                 f"{kind} {np.mean(confidences[testing & (kinds == kind)] >= threshold):.3f}" for kind in SHARES
             )
