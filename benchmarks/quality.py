@@ -11,6 +11,8 @@ indexes for the next run.
 import argparse
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import ir_measures
@@ -19,11 +21,13 @@ from common import answerer_for, beir_documents, beir_questions, setup
 from ir_measures import nDCG
 
 from qa_service.cleaning import embeddable
+from qa_service.datatypes import Document, Passage
 from qa_service.embedding import SentenceTransformerEmbedder, open_embedder
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.report import relevant_passages
 from qa_service.index import OpenIndex
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.positions import PositionMap
 from qa_service.settings import DEFAULT_MODEL
 from qa_service.splitting import Splitter
 
@@ -63,6 +67,7 @@ def main() -> None:
     parser.add_argument("eval_folder", type=Path)
     parser.add_argument("--seed", type=Path)
     parser.add_argument("--work", type=Path)
+    parser.add_argument("--overlap", action="store_true", help="begin passages with the last sentence before them")
     parser.add_argument("--no-context", action="store_true", help="embed passages without title and headings")
     parser.add_argument(
         "--only", nargs="*", default=["briefing", "xquad_en", "chroma_chunking", "beir_scifact", "cranfield"]
@@ -71,6 +76,8 @@ def main() -> None:
     embedder = open_embedder(DEFAULT_MODEL)
     if arguments.no_context:
         Splitter._context = lambda *_: ""  # type: ignore[method-assign]  # noqa: SLF001 - what is measured
+    if arguments.overlap:
+        Splitter.split = overlapping(Splitter.split)  # type: ignore[method-assign]
     print(setup(), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         work = arguments.work or Path(scratch)
@@ -87,6 +94,28 @@ def main() -> None:
                 print(f"  {way:8} {measure(answerer.index, ranking)}", flush=True)
         if arguments.seed:
             seed_page(answerer_for(arguments.seed, work / "seed/index", embedder))
+
+
+def overlapping(split: Callable[..., list[Passage]]) -> Callable[..., list[Passage]]:
+    """Return a splitter whose passages begin with the last sentence of the one before, in the same section."""
+
+    def split_overlapping(self: Splitter, document: Document, first_number: int = 0) -> list[Passage]:
+        passages = split(self, document, first_number)
+        positions = PositionMap(document.text)
+        widened = passages[:1]
+        for before, passage in pairwise(passages):
+            if before.section_path != passage.section_path:
+                widened.append(passage)
+                continue
+            start, end = before.position.start_char + before.sentences[-1][0], passage.position.end_char
+            shift = passage.position.start_char - start
+            length = before.sentences[-1][1] - before.sentences[-1][0]
+            sentences = ((0, length), *((left + shift, right + shift) for left, right in passage.sentences))
+            position = positions.locate(start, end)
+            widened.append(replace(passage, text=document.text[start:end], position=position, sentences=sentences))
+        return widened
+
+    return split_overlapping
 
 
 def ways(answerer: QuestionAnswerer, embedder: SentenceTransformerEmbedder) -> dict[str, Ranking]:

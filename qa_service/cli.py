@@ -86,7 +86,7 @@ _HELP = {
     "host": "Address to serve on.  [QA_HOST; default: 127.0.0.1]",
     "port": "Port to serve on, 0 for a free one.  [QA_PORT; default: 8000]",
     "top_k": "Number of results.  [QA_TOP_K; default: 5]",
-    "min_confidence": "Confidence from which a question counts as answerable.  [QA_MIN_CONFIDENCE; default: 0.15]",
+    "min_confidence": "Confidence from which a question counts as answerable.  [QA_MIN_CONFIDENCE; default: 0.2]",
     "model": "Embedding model: the built-in one, a folder, or a hub name.  [QA_MODEL]",
 }
 

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     )
     top_k: int = Field(5, ge=1, le=50, description="Results of an answer where the question names no number.")
     min_confidence: float = Field(
-        0.15, ge=0, le=1, description="From this confidence on a question counts as answerable."
+        0.2, ge=0, le=1, description="From this confidence on a question counts as answerable."
     )
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to serve on.")

@@ -92,8 +92,8 @@ EVIDENCE_NAMES = tuple(field.name for field in fields(Evidence))
 # By sha256 of the model's weights, and whether the index has token vectors.
 _MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
-    (_MINILM, True): Calibration(-8.081, (2.643, 5.642, -0.671, 0.414, -1.065, 1.552, 0.991, -3.712)),
-    (_MINILM, False): Calibration(-6.697, (4.613, 0.0, 0.0, 1.864, -0.894, 1.324, 0.983, -3.216)),
+    (_MINILM, True): Calibration(-8.042, (2.649, 5.625, -0.693, 0.407, -1.084, 1.549, 0.987, -3.713)),
+    (_MINILM, False): Calibration(-6.984, (4.572, 0.0, 0.0, 1.730, -1.008, 1.482, 1.116, -3.252)),
 }
 
 
