@@ -3,8 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EVAL ?= ../shared/eval
-SEED ?= ../shared/seed
 
 # The CPU build of torch. A pip that is set up to take packages from elsewhere is left as it is.
 TORCH := torch==2.13.0
@@ -60,7 +58,8 @@ format: $(VENV)/.installed-dev  ## Format the code and mend what can be mended
 docs: $(VENV)/.installed-dev  ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
-bench: install  ## Print the figures of the README (EVAL= and SEED= name the evaluation data)
+bench: install  ## Print the figures of the README (EVAL= and SEED= name folders of evaluation data)
+	@test -n "$(EVAL)" -a -n "$(SEED)" || { echo "make bench needs EVAL=FOLDER and SEED=FOLDER; see benchmarks/quality.py"; exit 2; }
 	$(BIN)/python benchmarks/quality.py $(EVAL) --seed $(SEED)
 	$(BIN)/python benchmarks/citations.py $(EVAL)
 
