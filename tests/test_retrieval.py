@@ -124,12 +124,20 @@ def test_a_reranker_takes_the_place_of_maxsim(folder: Write, settings: Settings)
 
 def test_a_cross_encoder_is_read_from_a_folder(tmp_path: Path) -> None:
     """One score a passage; folders that are none are errors."""
+    import torch
     from transformers import BertConfig, BertForSequenceClassification
 
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
         shutil.copy(_packaged_folder() / name, tmp_path / name)
+    torch.manual_seed(20261123)
     small = BertConfig(
-        vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=1
+        vocab_size=30522,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        num_labels=1,
+        initializer_range=1.0,  # so that random weights tell texts apart
     )
     BertForSequenceClassification(small).save_pretrained(tmp_path)
     reranker = open_reranker(str(tmp_path))
