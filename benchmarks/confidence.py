@@ -18,7 +18,7 @@ from common import answerer_for, setup
 
 from qa_service.embedding import open_embedder
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.evaluation.calibrate import auroc, expected_calibration_error, fit, risk_coverage
+from qa_service.evaluation.calibrate import auroc, confidences_of, expected_calibration_error, fit, risk_coverage
 from qa_service.evaluation.report import relevant_passages
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval.answerability import EVIDENCE_NAMES, evidence_row
@@ -90,9 +90,9 @@ def measure(rows: np.ndarray, right: np.ndarray, kinds: np.ndarray, sets: np.nda
         used = np.zeros_like(rows)
         used[:, columns] = rows[:, columns]
         model = fit(used[fitting], right[fitting], weights[fitting])
-        confidences = 1 / (1 + np.exp(-(used @ np.array(model.coefficients) + model.intercept)))
+        confidences = confidences_of(model, used)
         own = fit(used[fitting & squad], right[fitting & squad])
-        calibrated = 1 / (1 + np.exp(-(used @ np.array(own.coefficients) + own.intercept)))
+        calibrated = confidences_of(own, used)
         off, near = testing & (right | (kinds == "off topic")), testing & squad
         curve = risk_coverage(confidences[near], right[near], (0.25, 0.5, 0.75, 1.0))
         print(

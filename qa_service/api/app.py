@@ -111,7 +111,6 @@ def _routes(state: _State) -> APIRouter:
         operation_id="ask",
         summary="Ask a question",
         responses=_problems(400, 413, 415, 422, 503, 504),
-        response_model_exclude_none=False,
         tags=["questions"],
     )
     async def ask(

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.questions import LineProblem, Question
-from qa_service.evaluation.report import relevant_passages
+from qa_service.evaluation.report import with_gold
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Calibration
 from qa_service.retrieval.answerability import evidence_row
@@ -38,15 +38,7 @@ def observe(
     rows: list[list[float]] = []
     right: list[bool] = []
     problems: list[LineProblem] = []
-    for item in questions:
-        if isinstance(item, LineProblem):
-            problems.append(item)
-            continue
-        try:
-            relevant = relevant_passages(answerer.index, item.references)
-        except ValueError as error:
-            problems.append(LineProblem(item.line, str(error)))
-            continue
+    for item, relevant in with_gold(questions, answerer.index, problems):
         if item.answerable and not relevant:
             problems.append(LineProblem(item.line, "answerable, but no reference says where"))
             continue
@@ -78,7 +70,7 @@ def calibrate(
     held_out = np.empty(len(rows))
     for fold in range(_FOLDS):
         inside = np.arange(len(rows)) % _FOLDS == fold
-        held_out[inside] = _confidences(fit(rows[~inside], right[~inside]), rows[inside])
+        held_out[inside] = confidences_of(fit(rows[~inside], right[~inside]), rows[inside])
     return Fitted(
         calibration=fit(rows, right),
         questions=len(rows),
@@ -102,7 +94,8 @@ def fit(
     return Calibration(float(model.intercept_[0] - coefficients @ center), tuple(map(float, coefficients)))
 
 
-def _confidences(calibration: Calibration, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def confidences_of(calibration: Calibration, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the confidence (n,) of each row of evidence (n, e)."""
     confidences: npt.NDArray[np.float64] = 1 / (
         1 + np.exp(-(rows @ np.array(calibration.coefficients) + calibration.intercept))
     )

@@ -6,7 +6,7 @@ passage covers stay in the qrels under a name that nothing can retrieve, so that
 
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import ir_measures
@@ -52,15 +52,7 @@ def evaluate(
     qrels: list[ir_measures.Qrel] = []
     run: list[ir_measures.ScoredDoc] = []
     milliseconds: list[float] = []
-    for item in questions:
-        if isinstance(item, LineProblem):
-            report.problems.append(item)
-            continue
-        try:
-            relevant = relevant_passages(answerer.index, item.references)
-        except ValueError as error:
-            report.problems.append(LineProblem(item.line, str(error)))
-            continue
+    for item, relevant in with_gold(questions, answerer.index, report.problems):
         started = time.perf_counter()
         answer = answerer.ask(item.question, top_k)
         milliseconds.append((time.perf_counter() - started) * 1000)
@@ -93,6 +85,22 @@ def _count_answerability(report: Report, question: Question, answer: Answer) -> 
     else:
         report.unanswerable_total += 1
         report.unanswerable_refused += not answer.answerable
+
+
+def with_gold(
+    questions: Iterable[Question | LineProblem], index: OpenIndex, problems: list[LineProblem]
+) -> Iterator[tuple[Question, set[str]]]:
+    """Yield each question with its relevant passages; what can't be used is added to ``problems``."""
+    for item in questions:
+        if isinstance(item, LineProblem):
+            problems.append(item)
+            continue
+        try:
+            relevant = relevant_passages(index, item.references)
+        except ValueError as error:
+            problems.append(LineProblem(item.line, str(error)))
+            continue
+        yield item, relevant
 
 
 def relevant_passages(index: OpenIndex, references: Iterable[Reference]) -> set[str]:

@@ -8,10 +8,13 @@ questions could be answered; they are for one model, since cosines of different 
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
+
+from qa_service.embedding import DEFAULT_WEIGHTS
+from qa_service.lexical import idf
 
 _NUMBER = re.compile(r"\d+")
 _WORD = re.compile(r"\w+(?:n['’]t)?")
@@ -90,10 +93,9 @@ class Calibration:
 EVIDENCE_NAMES = tuple(field.name for field in fields(Evidence))
 
 # By sha256 of the model's weights, and whether the index has token vectors.
-_MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
-    (_MINILM, True): Calibration(-8.042, (2.649, 5.625, -0.693, 0.407, -1.084, 1.549, 0.987, -3.713)),
-    (_MINILM, False): Calibration(-6.984, (4.572, 0.0, 0.0, 1.730, -1.008, 1.482, 1.116, -3.252)),
+    (DEFAULT_WEIGHTS, True): Calibration(-8.042, (2.649, 5.625, -0.693, 0.407, -1.084, 1.549, 0.987, -3.713)),
+    (DEFAULT_WEIGHTS, False): Calibration(-6.984, (4.572, 0.0, 0.0, 1.730, -1.008, 1.482, 1.116, -3.252)),
 }
 
 
@@ -111,8 +113,7 @@ class AskedQuestion:
     @classmethod
     def of(cls, text: str, weights: dict[str, float], stop_terms: frozenset[str], passages: int) -> "AskedQuestion":
         """Collect it; ``stop_terms`` are the stop words as terms."""
-        largest = math.log(1 + (passages + 0.5) / 0.5)
-        return cls(text, weights, frozenset(weights) - stop_terms, largest)
+        return cls(text, weights, frozenset(weights) - stop_terms, float(idf(passages, 0)))
 
 
 def stop_words() -> str:
@@ -151,4 +152,4 @@ def _negates(text: str) -> bool:
 
 def evidence_row(item: Evidence) -> list[float]:
     """Return the numbers in the order of ``EVIDENCE_NAMES``."""
-    return list(asdict(item).values())
+    return list(astuple(item))
