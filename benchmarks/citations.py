@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("eval_folder", type=Path)
     folders = sorted(parser.parse_args().eval_folder.glob("*/documents"))
     embedder = open_embedder(DEFAULT_MODEL)
-    splitter = Splitter(SplitterSettings(load_settings().passage_tokens, embedder.window), embedder.count_tokens)
+    settings = load_settings()
+    chosen = SplitterSettings(settings.passage_tokens, embedder.window, settings.overlap_tokens)
+    splitter = Splitter(chosen, embedder.count_tokens)
     print(setup())
     print(f"{'documents of':18} {'passages':>8} {'exact':>8} {'content':>8} {'tokens lost':>11} {'word windows':>13}")
     failed = False

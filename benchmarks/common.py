@@ -11,16 +11,16 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-from qa_service.embedding import Embedder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import Settings, load_settings
 
 
-def answerer_for(source: Path, index: Path, embedder: Embedder, **settings: object) -> QuestionAnswerer:
-    """Build an index of ``source``, by default with the default settings, and open it."""
+def answerer_for(source: Path, index: Path, **settings: object) -> QuestionAnswerer:
+    """Build an index of ``source``, by default with the default settings, and open it to ask with one thread."""
     chosen: Settings = load_settings(source=source, index=index, **settings)
-    build(chosen, embedder)
-    answerer, _ = open_answerer(chosen, embedder)
+    build(chosen, embedder_to_build(chosen))
+    answerer, _ = open_answerer(chosen, embedder_to_ask(chosen))
     answerer.self_test()
     return answerer
 

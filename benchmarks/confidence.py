@@ -16,13 +16,11 @@ from pathlib import Path
 import numpy as np
 from common import answerer_for, setup
 
-from qa_service.embedding import open_embedder
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.calibrate import auroc, confidences_of, expected_calibration_error, fit, risk_coverage
 from qa_service.evaluation.report import relevant_passages
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval.answerability import EVIDENCE_NAMES, evidence_row
-from qa_service.settings import DEFAULT_MODEL
 
 SHARES = {"answerable": 2, "near miss": 2, "off topic": 1}
 
@@ -33,7 +31,6 @@ def main() -> None:
     parser.add_argument("eval_folder", type=Path)
     parser.add_argument("--work", type=Path)
     arguments = parser.parse_args()
-    embedder = open_embedder(DEFAULT_MODEL)
     print(setup())
     names = ("squad2_dev", "chroma_chunking")
     with tempfile.TemporaryDirectory() as scratch:
@@ -43,7 +40,6 @@ def main() -> None:
                 answerer_for(
                     arguments.eval_folder / name / "documents",
                     work / name / f"index-{token_vectors}",
-                    embedder,
                     token_vectors=token_vectors,
                 )
                 for name in names

@@ -15,9 +15,7 @@ from pathlib import Path
 import numpy as np
 from common import answerer_for, setup
 
-from qa_service.embedding import open_embedder
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.settings import DEFAULT_MODEL
 
 
 def main() -> None:
@@ -27,16 +25,15 @@ def main() -> None:
     parser.add_argument("questions", type=Path)
     parser.add_argument("--work", type=Path)
     arguments = parser.parse_args()
-    embedder = open_embedder(DEFAULT_MODEL)
     with tempfile.TemporaryDirectory() as scratch:
-        answerer = answerer_for(arguments.source, (arguments.work or Path(scratch)) / "index", embedder)
+        answerer = answerer_for(arguments.source, (arguments.work or Path(scratch)) / "index")
         asked = [item.question for item in QuestionFile(arguments.questions) if isinstance(item, Question)]
         times: dict[str, list[float]] = {"encode": [], "ask": [], "MaxSim of 50": []}
         tokens = answerer.index.tokens
         generator = np.random.default_rng(1)
         for number, question in enumerate(islice(asked, 320)):
             started = time.perf_counter()
-            embedding = embedder.embed_question(question)
+            embedding = answerer.embed([question])[0]
             encoded = time.perf_counter()
             answerer.ask(question)
             answered = time.perf_counter()

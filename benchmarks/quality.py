@@ -1,18 +1,16 @@
 """Print how well the defaults retrieve, beside each leg alone on the same passages in the same run.
 
-    python benchmarks/quality.py EVAL_FOLDER [--seed FOLDER] [--work FOLDER] [--only NAME …]
+    python benchmarks/quality.py EVAL_FOLDER [--seed FOLDER] [--work FOLDER] [--only NAME …] [--set NAME=VALUE …]
 
 EVAL_FOLDER holds xquad_en/ and chroma_chunking/ (documents/ and questions.jsonl) and beir_scifact/ and
-cranfield/ (BEIR). One configuration, the default one, for all. ``--seed`` names a folder with one messy web
-page about relations between Korea and the United States, of which SEED_QUESTIONS ask; ``--work`` keeps the
-indexes for the next run.
+cranfield/ (BEIR). One configuration for all, the default one but for ``--set overlap_tokens=0`` and the
+like. ``--seed`` names a folder with one messy web page about relations between Korea and the United States,
+of which SEED_QUESTIONS ask; ``--work`` keeps the indexes for the next run.
 """
 
 import argparse
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import ir_measures
@@ -20,15 +18,10 @@ import numpy as np
 from common import answerer_for, beir_documents, beir_questions, setup
 from ir_measures import nDCG
 
-from qa_service.cleaning import embeddable
-from qa_service.datatypes import Document, Passage
-from qa_service.embedding import SentenceTransformerEmbedder, open_embedder
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.report import relevant_passages
 from qa_service.index import OpenIndex
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.positions import PositionMap
-from qa_service.settings import DEFAULT_MODEL
 from qa_service.splitting import Splitter
 
 ROOT = Path(__file__).parent.parent
@@ -67,17 +60,15 @@ def main() -> None:
     parser.add_argument("eval_folder", type=Path)
     parser.add_argument("--seed", type=Path)
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--overlap", action="store_true", help="begin passages with the last sentence before them")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings other than the defaults")
     parser.add_argument("--no-context", action="store_true", help="embed passages without title and headings")
     parser.add_argument(
         "--only", nargs="*", default=["briefing", "xquad_en", "chroma_chunking", "beir_scifact", "cranfield"]
     )
     arguments = parser.parse_args()
-    embedder = open_embedder(DEFAULT_MODEL)
     if arguments.no_context:
         Splitter._context = lambda *_: ""  # type: ignore[method-assign]  # noqa: SLF001 - what is measured
-    if arguments.overlap:
-        Splitter.split = overlapping(Splitter.split)  # type: ignore[method-assign]
+    chosen = dict(setting.split("=", 1) for setting in arguments.set)
     print(setup(), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         work = arguments.work or Path(scratch)
@@ -87,43 +78,21 @@ def main() -> None:
                 source = beir_documents(beir, work / name / "documents")
             else:
                 source = ROOT / "source_text" if name == "briefing" else beir / "documents"
-            answerer = answerer_for(source, work / name / "index", embedder)
+            answerer = answerer_for(source, work / name / "index", **chosen)
             measure = documents_measured(beir) if (beir / "corpus.jsonl").exists() else spans_measured(name, beir)
             print(f"{name}, {len(answerer.index)} passages")
-            for way, ranking in ways(answerer, embedder).items():
+            for way, ranking in ways(answerer).items():
                 print(f"  {way:8} {measure(answerer.index, ranking)}", flush=True)
         if arguments.seed:
-            seed_page(answerer_for(arguments.seed, work / "seed/index", embedder))
+            seed_page(answerer_for(arguments.seed, work / "seed/index", **chosen))
 
 
-def overlapping(split: Callable[..., list[Passage]]) -> Callable[..., list[Passage]]:
-    """Return a splitter whose passages begin with the last sentence of the one before, in the same section."""
-
-    def split_overlapping(self: Splitter, document: Document, first_number: int = 0) -> list[Passage]:
-        passages = split(self, document, first_number)
-        positions = PositionMap(document.text)
-        widened = passages[:1]
-        for before, passage in pairwise(passages):
-            if before.section_path != passage.section_path:
-                widened.append(passage)
-                continue
-            start, end = before.position.start_char + before.sentences[-1][0], passage.position.end_char
-            shift = passage.position.start_char - start
-            length = before.sentences[-1][1] - before.sentences[-1][0]
-            sentences = ((0, length), *((left + shift, right + shift) for left, right in passage.sentences))
-            position = positions.locate(start, end)
-            widened.append(replace(passage, text=document.text[start:end], position=position, sentences=sentences))
-        return widened
-
-    return split_overlapping
-
-
-def ways(answerer: QuestionAnswerer, embedder: SentenceTransformerEmbedder) -> dict[str, Ranking]:
+def ways(answerer: QuestionAnswerer) -> dict[str, Ranking]:
     """Return the rankings to compare, each from a question to passage numbers, best first."""
     index = answerer.index
 
     def dense(question: str, top_k: int) -> list[int]:
-        vector = embedder.embed_question(embeddable(question)).vector
+        vector = answerer.embed([question])[0].vector
         return index.store.search(vector[None, :], top_k)[0][0].tolist()
 
     def lexical(question: str, top_k: int) -> list[int]:

@@ -28,7 +28,6 @@ from qa_service.show import (
 )
 
 if TYPE_CHECKING:
-    from qa_service.embedding import Embedder
     from qa_service.pipeline import Progress, QuestionAnswerer
     from qa_service.settings import Settings
 
@@ -79,7 +78,15 @@ def _options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
-_METAVARS = {"source": "DIR", "index": "DIR", "host": "ADDRESS", "port": "N", "top_k": "N", "min_confidence": "P"}
+_METAVARS = {
+    "source": "DIR",
+    "index": "DIR",
+    "host": "ADDRESS",
+    "port": "N",
+    "workers": "N",
+    "top_k": "N",
+    "min_confidence": "P",
+}
 _HELP = {
     "source": "Folder of documents.  [QA_SOURCE; default: source_text]",
     "index": "Folder of the index.  [QA_INDEX; default: index]",
@@ -87,6 +94,7 @@ _HELP = {
     "port": "Port to serve on, 0 for a free one.  [QA_PORT; default: 8000]",
     "top_k": "Number of results.  [QA_TOP_K; default: 5]",
     "min_confidence": "Confidence from which a question counts as answerable.  [QA_MIN_CONFIDENCE; default: 0.2]",
+    "workers": "Server processes on the same port.  [QA_WORKERS; default: 1]",
     "model": "Embedding model: the built-in one, a folder, or a hub name.  [QA_MODEL]",
 }
 
@@ -110,11 +118,12 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def index(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Build or update the index of a folder of documents."""
-    from qa_service.pipeline import build  # noqa: PLC0415 - seconds of import
+    from qa_service.pipeline import build  # noqa: PLC0415 - a second of import
+    from qa_service.runtimes import embedder_to_build  # noqa: PLC0415
 
     settings = _settings(overrides)
     with _progress() as progress:
-        report = build(settings, _embedder(settings), progress)
+        report = build(settings, embedder_to_build(settings), progress)
     if as_json:
         click.echo(json.dumps({**asdict(report), "seconds": round(report.seconds, 2)}))
     else:
@@ -140,31 +149,29 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
     if as_json:
         import uuid  # noqa: PLC0415
 
-        from qa_service.api.schemas import ask_response  # noqa: PLC0415
+        from qa_service.api.schemas import ask_body  # noqa: PLC0415
 
         took_ms = (time.perf_counter() - started) * 1000
-        click.echo(ask_response(str(uuid.uuid4()), answer, took_ms).model_dump_json())
+        click.echo(json.dumps(ask_body(str(uuid.uuid4()), answer, took_ms), ensure_ascii=False))
     else:
         print_answer(answer)
     return 0
 
 
 @cli.command()
-@_options("source", "index", "model", "host", "port")
+@_options("source", "index", "model", "host", "port", "workers")
 def serve(**overrides: Any) -> int:
     """Serve the index over HTTP until interrupted."""
     _ask_with_one_thread()
-    from qa_service.api import create_app  # noqa: PLC0415 - not needed by the other commands
-    from qa_service.api.server import bound_socket, run_server  # noqa: PLC0415
+    from qa_service.api import server  # noqa: PLC0415 - not needed by the other commands
 
     settings = _settings(overrides)
-    listener = bound_socket(settings.host, settings.port)
+    listener = server.bound_socket(settings.host, settings.port)
     try:
-        answerer, degraded = _answerer(settings)
+        app, answerer = server.app_of(settings)
     except QAServiceError as error:
         listener.close()
         raise ServerStartError(str(error)) from error
-    app = create_app(answerer, settings, degraded=degraded)
     listener.listen()  # from here on who connects waits for the server instead of being refused
     host, port = listener.getsockname()[:2]
     click.echo(
@@ -173,7 +180,11 @@ def serve(**overrides: Any) -> int:
         err=True,
     )
     try:
-        run_server(app, listener)
+        if settings.workers == 1:
+            server.run_server(app, listener)
+        else:
+            os.environ |= {f"QA_{name.upper()}": str(value) for name, value in overrides.items() if value is not None}
+            server.run_workers(settings.workers, listener)
     finally:
         listener.close()
         answerer.index.close()
@@ -278,18 +289,13 @@ def _settings(overrides: dict[str, Any]) -> "Settings":
     return load_settings(**overrides)
 
 
-def _embedder(settings: "Settings") -> "Embedder":
-    from qa_service.embedding import open_embedder  # noqa: PLC0415
-
-    return open_embedder(settings.model, allow_download=settings.allow_download)
-
-
 def _answerer(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":
     from qa_service.index import IndexFolder  # noqa: PLC0415
     from qa_service.pipeline import open_answerer  # noqa: PLC0415
+    from qa_service.runtimes import embedder_to_ask  # noqa: PLC0415
 
     IndexFolder(settings.index).current()  # a missing index is told before the model is loaded
-    return open_answerer(settings, _embedder(settings))
+    return open_answerer(settings, embedder_to_ask(settings))
 
 
 @contextmanager

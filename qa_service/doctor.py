@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from qa_service import __version__
-from qa_service.embedding import Embedder, open_embedder
+from qa_service.embedding import Embedder
 from qa_service.errors import QAServiceError
 from qa_service.index import IndexFolder
 from qa_service.pipeline import contents_of, open_answerer
+from qa_service.runtimes import embedder_to_ask
 from qa_service.settings import Settings
 
 _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "numpy", "fastapi", "uvicorn")
@@ -34,10 +35,10 @@ def examine(settings: Settings) -> list[Finding]:
 
     def model() -> str:
         nonlocal embedder
-        opened = open_embedder(settings.model, allow_download=settings.allow_download)
+        opened = embedder_to_ask(settings)
         state = f"{opened.identity.name}, {opened.dimension} dimensions, window {opened.window} tokens"
         embedder = opened
-        return f"{state}, weights {opened.identity.weights_sha256[:12]}"
+        return f"{state}, weights {opened.identity.weights_sha256[:12]}, run by {opened.runtime}"
 
     findings.append(_look("model", model))
     findings.append(_look("index", lambda: _index(settings, embedder)))

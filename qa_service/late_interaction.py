@@ -1,15 +1,16 @@
 """Late interaction: the model's own token vectors, kept small, and the MaxSim of a question with them.
 
-A passage's tokens are stored in two bits a component: the vector is moved by the mean of all, turned by
-a fixed random rotation, after which all components are alike and near normal, and each is rounded to the
-nearest of four levels, those that Lloyd (1957) and Max (1960) showed to lose least for a normal
-distribution. Of a 384-dimensional model that is 96 bytes a token. What is read back is scaled to length 1.
+A passage's tokens are stored in 64 bytes each. The vector is moved by the mean of all and projected onto
+the 128 directions in which tokens vary most (principal components), within which a random rotation makes
+all components alike and near normal; each is rounded to the nearest of sixteen levels, those that Lloyd
+(1957) and Max (1960) showed to lose least for a normal distribution. Two more bytes hold the length of
+what is read back, which is scaled to 1.
 
 MaxSim (Khattab and Zaharia, 2020, arXiv 2004.12832): each token of the question looks for its best match
 among the passage's tokens; here their cosines are averaged, weighted by how rare the token is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,92 +22,110 @@ from qa_service.lexical import idf
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
+Lengths = npt.NDArray[np.float16]
 
 MAX_PASSAGE_BYTES = 16_384
 _SEED = 20261123
 _SAMPLE = 50_000
-_COMPONENTS_PER_BYTE = 4
-# Lloyd and Max's levels for two bits are ±0.4528 and ±1.510 standard deviations: 3 to 10, as integers.
-_LEVELS = np.array([-10, -3, 3, 10], dtype=np.float32)
-_LEVEL_UNIT = 1.510 / 10
-_EDGE = 0.9816  # the middle between the two positive levels
-# Each byte holds four components; the table gives all four at once, as the bytes of one 16-byte item.
-_TABLE = (
-    np.ascontiguousarray(_LEVELS[(np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3]).view(np.complex128).ravel()
-)
+_COMPONENTS = 128
+_COMPONENTS_PER_BYTE = 2
+_LENGTH_BYTES = 2
+# Max (1960), table I, for sixteen levels: in standard deviations, the positive half.
+_HALF = [0.1284, 0.3881, 0.6568, 0.9424, 1.256, 1.618, 2.069, 2.733]
+_LEVELS = np.array([-level for level in reversed(_HALF)] + _HALF, dtype=np.float32)
+_EDGES = (_LEVELS[1:] + _LEVELS[:-1]) / 2
+# Each byte holds two components; the table gives both at once, as the bytes of one 8-byte item.
+_TABLE = np.stack([_LEVELS[np.arange(256) & 15], _LEVELS[np.arange(256) >> 4]], axis=1).view(np.complex64).ravel()
 _BLOCK = 1024  # rows that stay in the cache between being unpacked and multiplied
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Two-bit codes of token vectors. ``rotation`` (d, d) is orthogonal; ``mean`` (d,) is rotated already."""
+    """Four-bit codes of token vectors in fewer dimensions.
 
-    rotation: Floats
+    ``projection`` (d, k) has orthonormal columns; ``mean`` (d,) is that of the vectors, ``deviation`` their
+    spread in each of the k directions.
+    """
+
+    projection: Floats
     mean: Floats
     deviation: float
 
     @classmethod
     def fit(cls, sample: Floats) -> "Codec":
-        """Return a codec for vectors like those of ``sample`` (n, d), d divisible by four."""
-        dimension = sample.shape[1]
-        if dimension % _COMPONENTS_PER_BYTE:
-            raise ValueError(f"{dimension} dimensions do not pack into bytes")
-        normal = np.random.default_rng(_SEED).normal(size=(dimension, dimension))
-        rotation = np.linalg.qr(normal)[0].astype(np.float32)
-        rotated = sample @ rotation
-        mean = rotated.mean(axis=0)
-        return cls(rotation, mean, float((rotated - mean).std()) or 1.0)
+        """Return a codec for vectors like those of ``sample`` (n, d); k is 128, or d if that is smaller."""
+        kept = min(_COMPONENTS, sample.shape[1] // _COMPONENTS_PER_BYTE * _COMPONENTS_PER_BYTE)
+        mean = sample.mean(axis=0)
+        centred = sample - mean
+        _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+        rotation = np.linalg.qr(np.random.default_rng(_SEED).normal(size=(kept, kept)))[0]
+        projection = (directions[:, -kept:] @ rotation).astype(np.float32)
+        return cls(projection, mean, float((centred @ projection).std()) or 1.0)
 
     def encode(self, vectors: Floats) -> Codes:
-        """Return the codes (n, d / 4) of unit vectors (n, d)."""
-        scaled = (vectors @ self.rotation - self.mean) / self.deviation
-        levels = ((scaled > -_EDGE).astype(np.uint8) + (scaled > 0) + (scaled > _EDGE)).astype(np.uint8)
-        parts = levels.reshape(len(vectors), -1, _COMPONENTS_PER_BYTE)
-        codes: Codes = (parts << np.array([0, 2, 4, 6], dtype=np.uint8)).sum(axis=2, dtype=np.uint8)
+        """Return the codes (n, k / 2) of unit vectors (n, d)."""
+        scaled = (vectors - self.mean) @ self.projection / self.deviation
+        levels = np.searchsorted(_EDGES, scaled).astype(np.uint8)
+        codes: Codes = levels[:, ::2] | (levels[:, 1::2] << np.uint8(4))
         return codes
 
-    def cosines(self, vectors: Floats, codes: Codes) -> Floats:
-        """Return the cosines (m, n) of unit vectors (m, d) with what the codes (n, d / 4) stand for.
-
-        The codes are never turned into vectors: with ``x = mean + unit * levels``, both ``q @ x`` and the
-        length of ``x`` follow from one product of the levels with the questions and the mean.
-        """
-        unit = self.deviation * _LEVEL_UNIT
-        rotated = vectors @ self.rotation
-        factors = np.vstack([rotated, self.mean])
-        products = np.empty((len(factors), len(codes)), np.float32)
+    def lengths(self, codes: Codes) -> Lengths:
+        """Return the lengths (n,) of what the codes (n, k / 2) stand for, to be kept beside them."""
         squares = np.empty(len(codes), np.float32)
-        for start in range(0, len(codes), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            levels = np.take(_TABLE, codes[block]).view(np.float32)
-            np.matmul(factors, levels.T, out=products[:, block])
-            squares[block] = np.einsum("ij,ij->i", levels, levels)
-        lengths = np.sqrt(unit**2 * squares + 2 * unit * products[-1] + self.mean @ self.mean)
-        cosines: Floats = (unit * products[:-1] + (rotated @ self.mean)[:, None]) / lengths
+        along = self.mean @ self.projection
+        for block, levels in _unpacked(codes):
+            squares[block] = 2 * self.deviation * (levels @ along)
+            squares[block] += self.deviation**2 * np.einsum("ij,ij->i", levels, levels)
+        lengths: Lengths = np.sqrt(self.mean @ self.mean + squares).astype(np.float16)
+        return lengths
+
+    def cosines(self, vectors: Floats, codes: Codes, lengths: Lengths) -> Floats:
+        """Return the cosines (m, n) of unit vectors (m, d) with what the codes (n, k / 2) stand for.
+
+        The codes are never turned into vectors of d: with ``x = mean + deviation * levels @ projection.T``,
+        ``q @ x`` follows from a product of the levels with the projected questions.
+        """
+        projected = vectors @ self.projection * self.deviation
+        cosines = np.empty((len(projected), len(codes)), np.float32)
+        for block, levels in _unpacked(codes):
+            np.matmul(projected, levels.T, out=cosines[:, block])
+        cosines += (vectors @ self.mean)[:, None]
+        cosines /= lengths
         return cosines
 
     def to_array(self) -> Floats:
-        """Return all numbers as one array (d + 2, d), for a file."""
-        deviation = np.full((1, len(self.mean)), self.deviation, np.float32)
-        return np.concatenate([self.rotation, self.mean[None, :].astype(np.float32), deviation])
+        """Return all numbers as one array (d, k + 2), for a file."""
+        deviation = np.full(len(self.mean), self.deviation, np.float32)
+        return np.column_stack([self.projection, self.mean, deviation]).astype(np.float32)
 
     @classmethod
     def from_array(cls, array: Floats) -> "Codec":
         """Return the codec that :meth:`to_array` wrote."""
-        return cls(array[:-2], array[-2], float(array[-1, 0]))
+        return cls(np.ascontiguousarray(array[:, :-2]), np.ascontiguousarray(array[:, -2]), float(array[0, -1]))
+
+
+def _unpacked(codes: Codes) -> Iterator[tuple[slice, Floats]]:
+    """Yield the levels (b, k) of block after block of the codes, always in the same memory."""
+    memory = np.empty((min(_BLOCK, len(codes)), codes.shape[1]), _TABLE.dtype)
+    for start in range(0, len(codes), _BLOCK):
+        block = codes[start : start + _BLOCK]
+        # Every byte has its place in the table; to say so spares a copy.
+        levels = np.take(_TABLE, block, out=memory[: len(block)], mode="clip")
+        yield slice(start, start + len(block)), levels.view(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class PassageTokens:
     """The stored tokens of all passages.
 
-    ``codes`` (tokens, d / 4); passage ``i`` has the rows ``starts[i]`` to ``starts[i + 1]``. ``sentences``
-    (sentences, 2) are row ranges within their passage. ``frequencies`` (vocabulary,) counts the passages
-    that hold a token id.
+    ``codes`` (tokens, k / 2) and ``lengths`` (tokens,): passage ``i`` has the rows ``starts[i]`` to
+    ``starts[i + 1]``. ``sentences`` (sentences, 2) are row ranges within their passage. ``frequencies``
+    (vocabulary,) counts the passages that hold a token id.
     """
 
     codec: Codec
     codes: Codes
+    lengths: Lengths
     starts: Integers
     sentences: npt.NDArray[np.int32]
     frequencies: npt.NDArray[np.int32]
@@ -120,8 +139,10 @@ class PassageTokens:
     def similarities(self, question: TokenEmbeddings, passages: Integers) -> "Similarities":
         """Return the cosines of a question's tokens with all tokens of some passages, in their order."""
         counts = self.starts[passages + 1] - self.starts[passages]
-        rows = np.concatenate([self.codes[self.starts[number] : self.starts[number + 1]] for number in passages])
-        cosines = self.codec.cosines(question.vectors, rows)
+        places = [slice(*pair) for pair in zip(self.starts[passages], self.starts[passages + 1], strict=True)]
+        codes = np.concatenate([self.codes[place] for place in places])
+        lengths = np.concatenate([self.lengths[place] for place in places])
+        cosines = self.codec.cosines(question.vectors, codes, lengths)
         return Similarities(cosines, np.concatenate([[0], np.cumsum(counts)]), self.weights(question.ids))
 
 
@@ -132,13 +153,6 @@ class Similarities:
     cosines: Floats
     starts: Integers
     weights: Floats
-
-    def take(self, order: Integers) -> "Similarities":
-        """Return the same for the passages in another order."""
-        columns = [np.arange(self.starts[place], self.starts[place + 1]) for place in order]
-        counts = (self.starts[1:] - self.starts[:-1])[order]
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        return Similarities(self.cosines[:, np.concatenate(columns)], starts, self.weights)
 
     def maxsim(self) -> Floats:
         """Return each passage's MaxSim: the weighted mean over the question's tokens of their best cosine."""
@@ -152,15 +166,15 @@ class Similarities:
         ``passage`` is a place in the order asked for; ``rows`` (sentences, 2) are its sentences' ranges. The
         best has the highest mean over the question's tokens.
         """
-        first = self.starts[passage]
-        bests = [
-            self.cosines[:, first + start : first + end].max(axis=1)
-            if start < end
-            else np.full(len(self.cosines), -1.0)
-            for start, end in rows
-        ]
-        chosen = int(np.argmax([best.mean() for best in bests]))
-        return chosen, bests[chosen].astype(np.float32)
+        spoken = np.flatnonzero(rows[:, 0] < rows[:, 1])
+        if not len(spoken):
+            return 0, np.full(len(self.cosines), -1, np.float32)
+        own = self.cosines[:, self.starts[passage] : self.starts[passage + 1]]
+        # Of each pair of edges the first has its sentence's maximum; the last sentence may end with the passage.
+        edges = rows[spoken].ravel()
+        bests = np.maximum.reduceat(own, edges[:-1] if edges[-1] == own.shape[1] else edges, axis=1)[:, ::2]
+        chosen = int(np.argmax(bests.mean(axis=0)))
+        return int(spoken[chosen]), bests[:, chosen].astype(np.float32)
 
 
 class PassageTokensBuilder:
@@ -179,7 +193,8 @@ class PassageTokensBuilder:
     def add(self, number: int, text: str, tokens: TokenEmbeddings, sentences: Sequence[Offsets]) -> None:
         """Take a passage's tokens; those without a letter or digit are dropped, and those over 16 KB."""
         spoken = np.array([any(map(str.isalnum, text[start:end])) for start, end in tokens.spans], dtype=bool)
-        most = MAX_PASSAGE_BYTES * _COMPONENTS_PER_BYTE // tokens.vectors.shape[1]
+        dimension = min(_COMPONENTS, tokens.vectors.shape[1])
+        most = MAX_PASSAGE_BYTES // (dimension // _COMPONENTS_PER_BYTE + _LENGTH_BYTES)
         kept = np.flatnonzero(spoken if spoken.any() else np.ones(len(spoken), bool))[:most]
         present = np.unique(tokens.ids[kept])
         if len(present) and present[-1] >= len(self._frequencies):
@@ -205,7 +220,8 @@ class PassageTokensBuilder:
             raise ValueError(f"tokens of {len(codes)} passages, expected {len(self._codes)}")
         starts = np.concatenate([[0], np.cumsum([len(code) for code in codes])]).astype(np.int64)
         sentences = np.concatenate(self._sentences).astype(np.int32)
-        return PassageTokens(self._codec, np.concatenate(codes), starts, sentences, self._frequencies)
+        packed = np.concatenate(codes)
+        return PassageTokens(self._codec, packed, self._codec.lengths(packed), starts, sentences, self._frequencies)
 
 
 def _row_ranges(spans: Integers, sentences: Sequence[Offsets]) -> npt.NDArray[np.int32]:

@@ -8,9 +8,9 @@ by a Snowball stemmer.
 
 import logging
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import bm25s
@@ -23,6 +23,7 @@ import Stemmer
 logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 Scores = npt.NDArray[np.float32]
+Identifiers = npt.NDArray[np.int32]
 
 # Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; short passages want little of b.
 _K1, _B = 1.2, 0.75
@@ -44,7 +45,9 @@ _NAMES = {
     "params_name": "lexical-parameters.json",
 }
 NO_STEMMING = "none"
-FILES = tuple(sorted(_NAMES.values()))
+SENTENCE_TERMS, SENTENCE_STARTS = "lexical-sentence-terms.npy", "lexical-sentence-starts.npy"
+MATRIX_FILES = tuple(sorted(_NAMES.values()))
+FILES = (*MATRIX_FILES, SENTENCE_STARTS, SENTENCE_TERMS)
 
 
 def terms(text: str, language: str) -> list[str]:
@@ -73,6 +76,7 @@ def languages() -> list[str]:
     return [*Stemmer.algorithms(), NO_STEMMING]
 
 
+@lru_cache(maxsize=1 << 16)
 def _stem(word: str, language: str) -> str:
     if word[0].isascii() or unicodedata.name(word[0], "").startswith("LATIN"):
         return word if language == NO_STEMMING else str(_stemmer(language).stemWord(word))
@@ -97,30 +101,78 @@ class LexicalMatch:
 
 
 class LexicalIndex:
-    """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1."""
+    """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1, and the terms of their sentences.
 
-    def __init__(self, bm25: bm25s.BM25, language: str) -> None:
+    ``sentence_terms`` holds the ids of each sentence's terms, sorted; sentence ``i`` has those from
+    ``sentence_starts[i]`` to ``sentence_starts[i + 1]``.
+    """
+
+    def __init__(
+        self, bm25: bm25s.BM25, sentence_terms: Identifiers, sentence_starts: npt.NDArray[np.int64], language: str
+    ) -> None:
         self._bm25 = bm25
         self._language = language
         self._passages = int(bm25.scores["num_docs"])
-        self._frequencies = np.diff(bm25.scores["indptr"])
+        self._passages_by_term = np.asarray(bm25.scores["indices"])
+        self._term_starts = np.asarray(bm25.scores["indptr"])
+        self._frequencies = np.diff(self._term_starts)
+        self._sentence_terms = sentence_terms
+        self._sentence_starts = sentence_starts
 
     @classmethod
-    def build(cls, texts: Sequence[str], language: str) -> "LexicalIndex":
-        """Index texts, each under its place in the sequence."""
+    def build(cls, texts: Sequence[str], sentences: Sequence[Sequence[str]], language: str) -> "LexicalIndex":
+        """Index texts, each under its place in the sequence, and the sentences of each."""
         bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
         # The library can't index texts without a term; an empty one is never asked for.
         bm25.index([terms(text, language) or [""] for text in texts], show_progress=False)
-        return cls(bm25, language)
+        vocabulary = bm25.vocab_dict
+        found = [
+            sorted({vocabulary[term] for term in terms(sentence, language) if term in vocabulary})
+            for own in sentences
+            for sentence in own
+        ]
+        starts = np.concatenate([[0], np.cumsum([len(ids) for ids in found])]).astype(np.int64)
+        return cls(bm25, np.array([term for ids in found for term in ids], np.int32), starts, language)
 
     @classmethod
     def load(cls, folder: Path, language: str) -> "LexicalIndex":
         """Open what :meth:`save` wrote, memory-mapped. The caller has checked the files' hashes."""
-        return cls(bm25s.BM25.load(folder, mmap=True, show_progress=False, **_NAMES), language)
+        bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False, **_NAMES)
+        ids, starts = (
+            np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
+            for name in (SENTENCE_TERMS, SENTENCE_STARTS)
+        )
+        return cls(bm25, ids, starts, language)
 
-    def save(self, folder: Path) -> None:
-        """Write the files named in ``FILES``."""
+    def save(self, folder: Path) -> dict[str, int]:
+        """Write the files named in ``FILES`` and return how many things each holds."""
         self._bm25.save(folder, show_progress=False, **_NAMES)
+        np.save(folder / SENTENCE_TERMS, self._sentence_terms, allow_pickle=False)
+        np.save(folder / SENTENCE_STARTS, self._sentence_starts, allow_pickle=False)
+        return {
+            **dict.fromkeys(MATRIX_FILES, self._passages),
+            SENTENCE_TERMS: len(self._sentence_terms),
+            SENTENCE_STARTS: len(self._sentence_starts),
+        }
+
+    def sentences(self) -> int:
+        """Return the number of sentences."""
+        return len(self._sentence_starts) - 1
+
+    def ids(self, wanted: Iterable[str]) -> dict[str, int]:
+        """Return the ids of those terms that stand in some passage."""
+        vocabulary = self._bm25.vocab_dict
+        return {term: vocabulary[term] for term in wanted if term in vocabulary}
+
+    def sentence_terms(self, first: int, last: int) -> Identifiers:
+        """Return the ids of the terms in the sentences from ``first`` to ``last``, exclusive; sorted if it is one."""
+        return self._sentence_terms[self._sentence_starts[first] : self._sentence_starts[last]]
+
+    def holds(self, passage: int, term: int) -> bool:
+        """Tell whether a passage, its title and headings included, holds the term of an id."""
+        posting = self._passages_by_term[self._term_starts[term] : self._term_starts[term + 1]]
+        place = int(np.searchsorted(posting, passage))
+        return place < len(posting) and int(posting[place]) == passage
 
     def match(self, question: str) -> LexicalMatch | None:
         """Score all passages; ``None`` if the question shares no term with any of them."""

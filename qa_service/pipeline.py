@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from cachetools import LRUCache
 
 from qa_service.cleaning import embeddable, is_blank
 from qa_service.datatypes import (
@@ -26,7 +27,7 @@ from qa_service.datatypes import (
     ScoredPassage,
     SourceDocument,
 )
-from qa_service.embedding import Embedder, embed_in_batches
+from qa_service.embedding import Embedder, QuestionEmbedding, embed_in_batches
 from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError
 from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex, write_generation
 from qa_service.late_interaction import PassageTokensBuilder
@@ -39,6 +40,8 @@ from qa_service.settings import Settings
 from qa_service.splitting import Splitter, SplitterSettings, completeness, embedded_sentences, embedding_text
 
 MAX_QUESTION_CHARACTERS = 2000
+_SAME_TEXT = 0.95
+"""Cosine above which two vectors may be of one text, embedded by one model in different precisions."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
@@ -109,7 +112,12 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
     )
     return (
         QuestionAnswerer(
-            opened.index, embedder, retriever, top_k=settings.top_k, min_confidence=settings.min_confidence
+            opened.index,
+            embedder,
+            retriever,
+            top_k=settings.top_k,
+            min_confidence=settings.min_confidence,
+            cache_mb=settings.cache_mb,
         ),
         opened.degraded,
     )
@@ -119,11 +127,20 @@ class QuestionAnswerer:
     """Answers questions from one open index. Use it from one thread at a time."""
 
     def __init__(
-        self, index: OpenIndex, embedder: Embedder, retriever: Retriever, *, top_k: int, min_confidence: float
+        self,
+        index: OpenIndex,
+        embedder: Embedder,
+        retriever: Retriever,
+        *,
+        top_k: int,
+        min_confidence: float,
+        cache_mb: int,
     ) -> None:
         self.index = index
+        self.runtime = embedder.runtime
         self._embedder = embedder
         self._retriever = retriever
+        self._embeddings: LRUCache[str, QuestionEmbedding] = LRUCache(cache_mb * 1_000_000, QuestionEmbedding.size)
         self._top_k = top_k
         self._min_confidence = min_confidence
 
@@ -150,12 +167,21 @@ class QuestionAnswerer:
             index_version=self.index.version,
         )
 
+    def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+        """Return the embeddings of questions: those asked lately from memory, the others by one forward pass."""
+        seen = [embeddable(question) for question in questions]
+        known = {text: self._embeddings[text] for text in seen if text in self._embeddings}
+        if unknown := sorted(set(seen) - known.keys()):
+            known |= zip(unknown, self._embedder.embed_questions(unknown), strict=True)
+            small = (text for text in unknown if known[text].size() <= self._embeddings.maxsize)
+            self._embeddings.update({text: known[text] for text in small})
+        return [known[text] for text in seen]
+
     def retrieve(self, question: str, top_k: int, filters: Filters | None = None) -> Retrieved:
         """Return the results of a question before they are cited."""
         check_question(question)
-        seen = embeddable(question)
         allowed = None if filters is None else self.index.matching(filters)
-        return self._retriever.retrieve(seen, self._embedder.embed_question(seen), top_k, allowed)
+        return self._retriever.retrieve(embeddable(question), self.embed([question])[0], top_k, allowed)
 
     def why(self, question: str, document: str) -> Why:
         """Tell where the best passage of a document, named by id or uri, stands for a question, and what beat it."""
@@ -163,9 +189,8 @@ class QuestionAnswerer:
         found = self.index.document(document) or self.index.document_by_uri(document)
         if found is None:
             raise NotFound(f"no document {document!r} in the index; name it by its path below the source folder")
-        seen = embeddable(question)
         passages = self.index.matching(Filters(document_ids=(found.id,)))
-        return self._retriever.why(seen, self._embedder.embed_question(seen), passages)
+        return self._retriever.why(embeddable(question), self.embed([question])[0], passages)
 
     def document(self, document_id: str) -> SourceDocument:
         """Return a document as it was indexed. Raises :class:`NotFound`."""
@@ -184,7 +209,7 @@ class QuestionAnswerer:
         passage, _ = self.index.passage(0)
         vector = self._embedder.embed_passages([embedding_text(passage.context, passage.text)]).vectors[0]
         cosine = float(self.index.store.vectors(np.array([0]))[0] @ vector)
-        if cosine < 0.99:  # noqa: PLR2004 - equal but for rounding
+        if cosine < _SAME_TEXT:
             raise IndexCorrupt(
                 f"self-test failed: the first passage's vector has cosine {cosine:.3f} with that of the index; "
                 "rebuild with `qa-service index`"
@@ -224,7 +249,7 @@ def check_question(question: str) -> None:
 
 
 def _splitter_settings(settings: Settings, embedder: Embedder) -> SplitterSettings:
-    return SplitterSettings(passage_tokens=settings.passage_tokens, window=embedder.window)
+    return SplitterSettings(settings.passage_tokens, embedder.window, settings.overlap_tokens)
 
 
 def _split_all(splitter: Splitter, documents: Sequence[Document], progress: Progress) -> list[Passage]:
@@ -245,6 +270,7 @@ def _write(
     progress: Progress,
 ) -> Manifest:
     texts = [embedding_text(passage.context, passage.text) for passage in passages]
+    sentences = [[passage.text[slice(*span)] for span in passage.sentences] for passage in passages]
     lengths = embedder.count_tokens(texts)
     vectors = np.empty((len(texts), embedder.dimension), np.float32)
     builder = PassageTokensBuilder(len(texts)) if settings.token_vectors else None
@@ -264,7 +290,7 @@ def _write(
         documents,
         passages,
         vectors,
-        LexicalIndex.build(texts, settings.language),
+        LexicalIndex.build(texts, sentences, settings.language),
         None if builder is None else builder.finish(),
         completeness(documents, passages, lengths, embedder.window),
     )

@@ -7,7 +7,7 @@ Command line over environment (``QA_…``) over a ``.env`` file in the working d
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,9 +44,17 @@ class Settings(BaseSettings):
         description="Embedding model: the built-in one by its name, a folder, or a hub name.",
     )
     allow_download: bool = Field(False, description="Let a hub name be fetched over the network at build time.")
+    runtime: Literal["auto", "int8", "fp32", "torch"] = Field(
+        "auto",
+        description="How the model is run: `int8` or `fp32` by ONNX Runtime, `torch` by sentence-transformers; "
+        "`auto` takes the first of these that the model can be exported to.",
+    )
     batch_size: int = Field(32, ge=1, le=1024, description="Passages embedded at once while building.")
     passage_tokens: int = Field(
         200, ge=16, le=8192, description="Most tokens of a passage, by the model's own tokenizer."
+    )
+    overlap_tokens: int = Field(
+        64, ge=0, le=4096, description="Most tokens of whole sentences that a passage repeats from the one before it."
     )
     language: str = Field(
         "english", description="Language of text in Latin script: the name of a Snowball stemmer, or `none`."
@@ -72,8 +80,10 @@ class Settings(BaseSettings):
         ("localhost", "127.0.0.1", "[::1]"),
         description="Host names that requests may be addressed to, separated by commas.",
     )
+    workers: int = Field(1, ge=1, le=64, description="Server processes; they share the index's files in memory.")
     max_body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Larger request bodies get 413.")
     queue_limit: int = Field(32, ge=1, le=10_000, description="Questions in work or waiting; one more gets 503.")
+    cache_mb: int = Field(16, ge=1, le=4096, description="Memory for embeddings of questions asked lately.")
     deadline_seconds: float = Field(10, gt=0, le=600, description="A question that takes longer gets 504.")
 
 

@@ -3,7 +3,8 @@
 A document is a row of *units*: sentences, or pieces of a sentence too long for one passage. Where to
 cut the row is a shortest path problem, as in the line breaking of Knuth and Plass (1981): each passage
 costs the square of the room it leaves empty, and each cut inside a paragraph costs extra. So passages
-come out even and end where paragraphs end if that is near. No passage holds text from two sections.
+come out even and end where paragraphs end if that is near. No passage holds text from two sections. Then each
+takes in the last sentences of the one before it in its section, as context for its own first sentence.
 """
 
 from bisect import bisect_right
@@ -30,14 +31,17 @@ _WORD = regex.compile(r"\S+")
 
 @dataclass(frozen=True, slots=True)
 class SplitterSettings:
-    """What decides where passages end; part of what an index is identified by.
+    """What decides where passages begin and end; part of what an index is identified by.
 
-    ``version`` grows with every change of this module that changes passages.
+    ``passage_tokens`` is the most without what is repeated, ``overlap_tokens`` the most that is repeated:
+    whole sentences of the passage before. ``version`` grows with every change of this module that changes
+    passages.
     """
 
     passage_tokens: int
     window: int
-    version: int = 1
+    overlap_tokens: int = 0
+    version: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +104,36 @@ class Splitter:
         limit = min(self.settings.passage_tokens, room)
         units = self._units(text, blocks, limit)
         for first, last in _cheapest_cuts(units, limit):
-            yield from self._checked(text, units[first:last], context)
+            yield from self._fitted(text, units, first, last, context)
 
-    def _checked(self, text: str, units: list[_Unit], context: str) -> Iterator[tuple[int, int, list[Offsets]]]:
-        """Yield one span, or halves of it where the whole has more tokens than its units together."""
-        start, end = units[0].start, units[-1].end
-        whole = embedding_text(context, text[start:end])
-        if len(units) == 1 or self._count_with_special([whole])[0] <= self.settings.window:
-            yield start, end, [(unit.start, unit.end) for unit in units]
-        else:
-            middle = len(units) // 2
-            yield from self._checked(text, units[:middle], context)
-            yield from self._checked(text, units[middle:], context)
+    def _fitted(
+        self, text: str, units: list[_Unit], first: int, last: int, context: str
+    ) -> Iterator[tuple[int, int, list[Offsets]]]:
+        """Yield the span of some units with what it repeats, less of that if the window is too small for it.
+
+        A whole can have more tokens than its units together: then come two halves of it.
+        """
+        for lead in range(self._lead(units, first), -1, -1):
+            start, end = units[first - lead].start, units[last - 1].end
+            whole = embedding_text(context, text[start:end])
+            single = last - first == 1 and not lead
+            if single or self._count_with_special([whole])[0] <= self.settings.window:
+                yield start, end, [(unit.start, unit.end) for unit in units[first - lead : last]]
+                return
+        middle = (first + last) // 2
+        yield from self._fitted(text, units, first, middle, context)
+        yield from self._fitted(text, units, middle, last, context)
+
+    def _lead(self, units: list[_Unit], first: int) -> int:
+        """Return how many of the units before a passage it may repeat."""
+        allowed = self.settings.overlap_tokens
+        lead = tokens = 0
+        while lead < first and units[first].start - units[first - lead - 1].start <= allowed * _CHARACTERS_PER_TOKEN:
+            tokens += units[first - lead - 1].tokens
+            if tokens > allowed:
+                break
+            lead += 1
+        return lead
 
     def _units(self, text: str, blocks: list[Block], limit: int) -> list[_Unit]:
         spans: list[tuple[int, int, float]] = []
@@ -182,6 +204,7 @@ def completeness(
     spans: dict[str, list[Offsets]] = {document.id: [] for document in documents}
     for passage in passages:
         spans[passage.document_id].append((passage.position.start_char, passage.position.end_char))
+    united = {document_id: _united(found) for document_id, found in spans.items()}
     return Completeness(
         content_characters=sum(
             _visible(document.text[block.start : block.end]) for document in documents for block in document.blocks
@@ -190,11 +213,22 @@ def completeness(
             _visible(document.text[max(block.start, start) : min(block.end, end)])
             for document in documents
             for block in document.blocks
-            for start, end in _touching(spans[document.id], block)
+            for start, end in _touching(united[document.id], block)
         ),
         tokens=sum(tokens),
         tokens_lost=sum(max(0, count - window) for count in tokens),
     )
+
+
+def _united(spans: list[Offsets]) -> list[Offsets]:
+    """Return the spans in order, those that overlap made one."""
+    united: list[Offsets] = []
+    for start, end in sorted(spans):
+        if united and start < united[-1][1]:
+            united[-1] = (united[-1][0], max(end, united[-1][1]))
+        else:
+            united.append((start, end))
+    return united
 
 
 def _touching(spans: list[Offsets], block: Block) -> Iterator[Offsets]:

@@ -42,6 +42,7 @@ class FakeEmbedder:
     ) -> None:
         self.identity = ModelIdentity(name, weights, config)
         self.dimension = 128
+        self.runtime = "fake"
         self.window = window
         self.embedded = 0
         self._tokens = tokens
@@ -49,8 +50,11 @@ class FakeEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [2 + len(re.findall(r"\w+|[^\w\s]", text)) for text in texts]
 
-    def embed_question(self, question: str) -> QuestionEmbedding:
-        return QuestionEmbedding(self._vector(question), self._token_vectors(question) if self._tokens else None)
+    def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+        return [
+            QuestionEmbedding(self._vector(question), self._token_vectors(question) if self._tokens else None)
+            for question in questions
+        ]
 
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         self.embedded += len(texts)
@@ -118,7 +122,7 @@ TWO_DOCUMENTS: dict[str, str | bytes] = {
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load_settings(source=tmp_path / "source", index=tmp_path / "index", passage_tokens=16)
+    return load_settings(source=tmp_path / "source", index=tmp_path / "index", passage_tokens=16, overlap_tokens=0)
 
 
 @pytest.fixture

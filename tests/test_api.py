@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import httpx2
@@ -272,6 +272,7 @@ def test_ready_after_the_self_test_and_not_before(answerer: QuestionAnswerer, se
             "status": "ready",
             "index_version": answerer.index.version,
             "degraded": False,
+            "runtime": "fake",
         }
 
 
@@ -295,10 +296,10 @@ def test_a_bug_is_a_500_that_tells_nothing(
     """The words of the exception stay in the log."""
 
     class Broken(FakeEmbedder):
-        def embed_question(self, question: str) -> QuestionEmbedding:
-            if question == "break":
+        def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+            if "break" in questions:
                 raise RuntimeError(CANARY)
-            return super().embed_question(question)
+            return super().embed_questions(questions)
 
     app = create_app(asked_by(Broken(), settings), settings)
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
@@ -315,9 +316,9 @@ class Slow(FakeEmbedder):
         self.go = threading.Event()
         self.go.set()
 
-    def embed_question(self, question: str) -> QuestionEmbedding:
+    def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         self.go.wait(30)
-        return super().embed_question(question)
+        return super().embed_questions(questions)
 
 
 def test_a_full_queue_sheds_at_once_and_health_answers_meanwhile(

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,6 +220,49 @@ def test_serve_answers_and_stops_when_told(stop: signal.Signals, run: Run, here:
             rest = server.stderr.read()
         assert server.wait(20) in ({130} if stop is signal.SIGINT else {143, -15})
         assert "Traceback" not in rest
+
+
+def test_workers_share_a_port_and_stop_together(run: Run, here: list[str]) -> None:
+    """Settings of the command line reach them all; each answers."""
+    run("index", *here)
+    command = [sys.executable, "-m", "qa_service", "serve", *here, "--port", "0", "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd="/") as server:
+        assert server.stderr is not None
+        try:
+            found = re.search(r"http://127\.0\.0\.1:\d+", server.stderr.readline())
+            assert found
+            deadline = time.monotonic() + 60
+            while len(children := _children(server.pid)) < 2 and time.monotonic() < deadline:
+                time.sleep(0.1)
+            transport = httpx2.HTTPTransport(retries=5)
+            with httpx2.Client(base_url=found.group(), timeout=30, transport=transport) as client:
+                for _ in range(8):
+                    while (answer := client.post("/ask", json={"question": "Where does the cat sleep?"})).is_error:
+                        assert answer.status_code == 503
+                        assert time.monotonic() < deadline
+                    assert answer.json()["answer"]["text"] == "The cat sleeps on the warm mat."
+        finally:
+            server.send_signal(signal.SIGTERM)
+            rest = server.stderr.read()
+        server.wait(20)
+        assert "Traceback" not in rest
+    assert len(children) >= 2
+    deadline = time.monotonic() + 10
+    while any(_lives(child) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _lives(process: int) -> bool:
+    """Tell whether a process runs; one that ended and was not waited for has no command line."""
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    except FileNotFoundError:
+        return False
+
+
+def _children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def test_the_shipped_briefing_is_found(run: Run, tmp_path: Path) -> None:

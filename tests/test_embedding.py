@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
-from qa_service.embedding import SentenceTransformerEmbedder, _packaged_folder, embed_in_batches, open_embedder
+from qa_service.embedding import SentenceTransformerEmbedder, embed_in_batches, open_embedder
+from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
 
@@ -28,7 +29,7 @@ def test_vectors_are_those_of_sentence_transformers(real: SentenceTransformerEmb
     expected = SentenceTransformer(str(_packaged_folder()), device="cpu").encode(texts, normalize_embeddings=True)
     found = real.embed_passages(texts).vectors
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    np.testing.assert_allclose(real.embed_question(texts[0]).vector, expected[0], atol=1e-5)
+    np.testing.assert_allclose(real.embed_questions([texts[0]])[0].vector, expected[0], atol=1e-5)
     assert found.dtype == np.float32
     assert real.dimension == 384
     assert real.window == 256
@@ -41,7 +42,7 @@ def test_tokens_have_vectors_ids_and_places(real: SentenceTransformerEmbedder) -
     assert [text[start:end] for start, end in tokens.spans] == ["Bread", "was", "baked", "from", "rye", "."]
     assert tokens.vectors.shape == (6, 384)
     np.testing.assert_allclose(np.linalg.norm(tokens.vectors, axis=1), 1, atol=1e-5)
-    again = real.embed_question(text).tokens
+    again = real.embed_questions([text])[0].tokens
     np.testing.assert_array_equal(tokens.ids, again.ids)
     np.testing.assert_allclose(tokens.vectors, again.vectors, atol=1e-5)
 
@@ -142,7 +143,7 @@ def test_other_weights_under_the_built_in_name_are_refused(
     weights[-1] ^= 1
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").write_bytes(weights)
-    monkeypatch.setattr("qa_service.embedding._packaged_folder", lambda: folder)
+    monkeypatch.setattr("qa_service.embedding.models._packaged_folder", lambda: folder)
     with pytest.raises(ModelCorrupt, match="expected 53aa51172d14"):
         open_embedder(DEFAULT_MODEL)
 
@@ -154,4 +155,4 @@ def test_damaged_weights_are_a_model_error(tmp_path: Path, model_copy: Path) -> 
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").write_bytes(b"\x08" + bytes(100))
     with pytest.raises(ModelCorrupt, match="can't be loaded"):
-        open_embedder(str(folder)).embed_question("x")
+        open_embedder(str(folder)).embed_questions(["x"])

@@ -261,8 +261,8 @@ def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (_set("format_version", 3), IndexIncompatible, "built by a newer version"),
-        (_set("format_version", 1), IndexIncompatible, "old format version 1"),
+        (_set("format_version", 4), IndexIncompatible, "built by a newer version"),
+        (_set("format_version", 2), IndexIncompatible, "old format version 2"),
         (_set("format_version", -1), IndexCorrupt, "format_version -1"),
         (_set("format_version", "1"), IndexCorrupt, "format_version '1'"),
         (_set("format_version", True), IndexCorrupt, "format_version True"),
@@ -442,7 +442,7 @@ BUILD_IN_CHILD = textwrap.dedent("""
     from conftest import FakeEmbedder
     from qa_service.pipeline import build
     from qa_service.settings import load_settings
-    settings = load_settings(source=Path(sys.argv[2]), index=Path(sys.argv[3]), passage_tokens=16)
+    settings = load_settings(source=Path(sys.argv[2]), index=Path(sys.argv[3]), passage_tokens=16, overlap_tokens=0)
     print("ready", flush=True)
     sys.stdin.readline()
     build(settings, FakeEmbedder())

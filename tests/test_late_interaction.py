@@ -26,21 +26,38 @@ def stored(texts: list[str], sentences: list[list[tuple[int, int]]]) -> PassageT
 
 
 def asked(text: str) -> TokenEmbeddings:
-    tokens = FAKE.embed_question(text).tokens
+    tokens = FAKE.embed_questions([text])[0].tokens
     assert tokens is not None
     return tokens
 
 
 def test_cosines_of_codes_are_those_of_the_vectors_they_stand_for() -> None:
-    """The shortcut through integers against unpacking by hand, four levels a component."""
+    """The shortcut against unpacking by hand: sixteen levels a component, two components a byte."""
     generator = np.random.default_rng(5)
-    vectors = unit(generator.normal(size=(300, 32)) + generator.normal(size=32))
+    vectors = unit(generator.normal(size=(300, 160)) + generator.normal(size=160))
     codec = Codec.fit(vectors)
     codes = codec.encode(vectors)
-    assert codes.shape == (300, 8)
-    levels = np.array([-1.51, -0.453, 0.453, 1.51])[(codes[:, :, None] >> np.array([0, 2, 4, 6])) & 3].reshape(300, 32)
-    meant = unit(codec.mean + levels * codec.deviation)
-    np.testing.assert_allclose(codec.cosines(vectors, codes), (vectors @ codec.rotation) @ meant.T, atol=1e-3)
+    assert codes.shape == (300, 64)
+    np.testing.assert_allclose(codec.projection.T @ codec.projection, np.eye(128), atol=1e-5)
+    half = [0.1284, 0.3881, 0.6568, 0.9424, 1.256, 1.618, 2.069, 2.733]
+    levels = np.array([-value for value in half[::-1]] + half)
+    numbers = np.stack([codes & 15, codes >> 4], axis=2).reshape(300, 128)
+    meant = unit(codec.mean + codec.deviation * levels[numbers] @ codec.projection.T)
+    found = codec.cosines(vectors, codes, codec.lengths(codes))
+    np.testing.assert_allclose(found, vectors @ meant.T, atol=2e-3)
+    again = Codec.from_array(codec.to_array())
+    np.testing.assert_array_equal(again.cosines(vectors, codes, again.lengths(codes)), found)
+
+
+def test_each_component_takes_its_nearest_level() -> None:
+    """Sixteen of them, chosen one by one."""
+    codec = Codec.fit(unit(np.random.default_rng(2).normal(size=(500, 8))))
+    vectors = np.random.default_rng(3).normal(size=(200, 8)).astype(np.float32)
+    scaled = (vectors - codec.mean) @ codec.projection / codec.deviation
+    half = [0.1284, 0.3881, 0.6568, 0.9424, 1.256, 1.618, 2.069, 2.733]
+    nearest = np.abs(scaled[:, :, None] - np.array([-value for value in half[::-1]] + half)).argmin(axis=2)
+    codes = codec.encode(vectors)
+    np.testing.assert_array_equal(np.stack([codes & 15, codes >> 4], axis=2).reshape(200, 8), nearest)
 
 
 def test_codes_lose_little(real: SentenceTransformerEmbedder) -> None:
@@ -50,21 +67,10 @@ def test_codes_lose_little(real: SentenceTransformerEmbedder) -> None:
     ]
     vectors = np.concatenate([tokens.vectors for tokens in real.embed_passages(texts).tokens])
     codec = Codec.fit(vectors)
-    found = codec.cosines(vectors, codec.encode(vectors))
+    found = codec.cosines(vectors, codec.encode(vectors), codec.lengths(codec.encode(vectors)))
     assert np.abs(found - vectors @ vectors.T).mean() < 0.06
     assert np.diag(found).mean() > 0.9
-    assert codec.encode(vectors).nbytes == len(vectors) * 96
-
-
-def test_a_codec_is_read_back_as_written() -> None:
-    """From one array of numbers."""
-    codec = Codec.fit(unit(np.random.default_rng(2).normal(size=(100, 8))))
-    again = Codec.from_array(codec.to_array())
-    np.testing.assert_array_equal(again.rotation, codec.rotation)
-    np.testing.assert_array_equal(again.mean, codec.mean)
-    assert again.deviation == pytest.approx(codec.deviation)
-    with pytest.raises(ValueError, match="do not pack"):
-        Codec.fit(np.ones((3, 6), np.float32))
+    assert codec.encode(vectors).nbytes == len(vectors) * 64
 
 
 WORDS = st.lists(st.sampled_from(["cat", "dog", "mat", "sun", "sea", "."]), min_size=1, max_size=12).map(" ".join)
@@ -81,11 +87,9 @@ def test_maxsim_equals_a_plain_loop(texts: list[str], question: str, data: st.Da
     weights = tokens.weights(query.ids)
     for place, number in enumerate(passages):
         codes = tokens.codes[tokens.starts[number] : tokens.starts[number + 1]]
-        cosines = tokens.codec.cosines(query.vectors, codes)
+        cosines = tokens.codec.cosines(query.vectors, codes, tokens.codec.lengths(codes))
         expected = sum(w * row.max() for w, row in zip(weights, cosines, strict=True)) / weights.sum()
         assert found.maxsim()[place] == pytest.approx(expected, abs=1e-4)
-    order = np.arange(len(texts))[::-1]
-    np.testing.assert_allclose(found.take(order).maxsim(), found.maxsim()[order], atol=1e-5)
 
 
 def test_rare_tokens_weigh_more() -> None:
@@ -103,6 +107,18 @@ def test_the_sentence_that_answers_best_is_chosen() -> None:
     number, cosines = similarities.sentence(1, tokens.sentences[:3])
     assert number == 2
     assert cosines.min() > 0.8
+    rows = tokens.sentences[:3]
+    for first, (start, end) in zip(rows[[0, 2]], rows[[0, 2]].tolist(), strict=True):
+        alone = similarities.sentence(1, first[None, :])[1]
+        at = similarities.starts[1]
+        np.testing.assert_array_equal(alone, similarities.cosines[:, at + start : at + end].max(axis=1))
+
+
+def test_a_passage_without_a_spoken_sentence_has_a_first_one_all_the_same() -> None:
+    """Its cosines are the least there is."""
+    tokens = stored(["cat mat"], [[(7, 7)]])
+    similarities = tokens.similarities(asked("sun dog"), np.array([0]))
+    assert similarities.sentence(0, np.array([[2, 2]], np.int32))[1].tolist() == [-1, -1]
 
 
 def test_punctuation_is_dropped_and_a_passage_keeps_to_its_bytes() -> None:
@@ -110,7 +126,7 @@ def test_punctuation_is_dropped_and_a_passage_keeps_to_its_bytes() -> None:
     tokens = stored(["cat . , dog", "?!", "word " * 2000], [[], [], []])
     counts = np.diff(tokens.starts).tolist()
     assert counts[:2] == [2, 2]
-    assert counts[2] * 128 // 4 == MAX_PASSAGE_BYTES
+    assert counts[2] == MAX_PASSAGE_BYTES // (128 // 2 + 2)
 
 
 def test_a_missing_passage_is_an_error() -> None:

@@ -47,7 +47,7 @@ def test_any_text_has_terms_of_something_visible(text: str) -> None:
 
 def test_scores_are_those_of_the_formula() -> None:
     """Lucene's BM25 with k1 = 1.2 and b = 0.75, computed by hand."""
-    index = LexicalIndex.build(TEXTS, "english")
+    index = LexicalIndex.build(TEXTS, [[text] for text in TEXTS], "english")
     match = index.match("Where do dogs run?")
     assert match is not None
     lengths = [len(terms(text, "english")) for text in TEXTS]
@@ -64,7 +64,7 @@ def test_scores_are_those_of_the_formula() -> None:
 
 def test_a_question_without_a_known_term_has_no_match() -> None:
     """Not a row of zeros that looks like a verdict."""
-    index = LexicalIndex.build(TEXTS, "english")
+    index = LexicalIndex.build(TEXTS, [[text] for text in TEXTS], "english")
     assert index.match("zebra") is None
     assert index.match("?!") is None
     assert index.match("한국") is not None
@@ -73,14 +73,32 @@ def test_a_question_without_a_known_term_has_no_match() -> None:
 
 def test_it_is_read_back_as_written(tmp_path: Path) -> None:
     """From the files that it names."""
-    index = LexicalIndex.build(TEXTS, "english")
+    index = LexicalIndex.build(TEXTS, [[text] for text in TEXTS], "english")
     index.save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == list(FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
     again = LexicalIndex.load(tmp_path, "english")
     assert len(again) == len(TEXTS)
     np.testing.assert_array_equal(again.match("dogs run").scores, index.match("dogs run").scores)
 
 
+def test_it_knows_which_terms_stand_where(tmp_path: Path) -> None:
+    """Of each passage, its headings included, and of each sentence: the same as cutting the text again."""
+    sentences = [text.split(", ") for text in TEXTS]
+    LexicalIndex.build([f"Head {text}" for text in TEXTS], sentences, "english").save(tmp_path)
+    index = LexicalIndex.load(tmp_path, "english")
+    everything = {term for text in TEXTS for term in terms(f"Head {text}", "english")}
+    known = index.ids([*everything, "zebra"])
+    assert set(known) == everything
+    for number, text in enumerate(TEXTS):
+        held = {term for term, identifier in known.items() if index.holds(number, identifier)}
+        assert held == set(terms(f"Head {text}", "english"))
+    flat = [sentence for own in sentences for sentence in own]
+    assert index.sentences() == len(flat)
+    for row, sentence in enumerate(flat):
+        expected = sorted({known[term] for term in terms(sentence, "english")})
+        assert index.sentence_terms(row, row + 1).tolist() == expected
+
+
 def test_texts_without_any_term_can_be_indexed() -> None:
     """An index of punctuation answers nothing."""
-    assert LexicalIndex.build(["?!", "…"], "english").match("cat") is None
+    assert LexicalIndex.build(["?!", "…"], [["?!"], []], "english").match("cat") is None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.datatypes import Filters
-from qa_service.embedding import _packaged_folder
+from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.index import IndexFolder, OpenIndex
 from qa_service.pipeline import build, open_answerer
@@ -56,7 +56,7 @@ def test_candidates_have_both_legs_scores_and_ranks(folder: Write, settings: Set
     """Compared with scoring everything."""
     index = opened(dict(MANY), folder, settings)
     question = "thing3 word10"
-    vector = FakeEmbedder().embed_question(question).vector
+    vector = FakeEmbedder().embed_questions([question])[0].vector
     found = gather(index, question, vector, 5, None)
     cosines = index.store.vectors(np.arange(60)) @ vector
     match = index.lexical.match(question)
@@ -98,6 +98,26 @@ def test_near_duplicates_are_one_result_and_alike_tables_are_not(folder: Write, 
     assert sorted(uris) == ["a.txt", "c.txt", "d.txt"]
 
 
+def test_a_sentence_is_quoted_once(folder: Write, settings: Settings) -> None:
+    """Of two passages that overlap in the best sentence, the second one is left out."""
+    text = (
+        "Sails hang in the loft all winter. Ropes dry beside them on iron hooks.\n\n"
+        "The harbour master counts every boat at dusk.\n\n"
+        "Nets lie folded along the pier wall. Crates of ice wait for the morning."
+    )
+    for overlap, expected in ((0, 1), (12, 1)):
+        varied = settings.model_copy(
+            update={"overlap_tokens": overlap, "passage_tokens": 18, "index": settings.index / str(overlap)}
+        )
+        index = opened({"a.txt": text}, folder, varied)
+        places = index.overlapping(index.manifest.documents[0].id, text.index("The harbour"), text.index("Nets") - 2)
+        assert len(places) == (1 if overlap == 0 else 2)
+        answerer, _ = open_answerer(varied, FakeEmbedder())
+        quotes = [result.citation.quote for result in answerer.ask("Who counts every boat?", 9).results]
+        assert sum("harbour master" in quote for quote in quotes) == expected
+        assert len(quotes) == len(set(quotes))
+
+
 class Backwards:
     """Likes best what the others like least."""
 
@@ -114,7 +134,7 @@ def test_a_reranker_takes_the_place_of_maxsim(folder: Write, settings: Settings)
     index = opened(dict(MANY), folder, settings)
     reranker = Backwards()
     retriever = Retriever(index, None, reranker=reranker)
-    results = retriever.retrieve("thing3", FakeEmbedder().embed_question("thing3"), 5).results
+    results = retriever.retrieve("thing3", FakeEmbedder().embed_questions(["thing3"])[0], 5).results
     assert len(reranker.seen) == 20
     for result in results:
         if result.passage.text in reranker.seen:

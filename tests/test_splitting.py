@@ -36,21 +36,29 @@ def document(text: str, ending: str = ".txt") -> Document:
     )
 
 
-def split(text: str, tokens: int = 16, window: int = 64, ending: str = ".txt") -> list[Passage]:
-    return Splitter(SplitterSettings(tokens, window), COUNT).split(document(text, ending))
+def split(text: str, tokens: int = 16, window: int = 64, ending: str = ".txt", overlap: int = 0) -> list[Passage]:
+    return Splitter(SplitterSettings(tokens, window, overlap), COUNT).split(document(text, ending))
 
 
-def assert_sound(found: Document, passages: Sequence[Passage], window: int, count: object = COUNT) -> None:
+def assert_sound(
+    found: Document, passages: Sequence[Passage], window: int, count: object = COUNT, overlap: int = 0
+) -> None:
     """Every promise of the module that can be checked on any text."""
     text = found.text
     end = 0
+    before: set[str] = set()
     for number, passage in enumerate(passages):
         position = passage.position
         assert passage.number == number
         assert text[position.start_char : position.end_char] == passage.text
         assert text.encode()[position.start_byte : position.end_byte].decode() == passage.text
-        assert position.start_char >= end
+        assert position.end_char > end
+        repeated = [span for span in passage.sentences if position.start_char + span[0] < end]
+        assert {passage.text[slice(*span)] for span in repeated} <= before
+        assert not repeated or position.start_char + repeated[-1][1] == end
+        assert sum(count([passage.text[slice(*span)]])[0] - count([""])[0] for span in repeated) <= overlap
         end = position.end_char
+        before = {passage.text[slice(*span)] for span in passage.sentences}
         for left, right in passage.sentences:
             assert 0 <= left < right <= len(passage.text)
             assert embeddable(passage.text[left:right]).strip()
@@ -60,12 +68,16 @@ def assert_sound(found: Document, passages: Sequence[Passage], window: int, coun
     assert figures.covered_characters == figures.content_characters
 
 
-@given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]))
+@given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]), st.sampled_from([0, 8, 40]))
 @settings(max_examples=300, deadline=None)
-def test_any_text_gives_exact_and_complete_passages(text: str, ending: str, tokens: int) -> None:
-    """``document.text[start:end] == passage.text``, nothing visible is lost, no token passes the window."""
+def test_any_text_gives_exact_and_complete_passages(text: str, ending: str, tokens: int, overlap: int) -> None:
+    """``document.text[start:end] == passage.text``, nothing visible is lost, no token passes the window.
+
+    What a passage repeats are whole sentences, the last of the one before it, as many tokens as allowed.
+    """
     found = document(text, ending)
-    assert_sound(found, Splitter(SplitterSettings(tokens, 64), COUNT).split(found), 64)
+    passages = Splitter(SplitterSettings(tokens, 64, overlap), COUNT).split(found)
+    assert_sound(found, passages, 64, overlap=overlap)
 
 
 @given(HOSTILE)
@@ -73,8 +85,8 @@ def test_any_text_gives_exact_and_complete_passages(text: str, ending: str, toke
 def test_the_same_holds_with_the_real_tokenizer(real: SentenceTransformerEmbedder, text: str) -> None:
     """Whose counts of pieces need not add up to the count of the whole."""
     found = document(text)
-    passages = Splitter(SplitterSettings(20, real.window), real.count_tokens).split(found)
-    assert_sound(found, passages, real.window, real.count_tokens)
+    passages = Splitter(SplitterSettings(20, real.window, 8), real.count_tokens).split(found)
+    assert_sound(found, passages, real.window, real.count_tokens, overlap=8)
 
 
 @given(st.lists(st.sampled_from(["👨‍👩‍👧", "e\u0301", "🇰🇷", "नि", "a", " ", ". "]), max_size=200).map("".join))
@@ -100,6 +112,22 @@ def test_passages_end_where_sections_and_sentences_end() -> None:
         (("Part",), "Title > Part", "Ten nine eight seven six. Five four three two one."),
     ]
     assert passages[1].sentences == ((0, 24), (25, 50))
+
+
+def test_a_passage_repeats_the_last_sentences_before_it() -> None:
+    """Within its section, whole ones only, as many as the tokens allow and as fit in the model's window."""
+    text = (
+        "# Title\n\nOne two three four five. Six seven eight nine ten. "
+        "Ten nine eight seven six. Five four three two one.\n\n## Part\n\nAnother section.\n"
+    )
+    assert [passage.text for passage in split(text, ending=".md", overlap=7)] == [
+        "One two three four five. Six seven eight nine ten.",
+        "Six seven eight nine ten. Ten nine eight seven six. Five four three two one.",
+        "Another section.",
+    ]
+    assert [passage.text for passage in split(text, ending=".md", overlap=5)][1].startswith("Ten nine")
+    assert [passage.text for passage in split(text, ending=".md", overlap=40)][1].startswith("One two")
+    assert [passage.text for passage in split(text, ending=".md", overlap=7, window=20)][1].startswith("Ten nine")
 
 
 def test_short_paragraphs_of_a_section_share_a_passage() -> None:
@@ -148,6 +176,15 @@ def test_completeness_counts_what_is_missing() -> None:
     assert (figures.tokens, figures.tokens_lost) == (130, 6)
 
 
+def test_completeness_counts_what_is_repeated_once() -> None:
+    """Overlap does not make up for a passage that is not there."""
+    found = document("One two three. Four five six seven. " * 12)
+    passages = split(found.text, overlap=8)
+    whole, without = (completeness([found], part, [1], 64) for part in (passages, [passages[0], *passages[2:]]))
+    assert whole.covered_characters == whole.content_characters
+    assert without.covered_characters < without.content_characters
+
+
 @pytest.mark.proof
 def test_proof_any_text(record_property: Callable[[str, object], None]) -> None:
     """Ten thousand hostile texts."""
@@ -155,12 +192,12 @@ def test_proof_any_text(record_property: Callable[[str, object], None]) -> None:
 
     @seed(20261123)
     @settings(max_examples=10_000, deadline=None, database=None)
-    @given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]))
-    def check(text: str, ending: str, tokens: int) -> None:
+    @given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]), st.sampled_from([0, 8, 40]))
+    def check(text: str, ending: str, tokens: int, overlap: int) -> None:
         nonlocal seen
         found = document(text, ending)
-        passages = Splitter(SplitterSettings(tokens, 64), COUNT).split(found)
-        assert_sound(found, passages, 64)
+        passages = Splitter(SplitterSettings(tokens, 64, overlap), COUNT).split(found)
+        assert_sound(found, passages, 64, overlap=overlap)
         seen += len(passages)
 
     check()

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Response
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -27,7 +28,7 @@ from qa_service.api.schemas import (
     Problem,
     Readiness,
     SourceBody,
-    ask_response,
+    ask_body,
 )
 from qa_service.api.worker import Worker
 from qa_service.errors import NotReady, QAServiceError
@@ -54,7 +55,11 @@ def create_app(answerer: QuestionAnswerer, settings: Settings, *, degraded: str 
     It is ready once a self-test question was answered. ``degraded`` says what is wrong with the index
     although it can be served. The answerer is used from one thread only.
     """
-    worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
+    worker = Worker(
+        queue_limit=settings.queue_limit,
+        deadline_seconds=settings.deadline_seconds,
+        prepare=lambda questions: answerer.embed(questions),  # noqa: PLW0108 - docs have an app without one,
+    )
     state = _State(answerer, worker, degraded)
 
     @asynccontextmanager
@@ -110,7 +115,8 @@ def _routes(state: _State) -> APIRouter:
         "/ask",
         operation_id="ask",
         summary="Ask a question",
-        responses=_problems(400, 413, 415, 422, 503, 504),
+        responses={200: {"model": AskResponse}, **_problems(400, 413, 415, 422, 503, 504)},
+        response_model=None,
         tags=["questions"],
     )
     async def ask(
@@ -118,16 +124,17 @@ def _routes(state: _State) -> APIRouter:
         request: Request,
         *,
         explain: Annotated[bool, Query(description="Also tell why each result has its rank.")] = False,
-    ) -> AskResponse:
+    ) -> Response:
         """Return the passages that answer best, each with its citation, and the best quote as the answer."""
         _expect_ready(state)
         started = time.perf_counter()
         filters = None if body.filters is None else body.filters.filters()
         answer = await state.worker.run(
-            lambda: state.answerer.ask(body.question, body.top_k, body.min_confidence, filters)
+            lambda: state.answerer.ask(body.question, body.top_k, body.min_confidence, filters), body.question
         )
         took_ms = (time.perf_counter() - started) * 1000
-        return ask_response(request_id_of(request), answer, took_ms, explain=explain)
+        body_out = ask_body(request_id_of(request), answer, took_ms, explain=explain)
+        return Response(orjson.dumps(body_out), media_type="application/json")
 
     @router.get(
         "/sources/{document_id}",
@@ -174,7 +181,10 @@ def _routes(state: _State) -> APIRouter:
         """Answer 200 once a self-test question was answered from the opened index."""
         _expect_ready(state)
         return Readiness(
-            status="ready", index_version=state.answerer.index.version, degraded=state.degraded is not None
+            status="ready",
+            index_version=state.answerer.index.version,
+            degraded=state.degraded is not None,
+            runtime=state.answerer.runtime,
         )
 
     @router.get("/", operation_id="root", summary="What is here?", include_in_schema=False)

@@ -1,7 +1,7 @@
 """What goes over HTTP. Requests are strict: no unknown key, no number as text, no NaN."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -152,6 +152,7 @@ class Readiness(Health):
 
     index_version: str
     degraded: bool = Field(description="Whether an older index is served since the current one is damaged.")
+    runtime: str = Field(description="What runs the model, and in which precision.")
 
 
 class SourceBody(BaseModel):
@@ -174,57 +175,49 @@ class Problem(BaseModel):
     instance: str
 
 
-def ask_response(request_id: str, answer: Answer, took_ms: float, *, explain: bool = False) -> AskResponse:
-    """Return an answer in the shape that goes over HTTP. Scores have three decimals."""
+def ask_body(request_id: str, answer: Answer, took_ms: float, *, explain: bool = False) -> dict[str, Any]:
+    """Return an answer in the shape of :class:`AskResponse`, ready for JSON. Scores have three decimals."""
     holds = bool(answer.results) and answer.answerable is not False
     quote = answer.results[answer.best].citation.quote if holds else ""
-    return AskResponse(
-        id=request_id,
-        question=answer.question,
-        answerable=answer.answerable,
-        confidence=_rounded(answer.confidence),
-        answer=AnswerBody(text=quote, citation_index=answer.best) if holds else None,
-        results=[_result(result, explain=explain) for result in answer.results],
-        took_ms=round(took_ms, 2),
-        index_version=answer.index_version,
-    )
+    return {
+        "id": request_id,
+        "question": answer.question,
+        "answerable": answer.answerable,
+        "confidence": _rounded(answer.confidence),
+        "answer": {"text": quote, "citation_index": answer.best} if holds else None,
+        "results": [_result(result, explain=explain) for result in answer.results],
+        "took_ms": round(took_ms, 2),
+        "index_version": answer.index_version,
+    }
 
 
-def _result(result: CitedPassage, *, explain: bool) -> ResultBody:
+def _result(result: CitedPassage, *, explain: bool) -> dict[str, Any]:
     scored, citation = result.scored, result.citation
-    position = citation.position
-    return ResultBody(
-        rank=scored.rank,
-        score=round(scored.score, 3),
-        confidence=_rounded(scored.confidence),
-        text=scored.passage.text,
-        scores=ScoresBody(
-            dense=round(scored.scores.dense, 3),
-            lexical=_rounded(scored.scores.lexical),
-            rerank=_rounded(scored.scores.rerank),
-        ),
-        explanation=ExplanationBody.model_validate(asdict(scored.explanation)) if explain else None,
-        citation=CitationBody(
-            document_id=citation.document_id,
-            title=citation.title,
-            uri=citation.uri,
-            section_path=list(citation.section_path),
-            start_char=position.start_char,
-            end_char=position.end_char,
-            start_utf16=position.start_utf16,
-            end_utf16=position.end_utf16,
-            start_byte=position.start_byte,
-            end_byte=position.end_byte,
-            start_line=position.start_line,
-            end_line=position.end_line,
-            quote=citation.quote,
-            quote_start=citation.quote_start,
-            quote_end=citation.quote_end,
-            url=f"/sources/{citation.document_id}",
-            document_sha256=citation.document_sha256,
-            passage_sha256=citation.passage_sha256,
-        ),
-    )
+    return {
+        "rank": scored.rank,
+        "score": round(scored.score, 3),
+        "confidence": _rounded(scored.confidence),
+        "text": scored.passage.text,
+        "scores": {
+            "dense": round(scored.scores.dense, 3),
+            "lexical": _rounded(scored.scores.lexical),
+            "rerank": _rounded(scored.scores.rerank),
+        },
+        "citation": {
+            "document_id": citation.document_id,
+            "title": citation.title,
+            "uri": citation.uri,
+            "section_path": list(citation.section_path),
+            **asdict(citation.position),
+            "quote": citation.quote,
+            "quote_start": citation.quote_start,
+            "quote_end": citation.quote_end,
+            "url": f"/sources/{citation.document_id}",
+            "document_sha256": citation.document_sha256,
+            "passage_sha256": citation.passage_sha256,
+        },
+        "explanation": asdict(scored.explanation) if explain else None,
+    }
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,11 +1,19 @@
 """The socket and the server process around the application."""
 
 import socket
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
+from qa_service.api.app import create_app
 from qa_service.errors import ServerStartError, SettingsError
+from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.runtimes import embedder_to_ask
+from qa_service.settings import Settings, load_settings
+
+_OPTIONS: dict[str, Any] = {"log_level": "warning", "server_header": False, "http": "httptools", "ws": "none"}
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -26,7 +34,26 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+def served_app() -> FastAPI:
+    """Open the index that the settings name and return the application that answers from it.
+
+    What one server process needs, given its settings by the environment.
+    """
+    return app_of(load_settings())[0]
+
+
+def app_of(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
+    """Return the application for settings, and what it answers from."""
+    answerer, degraded = open_answerer(settings, embedder_to_ask(settings))
+    return create_app(answerer, settings, degraded=degraded), answerer
+
+
 def run_server(app: FastAPI, listener: socket.socket) -> None:
     """Serve until a signal says stop; requests that were taken are finished."""
-    config = uvicorn.Config(app, log_level="warning", server_header=False, http="httptools", ws="none")
-    uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(app, **_OPTIONS)).run(sockets=[listener])
+
+
+def run_workers(workers: int, listener: socket.socket) -> None:
+    """Serve by several processes on one socket, each with settings from the environment; one that dies is replaced."""
+    config = uvicorn.Config("qa_service.api.server:served_app", factory=True, workers=workers, **_OPTIONS)
+    Multiprocess(config, [listener]).run()

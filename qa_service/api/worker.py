@@ -1,45 +1,73 @@
 """Admission: one thread that computes, a bounded number of requests that may wait for it.
 
 Handlers are ``async`` and never compute. A request that finds the queue full is turned away at once,
-since one that waits past its deadline costs the same and helps nobody.
+since one that waits past its deadline costs the same and helps nobody. Questions that wait together are
+prepared together, in one forward pass of the model: none is held back to wait for more.
 """
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 
 Result = TypeVar("Result")
 
+_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    function: Callable[[], Any]
+    question: str | None
+    future: "Future[Any]"
+
 
 class Worker:
-    """Runs functions one after another in one thread."""
+    """Runs functions one after another in one thread.
 
-    def __init__(self, *, queue_limit: int, deadline_seconds: float) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+    ``prepare`` is called with the questions of up to eight functions that are about to run, if there is
+    more than one; what it raises is left to the functions to raise for themselves.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue_limit: int,
+        deadline_seconds: float,
+        prepare: Callable[[Sequence[str]], object] = lambda _: None,
+    ) -> None:
         self._limit = queue_limit
         self._deadline = deadline_seconds
+        self._prepare = prepare
+        self._waiting: deque[_Job] = deque()
         self._taken = 0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._closed = False
+        self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
+        self._thread.start()
 
-    async def run(self, function: Callable[[], Result]) -> Result:
-        """Return ``function()``, computed in the worker's thread.
+    async def run(self, function: Callable[[], Result], question: str | None = None) -> Result:
+        """Return ``function()``, computed in the worker's thread; ``question`` is what it will ask, if anything.
 
         Raises :class:`Overloaded` at once if ``queue_limit`` calls are in work or waiting,
         :class:`DeadlineExceeded` after ``deadline_seconds``, :class:`NotReady` after :meth:`close`.
         A call whose deadline passes while it waits is dropped; one in work finishes unseen.
         """
-        with self._lock:
+        future: Future[Result] = Future()
+        with self._changed:
             if self._closed:
                 raise NotReady("the server is shutting down; ask again")
             if self._taken >= self._limit:
                 raise Overloaded(f"{self._limit} questions are waiting already; ask again in a second")
             self._taken += 1
-            future = self._executor.submit(function)
+            self._waiting.append(_Job(function, question, future))
+            self._changed.notify()
         future.add_done_callback(self._release)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._deadline)
@@ -48,10 +76,38 @@ class Worker:
 
     def close(self) -> None:
         """Finish what is in work or waiting, and take nothing more."""
-        with self._lock:
+        with self._changed:
             self._closed = True
-        self._executor.shutdown(wait=True)
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while jobs := self._next():
+            questions = [job.question for job in jobs if job.question is not None]
+            if len(questions) > 1:
+                with contextlib.suppress(Exception):  # each function meets it again, and answers for itself
+                    self._prepare(questions)
+            for job in jobs:
+                if job.future.set_running_or_notify_cancel():
+                    _run(job)
+
+    def _next(self) -> list[_Job]:
+        """Wait for jobs; return the first ones, or none once the worker is closed and nothing waits."""
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            jobs = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+        return [job for job in jobs if not job.future.cancelled()] or (jobs and self._next())
 
     def _release(self, _: "Future[Result]") -> None:
-        with self._lock:
+        with self._changed:
             self._taken -= 1
+
+
+def _run(job: _Job) -> None:
+    try:
+        result = job.function()
+    except BaseException as error:  # noqa: BLE001 - it belongs to who waits
+        job.future.set_exception(error)
+    else:
+        job.future.set_result(result)

@@ -6,6 +6,7 @@
     ├── current                  16 hexadecimal digits: the generation in force
     ├── build.lock               held while a build runs
     ├── calibration.json         constants of confidence, if `qa-service calibrate` was run
+    ├── models/<name>/           a model as it was exported to be served; can be made anew
     └── generations/
         ├── <id>/                never changed once it stands under this name
         └── <id>.partial/        a build under way, or killed: the next build removes it
@@ -26,7 +27,7 @@ from filelock import FileLock, Timeout
 from qa_service import strict_json
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import BuildInProgress, IndexCorrupt, IndexMissing, IndexProblem, QAServiceError, StorageError
-from qa_service.index.durable import replace_file, storage_errors, sync_folder
+from qa_service.index.durable import replace_file, storage_errors, sync_file, sync_folder
 from qa_service.index.generation import OpenIndex, read_manifest
 from qa_service.index.manifest import MANIFEST, Manifest
 
@@ -51,6 +52,7 @@ class IndexFolder:
         self._pointer = path / "current"
         self._generations = path / "generations"
         self._calibration = path / "calibration.json"
+        self._models = path / "models"
 
     @contextmanager
     def building(self) -> Iterator[None]:
@@ -72,7 +74,7 @@ class IndexFolder:
                 ) from error
         try:
             with storage_errors(self.path):
-                for leftover in self._generations.glob("*" + _PARTIAL):
+                for leftover in (*self._generations.glob("*" + _PARTIAL), *self._models.glob("*" + _PARTIAL)):
                     _logger.warning("removing %s, left by a build that was killed", leftover)
                     shutil.rmtree(leftover)
             yield
@@ -186,6 +188,30 @@ class IndexFolder:
         content = {"weights_sha256": weights_sha256, "token_vectors": token_vectors, "constants": constants}
         with storage_errors(self._calibration):
             replace_file(self._calibration, (json.dumps(content, indent=1) + "\n").encode())
+
+    def exported_model(self, name: str) -> Path | None:
+        """Return the folder of an exported model, or ``None`` if there is none of that name."""
+        folder = self._models / name
+        return folder if folder.is_dir() else None
+
+    def add_exported_model(self, name: str, write: Callable[[Path], None]) -> None:
+        """Let ``write`` fill a folder and give it its name, in place of a damaged one of the same name.
+
+        Raises :class:`BuildInProgress` if another process builds.
+        """
+        partial, final = self._models / (name + _PARTIAL), self._models / name
+        with self.building(), storage_errors(partial):
+            try:
+                partial.mkdir(parents=True)
+                write(partial)
+                for file in partial.iterdir():
+                    sync_file(file)
+                if final.exists():
+                    shutil.rmtree(final)
+                partial.rename(final)
+                sync_folder(self._models)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
 
     def manifest(self, generation: str) -> Manifest:
         """Return the manifest of a generation."""

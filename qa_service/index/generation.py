@@ -18,12 +18,12 @@ from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
 from qa_service.index.durable import storage_errors, sync_file, sync_folder, write_file
 from qa_service.index.manifest import (
     FORMAT_VERSION,
-    LEXICAL_FILES,
     MANIFEST,
     MAX_MANIFEST_BYTES,
     PASSAGES,
     TOKEN_CODEC,
     TOKEN_FREQUENCIES,
+    TOKEN_LENGTHS,
     TOKEN_SENTENCES,
     TOKEN_STARTS,
     TOKENS,
@@ -36,7 +36,7 @@ from qa_service.index.manifest import (
 )
 from qa_service.index.passages import PassageReader, write_passages
 from qa_service.late_interaction import Codec, PassageTokens
-from qa_service.lexical import LexicalIndex
+from qa_service.lexical import MATRIX_FILES, LexicalIndex
 from qa_service.stores import VectorStore
 from qa_service.stores.faiss import FaissStore
 
@@ -61,10 +61,10 @@ def write_generation(
         raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts for {len(passages)} passages")
     store = FaissStore(contents.model.dimension)
     store.add(np.array([passage.number for passage in passages], dtype=np.int64), vectors)
-    counts = {PASSAGES: len(passages), VECTORS: len(store)} | dict.fromkeys(LEXICAL_FILES, len(lexical))
+    counts = {PASSAGES: len(passages), VECTORS: len(store)}
     with storage_errors(folder):
         write_passages(folder / PASSAGES, documents, passages)
-        lexical.save(folder)
+        counts |= lexical.save(folder)
         (folder / VECTORS).write_bytes(store.to_bytes())
         for name, array in _token_arrays(tokens).items():
             np.save(folder / name, array, allow_pickle=False)
@@ -90,6 +90,7 @@ def _token_arrays(tokens: PassageTokens | None) -> dict[str, npt.NDArray[Any]]:
         return {}
     return {
         TOKENS: tokens.codes,
+        TOKEN_LENGTHS: tokens.lengths,
         TOKEN_STARTS: tokens.starts,
         TOKEN_SENTENCES: tokens.sentences,
         TOKEN_FREQUENCIES: tokens.frequencies,
@@ -137,7 +138,7 @@ class OpenIndex:
             if name == VECTORS:
                 vectors = data
         count = manifest.passages
-        if {manifest.files[name].count for name in (VECTORS, *LEXICAL_FILES)} != {count}:
+        if {manifest.files[name].count for name in (VECTORS, *MATRIX_FILES)} != {count}:
             raise IndexCorrupt(f"{folder / MANIFEST}: the counts of its files differ, expected {count}; {_REBUILD}")
         try:
             store = FaissStore.from_bytes(vectors, dimension=manifest.model.dimension, count=count)
@@ -147,9 +148,11 @@ class OpenIndex:
             raise IndexCorrupt(f"{folder}: {error}; {_REBUILD}") from error
         reader = PassageReader(folder / PASSAGES)
         documents, passages, sentences = reader.counts()
-        found = (documents, passages, len(lexical), sentences if tokens is None else len(tokens.sentences))
-        starts = count + 1 if tokens is None else len(tokens.starts)
-        if found != (len(manifest.documents), count, count, sentences) or starts != count + 1:
+        found = (documents, passages, len(lexical), lexical.sentences())
+        of_tokens = None if tokens is None else (len(tokens.sentences), len(tokens.starts) - 1)
+        if tokens is not None and len(tokens.lengths) != len(tokens.codes):
+            of_tokens = (-1, -1)
+        if found != (len(manifest.documents), count, count, sentences) or of_tokens not in {None, (sentences, count)}:
             reader.close()
             raise IndexCorrupt(
                 f"{folder}: {documents} documents, {passages} passages and {sentences} sentences, expected others by "
@@ -193,12 +196,12 @@ class OpenIndex:
 
 def _read_tokens(folder: Path) -> PassageTokens:
     def read(name: str) -> npt.NDArray[Any]:
-        array: npt.NDArray[Any] = np.load(folder / name, mmap_mode="r", allow_pickle=False)
-        return array
+        # A plain array over the mapped file: numpy's own class of them is slow to take a part of.
+        return np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
 
-    codec = Codec.from_array(np.asarray(read(TOKEN_CODEC)))
-    starts, frequencies = np.asarray(read(TOKEN_STARTS)), np.asarray(read(TOKEN_FREQUENCIES))
-    return PassageTokens(codec, read(TOKENS), starts, read(TOKEN_SENTENCES), frequencies)
+    codec = Codec.from_array(read(TOKEN_CODEC))
+    names = (TOKENS, TOKEN_LENGTHS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES)
+    return PassageTokens(codec, *map(read, names))
 
 
 def read_manifest(folder: Path) -> Manifest:

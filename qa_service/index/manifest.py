@@ -14,16 +14,17 @@ from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexIncompatible
 from qa_service.splitting import SplitterSettings
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 VECTORS = "vectors.faiss"
 PASSAGES = "passages.sqlite"
 TOKENS = "tokens.npy"
+TOKEN_LENGTHS = "token-lengths.npy"  # noqa: S105 - a file name
 TOKEN_STARTS = "token-starts.npy"  # noqa: S105 - a file name
 TOKEN_SENTENCES = "token-sentences.npy"  # noqa: S105 - a file name
 TOKEN_FREQUENCIES = "token-frequencies.npy"  # noqa: S105 - a file name
 TOKEN_CODEC = "token-codec.npy"  # noqa: S105 - a file name
-TOKEN_FILES = (TOKENS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES, TOKEN_CODEC)
+TOKEN_FILES = (TOKENS, TOKEN_LENGTHS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES, TOKEN_CODEC)
 LEXICAL_FILES = lexical.FILES
 MAX_MANIFEST_BYTES = 256_000_000
 
@@ -81,6 +82,7 @@ class SplitterEntry(_Part):
 
     passage_tokens: Count
     window: Count
+    overlap_tokens: Count
     version: Count
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from cachetools import LRUCache
+
 from qa_service.datatypes import Document, Filters, Passage, Position, SourceDocument
 from qa_service.errors import IndexCorrupt, StorageError
 
+_DOCUMENTS = 10_000  # whose title and path stay in memory once they were cited
 _SCHEMA = """
 CREATE TABLE documents (
   id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, metadata TEXT NOT NULL,
@@ -76,6 +79,7 @@ class PassageReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
         with _sqlite_errors(path):
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True, check_same_thread=False
@@ -101,7 +105,10 @@ class PassageReader:
 
     def document_without_text(self, document_id: str) -> SourceDocument:
         """Return a document with an empty text: all that a citation needs, without reading a large one."""
-        return SourceDocument(*self._one("SELECT id, uri, title, sha256, '' FROM documents WHERE id = ?", document_id))
+        if document_id not in self._documents:
+            row = self._one("SELECT id, uri, title, sha256, '' FROM documents WHERE id = ?", document_id)
+            self._documents[document_id] = SourceDocument(*row)
+        return self._documents[document_id]
 
     def document_by_uri(self, uri: str) -> SourceDocument | None:
         """Return the document at a path below the source folder, or ``None``."""

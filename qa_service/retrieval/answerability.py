@@ -8,7 +8,8 @@ questions could be answered; they are for one model, since cosines of different 
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ class Calibration:
 
     def confidence(self, evidence: Evidence) -> float:
         """Return a probability, 0..1."""
-        products = (a * b for a, b in zip(self.coefficients, astuple(evidence), strict=True))
+        products = (a * b for a, b in zip(self.coefficients, evidence_row(evidence), strict=True))
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.intercept + sum(products)))))
 
     def to_dict(self) -> dict[str, float]:
@@ -91,6 +92,7 @@ class Calibration:
 
 
 EVIDENCE_NAMES = tuple(field.name for field in fields(Evidence))
+_IN_ORDER = attrgetter(*EVIDENCE_NAMES)
 
 # By sha256 of the model's weights, and whether the index has token vectors.
 CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
@@ -103,7 +105,8 @@ CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
 class AskedQuestion:
     """What the evidence needs of a question, worked out once."""
 
-    text: str
+    numbers: frozenset[str]
+    negates: bool
     weights: dict[str, float]
     """Each term's idf."""
     content: frozenset[str]
@@ -113,7 +116,8 @@ class AskedQuestion:
     @classmethod
     def of(cls, text: str, weights: dict[str, float], stop_terms: frozenset[str], passages: int) -> "AskedQuestion":
         """Collect it; ``stop_terms`` are the stop words as terms."""
-        return cls(text, weights, frozenset(weights) - stop_terms, float(idf(passages, 0)))
+        numbers, largest = frozenset(_NUMBER.findall(text)), float(idf(passages, 0))
+        return cls(numbers, _negates(text), weights, frozenset(weights) - stop_terms, largest)
 
 
 def stop_words() -> str:
@@ -133,16 +137,16 @@ def evidence(
     total = sum(asked.weights.values())
     covered = sum(weight for term, weight in asked.weights.items() if term in sentence_terms)
     absent = [asked.weights[term] for term in asked.content if term not in sentence_terms]
-    numbers = set(_NUMBER.findall(asked.text))
+    numbers = asked.numbers
     return Evidence(
         dense=dense,
         sentence=0.0 if cosines is None else float(cosines.mean()),
         weakest=0.0 if cosines is None else float(cosines.min()),
         coverage=covered / total if total else 0.0,
         missing=max(absent, default=0.0) / asked.largest_weight,
-        numbers=len(numbers & set(_NUMBER.findall(passage))) / len(numbers) if numbers else 1.0,
+        numbers=len(numbers.intersection(_NUMBER.findall(passage))) / len(numbers) if numbers else 1.0,
         length=math.log(max(1, len(asked.weights))),
-        negation=float(_negates(asked.text) and not _negates(sentence)),
+        negation=float(asked.negates and not _negates(sentence)),
     )
 
 
@@ -152,4 +156,4 @@ def _negates(text: str) -> bool:
 
 def evidence_row(item: Evidence) -> list[float]:
     """Return the numbers in the order of ``EVIDENCE_NAMES``."""
-    return list(astuple(item))
+    return list(_IN_ORDER(item))

@@ -18,7 +18,7 @@ class Candidates:
     """Passages by number, with both legs' scores of each and their ranks, from 1, or 0 if not among the best.
 
     ``lexical`` is ``None`` if the question shares no term with any passage. ``weights`` are the idfs of the
-    question's terms.
+    question's terms, ``terms`` the ids of those that stand in some passage.
     """
 
     numbers: Integers
@@ -27,6 +27,7 @@ class Candidates:
     dense_ranks: Integers
     lexical_ranks: Integers
     weights: dict[str, float]
+    terms: dict[str, int]
 
     def take(self, places: Integers) -> "Candidates":
         """Return the candidates at some places, in that order."""
@@ -37,6 +38,7 @@ class Candidates:
             self.dense_ranks[places],
             self.lexical_ranks[places],
             self.weights,
+            self.terms,
         )
 
 
@@ -50,6 +52,7 @@ def gather(
     ids, _ = index.store.search(vector[None, :], depth, allowed)
     match = index.lexical.match(question)
     best = np.empty(0, np.int64) if match is None else _best(match.scores, depth, allowed)
+    weights = index.lexical.weights(question) if match is None else match.weights
     numbers = np.unique(np.concatenate([ids[0], best, *(() if extra is None else (extra,))]))
     return Candidates(
         numbers=numbers,
@@ -57,7 +60,8 @@ def gather(
         lexical=None if match is None else match.scores[numbers],
         dense_ranks=_ranks(numbers, ids[0]),
         lexical_ranks=_ranks(numbers, best),
-        weights=index.lexical.weights(question) if match is None else match.weights,
+        weights=weights,
+        terms=index.lexical.ids(weights),
     )
 
 

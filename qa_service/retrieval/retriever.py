@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.datatypes import Explanation, Offsets, Passage, ScoredPassage, Scores
+from qa_service.datatypes import Explanation, Passage, ScoredPassage, Scores
 from qa_service.embedding import QuestionEmbedding
 from qa_service.index import OpenIndex
 from qa_service.late_interaction import Similarities
@@ -47,12 +47,25 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """Candidates in their final order, with the similarities of their tokens if there are any."""
+    """Candidates in their final order, with the similarities of their tokens if there are any.
+
+    ``places`` says where each candidate stands in ``similarities``.
+    """
 
     candidates: Candidates
     fused: Floats
     rerank: Floats | None
     similarities: Similarities | None
+    places: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A result, its evidence, and the ids of its terms, sorted, title and headings left out."""
+
+    result: ScoredPassage
+    evidence: Evidence
+    terms: npt.NDArray[np.int32]
 
 
 class Retriever:
@@ -89,10 +102,10 @@ class Retriever:
         judged = self._results(asked, ranking, top_k)
         if not judged:
             return Retrieved((), 0, None, None if self._calibration is None else 0.0)
-        first = [item for _, item in judged[:_JUDGED]]
+        first = [one.evidence for one in judged[:_JUDGED]]
         best = max(range(len(first)), key=lambda place: (first[place].sentence or first[place].coverage, -place))
-        confidence = judged[best][0].confidence
-        return Retrieved(tuple(result for result, _ in judged), best, first[best], confidence)
+        confidence = judged[best].result.confidence
+        return Retrieved(tuple(one.result for one in judged), best, first[best], confidence)
 
     def why(self, question: str, embedding: QuestionEmbedding, passages: Integers, before: int = 3) -> Why:
         """Return where the best of some passages stands, every passage of the index considered."""
@@ -110,7 +123,7 @@ class Retriever:
             lexical_rank=int(ranking.candidates.lexical_ranks[place]) or None,
             score=float(ranking.fused[place]),
             scores=_scores(ranking, place),
-            before=tuple(self._result(asked, ranking, at, at + 1)[0] for at in range(min(place, before))),
+            before=tuple(self._result(asked, ranking, at, at + 1).result for at in range(min(place, before))),
         )
 
     def _rank(self, question: str, embedding: QuestionEmbedding, candidates: Candidates, depth: int) -> _Ranking:
@@ -131,7 +144,8 @@ class Retriever:
             candidates.take(order),
             fused[order],
             None if rerank is None else rerank[order],
-            None if similarities is None else similarities.take(order),
+            similarities,
+            order,
         )
 
     def _second_opinion(self, reranker: Reranker, question: str, candidates: Candidates) -> Floats:
@@ -140,28 +154,37 @@ class Retriever:
         scores = reranker.score(question, [self._index.passage(number)[0].text for number in numbers])
         return np.concatenate([scores, np.full(len(candidates.numbers) - len(scores), scores.min(), np.float32)])
 
-    def _results(self, asked: AskedQuestion, ranking: _Ranking, top_k: int) -> list[tuple[ScoredPassage, Evidence]]:
-        """Return the first results, near-duplicates collapsed into the first of them."""
-        results: list[tuple[ScoredPassage, Evidence]] = []
-        seen: list[set[str]] = []
+    def _results(self, asked: AskedQuestion, ranking: _Ranking, top_k: int) -> list[_Judged]:
+        """Return the first results, each with something of its own.
+
+        A near-duplicate of a result before it is left out, and so is a passage whose best sentence was
+        already quoted by the one that it overlaps with.
+        """
+        results: list[_Judged] = []
+        quoted: set[tuple[str, int]] = set()
         for place in range(len(ranking.fused)):
             if len(results) == top_k:
                 break
-            result = self._result(asked, ranking, place, len(results) + 1)
-            terms = self._index.lexical.terms(result[0].passage.text)
-            if not any(_alike(terms, others) for others in seen):
-                results.append(result)
-                seen.append(terms)
+            judged = self._result(asked, ranking, place, len(results) + 1)
+            passage = judged.result.passage
+            quote = (passage.document_id, passage.position.start_char + judged.result.quote[0])
+            if quote not in quoted and not any(_alike(judged.terms, other.terms) for other in results):
+                results.append(judged)
+                quoted.add(quote)
         return results
 
-    def _result(self, asked: AskedQuestion, ranking: _Ranking, place: int, rank: int) -> tuple[ScoredPassage, Evidence]:
+    def _result(self, asked: AskedQuestion, ranking: _Ranking, place: int, rank: int) -> _Judged:
         candidates = ranking.candidates
-        passage, first_row = self._index.passage(int(candidates.numbers[place]))
-        quote, cosines = self._quote(asked, passage, first_row, ranking.similarities, place)
+        number = int(candidates.numbers[place])
+        passage, first_row = self._index.passage(number)
+        chosen, cosines = self._best_sentence(asked, candidates, passage, first_row, ranking, place)
+        quote = passage.sentences[chosen]
         sentence = passage.text[slice(*quote)]
-        sentence_terms = self._index.lexical.terms(sentence)
-        item = evidence(asked, passage.text, sentence, sentence_terms, float(candidates.dense[place]), cosines)
-        matched = self._index.lexical.terms(f"{passage.context} {passage.text}") & set(asked.weights)
+        quoted = self._quoted_terms(candidates, first_row + chosen)
+        item = evidence(asked, passage.text, sentence, quoted, float(candidates.dense[place]), cosines)
+        matched = (
+            term for term, identifier in candidates.terms.items() if self._index.lexical.holds(number, identifier)
+        )
         result = ScoredPassage(
             rank=rank,
             passage=passage,
@@ -176,21 +199,32 @@ class Retriever:
                 fused=float(ranking.fused[place]),
             ),
         )
-        return result, item
+        terms = np.unique(self._index.lexical.sentence_terms(first_row, first_row + len(passage.sentences)))
+        return _Judged(result, item, terms)
 
-    def _quote(
-        self, asked: AskedQuestion, passage: Passage, first_row: int, similarities: Similarities | None, place: int
-    ) -> tuple[Offsets, Floats | None]:
-        """Return the best sentence's offsets: by its tokens, or by its words where there are no tokens."""
-        if similarities is not None and self._index.tokens is not None:
+    def _best_sentence(
+        self,
+        asked: AskedQuestion,
+        candidates: Candidates,
+        passage: Passage,
+        first_row: int,
+        ranking: _Ranking,
+        place: int,
+    ) -> tuple[int, Floats | None]:
+        """Return the number of the best sentence: by its tokens, or by its words where there are no tokens."""
+        if ranking.similarities is not None and self._index.tokens is not None:
             rows = self._index.tokens.sentences[first_row : first_row + len(passage.sentences)]
-            number, cosines = similarities.sentence(place, rows)
-            return passage.sentences[number], cosines
+            return ranking.similarities.sentence(int(ranking.places[place]), rows)
         shares = [
-            sum(asked.weights.get(term, 0.0) for term in self._index.lexical.terms(passage.text[start:end]))
-            for start, end in passage.sentences
+            sum(asked.weights[term] for term in self._quoted_terms(candidates, first_row + number))
+            for number in range(len(passage.sentences))
         ]
-        return passage.sentences[int(np.argmax(shares))], None
+        return int(np.argmax(shares)), None
+
+    def _quoted_terms(self, candidates: Candidates, sentence: int) -> set[str]:
+        """Return the question's terms that stand in a sentence, given by its row."""
+        own = set(self._index.lexical.sentence_terms(sentence, sentence + 1).tolist())
+        return {term for term, identifier in candidates.terms.items() if identifier in own}
 
 
 def _scores(ranking: _Ranking, place: int) -> Scores:
@@ -202,5 +236,10 @@ def _scores(ranking: _Ranking, place: int) -> Scores:
     )
 
 
-def _alike(one: set[str], other: set[str]) -> bool:
-    return bool(one or other) and len(one & other) >= _NEAR_DUPLICATE * len(one | other)
+def _alike(one: npt.NDArray[np.int32], other: npt.NDArray[np.int32]) -> bool:
+    """Tell whether two sorted sets of terms are as good as equal; sizes that differ rule it out."""
+    smaller, larger = sorted((len(one), len(other)))
+    if not larger or smaller < _NEAR_DUPLICATE * larger:
+        return False
+    common = len(np.intersect1d(one, other, assume_unique=True))
+    return common >= _NEAR_DUPLICATE * (smaller + larger - common)

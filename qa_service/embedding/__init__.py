@@ -1,0 +1,34 @@
+"""Text -> vectors: the protocol, the reference by torch, the fast runtime that serves, and how it is exported."""
+
+from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
+from qa_service.embedding.protocol import (
+    Embedder,
+    Integers,
+    ModelIdentity,
+    PassageEmbeddings,
+    QuestionEmbedding,
+    TokenEmbeddings,
+    Vectors,
+    embed_in_batches,
+)
+from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
+from qa_service.embedding.runtime import OnnxEmbedder, open_runtime
+
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "Embedder",
+    "Integers",
+    "ModelFiles",
+    "ModelIdentity",
+    "OnnxEmbedder",
+    "PassageEmbeddings",
+    "QuestionEmbedding",
+    "SentenceTransformerEmbedder",
+    "TokenEmbeddings",
+    "Vectors",
+    "checked_model_folder",
+    "embed_in_batches",
+    "find_model",
+    "open_embedder",
+    "open_runtime",
+]

@@ -1,0 +1,157 @@
+"""Writes a sentence-transformers model once as an ONNX graph, and holds it against the reference."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qa_service.embedding.models import ModelFiles
+from qa_service.embedding.quantization import quantize
+from qa_service.embedding.reference import SentenceTransformerEmbedder
+from qa_service.embedding.runtime import (
+    INPUTS,
+    MODEL,
+    OUTPUTS,
+    RECIPE,
+    SPECIFICATION,
+    TOKENIZER,
+    Specification,
+    open_runtime,
+    sha256_of,
+)
+from qa_service.errors import QAServiceError
+
+LEAST_COSINE = {"fp32": 0.999, "int8": 0.97}
+_LEAST_TOKEN_COSINE = {"fp32": 0.999, "int8": 0.9}
+_OPSET = 17
+_MODULES = {"Transformer", "Pooling", "Normalize", "Dense"}
+# Held against the reference one by one and together: lengths, scripts, nothing, more than any window.
+_PROBES = (
+    "Where was the treaty signed?",
+    "",
+    "The mutual defence treaty was signed in Washington on 1 October 1953 and came into force a year later.",
+    "한미 상호방위조약은 1953년에 서명되었다. Договор подписан. 条約は署名された。สนธิสัญญา 🇰🇷",
+    "Names such as Yeonpyeong, figures such as 28,500 and 3.14, and (brackets), all in one sentence. " * 40,
+)
+
+
+class ExportFailed(Exception):
+    """A model that can't be exported, or whose export is not the same: the reference serves instead."""
+
+
+def export(files: ModelFiles, folder: Path, precision: str) -> None:
+    """Write a model's graph, tokenizer and specification into ``folder``, which must be empty.
+
+    ``precision`` is ``fp32`` or ``int8``. Raises :class:`ExportFailed`, with the reason.
+    """
+    reference = SentenceTransformerEmbedder(files)
+    try:
+        with _quiet():
+            inputs, outputs = _write_graph(reference, folder, precision)
+            reference.model.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
+        specification = Specification(
+            identity=files.identity,
+            precision=precision,
+            recipe=RECIPE,
+            dimension=reference.dimension,
+            window=reference.window,
+            inputs=inputs,
+            outputs=outputs,
+            question_prompt=reference.question_prompt,
+            passage_prompt=reference.passage_prompt,
+            sha256={name: sha256_of(folder / name) for name in (MODEL, TOKENIZER)},
+        )
+        (folder / SPECIFICATION).write_bytes(specification.to_bytes())
+    except (QAServiceError, ExportFailed):
+        raise
+    except Exception as error:  # torch, transformers and onnx raise what they like
+        raise ExportFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
+    _compare(reference, folder, precision)
+
+
+def _write_graph(reference: SentenceTransformerEmbedder, folder: Path, precision: str) -> tuple[Any, Any]:
+    import onnx  # noqa: PLC0415 - seconds of import
+    import torch  # noqa: PLC0415
+    from onnxruntime.transformers.fusion_options import FusionOptions  # noqa: PLC0415
+    from onnxruntime.transformers.optimizer import optimize_model  # noqa: PLC0415
+
+    # Attention written out, not as one call of torch, is what the optimizer knows how to fuse.
+    model = reference.load(attn_implementation="eager")
+    if unknown := {type(module).__name__ for module in model} - _MODULES:
+        raise ExportFailed(f"it has the module {', '.join(sorted(unknown))}")
+    if not all(getattr(module, "include_prompt", True) for module in model):
+        raise ExportFailed("its pooling leaves the prompt out")
+    example = model.preprocess(["A short text.", "Another text that is a little longer."])
+    inputs = tuple(name for name in INPUTS if name in example)
+
+    class Graph(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *values: Any) -> tuple[Any, ...]:
+            features = self.model(dict(zip(inputs, values, strict=True)))
+            return tuple(features[name] for name in OUTPUTS if features.get(name) is not None)
+
+    raw = folder / "raw.onnx"
+    outputs = OUTPUTS[: len(Graph()(*(example[name] for name in inputs)))]
+    shapes: dict[str, dict[int, str]] = {name: {0: "texts", 1: "tokens"} for name in (*inputs, OUTPUTS[1])}
+    torch.onnx.export(
+        Graph(),
+        tuple(example[name] for name in inputs),
+        str(raw),
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_axes={
+            name: axes for name, axes in {**shapes, OUTPUTS[0]: {0: "texts"}}.items() if name in inputs + outputs
+        },
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+    fusion = FusionOptions("bert")
+    fusion.use_multi_head_attention = True  # which keeps the products apart, to be quantised
+    fusion.enable_embed_layer_norm = False  # which would keep the table of word vectors from being halved
+    optimized = optimize_model(str(raw), model_type="bert", opt_level=0, optimization_options=fusion).model
+    raw.unlink()
+    if precision == "int8":
+        quantize(optimized)
+    onnx.save(optimized, str(folder / MODEL))
+    return inputs, outputs
+
+
+def _compare(reference: SentenceTransformerEmbedder, folder: Path, precision: str) -> None:
+    """Raise :class:`ExportFailed` if the exported model reads, counts or embeds the probes differently."""
+    exported = open_runtime(folder)
+    if exported.count_tokens(_PROBES) != reference.count_tokens(_PROBES):
+        raise ExportFailed("its tokenizer counts differently once exported")
+    for texts in (*([probe] for probe in _PROBES), list(_PROBES)):
+        mine, theirs = exported.embed_passages(texts), reference.embed_passages(texts)
+        _expect(float((mine.vectors * theirs.vectors).sum(axis=1).min()), LEAST_COSINE[precision])
+        if (mine.tokens is None) != (theirs.tokens is None):
+            raise ExportFailed("one of the two has no token vectors")
+        for one, other in zip(mine.tokens or (), theirs.tokens or (), strict=True):
+            if not (np.array_equal(one.ids, other.ids) and np.array_equal(one.spans, other.spans)):
+                raise ExportFailed("its tokenizer cuts differently once exported")
+            cosines = (one.vectors * other.vectors).sum(axis=1)
+            _expect(float(cosines.mean()) if len(cosines) else 1.0, _LEAST_TOKEN_COSINE[precision])
+
+
+def _expect(cosine: float, least: float) -> None:
+    if not cosine >= least:
+        raise ExportFailed(f"a vector has cosine {cosine:.4f} with the reference's, at least {least} is needed")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporters say of their own future."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,117 @@
+"""What the other rooms need of a model: its identity, its limits, vectors of texts and of their tokens."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from qa_service.errors import ModelCorrupt
+
+Vectors = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+_SEED = 20261123
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model this is, by content: an index answers only to the model that built it."""
+
+    name: str
+    weights_sha256: str
+    config_sha256: str
+    """Of all other files that the model is made of: tokenizer, pooling, lengths."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEmbeddings:
+    """A text's tokens: unit ``vectors`` (t, d), vocabulary ``ids`` (t,), and ``spans`` (t, 2) in the text.
+
+    Special tokens are left out, so that a text of none but those has none.
+    """
+
+    vectors: Vectors
+    ids: Integers
+    spans: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionEmbedding:
+    """A question's vector (d,), and its tokens if the model has vectors for them."""
+
+    vector: Vectors
+    tokens: TokenEmbeddings | None
+
+    def size(self) -> int:
+        """Return the bytes that it takes in memory, near enough."""
+        tokens = self.tokens
+        return 500 + self.vector.nbytes + (0 if tokens is None else tokens.vectors.nbytes + 24 * len(tokens.ids))
+
+
+@dataclass(frozen=True, slots=True)
+class PassageEmbeddings:
+    """Vectors (n, d) of n texts, and each text's tokens if the model has vectors for them."""
+
+    vectors: Vectors
+    tokens: tuple[TokenEmbeddings, ...] | None
+
+
+class Embedder(Protocol):
+    """What the other rooms need of a model. Texts are taken as they are; all vectors are float32 of length 1."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model's identity by content."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Number of components of a vector, d."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """The most tokens that the model reads of one text, special tokens included."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's number of tokens, special tokens included, nothing cut off."""
+        ...
+
+    @property
+    def runtime(self) -> str:
+        """What runs the model, and in which precision, for people to read."""
+        ...
+
+    def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+        """Return the embeddings of questions, from one forward pass."""
+        ...
+
+    def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
+        """Return the embeddings of texts."""
+        ...
+
+
+def embed_in_batches(
+    embedder: Embedder, texts: Sequence[str], lengths: Sequence[int], batch_size: int
+) -> Iterator[tuple[list[int], PassageEmbeddings]]:
+    """Yield places in ``texts`` and their embeddings until all are embedded once.
+
+    Texts of like ``lengths`` share a batch, so that little is padded; batches come in a fixed random order,
+    so that the first few are a fair sample of all.
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    batches = [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
+    for number in np.random.default_rng(_SEED).permutation(len(batches)):
+        yield batches[number], embedder.embed_passages([texts[place] for place in batches[number]])
+
+
+def unit_length(vectors: Vectors) -> Vectors:
+    """Return vectors (n, d) scaled to length 1. Raises :class:`ModelCorrupt` for one without a direction."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or (norms == 0).any():
+        raise ModelCorrupt("the model returned a vector without a direction (zero or not a number); check its files")
+    unit: Vectors = (vectors / norms).astype(np.float32)
+    return unit

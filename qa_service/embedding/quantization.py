@@ -1,0 +1,101 @@
+"""An ONNX graph's matrix products in 8 bits, each row of activations with a scale of its own.
+
+ONNX Runtime's own dynamic quantisation gives a whole tensor one scale, so that a text's vector depends on
+what else is in its batch, and one outlying token costs all others precision. With a scale a row, as
+LLM.int8() (Dettmers et al., 2022, arXiv 2208.07339) has it, neither holds. Weights have a scale an output
+channel and seven bits, since two products of eight bits overflow the 16 bits in which CPUs without VNNI
+add them up. The table of word vectors is kept in 16 bits, as only a few rows of it are read.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+_WEIGHT_LEVELS = 63
+_LARGE_TABLE = 1000
+_DOMAIN = "com.microsoft"  # of MatMulIntegerToFloat, ONNX Runtime's fused product
+
+
+def quantize(model: Any) -> None:
+    """Change an ``onnx.ModelProto`` in place: every product with a constant matrix, every large table."""
+    _Rewriter(model.graph).rewrite()
+    from onnx import helper  # noqa: PLC0415 - only when a model is exported
+
+    if _DOMAIN not in {opset.domain for opset in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+
+
+class _Rewriter:
+    """Rewrites one graph, node by node; what several nodes share is made once."""
+
+    def __init__(self, graph: Any) -> None:
+        import onnx  # noqa: PLC0415 - only when a model is exported
+
+        self._onnx: Any = onnx
+        self._graph = graph
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._added: dict[str, Any] = {}
+        self._replaced: set[str] = set()
+        self._rows: set[str] = set()
+
+    def rewrite(self) -> None:
+        """Do it."""
+        self._constant("q_least", np.array(1e-9, np.float32))
+        self._constant("q_step", np.array(1 / 127, np.float32))
+        self._constant("q_zero", np.array(128, np.uint8))
+        nodes = [new for node in self._graph.node for new in self._rewritten(node)]
+        kept = [tensor for tensor in self._graph.initializer if tensor.name not in self._replaced]
+        del self._graph.node[:], self._graph.initializer[:]
+        self._graph.node.extend(nodes)
+        self._graph.initializer.extend([*kept, *self._added.values()])
+
+    def _rewritten(self, node: Any) -> Iterator[Any]:
+        if node.op_type == "MatMul" and (weights := self._matrix(node.input[1])) is not None:
+            yield from self._product(node, weights)
+        elif node.op_type == "Gather" and (table := self._matrix(node.input[0])) is not None:
+            yield from self._lookup(node, table) if len(table) >= _LARGE_TABLE else (node,)
+        else:
+            yield node
+
+    def _matrix(self, name: str) -> Any:
+        tensor = self._constants.get(name)
+        if tensor is None or len(tensor.dims) != 2:  # noqa: PLR2004 - rows and columns
+            return None
+        array = self._onnx.numpy_helper.to_array(tensor)
+        return array if array.dtype == np.float32 else None
+
+    def _constant(self, name: str, array: Any) -> None:
+        self._added[name] = self._onnx.numpy_helper.from_array(array, name)
+
+    def _product(self, node: Any, weights: Any) -> Iterator[Any]:
+        """``x @ w = (x / s) @ (w / t) * s * t``, the two in brackets in integers, s a row and t a column."""
+        make = self._onnx.helper.make_node
+        values, name = node.input
+        if values not in self._rows:
+            self._rows.add(values)
+            yield make("Abs", [values], [values + "_abs"])
+            yield make("ReduceMax", [values + "_abs"], [values + "_most"], axes=[-1], keepdims=1)
+            yield make("Max", [values + "_most", "q_least"], [values + "_scale"])
+            yield make("Div", [values, values + "_scale"], [values + "_unit"])
+            yield make("QuantizeLinear", [values + "_unit", "q_step", "q_zero"], [values + "_int8"])
+        if name not in self._replaced:
+            self._replaced.add(name)
+            scales = np.maximum(np.abs(weights).max(axis=0) / _WEIGHT_LEVELS, 1e-12).astype(np.float32)
+            self._constant(name + "_int8", np.rint(weights / scales).astype(np.int8))
+            self._constant(name + "_scales", scales)
+            self._constant(name + "_zeros", np.zeros(len(scales), np.int8))
+        inputs = [values + "_int8", name + "_int8", "q_step", name + "_scales", "q_zero", name + "_zeros"]
+        output = node.output[0]
+        yield make("MatMulIntegerToFloat", inputs, [output + "_unit"], domain=_DOMAIN)
+        yield make("Mul", [output + "_unit", values + "_scale"], [output])
+
+    def _lookup(self, node: Any, table: Any) -> Iterator[Any]:
+        make = self._onnx.helper.make_node
+        name, places = node.input
+        output = node.output[0]
+        if name not in self._replaced:
+            self._replaced.add(name)
+            self._constant(name + "_fp16", table.astype(np.float16))
+        yield make("Gather", [name + "_fp16", places], [output + "_fp16"])
+        yield make("Cast", [output + "_fp16"], [output], to=self._onnx.TensorProto.FLOAT)

@@ -1,0 +1,138 @@
+"""The reference: a sentence-transformers model run by torch. Every other way of running it is held against this one."""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from qa_service.embedding.models import ModelFiles, find_model
+from qa_service.embedding.protocol import (
+    PassageEmbeddings,
+    QuestionEmbedding,
+    TokenEmbeddings,
+    Vectors,
+    unit_length,
+)
+from qa_service.errors import ModelCorrupt
+
+_QUESTION_PROMPTS = ("query",)
+_PASSAGE_PROMPTS = ("document", "passage", "corpus")
+
+
+def open_embedder(model: str, *, allow_download: bool = False) -> "SentenceTransformerEmbedder":
+    """Return the reference embedder for the built-in model, a folder, or a hub name.
+
+    Raises :class:`ModelMissing` or :class:`ModelCorrupt`, naming the file.
+    """
+    return SentenceTransformerEmbedder(find_model(model, allow_download=allow_download))
+
+
+class SentenceTransformerEmbedder:
+    """Runs a model by torch, in ``fp32`` or ``bf16``. Not for use by several threads at once: give it one."""
+
+    def __init__(self, files: ModelFiles, precision: Literal["fp32", "bf16"] = "fp32") -> None:
+        self.files = files
+        self.identity = files.identity
+        self.runtime = f"torch {precision}"
+        self._bf16 = precision == "bf16"
+
+    @cached_property
+    def model(self) -> Any:
+        """The ``SentenceTransformer``, loaded when first asked for."""
+        return self.load()
+
+    def load(self, **model_options: Any) -> Any:
+        """Return a new ``SentenceTransformer`` of the files, given options of its transformers model."""
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - seconds of import
+        from transformers.utils import logging  # noqa: PLC0415
+
+        logging.disable_progress_bar()
+        try:
+            model = SentenceTransformer(
+                str(self.files.folder), device="cpu", local_files_only=True, model_kwargs=model_options
+            )
+            return model.bfloat16() if self._bf16 else model
+        except Exception as error:  # half a dozen libraries read these files, each with errors of its own
+            raise ModelCorrupt(f"{self.files.folder} can't be loaded: {type(error).__name__}: {error}") from error
+
+    @property
+    def dimension(self) -> int:
+        """Number of components of a vector."""
+        return int(self.model.get_embedding_dimension())
+
+    @property
+    def window(self) -> int:
+        """The model's own length limit, in tokens."""
+        window = self.model.max_seq_length
+        if not isinstance(window, int) or not 16 <= window <= 1_000_000:  # noqa: PLR2004 - nothing fits below
+            raise ModelCorrupt(f"{self.files.folder} has max_seq_length {window!r}; a number from 16 on is needed")
+        return int(window)
+
+    @property
+    def question_prompt(self) -> str:
+        """What the model wants before a question; most want nothing."""
+        return self._prompt(_QUESTION_PROMPTS)
+
+    @property
+    def passage_prompt(self) -> str:
+        """What the model wants before a passage."""
+        return self._prompt(_PASSAGE_PROMPTS)
+
+    def _prompt(self, names: Sequence[str]) -> str:
+        """Return the prompt that sentence-transformers' own ``encode_query`` or ``encode_document`` takes."""
+        prompts = self.model.prompts
+        name = next((name for name in names if name in prompts), self.model.default_prompt_name)
+        return str(prompts.get(name) or "")
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return each passage's number of tokens, prompt and special tokens included, nothing cut off."""
+        if not texts:
+            return []
+        prompt = self.passage_prompt
+        encoded = self.model.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+        """Return vectors of questions and of their tokens, from one forward pass."""
+        outputs = self.model.encode_query(
+            list(questions), output_value=None, batch_size=max(1, len(questions)), show_progress_bar=False
+        )
+        vectors, tokens = self._split(questions, outputs, self.question_prompt)
+        return [QuestionEmbedding(vector, tokens[place] if tokens else None) for place, vector in enumerate(vectors)]
+
+    def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
+        """Return vectors of texts and of their tokens, from one forward pass."""
+        outputs = self.model.encode_document(
+            list(texts), output_value=None, batch_size=max(1, len(texts)), show_progress_bar=False
+        )
+        return PassageEmbeddings(*self._split(texts, outputs, self.passage_prompt))
+
+    def _split(
+        self, texts: Sequence[str], outputs: Sequence[dict[str, Any]], prompt: str
+    ) -> tuple[Vectors, tuple[TokenEmbeddings, ...] | None]:
+        vectors = unit_length(np.stack([output["sentence_embedding"].float().numpy() for output in outputs]))
+        if not getattr(self.model.tokenizer, "is_fast", False) or any(
+            output.get("token_embeddings") is None or output.get("input_ids") is None for output in outputs
+        ):
+            return vectors, None
+        return vectors, tuple(self._tokens(text, output, prompt) for text, output in zip(texts, outputs, strict=True))
+
+    def _tokens(self, text: str, output: dict[str, Any], prompt: str) -> TokenEmbeddings:
+        real = output["attention_mask"].bool()
+        encoded = self.model.tokenizer(
+            prompt + text,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            truncation=True,
+            max_length=self.window,
+        )
+        spans = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2) - len(prompt)
+        kept = ~np.asarray(encoded["special_tokens_mask"], dtype=bool) & (spans[:, 0] >= 0)
+        return TokenEmbeddings(
+            unit_length(output["token_embeddings"][real].float().numpy()[kept]),
+            output["input_ids"][real].numpy()[kept].astype(np.int64),
+            spans[kept],
+        )

@@ -1,0 +1,235 @@
+"""The fast runtime: the same vectors as the reference's, by files that are checked, without torch."""
+
+import json
+import shutil
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import QUESTIONS, ROOT
+
+from qa_service.embedding import OnnxEmbedder, SentenceTransformerEmbedder, find_model, open_runtime
+from qa_service.embedding.export import LEAST_COSINE, ExportFailed, export
+from qa_service.embedding.models import ModelFiles
+from qa_service.embedding.runtime import MODEL, SPECIFICATION, TOKENIZER
+from qa_service.errors import BuildInProgress, ModelCorrupt
+from qa_service.evaluation import Question, QuestionFile
+from qa_service.evaluation.report import relevant_passages
+from qa_service.index import IndexFolder
+from qa_service.pipeline import build, open_answerer
+from qa_service.runtimes import BulkEmbedder, embedder_to_ask, embedder_to_build
+from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
+
+TEXTS = [
+    *(item.question for item in islice(QuestionFile(QUESTIONS), 24) if isinstance(item, Question)),
+    *(ROOT / "source_text/us-korea-relations.md").read_text(encoding="utf-8").split("\n\n")[5:21],
+]
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Export the default model in both precisions."""
+    folders = {}
+    for precision in LEAST_COSINE:
+        folders[precision] = tmp_path_factory.mktemp(precision)
+        export(find_model(DEFAULT_MODEL), folders[precision], precision)
+    return folders
+
+
+@pytest.fixture(params=sorted(LEAST_COSINE))
+def exported(request: pytest.FixtureRequest, exports: dict[str, Path]) -> OnnxEmbedder:
+    return open_runtime(exports[request.param])
+
+
+def test_vectors_are_those_of_the_reference(exported: OnnxEmbedder, real: SentenceTransformerEmbedder) -> None:
+    """Of texts: cosine .999 in fp32, .97 in int8, .99 on average; of tokens likewise; ids, places, counts equal."""
+    least = 0.999 if "fp32" in exported.runtime else 0.97
+    mine, theirs = exported.embed_passages(TEXTS), real.embed_passages(TEXTS)
+    cosines = (mine.vectors * theirs.vectors).sum(axis=1)
+    assert cosines.min() >= least
+    assert cosines.mean() >= 0.99
+    assert exported.count_tokens(TEXTS) == real.count_tokens(TEXTS)
+    assert (exported.dimension, exported.window, exported.identity) == (real.dimension, real.window, real.identity)
+    for one, other in zip(mine.tokens, theirs.tokens, strict=True):
+        np.testing.assert_array_equal(one.ids, other.ids)
+        np.testing.assert_array_equal(one.spans, other.spans)
+        assert (one.vectors * other.vectors).sum(axis=1).mean() >= least - 0.02
+    question = exported.embed_questions(TEXTS[:1])[0]
+    np.testing.assert_allclose(question.vector, mine.vectors[0], atol=1e-5)
+
+
+def test_a_batch_changes_no_vector(exported: OnnxEmbedder) -> None:
+    """Whatever else is in it and however long that is: also in int8, where a scale for the batch would."""
+    together = exported.embed_questions(TEXTS[:24])
+    for text, among_others in zip(TEXTS[:24], together, strict=True):
+        alone = exported.embed_questions([text])[0]
+        np.testing.assert_allclose(alone.vector, among_others.vector, atol=1e-6)
+        np.testing.assert_allclose(alone.tokens.vectors, among_others.tokens.vectors, atol=1e-5)
+
+
+def test_the_precision_does_not_change_how_well_questions_are_answered(
+    tmp_path: Path, exports: dict[str, Path], real: SentenceTransformerEmbedder
+) -> None:
+    """The shipped questions: the mean reciprocal rank stays in fp32, and within two questions' worth in int8."""
+
+    def reciprocal_rank(name: str, embedder: OnnxEmbedder | SentenceTransformerEmbedder) -> float:
+        settings = load_settings(source=ROOT / "source_text", index=tmp_path / name)
+        build(settings, embedder)
+        answerer, _ = open_answerer(settings, embedder)
+        ranks = []
+        for item in QuestionFile(QUESTIONS):
+            assert isinstance(item, Question)
+            if relevant := relevant_passages(answerer.index, item.references):
+                results = answerer.retrieve(item.question, 5).results
+                found = [str(result.passage.number) in relevant for result in results]
+                ranks.append(1 / (1 + found.index(True)) if any(found) else 0.0)
+        return float(np.mean(ranks))
+
+    expected = reciprocal_rank("reference", real)
+    assert reciprocal_rank("fp32", open_runtime(exports["fp32"])) == pytest.approx(expected, abs=0.003)
+    assert reciprocal_rank("int8", open_runtime(exports["int8"])) == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("name", [MODEL, TOKENIZER, SPECIFICATION])
+def test_a_damaged_export_is_refused_by_name_and_written_anew(
+    exports: dict[str, Path], tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One flipped bit; the reference answers meanwhile, and the next build mends it."""
+    settings = load_settings(index=tmp_path / "index", runtime="int8")
+    folder = tmp_path / "index/models" / _only_name(settings)
+    shutil.copytree(exports["int8"], folder)
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 4
+    (folder / name).write_bytes(data)
+    with pytest.raises(ModelCorrupt, match=name):
+        open_runtime(folder)
+    assert isinstance(embedder_to_ask(settings), SentenceTransformerEmbedder)
+    assert name in caplog.text
+    assert isinstance(embedder_to_build(settings), OnnxEmbedder)
+    assert isinstance(embedder_to_ask(settings), OnnxEmbedder)
+
+
+def _only_name(settings: Settings) -> str:
+    from qa_service.runtimes import _name
+
+    return _name(find_model(settings.model), "int8")
+
+
+def test_nothing_is_exported_while_another_process_builds(tmp_path: Path) -> None:
+    """The lock of the one builder covers it."""
+    settings = load_settings(index=tmp_path / "index")
+    with IndexFolder(settings.index).building(), pytest.raises(BuildInProgress):
+        embedder_to_build(settings)
+
+
+def test_the_reference_serves_where_it_is_asked_for_or_nothing_was_exported(tmp_path: Path) -> None:
+    """``QA_RUNTIME=torch``, or an index folder that an older version made."""
+    for runtime in ("torch", "auto"):
+        embedder = embedder_to_ask(load_settings(index=tmp_path / "index", runtime=runtime))
+        assert embedder.runtime == "torch fp32"
+    assert embedder_to_build(load_settings(index=tmp_path / "index", runtime="torch")).runtime == "torch fp32"
+    assert not (tmp_path / "index").exists()
+
+
+def test_passages_go_to_torch_and_questions_to_the_export(exports: dict[str, Path]) -> None:
+    """Where the CPU has bf16; here it is slow, but the same vectors."""
+    exported = open_runtime(exports["int8"])
+    embedder = BulkEmbedder(exported, find_model(DEFAULT_MODEL))
+    mine, theirs = embedder.embed_passages(TEXTS[:4]), exported.embed_passages(TEXTS[:4])
+    assert (mine.vectors * theirs.vectors).sum(axis=1).min() >= 0.97
+    assert embedder.count_tokens(TEXTS) == exported.count_tokens(TEXTS)
+    np.testing.assert_array_equal(
+        embedder.embed_questions(TEXTS[:1])[0].vector, exported.embed_questions(TEXTS[:1])[0].vector
+    )
+    assert "bf16" in embedder.runtime
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a tiny model of random weights that wants other words before a question than before a passage."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import AutoConfig, AutoModel, AutoTokenizer, set_seed
+
+    folder = tmp_path_factory.mktemp("models")
+    set_seed(1)
+    source = find_model(DEFAULT_MODEL).folder
+    config = AutoConfig.from_pretrained(
+        source, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    AutoModel.from_config(config).save_pretrained(folder / "plain")
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder / "plain")
+    module = Transformer(str(folder / "plain"), max_seq_length=32)
+    model = SentenceTransformer(
+        modules=[module, Pooling(32), Normalize()],
+        prompts={"query": "question: ", "document": "passage: "},
+        device="cpu",
+    )
+    model.save_pretrained(str(folder / "prompted"))
+    return folder / "prompted"
+
+
+def test_prompts_are_embedded_counted_and_not_cited(prompted: Path, tmp_path: Path) -> None:
+    """By the reference and by the export: the vector is that of prompt and text, the tokens are the text's."""
+    reference = SentenceTransformerEmbedder(find_model(str(prompted)))
+    export(reference.files, tmp_path, "fp32")
+    text = "Bread was baked from rye."
+    bare = len(reference.model.tokenizer(text)["input_ids"])
+    for embedder in (reference, open_runtime(tmp_path)):
+        question, passage = embedder.embed_questions([text])[0], embedder.embed_passages([text])
+        for tokens in (question.tokens, passage.tokens[0]):
+            assert [text[start:end] for start, end in tokens.spans] == ["Bread", "was", "baked", "from", "rye", "."]
+        assert not np.allclose(question.vector, passage.vectors[0], atol=1e-3)
+        assert embedder.count_tokens([text]) == [bare + 2]
+        expected = reference.model.encode("question: " + text, normalize_embeddings=True)
+        np.testing.assert_allclose(question.vector, expected, atol=1e-5)
+        assert len(embedder.embed_passages([text * 20]).tokens[0].ids) == 32 - 2 - 2
+
+
+def test_a_model_that_cannot_be_exported_is_served_by_the_reference(
+    tmp_path: Path, prompted: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One whose pooling leaves the prompt out needs to know the prompt's length, which a graph does not."""
+    folder = tmp_path / "model"
+    shutil.copytree(prompted, folder)
+    path = next(folder.glob("*Pooling/config.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "include_prompt": False}))
+    with pytest.raises(ExportFailed, match="prompt"):
+        export(find_model(str(folder)), tmp_path, "fp32")
+    settings = load_settings(model=str(folder), index=tmp_path / "index")
+    assert isinstance(embedder_to_build(settings), SentenceTransformerEmbedder)
+    assert "can't be exported" in caplog.text
+    assert not any((tmp_path / "index/models").glob("*"))
+
+
+def test_an_export_that_differs_is_refused(prompted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison with the reference is made, and a failure keeps the reference in place."""
+    monkeypatch.setitem(LEAST_COSINE, "int8", 1.01)
+    with pytest.raises(ExportFailed, match=r"cosine .* at least 1.01"):
+        export(ModelFiles(prompted, find_model(str(prompted)).identity), tmp_path, "int8")
+
+
+def test_serving_needs_no_torch(tmp_path: Path, exports: dict[str, Path]) -> None:
+    """A process that may not import it opens the index and answers."""
+    settings = load_settings(source=ROOT / "source_text", index=tmp_path / "index", runtime="int8")
+    shutil.copytree(exports["int8"], tmp_path / "index/models" / _only_name(settings))
+    build(settings, embedder_to_build(settings))
+    script = """
+import sys
+sys.modules |= dict.fromkeys(("torch", "transformers", "sentence_transformers", "sklearn", "onnx"))
+from qa_service.api import create_app
+from qa_service.pipeline import open_answerer
+from qa_service.runtimes import embedder_to_ask
+from qa_service.settings import load_settings
+settings = load_settings(index=sys.argv[1])
+answerer, _ = open_answerer(settings, embedder_to_ask(settings))
+create_app(answerer, settings)
+print(answerer.ask("When was the mutual defense treaty signed?").results[0].citation.title)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(settings.index)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip(), done.stderr
