@@ -17,10 +17,12 @@ import numpy as np
 from common import answerer_for, setup
 
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.evaluation.calibrate import auroc, confidences_of, expected_calibration_error, fit, risk_coverage
+from qa_service.evaluation.calibrate import auroc, expected_calibration_error, risk_coverage
 from qa_service.evaluation.report import relevant_passages
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.retrieval import Calibration
 from qa_service.retrieval.answerability import EVIDENCE_NAMES, evidence_row
+from qa_service.retrieval.calibration import confidences_of, fit, fit_to_own_sentences
 
 SHARES = {"answerable": 2, "near miss": 2, "off topic": 1}
 
@@ -45,7 +47,8 @@ def main() -> None:
                 for name in names
             ]
             print(f"\nwith token vectors: {token_vectors}")
-            measure(*observed(arguments.eval_folder, names, answerers))
+            unlabelled = [fit_to_own_sentences(answerer.index, answerer.embedder) for answerer in answerers]
+            measure(*observed(arguments.eval_folder, names, answerers), dict(zip(names, unlabelled, strict=True)))
 
 
 def observed(folder: Path, names: tuple[str, ...], answerers: list[QuestionAnswerer]) -> tuple[np.ndarray, ...]:
@@ -72,8 +75,22 @@ def observed(folder: Path, names: tuple[str, ...], answerers: list[QuestionAnswe
     return np.array(rows), np.array(right), np.array(kinds), np.array(sets), np.array(halves)
 
 
-def measure(rows: np.ndarray, right: np.ndarray, kinds: np.ndarray, sets: np.ndarray, halves: np.ndarray) -> None:
+def measure(
+    rows: np.ndarray,
+    right: np.ndarray,
+    kinds: np.ndarray,
+    sets: np.ndarray,
+    halves: np.ndarray,
+    unlabelled: dict[str, Calibration | None],
+) -> None:
     """Print the constants fitted to all, and figures on the half that was not fitted to."""
+    for name, calibration in unlabelled.items():
+        own = (sets == name) & (kinds != "off topic")
+        if calibration is not None:
+            found = confidences_of(calibration, rows)
+            off = (sets != name) & (kinds == "off topic") | own & right
+            ece = expected_calibration_error(found[own], right[own])
+            print(f"  without labels, {name}: ECE {ece:.4f}, AUROC off topic {auroc(found[off], right[off]):.4f}")
     weights = np.zeros(len(rows))
     for kind, share in SHARES.items():
         weights[kinds == kind] = share / (kinds == kind).sum()

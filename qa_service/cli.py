@@ -257,7 +257,10 @@ def calibrate(file: Path, **overrides: Any) -> int:
         fitted = run(questions, answerer, lambda done: progress("asking questions", done, 0))
     index = answerer.index
     IndexFolder(settings.index).write_calibration(
-        index.manifest.model.weights_sha256, index.tokens is not None, fitted.calibration.to_dict()
+        index.manifest.model.weights_sha256,
+        fitted.calibration.to_dict(),
+        token_vectors=index.tokens is not None,
+        labels=True,
     )
     print_problems(fitted.problems)
     click.echo(

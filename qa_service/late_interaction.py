@@ -4,7 +4,7 @@ A passage's tokens are stored in 64 bytes each. The vector is moved by the mean 
 the 128 directions in which tokens vary most (principal components), within which a random rotation makes
 all components alike and near normal; each is rounded to the nearest of sixteen levels, those that Lloyd
 (1957) and Max (1960) showed to lose least for a normal distribution. Two more bytes hold the length of
-what is read back, which is scaled to 1.
+what is read back, which is scaled to 1, and four the token's id.
 
 MaxSim (Khattab and Zaharia, 2020, arXiv 2004.12832): each token of the question looks for its best match
 among the passage's tokens; here their cosines are averaged, weighted by how rare the token is.
@@ -23,13 +23,14 @@ from qa_service.lexical import idf
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
 Lengths = npt.NDArray[np.float16]
+TokenIds = npt.NDArray[np.int32]
 
 MAX_PASSAGE_BYTES = 16_384
 _SEED = 20261123
 _SAMPLE = 50_000
 _COMPONENTS = 128
 _COMPONENTS_PER_BYTE = 2
-_LENGTH_BYTES = 2
+_LENGTH_BYTES, _ID_BYTES = 2, 4
 # Max (1960), table I, for sixteen levels: in standard deviations, the positive half.
 _HALF = [0.1284, 0.3881, 0.6568, 0.9424, 1.256, 1.618, 2.069, 2.733]
 _LEVELS = np.array([-level for level in reversed(_HALF)] + _HALF, dtype=np.float32)
@@ -118,14 +119,15 @@ def _unpacked(codes: Codes) -> Iterator[tuple[slice, Floats]]:
 class PassageTokens:
     """The stored tokens of all passages.
 
-    ``codes`` (tokens, k / 2) and ``lengths`` (tokens,): passage ``i`` has the rows ``starts[i]`` to
-    ``starts[i + 1]``. ``sentences`` (sentences, 2) are row ranges within their passage. ``frequencies``
-    (vocabulary,) counts the passages that hold a token id.
+    ``codes`` (tokens, k / 2), ``lengths`` (tokens,) and ``ids`` (tokens,) in the model's vocabulary: passage
+    ``i`` has the rows ``starts[i]`` to ``starts[i + 1]``. ``sentences`` (sentences, 2) are row ranges within
+    their passage. ``frequencies`` (vocabulary,) counts the passages that hold a token id.
     """
 
     codec: Codec
     codes: Codes
     lengths: Lengths
+    ids: TokenIds
     starts: Integers
     sentences: npt.NDArray[np.int32]
     frequencies: npt.NDArray[np.int32]
@@ -180,35 +182,42 @@ class Similarities:
 class PassageTokensBuilder:
     """Collects passages' tokens in any order and packs them.
 
-    The codec is fitted to the first tokens that come, so these should be a fair sample.
+    The codec is that of the stored tokens, if any are taken over first; else it is fitted to the first
+    tokens that come, so these should be a fair sample.
     """
 
     def __init__(self, passages: int) -> None:
         self._codec: Codec | None = None
         self._waiting: list[tuple[int, Floats]] = []
         self._codes: list[Codes | None] = [None] * passages
+        self._ids: list[TokenIds] = [np.empty(0, np.int32)] * passages
         self._sentences: list[npt.NDArray[np.int32]] = [np.empty((0, 2), np.int32)] * passages
-        self._frequencies: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+
+    def add_stored(self, number: int, stored: PassageTokens, passage: int, sentences: slice) -> None:
+        """Take over a passage's tokens as they are stored; ``sentences`` are its rows in ``stored.sentences``."""
+        self._codec = stored.codec
+        rows = slice(int(stored.starts[passage]), int(stored.starts[passage + 1]))
+        self._codes[number] = stored.codes[rows]
+        self._ids[number] = stored.ids[rows]
+        self._sentences[number] = stored.sentences[sentences]
 
     def add(self, number: int, text: str, tokens: TokenEmbeddings, sentences: Sequence[Offsets]) -> None:
         """Take a passage's tokens; those without a letter or digit are dropped, and those over 16 KB."""
         spoken = np.array([any(map(str.isalnum, text[start:end])) for start, end in tokens.spans], dtype=bool)
         dimension = min(_COMPONENTS, tokens.vectors.shape[1])
-        most = MAX_PASSAGE_BYTES // (dimension // _COMPONENTS_PER_BYTE + _LENGTH_BYTES)
+        most = MAX_PASSAGE_BYTES // (dimension // _COMPONENTS_PER_BYTE + _LENGTH_BYTES + _ID_BYTES)
         kept = np.flatnonzero(spoken if spoken.any() else np.ones(len(spoken), bool))[:most]
-        present = np.unique(tokens.ids[kept])
-        if len(present) and present[-1] >= len(self._frequencies):
-            self._frequencies = np.pad(self._frequencies, (0, int(present[-1]) + 1 - len(self._frequencies)))
-        self._frequencies[present] += 1
+        self._ids[number] = tokens.ids[kept].astype(np.int32)
         self._sentences[number] = _row_ranges(tokens.spans[kept], sentences)
         self._waiting.append((number, tokens.vectors[kept]))
         if self._codec is not None or sum(len(vectors) for _, vectors in self._waiting) >= _SAMPLE:
             self._encode_waiting()
 
     def _encode_waiting(self) -> None:
-        if self._codec is None:
+        if self._waiting and self._codec is None:
             self._codec = Codec.fit(np.concatenate([vectors for _, vectors in self._waiting]))
         for number, vectors in self._waiting:
+            assert self._codec is not None  # noqa: S101 - fitted above
             self._codes[number] = self._codec.encode(vectors)
         self._waiting.clear()
 
@@ -219,9 +228,16 @@ class PassageTokensBuilder:
         if self._codec is None or len(codes) != len(self._codes):
             raise ValueError(f"tokens of {len(codes)} passages, expected {len(self._codes)}")
         starts = np.concatenate([[0], np.cumsum([len(code) for code in codes])]).astype(np.int64)
-        sentences = np.concatenate(self._sentences).astype(np.int32)
         packed = np.concatenate(codes)
-        return PassageTokens(self._codec, packed, self._codec.lengths(packed), starts, sentences, self._frequencies)
+        return PassageTokens(
+            codec=self._codec,
+            codes=packed,
+            lengths=self._codec.lengths(packed),
+            ids=np.concatenate(self._ids),
+            starts=starts,
+            sentences=np.concatenate(self._sentences).astype(np.int32),
+            frequencies=np.bincount(np.concatenate([np.unique(ids) for ids in self._ids])).astype(np.int32),
+        )
 
 
 def _row_ranges(spans: Integers, sentences: Sequence[Offsets]) -> npt.NDArray[np.int32]:

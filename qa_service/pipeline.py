@@ -27,17 +27,18 @@ from qa_service.datatypes import (
     ScoredPassage,
     SourceDocument,
 )
-from qa_service.embedding import Embedder, QuestionEmbedding, embed_in_batches
+from qa_service.embedding import Embedder, QuestionEmbedding
 from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError
 from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex, write_generation
-from qa_service.late_interaction import PassageTokensBuilder
 from qa_service.lexical import LexicalIndex, languages
 from qa_service.loading import LoadedFolder, load_folder
 from qa_service.retrieval import Calibration, Retrieved, Retriever, Why, open_reranker
 from qa_service.retrieval.answerability import CALIBRATIONS
+from qa_service.retrieval.calibration import fit_to_own_sentences
 from qa_service.retrieval.reranking import MAXSIM
+from qa_service.reuse import content_key, embed_all
 from qa_service.settings import Settings
-from qa_service.splitting import Splitter, SplitterSettings, completeness, embedded_sentences, embedding_text
+from qa_service.splitting import Splitter, SplitterSettings, completeness, embedding_text
 
 MAX_QUESTION_CHARACTERS = 2000
 _SAME_TEXT = 0.95
@@ -61,10 +62,14 @@ def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_
         else:
             splitter = Splitter(_splitter_settings(settings, embedder), embedder.count_tokens)
             passages = _split_all(splitter, loaded.documents, progress)
-            folder.add(
-                contents.generation_id(),
-                lambda path: _write(path, contents, loaded.documents, passages, embedder, settings, progress),
-            )
+            with folder.reusable(contents, embedder.runtime) as previous:
+                folder.add(
+                    contents.generation_id(),
+                    lambda path: _write(
+                        path, contents, loaded.documents, passages, embedder, previous, settings, progress
+                    ),
+                )
+            _calibrate(folder, embedder)
         folder.reap(settings.keep_generations)
         manifest = folder.manifest(contents.generation_id())
     return BuildReport(
@@ -101,12 +106,9 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
     """Open the current index and return what answers from it, and what is wrong if it is not the current one."""
     folder = IndexFolder(settings.index)
     opened = folder.open(embedder.identity)
-    model = opened.index.manifest.model.weights_sha256
-    key = (model, opened.index.tokens is not None)
-    own = folder.calibration(*key)
     retriever = Retriever(
         opened.index,
-        CALIBRATIONS.get(key) if own is None else Calibration.from_dict(own),
+        _calibration(folder, opened.index),
         late_interaction=settings.rerank == MAXSIM,
         reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
     )
@@ -123,6 +125,30 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
     )
 
 
+def _calibration(folder: IndexFolder, index: OpenIndex) -> Calibration | None:
+    """Return the best calibration there is: by labels, by public question sets, or by the index itself."""
+    weights, token_vectors = index.manifest.model.weights_sha256, index.tokens is not None
+    labelled = folder.calibration(weights, token_vectors=token_vectors, labels=True)
+    if labelled is None and (weights, token_vectors) in CALIBRATIONS:
+        return CALIBRATIONS[weights, token_vectors]
+    constants = labelled or folder.calibration(weights, token_vectors=token_vectors, labels=False)
+    return None if constants is None else Calibration.from_dict(constants)
+
+
+def _calibrate(folder: IndexFolder, embedder: Embedder) -> None:
+    """Fit confidence to the index itself where its model has no constants of its own."""
+    index = folder.open(embedder.identity).index
+    try:
+        weights, token_vectors = index.manifest.model.weights_sha256, index.tokens is not None
+        if (weights, token_vectors) in CALIBRATIONS:
+            return
+        fitted = fit_to_own_sentences(index, embedder)
+        if fitted is not None:
+            folder.write_calibration(weights, fitted.to_dict(), token_vectors=token_vectors, labels=False)
+    finally:
+        index.close()
+
+
 class QuestionAnswerer:
     """Answers questions from one open index. Use it from one thread at a time."""
 
@@ -137,8 +163,7 @@ class QuestionAnswerer:
         cache_mb: int,
     ) -> None:
         self.index = index
-        self.runtime = embedder.runtime
-        self._embedder = embedder
+        self.embedder = embedder
         self._retriever = retriever
         self._embeddings: LRUCache[str, QuestionEmbedding] = LRUCache(cache_mb * 1_000_000, QuestionEmbedding.size)
         self._top_k = top_k
@@ -172,7 +197,7 @@ class QuestionAnswerer:
         seen = [embeddable(question) for question in questions]
         known = {text: self._embeddings[text] for text in seen if text in self._embeddings}
         if unknown := sorted(set(seen) - known.keys()):
-            known |= zip(unknown, self._embedder.embed_questions(unknown), strict=True)
+            known |= zip(unknown, self.embedder.embed_questions(unknown), strict=True)
             small = (text for text in unknown if known[text].size() <= self._embeddings.maxsize)
             self._embeddings.update({text: known[text] for text in small})
         return [known[text] for text in seen]
@@ -207,7 +232,7 @@ class QuestionAnswerer:
         if not len(self.index):
             raise IndexCorrupt("the index holds no passages; rebuild with `qa-service index`")
         passage, _ = self.index.passage(0)
-        vector = self._embedder.embed_passages([embedding_text(passage.context, passage.text)]).vectors[0]
+        vector = self.embedder.embed_passages([embedding_text(passage.context, passage.text)]).vectors[0]
         cosine = float(self.index.store.vectors(np.array([0]))[0] @ vector)
         if cosine < _SAME_TEXT:
             raise IndexCorrupt(
@@ -266,31 +291,31 @@ def _write(
     documents: Sequence[Document],
     passages: Sequence[Passage],
     embedder: Embedder,
+    previous: OpenIndex | None,
     settings: Settings,
     progress: Progress,
 ) -> Manifest:
     texts = [embedding_text(passage.context, passage.text) for passage in passages]
     sentences = [[passage.text[slice(*span)] for span in passage.sentences] for passage in passages]
     lengths = embedder.count_tokens(texts)
-    vectors = np.empty((len(texts), embedder.dimension), np.float32)
-    builder = PassageTokensBuilder(len(texts)) if settings.token_vectors else None
-    done = 0
-    for places, embedded in embed_in_batches(embedder, texts, lengths, settings.batch_size):
-        vectors[places] = embedded.vectors
-        if builder is not None and embedded.tokens is not None:
-            for place, tokens in zip(places, embedded.tokens, strict=True):
-                builder.add(place, texts[place], tokens, embedded_sentences(passages[place]))
-        elif builder is not None:
-            builder = None  # this model has no token vectors; the index does without
-        done += len(places)
-        progress("embedding passages", done, len(texts))
+    embedded = embed_all(
+        passages,
+        lengths,
+        embedder,
+        previous,
+        token_vectors=settings.token_vectors,
+        batch_size=settings.batch_size,
+        progress=lambda done: progress("embedding passages", done, len(passages)),
+    )
     return write_generation(
         path,
         contents,
         documents,
         passages,
-        vectors,
+        embedded.vectors,
         LexicalIndex.build(texts, sentences, settings.language),
-        None if builder is None else builder.finish(),
+        embedded.tokens,
         completeness(documents, passages, lengths, embedder.window),
+        content_keys=[content_key(passage) for passage in passages],
+        embedded_by=embedder.runtime,
     )

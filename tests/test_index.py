@@ -222,7 +222,7 @@ def test_a_missing_file_is_named(name: str, built: Path, settings: Settings) -> 
         open_current(settings)
 
 
-@pytest.mark.parametrize("name", DATA_FILES)
+@pytest.mark.parametrize("name", [name for name in DATA_FILES if name != "token-codec.npy"])  # that is taken over
 def test_files_of_another_generation_are_refused(name: str, built: Path, settings: Settings, folder: Write) -> None:
     """Two whole generations, one file swapped."""
     folder({"third.txt": "Gulls cry above the harbour at dawn."})

@@ -126,7 +126,7 @@ def test_punctuation_is_dropped_and_a_passage_keeps_to_its_bytes() -> None:
     tokens = stored(["cat . , dog", "?!", "word " * 2000], [[], [], []])
     counts = np.diff(tokens.starts).tolist()
     assert counts[:2] == [2, 2]
-    assert counts[2] == MAX_PASSAGE_BYTES // (128 // 2 + 2)
+    assert counts[2] == MAX_PASSAGE_BYTES // (128 // 2 + 2 + 4)
 
 
 def test_a_missing_passage_is_an_error() -> None:

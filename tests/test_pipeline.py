@@ -85,7 +85,9 @@ def test_confidence_is_compared_with_the_threshold(
 ) -> None:
     """The server's, or the one asked for; from constants that `calibrate` has left beside the index."""
     constants = Calibration(-5, (10.0, *(0.0,) * 7)).to_dict()
-    IndexFolder(settings.index).write_calibration(fake.identity.weights_sha256, True, constants)
+    IndexFolder(settings.index).write_calibration(
+        fake.identity.weights_sha256, constants, token_vectors=True, labels=True
+    )
     answerer = open_answerer(settings.model_copy(update={"min_confidence": 0.5}), fake)[0]
     confident, unsure = answerer.ask("the cat sleeps on the warm mat"), answerer.ask("zebra")
     assert (confident.answerable, unsure.answerable) == (True, False)
@@ -99,7 +101,7 @@ def test_constants_of_another_model_are_not_used(
 ) -> None:
     """And damaged ones are an error that names the file."""
     folder = IndexFolder(settings.index)
-    folder.write_calibration("c" * 64, True, Calibration(0, (0.0,) * 8).to_dict())
+    folder.write_calibration("c" * 64, Calibration(0, (0.0,) * 8).to_dict(), token_vectors=True, labels=True)
     assert open_answerer(settings, fake)[0].ask("cat").confidence is None
     (settings.index / "calibration.json").write_text("{}", encoding="utf-8")
     with pytest.raises(IndexCorrupt, match=r"calibration\.json"):

@@ -184,7 +184,7 @@ def _routes(state: _State) -> APIRouter:
             status="ready",
             index_version=state.answerer.index.version,
             degraded=state.degraded is not None,
-            runtime=state.answerer.runtime,
+            runtime=state.answerer.embedder.runtime,
         )
 
     @router.get("/", operation_id="root", summary="What is here?", include_in_schema=False)

@@ -12,6 +12,7 @@ from qa_service.evaluation.report import with_gold
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Calibration
 from qa_service.retrieval.answerability import evidence_row
+from qa_service.retrieval.calibration import confidences_of, fit
 
 _DEPTH = 5
 _FOLDS = 5
@@ -79,27 +80,6 @@ def calibrate(
         ece=expected_calibration_error(held_out, right),
         problems=problems,
     )
-
-
-def fit(
-    rows: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64] | None = None
-) -> Calibration:
-    """Return the logistic model of evidence (n, e) that explains ``right`` (n,) best, with a slight L2 penalty."""
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second of import
-
-    center, spread = rows.mean(axis=0), rows.std(axis=0)
-    spread[spread == 0] = 1
-    model = LogisticRegression(C=1.0, max_iter=1000).fit((rows - center) / spread, right, sample_weight=weights)
-    coefficients = model.coef_[0] / spread
-    return Calibration(float(model.intercept_[0] - coefficients @ center), tuple(map(float, coefficients)))
-
-
-def confidences_of(calibration: Calibration, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the confidence (n,) of each row of evidence (n, e)."""
-    confidences: npt.NDArray[np.float64] = 1 / (
-        1 + np.exp(-(rows @ np.array(calibration.coefficients) + calibration.intercept))
-    )
-    return confidences
 
 
 def auroc(confidences: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:

@@ -6,6 +6,7 @@
     ├── current                  16 hexadecimal digits: the generation in force
     ├── build.lock               held while a build runs
     ├── calibration.json         constants of confidence, if `qa-service calibrate` was run
+    ├── calibration-unlabelled.json  the same as a build found them, for a model that has none by itself
     ├── models/<name>/           a model as it was exported to be served; can be made anew
     └── generations/
         ├── <id>/                never changed once it stands under this name
@@ -18,7 +19,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from qa_service.embedding import ModelIdentity
 from qa_service.errors import BuildInProgress, IndexCorrupt, IndexMissing, IndexProblem, QAServiceError, StorageError
 from qa_service.index.durable import replace_file, storage_errors, sync_file, sync_folder
 from qa_service.index.generation import OpenIndex, read_manifest
-from qa_service.index.manifest import MANIFEST, Manifest
+from qa_service.index.manifest import MANIFEST, Contents, Manifest
 
 _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
 _PARTIAL = ".partial"
@@ -51,7 +52,7 @@ class IndexFolder:
         self.path = path
         self._pointer = path / "current"
         self._generations = path / "generations"
-        self._calibration = path / "calibration.json"
+        self._calibration = {True: path / "calibration.json", False: path / "calibration-unlabelled.json"}
         self._models = path / "models"
 
     @contextmanager
@@ -159,6 +160,21 @@ class IndexFolder:
                 return Opened(index, reason)
             raise
 
+    @contextmanager
+    def reusable(self, contents: Contents, embedded_by: str) -> Iterator[OpenIndex | None]:
+        """Open the current generation if its vectors are what those of ``contents`` would be; ``None`` if not."""
+        index = None
+        with suppress(QAServiceError):
+            found = OpenIndex.open(self._generations / self.current(), None)
+            index = found if found.manifest.like(contents) and found.manifest.embedded_by == embedded_by else None
+            if index is None:
+                found.close()
+        try:
+            yield index
+        finally:
+            if index is not None:
+                index.close()
+
     def reap(self, keep: int) -> None:
         """Remove all but the newest ``keep`` generations; the current one always stays."""
         current = self.current()
@@ -167,9 +183,12 @@ class IndexFolder:
             with storage_errors(self._generations):
                 shutil.rmtree(self._generations / generation)
 
-    def calibration(self, weights_sha256: str, token_vectors: bool) -> dict[str, float] | None:  # noqa: FBT001
-        """Return the constants that were fitted to an index of such a model, or ``None``."""
-        path = self._calibration
+    def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
+        """Return the constants that were fitted to an index of such a model, or ``None``.
+
+        ``labels`` asks for those fitted to questions whose answers are known, else for those of the build.
+        """
+        path = self._calibration[labels]
         with storage_errors(path):
             if not path.is_file():
                 return None
@@ -177,17 +196,21 @@ class IndexFolder:
         try:
             content = strict_json.loads(data)
             if content["weights_sha256"] != weights_sha256 or content["token_vectors"] is not token_vectors:
-                _logger.warning("%s is for another model; it is not used", path)
+                if labels:
+                    _logger.warning("%s is for another model; it is not used", path)
                 return None
             return {str(name): float(value) for name, value in content["constants"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise IndexCorrupt(f"{path} is no calibration: {error}; remove it or calibrate again") from error
 
-    def write_calibration(self, weights_sha256: str, token_vectors: bool, constants: dict[str, float]) -> None:  # noqa: FBT001
+    def write_calibration(
+        self, weights_sha256: str, constants: dict[str, float], *, token_vectors: bool, labels: bool
+    ) -> None:
         """Keep constants for indexes of a model; they outlive the generation."""
         content = {"weights_sha256": weights_sha256, "token_vectors": token_vectors, "constants": constants}
-        with storage_errors(self._calibration):
-            replace_file(self._calibration, (json.dumps(content, indent=1) + "\n").encode())
+        path = self._calibration[labels]
+        with storage_errors(path):
+            replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
 
     def exported_model(self, name: str) -> Path | None:
         """Return the folder of an exported model, or ``None`` if there is none of that name."""

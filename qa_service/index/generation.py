@@ -23,6 +23,7 @@ from qa_service.index.manifest import (
     PASSAGES,
     TOKEN_CODEC,
     TOKEN_FREQUENCIES,
+    TOKEN_IDS,
     TOKEN_LENGTHS,
     TOKEN_SENTENCES,
     TOKEN_STARTS,
@@ -52,10 +53,14 @@ def write_generation(
     lexical: LexicalIndex,
     tokens: PassageTokens | None,
     completeness: Completeness,
+    *,
+    content_keys: Sequence[bytes],
+    embedded_by: str,
 ) -> Manifest:
     """Write a generation into ``folder``, which must be empty, and force it to disk, manifest last.
 
-    ``vectors`` (number of passages, d), ``lexical`` and ``tokens`` are in the order of ``passages``.
+    ``vectors`` (number of passages, d), ``lexical``, ``tokens`` and ``content_keys`` are in the order of
+    ``passages``. By the keys, and what they were ``embedded_by``, the next generation finds passages again.
     """
     if not len(vectors) == len(passages) == len(lexical):
         raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts for {len(passages)} passages")
@@ -63,7 +68,7 @@ def write_generation(
     store.add(np.array([passage.number for passage in passages], dtype=np.int64), vectors)
     counts = {PASSAGES: len(passages), VECTORS: len(store)}
     with storage_errors(folder):
-        write_passages(folder / PASSAGES, documents, passages)
+        write_passages(folder / PASSAGES, documents, passages, content_keys)
         counts |= lexical.save(folder)
         (folder / VECTORS).write_bytes(store.to_bytes())
         for name, array in _token_arrays(tokens).items():
@@ -77,6 +82,7 @@ def write_generation(
             generation=contents.generation_id(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             written_by=f"qa-service {__version__}",
+            embedded_by=embedded_by,
             completeness=CompletenessEntry(**asdict(completeness)),
             files={name: _file_entry(folder / name, count) for name, count in sorted(counts.items())},
         )
@@ -91,6 +97,7 @@ def _token_arrays(tokens: PassageTokens | None) -> dict[str, npt.NDArray[Any]]:
     return {
         TOKENS: tokens.codes,
         TOKEN_LENGTHS: tokens.lengths,
+        TOKEN_IDS: tokens.ids,
         TOKEN_STARTS: tokens.starts,
         TOKEN_SENTENCES: tokens.sentences,
         TOKEN_FREQUENCIES: tokens.frequencies,
@@ -150,7 +157,7 @@ class OpenIndex:
         documents, passages, sentences = reader.counts()
         found = (documents, passages, len(lexical), lexical.sentences())
         of_tokens = None if tokens is None else (len(tokens.sentences), len(tokens.starts) - 1)
-        if tokens is not None and len(tokens.lengths) != len(tokens.codes):
+        if tokens is not None and not len(tokens.lengths) == len(tokens.ids) == len(tokens.codes):
             of_tokens = (-1, -1)
         if found != (len(manifest.documents), count, count, sentences) or of_tokens not in {None, (sentences, count)}:
             reader.close()
@@ -163,6 +170,10 @@ class OpenIndex:
     def passage(self, number: int) -> tuple[Passage, int]:
         """Return a passage and the row in ``tokens.sentences`` of its first sentence."""
         return self._reader.passage(number)
+
+    def same_passages(self, content_keys: Sequence[bytes]) -> dict[int, int]:
+        """Return, by the place of a key, the number of the passage that was written with that key."""
+        return self._reader.same_passages(content_keys)
 
     def document(self, document_id: str) -> SourceDocument | None:
         """Return a document, or ``None`` if there is none of that id."""
@@ -200,7 +211,7 @@ def _read_tokens(folder: Path) -> PassageTokens:
         return np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
 
     codec = Codec.from_array(read(TOKEN_CODEC))
-    names = (TOKENS, TOKEN_LENGTHS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES)
+    names = (TOKENS, TOKEN_LENGTHS, TOKEN_IDS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES)
     return PassageTokens(codec, *map(read, names))
 
 

@@ -19,12 +19,13 @@ MANIFEST = "manifest.json"
 VECTORS = "vectors.faiss"
 PASSAGES = "passages.sqlite"
 TOKENS = "tokens.npy"
+TOKEN_IDS = "token-ids.npy"  # noqa: S105 - a file name
 TOKEN_LENGTHS = "token-lengths.npy"  # noqa: S105 - a file name
 TOKEN_STARTS = "token-starts.npy"  # noqa: S105 - a file name
 TOKEN_SENTENCES = "token-sentences.npy"  # noqa: S105 - a file name
 TOKEN_FREQUENCIES = "token-frequencies.npy"  # noqa: S105 - a file name
 TOKEN_CODEC = "token-codec.npy"  # noqa: S105 - a file name
-TOKEN_FILES = (TOKENS, TOKEN_LENGTHS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES, TOKEN_CODEC)
+TOKEN_FILES = (TOKENS, TOKEN_LENGTHS, TOKEN_IDS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES, TOKEN_CODEC)
 LEXICAL_FILES = lexical.FILES
 MAX_MANIFEST_BYTES = 256_000_000
 
@@ -129,6 +130,10 @@ class Contents(_Part):
             skipped=tuple(SkippedEntry(**asdict(item)) for item in skipped),
         )
 
+    def like(self, other: "Contents") -> bool:
+        """Tell whether the same model makes the same of the same passage in both."""
+        return (self.model, self.token_vectors) == (other.model, other.token_vectors)
+
     def generation_id(self) -> str:
         """Return 16 hexadecimal digits of the sha256 of model, settings, documents and skipped files."""
         parts = {**self.model_dump(mode="json", include=set(Contents.model_fields)), "format_version": FORMAT_VERSION}
@@ -142,6 +147,7 @@ class Manifest(Contents):
     generation: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     created_at: str
     written_by: str
+    embedded_by: str
     completeness: CompletenessEntry
     files: dict[str, FileEntry]
 

@@ -25,9 +25,10 @@ CREATE TABLE passages (
   section_path TEXT NOT NULL, context TEXT NOT NULL,
   start_char INTEGER NOT NULL, end_char INTEGER NOT NULL, start_utf16 INTEGER NOT NULL, end_utf16 INTEGER NOT NULL,
   start_byte INTEGER NOT NULL, end_byte INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
-  sentences TEXT NOT NULL, first_sentence INTEGER NOT NULL
+  sentences TEXT NOT NULL, first_sentence INTEGER NOT NULL, content_key BLOB NOT NULL
 );
 CREATE INDEX passages_by_place ON passages (document_id, start_char, end_char);
+CREATE INDEX passages_by_content ON passages (content_key);
 """
 _COLUMNS = (
     "number, document_id, text, section_path, context, start_char, end_char, start_utf16, end_utf16, "
@@ -35,8 +36,13 @@ _COLUMNS = (
 )
 
 
-def write_passages(path: Path, documents: Iterable[Document], passages: Iterable[Passage]) -> None:
-    """Write a new file. Raises :class:`StorageError` if the disk does not take it."""
+def write_passages(
+    path: Path, documents: Iterable[Document], passages: Iterable[Passage], content_keys: Iterable[bytes]
+) -> None:
+    """Write a new file, with a key of what the model sees of each passage.
+
+    Raises :class:`StorageError` if the disk does not take it.
+    """
     with _sqlite_errors(path):
         connection = sqlite3.connect(path, isolation_level=None)
         try:
@@ -50,8 +56,8 @@ def write_passages(path: Path, documents: Iterable[Document], passages: Iterable
                 ),
             )
             connection.executemany(
-                f"INSERT INTO passages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
-                _rows(passages),
+                f"INSERT INTO passages ({_COLUMNS}, content_key) VALUES ({', '.join('?' * 16)})",  # noqa: S608 - constants
+                ((*row, key) for row, key in zip(_rows(passages), content_keys, strict=True)),
             )
             connection.execute("COMMIT")
         finally:
@@ -123,6 +129,15 @@ class PassageReader:
                 (document_id, end, start),
             ).fetchall()
         return [number for (number,) in rows]
+
+    def same_passages(self, content_keys: Iterable[bytes]) -> dict[int, int]:
+        """Return, by the place of a key, the number of a passage that has it."""
+        found: dict[int, int] = {}
+        for place, key in enumerate(content_keys):
+            row = self._one_or_none("SELECT number FROM passages WHERE content_key = ?", key)
+            if row is not None:
+                found[place] = row[0]
+        return found
 
     def matching(self, filters: Filters) -> list[int]:
         """Return the numbers of the passages that pass the filters, in order."""

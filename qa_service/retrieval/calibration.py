@@ -1,0 +1,89 @@
+"""Fits confidence: to evidence of questions whose answers are known, or, without any, to an index's own sentences.
+
+Without labels, a sentence of which three words in four are left out is asked as a question, once of the
+whole index and once with every passage that holds the sentence left out, which is a near miss. Such a
+question shares its words with the passage, as real ones do not, so all evidence but the cosine is set aside.
+"""
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from qa_service.embedding import Embedder
+from qa_service.index import OpenIndex
+from qa_service.retrieval.answerability import EVIDENCE_NAMES, Calibration, evidence_row
+from qa_service.retrieval.retriever import Retriever
+
+_SEED = 20261123
+_QUESTIONS = 200
+FEWEST_PASSAGES = 50
+"""An index of fewer passages is too small a sample to be calibrated by itself."""
+_SHORTEST, _LONGEST = 6, 60
+_KEPT = 0.25
+_FEWEST_WORDS = 3
+_DEPTH = 5
+_WORD = re.compile(r"\w[\w'’-]*")
+
+
+def fit(
+    rows: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64] | None = None
+) -> Calibration:
+    """Return the logistic model of evidence (n, e) that explains ``right`` (n,) best, with a slight L2 penalty."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second of import
+
+    center, spread = rows.mean(axis=0), rows.std(axis=0)
+    spread[spread == 0] = 1
+    model = LogisticRegression(C=1.0, max_iter=1000).fit((rows - center) / spread, right, sample_weight=weights)
+    coefficients = model.coef_[0] / spread
+    return Calibration(float(model.intercept_[0] - coefficients @ center), tuple(map(float, coefficients)))
+
+
+def confidences_of(calibration: Calibration, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the confidence (n,) of each row of evidence (n, e)."""
+    confidences: npt.NDArray[np.float64] = 1 / (
+        1 + np.exp(-(rows @ np.array(calibration.coefficients) + calibration.intercept))
+    )
+    return confidences
+
+
+def fit_to_own_sentences(index: OpenIndex, embedder: Embedder) -> Calibration | None:
+    """Return a calibration of the cosine alone, without labels; ``None`` if the index holds too little."""
+    if len(index) < FEWEST_PASSAGES:
+        return None
+    generator = np.random.default_rng(_SEED)
+    retriever = Retriever(index, None)
+    everything = np.arange(len(index))
+    rows: list[list[float]] = []
+    right: list[bool] = []
+    for number in generator.permutation(len(index))[:_QUESTIONS]:
+        passage, _ = index.passage(int(number))
+        question = _thinned(passage.text, passage.sentences, generator)
+        if question is None:
+            continue
+        embedding = embedder.embed_questions([question])[0]
+        place = passage.position
+        own = np.array(index.overlapping(passage.document_id, place.start_char, place.end_char))
+        for allowed in (None, np.setdiff1d(everything, own)):
+            retrieved = retriever.retrieve(question, embedding, _DEPTH, allowed)
+            if retrieved.evidence is not None:
+                rows.append(evidence_row(retrieved.evidence))
+                right.append(any(result.passage.number in own for result in retrieved.results))
+    answers = np.array(right)
+    if answers.all() or not answers.any():
+        return None
+    evidence = np.zeros((len(rows), len(EVIDENCE_NAMES)))
+    cosine = EVIDENCE_NAMES.index("dense")
+    evidence[:, cosine] = np.array(rows)[:, cosine]
+    return fit(evidence, answers)
+
+
+def _thinned(text: str, sentences: tuple[tuple[int, int], ...], generator: np.random.Generator) -> str | None:
+    """Return a quarter of the words of one of the sentences, in their order; ``None`` if none is of a fit length."""
+    words = [_WORD.findall(text[start:end]) for start, end in sentences]
+    fit_ones = [found for found in words if _SHORTEST <= len(found) <= _LONGEST]
+    if not fit_ones:
+        return None
+    chosen = fit_ones[int(generator.integers(len(fit_ones)))]
+    kept = max(_FEWEST_WORDS, round(_KEPT * len(chosen)))
+    return " ".join(chosen[place] for place in sorted(generator.choice(len(chosen), kept, replace=False)))

@@ -1,0 +1,112 @@
+"""What a build takes over from the generation before it, and what it must not."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FakeEmbedder
+
+from qa_service.index import IndexFolder, OpenIndex
+from qa_service.pipeline import build, open_answerer
+from qa_service.retrieval.calibration import FEWEST_PASSAGES
+from qa_service.settings import Settings
+
+Write = Callable[[dict[str, str | bytes]], Path]
+FOUR = {
+    f"{name}.md": f"# {name}\n\nThe {name} stands in the {name} yard. It is number {place}.\n\n"
+    f"## More\n\nAll about {name}.\n"
+    for place, name in enumerate(["barn", "mill", "silo", "well"])
+}
+
+
+def current(settings: Settings) -> OpenIndex:
+    return IndexFolder(settings.index).open(None).index
+
+
+def test_only_what_changed_is_embedded(folder: Write, settings: Settings) -> None:
+    """A changed section costs itself; a moved, a removed and a renamed document cost nothing."""
+    folder(dict(FOUR))
+    fake = FakeEmbedder()
+    total = build(settings, fake).passages
+    assert fake.embedded == total == 8
+    source = folder({"mill.md": FOUR["mill.md"].replace("All about mill", "Nothing about mill")})
+    fake.embedded = 0
+    build(settings, fake)
+    assert fake.embedded == 1
+    (source / "barn.md").rename(source / "zzz.md")
+    (source / "silo.md").unlink()
+    fake.embedded = 0
+    assert build(settings, fake).passages == 6
+    assert fake.embedded == 0
+
+
+def test_what_is_taken_over_is_what_would_have_been_embedded(folder: Write, settings: Settings, tmp_path: Path) -> None:
+    """The same vectors, tokens, sentences and frequencies, in the new order."""
+    folder(dict(FOUR))
+    build(settings, FakeEmbedder())
+    folder({"aaa.md": "# Aaa\n\nA new first document moves all the others. It has two sentences.\n"})
+    build(settings, FakeEmbedder())
+    fresh = settings.model_copy(update={"index": tmp_path / "fresh"})
+    build(fresh, FakeEmbedder())
+    again, anew = current(settings), current(fresh)
+    assert again.version == anew.version
+    numbers = np.arange(len(anew))
+    np.testing.assert_array_equal(again.store.vectors(numbers), anew.store.vectors(numbers))
+    assert again.tokens is not None
+    assert anew.tokens is not None
+    for name in ("ids", "starts", "sentences", "frequencies"):
+        np.testing.assert_array_equal(getattr(again.tokens, name), getattr(anew.tokens, name))
+    first, second = (
+        open_answerer(chosen, FakeEmbedder())[0].ask("Where does the silo stand?") for chosen in (settings, fresh)
+    )
+    assert first.results[0].scored.passage == second.results[0].scored.passage
+
+
+@pytest.mark.parametrize("other", ["weights", "runtime", "tokens", "damage"])
+def test_nothing_is_taken_over_from_another_kind_of_generation(folder: Write, settings: Settings, other: str) -> None:
+    """Another model, the same run another way, without tokens, or damaged."""
+    folder(dict(FOUR))
+    build(settings, FakeEmbedder())
+    folder({"aaa.md": "# Aaa\n\nOne more.\n"})
+    fake = FakeEmbedder(weights="c" * 64) if other == "weights" else FakeEmbedder()
+    if other == "runtime":
+        fake.runtime = "fake in other arithmetic"
+    if other == "damage":
+        path = settings.index / "generations" / current(settings).version / "vectors.faiss"
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+    chosen = settings.model_copy(update={"token_vectors": other != "tokens"})
+    report = build(chosen, fake)
+    assert fake.embedded == report.passages == 9
+
+
+def test_a_model_without_constants_is_calibrated_by_the_index_itself(folder: Write, settings: Settings) -> None:
+    """Without labels: what stands in the documents gets a higher probability than what does not."""
+    words = [
+        f"{first}{second}" for first in ("ka", "lo", "mi", "nu", "po", "ra") for second in ("ba", "de", "fi", "go")
+    ]
+    texts = {
+        f"{place}.txt": " ".join(words[(place * step + step) % len(words)] for step in range(1, 10)) + ".\n"
+        for place in range(FEWEST_PASSAGES + 10)
+    }
+    folder({name: text.replace(".", f" mark{name[:-4]} sign{name[:-4]}.") for name, text in texts.items()})
+    fake = FakeEmbedder()
+    build(settings, fake)
+    assert (settings.index / "calibration-unlabelled.json").is_file()
+    answerer, _ = open_answerer(settings, fake)
+    known, unknown = answerer.ask("mark7 sign7 kaba"), answerer.ask("zebra giraffe hippo")
+    assert known.confidence is not None
+    assert unknown.confidence is not None
+    assert 0 <= unknown.confidence < known.confidence <= 1
+    assert re.search(r"mark7\b", known.results[0].scored.passage.text)
+
+
+def test_a_small_index_is_no_sample(folder: Write, settings: Settings) -> None:
+    """Four documents calibrate nothing; confidence stays null."""
+    folder(dict(FOUR))
+    build(settings, FakeEmbedder())
+    assert not (settings.index / "calibration-unlabelled.json").exists()
+    assert open_answerer(settings, FakeEmbedder())[0].ask("barn").confidence is None
