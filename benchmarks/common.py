@@ -56,3 +56,9 @@ def beir_questions(beir: Path) -> Iterator[tuple[str, str, dict[str, int]]]:
             entry = json.loads(line)
             if entry["_id"] in grades:
                 yield entry["_id"], entry["text"], grades[entry["_id"]]
+
+
+def memory_mb(process: int) -> float:
+    """Return the resident memory of a process, its children not counted."""
+    with Path(f"/proc/{process}/status").open(encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024

@@ -5,8 +5,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -17,7 +16,6 @@ from qa_service import __version__
 from qa_service.errors import QAServiceError, ServerStartError
 from qa_service.show import (
     complain,
-    console,
     print_answer,
     print_build,
     print_build_problems,
@@ -25,10 +23,11 @@ from qa_service.show import (
     print_report,
     print_why,
     printable,
+    progress_bar,
 )
 
 if TYPE_CHECKING:
-    from qa_service.pipeline import Progress, QuestionAnswerer
+    from qa_service.pipeline import QuestionAnswerer
     from qa_service.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -122,7 +121,7 @@ def index(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     from qa_service.runtimes import embedder_to_build  # noqa: PLC0415
 
     settings = _settings(overrides)
-    with _progress() as progress:
+    with progress_bar() as progress:
         report = build(settings, embedder_to_build(settings), progress)
     if as_json:
         click.echo(json.dumps({**asdict(report), "seconds": round(report.seconds, 2)}))
@@ -216,7 +215,7 @@ def evaluate(file: Path, top_k: int, strict: bool, as_json: bool, **overrides: A
     questions.check()
     answerer, _ = _answerer(settings)
     answerer.self_test()  # also loads the model, which is not to count as the first question's time
-    with _progress() as progress:
+    with progress_bar() as progress:
         report = run(questions, answerer, top_k, lambda done: progress("asking questions", done, 0))
     if as_json:
         click.echo(json.dumps(asdict(report)))
@@ -253,7 +252,7 @@ def calibrate(file: Path, **overrides: Any) -> int:
     questions = QuestionFile(file)
     questions.check()
     answerer, _ = _answerer(settings)
-    with _progress() as progress:
+    with progress_bar() as progress:
         fitted = run(questions, answerer, lambda done: progress("asking questions", done, 0))
     index = answerer.index
     IndexFolder(settings.index).write_calibration(
@@ -299,26 +298,6 @@ def _answerer(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":
 
     IndexFolder(settings.index).current()  # a missing index is told before the model is loaded
     return open_answerer(settings, embedder_to_ask(settings))
-
-
-@contextmanager
-def _progress() -> "Iterator[Progress]":
-    """Yield a function that draws a progress bar on a terminal and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total or None)
-            bar.update(tasks[what], completed=done)
-
-        yield show
 
 
 def _ask_with_one_thread() -> None:

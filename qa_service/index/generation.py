@@ -33,6 +33,7 @@ from qa_service.index.manifest import (
     Contents,
     FileEntry,
     Manifest,
+    VectorIndexEntry,
     parse_manifest,
 )
 from qa_service.index.passages import PassageReader, write_passages
@@ -70,7 +71,8 @@ def write_generation(
     with storage_errors(folder):
         write_passages(folder / PASSAGES, documents, passages, content_keys)
         counts |= lexical.save(folder)
-        (folder / VECTORS).write_bytes(store.to_bytes())
+        vector_index = store.choose_index()
+        store.save(folder / VECTORS)
         for name, array in _token_arrays(tokens).items():
             np.save(folder / name, array, allow_pickle=False)
             counts[name] = len(array)
@@ -83,6 +85,7 @@ def write_generation(
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             written_by=f"qa-service {__version__}",
             embedded_by=embedded_by,
+            vector_index=VectorIndexEntry(**asdict(vector_index)),
             completeness=CompletenessEntry(**asdict(completeness)),
             files={name: _file_entry(folder / name, count) for name, count in sorted(counts.items())},
         )
@@ -139,16 +142,20 @@ class OpenIndex:
             raise IndexCorrupt(f"{folder / MANIFEST} is that of generation {manifest.generation}; {_REBUILD}")
         if identity is not None:
             _check_model(manifest, identity)
-        vectors = b""
         for name, entry in sorted(manifest.files.items()):
-            data = _checked_bytes(folder, name, entry)
-            if name == VECTORS:
-                vectors = data
+            _check_file(folder / name, entry)
         count = manifest.passages
         if {manifest.files[name].count for name in (VECTORS, *MATRIX_FILES)} != {count}:
             raise IndexCorrupt(f"{folder / MANIFEST}: the counts of its files differ, expected {count}; {_REBUILD}")
         try:
-            store = FaissStore.from_bytes(vectors, dimension=manifest.model.dimension, count=count)
+            searched = manifest.vector_index
+            store = FaissStore.open(
+                folder / VECTORS,
+                dimension=manifest.model.dimension,
+                count=count,
+                kind=searched.kind,
+                ef_search=searched.ef_search,
+            )
             lexical = LexicalIndex.load(folder, manifest.language)
             tokens = _read_tokens(folder) if TOKENS in manifest.files else None
         except (ValueError, EOFError, RuntimeError, KeyError) as error:
@@ -244,9 +251,8 @@ def _check_model(manifest: Manifest, identity: ModelIdentity) -> None:
         raise IndexIncompatible(f"the tokenizer or settings of {built.name} changed since the build; {_REBUILD}")
 
 
-def _checked_bytes(folder: Path, name: str, entry: FileEntry) -> bytes:
-    """Return a file's content after comparing length and sha256, both taken from what is returned."""
-    path = folder / name
+def _check_file(path: Path, entry: FileEntry) -> None:
+    """Compare a file's length and sha256, read piece by piece, with what the manifest says."""
     with storage_errors(path):
         try:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
@@ -256,13 +262,12 @@ def _checked_bytes(folder: Path, name: str, entry: FileEntry) -> bytes:
             size = os.fstat(descriptor).st_size
             if size != entry.bytes:
                 raise IndexCorrupt(f"{path} has {size} bytes, the manifest says {entry.bytes}; {_REBUILD}")
-            data = file.read()
-    digest = hashlib.sha256(data).hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != entry.sha256:
         raise IndexCorrupt(f"{path} has sha256 {digest}, the manifest says {entry.sha256}; {_REBUILD}")
-    return data
 
 
 def _file_entry(path: Path, count: int) -> FileEntry:
-    data = path.read_bytes()
-    return FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), count=count)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return FileEntry(bytes=file.tell(), sha256=digest, count=count)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -96,6 +96,14 @@ class CompletenessEntry(_Part):
     tokens_lost: Count
 
 
+class VectorIndexEntry(_Part):
+    """How the vectors are searched, and how much of what exact search finds that finds."""
+
+    kind: Literal["flat", "hnsw"]
+    ef_search: Count
+    recall_at_10: float
+
+
 class Contents(_Part):
     """What a generation is made from. The same contents always get the same generation id."""
 
@@ -148,6 +156,7 @@ class Manifest(Contents):
     created_at: str
     written_by: str
     embedded_by: str
+    vector_index: VectorIndexEntry
     completeness: CompletenessEntry
     files: dict[str, FileEntry]
 

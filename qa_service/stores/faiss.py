@@ -1,5 +1,7 @@
-"""The embedded store: an exact FAISS index (inner product of unit vectors, which is cosine)."""
+"""The embedded store: FAISS, exact for small indexes, an HNSW graph for large ones; cosine either way."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import faiss
@@ -7,43 +9,104 @@ import numpy as np
 
 from qa_service.stores import Ids, Vectors
 
+EXACT_UP_TO = 20_000
+"""Vectors up to which exact search takes no longer than a graph's; above, a graph is tried."""
+LEAST_RECALL = 0.99
+
 _WRAPPER = b"IxMp"  # IndexIDMap
-_FLAT = b"IxFI"  # IndexFlatIP
+_KINDS = {"flat": b"IxFI", "hnsw": b"IHNf"}  # IndexFlatIP, IndexHNSWFlat
 _HEADER_BYTES = 37  # fourcc 4, d 4, ntotal 8, unused 16, is_trained 1, metric 4
 _LENGTH_BYTES = 8
+_NEIGHBOURS, _EF_CONSTRUCTION = 32, 200
+_EF_SEARCH = (64, 128, 256, 512, 1024)
+_SEED = 20261123
+_QUERIES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """How vectors are searched: ``flat`` or ``hnsw``, how widely (0 for flat), and the recall@10 measured."""
+
+    kind: str
+    ef_search: int
+    recall_at_10: float
 
 
 class FaissStore:
-    """An ``IndexIDMap`` over an ``IndexFlatIP``: exact, deterministic, for up to some 20,000 vectors."""
+    """An ``IndexIDMap`` over an ``IndexFlatIP``, or over an ``IndexHNSWFlat``, which holds a flat one inside.
+
+    Searches among allowed ids are exact in both.
+    """
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
         self._index: Any = faiss.IndexIDMap(faiss.IndexFlatIP(dimension))
-        self._last_id = -1
+        self._ids: Ids = np.empty(0, np.int64)
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, dimension: int, count: int) -> "FaissStore":
-        """Return the store that :meth:`to_bytes` wrote.
+    def open(cls, path: Path, *, dimension: int, count: int, kind: str = "flat", ef_search: int = 0) -> "FaissStore":
+        """Return the store that :meth:`save` wrote, its vectors mapped from the file, not read.
 
-        FAISS reads most damaged files without complaint, so the caller must have checked a hash. Length
-        and type are compared with ``dimension`` and ``count`` before FAISS parses anything; ``ValueError``
-        if they differ.
+        FAISS reads most damaged files without complaint, so the caller must have checked a hash, and the file
+        must never be changed. Type and, of a flat one, length are compared with ``kind``, ``dimension`` and
+        ``count`` before FAISS parses anything; ``ValueError`` if they differ.
         """
+        with path.open("rb") as file:
+            head = file.read(_HEADER_BYTES + 4)
+            length = file.seek(0, 2)
+        if head[:4] != _WRAPPER or head[_HEADER_BYTES:] != _KINDS.get(kind):
+            raise ValueError(f"not a {kind} inner product index with ids")
         expected = 2 * _HEADER_BYTES + 2 * _LENGTH_BYTES + count * (dimension * 4 + 8)
-        if data[:4] != _WRAPPER or data[_HEADER_BYTES : _HEADER_BYTES + 4] != _FLAT:
-            raise ValueError("not an exact inner product index with ids")
-        if len(data) != expected:
-            raise ValueError(f"{len(data)} bytes, expected {expected} for {count} vectors of {dimension}")
+        if length < expected or (kind == "flat" and length > expected):
+            raise ValueError(f"{length} bytes, expected {expected} for {count} vectors of {dimension}")
         store = cls(dimension)
-        store._index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
-        store._last_id = max(faiss.vector_to_array(store._index.id_map), default=-1)
+        store._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         if (store._index.d, store._index.ntotal) != (dimension, count):
             raise ValueError(f"holds {store._index.ntotal} vectors of {store._index.d}")
+        store._ids = faiss.vector_to_array(store._index.id_map).astype(np.int64)
+        if kind == "hnsw":
+            graph: Any = faiss.downcast_index(store._index.index)
+            graph.hnsw.efSearch = ef_search
         return store
 
-    def to_bytes(self) -> bytes:
-        """Return the index in FAISS's own file format."""
-        return bytes(faiss.serialize_index(self._index))
+    def save(self, path: Path) -> None:
+        """Write the index in FAISS's own file format."""
+        path.write_bytes(faiss.serialize_index(self._index).tobytes())
+
+    def choose_index(self, exact_up_to: int = EXACT_UP_TO) -> VectorIndex:
+        """Build a graph if there are many vectors, and keep it if it finds what exact search finds.
+
+        Held against exact search on 200 vectors of the store, each moved by noise of its own length, with ever
+        wider searches until recall@10 is 0.99. Built by one thread, so that the same vectors make the same graph.
+        """
+        if len(self) <= exact_up_to:
+            return VectorIndex("flat", 0, 1.0)
+        threads = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(1)
+        try:
+            graph: Any = faiss.IndexHNSWFlat(self._dimension, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+            graph.hnsw.efConstruction = _EF_CONSTRUCTION
+            mapped = faiss.IndexIDMap(graph)
+            mapped.add_with_ids(self._exact().reconstruct_n(0, len(self)), self._ids)
+        finally:
+            faiss.omp_set_num_threads(threads)
+        generator = np.random.default_rng(_SEED)
+        chosen = self._exact().reconstruct_batch(generator.integers(len(self), size=_QUERIES))
+        queries = _unit(chosen + _unit(generator.normal(size=chosen.shape).astype(np.float32)))
+        _, exact = self._exact().search(queries, 10)
+        for ef_search in _EF_SEARCH:
+            graph.hnsw.efSearch = ef_search
+            _, found = graph.search(queries, 10)
+            recall = float(np.mean([len(np.intersect1d(*pair)) / 10 for pair in zip(exact, found, strict=True)]))
+            if recall >= LEAST_RECALL:
+                self._index = mapped
+                return VectorIndex("hnsw", ef_search, recall)
+        return VectorIndex("flat", 0, 1.0)
+
+    def _exact(self) -> Any:
+        """Return the flat index that holds the vectors by their place."""
+        inner = faiss.downcast_index(self._index.index)
+        return faiss.downcast_index(inner.storage) if isinstance(inner, faiss.IndexHNSWFlat) else inner
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add unit copies of ``vectors`` under ``ids``, each larger than every id before it."""
@@ -51,10 +114,10 @@ class FaissStore:
             raise ValueError(f"vectors of shape {vectors.shape} for {len(ids)} ids of dimension {self._dimension}")
         if len(ids) == 0:
             return
-        if (np.diff(ids, prepend=self._last_id) <= 0).any():
+        if (np.diff(ids, prepend=self._ids[-1:] if len(self._ids) else [-1]) <= 0).any():
             raise ValueError("ids must be new, not negative and growing")
         self._index.add_with_ids(_unit(vectors), np.ascontiguousarray(ids, dtype=np.int64))
-        self._last_id = int(ids[-1])
+        self._ids = np.concatenate([self._ids, ids])
 
     def search(self, queries: Vectors, top_k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
         """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id."""
@@ -65,17 +128,23 @@ class FaissStore:
         k = min(top_k, len(self) if allowed is None else len(allowed))
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-        selector = None if allowed is None else faiss.IDSelectorBatch(np.ascontiguousarray(allowed, dtype=np.int64))
-        parameters = None if selector is None else faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        scores, ids = self._index.search(_unit(queries), k, params=parameters)
+        if allowed is None:
+            scores, ids = self._index.search(_unit(queries), k)
+        else:
+            selector = faiss.IDSelectorBatch(self._places(allowed))
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+            scores, places = self._exact().search(_unit(queries), k, params=parameters)
+            ids = self._ids[places]
         order = np.lexsort((ids, -scores), axis=1)
         return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
     def vectors(self, ids: Ids) -> Vectors:
         """Return the unit vectors of ids."""
-        places = np.searchsorted(faiss.vector_to_array(self._index.id_map), ids)
-        vectors: Vectors = faiss.downcast_index(self._index.index).reconstruct_batch(places)
+        vectors: Vectors = self._exact().reconstruct_batch(self._places(ids))
         return vectors
+
+    def _places(self, ids: Ids) -> Ids:
+        return np.searchsorted(self._ids, ids)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)

@@ -1,0 +1,175 @@
+"""Load a running server by questions that arrive whether or not it keeps up, and print what it gives.
+
+    python benchmarks/load.py QUESTION_FILE [--index DIR] [--seconds N] [--workers N]
+
+Serves --index itself on a free port. First a closed loop of four clients finds the rate at which it is
+saturated; then open-loop steps of 0.1, 0.5, 0.8, 1, 2 and 4 times that rate, arrivals Poisson, every latency
+counted from the moment the question was meant to be sent, so that a stall shows in every question it delays.
+Goodput counts answers within a second. Beside each step: /livez every 50 ms, and the server's memory. The
+questions are all different; no answer and no embedding is asked for twice within a step's memory.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+
+import aiohttp
+import uvloop
+from common import memory_mb, setup
+
+from qa_service.evaluation import Question, QuestionFile
+
+STEPS = (0.1, 0.5, 0.8, 1, 2, 4, 0.5)
+PATIENCE = 5.0
+GOOD = 1.0
+
+
+@dataclass
+class Step:
+    """What one step saw. Latencies are in seconds."""
+
+    answered: list[float] = field(default_factory=list)
+    shed: list[float] = field(default_factory=list)
+    live: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    timed_out: int = 0
+    other: int = 0
+
+
+def main() -> None:
+    """Serve, find the saturation, run the steps, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("questions", type=Path)
+    parser.add_argument("--index", default="index")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--workers", default="1")
+    parser.add_argument("--seed", type=int, default=20261123)
+    arguments = parser.parse_args()
+    random.seed(arguments.seed)
+    questions = [item.question for item in QuestionFile(arguments.questions) if isinstance(item, Question)]
+    random.shuffle(questions)
+    print(setup())
+    command = [sys.executable, "-m", "qa_service", "serve", "--index", arguments.index, "--port", "0"]
+    # The smallest memory for questions asked lately, since here each is to be embedded.
+    environment = {**os.environ, "QA_CACHE_MB": "1"}
+    with subprocess.Popen(
+        [*command, "--workers", arguments.workers], stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        try:
+            assert server.stderr is not None
+            found = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
+            assert found, "the server did not start"
+            uvloop.run(run(found.group(), server.pid, questions, arguments.seconds))
+        finally:
+            server.terminate()
+
+
+async def run(url: str, server: int, questions: list[str], seconds: float) -> None:
+    """Run all steps against a server."""
+    connector, patience = aiohttp.TCPConnector(limit=1000), aiohttp.ClientTimeout(PATIENCE)
+    async with aiohttp.ClientSession(url, connector=connector, timeout=patience) as client:
+        while (await send(client, "/readyz"))[0] != 200:  # noqa: ASYNC110, PLR2004 - until it is ready
+            await asyncio.sleep(0.1)
+        source = cycle(questions)
+        await closed_loop(client, source, 1, 5)
+        single, _ = await closed_loop(client, source, 1, seconds / 4)
+        _, saturation = await closed_loop(client, source, 4, seconds / 2)
+        print(f"one client: p50 {1000 * single:.1f} ms; four clients: {saturation:.0f} answers/s, taken as saturation")
+        columns = ("offered/s", "goodput/s", "of sat.", "shed/s", "timeouts", "others", "p50 ms", "p99 ms")
+        columns += ("503 p99", "livez p99", "RSS MB", "late p99", "n")
+        print("load ", *(f"{column:>9}" for column in columns))
+        for load in STEPS:
+            step = await open_loop(client, source, load * saturation, seconds)
+            good = sum(latency <= GOOD for latency in step.answered) / seconds
+            shed = f"{len(step.shed) / seconds:.0f}"
+            figures = [f"{load * saturation:.0f}", f"{good:.0f}", f"{good / saturation:.0%}", shed, step.timed_out]
+            figures += [step.other, ms(step.answered, 0.5), ms(step.answered, 0.99), ms(step.shed, 0.99)]
+            figures += [ms(step.live, 0.99), f"{memory_mb(server):.0f}", ms(step.late, 0.99), len(step.answered)]
+            print(f"{load:4}x", *(f"{figure:>9}" for figure in figures), flush=True)
+
+
+async def closed_loop(
+    client: aiohttp.ClientSession, source: "cycle[str]", clients: int, seconds: float
+) -> tuple[float, float]:
+    """Return the median latency and the answers a second of clients that ask one question after another."""
+    latencies: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def ask_on() -> None:
+        while (started := time.perf_counter()) < end:
+            status, _ = await send(client, "/ask", next(source))
+            assert status == 200, status  # noqa: PLR2004 - answered
+            latencies.append(time.perf_counter() - started)
+
+    await asyncio.gather(*(ask_on() for _ in range(clients)))
+    return statistics.median(latencies), len(latencies) / seconds
+
+
+async def open_loop(client: aiohttp.ClientSession, source: "cycle[str]", rate: float, seconds: float) -> Step:
+    """Send questions at Poisson arrivals of a rate; none waits for another."""
+    step = Step()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def ask(intended: float) -> None:
+        try:
+            status, retry_after = await send(client, "/ask", next(source))
+        except TimeoutError:
+            step.timed_out += 1
+            return
+        except aiohttp.ClientError:
+            step.other += 1
+            return
+        latency = time.perf_counter() - intended
+        if status == 200:  # noqa: PLR2004 - answered
+            step.answered.append(latency)
+        elif status == 503 and retry_after:  # noqa: PLR2004 - shed
+            step.shed.append(latency)
+        else:
+            step.other += 1
+
+    async def probe() -> None:
+        while True:
+            started = time.perf_counter()
+            await send(client, "/livez")
+            step.live.append(time.perf_counter() - started)
+            await asyncio.sleep(0.05)
+
+    prober = asyncio.create_task(probe())
+    begin = intended = time.perf_counter()
+    while intended < begin + seconds:
+        intended += random.expovariate(rate)
+        if (ahead := intended - time.perf_counter()) > 0:
+            await asyncio.sleep(ahead)
+        step.late.append(max(0.0, time.perf_counter() - intended))
+        task = asyncio.create_task(ask(intended))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+    await asyncio.gather(*tasks)
+    prober.cancel()
+    return step
+
+
+async def send(client: aiohttp.ClientSession, path: str, question: str | None = None) -> tuple[int, bool]:
+    """Return the status of an answer that was read whole, and whether it says when to try again."""
+    body = None if question is None else {"question": question}
+    async with client.request("GET" if body is None else "POST", path, json=body) as response:
+        await response.read()
+        return response.status, "Retry-After" in response.headers
+
+
+def ms(values: list[float], quantile: float) -> str:
+    """Return a quantile in milliseconds, or a dash for none."""
+    return f"{1000 * sorted(values)[int(quantile * (len(values) - 1))]:.0f}" if values else "-"
+
+
+if __name__ == "__main__":
+    main()
