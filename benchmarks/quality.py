@@ -1,4 +1,4 @@
-"""Print how well the defaults retrieve, beside each leg alone on the same passages in the same run.
+"""Print how well the defaults retrieve, beside each leg and other fusions of them, on the same passages.
 
     python benchmarks/quality.py EVAL_FOLDER [--seed FOLDER] [--work FOLDER] [--only NAME …] [--set NAME=VALUE …]
 
@@ -22,10 +22,14 @@ from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.report import relevant_passages
 from qa_service.index import OpenIndex
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.retrieval.candidates import gather
+from qa_service.retrieval.fusion import scaled
 from qa_service.splitting import Splitter
 
 ROOT = Path(__file__).parent.parent
 DEPTH = 50
+RRF_CONSTANT = 60  # Cormack, Clarke and Büttcher (2009)
+CONVEX_DENSE = 0.7
 Ranking = Callable[[str, int], list[int]]
 
 # A question, and words that stand only where its answer does.
@@ -99,10 +103,23 @@ def ways(answerer: QuestionAnswerer) -> dict[str, Ranking]:
         match = index.lexical.match(question)
         return [] if match is None else np.argsort(-match.scores, kind="stable")[:top_k].tolist()
 
+    def reciprocal_ranks(question: str, top_k: int) -> list[int]:
+        scores: dict[int, float] = {}
+        for leg in (dense, lexical):
+            for rank, number in enumerate(leg(question, DEPTH), start=1):
+                scores[number] = scores.get(number, 0) + 1 / (RRF_CONSTANT + rank)
+        return sorted(scores, key=lambda number: (-scores[number], number))[:top_k]
+
+    def convex(question: str, top_k: int) -> list[int]:
+        candidates = gather(index, question, answerer.embed([question])[0].vector, DEPTH, None)
+        lexical_scores = np.zeros_like(candidates.dense) if candidates.lexical is None else candidates.lexical
+        fused = CONVEX_DENSE * scaled(candidates.dense) + (1 - CONVEX_DENSE) * scaled(lexical_scores)
+        return candidates.numbers[np.argsort(-fused, kind="stable")[:top_k]].tolist()
+
     def default(question: str, top_k: int) -> list[int]:
         return [result.passage.number for result in answerer.retrieve(question, top_k).results]
 
-    return {"dense": dense, "BM25": lexical, "default": default}
+    return {"dense": dense, "BM25": lexical, "RRF": reciprocal_ranks, "convex": convex, "default": default}
 
 
 def documents_measured(beir: Path) -> Callable[[OpenIndex, Ranking], str]:

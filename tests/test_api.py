@@ -338,6 +338,7 @@ def test_a_full_queue_sheds_at_once_and_health_answers_meanwhile(
             assert_problem(response, 503)
         assert client.get("/livez").is_success
         assert client.get("/readyz").is_success
+        assert_problem(client.post("/ask", content=b"no JSON, and not read to find out"), 503)
         slow.go.set()
         assert sorted(future.result().status_code for future in asked) == [200, 200, 200, 503, 503, 503]
         assert client.post("/ask", json={"question": "cat"}).is_success
@@ -356,6 +357,40 @@ def test_a_question_that_takes_too_long_gets_504(answerer: QuestionAnswerer, set
         slow.go.set()
         time.sleep(0.2)
         assert client.post("/ask", json={"question": "cat"}).is_success
+
+
+def test_questions_that_wait_together_are_embedded_together(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """One forward pass for what came in while the last one ran; one bad question among them spoils nothing."""
+    batches: list[list[str]] = []
+
+    class Noting(Slow):
+        def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+            batches.append(list(questions))
+            if "break" in questions:
+                raise RuntimeError("not this one")
+            return super().embed_questions(questions)
+
+    noting = Noting()
+    app = create_app(asked_by(noting, settings), settings)
+    with (
+        TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        for words in (["whale", "crab", "dog"], ["farm", "break", "foxes"]):
+            noting.go.clear()
+            batches.clear()
+            asked = [threads.submit(client.post, "/ask", json={"question": "first " + words[0]})]
+            while not batches:
+                time.sleep(0.01)
+            asked += [threads.submit(client.post, "/ask", json={"question": word}) for word in words]
+            time.sleep(0.5)
+            noting.go.set()
+            statuses = [future.result().status_code for future in asked]
+            assert statuses == [200, *(500 if word == "break" else 200 for word in words)]
+            assert sorted(words) in batches
+        batches.clear()
+        assert client.post("/ask", json={"question": "whale"}).is_success
+        assert batches == []
 
 
 def test_the_worker_drops_what_nobody_waits_for_and_frees_its_place() -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    RequestIds -> ProblemsForAll -> TrustedHost -> BodyLimit -> routes (async; computing is the worker's)
+    RequestIds -> ProblemsForAll -> TrustedHost -> Admission -> BodyLimit -> routes (async; computing is the worker's)
 """
 
 import logging
@@ -19,7 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from qa_service import __version__
-from qa_service.api.limits import BodyLimit, RequestIds, StrictJSONRoute
+from qa_service.api.limits import Admission, BodyLimit, RequestIds, StrictJSONRoute
 from qa_service.api.problems import MEDIA_TYPE, ProblemsForAll, install_handlers, request_id_of
 from qa_service.api.schemas import (
     AskRequest,
@@ -86,6 +86,7 @@ def create_app(answerer: QuestionAnswerer, settings: Settings, *, degraded: str 
             Middleware(RequestIds),
             Middleware(ProblemsForAll),
             Middleware(TrustedHostMiddleware, allowed_hosts=_host_names(settings), www_redirect=False),
+            Middleware(Admission, refusal=worker.refusal),
             Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
         ],
     )

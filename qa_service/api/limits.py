@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_service import strict_json
 from qa_service.api.problems import error_response
-from qa_service.errors import BodyTooLarge, UnreadableRequest, UnsupportedMediaType
+from qa_service.errors import BodyTooLarge, Overloaded, UnreadableRequest, UnsupportedMediaType
 
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -42,6 +42,26 @@ class RequestIds:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+class Admission:
+    """Turn questions away before anything of them is read, as long as no more may wait.
+
+    What is refused so costs a tenth of what it would cost in a handler, and that time is the others'.
+    """
+
+    def __init__(self, app: ASGIApp, refusal: Callable[[], Overloaded | None]) -> None:
+        self.app = app
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 503 at once, or pass the request on."""
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/ask":
+            refusal = self._refusal()
+            if refusal is not None:
+                await error_response(scope["qa_request_id"], refusal)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 class BodyLimit:

@@ -52,6 +52,12 @@ class Worker:
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
 
+    def refusal(self) -> Overloaded | None:
+        """Return the error for one more call, or ``None`` if it may wait."""
+        if self._taken < self._limit:
+            return None
+        return Overloaded(f"{self._limit} questions are waiting already; ask again in a second")
+
     async def run(self, function: Callable[[], Result], question: str | None = None) -> Result:
         """Return ``function()``, computed in the worker's thread; ``question`` is what it will ask, if anything.
 
@@ -63,8 +69,8 @@ class Worker:
         with self._changed:
             if self._closed:
                 raise NotReady("the server is shutting down; ask again")
-            if self._taken >= self._limit:
-                raise Overloaded(f"{self._limit} questions are waiting already; ask again in a second")
+            if (refusal := self.refusal()) is not None:
+                raise refusal
             self._taken += 1
             self._waiting.append(_Job(function, question, future))
             self._changed.notify()
