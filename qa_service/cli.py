@@ -117,10 +117,12 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def index(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Build or update the index of a folder of documents."""
-    from qa_service.pipeline import build  # noqa: PLC0415 - a second of import
+    from qa_service.loading import source_root  # noqa: PLC0415 - a second of import
+    from qa_service.pipeline import build  # noqa: PLC0415
     from qa_service.runtimes import embedder_to_build  # noqa: PLC0415
 
     settings = _settings(overrides)
+    source_root(settings.source)  # a missing folder is told before the model is exported
     with progress_bar() as progress:
         report = build(settings, embedder_to_build(settings), progress)
     if as_json:

@@ -53,7 +53,7 @@ def load_folder(source: Path, *, max_file_bytes: int) -> LoadedFolder:
 
     Raises :class:`SourceError` if the folder is missing, is no folder, or holds no usable document.
     """
-    root = _root(source)
+    root = source_root(source)
     documents: list[Document] = []
     skipped: list[Skipped] = []
     for found in _walk(root):
@@ -73,7 +73,8 @@ def load_folder(source: Path, *, max_file_bytes: int) -> LoadedFolder:
     )
 
 
-def _root(source: Path) -> Path:
+def source_root(source: Path) -> Path:
+    """Return the folder's real path. Raises :class:`SourceError` if it is missing or no folder."""
     if not source.exists():
         raise SourceError(f"source folder {source} does not exist; create it or name another with --source")
     if not source.is_dir():
