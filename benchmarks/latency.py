@@ -33,7 +33,7 @@ def main() -> None:
         generator = np.random.default_rng(1)
         for number, question in enumerate(islice(asked, 320)):
             started = time.perf_counter()
-            embedding = answerer.embed([question])[0]
+            embedding = answerer.embedder.embed_questions([question])[0]
             encoded = time.perf_counter()
             answerer.ask(question)
             answered = time.perf_counter()

@@ -56,7 +56,8 @@ def assert_sound(
         repeated = [span for span in passage.sentences if position.start_char + span[0] < end]
         assert {passage.text[slice(*span)] for span in repeated} <= before
         assert not repeated or position.start_char + repeated[-1][1] == end
-        assert sum(count([passage.text[slice(*span)]])[0] - count([""])[0] for span in repeated) <= overlap
+        words = [embeddable(passage.text[slice(*span)]) for span in repeated]
+        assert sum(count([text])[0] - count([""])[0] for text in words) <= overlap
         end = position.end_char
         before = {passage.text[slice(*span)] for span in passage.sentences}
         for left, right in passage.sentences:
