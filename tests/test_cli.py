@@ -101,7 +101,7 @@ def test_broken_files_are_told_and_decide_the_exit_code(run: Run, here: list[str
         (["evaluate", "x", "--top-k", "0"], 2, "0 is not in the range 1<=x<=50"),
         (["evaluate", "x", "--top-k", "1000000000"], 2, "not in the range"),
         (["evaluate", "x", "--top-k", "abc"], 2, "'abc' is not a valid integer"),
-        (["index", "--model", "no/model"], 6, "no model 'no/model'"),
+        (["index", "--source", ".", "--model", "no/model"], 6, "no model 'no/model'"),
         (["ask", "hi", "--index", "file"], 5, "index file is a file"),
     ],
 )
