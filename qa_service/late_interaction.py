@@ -214,10 +214,11 @@ class PassageTokensBuilder:
             self._encode_waiting()
 
     def _encode_waiting(self) -> None:
-        if self._waiting and self._codec is None:
+        if not self._waiting:
+            return
+        if self._codec is None:
             self._codec = Codec.fit(np.concatenate([vectors for _, vectors in self._waiting]))
         for number, vectors in self._waiting:
-            assert self._codec is not None  # noqa: S101 - fitted above
             self._codes[number] = self._codec.encode(vectors)
         self._waiting.clear()
 

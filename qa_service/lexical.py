@@ -177,8 +177,7 @@ class LexicalIndex:
     def match(self, question: str) -> LexicalMatch | None:
         """Score all passages; ``None`` if the question shares no term with any of them."""
         weights = self.weights(question)
-        vocabulary = self._bm25.vocab_dict
-        known = sorted(vocabulary[term] for term in weights if term in vocabulary)
+        known = sorted(self.ids(weights).values())
         if not known:
             return None
         return LexicalMatch(np.asarray(self._bm25.get_scores_from_ids(known), dtype=np.float32), weights)

@@ -36,7 +36,7 @@ from qa_service.retrieval import Calibration, Retrieved, Retriever, Why, open_re
 from qa_service.retrieval.answerability import CALIBRATIONS
 from qa_service.retrieval.calibration import fit_to_own_sentences
 from qa_service.retrieval.reranking import MAXSIM
-from qa_service.reuse import content_key, embed_all
+from qa_service.reuse import embed_all
 from qa_service.settings import Settings
 from qa_service.splitting import Splitter, SplitterSettings, completeness, embedding_text
 
@@ -63,13 +63,13 @@ def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_
             splitter = Splitter(_splitter_settings(settings, embedder), embedder.count_tokens)
             passages = _split_all(splitter, loaded.documents, progress)
             with folder.reusable(contents, embedder.runtime) as previous:
-                folder.add(
+                added = folder.add(
                     contents.generation_id(),
                     lambda path: _write(
                         path, contents, loaded.documents, passages, embedder, previous, settings, progress
                     ),
                 )
-            _calibrate(folder, embedder)
+            _calibrate(folder, added, embedder)
         folder.reap(settings.keep_generations)
         manifest = folder.manifest(contents.generation_id())
     return BuildReport(
@@ -108,7 +108,7 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
     opened = folder.open(embedder.identity)
     retriever = Retriever(
         opened.index,
-        _calibration(folder, opened.index),
+        _calibration(folder, opened.index.manifest),
         late_interaction=settings.rerank == MAXSIM,
         reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
     )
@@ -125,9 +125,9 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
     )
 
 
-def _calibration(folder: IndexFolder, index: OpenIndex) -> Calibration | None:
+def _calibration(folder: IndexFolder, manifest: Manifest) -> Calibration | None:
     """Return the best calibration there is: by labels, by public question sets, or by the index itself."""
-    weights, token_vectors = index.manifest.model.weights_sha256, index.tokens is not None
+    weights, token_vectors = _calibrated_for(manifest)
     labelled = folder.calibration(weights, token_vectors=token_vectors, labels=True)
     if labelled is None and (weights, token_vectors) in CALIBRATIONS:
         return CALIBRATIONS[weights, token_vectors]
@@ -135,18 +135,23 @@ def _calibration(folder: IndexFolder, index: OpenIndex) -> Calibration | None:
     return None if constants is None else Calibration.from_dict(constants)
 
 
-def _calibrate(folder: IndexFolder, embedder: Embedder) -> None:
+def _calibrate(folder: IndexFolder, manifest: Manifest, embedder: Embedder) -> None:
     """Fit confidence to the index itself where its model has no constants of its own."""
+    weights, token_vectors = _calibrated_for(manifest)
+    if (weights, token_vectors) in CALIBRATIONS:
+        return
     index = folder.open(embedder.identity).index
     try:
-        weights, token_vectors = index.manifest.model.weights_sha256, index.tokens is not None
-        if (weights, token_vectors) in CALIBRATIONS:
-            return
         fitted = fit_to_own_sentences(index, embedder)
         if fitted is not None:
             folder.write_calibration(weights, fitted.to_dict(), token_vectors=token_vectors, labels=False)
     finally:
         index.close()
+
+
+def _calibrated_for(manifest: Manifest) -> tuple[str, bool]:
+    """Return what constants of confidence are for: a model's weights, with token vectors or without."""
+    return manifest.model.weights_sha256, manifest.has_tokens
 
 
 class QuestionAnswerer:
@@ -300,6 +305,7 @@ def _write(
     lengths = embedder.count_tokens(texts)
     embedded = embed_all(
         passages,
+        texts,
         lengths,
         embedder,
         previous,
@@ -316,6 +322,6 @@ def _write(
         LexicalIndex.build(texts, sentences, settings.language),
         embedded.tokens,
         completeness(documents, passages, lengths, embedder.window),
-        content_keys=[content_key(passage) for passage in passages],
+        content_keys=embedded.content_keys,
         embedded_by=embedder.runtime,
     )

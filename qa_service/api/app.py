@@ -58,7 +58,7 @@ def create_app(answerer: QuestionAnswerer, settings: Settings, *, degraded: str 
     worker = Worker(
         queue_limit=settings.queue_limit,
         deadline_seconds=settings.deadline_seconds,
-        prepare=lambda questions: answerer.embed(questions),  # noqa: PLW0108 - docs have an app without one,
+        prepare=lambda questions: answerer.embed(questions),  # noqa: PLW0108 - docs have an app without one
     )
     state = _State(answerer, worker, degraded)
 

@@ -89,7 +89,7 @@ class Worker:
 
     def _work(self) -> None:
         while jobs := self._next():
-            questions = [job.question for job in jobs if job.question is not None]
+            questions = [job.question for job in jobs if job.question is not None and not job.future.cancelled()]
             if len(questions) > 1:
                 with contextlib.suppress(Exception):  # each function meets it again, and answers for itself
                     self._prepare(questions)
@@ -102,8 +102,7 @@ class Worker:
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
-            jobs = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-        return [job for job in jobs if not job.future.cancelled()] or (jobs and self._next())
+            return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
 
     def _release(self, _: "Future[Result]") -> None:
         with self._changed:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qa_service.embedding.models import ModelFiles
+from qa_service.embedding.models import ModelFiles, sha256_of
 from qa_service.embedding.quantization import quantize
 from qa_service.embedding.reference import SentenceTransformerEmbedder
 from qa_service.embedding.runtime import (
@@ -21,7 +21,6 @@ from qa_service.embedding.runtime import (
     TOKENIZER,
     Specification,
     open_runtime,
-    sha256_of,
 )
 from qa_service.errors import QAServiceError
 

@@ -125,12 +125,15 @@ def _check_config(path: Path) -> None:
                 raise ModelCorrupt(f"{path} asks for the module {kind}; only sentence-transformers' own are loaded")
 
 
+def sha256_of(path: Path) -> str:
+    """Return a file's sha256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _sha256_of(paths: list[Path], folder: Path) -> str:
     """One file: its sha256. Several: the sha256 of their relative names and sha256s."""
-    digests = []
-    for path in paths:
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    digests = [sha256_of(path) for path in paths]
     if len(paths) == 1:
         return digests[0]
     listing = "\n".join(

@@ -57,6 +57,11 @@ class PassageEmbeddings:
     vectors: Vectors
     tokens: tuple[TokenEmbeddings, ...] | None
 
+    def one_by_one(self) -> list[QuestionEmbedding]:
+        """Return each text's embedding by itself."""
+        tokens = self.tokens or (None,) * len(self.vectors)
+        return [QuestionEmbedding(*pair) for pair in zip(self.vectors, tokens, strict=True)]
+
 
 class Embedder(Protocol):
     """What the other rooms need of a model. Texts are taken as they are; all vectors are float32 of length 1."""
@@ -115,3 +120,16 @@ def unit_length(vectors: Vectors) -> Vectors:
         raise ModelCorrupt("the model returned a vector without a direction (zero or not a number); check its files")
     unit: Vectors = (vectors / norms).astype(np.float32)
     return unit
+
+
+def own_tokens(
+    offsets: npt.ArrayLike, special: npt.ArrayLike, ids: Integers, vectors: Vectors, prompt: int
+) -> TokenEmbeddings:
+    """Return a text's tokens without the special ones and those of the prompt before it.
+
+    All of the tokenizer's tokens come in: their ``offsets`` (t, 2) in prompt and text together, whether each is
+    ``special``, ``ids`` and ``vectors`` of any length; ``prompt`` is the prompt's number of characters.
+    """
+    spans = np.asarray(offsets, dtype=np.int64).reshape(-1, 2) - prompt
+    kept = ~np.asarray(special, dtype=bool) & (spans[:, 0] >= 0)
+    return TokenEmbeddings(unit_length(vectors[kept]), ids[kept].astype(np.int64), spans[kept])

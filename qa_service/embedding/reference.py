@@ -12,7 +12,7 @@ from qa_service.embedding.protocol import (
     PassageEmbeddings,
     QuestionEmbedding,
     TokenEmbeddings,
-    Vectors,
+    own_tokens,
     unit_length,
 )
 from qa_service.errors import ModelCorrupt
@@ -100,25 +100,23 @@ class SentenceTransformerEmbedder:
         outputs = self.model.encode_query(
             list(questions), output_value=None, batch_size=max(1, len(questions)), show_progress_bar=False
         )
-        vectors, tokens = self._split(questions, outputs, self.question_prompt)
-        return [QuestionEmbedding(vector, tokens[place] if tokens else None) for place, vector in enumerate(vectors)]
+        return self._split(questions, outputs, self.question_prompt).one_by_one()
 
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         """Return vectors of texts and of their tokens, from one forward pass."""
         outputs = self.model.encode_document(
             list(texts), output_value=None, batch_size=max(1, len(texts)), show_progress_bar=False
         )
-        return PassageEmbeddings(*self._split(texts, outputs, self.passage_prompt))
+        return self._split(texts, outputs, self.passage_prompt)
 
-    def _split(
-        self, texts: Sequence[str], outputs: Sequence[dict[str, Any]], prompt: str
-    ) -> tuple[Vectors, tuple[TokenEmbeddings, ...] | None]:
+    def _split(self, texts: Sequence[str], outputs: Sequence[dict[str, Any]], prompt: str) -> PassageEmbeddings:
         vectors = unit_length(np.stack([output["sentence_embedding"].float().numpy() for output in outputs]))
         if not getattr(self.model.tokenizer, "is_fast", False) or any(
             output.get("token_embeddings") is None or output.get("input_ids") is None for output in outputs
         ):
-            return vectors, None
-        return vectors, tuple(self._tokens(text, output, prompt) for text, output in zip(texts, outputs, strict=True))
+            return PassageEmbeddings(vectors, None)
+        tokens = (self._tokens(text, output, prompt) for text, output in zip(texts, outputs, strict=True))
+        return PassageEmbeddings(vectors, tuple(tokens))
 
     def _tokens(self, text: str, output: dict[str, Any], prompt: str) -> TokenEmbeddings:
         real = output["attention_mask"].bool()
@@ -129,10 +127,10 @@ class SentenceTransformerEmbedder:
             truncation=True,
             max_length=self.window,
         )
-        spans = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2) - len(prompt)
-        kept = ~np.asarray(encoded["special_tokens_mask"], dtype=bool) & (spans[:, 0] >= 0)
-        return TokenEmbeddings(
-            unit_length(output["token_embeddings"][real].float().numpy()[kept]),
-            output["input_ids"][real].numpy()[kept].astype(np.int64),
-            spans[kept],
+        return own_tokens(
+            encoded["offset_mapping"],
+            encoded["special_tokens_mask"],
+            output["input_ids"][real].numpy(),
+            output["token_embeddings"][real].float().numpy(),
+            len(prompt),
         )

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from qa_service import strict_json
+from qa_service.embedding.models import sha256_of
 from qa_service.embedding.protocol import (
     Integers,
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
-    TokenEmbeddings,
-    Vectors,
+    own_tokens,
     unit_length,
 )
 from qa_service.errors import ModelCorrupt
@@ -63,12 +62,6 @@ class Specification:
 
 def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """Return a file's sha256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_runtime(folder: Path, *, threads: int = 1) -> "OnnxEmbedder":
@@ -133,14 +126,13 @@ class OnnxEmbedder:
 
     def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return vectors of questions and of their tokens, from one forward pass."""
-        vectors, tokens = self._run(questions, self._specification.question_prompt)
-        return [QuestionEmbedding(vector, tokens[place] if tokens else None) for place, vector in enumerate(vectors)]
+        return self._run(questions, self._specification.question_prompt).one_by_one()
 
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         """Return vectors of texts and of their tokens, from one forward pass."""
-        return PassageEmbeddings(*self._run(texts, self._specification.passage_prompt))
+        return self._run(texts, self._specification.passage_prompt)
 
-    def _run(self, texts: Sequence[str], prompt: str) -> tuple[Vectors, tuple[TokenEmbeddings, ...] | None]:
+    def _run(self, texts: Sequence[str], prompt: str) -> PassageEmbeddings:
         self._tokenizer.enable_truncation(self.window)
         encoded = self._tokenizer.encode_batch([prompt + text for text in texts])
         length = max(len(item.ids) for item in encoded)
@@ -153,12 +145,9 @@ class OnnxEmbedder:
         outputs = self._session.run(None, {name: values[name] for name in self._specification.inputs})
         vectors = unit_length(outputs[0])
         if len(self._specification.outputs) == 1:
-            return vectors, None
-        return vectors, tuple(_tokens(item, ids[row], outputs[1][row], len(prompt)) for row, item in enumerate(encoded))
-
-
-def _tokens(encoded: Any, ids: Integers, vectors: npt.NDArray[np.float32], prompt: int) -> TokenEmbeddings:
-    """Return the tokens of a text without the special ones, those of its prompt and padding."""
-    spans = np.array(encoded.offsets, dtype=np.int64).reshape(-1, 2) - prompt
-    kept = np.flatnonzero((np.array(encoded.special_tokens_mask) == 0) & (spans[:, 0] >= 0))
-    return TokenEmbeddings(unit_length(vectors[kept]), ids[kept], spans[kept])
+            return PassageEmbeddings(vectors, None)
+        tokens = (
+            own_tokens(item.offsets, item.special_tokens_mask, np.array(item.ids), row[: len(item.ids)], len(prompt))
+            for item, row in zip(encoded, outputs[1], strict=True)
+        )
+        return PassageEmbeddings(vectors, tuple(tokens))

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -34,6 +35,7 @@ from qa_service.index.manifest import MANIFEST, Contents, Manifest
 
 _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
 _PARTIAL = ".partial"
+Written = TypeVar("Written")
 _logger = logging.getLogger(__name__)
 
 
@@ -87,19 +89,8 @@ class IndexFolder:
 
         To be called inside :meth:`building`. If anything fails, the current generation stays in force.
         """
-        partial = self._generations / (generation + _PARTIAL)
-        final = self._generations / generation
-        try:
-            with storage_errors(partial):
-                partial.mkdir()
-                manifest = write(partial)
-                if final.exists():  # damaged, or it would have been used; readers keep what they have open
-                    shutil.rmtree(final)
-                partial.rename(final)
-                sync_folder(self._generations)
-                self.point_to(generation)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        manifest = _put(self._generations / generation, write)
+        self.point_to(generation)
         return manifest
 
     def point_to(self, generation: str) -> None:
@@ -222,19 +213,14 @@ class IndexFolder:
 
         Raises :class:`BuildInProgress` if another process builds.
         """
-        partial, final = self._models / (name + _PARTIAL), self._models / name
-        with self.building(), storage_errors(partial):
-            try:
-                partial.mkdir(parents=True)
-                write(partial)
-                for file in partial.iterdir():
-                    sync_file(file)
-                if final.exists():
-                    shutil.rmtree(final)
-                partial.rename(final)
-                sync_folder(self._models)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+
+        def write_and_sync(folder: Path) -> None:
+            write(folder)
+            for file in folder.iterdir():
+                sync_file(file)
+
+        with self.building():
+            _put(self._models / name, write_and_sync)
 
     def manifest(self, generation: str) -> Manifest:
         """Return the manifest of a generation."""
@@ -252,3 +238,22 @@ class IndexFolder:
             and os.path.isfile(entry.path + "/" + MANIFEST)
         ]
         return [name for _, name in sorted(found, reverse=True)]
+
+
+def _put(final: Path, write: Callable[[Path], Written]) -> Written:
+    """Let ``write`` fill a folder beside ``final`` and give it that name, whole or not at all.
+
+    A folder of that name is damaged, or it would have been used; readers keep what they have open.
+    """
+    partial = final.with_name(final.name + _PARTIAL)
+    try:
+        with storage_errors(partial):
+            partial.mkdir(parents=True)
+            written = write(partial)
+            if final.exists():
+                shutil.rmtree(final)
+            partial.rename(final)
+            sync_folder(final.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return written

@@ -157,7 +157,7 @@ class OpenIndex:
                 ef_search=searched.ef_search,
             )
             lexical = LexicalIndex.load(folder, manifest.language)
-            tokens = _read_tokens(folder) if TOKENS in manifest.files else None
+            tokens = _read_tokens(folder) if manifest.has_tokens else None
         except (ValueError, EOFError, RuntimeError, KeyError) as error:
             raise IndexCorrupt(f"{folder}: {error}; {_REBUILD}") from error
         reader = PassageReader(folder / PASSAGES)
@@ -178,8 +178,8 @@ class OpenIndex:
         """Return a passage and the row in ``tokens.sentences`` of its first sentence."""
         return self._reader.passage(number)
 
-    def same_passages(self, content_keys: Sequence[bytes]) -> dict[int, int]:
-        """Return, by the place of a key, the number of the passage that was written with that key."""
+    def same_passages(self, content_keys: Sequence[bytes]) -> dict[int, tuple[int, int]]:
+        """Return, by the place of a key, number and first sentence's row of a passage written with that key."""
         return self._reader.same_passages(content_keys)
 
     def document(self, document_id: str) -> SourceDocument | None:

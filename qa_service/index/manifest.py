@@ -161,6 +161,11 @@ class Manifest(Contents):
     files: dict[str, FileEntry]
 
     @property
+    def has_tokens(self) -> bool:
+        """Whether there are token vectors: the model may have none although they were asked for."""
+        return TOKENS in self.files
+
+    @property
     def passages(self) -> int:
         """Number of passages."""
         return self.files[PASSAGES].count

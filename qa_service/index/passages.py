@@ -130,13 +130,13 @@ class PassageReader:
             ).fetchall()
         return [number for (number,) in rows]
 
-    def same_passages(self, content_keys: Iterable[bytes]) -> dict[int, int]:
-        """Return, by the place of a key, the number of a passage that has it."""
-        found: dict[int, int] = {}
+    def same_passages(self, content_keys: Iterable[bytes]) -> dict[int, tuple[int, int]]:
+        """Return, by the place of a key, number and first sentence's row of a passage that has it."""
+        found: dict[int, tuple[int, int]] = {}
         for place, key in enumerate(content_keys):
-            row = self._one_or_none("SELECT number FROM passages WHERE content_key = ?", key)
+            row = self._one_or_none("SELECT number, first_sentence FROM passages WHERE content_key = ?", key)
             if row is not None:
-                found[place] = row[0]
+                found[place] = (row[0], row[1])
         return found
 
     def matching(self, filters: Filters) -> list[int]:

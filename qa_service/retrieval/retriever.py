@@ -177,7 +177,7 @@ class Retriever:
         candidates = ranking.candidates
         number = int(candidates.numbers[place])
         passage, first_row = self._index.passage(number)
-        chosen, cosines = self._best_sentence(asked, candidates, passage, first_row, ranking, place)
+        chosen, cosines = self._best_sentence(asked, ranking, place, passage, first_row)
         quote = passage.sentences[chosen]
         sentence = passage.text[slice(*quote)]
         quoted = self._quoted_terms(candidates, first_row + chosen)
@@ -203,20 +203,14 @@ class Retriever:
         return _Judged(result, item, terms)
 
     def _best_sentence(
-        self,
-        asked: AskedQuestion,
-        candidates: Candidates,
-        passage: Passage,
-        first_row: int,
-        ranking: _Ranking,
-        place: int,
+        self, asked: AskedQuestion, ranking: _Ranking, place: int, passage: Passage, first_row: int
     ) -> tuple[int, Floats | None]:
         """Return the number of the best sentence: by its tokens, or by its words where there are no tokens."""
         if ranking.similarities is not None and self._index.tokens is not None:
             rows = self._index.tokens.sentences[first_row : first_row + len(passage.sentences)]
             return ranking.similarities.sentence(int(ranking.places[place]), rows)
         shares = [
-            sum(asked.weights[term] for term in self._quoted_terms(candidates, first_row + number))
+            sum(asked.weights[term] for term in self._quoted_terms(ranking.candidates, first_row + number))
             for number in range(len(passage.sentences))
         ]
         return int(np.argmax(shares)), None
