@@ -13,10 +13,11 @@ from pathlib import Path
 
 from common import setup
 
+from qa_service.datatypes import Document
 from qa_service.embedding import open_embedder
-from qa_service.loading import load_folder
+from qa_service.loading import look_through, read_document
 from qa_service.settings import DEFAULT_MODEL, load_settings
-from qa_service.splitting import Splitter, SplitterSettings, completeness, embedding_text
+from qa_service.splitting import Splitter, SplitterSettings, covered_characters, embedding_text
 
 
 def main() -> None:
@@ -32,12 +33,17 @@ def main() -> None:
     print(f"{'documents of':18} {'passages':>8} {'exact':>8} {'content':>8} {'tokens lost':>11} {'word windows':>13}")
     failed = False
     for folder in folders:
-        documents = load_folder(folder, max_file_bytes=10**9).documents
+        read = (read_document(file, max_file_bytes=10**9) for file in look_through(folder, max_file_bytes=10**9).files)
+        documents = [document for document in read if isinstance(document, Document)]
+        content = covered = 0
         passages, exact, windows, found = [], 0, 0, 0
         for document in documents:
             data = (folder / document.uri).read_bytes()
             text, utf16 = data.decode(), data.decode().encode("utf-16-le")
-            for passage in splitter.split(document, len(passages)):
+            own = splitter.split(document, len(passages))
+            figures = covered_characters(document, own)
+            content, covered = content + figures[0], covered + figures[1]
+            for passage in own:
                 place = passage.position
                 passages.append(passage)
                 exact += (
@@ -51,12 +57,11 @@ def main() -> None:
                 windows += 1
                 found += " ".join(words[start : start + 160]) in text
         tokens = embedder.count_tokens([embedding_text(passage.context, passage.text) for passage in passages])
-        figures = completeness(documents, passages, tokens, embedder.window)
-        covered = figures.covered_characters / figures.content_characters
-        failed |= exact != len(passages) or covered < 1 or figures.tokens_lost > 0
+        lost = sum(max(0, count - embedder.window) for count in tokens)
+        failed |= exact != len(passages) or covered < content or lost > 0
         print(
-            f"{folder.parent.name:18} {len(passages):8} {exact / len(passages):8.2%} {covered:8.2%} "
-            f"{figures.tokens_lost:11} {found / windows:13.2%}"
+            f"{folder.parent.name:18} {len(passages):8} {exact / len(passages):8.2%} {covered / content:8.2%} "
+            f"{lost:11} {found / windows:13.2%}"
         )
     sys.exit(failed)
 

@@ -176,7 +176,7 @@ def serve(**overrides: Any) -> int:
     listener.listen()  # from here on who connects waits for the server instead of being refused
     host, port = listener.getsockname()[:2]
     click.echo(
-        f"serving {len(answerer.index)} passages of {len(answerer.index.manifest.documents)} documents on "
+        f"serving {len(answerer.index)} passages of {answerer.index.manifest.documents} documents on "
         f"http://{f'[{host}]' if ':' in host else host}:{port} (index {answerer.index.version}); Ctrl-C stops",
         err=True,
     )

@@ -47,6 +47,15 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of the source folder in a format that is read: ``uri`` is its path there, ``sha256`` of its bytes."""
+
+    uri: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A file that was found and not indexed. ``failed`` means that the user should look at it."""
 
@@ -146,7 +155,7 @@ class ScoredPassage:
     confidence: float | None
     scores: Scores
     quote: Offsets
-    explanation: Explanation
+    explanation: Explanation | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
         if embedder is not None:
             answerer.self_test()
         state = (
-            f"generation {index.version}, {len(index.manifest.documents)} documents, {len(index)} passages, "
+            f"generation {index.version}, {index.manifest.documents} documents, {len(index)} passages, "
             f"built {index.manifest.created_at}, every file whole"
         )
     finally:
@@ -90,9 +90,9 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
 
 
 def _documents(settings: Settings, embedder: Embedder) -> str:
-    contents, loaded = contents_of(settings, embedder)
+    contents, source = contents_of(settings, embedder)
     current = IndexFolder(settings.index).current()
-    state = f"{loaded.files} files, {len(loaded.documents)} documents, {len(loaded.skipped)} skipped"
+    state = f"{len(source.files)} files that are read, {len(source.left_out)} others"
     if contents.generation_id() != current:
         raise _Stale(f"{state}; they differ from the index: run `qa-service index`")
     return f"{state}, all as indexed"

@@ -8,9 +8,11 @@ by a Snowball stemmer.
 
 import logging
 import unicodedata
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import bm25s
@@ -18,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 import Stemmer
+from bm25s.tokenization import Tokenized
 
 # The library sets its own logger to the lowest level when it is imported.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
@@ -103,8 +106,8 @@ class LexicalMatch:
 class LexicalIndex:
     """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1, and the terms of their sentences.
 
-    ``sentence_terms`` holds the ids of each sentence's terms, sorted; sentence ``i`` has those from
-    ``sentence_starts[i]`` to ``sentence_starts[i + 1]``.
+    :class:`LexicalBuilder` makes it. ``sentence_terms`` holds the ids of each sentence's terms in order, one
+    for each time; sentence ``i`` has those from ``sentence_starts[i]`` to ``sentence_starts[i + 1]``.
     """
 
     def __init__(
@@ -120,24 +123,11 @@ class LexicalIndex:
         self._sentence_starts = sentence_starts
 
     @classmethod
-    def build(cls, texts: Sequence[str], sentences: Sequence[Sequence[str]], language: str) -> "LexicalIndex":
-        """Index texts, each under its place in the sequence, and the sentences of each."""
-        bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
-        # The library can't index texts without a term; an empty one is never asked for.
-        bm25.index([terms(text, language) or [""] for text in texts], show_progress=False)
-        vocabulary = bm25.vocab_dict
-        found = [
-            sorted({vocabulary[term] for term in terms(sentence, language) if term in vocabulary})
-            for own in sentences
-            for sentence in own
-        ]
-        starts = np.concatenate([[0], np.cumsum([len(ids) for ids in found])]).astype(np.int64)
-        return cls(bm25, np.array([term for ids in found for term in ids], np.int32), starts, language)
-
-    @classmethod
     def load(cls, folder: Path, language: str) -> "LexicalIndex":
         """Open what :meth:`save` wrote, memory-mapped. The caller has checked the files' hashes."""
         bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False, **_NAMES)
+        # The same memory without the class memmap, whose every slice costs ten times that of an array.
+        bm25.scores |= {name: np.asarray(bm25.scores[name]) for name in ("data", "indices", "indptr")}
         ids, starts = (
             np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
             for name in (SENTENCE_TERMS, SENTENCE_STARTS)
@@ -155,9 +145,17 @@ class LexicalIndex:
             SENTENCE_STARTS: len(self._sentence_starts),
         }
 
+    def vocabulary(self) -> dict[str, int]:
+        """Return the id of every term; ids count from 0."""
+        return dict(self._bm25.vocab_dict)
+
     def sentences(self) -> int:
         """Return the number of sentences."""
         return len(self._sentence_starts) - 1
+
+    def sentence_lengths(self, first: int, last: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of terms in the sentences from ``first`` to ``last``, exclusive."""
+        return np.diff(self._sentence_starts[first : last + 1])
 
     def ids(self, wanted: Iterable[str]) -> dict[str, int]:
         """Return the ids of those terms that stand in some passage."""
@@ -165,7 +163,7 @@ class LexicalIndex:
         return {term: vocabulary[term] for term in wanted if term in vocabulary}
 
     def sentence_terms(self, first: int, last: int) -> Identifiers:
-        """Return the ids of the terms in the sentences from ``first`` to ``last``, exclusive; sorted if it is one."""
+        """Return the ids of the terms in the sentences from ``first`` to ``last``, exclusive, as they stand there."""
         return self._sentence_terms[self._sentence_starts[first] : self._sentence_starts[last]]
 
     def holds(self, passage: int, term: int) -> bool:
@@ -197,3 +195,74 @@ class LexicalIndex:
     def __len__(self) -> int:
         """Return the number of passages."""
         return self._passages
+
+
+class LexicalBuilder:
+    """Collects passages in the order of their numbers; those that an index has need not be cut into terms again."""
+
+    def __init__(self, language: str, previous: LexicalIndex | None = None) -> None:
+        self._language = language
+        self._previous = previous
+        self._ids: dict[str, int] = {} if previous is None else previous.vocabulary()
+        # Ids of terms, and how many of them each heading line and each sentence has; sentences a passage.
+        self._headings, self._heading_lengths = array("i"), array("q")
+        self._said, self._sentence_lengths = array("i"), array("q")
+        self._sentences = array("q")
+
+    def add(self, heading: str, sentences: Sequence[str]) -> None:
+        """Add a passage by its heading line and its sentences."""
+        for sentence in sentences:
+            self._append(self._said, self._sentence_lengths, sentence)
+        self._append(self._headings, self._heading_lengths, heading)
+        self._sentences.append(len(sentences))
+
+    def take_over(self, heading: str, first: int, last: int) -> None:
+        """Add a passage whose sentences are those from ``first`` to ``last``, exclusive, of the previous index."""
+        if self._previous is None:
+            raise ValueError("there is no index to take sentences from")
+        self._said.frombytes(np.ascontiguousarray(self._previous.sentence_terms(first, last)).tobytes())
+        self._sentence_lengths.frombytes(self._previous.sentence_lengths(first, last).tobytes())
+        self._append(self._headings, self._heading_lengths, heading)
+        self._sentences.append(last - first)
+
+    def _append(self, ids: "array[int]", lengths: "array[int]", text: str) -> None:
+        found = terms(text, self._language)
+        ids.extend(self._ids.setdefault(term, len(self._ids)) for term in found)
+        lengths.append(len(found))
+
+    def finish(self) -> LexicalIndex:
+        """Return the index of all passages added. A term's id is its place among all terms in their order."""
+        said, headings = np.array(self._said, np.int32), np.array(self._headings, np.int32)
+        used = np.union1d(said, headings)
+        names = list(self._ids)
+        # The library can't index a passage without a term; the empty one is never asked for.
+        vocabulary = {term: place for place, term in enumerate(sorted({names[place] for place in used} | {""}))}
+        renamed = np.zeros(len(names), np.int32)
+        renamed[used] = [vocabulary[names[place]] for place in used]
+        said, headings = renamed[said], renamed[headings]
+        starts = _starts(self._sentence_lengths)
+        corpus = _Corpus(headings, _starts(self._heading_lengths), said, starts[_starts(self._sentences)])
+        bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
+        bm25.index(Tokenized(ids=corpus, vocab=vocabulary), show_progress=False)
+        return LexicalIndex(bm25, said, starts, self._language)
+
+
+@dataclass(frozen=True, slots=True)
+class _Corpus:
+    """Lists of term ids, one a passage, made when they are asked for: all at once would fill the memory."""
+
+    headings: Identifiers
+    heading_starts: npt.NDArray[np.int64]
+    said: Identifiers
+    starts: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for heading, own in zip(pairwise(self.heading_starts), pairwise(self.starts), strict=True):
+            yield [*self.headings[slice(*heading)].tolist(), *self.said[slice(*own)].tolist()] or [0]
+
+
+def _starts(lengths: "array[int]") -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(np.array(lengths, np.int64))]).astype(np.int64)

@@ -21,24 +21,23 @@ from qa_service.datatypes import (
     Citation,
     CitedPassage,
     Completeness,
-    Document,
     Filters,
-    Passage,
     ScoredPassage,
+    Skipped,
     SourceDocument,
 )
+from qa_service.drafting import Draft
 from qa_service.embedding import Embedder, QuestionEmbedding
-from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError
-from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex, write_generation
-from qa_service.lexical import LexicalIndex, languages
-from qa_service.loading import LoadedFolder, load_folder
+from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
+from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex
+from qa_service.lexical import languages
+from qa_service.loading import READERS, SourceChangedError, SourceFolder, look_through, no_documents, read_document
 from qa_service.retrieval import Calibration, Retrieved, Retriever, Why, open_reranker
 from qa_service.retrieval.answerability import CALIBRATIONS
 from qa_service.retrieval.calibration import fit_to_own_sentences
 from qa_service.retrieval.reranking import MAXSIM
-from qa_service.reuse import embed_all
 from qa_service.settings import Settings
-from qa_service.splitting import Splitter, SplitterSettings, completeness, embedding_text
+from qa_service.splitting import Splitter, SplitterSettings, embedding_text
 
 MAX_QUESTION_CHARACTERS = 2000
 _SAME_TEXT = 0.95
@@ -50,24 +49,30 @@ Progress = Callable[[str, int, int], None]
 def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_: None) -> BuildReport:
     """Bring the index up to date with the source folder.
 
-    Where documents, settings and model are those of the current generation, nothing is written. The old
+    Where files, settings and model are those of the current generation, nothing is written. The old
     generation serves until the new one is whole on disk.
     """
     started = time.monotonic()
+    for last_try in (False, False, True):
+        try:
+            return _build(settings, embedder, progress, started)
+        except SourceChangedError as error:
+            if last_try:
+                raise SourceError(f"{error} changes while it is being indexed; try again when it rests") from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _build(settings: Settings, embedder: Embedder, progress: Progress, started: float) -> BuildReport:
     folder = IndexFolder(settings.index)
-    contents, loaded = contents_of(settings, embedder)
+    contents, source = contents_of(settings, embedder)
     with folder.building():
         if up_to_date := folder.whole(contents.generation_id()):
             folder.point_to(contents.generation_id())
         else:
-            splitter = Splitter(_splitter_settings(settings, embedder), embedder.count_tokens)
-            passages = _split_all(splitter, loaded.documents, progress)
             with folder.reusable(contents, embedder.runtime) as previous:
                 added = folder.add(
                     contents.generation_id(),
-                    lambda path: _write(
-                        path, contents, loaded.documents, passages, embedder, previous, settings, progress
-                    ),
+                    lambda path: _write(path, contents, source, embedder, previous, settings, progress),
                 )
             _calibrate(folder, added, embedder)
         folder.reap(settings.keep_generations)
@@ -75,31 +80,59 @@ def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_
     return BuildReport(
         index_version=manifest.generation,
         changed=not up_to_date,
-        files=loaded.files,
-        documents=len(manifest.documents),
+        files=len(manifest.sources) + len(manifest.left_out),
+        documents=manifest.documents,
         passages=manifest.passages,
-        skipped=loaded.skipped,
-        warnings=tuple(f"{document.uri}: {text}" for document in loaded.documents for text in document.warnings),
+        skipped=tuple(Skipped(item.uri, item.reason, item.failed) for item in manifest.skipped),
+        warnings=manifest.warnings,
         completeness=Completeness(**manifest.completeness.model_dump()),
         seconds=time.monotonic() - started,
     )
 
 
-def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, LoadedFolder]:
-    """Read the source folder; return what an index of it is made from, and the documents themselves."""
+def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, SourceFolder]:
+    """Look through the source folder; return what an index of it is made from, and its files."""
     if settings.language not in languages():
         raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
-    loaded = load_folder(settings.source, max_file_bytes=settings.max_file_mb * 1_000_000)
+    source = look_through(settings.source, max_file_bytes=settings.max_file_mb * 1_000_000)
     contents = Contents.of(
         embedder.identity,
         embedder.dimension,
         _splitter_settings(settings, embedder),
-        loaded.documents,
-        loaded.skipped,
+        source.files,
+        source.left_out,
+        readers=READERS,
         language=settings.language,
         token_vectors=settings.token_vectors,
     )
-    return contents, loaded
+    return contents, source
+
+
+def _write(
+    path: Path,
+    contents: Contents,
+    source: SourceFolder,
+    embedder: Embedder,
+    previous: OpenIndex | None,
+    settings: Settings,
+    progress: Progress,
+) -> Manifest:
+    splitter = Splitter(_splitter_settings(settings, embedder), embedder.count_tokens)
+    draft = Draft(path, contents, splitter, embedder, previous)
+    for done, file in enumerate(source.files, start=1):
+        if not draft.take_over(file):
+            read = read_document(file, max_file_bytes=source.max_file_bytes)
+            if isinstance(read, Skipped):
+                draft.skip(read)
+            else:
+                draft.add(read)
+        progress("reading documents", done, len(source.files))
+    if not draft.documents:
+        raise no_documents(settings.source, draft.skipped)
+    return draft.finish(
+        batch_size=settings.batch_size,
+        progress=lambda done, passages: progress("embedding passages", done, passages),
+    )
 
 
 def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnswerer, str | None]":
@@ -180,12 +213,15 @@ class QuestionAnswerer:
         top_k: int | None = None,
         min_confidence: float | None = None,
         filters: Filters | None = None,
+        *,
+        explain: bool = False,
     ) -> Answer:
         """Return the passages that answer best, with citations, and whether they are likely to answer at all.
 
+        ``explain`` adds to each result why it has its rank.
         Raises :class:`InvalidRequest` for a question with nothing to read in it, or over 2,000 characters.
         """
-        retrieved = self.retrieve(question, top_k or self._top_k, filters)
+        retrieved = self.retrieve(question, top_k or self._top_k, filters, explain=explain)
         threshold = self._min_confidence if min_confidence is None else min_confidence
         confidence = retrieved.confidence
         return Answer(
@@ -207,11 +243,14 @@ class QuestionAnswerer:
             self._embeddings.update({text: known[text] for text in small})
         return [known[text] for text in seen]
 
-    def retrieve(self, question: str, top_k: int, filters: Filters | None = None) -> Retrieved:
+    def retrieve(
+        self, question: str, top_k: int, filters: Filters | None = None, *, explain: bool = False
+    ) -> Retrieved:
         """Return the results of a question before they are cited."""
         check_question(question)
         allowed = None if filters is None else self.index.matching(filters)
-        return self._retriever.retrieve(embeddable(question), self.embed([question])[0], top_k, allowed)
+        embedding = self.embed([question])[0]
+        return self._retriever.retrieve(embeddable(question), embedding, top_k, allowed, explain=explain)
 
     def why(self, question: str, document: str) -> Why:
         """Tell where the best passage of a document, named by id or uri, stands for a question, and what beat it."""
@@ -280,48 +319,3 @@ def check_question(question: str) -> None:
 
 def _splitter_settings(settings: Settings, embedder: Embedder) -> SplitterSettings:
     return SplitterSettings(settings.passage_tokens, embedder.window, settings.overlap_tokens)
-
-
-def _split_all(splitter: Splitter, documents: Sequence[Document], progress: Progress) -> list[Passage]:
-    passages: list[Passage] = []
-    for done, document in enumerate(documents, start=1):
-        passages.extend(splitter.split(document, first_number=len(passages)))
-        progress("splitting documents", done, len(documents))
-    return passages
-
-
-def _write(
-    path: Path,
-    contents: Contents,
-    documents: Sequence[Document],
-    passages: Sequence[Passage],
-    embedder: Embedder,
-    previous: OpenIndex | None,
-    settings: Settings,
-    progress: Progress,
-) -> Manifest:
-    texts = [embedding_text(passage.context, passage.text) for passage in passages]
-    sentences = [[passage.text[slice(*span)] for span in passage.sentences] for passage in passages]
-    lengths = embedder.count_tokens(texts)
-    embedded = embed_all(
-        passages,
-        texts,
-        lengths,
-        embedder,
-        previous,
-        token_vectors=settings.token_vectors,
-        batch_size=settings.batch_size,
-        progress=lambda done: progress("embedding passages", done, len(passages)),
-    )
-    return write_generation(
-        path,
-        contents,
-        documents,
-        passages,
-        embedded.vectors,
-        LexicalIndex.build(texts, sentences, settings.language),
-        embedded.tokens,
-        completeness(documents, passages, lengths, embedder.window),
-        content_keys=embedded.content_keys,
-        embedded_by=embedder.runtime,
-    )

@@ -16,7 +16,7 @@ import regex
 import sentencex
 
 from qa_service.cleaning import embeddable, is_blank
-from qa_service.datatypes import Block, Completeness, Document, Offsets, Passage
+from qa_service.datatypes import Block, Document, Offsets, Passage
 from qa_service.positions import PositionMap, grapheme_starts
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -194,30 +194,16 @@ def embedded_sentences(passage: Passage) -> list[Offsets]:
     ]
 
 
-def completeness(
-    documents: Sequence[Document], passages: Sequence[Passage], tokens: Sequence[int], window: int
-) -> Completeness:
-    """Count what passages hold of the documents' content, and what the model's window cuts off.
-
-    ``tokens`` are the passages' numbers of tokens as embedded, special tokens included.
-    """
-    spans: dict[str, list[Offsets]] = {document.id: [] for document in documents}
-    for passage in passages:
-        spans[passage.document_id].append((passage.position.start_char, passage.position.end_char))
-    united = {document_id: _united(found) for document_id, found in spans.items()}
-    return Completeness(
-        content_characters=sum(
-            _visible(document.text[block.start : block.end]) for document in documents for block in document.blocks
-        ),
-        covered_characters=sum(
-            _visible(document.text[max(block.start, start) : min(block.end, end)])
-            for document in documents
-            for block in document.blocks
-            for start, end in _touching(united[document.id], block)
-        ),
-        tokens=sum(tokens),
-        tokens_lost=sum(max(0, count - window) for count in tokens),
+def covered_characters(document: Document, passages: Sequence[Passage]) -> tuple[int, int]:
+    """Return how many visible characters a document's content has, and how many of them stand in its passages."""
+    spans = _united([(passage.position.start_char, passage.position.end_char) for passage in passages])
+    content = sum(_visible(document.text[block.start : block.end]) for block in document.blocks)
+    covered = sum(
+        _visible(document.text[max(block.start, start) : min(block.end, end)])
+        for block in document.blocks
+        for start, end in _touching(spans, block)
     )
+    return content, covered
 
 
 def _united(spans: list[Offsets]) -> list[Offsets]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
-from qa_service.embedding import SentenceTransformerEmbedder, embed_in_batches, open_embedder
+from qa_service.embedding import SentenceTransformerEmbedder, in_batches, open_embedder
 from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
@@ -61,15 +61,15 @@ def test_tokens_are_counted_with_the_special_ones_and_without_a_limit(real: Sent
     assert real.count_tokens([]) == []
 
 
-def test_batches_name_the_places_of_their_texts(fake: FakeEmbedder) -> None:
+def test_batches_are_of_texts_of_one_length(fake: FakeEmbedder) -> None:
     """Every text is embedded once, with others of its length."""
     texts = ["one", "two three four", "five six", "seven", "eight nine ten"]
     lengths = fake.count_tokens(texts)
     seen = dict.fromkeys(range(5), 0)
-    for places, embedded in embed_in_batches(fake, texts, lengths, 2):
+    for places in in_batches(lengths, 2):
+        assert len(places) <= 2
         assert max(lengths[place] for place in places) - min(lengths[place] for place in places) <= 1
-        for place, vector in zip(places, embedded.vectors, strict=True):
-            np.testing.assert_array_equal(vector, fake.embed_passages([texts[place]]).vectors[0])
+        for place in places:
             seen[place] += 1
     assert set(seen.values()) == {1}
 

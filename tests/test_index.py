@@ -56,7 +56,7 @@ def test_an_index_opens_as_it_was_built(built: Path, settings: Settings) -> None
     """Documents, passages, sentences: counts, order and places."""
     index = open_current(settings)
     assert index.version == built.name
-    assert [entry.uri for entry in index.manifest.documents] == ["sea.txt", "zoo/animals.md"]
+    assert [entry.uri for entry in index.manifest.sources] == ["sea.txt", "zoo/animals.md"]
     first, row = index.passage(0)
     assert first.text.startswith("The whale swims")
     assert row == 0
@@ -261,7 +261,7 @@ def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (_set("format_version", 4), IndexIncompatible, "built by a newer version"),
+        (_set("format_version", 5), IndexIncompatible, "built by a newer version"),
         (_set("format_version", 2), IndexIncompatible, "old format version 2"),
         (_set("format_version", -1), IndexCorrupt, "format_version -1"),
         (_set("format_version", "1"), IndexCorrupt, "format_version '1'"),
@@ -277,7 +277,7 @@ def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object
         (_in_vectors("count", 1), IndexCorrupt, "expected"),
         (_in_vectors("bytes", -1), IndexCorrupt, "bytes"),
         (_set("generation", "0" * 16), IndexCorrupt, "is that of generation"),
-        (_set("documents", []), IndexCorrupt, "expected"),
+        (_set("documents", 0), IndexCorrupt, "expected"),
         (lambda content: content["model"].update({"dimension": 64}), IndexCorrupt, "expected"),
     ],
 )

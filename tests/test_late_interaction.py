@@ -1,5 +1,9 @@
 """Late interaction: codes that keep cosines, and MaxSim against a plain loop."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import FakeEmbedder
@@ -17,12 +21,18 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def stored(texts: list[str], sentences: list[list[tuple[int, int]]]) -> PassageTokens:
-    builder = PassageTokensBuilder(len(texts))
+    folder = Path(tempfile.mkdtemp())
+    builder = PassageTokensBuilder(len(texts), folder)
     for number in np.random.default_rng(1).permutation(len(texts)):
         tokens = FAKE.embed_passages([texts[number]]).tokens
         assert tokens is not None
         builder.add(int(number), texts[number], tokens[0], sentences[number])
-    return builder.finish()
+    counts = builder.finish()
+    assert sorted(counts) == sorted(path.name for path in folder.iterdir())
+    assert all(len(np.load(folder / name)) == count for name, count in counts.items())
+    tokens = PassageTokens.load(folder)
+    shutil.rmtree(folder)  # mapped files stay until they are let go
+    return tokens
 
 
 def asked(text: str) -> TokenEmbeddings:
@@ -32,16 +42,15 @@ def asked(text: str) -> TokenEmbeddings:
 
 
 def test_cosines_of_codes_are_those_of_the_vectors_they_stand_for() -> None:
-    """The shortcut against unpacking by hand: sixteen levels a component, two components a byte."""
+    """The shortcut against unpacking by hand: sixteen levels a component, the halves of it in one byte each."""
     generator = np.random.default_rng(5)
     vectors = unit(generator.normal(size=(300, 160)) + generator.normal(size=160))
     codec = Codec.fit(vectors)
     codes = codec.encode(vectors)
     assert codes.shape == (300, 64)
     np.testing.assert_allclose(codec.projection.T @ codec.projection, np.eye(128), atol=1e-5)
-    half = [0.1284, 0.3881, 0.6568, 0.9424, 1.256, 1.618, 2.069, 2.733]
-    levels = np.array([-value for value in half[::-1]] + half)
-    numbers = np.stack([codes & 15, codes >> 4], axis=2).reshape(300, 128)
+    levels = 0.3352 * (np.arange(16) - 7.5)
+    numbers = np.concatenate([codes & 15, codes >> 4], axis=1)
     meant = unit(codec.mean + codec.deviation * levels[numbers] @ codec.projection.T)
     found = codec.cosines(vectors, codes, codec.lengths(codes))
     np.testing.assert_allclose(found, vectors @ meant.T, atol=2e-3)
@@ -54,10 +63,9 @@ def test_each_component_takes_its_nearest_level() -> None:
     codec = Codec.fit(unit(np.random.default_rng(2).normal(size=(500, 8))))
     vectors = np.random.default_rng(3).normal(size=(200, 8)).astype(np.float32)
     scaled = (vectors - codec.mean) @ codec.projection / codec.deviation
-    half = [0.1284, 0.3881, 0.6568, 0.9424, 1.256, 1.618, 2.069, 2.733]
-    nearest = np.abs(scaled[:, :, None] - np.array([-value for value in half[::-1]] + half)).argmin(axis=2)
+    nearest = np.abs(scaled[:, :, None] - 0.3352 * (np.arange(16) - 7.5)).argmin(axis=2)
     codes = codec.encode(vectors)
-    np.testing.assert_array_equal(np.stack([codes & 15, codes >> 4], axis=2).reshape(200, 8), nearest)
+    np.testing.assert_array_equal(np.concatenate([codes & 15, codes >> 4], axis=1), nearest)
 
 
 def test_codes_lose_little(real: SentenceTransformerEmbedder) -> None:
@@ -129,9 +137,9 @@ def test_punctuation_is_dropped_and_a_passage_keeps_to_its_bytes() -> None:
     assert counts[2] == MAX_PASSAGE_BYTES // (128 // 2 + 2 + 4)
 
 
-def test_a_missing_passage_is_an_error() -> None:
+def test_a_missing_passage_is_an_error(tmp_path: Path) -> None:
     """Not a shift of all that follow."""
-    builder = PassageTokensBuilder(2)
+    builder = PassageTokensBuilder(2, tmp_path)
     builder.add(0, "cat", asked("cat"), [])
-    with pytest.raises(ValueError, match="tokens of 1 passages, expected 2"):
+    with pytest.raises(ValueError, match="tokens of 1 passages out of 2 are missing"):
         builder.finish()

@@ -8,9 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.lexical import FILES, LexicalIndex, terms
+from qa_service.lexical import FILES, LexicalBuilder, LexicalIndex, terms
 
 TEXTS = ["the cat sat on the mat", "dogs run fast and far", "the dog sat", "한국은 아름답다", "Москва большая"]
+
+
+def indexed(passages: list[tuple[str, list[str]]], previous: LexicalIndex | None = None) -> LexicalIndex:
+    builder = LexicalBuilder("english", previous)
+    for heading, sentences in passages:
+        builder.add(heading, sentences)
+    return builder.finish()
+
+
+PLAIN = [("", [text]) for text in TEXTS]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +57,7 @@ def test_any_text_has_terms_of_something_visible(text: str) -> None:
 
 def test_scores_are_those_of_the_formula() -> None:
     """Lucene's BM25 with k1 = 1.2 and b = 0.75, computed by hand."""
-    index = LexicalIndex.build(TEXTS, [[text] for text in TEXTS], "english")
+    index = indexed(PLAIN)
     match = index.match("Where do dogs run?")
     assert match is not None
     lengths = [len(terms(text, "english")) for text in TEXTS]
@@ -64,7 +74,7 @@ def test_scores_are_those_of_the_formula() -> None:
 
 def test_a_question_without_a_known_term_has_no_match() -> None:
     """Not a row of zeros that looks like a verdict."""
-    index = LexicalIndex.build(TEXTS, [[text] for text in TEXTS], "english")
+    index = indexed(PLAIN)
     assert index.match("zebra") is None
     assert index.match("?!") is None
     assert index.match("한국") is not None
@@ -73,7 +83,7 @@ def test_a_question_without_a_known_term_has_no_match() -> None:
 
 def test_it_is_read_back_as_written(tmp_path: Path) -> None:
     """From the files that it names."""
-    index = LexicalIndex.build(TEXTS, [[text] for text in TEXTS], "english")
+    index = indexed(PLAIN)
     index.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
     again = LexicalIndex.load(tmp_path, "english")
@@ -84,7 +94,7 @@ def test_it_is_read_back_as_written(tmp_path: Path) -> None:
 def test_it_knows_which_terms_stand_where(tmp_path: Path) -> None:
     """Of each passage, its headings included, and of each sentence: the same as cutting the text again."""
     sentences = [text.split(", ") for text in TEXTS]
-    LexicalIndex.build([f"Head {text}" for text in TEXTS], sentences, "english").save(tmp_path)
+    indexed([("Head", own) for own in sentences]).save(tmp_path)
     index = LexicalIndex.load(tmp_path, "english")
     everything = {term for text in TEXTS for term in terms(f"Head {text}", "english")}
     known = index.ids([*everything, "zebra"])
@@ -95,10 +105,36 @@ def test_it_knows_which_terms_stand_where(tmp_path: Path) -> None:
     flat = [sentence for own in sentences for sentence in own]
     assert index.sentences() == len(flat)
     for row, sentence in enumerate(flat):
-        expected = sorted({known[term] for term in terms(sentence, "english")})
+        expected = [known[term] for term in terms(sentence, "english")]
         assert index.sentence_terms(row, row + 1).tolist() == expected
 
 
 def test_texts_without_any_term_can_be_indexed() -> None:
     """An index of punctuation answers nothing."""
-    assert LexicalIndex.build(["?!", "…"], [["?!"], []], "english").match("cat") is None
+    assert indexed([("", ["?!"]), ("…", [])]).match("cat") is None
+
+
+def test_what_is_taken_over_is_what_cutting_the_text_again_gives(tmp_path: Path) -> None:
+    """Scores and sentences' terms, also when words have come and gone: ids are the terms' places in their order."""
+    old = [("Old", ["zebras graze", "the cat sleeps"]), ("Both", ["dogs run", "?!", "apples fall"]), ("", ["gone"])]
+    indexed(old).save(tmp_path)
+    previous = LexicalIndex.load(tmp_path, "english")
+    wanted = [("New heading", ["a mouse appears"]), ("Both", ["dogs run", "?!", "apples fall"])]
+    builder = LexicalBuilder("english", previous)
+    builder.add(*wanted[0])
+    builder.take_over("Both", 2, 5)
+    found, expected = builder.finish(), indexed(wanted)
+    assert found.vocabulary() == expected.vocabulary()
+    assert "zebra" not in found.vocabulary()
+    for row in range(expected.sentences()):
+        np.testing.assert_array_equal(found.sentence_terms(row, row + 1), expected.sentence_terms(row, row + 1))
+    scores, again = found.match("a mouse and dogs"), expected.match("a mouse and dogs")
+    assert scores is not None
+    assert again is not None
+    np.testing.assert_array_equal(scores.scores, again.scores)
+
+
+def test_nothing_can_be_taken_from_no_index() -> None:
+    """A slip of the program is told at once."""
+    with pytest.raises(ValueError, match="no index"):
+        LexicalBuilder("english").take_over("", 0, 1)

@@ -3,23 +3,36 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qa_service.datatypes import Document, Skipped
 from qa_service.errors import SourceError
-from qa_service.loading import FORMATS, LoadedFolder, load_folder
+from qa_service.loading import FORMATS, SourceChangedError, look_through, read_document
 
 Write = Callable[[dict[str, str | bytes]], Path]
 MEGABYTE = 1_000_000
 
 
+@dataclass
+class LoadedFolder:
+    """What was read of a folder, and what was not."""
+
+    documents: list[Document]
+    skipped: list[Skipped]
+
+
 def load(source: Path, max_file_bytes: int = MEGABYTE) -> LoadedFolder:
-    loaded = load_folder(source, max_file_bytes=max_file_bytes)
-    assert loaded.files == len(loaded.documents) + len(loaded.skipped)
-    return loaded
+    """Everything that a build would read; each file found is a document or skipped."""
+    found = look_through(source, max_file_bytes=max_file_bytes)
+    read = [read_document(file, max_file_bytes=max_file_bytes) for file in found.files]
+    skipped = [*found.left_out, *(item for item in read if isinstance(item, Skipped))]
+    documents = [item for item in read if isinstance(item, Document)]
+    return LoadedFolder(documents, sorted(skipped, key=lambda item: item.uri))
 
 
 def reasons(loaded: LoadedFolder) -> dict[str, tuple[str, bool]]:
@@ -39,17 +52,12 @@ def without_root() -> Iterator[None]:
         os.seteuid(0)
 
 
-@pytest.mark.parametrize(
-    ("files", "message"), [({}, "holds no files"), ({".hidden": "x"}, "holds no files"), ({"a.txt": " \n"}, "empty")]
-)
-def test_a_folder_without_a_usable_document_is_refused(
-    files: dict[str, str | bytes], message: str, tmp_path: Path, folder: Write
-) -> None:
-    """Empty, only hidden files, only empty files: the error says what to put there."""
-    (tmp_path / "source").mkdir()
-    folder(files)
-    with pytest.raises(SourceError, match=message):
-        load(tmp_path / "source")
+def test_a_file_that_changes_between_two_looks_is_told(tmp_path: Path, folder: Write) -> None:
+    """What is read must be what the generation is named after."""
+    file = look_through(folder({"a.md": "# A\n\nOne.\n"}), max_file_bytes=MEGABYTE).files[0]
+    folder({"a.md": "# A\n\nTwo.\n"})
+    with pytest.raises(SourceChangedError, match=r"a\.md"):
+        read_document(file, max_file_bytes=MEGABYTE)
 
 
 def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """The two ways through the house, with the fake embedder."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 import pytest
 from conftest import TWO_DOCUMENTS, FakeEmbedder
 from hypothesis import HealthCheck, given
@@ -7,11 +10,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from qa_service.datatypes import Filters
-from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError
+from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
 from qa_service.index import IndexFolder
 from qa_service.pipeline import MAX_QUESTION_CHARACTERS, QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import Calibration
 from qa_service.settings import Settings
+
+Write = Callable[[dict[str, str | bytes]], Path]
 
 
 def test_a_question_finds_its_passage_and_the_sentence_in_it(answerer: QuestionAnswerer) -> None:
@@ -147,6 +152,45 @@ def test_an_unknown_document_is_not_found(answerer: QuestionAnswerer) -> None:
         answerer.document("0" * 16)
 
 
+@pytest.mark.parametrize(
+    ("files", "message"), [({}, "holds no files"), ({".hidden": "x"}, "holds no files"), ({"a.txt": " \n"}, "empty")]
+)
+def test_a_folder_without_a_usable_document_is_refused(
+    files: dict[str, str | bytes], message: str, settings: Settings, fake: FakeEmbedder, folder: Write
+) -> None:
+    """Empty, only hidden files, only empty files: the error says what to put there, and no index is left."""
+    settings.source.mkdir(exist_ok=True)
+    folder(files)
+    with pytest.raises(SourceError, match=message):
+        build(settings, fake)
+    assert not list((settings.index / "generations").iterdir())
+
+
+def test_a_folder_in_motion_is_read_again(settings: Settings, folder: Write) -> None:
+    """A file that changes under the build is in the index as it is at last; one that never rests is an error."""
+
+    class Writing(FakeEmbedder):
+        changes = 1
+
+        def count_tokens(self, texts: Sequence[str]) -> list[int]:
+            if self.changes:
+                self.changes -= 1
+                folder({"b.md": f"# B\n\nWritten with {self.changes} changes to come.\n"})
+            return super().count_tokens(texts)
+
+    folder({"a.md": "# A\n\nAt rest.\n", "b.md": "# B\n\nFirst.\n"})
+    report = build(settings, Writing())
+    index = IndexFolder(settings.index).open(None).index
+    assert report.documents == 2
+    assert "0 changes" in index.document_by_uri("b.md").text
+    restless = Writing()
+    restless.changes = 10**6
+    folder({"a.md": "# A\n\nOther words.\n", "b.md": "# B\n\nBegun.\n"})
+    with pytest.raises(SourceError, match=r"b\.md changes while it is being indexed"):
+        build(settings, restless)
+    assert IndexFolder(settings.index).current() == report.index_version
+
+
 def test_a_build_reports_progress_and_completeness(
     settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer
 ) -> None:
@@ -156,7 +200,7 @@ def test_a_build_reports_progress_and_completeness(
     (settings.source / "photo.jpg").write_bytes(b"\xff\xd8\xff")
     report = build(settings, fake, lambda *event: seen.append(event))
     assert report.files == report.documents + len(report.skipped) == 4
-    assert ("splitting documents", 3, 3) in seen
+    assert ("reading documents", 3, 3) in seen
     assert ("embedding passages", report.passages, report.passages) in seen
     assert report.completeness.covered_characters == report.completeness.content_characters
     assert report.completeness.tokens_lost == 0

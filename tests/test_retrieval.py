@@ -110,7 +110,7 @@ def test_a_sentence_is_quoted_once(folder: Write, settings: Settings) -> None:
             update={"overlap_tokens": overlap, "passage_tokens": 18, "index": settings.index / str(overlap)}
         )
         index = opened({"a.txt": text}, folder, varied)
-        places = index.overlapping(index.manifest.documents[0].id, text.index("The harbour"), text.index("Nets") - 2)
+        places = index.overlapping(index.document_by_uri("a.txt").id, text.index("The harbour"), text.index("Nets") - 2)
         assert len(places) == (1 if overlap == 0 else 2)
         answerer, _ = open_answerer(varied, FakeEmbedder())
         quotes = [result.citation.quote for result in answerer.ask("Who counts every boat?", 9).results]

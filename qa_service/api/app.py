@@ -131,10 +131,11 @@ def _routes(state: _State) -> APIRouter:
         started = time.perf_counter()
         filters = None if body.filters is None else body.filters.filters()
         answer = await state.worker.run(
-            lambda: state.answerer.ask(body.question, body.top_k, body.min_confidence, filters), body.question
+            lambda: state.answerer.ask(body.question, body.top_k, body.min_confidence, filters, explain=explain),
+            body.question,
         )
         took_ms = (time.perf_counter() - started) * 1000
-        body_out = ask_body(request_id_of(request), answer, took_ms, explain=explain)
+        body_out = ask_body(request_id_of(request), answer, took_ms)
         return Response(orjson.dumps(body_out), media_type="application/json")
 
     @router.get(

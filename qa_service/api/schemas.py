@@ -175,7 +175,7 @@ class Problem(BaseModel):
     instance: str
 
 
-def ask_body(request_id: str, answer: Answer, took_ms: float, *, explain: bool = False) -> dict[str, Any]:
+def ask_body(request_id: str, answer: Answer, took_ms: float) -> dict[str, Any]:
     """Return an answer in the shape of :class:`AskResponse`, ready for JSON. Scores have three decimals."""
     holds = bool(answer.results) and answer.answerable is not False
     quote = answer.results[answer.best].citation.quote if holds else ""
@@ -185,13 +185,13 @@ def ask_body(request_id: str, answer: Answer, took_ms: float, *, explain: bool =
         "answerable": answer.answerable,
         "confidence": _rounded(answer.confidence),
         "answer": {"text": quote, "citation_index": answer.best} if holds else None,
-        "results": [_result(result, explain=explain) for result in answer.results],
+        "results": [_result(result) for result in answer.results],
         "took_ms": round(took_ms, 2),
         "index_version": answer.index_version,
     }
 
 
-def _result(result: CitedPassage, *, explain: bool) -> dict[str, Any]:
+def _result(result: CitedPassage) -> dict[str, Any]:
     scored, citation = result.scored, result.citation
     return {
         "rank": scored.rank,
@@ -216,7 +216,7 @@ def _result(result: CitedPassage, *, explain: bool) -> dict[str, Any]:
             "document_sha256": citation.document_sha256,
             "passage_sha256": citation.passage_sha256,
         },
-        "explanation": asdict(scored.explanation) if explain else None,
+        "explanation": None if scored.explanation is None else asdict(scored.explanation),
     }
 
 

@@ -9,7 +9,7 @@ from qa_service.embedding.protocol import (
     QuestionEmbedding,
     TokenEmbeddings,
     Vectors,
-    embed_in_batches,
+    in_batches,
 )
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
 from qa_service.embedding.runtime import OnnxEmbedder, open_runtime
@@ -27,8 +27,8 @@ __all__ = [
     "TokenEmbeddings",
     "Vectors",
     "checked_model_folder",
-    "embed_in_batches",
     "find_model",
+    "in_batches",
     "open_embedder",
     "open_runtime",
 ]

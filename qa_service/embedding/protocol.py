@@ -99,18 +99,16 @@ class Embedder(Protocol):
         ...
 
 
-def embed_in_batches(
-    embedder: Embedder, texts: Sequence[str], lengths: Sequence[int], batch_size: int
-) -> Iterator[tuple[list[int], PassageEmbeddings]]:
-    """Yield places in ``texts`` and their embeddings until all are embedded once.
+def in_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Yield the places in ``lengths`` in batches until each came once.
 
-    Texts of like ``lengths`` share a batch, so that little is padded; batches come in a fixed random order,
+    Texts of like lengths share a batch, so that little is padded; batches come in a fixed random order,
     so that the first few are a fair sample of all.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
     batches = [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
     for number in np.random.default_rng(_SEED).permutation(len(batches)):
-        yield batches[number], embedder.embed_passages([texts[place] for place in batches[number]])
+        yield batches[number]
 
 
 def unit_length(vectors: Vectors) -> Vectors:

@@ -5,7 +5,19 @@ one generation opened, checked and never changing. ``docs/index-format.md`` expl
 """
 
 from qa_service.index.folder import IndexFolder
-from qa_service.index.generation import OpenIndex, write_generation
-from qa_service.index.manifest import Contents, Manifest
+from qa_service.index.generation import OpenIndex, Written, write_generation
+from qa_service.index.manifest import PASSAGES, Contents, Manifest
+from qa_service.index.passages import Covered, PassageReader, PassageWriter
 
-__all__ = ["Contents", "IndexFolder", "Manifest", "OpenIndex", "write_generation"]
+__all__ = [
+    "PASSAGES",
+    "Contents",
+    "Covered",
+    "IndexFolder",
+    "Manifest",
+    "OpenIndex",
+    "PassageReader",
+    "PassageWriter",
+    "Written",
+    "write_generation",
+]

@@ -2,17 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qa_service import __version__
-from qa_service.datatypes import Completeness, Document, Filters, Passage, SourceDocument
+from qa_service.datatypes import Completeness, Filters, Passage, Skipped, SourceDocument
 from qa_service.embedding import ModelIdentity, Vectors
 from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
 from qa_service.index.durable import storage_errors, sync_file, sync_folder, write_file
@@ -21,61 +20,56 @@ from qa_service.index.manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
     PASSAGES,
-    TOKEN_CODEC,
-    TOKEN_FREQUENCIES,
-    TOKEN_IDS,
-    TOKEN_LENGTHS,
-    TOKEN_SENTENCES,
-    TOKEN_STARTS,
-    TOKENS,
     VECTORS,
     CompletenessEntry,
     Contents,
     FileEntry,
     Manifest,
+    SkippedEntry,
     VectorIndexEntry,
     parse_manifest,
 )
-from qa_service.index.passages import PassageReader, write_passages
-from qa_service.late_interaction import Codec, PassageTokens
+from qa_service.index.passages import PassageReader
+from qa_service.late_interaction import PassageTokens
 from qa_service.lexical import MATRIX_FILES, LexicalIndex
 from qa_service.stores import VectorStore
 from qa_service.stores.faiss import FaissStore
 
+_BLOCK = 10_000  # vectors that are read, scaled and added at once
 _REBUILD = "rebuild with `qa-service index`"
 
 
-def write_generation(
-    folder: Path,
-    contents: Contents,
-    documents: Sequence[Document],
-    passages: Sequence[Passage],
-    vectors: Vectors,
-    lexical: LexicalIndex,
-    tokens: PassageTokens | None,
-    completeness: Completeness,
-    *,
-    content_keys: Sequence[bytes],
-    embedded_by: str,
-) -> Manifest:
-    """Write a generation into ``folder``, which must be empty, and force it to disk, manifest last.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What stands in a new generation's folder already: how many things each file holds, and what was found."""
 
-    ``vectors`` (number of passages, d), ``lexical``, ``tokens`` and ``content_keys`` are in the order of
-    ``passages``. By the keys, and what they were ``embedded_by``, the next generation finds passages again.
+    counts: Mapping[str, int]
+    documents: int
+    skipped: Sequence[Skipped]
+    warnings: Sequence[str]
+    completeness: Completeness
+
+
+def write_generation(
+    folder: Path, contents: Contents, vectors: Vectors, lexical: LexicalIndex, written: Written, *, embedded_by: str
+) -> Manifest:
+    """Complete a generation in ``folder`` and force it to disk, manifest last.
+
+    ``vectors`` (number of passages, d) and ``lexical`` are in the order of the passages, which stand there
+    already, with their tokens if they have any. What the passages were ``embedded_by`` tells the next
+    generation whether it may take vectors over.
     """
-    if not len(vectors) == len(passages) == len(lexical):
-        raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts for {len(passages)} passages")
+    passages = written.counts[PASSAGES]
+    if not len(vectors) == passages == len(lexical):
+        raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts for {passages} passages")
     store = FaissStore(contents.model.dimension)
-    store.add(np.array([passage.number for passage in passages], dtype=np.int64), vectors)
-    counts = {PASSAGES: len(passages), VECTORS: len(store)}
+    for start in range(0, passages, _BLOCK):
+        block = vectors[start : start + _BLOCK]
+        store.add(np.arange(start, start + len(block), dtype=np.int64), block)
     with storage_errors(folder):
-        write_passages(folder / PASSAGES, documents, passages, content_keys)
-        counts |= lexical.save(folder)
         vector_index = store.choose_index()
         store.save(folder / VECTORS)
-        for name, array in _token_arrays(tokens).items():
-            np.save(folder / name, array, allow_pickle=False)
-            counts[name] = len(array)
+        counts = {**written.counts, VECTORS: len(store), **lexical.save(folder)}
         for name in sorted(counts):
             sync_file(folder / name)
         manifest = Manifest(
@@ -86,26 +80,15 @@ def write_generation(
             written_by=f"qa-service {__version__}",
             embedded_by=embedded_by,
             vector_index=VectorIndexEntry(**asdict(vector_index)),
-            completeness=CompletenessEntry(**asdict(completeness)),
+            documents=written.documents,
+            skipped=tuple(SkippedEntry(**asdict(item)) for item in written.skipped),
+            warnings=tuple(written.warnings),
+            completeness=CompletenessEntry(**asdict(written.completeness)),
             files={name: _file_entry(folder / name, count) for name, count in sorted(counts.items())},
         )
         write_file(folder / MANIFEST, manifest.to_bytes())
         sync_folder(folder)
     return manifest
-
-
-def _token_arrays(tokens: PassageTokens | None) -> dict[str, npt.NDArray[Any]]:
-    if tokens is None:
-        return {}
-    return {
-        TOKENS: tokens.codes,
-        TOKEN_LENGTHS: tokens.lengths,
-        TOKEN_IDS: tokens.ids,
-        TOKEN_STARTS: tokens.starts,
-        TOKEN_SENTENCES: tokens.sentences,
-        TOKEN_FREQUENCIES: tokens.frequencies,
-        TOKEN_CODEC: tokens.codec.to_array(),
-    }
 
 
 class OpenIndex:
@@ -157,7 +140,7 @@ class OpenIndex:
                 ef_search=searched.ef_search,
             )
             lexical = LexicalIndex.load(folder, manifest.language)
-            tokens = _read_tokens(folder) if manifest.has_tokens else None
+            tokens = PassageTokens.load(folder) if manifest.has_tokens else None
         except (ValueError, EOFError, RuntimeError, KeyError) as error:
             raise IndexCorrupt(f"{folder}: {error}; {_REBUILD}") from error
         reader = PassageReader(folder / PASSAGES)
@@ -166,7 +149,7 @@ class OpenIndex:
         of_tokens = None if tokens is None else (len(tokens.sentences), len(tokens.starts) - 1)
         if tokens is not None and not len(tokens.lengths) == len(tokens.ids) == len(tokens.codes):
             of_tokens = (-1, -1)
-        if found != (len(manifest.documents), count, count, sentences) or of_tokens not in {None, (sentences, count)}:
+        if found != (manifest.documents, count, count, sentences) or of_tokens not in {None, (sentences, count)}:
             reader.close()
             raise IndexCorrupt(
                 f"{folder}: {documents} documents, {passages} passages and {sentences} sentences, expected others by "
@@ -178,9 +161,10 @@ class OpenIndex:
         """Return a passage and the row in ``tokens.sentences`` of its first sentence."""
         return self._reader.passage(number)
 
-    def same_passages(self, content_keys: Sequence[bytes]) -> dict[int, tuple[int, int]]:
-        """Return, by the place of a key, number and first sentence's row of a passage written with that key."""
-        return self._reader.same_passages(content_keys)
+    @property
+    def passages(self) -> PassageReader:
+        """The documents and passages, for the build of the next generation."""
+        return self._reader
 
     def document(self, document_id: str) -> SourceDocument | None:
         """Return a document, or ``None`` if there is none of that id."""
@@ -210,16 +194,6 @@ class OpenIndex:
         """Free memory and files."""
         self.store.close()
         self._reader.close()
-
-
-def _read_tokens(folder: Path) -> PassageTokens:
-    def read(name: str) -> npt.NDArray[Any]:
-        # A plain array over the mapped file: numpy's own class of them is slow to take a part of.
-        return np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
-
-    codec = Codec.from_array(read(TOKEN_CODEC))
-    names = (TOKENS, TOKEN_LENGTHS, TOKEN_IDS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES)
-    return PassageTokens(codec, *map(read, names))
 
 
 def read_manifest(folder: Path) -> Manifest:

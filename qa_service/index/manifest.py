@@ -8,31 +8,22 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qa_service import lexical, strict_json
-from qa_service.datatypes import Document, Skipped
+from qa_service import late_interaction, lexical, strict_json
+from qa_service.datatypes import Skipped, SourceFile
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexIncompatible
 from qa_service.splitting import SplitterSettings
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 VECTORS = "vectors.faiss"
 PASSAGES = "passages.sqlite"
-TOKENS = "tokens.npy"
-TOKEN_IDS = "token-ids.npy"  # noqa: S105 - a file name
-TOKEN_LENGTHS = "token-lengths.npy"  # noqa: S105 - a file name
-TOKEN_STARTS = "token-starts.npy"  # noqa: S105 - a file name
-TOKEN_SENTENCES = "token-sentences.npy"  # noqa: S105 - a file name
-TOKEN_FREQUENCIES = "token-frequencies.npy"  # noqa: S105 - a file name
-TOKEN_CODEC = "token-codec.npy"  # noqa: S105 - a file name
-TOKEN_FILES = (TOKENS, TOKEN_LENGTHS, TOKEN_IDS, TOKEN_STARTS, TOKEN_SENTENCES, TOKEN_FREQUENCIES, TOKEN_CODEC)
-LEXICAL_FILES = lexical.FILES
 MAX_MANIFEST_BYTES = 256_000_000
 
 
 def data_files(*, token_vectors: bool) -> tuple[str, ...]:
     """Return the names of the files of a generation, without the manifest."""
-    return tuple(sorted((VECTORS, PASSAGES, *LEXICAL_FILES, *(TOKEN_FILES if token_vectors else ()))))
+    return tuple(sorted((VECTORS, PASSAGES, *lexical.FILES, *(late_interaction.FILES if token_vectors else ()))))
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -62,10 +53,9 @@ class ModelEntry(_Part):
     window: Annotated[int, Field(ge=1)]
 
 
-class DocumentEntry(_Part):
-    """A document as it was read."""
+class SourceEntry(_Part):
+    """A file of the source folder in a format that is read."""
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     uri: str
     sha256: Sha256
 
@@ -105,14 +95,18 @@ class VectorIndexEntry(_Part):
 
 
 class Contents(_Part):
-    """What a generation is made from. The same contents always get the same generation id."""
+    """What a generation is made from. The same contents always get the same generation id.
+
+    ``sources`` are the files that are read, ``left_out`` those that are not even opened.
+    """
 
     model: ModelEntry
     language: str
     token_vectors: bool
     splitter: SplitterEntry
-    documents: tuple[DocumentEntry, ...]
-    skipped: tuple[SkippedEntry, ...]
+    readers: Count
+    sources: tuple[SourceEntry, ...]
+    left_out: tuple[SkippedEntry, ...]
 
     @classmethod
     def of(
@@ -120,9 +114,10 @@ class Contents(_Part):
         identity: ModelIdentity,
         dimension: int,
         splitter: SplitterSettings,
-        documents: Sequence[Document],
-        skipped: Sequence[Skipped],
+        sources: Sequence[SourceFile],
+        left_out: Sequence[Skipped],
         *,
+        readers: int,
         language: str,
         token_vectors: bool,
     ) -> "Contents":
@@ -132,18 +127,26 @@ class Contents(_Part):
             token_vectors=token_vectors,
             model=ModelEntry(**asdict(identity), dimension=dimension, window=splitter.window),
             splitter=SplitterEntry(**asdict(splitter)),
-            documents=tuple(
-                DocumentEntry(id=document.id, uri=document.uri, sha256=document.sha256) for document in documents
-            ),
-            skipped=tuple(SkippedEntry(**asdict(item)) for item in skipped),
+            readers=readers,
+            sources=tuple(SourceEntry(uri=file.uri, sha256=file.sha256) for file in sources),
+            left_out=tuple(SkippedEntry(**asdict(item)) for item in left_out),
         )
 
     def like(self, other: "Contents") -> bool:
         """Tell whether the same model makes the same of the same passage in both."""
         return (self.model, self.token_vectors) == (other.model, other.token_vectors)
 
+    def skipped_at_once(self) -> tuple[Skipped, ...]:
+        """Return the files that are not even opened."""
+        return tuple(Skipped(item.uri, item.reason, item.failed) for item in self.left_out)
+
+    def reads_like(self, other: "Contents") -> bool:
+        """Tell whether the same file becomes the same documents, passages and terms in both."""
+        mine, others = ((one.readers, one.splitter, one.language) for one in (self, other))
+        return mine == others
+
     def generation_id(self) -> str:
-        """Return 16 hexadecimal digits of the sha256 of model, settings, documents and skipped files."""
+        """Return 16 hexadecimal digits of the sha256 of model, settings, and the files of the source folder."""
         parts = {**self.model_dump(mode="json", include=set(Contents.model_fields)), "format_version": FORMAT_VERSION}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -157,13 +160,16 @@ class Manifest(Contents):
     written_by: str
     embedded_by: str
     vector_index: VectorIndexEntry
+    documents: Count
+    skipped: tuple[SkippedEntry, ...]
+    warnings: tuple[str, ...]
     completeness: CompletenessEntry
     files: dict[str, FileEntry]
 
     @property
     def has_tokens(self) -> bool:
         """Whether there are token vectors: the model may have none although they were asked for."""
-        return TOKENS in self.files
+        return late_interaction.STARTS in self.files
 
     @property
     def passages(self) -> int:
@@ -203,7 +209,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         first = error.errors(include_url=False)[0]
         at = ".".join(map(str, first["loc"])) or "it"
         raise IndexCorrupt(f"{where}: {at}: {first['msg']}; rebuild with `qa-service index`") from error
-    expected = data_files(token_vectors=TOKENS in manifest.files)
+    expected = data_files(token_vectors=manifest.has_tokens)
     if tuple(sorted(manifest.files)) != expected:
         raise IndexCorrupt(
             f"{where} lists the files {sorted(manifest.files)}, expected {list(expected)}; "

@@ -1,10 +1,10 @@
-"""Documents and passages in one SQLite file: written once, then read as an immutable file."""
+"""Documents and passages in one SQLite file: written once, document after document, then read as an immutable file."""
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,14 +18,15 @@ _DOCUMENTS = 10_000  # whose title and path stay in memory once they were cited
 _SCHEMA = """
 CREATE TABLE documents (
   id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, metadata TEXT NOT NULL,
-  text TEXT NOT NULL
+  text TEXT NOT NULL, warnings TEXT NOT NULL, content_characters INTEGER NOT NULL, covered_characters INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE passages (
   number INTEGER PRIMARY KEY, document_id TEXT NOT NULL REFERENCES documents(id), text TEXT NOT NULL,
   section_path TEXT NOT NULL, context TEXT NOT NULL,
   start_char INTEGER NOT NULL, end_char INTEGER NOT NULL, start_utf16 INTEGER NOT NULL, end_utf16 INTEGER NOT NULL,
   start_byte INTEGER NOT NULL, end_byte INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
-  sentences TEXT NOT NULL, first_sentence INTEGER NOT NULL, content_key BLOB NOT NULL
+  sentences TEXT NOT NULL, tokens INTEGER NOT NULL, content_key BLOB NOT NULL,
+  first_sentence INTEGER NOT NULL
 );
 CREATE INDEX passages_by_place ON passages (document_id, start_char, end_char);
 CREATE INDEX passages_by_content ON passages (content_key);
@@ -34,50 +35,106 @@ _COLUMNS = (
     "number, document_id, text, section_path, context, start_char, end_char, start_utf16, end_utf16, "
     "start_byte, end_byte, start_line, end_line, sentences, first_sentence"
 )
+_OWN_COLUMNS = (
+    "text, section_path, context, start_char, end_char, start_utf16, end_utf16, start_byte, end_byte, "
+    "start_line, end_line, sentences, tokens, content_key"
+)
+_PLACE_OF_CONTEXT, _PLACE_OF_SENTENCES, _PLACE_OF_TOKENS = 2, 11, 12
 
 
-def write_passages(
-    path: Path, documents: Iterable[Document], passages: Iterable[Passage], content_keys: Iterable[bytes]
-) -> None:
-    """Write a new file, with a key of what the model sees of each passage.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A passage that was taken over: its number and its first sentence's row there, and what is needed of it here."""
+
+    number: int
+    first_sentence: int
+    sentences: int
+    context: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Visible characters of a document's content, and those of them that stand in a passage."""
+
+    content: int
+    covered: int
+
+
+class PassageWriter:
+    """Writes a new file, a document at a time, its passages numbered on from those before.
 
     Raises :class:`StorageError` if the disk does not take it.
     """
-    with _sqlite_errors(path):
-        connection = sqlite3.connect(path, isolation_level=None)
-        try:
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._passages = self._sentences = 0
+        with _sqlite_errors(path):
+            self._connection = sqlite3.connect(path, isolation_level=None)
             # Nobody reads the file before its generation is whole, so it needs no journal of its own.
-            connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;" + _SCHEMA)
-            connection.executemany(
-                "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    (doc.id, doc.uri, doc.title, doc.sha256, json.dumps(dict(doc.metadata), sort_keys=True), doc.text)
-                    for doc in documents
-                ),
-            )
-            connection.executemany(
-                f"INSERT INTO passages ({_COLUMNS}, content_key) VALUES ({', '.join('?' * 16)})",  # noqa: S608 - constants
-                ((*row, key) for row, key in zip(_rows(passages), content_keys, strict=True)),
-            )
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
+            self._connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;" + _SCHEMA)
 
-
-def _rows(passages: Iterable[Passage]) -> Iterator[tuple[Any, ...]]:
-    first_sentence = 0
-    for passage in passages:
-        yield (
-            passage.number,
-            passage.document_id,
-            passage.text,
-            json.dumps(passage.section_path),
-            passage.context,
-            *astuple(passage.position),
-            json.dumps(passage.sentences),
-            first_sentence,
+    def add(
+        self,
+        document: Document,
+        passages: Sequence[Passage],
+        tokens: Sequence[int],
+        content_keys: Sequence[bytes],
+        covered: Covered,
+    ) -> None:
+        """Add a document with its passages, each with its number of tokens and a key of what the model sees of it."""
+        head = (document.id, document.uri, document.title, document.sha256)
+        said = json.dumps(dict(document.metadata), sort_keys=True)
+        warnings = json.dumps(document.warnings)
+        rows = (
+            (
+                passage.text,
+                json.dumps(passage.section_path),
+                passage.context,
+                *astuple(passage.position),
+                json.dumps(passage.sentences),
+                count,
+                key,
+            )
+            for passage, count, key in zip(passages, tokens, content_keys, strict=True)
         )
-        first_sentence += len(passage.sentences)
+        with _sqlite_errors(self._path):
+            self._add((*head, said, document.text, warnings, covered.content, covered.covered), rows)
+
+    def take_over(self, previous: "PassageReader", document_id: str) -> list[Taken]:
+        """Add a document with its passages as another file has them; return them in order."""
+        document, rows = previous.document_as_written(document_id)
+        taken = [
+            Taken(
+                number,
+                first_sentence,
+                len(json.loads(row[_PLACE_OF_SENTENCES])),
+                row[_PLACE_OF_CONTEXT],
+                row[_PLACE_OF_TOKENS],
+            )
+            for number, first_sentence, *row in rows
+        ]
+        with _sqlite_errors(self._path):
+            self._add(document, (tuple(row) for _, _, *row in rows))
+        return taken
+
+    def _add(self, document: tuple[Any, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+        self._connection.execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", document)
+        for row in rows:
+            self._connection.execute(
+                f"INSERT INTO passages (number, document_id, first_sentence, {_OWN_COLUMNS}) "  # noqa: S608 - constants
+                f"VALUES ({', '.join('?' * 17)})",
+                (self._passages, document[0], self._sentences, *row),
+            )
+            self._passages += 1
+            self._sentences += len(json.loads(row[_PLACE_OF_SENTENCES]))
+
+    def close(self) -> None:
+        """Finish the file."""
+        with _sqlite_errors(self._path):
+            self._connection.execute("COMMIT")
+            self._connection.close()
 
 
 class PassageReader:
@@ -130,14 +187,35 @@ class PassageReader:
             ).fetchall()
         return [number for (number,) in rows]
 
-    def same_passages(self, content_keys: Iterable[bytes]) -> dict[int, tuple[int, int]]:
-        """Return, by the place of a key, number and first sentence's row of a passage that has it."""
-        found: dict[int, tuple[int, int]] = {}
-        for place, key in enumerate(content_keys):
-            row = self._one_or_none("SELECT number, first_sentence FROM passages WHERE content_key = ?", key)
-            if row is not None:
-                found[place] = (row[0], row[1])
-        return found
+    def same_passage(self, content_key: bytes) -> tuple[int, int] | None:
+        """Return number and first sentence's row of a passage that has the key."""
+        return self._one_or_none("SELECT number, first_sentence FROM passages WHERE content_key = ?", content_key)
+
+    def ids_of_file(self, uri: str, sha256: str) -> list[str]:
+        """Return the ids of the documents read from a file with these bytes, in the order of their passages."""
+        row = self._one_or_none("SELECT id FROM documents WHERE uri = ? AND sha256 = ?", uri, sha256)
+        return [] if row is None else [row[0]]
+
+    def document_as_written(self, document_id: str) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
+        """Return a document's row, and of each passage its number, first sentence's row and own columns."""
+        document = self._one("SELECT * FROM documents WHERE id = ?", document_id)
+        with _sqlite_errors(self._path):
+            rows = self._connection.execute(
+                f"SELECT number, first_sentence, {_OWN_COLUMNS} FROM passages WHERE document_id = ? ORDER BY number",  # noqa: S608 - constants
+                (document_id,),
+            ).fetchall()
+        return document, rows
+
+    def summary(self) -> tuple[Covered, list[str]]:
+        """Return how much of all documents stands in passages, and what was remarked on them, by uri."""
+        content, covered = self._one(
+            "SELECT coalesce(sum(content_characters), 0), coalesce(sum(covered_characters), 0) FROM documents"
+        )
+        with _sqlite_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT uri, warnings FROM documents WHERE warnings != '[]' ORDER BY uri"
+            ).fetchall()
+        return Covered(content, covered), [f"{uri}: {text}" for uri, texts in rows for text in json.loads(texts)]
 
     def matching(self, filters: Filters) -> list[int]:
         """Return the numbers of the passages that pass the filters, in order."""

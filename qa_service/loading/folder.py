@@ -7,12 +7,14 @@ looked at. Links to folders are not followed; links to files only if they stay i
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 from qa_service.cleaning import BIDI_CONTROLS
-from qa_service.datatypes import Document, Skipped
+from qa_service.datatypes import Document, Skipped, SourceFile
 from qa_service.errors import SourceError
 from qa_service.loading.decoding import UndecodableError, decode
 from qa_service.loading.markdown import parse_markdown
@@ -25,20 +27,22 @@ FORMATS: dict[str, Format] = {
     ".md": parse_markdown,
     ".markdown": parse_markdown,
 }
+READERS = 1
+"""Grows when a file is read in another way than before, so that indexes are built anew."""
 _MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedFolder:
-    """All documents by uri, and all files that are none."""
+class SourceFolder:
+    """What lies in the source folder: the files to be read, by uri, and those that are not even opened."""
 
-    documents: tuple[Document, ...]
-    skipped: tuple[Skipped, ...]
+    files: tuple[SourceFile, ...]
+    left_out: tuple[Skipped, ...]
+    max_file_bytes: int
 
-    @property
-    def files(self) -> int:
-        """Number of files found."""
-        return len(self.documents) + len(self.skipped)
+
+class SourceChangedError(Exception):
+    """A file is not what it was when the folder was looked through."""
 
 
 class _SkipFile(Exception):
@@ -48,29 +52,44 @@ class _SkipFile(Exception):
         self.failed = failed
 
 
-def load_folder(source: Path, *, max_file_bytes: int) -> LoadedFolder:
-    """Read every document below ``source``, in the order of their uris.
+def look_through(source: Path, *, max_file_bytes: int) -> SourceFolder:
+    """Return which files of a folder are to be read, each with the sha256 of its bytes. None is kept in memory.
 
-    Raises :class:`SourceError` if the folder is missing, is no folder, or holds no usable document.
+    Raises :class:`SourceError` if the folder is missing or is no folder.
     """
     root = source_root(source)
-    documents: list[Document] = []
-    skipped: list[Skipped] = []
+    files: list[SourceFile] = []
+    left_out: list[Skipped] = []
     for found in _walk(root):
         if isinstance(found, Skipped):
-            skipped.append(found)
+            left_out.append(found)
             continue
         try:
-            documents.append(_read(root, found, max_file_bytes))
+            files.append(SourceFile(_uri(root, found), found.path, _identify(root, found, max_file_bytes)))
         except _SkipFile as skip:
-            skipped.append(Skipped(_uri(root, found), skip.reason, skip.failed))
-    if not documents:
-        reasons = "; ".join(f"{item.uri}: {item.reason}" for item in skipped[:3]) or "it holds no files"
-        raise SourceError(f"no usable document in {source} ({reasons}); put {', '.join(sorted(FORMATS))} files there")
-    return LoadedFolder(
-        tuple(sorted(documents, key=lambda document: document.uri)),
-        tuple(sorted(skipped, key=lambda item: item.uri)),
+            left_out.append(Skipped(_uri(root, found), skip.reason, skip.failed))
+    return SourceFolder(
+        tuple(sorted(files, key=lambda file: file.uri)),
+        tuple(sorted(left_out, key=lambda item: item.uri)),
+        max_file_bytes,
     )
+
+
+def read_document(file: SourceFile, *, max_file_bytes: int) -> Document | Skipped:
+    """Return the document that a file holds, or why it holds none.
+
+    Raises :class:`SourceChangedError` if the file is not what it was.
+    """
+    try:
+        return _document(file, max_file_bytes)
+    except _SkipFile as skip:
+        return Skipped(file.uri, skip.reason, skip.failed)
+
+
+def no_documents(source: Path, skipped: Sequence[Skipped]) -> SourceError:
+    """Return the error of a folder that holds no usable document."""
+    reasons = "; ".join(f"{item.uri}: {item.reason}" for item in skipped[:3]) or "it holds no files"
+    return SourceError(f"no usable document in {source} ({reasons}); put {', '.join(sorted(FORMATS))} files there")
 
 
 def source_root(source: Path) -> Path:
@@ -113,39 +132,56 @@ def _uri(root: Path, path: "str | os.PathLike[str]") -> str:
     )
 
 
-def _read(root: Path, entry: os.DirEntry[str], max_file_bytes: int) -> Document:
-    suffix = os.path.splitext(entry.name)[1].lower()
+def _identify(root: Path, entry: os.DirEntry[str], max_file_bytes: int) -> str:
+    """Return the sha256 of a file that is to be read."""
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
         if not target.startswith(str(root) + os.sep):
             raise _SkipFile("link that leads out of the source folder, not followed", failed=False)
-    parse = FORMATS.get(suffix)
-    if parse is None:
+    suffix = _suffix(entry.name)
+    if suffix not in FORMATS:
         raise _SkipFile(f"format {suffix or 'without an ending'} is not read", failed=False)
-    text, sha256 = _read_text(entry.path, max_file_bytes)
+    with _opened(entry.path, max_file_bytes) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _document(file: SourceFile, max_file_bytes: int) -> Document:
+    with _opened(file.path, max_file_bytes) as opened:
+        data = opened.read(max_file_bytes + 1)
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise SourceChangedError(file.uri)
+    try:
+        text = decode(data)
+    except UndecodableError as error:
+        raise _SkipFile(str(error), failed=True) from error
     if not text.strip(" \t\r\n\f\v\ufeff"):
         raise _SkipFile("empty", failed=False)
     try:
-        outline = parse(text)
+        outline = FORMATS[_suffix(file.path)](text)
     except RecursionError as error:
         raise _SkipFile("nested too deeply", failed=True) from error
     if not outline.blocks:
         raise _SkipFile("no content below its headings", failed=False)
-    uri = _uri(root, entry)
     return Document(
-        id=hashlib.sha256(uri.encode()).hexdigest()[:16],
-        uri=uri,
-        title=outline.title or uri.rsplit("/", 1)[-1],
+        id=hashlib.sha256(file.uri.encode()).hexdigest()[:16],
+        uri=file.uri,
+        title=outline.title or file.uri.rsplit("/", 1)[-1],
         title_is_heading=outline.title is not None,
         text=text,
-        sha256=sha256,
+        sha256=file.sha256,
         blocks=outline.blocks,
         metadata=outline.metadata,
         warnings=tuple(_warnings(text)),
     )
 
 
-def _read_text(path: str, max_file_bytes: int) -> tuple[str, str]:
+@contextmanager
+def _opened(path: str, max_file_bytes: int) -> Iterator[BufferedReader]:
+    """Open a regular file of no more than so many bytes; whatever goes wrong with it is a reason to skip it."""
     try:
         # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -153,19 +189,15 @@ def _read_text(path: str, max_file_bytes: int) -> tuple[str, str]:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise _SkipFile("not a regular file", failed=False)
-            data = file.read(max_file_bytes + 1) if status.st_size <= max_file_bytes else None
+            if status.st_size > max_file_bytes:
+                raise _SkipFile(
+                    f"{status.st_size / _MEGABYTE:.1f} MB, over the limit of {max_file_bytes / _MEGABYTE:g} MB "
+                    "(QA_MAX_FILE_MB)",
+                    failed=True,
+                )
+            yield file
     except OSError as error:
         raise _SkipFile(f"can't be read: {error.strerror}", failed=True) from error
-    if data is None or len(data) > max_file_bytes:
-        raise _SkipFile(
-            f"{status.st_size / _MEGABYTE:.1f} MB, over the limit of {max_file_bytes / _MEGABYTE:g} MB "
-            "(QA_MAX_FILE_MB)",
-            failed=True,
-        )
-    try:
-        return decode(data), hashlib.sha256(data).hexdigest()
-    except UndecodableError as error:
-        raise _SkipFile(str(error), failed=True) from error
 
 
 def _warnings(text: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The ranking, from a question to results: candidates, first order, rerank, fuse, collapse, quote, judge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -90,9 +90,18 @@ class Retriever:
         self._stop_terms = frozenset(index.lexical.terms(stop_words()))
 
     def retrieve(
-        self, question: str, embedding: QuestionEmbedding, top_k: int, allowed: Integers | None = None
+        self,
+        question: str,
+        embedding: QuestionEmbedding,
+        top_k: int,
+        allowed: Integers | None = None,
+        *,
+        explain: bool = False,
     ) -> Retrieved:
-        """Return up to ``top_k`` results out of the ``allowed`` passages, exactly as many if so many match."""
+        """Return up to ``top_k`` results out of the ``allowed`` passages, exactly as many if so many match.
+
+        ``explain`` adds to each result why it has its rank.
+        """
         if allowed is not None and not len(allowed):
             return Retrieved((), 0, None, None if self._calibration is None else 0.0)
         depth = max(DEPTH, 2 * top_k)
@@ -105,7 +114,20 @@ class Retriever:
         first = [one.evidence for one in judged[:_JUDGED]]
         best = max(range(len(first)), key=lambda place: (first[place].sentence or first[place].coverage, -place))
         confidence = judged[best].result.confidence
-        return Retrieved(tuple(one.result for one in judged), best, first[best], confidence)
+        results = (self._explained(one.result, ranking.candidates) if explain else one.result for one in judged)
+        return Retrieved(tuple(results), best, first[best], confidence)
+
+    def _explained(self, result: ScoredPassage, candidates: Candidates) -> ScoredPassage:
+        number = result.passage.number
+        place = int(np.flatnonzero(candidates.numbers == number)[0])
+        matched = (term for term, identity in candidates.terms.items() if self._index.lexical.holds(number, identity))
+        explanation = Explanation(
+            dense_rank=int(candidates.dense_ranks[place]) or None,
+            lexical_rank=int(candidates.lexical_ranks[place]) or None,
+            matched_terms=tuple(sorted(matched)),
+            fused=result.score,
+        )
+        return replace(result, explanation=explanation)
 
     def why(self, question: str, embedding: QuestionEmbedding, passages: Integers, before: int = 3) -> Why:
         """Return where the best of some passages stands, every passage of the index considered."""
@@ -182,9 +204,6 @@ class Retriever:
         sentence = passage.text[slice(*quote)]
         quoted = self._quoted_terms(candidates, first_row + chosen)
         item = evidence(asked, passage.text, sentence, quoted, float(candidates.dense[place]), cosines)
-        matched = (
-            term for term, identifier in candidates.terms.items() if self._index.lexical.holds(number, identifier)
-        )
         result = ScoredPassage(
             rank=rank,
             passage=passage,
@@ -192,12 +211,7 @@ class Retriever:
             confidence=None if self._calibration is None else self._calibration.confidence(item),
             scores=_scores(ranking, place),
             quote=quote,
-            explanation=Explanation(
-                dense_rank=int(candidates.dense_ranks[place]) or None,
-                lexical_rank=int(candidates.lexical_ranks[place]) or None,
-                matched_terms=tuple(sorted(matched)),
-                fused=float(ranking.fused[place]),
-            ),
+            explanation=None,
         )
         terms = np.unique(self._index.lexical.sentence_terms(first_row, first_row + len(passage.sentences)))
         return _Judged(result, item, terms)

@@ -1,0 +1,153 @@
+"""How the tokens of a new index are packed: passage after passage into one file, then in order into those that stay."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qa_service.datatypes import Offsets
+from qa_service.embedding import Integers, TokenEmbeddings
+from qa_service.late_interaction.codec import COMPONENTS, COMPONENTS_PER_BYTE, Codec, Floats
+from qa_service.late_interaction.tokens import (
+    CODEC,
+    CODES,
+    FREQUENCIES,
+    IDS,
+    LENGTHS,
+    SENTENCES,
+    STARTS,
+    PassageTokens,
+    TokenIds,
+)
+
+MAX_PASSAGE_BYTES = 16_384
+_SAMPLE = 50_000
+_LENGTH_BYTES, _ID_BYTES = 2, 4
+_SPOOL = "tokens.spool"
+_ROWS = 100_000  # tokens put in order at once
+_COLUMNS = {CODES: "codes", LENGTHS: "length", IDS: "id"}
+
+
+class PassageTokensBuilder:
+    """Collects passages' tokens in any order. Memory holds a few numbers a passage; the rest lies in ``folder``.
+
+    The codec is that of the stored tokens, if any are taken over first; else it is fitted to the first
+    tokens that come, so these should be a fair sample.
+    """
+
+    def __init__(self, passages: int, folder: Path) -> None:
+        self._folder = folder
+        self._spool = (folder / _SPOOL).open("wb")
+        self._codec: Codec | None = None
+        self._waiting: list[tuple[int, Floats, TokenIds]] = []
+        self._rows = 0
+        self._first = np.full(passages, -1, np.int64)
+        self._counts = np.zeros(passages, np.int64)
+        self._sentences: list[bytes] = [b""] * passages
+        self._frequencies = np.zeros(0, np.int32)
+
+    def add_stored(self, number: int, stored: PassageTokens, passage: int, sentences: slice) -> None:
+        """Take over a passage's tokens as they are stored; ``sentences`` are its rows in ``stored.sentences``."""
+        self._codec = stored.codec
+        rows = slice(int(stored.starts[passage]), int(stored.starts[passage + 1]))
+        self._sentences[number] = np.ascontiguousarray(stored.sentences[sentences], np.int32).tobytes()
+        self._write(number, stored.codes[rows], stored.lengths[rows], stored.ids[rows])
+
+    def add(self, number: int, text: str, tokens: TokenEmbeddings, sentences: Sequence[Offsets]) -> None:
+        """Take a passage's tokens; those without a letter or digit are dropped, and those over 16 KB."""
+        spoken = np.array([any(map(str.isalnum, text[start:end])) for start, end in tokens.spans], dtype=bool)
+        dimension = min(COMPONENTS, tokens.vectors.shape[1])
+        most = MAX_PASSAGE_BYTES // (dimension // COMPONENTS_PER_BYTE + _LENGTH_BYTES + _ID_BYTES)
+        kept = np.flatnonzero(spoken if spoken.any() else np.ones(len(spoken), bool))[:most]
+        self._sentences[number] = _row_ranges(tokens.spans[kept], sentences).tobytes()
+        self._waiting.append((number, tokens.vectors[kept], tokens.ids[kept].astype(np.int32)))
+        if self._codec is not None or sum(len(vectors) for _, vectors, _ in self._waiting) >= _SAMPLE:
+            self._encode_waiting()
+
+    def _encode_waiting(self) -> None:
+        if not self._waiting:
+            return
+        if self._codec is None:
+            self._codec = Codec.fit(np.concatenate([vectors for _, vectors, _ in self._waiting]))
+        for number, vectors, ids in self._waiting:
+            codes = self._codec.encode(vectors)
+            self._write(number, codes, self._codec.lengths(codes), ids)
+        self._waiting.clear()
+
+    def _write(
+        self, number: int, codes: npt.NDArray[np.uint8], lengths: npt.NDArray[np.float16], ids: TokenIds
+    ) -> None:
+        records = np.empty(len(ids), self._record(codes.shape[1]))
+        records["codes"], records["length"], records["id"] = codes, lengths, ids
+        self._spool.write(records.tobytes())
+        self._first[number], self._counts[number] = self._rows, len(ids)
+        self._rows += len(ids)
+        most = int(ids.max(initial=-1)) + 1
+        if most > len(self._frequencies):
+            self._frequencies = np.pad(self._frequencies, (0, most - len(self._frequencies)))
+        self._frequencies[np.unique(ids)] += 1
+
+    @staticmethod
+    def _record(width: int) -> np.dtype[np.void]:
+        return np.dtype([("codes", np.uint8, (width,)), ("length", np.float16), ("id", np.int32)])
+
+    def finish(self) -> dict[str, int]:
+        """Write the files that :meth:`PassageTokens.load` reads; return how many things each holds.
+
+        Raises ``ValueError`` if a passage is missing.
+        """
+        self._encode_waiting()
+        self._spool.close()
+        missing = int((self._first < 0).sum())
+        if self._codec is None or missing:
+            raise ValueError(f"tokens of {missing} passages out of {len(self._first)} are missing")
+        width = self._codec.projection.shape[1] // COMPONENTS_PER_BYTE
+        record = self._record(width)
+        spool = np.memmap(self._folder / _SPOOL, record, "r") if self._rows else np.empty(0, record)
+        for name, column in _COLUMNS.items():
+            with (self._folder / name).open("wb") as file:
+                values = np.empty(0, record)[column]
+                shape = (self._rows, *values.shape[1:])
+                header = {"descr": np.lib.format.dtype_to_descr(values.dtype), "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for records in self._in_order(spool):
+                    file.write(np.ascontiguousarray(records[column]).tobytes())
+        small: dict[str, npt.NDArray[Any]] = {
+            STARTS: np.concatenate([[0], np.cumsum(self._counts)]).astype(np.int64),
+            SENTENCES: np.frombuffer(b"".join(self._sentences), np.int32).reshape(-1, 2),
+            FREQUENCIES: self._frequencies,
+            CODEC: self._codec.to_array(),
+        }
+        for name, values in small.items():
+            np.save(self._folder / name, values, allow_pickle=False)
+        (self._folder / _SPOOL).unlink()
+        return dict.fromkeys(_COLUMNS, self._rows) | {name: len(values) for name, values in small.items()}
+
+    def drop(self) -> None:
+        """Give up, leaving nothing in the folder."""
+        self._spool.close()
+        (self._folder / _SPOOL).unlink()
+
+    def _in_order(self, spool: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
+        """Yield the records of some passages after those of others, in the order of their numbers."""
+        some: list[npt.NDArray[np.void]] = []
+        rows = 0
+        for first, count in zip(self._first.tolist(), self._counts.tolist(), strict=True):
+            some.append(spool[first : first + count])
+            rows += count
+            if rows >= _ROWS:
+                yield np.concatenate(some)
+                some, rows = [], 0
+        if some:
+            yield np.concatenate(some)
+
+
+def _row_ranges(spans: Integers, sentences: Sequence[Offsets]) -> npt.NDArray[np.int32]:
+    """Return which rows belong to each sentence; both are in reading order, so each has one range."""
+    ranges = [
+        (np.searchsorted(spans[:, 1], start, side="right"), np.searchsorted(spans[:, 0], end, side="left"))
+        for start, end in sentences
+    ]
+    return np.array(ranges, dtype=np.int32).reshape(-1, 2)

@@ -1,0 +1,97 @@
+"""The stored tokens of all passages, and MaxSim of a question with them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qa_service.embedding import Integers, TokenEmbeddings
+from qa_service.late_interaction.codec import Codec, Codes, Floats, Lengths
+from qa_service.lexical import idf
+
+TokenIds = npt.NDArray[np.int32]
+
+CODES, LENGTHS, IDS = "tokens.npy", "token-lengths.npy", "token-ids.npy"
+STARTS, SENTENCES, FREQUENCIES, CODEC = (
+    "token-starts.npy",
+    "token-sentences.npy",
+    "token-frequencies.npy",
+    "token-codec.npy",
+)
+FILES = (CODES, LENGTHS, IDS, STARTS, SENTENCES, FREQUENCIES, CODEC)
+
+
+@dataclass(frozen=True, slots=True)
+class PassageTokens:
+    """The stored tokens of all passages.
+
+    ``codes`` (tokens, k / 2), ``lengths`` (tokens,) and ``ids`` (tokens,) in the model's vocabulary: passage
+    ``i`` has the rows ``starts[i]`` to ``starts[i + 1]``. ``sentences`` (sentences, 2) are row ranges within
+    their passage. ``frequencies`` (vocabulary,) counts the passages that hold a token id.
+    """
+
+    codec: Codec
+    codes: Codes
+    lengths: Lengths
+    ids: TokenIds
+    starts: Integers
+    sentences: npt.NDArray[np.int32]
+    frequencies: npt.NDArray[np.int32]
+
+    @classmethod
+    def load(cls, folder: Path) -> "PassageTokens":
+        """Open what :class:`PassageTokensBuilder` wrote, memory-mapped. The caller has checked the files' hashes."""
+
+        def read(name: str) -> npt.NDArray[Any]:
+            # A plain array over the mapped file: numpy's own class of them is slow to take a part of.
+            return np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
+
+        return cls(Codec.from_array(read(CODEC)), *map(read, FILES[:-1]))
+
+    def weights(self, ids: Integers) -> Floats:
+        """Return each question token's weight: its idf over passages, as BM25 defines it."""
+        passages = len(self.starts) - 1
+        known = np.where(ids < len(self.frequencies), self.frequencies[np.minimum(ids, len(self.frequencies) - 1)], 0)
+        return idf(passages, known).astype(np.float32)
+
+    def similarities(self, question: TokenEmbeddings, passages: Integers) -> "Similarities":
+        """Return the cosines of a question's tokens with all tokens of some passages, in their order."""
+        counts = self.starts[passages + 1] - self.starts[passages]
+        places = [slice(*pair) for pair in zip(self.starts[passages], self.starts[passages + 1], strict=True)]
+        codes = np.concatenate([self.codes[place] for place in places])
+        lengths = np.concatenate([self.lengths[place] for place in places])
+        cosines = self.codec.cosines(question.vectors, codes, lengths)
+        return Similarities(cosines, np.concatenate([[0], np.cumsum(counts)]), self.weights(question.ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Similarities:
+    """Cosines (question tokens, tokens of the passages), where each passage's begin, the tokens' weights."""
+
+    cosines: Floats
+    starts: Integers
+    weights: Floats
+
+    def maxsim(self) -> Floats:
+        """Return each passage's MaxSim: the weighted mean over the question's tokens of their best cosine."""
+        best = np.maximum.reduceat(self.cosines, self.starts[:-1], axis=1)
+        scores: Floats = self.weights @ best / self.weights.sum()
+        return scores
+
+    def sentence(self, passage: int, rows: npt.NDArray[np.int32]) -> tuple[int, Floats]:
+        """Return the sentence of a passage that answers best, and the best cosine of each question token in it.
+
+        ``passage`` is a place in the order asked for; ``rows`` (sentences, 2) are its sentences' ranges. The
+        best has the highest mean over the question's tokens.
+        """
+        spoken = np.flatnonzero(rows[:, 0] < rows[:, 1])
+        if not len(spoken):
+            return 0, np.full(len(self.cosines), -1, np.float32)
+        own = self.cosines[:, self.starts[passage] : self.starts[passage + 1]]
+        # Of each pair of edges the first has its sentence's maximum; the last sentence may end with the passage.
+        edges = rows[spoken].ravel()
+        bests = np.maximum.reduceat(own, edges[:-1] if edges[-1] == own.shape[1] else edges, axis=1)[:, ::2]
+        chosen = int(np.argmax(bests.mean(axis=0)))
+        return int(spoken[chosen]), bests[:, chosen].astype(np.float32)
