@@ -58,7 +58,8 @@ def beir_questions(beir: Path) -> Iterator[tuple[str, str, dict[str, int]]]:
                 yield entry["_id"], entry["text"], grades[entry["_id"]]
 
 
-def memory_mb(process: int) -> float:
-    """Return the resident memory of a process, its children not counted."""
+def memory_mb(process: int, *, most: bool = False) -> float:
+    """Return the resident memory of a process, or the most that it ever had, its children not counted."""
+    name = "VmHWM" if most else "VmRSS"
     with Path(f"/proc/{process}/status").open(encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+        return next(int(line.split()[1]) for line in status if line.startswith(name)) / 1024
