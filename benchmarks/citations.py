@@ -15,7 +15,7 @@ from common import setup
 
 from qa_service.datatypes import Document
 from qa_service.embedding import open_embedder
-from qa_service.loading import look_through, read_document
+from qa_service.loading import FORMATS, Limits, ParserProcess, look_through, read_documents
 from qa_service.settings import DEFAULT_MODEL, load_settings
 from qa_service.splitting import Splitter, SplitterSettings, covered_characters, embedding_text
 
@@ -33,7 +33,10 @@ def main() -> None:
     print(f"{'documents of':18} {'passages':>8} {'exact':>8} {'content':>8} {'tokens lost':>11} {'word windows':>13}")
     failed = False
     for folder in folders:
-        read = (read_document(file, max_file_bytes=10**9) for file in look_through(folder, max_file_bytes=10**9).files)
+        limits = Limits(file_bytes=10**9)
+        found = look_through(folder, FORMATS, max_file_bytes=limits.file_bytes)
+        with ParserProcess(limits) as parser:
+            read = [item for file in found.files for item in read_documents(file, limits, parser)]
         documents = [document for document in read if isinstance(document, Document)]
         content = covered = 0
         passages, exact, windows, found = [], 0, 0, 0

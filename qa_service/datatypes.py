@@ -4,6 +4,7 @@ All offsets are half-open ``[start, end)``. ``char`` counts Unicode code points,
 units (what JavaScript counts), ``byte`` bytes of the text in UTF-8, ``line`` lines from 1, inclusive.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -41,6 +42,13 @@ class Document:
     sha256: str
     """Of the file's bytes."""
     blocks: tuple[Block, ...]
+    source: str = ""
+    """The uri of the file that it comes from; a file of rows holds many documents."""
+    media_type: str = "text/plain"
+    url: str | None = None
+    """Where the document says that it is published."""
+    pages: tuple[int, ...] = ()
+    """The offsets at which pages begin, of formats that have pages."""
     metadata: Metadata = field(default_factory=dict)
     """What the document says of itself in its front matter, all values as text."""
     warnings: tuple[str, ...] = ()
@@ -103,7 +111,15 @@ class SourceDocument:
     uri: str
     title: str
     sha256: str
+    source: str
+    media_type: str
+    url: str | None
+    pages: tuple[int, ...]
     text: str
+
+    def page(self, position: int) -> int | None:
+        """Return the number, from 1, of the page that holds a character, of formats that have pages."""
+        return bisect_right(self.pages, position) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +183,15 @@ class Citation:
     uri: str
     section_path: tuple[str, ...]
     position: Position
+    page: int | None
+    """The page on which the quote begins, from 1, of formats that have pages."""
     quote: str
     quote_start: int
     quote_end: int
+    url: str
+    """Where a reader finds the quote; without a host, a path of this service."""
+    permalink: str
+    """The id of ``/cite/{id}``."""
     document_sha256: str
     passage_sha256: str
 

@@ -40,17 +40,25 @@ _BLOCK = 10_000
 class Draft:
     """What is known so far of a generation that is being written into ``folder``, which must be empty.
 
-    ``previous`` is a generation whose vectors were made in the same way by the same model, if there is one.
+    ``previous`` is a generation whose vectors were made in the same way by the same model, if there is one;
+    passages of ``retire_from`` that come no more are kept for the citations of them.
     """
 
     def __init__(
-        self, folder: Path, contents: Contents, splitter: Splitter, embedder: Embedder, previous: OpenIndex | None
+        self,
+        folder: Path,
+        contents: Contents,
+        splitter: Splitter,
+        embedder: Embedder,
+        previous: OpenIndex | None,
+        retire_from: OpenIndex | None,
     ) -> None:
         self._folder = folder
         self._contents = contents
         self._splitter = splitter
         self._embedder = embedder
         self._previous = previous
+        self._retire_from = retire_from
         # Documents can be taken over only if the same would be made of the same file.
         self._same_documents = previous is not None and previous.manifest.reads_like(contents)
         self._writer = PassageWriter(folder / PASSAGES)
@@ -59,7 +67,7 @@ class Draft:
         )
         self.documents = 0
         self.skipped: list[Skipped] = list(contents.skipped_at_once())
-        # Of each passage: how many tokens and sentences it has; its number before, or -1; its first sentence's row then.
+        # Of each passage: its tokens and sentences; its number before, or -1, and its first sentence's row then.
         self._tokens, self._sentences, self._known, self._rows = array("q"), array("q"), array("q"), array("q")
 
     def take_over(self, file: SourceFile) -> bool:
@@ -74,10 +82,16 @@ class Draft:
                 self._lexical.take_over(embeddable(passage.context), first, last)
                 self._note(passage.tokens, passage.sentences, (passage.number, first))
             self.documents += 1
+        if found:
+            parts = (item for item in self._previous.manifest.skipped if item.uri.startswith(f"{file.uri}#"))
+            self.skipped.extend(Skipped(item.uri, item.reason, item.failed) for item in parts)
         return bool(found)
 
-    def add(self, document: Document) -> None:
-        """Split a document and add it."""
+    def add(self, document: Document | Skipped) -> None:
+        """Split a document and add it, or note that a file, or a part of one, holds none."""
+        if isinstance(document, Skipped):
+            self.skipped.append(document)
+            return
         passages = self._splitter.split(document, first_number=len(self._tokens))
         texts = [embedding_text(passage.context, passage.text) for passage in passages]
         keys = [_content_key(text, embedded_sentences(passage)) for text, passage in zip(texts, passages, strict=True)]
@@ -91,10 +105,6 @@ class Draft:
             self._note(count, len(sentences), known)
         self.documents += 1
 
-    def skip(self, skipped: Skipped) -> None:
-        """Note that a file holds no document."""
-        self.skipped.append(skipped)
-
     def _note(self, tokens: int, sentences: int, known: tuple[int, int] | None) -> None:
         self._tokens.append(tokens)
         self._sentences.append(sentences)
@@ -103,7 +113,7 @@ class Draft:
 
     def finish(self, *, batch_size: int, progress: Callable[[int, int], None]) -> Manifest:
         """Embed what is not known, write the rest and force all of it to disk."""
-        self._writer.close()
+        self._writer.close(None if self._retire_from is None else self._retire_from.passages.path)
         reader = PassageReader(self._folder / PASSAGES)
         try:
             vectors, counts = self._embed(reader, batch_size, progress)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from cachetools import LRUCache
 
+from qa_service.citing import CitationId, CitedBefore, Verdict, check, link, passage_id
 from qa_service.cleaning import embeddable, is_blank
 from qa_service.datatypes import (
     Answer,
@@ -31,7 +32,16 @@ from qa_service.embedding import Embedder, QuestionEmbedding
 from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
 from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex
 from qa_service.lexical import languages
-from qa_service.loading import READERS, SourceChangedError, SourceFolder, look_through, no_documents, read_document
+from qa_service.loading import (
+    FORMATS,
+    READERS,
+    Limits,
+    ParserProcess,
+    SourceChangedError,
+    SourceFolder,
+    look_through,
+    read_documents,
+)
 from qa_service.retrieval import Calibration, Retrieved, Retriever, Why, open_reranker
 from qa_service.retrieval.answerability import CALIBRATIONS
 from qa_service.retrieval.calibration import fit_to_own_sentences
@@ -69,7 +79,7 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
         if up_to_date := folder.whole(contents.generation_id()):
             folder.point_to(contents.generation_id())
         else:
-            with folder.reusable(contents, embedder.runtime) as previous:
+            with folder.previous() as previous:
                 added = folder.add(
                     contents.generation_id(),
                     lambda path: _write(path, contents, source, embedder, previous, settings, progress),
@@ -94,14 +104,16 @@ def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, Sourc
     """Look through the source folder; return what an index of it is made from, and its files."""
     if settings.language not in languages():
         raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
-    source = look_through(settings.source, max_file_bytes=settings.max_file_mb * 1_000_000)
+    limits = _limits(settings)
+    source = look_through(settings.source, FORMATS, max_file_bytes=limits.file_bytes)
     contents = Contents.of(
         embedder.identity,
         embedder.dimension,
         _splitter_settings(settings, embedder),
         source.files,
         source.left_out,
-        readers=READERS,
+        # A file is read alike with more time or memory, unless it failed: then it is read again anyway.
+        readers=str((READERS, limits.pages, limits.expanded_bytes, limits.row_text, limits.row_title)),
         language=settings.language,
         token_vectors=settings.token_vectors,
     )
@@ -118,17 +130,20 @@ def _write(
     progress: Progress,
 ) -> Manifest:
     splitter = Splitter(_splitter_settings(settings, embedder), embedder.count_tokens)
-    draft = Draft(path, contents, splitter, embedder, previous)
-    for done, file in enumerate(source.files, start=1):
-        if not draft.take_over(file):
-            read = read_document(file, max_file_bytes=source.max_file_bytes)
-            if isinstance(read, Skipped):
-                draft.skip(read)
-            else:
-                draft.add(read)
-        progress("reading documents", done, len(source.files))
+    same_vectors = (
+        previous is not None and previous.manifest.like(contents) and previous.manifest.embedded_by == embedder.runtime
+    )
+    draft = Draft(path, contents, splitter, embedder, previous if same_vectors else None, previous)
+    limits = _limits(settings)
+    with ParserProcess(limits) as parser:
+        for done, file in enumerate(source.files, start=1):
+            if not draft.take_over(file):
+                for found in read_documents(file, limits, parser):
+                    draft.add(found)
+            progress("reading documents", done, len(source.files))
     if not draft.documents:
-        raise no_documents(settings.source, draft.skipped)
+        reasons = "; ".join(f"{item.uri}: {item.reason}" for item in draft.skipped[:3]) or "it holds no files"
+        raise SourceError(f"no usable document in {settings.source} ({reasons}); put {', '.join(FORMATS)} files there")
     return draft.finish(
         batch_size=settings.batch_size,
         progress=lambda done, passages: progress("embedding passages", done, passages),
@@ -153,6 +168,7 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
             top_k=settings.top_k,
             min_confidence=settings.min_confidence,
             cache_mb=settings.cache_mb,
+            published=settings.published,
         ),
         opened.degraded,
     )
@@ -199,11 +215,13 @@ class QuestionAnswerer:
         top_k: int,
         min_confidence: float,
         cache_mb: int,
+        published: str = "",
     ) -> None:
         self.index = index
         self.embedder = embedder
         self._retriever = retriever
         self._embeddings: LRUCache[str, QuestionEmbedding] = LRUCache(cache_mb * 1_000_000, QuestionEmbedding.size)
+        self._published = published
         self._top_k = top_k
         self._min_confidence = min_confidence
 
@@ -268,6 +286,19 @@ class QuestionAnswerer:
             raise NotFound("no document of that id in the index; ids stand in the citations of an answer")
         return document
 
+    def citation(self, identifier: str) -> Verdict:
+        """Tell what became of the quote that a permalink names. Raises :class:`NotFound` if it was never cited here."""
+        wanted = CitationId.parse(identifier)
+        found = None if wanted is None else self.index.passages.cited(wanted.passage_id)
+        if wanted is None or found is None or wanted.end > len(found[2]):
+            raise NotFound("no citation of that id; ids stand in the permalinks of answers")
+        uri, start, text = found
+        return self.verify(CitedBefore(uri, start + wanted.start, text[wanted.start : wanted.end]))
+
+    def verify(self, cited: CitedBefore) -> Verdict:
+        """Tell whether a quote stands in the documents as they were indexed: in its own, or else in another."""
+        return check(cited, self.index.document_by_uri(cited.uri), self.index.passages.document_holding)
+
     def self_test(self) -> None:
         """Embed the first passage anew and expect the vector that the index has of it; ask a question.
 
@@ -289,15 +320,21 @@ class QuestionAnswerer:
         passage = scored.passage
         document = self.index.document_without_text(passage.document_id)
         start, end = scored.quote
+        place = (passage.position.start_char + start, passage.position.start_char + end)
+        if document.media_type == "text/html":
+            document = self.document(document.id)  # the link tells the quote from its like in the text
         return Citation(
             document_id=document.id,
             title=document.title,
             uri=document.uri,
             section_path=passage.section_path,
             position=passage.position,
+            page=document.page(place[0]),
             quote=passage.text[start:end],
             quote_start=start,
             quote_end=end,
+            url=link(document, place, self._published),
+            permalink=str(CitationId(passage_id(document.uri, passage.position.start_char, passage.text), start, end)),
             document_sha256=document.sha256,
             passage_sha256=hashlib.sha256(passage.text.encode()).hexdigest(),
         )
@@ -315,6 +352,18 @@ def check_question(question: str) -> None:
         raise InvalidRequest("the question holds half a character (a lone surrogate); send whole characters")
     if is_blank(question):
         raise InvalidRequest("the question is empty; write one")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        file_bytes=settings.max_file_mb * 1_000_000,
+        pages=settings.max_pages,
+        expanded_bytes=settings.max_expanded_mb * 1_000_000,
+        seconds=settings.parse_seconds,
+        memory_bytes=settings.parse_memory_mb * 1_000_000,
+        row_text=settings.row_text,
+        row_title=settings.row_title,
+    )
 
 
 def _splitter_settings(settings: Settings, embedder: Embedder) -> SplitterSettings:

@@ -61,6 +61,20 @@ class Settings(BaseSettings):
     )
     token_vectors: bool = Field(True, description="Keep token vectors in the index, up to 16 KB a passage.")
     max_file_mb: int = Field(50, ge=1, le=2048, description="Larger source files are skipped, in megabytes.")
+    max_pages: int = Field(5000, ge=1, le=1_000_000, description="PDF files of more pages are skipped.")
+    max_expanded_mb: int = Field(
+        200, ge=1, le=100_000, description="DOCX and EPUB files that unpack to more are skipped, in megabytes."
+    )
+    parse_seconds: float = Field(60, gt=0, le=86_400, description="Files that take longer to read are skipped.")
+    parse_memory_mb: int = Field(
+        2000, ge=256, le=1_000_000, description="Memory of the process that reads PDF, HTML, DOCX, EPUB and RST."
+    )
+    row_text: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
+        (), description="Columns of CSV, TSV and JSON Lines that are a row's text, by commas; none means all."
+    )
+    row_title: str = Field(
+        "title", description="Column of CSV, TSV and JSON Lines that is a row's title, if it is there."
+    )
     allow_skips: bool = Field(False, description="Exit with 0 although files that look broken were skipped.")
     keep_generations: int = Field(2, ge=1, le=100, description="Generations of the index kept, the current included.")
 
@@ -74,6 +88,11 @@ class Settings(BaseSettings):
         0.2, ge=0, le=1, description="From this confidence on a question counts as answerable."
     )
 
+    published: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Address below which the source folder is published: links to web pages and PDF files go there.",
+    )
     host: str = Field("127.0.0.1", min_length=1, description="Address to serve on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 takes a free one and prints it.")
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(

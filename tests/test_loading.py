@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from qa_service.datatypes import Document, Skipped
 from qa_service.errors import SourceError
-from qa_service.loading import FORMATS, SourceChangedError, look_through, read_document
+from qa_service.loading import FORMATS, Limits, ParserProcess, SourceChangedError, look_through, read_documents
+from qa_service.loading.outline import Outline
 
 Write = Callable[[dict[str, str | bytes]], Path]
 MEGABYTE = 1_000_000
@@ -28,11 +29,17 @@ class LoadedFolder:
 
 def load(source: Path, max_file_bytes: int = MEGABYTE) -> LoadedFolder:
     """Everything that a build would read; each file found is a document or skipped."""
-    found = look_through(source, max_file_bytes=max_file_bytes)
-    read = [read_document(file, max_file_bytes=max_file_bytes) for file in found.files]
+    found = look_through(source, FORMATS, max_file_bytes=max_file_bytes)
+    limits = Limits(file_bytes=max_file_bytes)
+    with ParserProcess(limits) as parser:
+        read = [item for file in found.files for item in read_documents(file, limits, parser)]
     skipped = [*found.left_out, *(item for item in read if isinstance(item, Skipped))]
     documents = [item for item in read if isinstance(item, Document)]
     return LoadedFolder(documents, sorted(skipped, key=lambda item: item.uri))
+
+
+def outline_of(ending: str, text: str) -> Outline:
+    return next(iter(FORMATS[ending].read(text.encode(), Limits()))).outline
 
 
 def reasons(loaded: LoadedFolder) -> dict[str, tuple[str, bool]]:
@@ -54,10 +61,10 @@ def without_root() -> Iterator[None]:
 
 def test_a_file_that_changes_between_two_looks_is_told(tmp_path: Path, folder: Write) -> None:
     """What is read must be what the generation is named after."""
-    file = look_through(folder({"a.md": "# A\n\nOne.\n"}), max_file_bytes=MEGABYTE).files[0]
+    file = look_through(folder({"a.md": "# A\n\nOne.\n"}), FORMATS, max_file_bytes=MEGABYTE).files[0]
     folder({"a.md": "# A\n\nTwo.\n"})
     with pytest.raises(SourceChangedError, match=r"a\.md"):
-        read_document(file, max_file_bytes=MEGABYTE)
+        list(read_documents(file, Limits(), ParserProcess(Limits())))
 
 
 def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
@@ -78,8 +85,7 @@ def test_what_is_no_document_is_skipped_with_its_reason(folder: Write, tmp_path:
             "photo.png": b"\x89PNG\r\n",
             "README": "No ending.",
             "really.txt": b"%PDF-1.7 ...",
-            "latin.txt": "Caf\u00e9 au lait".encode("latin-1"),
-            "one-bad-byte.txt": b"line\nb\xffd",
+            "one-bad-byte.txt": "caf\u00e9 au lait\nb".encode() + b"\xffd",
             "large.txt": "x" * 2000,
             "only-heading.md": "# Title\n",
         }
@@ -92,8 +98,7 @@ def test_what_is_no_document_is_skipped_with_its_reason(folder: Write, tmp_path:
     assert found["photo.png"] == ("format .png is not read", False)
     assert found["README"] == ("format without an ending is not read", False)
     assert found["really.txt"] == ("is a PDF, not text", True)
-    assert found["latin.txt"][0].startswith("is not UTF-8: byte 0xE9 at offset 3, line 1")
-    assert found["one-bad-byte.txt"][0].startswith("is not UTF-8: byte 0xFF at offset 6, line 2")
+    assert found["one-bad-byte.txt"][0].startswith("is not UTF-8: byte 0xFF at offset 15, line 2")
     assert found["large.txt"][1]
     assert "over the limit" in found["large.txt"][0]
     assert found["only-heading.md"] == ("no content below its headings", False)
@@ -192,7 +197,7 @@ def test_content_not_time_tells_a_change(folder: Write) -> None:
 
 
 def outline(text: str, ending: str = ".md") -> tuple[str | None, list[tuple[str, tuple[str, ...], str]]]:
-    found = FORMATS[ending](text)
+    found = outline_of(ending, text)
     return found.title, [(text[block.start : block.end], block.section_path, block.kind) for block in found.blocks]
 
 
@@ -268,7 +273,7 @@ def test_plain_text_parts_lists_and_long_lines() -> None:
 )
 def test_markdown_made_to_hang_a_parser_does_not(text: str) -> None:
     """The suite's time limit is the bound; each of these is done in well under a second."""
-    FORMATS[".md"](text + "\n\nWords.\n")
+    outline_of(".md", text + "\n\nWords.\n")
 
 
 @given(
@@ -278,7 +283,7 @@ def test_markdown_made_to_hang_a_parser_does_not(text: str) -> None:
 def test_blocks_are_in_order_apart_and_trimmed(ending: str, text: str) -> None:
     """Whatever the text, spans are what splitting needs."""
     position = 0
-    for block in FORMATS[ending](text).blocks:
+    for block in outline_of(ending, text).blocks:
         assert position <= block.start < block.end <= len(text)
         content = text[block.start : block.end]
         assert content == content.strip(" \t\r\n\f\v\ufeff") or content.strip() == content.lstrip("\ufeff")
@@ -287,9 +292,10 @@ def test_blocks_are_in_order_apart_and_trimmed(ending: str, text: str) -> None:
 
 def test_front_matter_becomes_metadata() -> None:
     """Scalars and lists of scalars, as text; its title goes before the first heading; code is data."""
-    outline = FORMATS[".md"](
+    outline = outline_of(
+        ".md",
         "---\ntitle: From the Front\nyear: 2017\ndraft: false\ndate: 2017-06-30\ntags: [a, b]\n"
-        "nested: {x: 1}\n---\n# Other\n\nWords.\n"
+        "nested: {x: 1}\n---\n# Other\n\nWords.\n",
     )
     assert outline.title == "From the Front"
     assert dict(outline.metadata) == {
@@ -307,7 +313,7 @@ def test_front_matter_becomes_metadata() -> None:
 )
 def test_front_matter_that_is_no_mapping_is_no_metadata(front: str) -> None:
     """And the text below it is content all the same."""
-    outline = FORMATS[".md"](f"---\n{front}\n---\nWords.\n")
+    outline = outline_of(".md", f"---\n{front}\n---\nWords.\n")
     assert dict(outline.metadata) == {}
     assert len(outline.blocks) == 1
 
@@ -316,5 +322,5 @@ def test_a_metadata_bomb_stays_small() -> None:
     """Aliases of aliases are nested lists, which are no metadata."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 8) + "]" for n in range(1, 30)]
-    outline = FORMATS[".md"]("---\n" + "\n".join(lines) + "\n---\nWords.\n")
+    outline = outline_of(".md", "---\n" + "\n".join(lines) + "\n---\nWords.\n")
     assert set(outline.metadata) == {"a0"}

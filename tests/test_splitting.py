@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qa_service.cleaning import embeddable
 from qa_service.datatypes import Document, Passage
 from qa_service.embedding import SentenceTransformerEmbedder
-from qa_service.loading import FORMATS
+from qa_service.loading import FORMATS, Limits
 from qa_service.positions import grapheme_starts
 from qa_service.splitting import Splitter, SplitterSettings, covered_characters, embedded_sentences, embedding_text
 
@@ -24,7 +24,7 @@ HOSTILE = st.text(
 
 
 def document(text: str, ending: str = ".txt") -> Document:
-    outline = FORMATS[ending](text)
+    outline = next(iter(FORMATS[ending].read(text.encode(), Limits()))).outline
     return Document(
         id="0" * 16,
         uri="a" + ending,

@@ -93,6 +93,7 @@ class CitationBody(BaseModel):
     title: str
     uri: str = Field(description="Path of the document below the source folder.")
     section_path: list[str] = Field(description="Headings above the passage, outermost first.")
+    page: int | None = Field(description="Page on which the quote begins, from 1, of formats that have pages.")
     start_char: int = Field(description="Offset in the document in Unicode code points.")
     end_char: int
     start_utf16: int = Field(description="The same in UTF-16 code units, as JavaScript counts.")
@@ -104,7 +105,8 @@ class CitationBody(BaseModel):
     quote: str = Field(description="The sentence of the passage that answers best.")
     quote_start: int = Field(description="Offset of the quote in `text` of the result, in code points.")
     quote_end: int
-    url: str = Field(description="Path on this server of the document's text.")
+    url: str = Field(description="Where a reader finds the quote: a published page, or a path on this server.")
+    permalink: str = Field(description="Path on this server that tells what became of the quote, now and later.")
     document_sha256: str = Field(description="Of the document's file when it was indexed.")
     passage_sha256: str = Field(description="Of the passage's text in UTF-8.")
 
@@ -208,11 +210,13 @@ def _result(result: CitedPassage) -> dict[str, Any]:
             "title": citation.title,
             "uri": citation.uri,
             "section_path": list(citation.section_path),
+            "page": citation.page,
             **asdict(citation.position),
             "quote": citation.quote,
             "quote_start": citation.quote_start,
             "quote_end": citation.quote_end,
-            "url": f"/sources/{citation.document_id}",
+            "url": citation.url,
+            "permalink": f"/cite/{citation.permalink}",
             "document_sha256": citation.document_sha256,
             "passage_sha256": citation.passage_sha256,
         },

@@ -31,7 +31,7 @@ from qa_service.embedding import ModelIdentity
 from qa_service.errors import BuildInProgress, IndexCorrupt, IndexMissing, IndexProblem, QAServiceError, StorageError
 from qa_service.index.durable import replace_file, storage_errors, sync_file, sync_folder
 from qa_service.index.generation import OpenIndex, read_manifest
-from qa_service.index.manifest import MANIFEST, Contents, Manifest
+from qa_service.index.manifest import MANIFEST, Manifest
 
 _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
 _PARTIAL = ".partial"
@@ -152,14 +152,11 @@ class IndexFolder:
             raise
 
     @contextmanager
-    def reusable(self, contents: Contents, embedded_by: str) -> Iterator[OpenIndex | None]:
-        """Open the current generation if its vectors are what those of ``contents`` would be; ``None`` if not."""
+    def previous(self) -> Iterator[OpenIndex | None]:
+        """Open the current generation for the build of the next one; ``None`` if there is none that is whole."""
         index = None
         with suppress(QAServiceError):
-            found = OpenIndex.open(self._generations / self.current(), None)
-            index = found if found.manifest.like(contents) and found.manifest.embedded_by == embedded_by else None
-            if index is None:
-                found.close()
+            index = OpenIndex.open(self._generations / self.current(), None)
         try:
             yield index
         finally:

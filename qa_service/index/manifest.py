@@ -104,7 +104,7 @@ class Contents(_Part):
     language: str
     token_vectors: bool
     splitter: SplitterEntry
-    readers: Count
+    readers: str
     sources: tuple[SourceEntry, ...]
     left_out: tuple[SkippedEntry, ...]
 
@@ -117,7 +117,7 @@ class Contents(_Part):
         sources: Sequence[SourceFile],
         left_out: Sequence[Skipped],
         *,
-        readers: int,
+        readers: str,
         language: str,
         token_vectors: bool,
     ) -> "Contents":

@@ -11,14 +11,16 @@ from urllib.parse import quote
 
 from cachetools import LRUCache
 
+from qa_service.citing import passage_id
 from qa_service.datatypes import Document, Filters, Passage, Position, SourceDocument
 from qa_service.errors import IndexCorrupt, StorageError
 
 _DOCUMENTS = 10_000  # whose title and path stay in memory once they were cited
 _SCHEMA = """
 CREATE TABLE documents (
-  id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, metadata TEXT NOT NULL,
-  text TEXT NOT NULL, warnings TEXT NOT NULL, content_characters INTEGER NOT NULL, covered_characters INTEGER NOT NULL
+  id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, source TEXT NOT NULL,
+  media_type TEXT NOT NULL, url TEXT, pages TEXT NOT NULL, text TEXT NOT NULL, metadata TEXT NOT NULL,
+  warnings TEXT NOT NULL, content_characters INTEGER NOT NULL, covered_characters INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE passages (
   number INTEGER PRIMARY KEY, document_id TEXT NOT NULL REFERENCES documents(id), text TEXT NOT NULL,
@@ -26,11 +28,28 @@ CREATE TABLE passages (
   start_char INTEGER NOT NULL, end_char INTEGER NOT NULL, start_utf16 INTEGER NOT NULL, end_utf16 INTEGER NOT NULL,
   start_byte INTEGER NOT NULL, end_byte INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
   sentences TEXT NOT NULL, tokens INTEGER NOT NULL, content_key BLOB NOT NULL,
-  first_sentence INTEGER NOT NULL
+  first_sentence INTEGER NOT NULL, id TEXT NOT NULL
 );
+CREATE TABLE retired (
+  id TEXT PRIMARY KEY, uri TEXT NOT NULL, start_char INTEGER NOT NULL, text TEXT NOT NULL, age INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX passages_by_id ON passages (id);
+CREATE INDEX documents_by_source ON documents (source);
 CREATE INDEX passages_by_place ON passages (document_id, start_char, end_char);
 CREATE INDEX passages_by_content ON passages (content_key);
 """
+_RETIRED = 100_000
+_RETIRE = f"""
+BEGIN;
+INSERT OR IGNORE INTO retired
+  SELECT p.id, d.uri, p.start_char, p.text, 0 FROM old.passages AS p JOIN old.documents AS d ON d.id = p.document_id
+  WHERE p.id NOT IN (SELECT id FROM main.passages);
+INSERT OR IGNORE INTO retired
+  SELECT id, uri, start_char, text, age + 1 FROM old.retired WHERE id NOT IN (SELECT id FROM main.passages)
+  ORDER BY age LIMIT {_RETIRED};
+COMMIT;
+DETACH old;
+"""  # noqa: S608 - a constant
 _COLUMNS = (
     "number, document_id, text, section_path, context, start_char, end_char, start_utf16, end_utf16, "
     "start_byte, end_byte, start_line, end_line, sentences, first_sentence"
@@ -39,6 +58,7 @@ _OWN_COLUMNS = (
     "text, section_path, context, start_char, end_char, start_utf16, end_utf16, start_byte, end_byte, "
     "start_line, end_line, sentences, tokens, content_key"
 )
+_DOCUMENT = "id, uri, title, sha256, source, media_type, url, pages"
 _PLACE_OF_CONTEXT, _PLACE_OF_SENTENCES, _PLACE_OF_TOKENS = 2, 11, 12
 
 
@@ -71,7 +91,7 @@ class PassageWriter:
         self._path = path
         self._passages = self._sentences = 0
         with _sqlite_errors(path):
-            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}", isolation_level=None, uri=True)
             # Nobody reads the file before its generation is whole, so it needs no journal of its own.
             self._connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;" + _SCHEMA)
 
@@ -84,9 +104,12 @@ class PassageWriter:
         covered: Covered,
     ) -> None:
         """Add a document with its passages, each with its number of tokens and a key of what the model sees of it."""
-        head = (document.id, document.uri, document.title, document.sha256)
-        said = json.dumps(dict(document.metadata), sort_keys=True)
-        warnings = json.dumps(document.warnings)
+        row = (
+            *(document.id, document.uri, document.title, document.sha256, document.source or document.uri),
+            *(document.media_type, document.url, json.dumps(document.pages), document.text),
+            *(json.dumps(dict(document.metadata), sort_keys=True), json.dumps(document.warnings)),
+            *(covered.content, covered.covered),
+        )
         rows = (
             (
                 passage.text,
@@ -100,7 +123,7 @@ class PassageWriter:
             for passage, count, key in zip(passages, tokens, content_keys, strict=True)
         )
         with _sqlite_errors(self._path):
-            self._add((*head, said, document.text, warnings, covered.content, covered.covered), rows)
+            self._add(row, rows)
 
     def take_over(self, previous: "PassageReader", document_id: str) -> list[Taken]:
         """Add a document with its passages as another file has them; return them in order."""
@@ -120,20 +143,23 @@ class PassageWriter:
         return taken
 
     def _add(self, document: tuple[Any, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-        self._connection.execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", document)
+        self._connection.execute(f"INSERT INTO documents VALUES ({', '.join('?' * 13)})", document)  # noqa: S608 - no values
         for row in rows:
             self._connection.execute(
-                f"INSERT INTO passages (number, document_id, first_sentence, {_OWN_COLUMNS}) "  # noqa: S608 - constants
-                f"VALUES ({', '.join('?' * 17)})",
-                (self._passages, document[0], self._sentences, *row),
+                f"INSERT INTO passages (number, document_id, first_sentence, id, {_OWN_COLUMNS}) "  # noqa: S608 - constants
+                f"VALUES ({', '.join('?' * 18)})",
+                (self._passages, document[0], self._sentences, passage_id(document[1], row[3], row[0]), *row),
             )
             self._passages += 1
             self._sentences += len(json.loads(row[_PLACE_OF_SENTENCES]))
 
-    def close(self) -> None:
-        """Finish the file."""
+    def close(self, previous: Path | None = None) -> None:
+        """Finish the file. Passages of the ``previous`` one that are not in this are kept as retired."""
         with _sqlite_errors(self._path):
             self._connection.execute("COMMIT")
+            if previous is not None:
+                self._connection.execute("ATTACH ? AS old", (f"file:{quote(str(previous.resolve()))}?immutable=1",))
+                self._connection.executescript(_RETIRE)
             self._connection.close()
 
 
@@ -141,7 +167,7 @@ class PassageReader:
     """Reads documents and passages by id. One thread at a time may be inside a method."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = self._path = path
         self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
         with _sqlite_errors(path):
             self._connection = sqlite3.connect(
@@ -163,20 +189,33 @@ class PassageReader:
 
     def document(self, document_id: str) -> SourceDocument | None:
         """Return a document, or ``None`` if there is none of that id."""
-        row = self._one_or_none("SELECT id, uri, title, sha256, text FROM documents WHERE id = ?", document_id)
-        return None if row is None else SourceDocument(*row)
+        row = self._one_or_none(f"SELECT {_DOCUMENT}, text FROM documents WHERE id = ?", document_id)  # noqa: S608 - constants
+        return None if row is None else _document(row)
 
     def document_without_text(self, document_id: str) -> SourceDocument:
         """Return a document with an empty text: all that a citation needs, without reading a large one."""
         if document_id not in self._documents:
-            row = self._one("SELECT id, uri, title, sha256, '' FROM documents WHERE id = ?", document_id)
-            self._documents[document_id] = SourceDocument(*row)
+            row = self._one(f"SELECT {_DOCUMENT}, '' FROM documents WHERE id = ?", document_id)  # noqa: S608 - constants
+            self._documents[document_id] = _document(row)
         return self._documents[document_id]
 
     def document_by_uri(self, uri: str) -> SourceDocument | None:
         """Return the document at a path below the source folder, or ``None``."""
-        row = self._one_or_none("SELECT id, uri, title, sha256, text FROM documents WHERE uri = ?", uri)
-        return None if row is None else SourceDocument(*row)
+        row = self._one_or_none(f"SELECT {_DOCUMENT}, text FROM documents WHERE uri = ?", uri)  # noqa: S608 - constants
+        return None if row is None else _document(row)
+
+    def cited(self, identifier: str) -> tuple[str, int, str] | None:
+        """Return document's uri, first character and text of the passage of an id, one retired included."""
+        statement = (
+            "SELECT uri, start_char, passages.text FROM passages JOIN documents ON documents.id = document_id "
+            "WHERE passages.id = ? UNION ALL SELECT uri, start_char, text FROM retired WHERE id = ?"
+        )
+        return self._one_or_none(statement, identifier, identifier)
+
+    def document_holding(self, text: str) -> SourceDocument | None:
+        """Return the first document that has a passage which holds a text, word for word."""
+        row = self._one_or_none("SELECT document_id FROM passages WHERE instr(text, ?) ORDER BY number LIMIT 1", text)
+        return None if row is None else self.document(row[0])
 
     def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
         """Return the numbers of the passages that share a character with ``[start, end)``."""
@@ -193,8 +232,13 @@ class PassageReader:
 
     def ids_of_file(self, uri: str, sha256: str) -> list[str]:
         """Return the ids of the documents read from a file with these bytes, in the order of their passages."""
-        row = self._one_or_none("SELECT id FROM documents WHERE uri = ? AND sha256 = ?", uri, sha256)
-        return [] if row is None else [row[0]]
+        with _sqlite_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT documents.id FROM documents JOIN passages ON document_id = documents.id "
+                "WHERE source = ? AND sha256 = ? GROUP BY documents.id ORDER BY min(number)",
+                (uri, sha256),
+            ).fetchall()
+        return [identifier for (identifier,) in rows]
 
     def document_as_written(self, document_id: str) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
         """Return a document's row, and of each passage its number, first sentence's row and own columns."""
@@ -260,6 +304,11 @@ def _passes(filters: Filters, document_id: str, uri: str, metadata: str) -> bool
             for key, values in filters.metadata.items()
         )
     )
+
+
+def _document(row: tuple[Any, ...]) -> SourceDocument:
+    identifier, uri, title, sha256, source, media_type, url, pages, text = row
+    return SourceDocument(identifier, uri, title, sha256, source, media_type, url, tuple(json.loads(pages)), text)
 
 
 def _passage(row: tuple[Any, ...]) -> Passage:

@@ -1,29 +1,22 @@
 """source_text/ -> Documents: which files there are, how each is decoded, what its format marks.
 
-``look_through`` finds the files, ``read_document`` reads one. A format is a function ``text -> Outline``
-registered in ``FORMATS``.
+``look_through`` finds the files, ``read_documents`` reads one; ``FORMATS`` are by what.
 """
 
-from qa_service.loading.folder import (
-    FORMATS,
-    READERS,
-    SourceChangedError,
-    SourceFolder,
-    look_through,
-    no_documents,
-    read_document,
-    source_root,
-)
-from qa_service.loading.outline import Outline
+from qa_service.loading.apart import ParserProcess
+from qa_service.loading.folder import SourceFolder, look_through, source_root
+from qa_service.loading.formats import FORMATS, READERS
+from qa_service.loading.outline import Limits
+from qa_service.loading.reading import SourceChangedError, read_documents
 
 __all__ = [
     "FORMATS",
     "READERS",
-    "Outline",
+    "Limits",
+    "ParserProcess",
     "SourceChangedError",
     "SourceFolder",
     "look_through",
-    "no_documents",
-    "read_document",
+    "read_documents",
     "source_root",
 ]

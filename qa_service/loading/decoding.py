@@ -1,11 +1,14 @@
-"""Bytes -> text, by a stated policy: a byte order mark decides, otherwise UTF-8, otherwise no.
+"""Bytes -> text, by a stated policy: a byte order mark decides, otherwise UTF-8, otherwise the likeliest encoding.
 
 The text is exactly what the bytes say: no newline translation, no normalisation, the byte order mark
 of UTF-8 kept as U+FEFF. So for a UTF-8 file ``document.text.encode() == file bytes``, and offsets hold
-for the file itself. For UTF-16 and UTF-32 they hold for the text as the service stores and serves it.
+for the file itself. For other encodings they hold for the text as the service stores and serves it. What is
+UTF-8 but for a few bytes is damaged and not read; what was guessed, by charset-normalizer, is named in a warning.
 """
 
 import codecs
+
+from qa_service.loading.outline import UnreadableError
 
 # Longest first: the mark of UTF-32 LE begins with that of UTF-16 LE.
 _MARKS = (
@@ -13,6 +16,11 @@ _MARKS = (
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# What old files on the web and on desks are in; the library knows many more, which short texts fit by chance.
+_OLD_ENCODINGS = (
+    *(f"cp{number}" for number in range(1250, 1259)),
+    *("shift_jis", "euc_jp", "iso2022_jp", "gb18030", "big5", "euc_kr", "koi8_r", "koi8_u", "tis_620"),
 )
 _SIGNATURES = (
     (b"%PDF-", "a PDF"),
@@ -30,25 +38,36 @@ _SIGNATURES = (
 )
 
 
-class UndecodableError(ValueError):
-    """The bytes are not text by the policy; the message says why and where."""
-
-
 def binary_kind(data: bytes) -> str | None:
     """Return what a file really is, by its first bytes, if that is a known kind of binary file."""
     return next((name for signature, name in _SIGNATURES if data.startswith(signature)), None)
 
 
-def decode(data: bytes) -> str:
-    """Return the text of a file's bytes, or raise :class:`UndecodableError`."""
+def decode(data: bytes) -> tuple[str, str]:
+    """Return the text of a file's bytes, and a warning if its encoding was guessed. Raises :class:`UnreadableError`."""
     if name := binary_kind(data):
-        raise UndecodableError(f"is {name}, not text")
+        raise UnreadableError(f"is {name}, not text")
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:
-        return data.decode(encoding)
+        return data.decode(encoding), ""
     except UnicodeDecodeError as error:
+        guess = _guess(data) if encoding == "utf-8" else None
+        if guess is not None:
+            return data.decode(guess), f"read as {guess}, which was guessed; save it as UTF-8"
         line = data.count(b"\n", 0, error.start) + 1
-        raise UndecodableError(
+        raise UnreadableError(
             f"is not {encoding.upper()}: byte 0x{data[error.start]:02X} at offset {error.start}, line {line}; "
             "save it as UTF-8"
         ) from error
+
+
+def _guess(data: bytes) -> str | None:
+    """Return the likeliest encoding of bytes that are not UTF-8, if they were not meant to be that."""
+    replaced = data.decode("utf-8", "replace")
+    damaged = replaced.count("\ufffd")
+    if sum(not character.isascii() for character in replaced) - damaged >= damaged or b"\0" in data:
+        return None
+    from charset_normalizer import from_bytes  # noqa: PLC0415 - only for files in old encodings
+
+    best = from_bytes(data, cp_isolation=list(_OLD_ENCODINGS)).best()
+    return None if best is None else best.encoding

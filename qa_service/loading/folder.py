@@ -7,28 +7,15 @@ looked at. Links to folders are not followed; links to files only if they stay i
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from qa_service.cleaning import BIDI_CONTROLS
-from qa_service.datatypes import Document, Skipped, SourceFile
+from qa_service.datatypes import Skipped, SourceFile
 from qa_service.errors import SourceError
-from qa_service.loading.decoding import UndecodableError, decode
-from qa_service.loading.markdown import parse_markdown
-from qa_service.loading.outline import Format
-from qa_service.loading.plaintext import parse_plain_text
 
-FORMATS: dict[str, Format] = {
-    ".txt": parse_plain_text,
-    ".text": parse_plain_text,
-    ".md": parse_markdown,
-    ".markdown": parse_markdown,
-}
-READERS = 1
-"""Grows when a file is read in another way than before, so that indexes are built anew."""
 _MEGABYTE = 1_000_000
 
 
@@ -38,22 +25,19 @@ class SourceFolder:
 
     files: tuple[SourceFile, ...]
     left_out: tuple[Skipped, ...]
-    max_file_bytes: int
 
 
-class SourceChangedError(Exception):
-    """A file is not what it was when the folder was looked through."""
+class SkipFile(Exception):
+    """A file is not read; ``failed`` means that the user should look at it."""
 
-
-class _SkipFile(Exception):
     def __init__(self, reason: str, *, failed: bool) -> None:
         super().__init__(reason)
         self.reason = reason
         self.failed = failed
 
 
-def look_through(source: Path, *, max_file_bytes: int) -> SourceFolder:
-    """Return which files of a folder are to be read, each with the sha256 of its bytes. None is kept in memory.
+def look_through(source: Path, endings: Collection[str], *, max_file_bytes: int) -> SourceFolder:
+    """Return which files of a folder have one of the endings, each with the sha256 of its bytes.
 
     Raises :class:`SourceError` if the folder is missing or is no folder.
     """
@@ -65,31 +49,13 @@ def look_through(source: Path, *, max_file_bytes: int) -> SourceFolder:
             left_out.append(found)
             continue
         try:
-            files.append(SourceFile(_uri(root, found), found.path, _identify(root, found, max_file_bytes)))
-        except _SkipFile as skip:
+            files.append(SourceFile(_uri(root, found), found.path, _identify(root, found, endings, max_file_bytes)))
+        except SkipFile as skip:
             left_out.append(Skipped(_uri(root, found), skip.reason, skip.failed))
     return SourceFolder(
         tuple(sorted(files, key=lambda file: file.uri)),
         tuple(sorted(left_out, key=lambda item: item.uri)),
-        max_file_bytes,
     )
-
-
-def read_document(file: SourceFile, *, max_file_bytes: int) -> Document | Skipped:
-    """Return the document that a file holds, or why it holds none.
-
-    Raises :class:`SourceChangedError` if the file is not what it was.
-    """
-    try:
-        return _document(file, max_file_bytes)
-    except _SkipFile as skip:
-        return Skipped(file.uri, skip.reason, skip.failed)
-
-
-def no_documents(source: Path, skipped: Sequence[Skipped]) -> SourceError:
-    """Return the error of a folder that holds no usable document."""
-    reasons = "; ".join(f"{item.uri}: {item.reason}" for item in skipped[:3]) or "it holds no files"
-    return SourceError(f"no usable document in {source} ({reasons}); put {', '.join(sorted(FORMATS))} files there")
 
 
 def source_root(source: Path) -> Path:
@@ -132,55 +98,26 @@ def _uri(root: Path, path: "str | os.PathLike[str]") -> str:
     )
 
 
-def _identify(root: Path, entry: os.DirEntry[str], max_file_bytes: int) -> str:
+def _identify(root: Path, entry: os.DirEntry[str], endings: Collection[str], max_file_bytes: int) -> str:
     """Return the sha256 of a file that is to be read."""
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
         if not target.startswith(str(root) + os.sep):
-            raise _SkipFile("link that leads out of the source folder, not followed", failed=False)
-    suffix = _suffix(entry.name)
-    if suffix not in FORMATS:
-        raise _SkipFile(f"format {suffix or 'without an ending'} is not read", failed=False)
-    with _opened(entry.path, max_file_bytes) as file:
+            raise SkipFile("link that leads out of the source folder, not followed", failed=False)
+    suffix = suffix_of(entry.name)
+    if suffix not in endings:
+        raise SkipFile(f"format {suffix or 'without an ending'} is not read", failed=False)
+    with opened_file(entry.path, max_file_bytes) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _suffix(name: str) -> str:
+def suffix_of(name: str) -> str:
+    """Return the ending of a file's name, in lower case."""
     return os.path.splitext(name)[1].lower()
 
 
-def _document(file: SourceFile, max_file_bytes: int) -> Document:
-    with _opened(file.path, max_file_bytes) as opened:
-        data = opened.read(max_file_bytes + 1)
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise SourceChangedError(file.uri)
-    try:
-        text = decode(data)
-    except UndecodableError as error:
-        raise _SkipFile(str(error), failed=True) from error
-    if not text.strip(" \t\r\n\f\v\ufeff"):
-        raise _SkipFile("empty", failed=False)
-    try:
-        outline = FORMATS[_suffix(file.path)](text)
-    except RecursionError as error:
-        raise _SkipFile("nested too deeply", failed=True) from error
-    if not outline.blocks:
-        raise _SkipFile("no content below its headings", failed=False)
-    return Document(
-        id=hashlib.sha256(file.uri.encode()).hexdigest()[:16],
-        uri=file.uri,
-        title=outline.title or file.uri.rsplit("/", 1)[-1],
-        title_is_heading=outline.title is not None,
-        text=text,
-        sha256=file.sha256,
-        blocks=outline.blocks,
-        metadata=outline.metadata,
-        warnings=tuple(_warnings(text)),
-    )
-
-
 @contextmanager
-def _opened(path: str, max_file_bytes: int) -> Iterator[BufferedReader]:
+def opened_file(path: str, max_file_bytes: int) -> Iterator[BufferedReader]:
     """Open a regular file of no more than so many bytes; whatever goes wrong with it is a reason to skip it."""
     try:
         # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
@@ -188,20 +125,13 @@ def _opened(path: str, max_file_bytes: int) -> Iterator[BufferedReader]:
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise _SkipFile("not a regular file", failed=False)
+                raise SkipFile("not a regular file", failed=False)
             if status.st_size > max_file_bytes:
-                raise _SkipFile(
+                raise SkipFile(
                     f"{status.st_size / _MEGABYTE:.1f} MB, over the limit of {max_file_bytes / _MEGABYTE:g} MB "
                     "(QA_MAX_FILE_MB)",
                     failed=True,
                 )
             yield file
     except OSError as error:
-        raise _SkipFile(f"can't be read: {error.strerror}", failed=True) from error
-
-
-def _warnings(text: str) -> Iterator[str]:
-    if nul := text.count("\0"):
-        yield f"{nul} NUL characters, hidden from the model"
-    if bidi := len(BIDI_CONTROLS.findall(text)):
-        yield f"{bidi} bidirectional controls, hidden from the model"
+        raise SkipFile(f"can't be read: {error.strerror}", failed=True) from error

@@ -1,9 +1,11 @@
-"""What every format function returns: the title and the blocks under their headings."""
+"""What every format function returns: a text, its title, and its blocks under their headings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from qa_service.datatypes import Block, BlockKind, Metadata
+
+_BETWEEN = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,49 @@ class Outline:
     metadata: Metadata = field(default_factory=dict)
 
 
-Format = Callable[[str], Outline]
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a file is read before it is refused, and which columns of a table are documents' text."""
+
+    file_bytes: int = 50_000_000
+    pages: int = 5_000
+    expanded_bytes: int = 200_000_000
+    seconds: float = 60
+    memory_bytes: int = 2_000_000_000
+    row_text: tuple[str, ...] = ()
+    row_title: str = "title"
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """One document of a file: the text that offsets count in, and what stands where in it.
+
+    ``pages`` are the offsets at which pages begin, of formats that have pages; ``url`` is where the document says
+    that it is published; ``part`` names it within a file of several, as ``row=7``.
+    """
+
+    text: str
+    outline: Outline
+    url: str | None = None
+    pages: tuple[int, ...] = ()
+    part: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A part of a file that is no document."""
+
+    part: str
+    reason: str
+
+
+class UnreadableError(ValueError):
+    """A file can't be read; the message says why, to stand behind its name."""
+
+
+Reader = Callable[[bytes, Limits], Iterable[Extracted | Refused]]
+"""Reads a file's bytes. Raises :class:`UnreadableError`."""
 
 
 @dataclass(slots=True)
@@ -36,7 +80,7 @@ class OutlineBuilder:
         self.break_here()
         if not words:
             return
-        if self._title is None and not self._blocks:
+        if not self._blocks and self._title in {None, words}:
             self._title = words
             return
         self._path = [entry for entry in self._path if entry[0] < level]
@@ -59,3 +103,45 @@ class OutlineBuilder:
         metadata = metadata or {}
         title = metadata.get("title")
         return Outline(title if isinstance(title, str) and title else self._title, tuple(self._blocks), metadata)
+
+
+@dataclass(slots=True)
+class TextBuilder:
+    """Writes the text of a document whose own format is no text: a heading or block a paragraph, in reading order."""
+
+    _pieces: list[tuple[str, int, BlockKind]] = field(default_factory=list)
+    _length: int = 0
+    pages: list[int] = field(default_factory=list)
+
+    def heading(self, level: int, words: str) -> None:
+        """Add a heading; ``level`` counts from 1, the topmost."""
+        self._add(" ".join(words.split()), max(1, level), "paragraph")
+
+    def block(self, text: str, kind: BlockKind = "paragraph", page_breaks: Iterable[int] = ()) -> None:
+        """Add a block; ``page_breaks`` are the offsets in it at which a new page begins."""
+        self.pages.extend(self._length + offset for offset in page_breaks)
+        self._add(text, 0, kind)
+
+    def page(self) -> None:
+        """Begin a page with what comes next."""
+        self.pages.append(self._length)
+
+    def _add(self, text: str, level: int, kind: BlockKind) -> None:
+        if text.strip():
+            self._pieces.append((text, level, kind))
+            self._length += len(text) + len(_BETWEEN)
+
+    def extracted(
+        self, *, title: str | None = None, url: str | None = None, metadata: Metadata | None = None
+    ) -> Extracted:
+        """Return what was written. The title is the first heading if none is given."""
+        text = _BETWEEN.join(piece for piece, _, _ in self._pieces)
+        builder = OutlineBuilder(text, " ".join(title.split()) if title and title.strip() else None)
+        position = 0
+        for piece, level, kind in self._pieces:
+            if level:
+                builder.heading(level, piece)
+            else:
+                builder.block(position, position + len(piece), kind)
+            position += len(piece) + len(_BETWEEN)
+        return Extracted(text, builder.outline(metadata), url, tuple(self.pages))

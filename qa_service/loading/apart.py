@@ -1,0 +1,170 @@
+"""Parsing in a process of its own, with a memory limit and a deadline: a hostile file ends that process, not the build.
+
+Run as a program, this module reads a line of JSON for each file and answers with one for each part, so that nothing
+but text comes back. The parent starts it when the first file wants it, and again after it was ended.
+"""
+
+import base64
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from typing import IO, Any, Self
+
+from pydantic import TypeAdapter
+
+from qa_service.loading.outline import Extracted, Limits, Refused, UnreadableError
+
+_PIECE = 1 << 20
+_ANSWER = TypeAdapter(Extracted)
+_MOST_EXPANSION = 8  # bytes of an answer that one byte of the limit may become: JSON escapes
+
+
+class ParserProcess:
+    """The process that parses. Use it as a context manager, from one thread."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+
+    def __enter__(self) -> Self:
+        """Nothing is started yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process."""
+        self._end()
+
+    def read(self, suffix: str, data: bytes) -> Iterator[Extracted | Refused]:
+        """Yield what the format of an ending makes of a file's bytes. Raises :class:`UnreadableError`."""
+        deadline = time.monotonic() + self._limits.seconds
+        process = self._start()
+        request = {"suffix": suffix, "data": base64.b64encode(data).decode()}
+        try:
+            self._send(process, json.dumps(request).encode() + b"\n")
+            while (answer := self._answer(process, deadline)) is not None:
+                if "error" in answer:
+                    raise UnreadableError(str(answer["error"]))
+                if "reason" in answer:
+                    yield Refused(str(answer["part"]), str(answer["reason"]))
+                else:
+                    yield _ANSWER.validate_python(answer)
+        except _DeadlineError:
+            self._end()
+            raise UnreadableError(
+                f"takes longer than {self._limits.seconds:g} seconds to read (QA_PARSE_SECONDS)"
+            ) from None
+        except (OSError, EOFError):
+            self._end()
+            raise UnreadableError(
+                f"ended the process that reads it: too large for {self._limits.memory_bytes // 1_000_000} MB "
+                "(QA_PARSE_MEMORY_MB), or damaged"
+            ) from None
+        except ValueError as error:
+            if isinstance(error, UnreadableError):
+                raise
+            self._end()
+            raise UnreadableError(f"gave an answer that is none: {error}") from error
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        if self._process is not None and self._process.poll() is not None:
+            self._end()
+        if self._process is None:
+            self._buffer = b""
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, json.dumps(asdict(self._limits))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=os.path.sep,
+            )
+        return self._process
+
+    def _send(self, process: "subprocess.Popen[bytes]", line: bytes) -> None:
+        stdin = _pipe(process.stdin)
+        stdin.write(line)
+        stdin.flush()
+
+    def _answer(self, process: "subprocess.Popen[bytes]", deadline: float) -> dict[str, Any] | None:
+        stdout = _pipe(process.stdout)
+        pieces = [self._buffer]
+        most = _MOST_EXPANSION * max(self._limits.expanded_bytes, self._limits.file_bytes)
+        size = 0
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            while b"\n" not in pieces[-1]:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise _DeadlineError
+                piece = os.read(stdout.fileno(), _PIECE)
+                size += len(piece)
+                if not piece or size > most:
+                    raise EOFError
+                pieces.append(piece)
+        line, _, self._buffer = b"".join(pieces).partition(b"\n")
+        found: dict[str, Any] | None = json.loads(line)
+        return found
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with suppress(OSError):
+                    _pipe(pipe).close()
+            self._process = None
+
+
+class _DeadlineError(Exception):
+    pass
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise EOFError
+    return pipe
+
+
+def _limit_memory(limits: Limits) -> None:
+    try:
+        import resource  # noqa: PLC0415 - POSIX only
+    except ImportError:
+        return
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+
+
+def main() -> None:
+    """Answer one file after the other until there are no more."""
+    from qa_service.loading.formats import FORMATS  # noqa: PLC0415 - formats import half of the libraries
+
+    limits = TypeAdapter(Limits).validate_json(sys.argv[1])
+    _limit_memory(limits)
+    answers = sys.stdout.buffer
+    # Whatever a library prints must not stand among the answers.
+    sys.stdout = sys.stderr
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        try:
+            for part in FORMATS[request["suffix"]].read(base64.b64decode(request["data"]), limits):
+                answers.write(json.dumps(asdict(part)).encode() + b"\n")
+            answers.write(b"null\n")
+        except UnreadableError as error:
+            answers.write(json.dumps({"error": str(error)}).encode() + b"\n")
+        except RecursionError:
+            answers.write(b'{"error": "nested too deeply"}\n')
+        except MemoryError:
+            os._exit(1)
+        except Exception as error:  # noqa: BLE001 - whatever a parser does with a hostile file
+            reason = f"can't be read ({type(error).__name__}: {error})"
+            answers.write(json.dumps({"error": reason}).encode() + b"\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

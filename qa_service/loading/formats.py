@@ -1,0 +1,60 @@
+"""Which ending is read by what. A format is a function of a file's bytes; see :mod:`outline` for what it returns."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from qa_service.loading.decoding import decode
+from qa_service.loading.markdown import parse_markdown
+from qa_service.loading.markup import read_html
+from qa_service.loading.office import read_docx, read_epub
+from qa_service.loading.outline import Extracted, Limits, Outline, Reader
+from qa_service.loading.pdf import read_pdf
+from qa_service.loading.plaintext import parse_plain_text
+from qa_service.loading.restructured import read_restructured
+from qa_service.loading.rows import read_csv, read_json_lines, read_tsv
+
+READERS = 1
+"""Grows when a file is read in another way than before, so that indexes are built anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A media type and its reader, which reads in a process of its own if it is ``apart``: its libraries are large."""
+
+    media_type: str
+    read: Reader
+    apart: bool
+
+
+def _as_text(parse: Callable[[str], Outline]) -> Reader:
+    """Return the reader of a format whose own text is what is cited."""
+
+    def read(data: bytes, _: Limits) -> Iterator[Extracted]:
+        text, warning = decode(data)
+        yield Extracted(text, parse(text), warnings=(warning,) if warning else ())
+
+    return read
+
+
+_PLAIN = Format("text/plain", _as_text(parse_plain_text), apart=False)
+_MARKDOWN = Format("text/markdown", _as_text(parse_markdown), apart=False)
+_HTML = Format("text/html", read_html, apart=True)
+_JSON_LINES = Format("application/jsonl", read_json_lines, apart=False)
+
+FORMATS: dict[str, Format] = {
+    ".txt": _PLAIN,
+    ".text": _PLAIN,
+    ".md": _MARKDOWN,
+    ".markdown": _MARKDOWN,
+    ".rst": Format("text/x-rst", read_restructured, apart=True),
+    ".html": _HTML,
+    ".htm": _HTML,
+    ".xhtml": _HTML,
+    ".pdf": Format("application/pdf", read_pdf, apart=True),
+    ".docx": Format("application/vnd.openxmlformats-officedocument.wordprocessingml.document", read_docx, apart=True),
+    ".epub": Format("application/epub+zip", read_epub, apart=True),
+    ".csv": Format("text/csv", read_csv, apart=False),
+    ".tsv": Format("text/tab-separated-values", read_tsv, apart=False),
+    ".jsonl": _JSON_LINES,
+    ".ndjson": _JSON_LINES,
+}

@@ -1,0 +1,103 @@
+"""HTML -> text, by trafilatura: the main content with its headings, without navigation, scripts and what is hidden."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lxml import etree, html
+
+from qa_service.loading.outline import Extracted, Limits, TextBuilder, UnreadableError
+
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_BLOCKS = {"p", "li", "dt", "dd", "tr", "pre", "blockquote", "figcaption", "div", "td", "th"}
+_UNSEEN = {"script", "style", "template", "noscript", "head", "nav"}
+
+
+def read_html(data: bytes, _: Limits) -> Iterator[Extracted]:
+    """Yield the document that a page is. A page without a main content is read whole."""
+    from trafilatura import bare_extraction  # noqa: PLC0415 - half a second of import
+
+    page: Any = bare_extraction(
+        data, include_comments=False, include_tables=True, favor_recall=True, with_metadata=True
+    )
+    builder = TextBuilder()
+    if page is not None and page.body is not None:
+        _add_content(builder, page.body)
+        found = builder.extracted(title=page.title, url=_web_address(page.url))
+    if page is None or page.body is None or not found.outline.blocks:
+        builder = TextBuilder()
+        title = add_page(builder, data)
+        found = builder.extracted(title=title)
+    yield found
+
+
+def add_page(builder: TextBuilder, data: bytes) -> str | None:
+    """Add all that a page shows, headings and blocks in their order; return its title."""
+    try:
+        tree = html.fromstring(data)
+    except (etree.LxmlError, ValueError) as error:
+        raise UnreadableError(f"is no readable HTML: {error}") from error
+    _add_blocks(builder, tree)
+    title: str | None = tree.findtext(".//title")
+    return title
+
+
+def _add_content(builder: TextBuilder, body: Any) -> None:
+    """Add what trafilatura found, in its own tags."""
+    for element in body.iter("head", "p", "item", "row", "quote", "code"):
+        if element.tag == "head":
+            builder.heading(_HEADINGS.get(element.get("rend", ""), 2), _words(element))
+        elif element.tag == "row":
+            builder.block(" | ".join(filter(None, map(_words, element))), "table_row")
+        elif element.tag == "item":
+            builder.block(_own_words(element), "list_item")
+        elif element.getparent().tag not in {"cell", "item"}:
+            text = "".join(element.itertext()).strip() if element.tag in {"code", "quote"} else _words(element)
+            builder.block(text, "code" if element.tag == "code" else "paragraph")
+
+
+def _own_words(item: Any) -> str:
+    """Return the words of a list item without those of the items within it."""
+    pieces = [item.text or ""]
+    for child in item:
+        if child.tag != "list":
+            pieces.append("".join(child.itertext()))
+        pieces.append(child.tail or "")
+    return " ".join(" ".join(pieces).split())
+
+
+def _words(element: Any) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+def _add_blocks(builder: TextBuilder, tree: Any) -> None:
+    waiting: list[str] = []
+
+    def flush(kind: str = "") -> None:
+        words = "".join(waiting).strip("\n") if kind == "pre" else " ".join("".join(waiting).split())
+        waiting.clear()
+        builder.block(words, "code" if kind == "pre" else "list_item" if kind == "li" else "paragraph")
+
+    # Walked without recursion: pages nest as deep as somebody likes.
+    for event, element in etree.iterwalk(tree, events=("start", "end"), tag=etree.Element):
+        tag = element.tag.lower() if isinstance(element.tag, str) else ""
+        hidden = tag in _UNSEEN or "display:none" in element.get("style", "").replace(" ", "")
+        if event == "start":
+            if tag in _BLOCKS or tag in _HEADINGS or hidden:
+                flush()
+            waiting.append("" if hidden else element.text or "")
+        else:
+            if tag in _HEADINGS:
+                words = "".join(waiting)
+                waiting.clear()
+                builder.heading(_HEADINGS[tag], words)
+            elif hidden:
+                waiting.clear()
+            elif tag in _BLOCKS:
+                flush(tag)
+            waiting.append(" " if tag == "br" else "")
+            waiting.append(element.tail or "")
+    flush()
+
+
+def _web_address(url: str | None) -> str | None:
+    return url if url and url.startswith(("https://", "http://")) else None

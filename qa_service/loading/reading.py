@@ -1,0 +1,74 @@
+"""A file -> its documents, or the reason why it holds none."""
+
+import hashlib
+from collections.abc import Iterator
+
+from qa_service.cleaning import BIDI_CONTROLS
+from qa_service.datatypes import Document, Skipped, SourceFile
+from qa_service.loading.apart import ParserProcess
+from qa_service.loading.folder import SkipFile, opened_file, suffix_of
+from qa_service.loading.formats import FORMATS
+from qa_service.loading.outline import Extracted, Limits, Refused, UnreadableError
+
+
+class SourceChangedError(Exception):
+    """A file is not what it was when the folder was looked through."""
+
+
+def read_documents(file: SourceFile, limits: Limits, parser: ParserProcess) -> Iterator[Document | Skipped]:
+    """Yield the documents that a file holds, and what of it holds none and why.
+
+    Raises :class:`SourceChangedError` if the file is not what it was.
+    """
+    try:
+        yield from _documents(file, limits, parser)
+    except SkipFile as skip:
+        yield Skipped(file.uri, skip.reason, skip.failed)
+    except UnreadableError as error:
+        yield Skipped(file.uri, str(error), failed=True)
+    except RecursionError:
+        yield Skipped(file.uri, "nested too deeply", failed=True)
+
+
+def _documents(file: SourceFile, limits: Limits, parser: ParserProcess) -> Iterator[Document | Skipped]:
+    with opened_file(file.path, limits.file_bytes) as opened:
+        data = opened.read(limits.file_bytes + 1)
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise SourceChangedError(file.uri)
+    if not data.strip(b" \t\r\n\f\v").removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\f\v"):
+        raise SkipFile("empty", failed=False)
+    suffix = suffix_of(file.path)
+    form = FORMATS[suffix]
+    for part in parser.read(suffix, data) if form.apart else form.read(data, limits):
+        yield _document(file, form.media_type, part)
+
+
+def _document(file: SourceFile, media_type: str, part: Extracted | Refused) -> Document | Skipped:
+    uri = f"{file.uri}#{part.part}" if part.part else file.uri
+    if isinstance(part, Refused):
+        return Skipped(uri, part.reason, failed=True)
+    outline = part.outline
+    if not outline.blocks:
+        return Skipped(uri, "no content below its headings" if part.text.strip() else "no text in it", failed=False)
+    return Document(
+        id=hashlib.sha256(uri.encode()).hexdigest()[:16],
+        uri=uri,
+        source=file.uri,
+        media_type=media_type,
+        url=part.url,
+        pages=part.pages,
+        title=outline.title or uri.rsplit("/", 1)[-1],
+        title_is_heading=outline.title is not None,
+        text=part.text,
+        sha256=file.sha256,
+        blocks=outline.blocks,
+        metadata=outline.metadata,
+        warnings=(*part.warnings, *_warnings(part.text)),
+    )
+
+
+def _warnings(text: str) -> Iterator[str]:
+    if nul := text.count("\0"):
+        yield f"{nul} NUL characters, hidden from the model"
+    if bidi := len(BIDI_CONTROLS.findall(text)):
+        yield f"{bidi} bidirectional controls, hidden from the model"

@@ -1,0 +1,91 @@
+"""CSV, TSV and JSON Lines: every row is a document of its own."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+
+from qa_service import strict_json
+from qa_service.loading.decoding import decode
+from qa_service.loading.outline import Extracted, Limits, Refused, TextBuilder, UnreadableError
+
+_MAX_FIELD = 10_000_000
+
+
+def read_csv(data: bytes, limits: Limits) -> Iterator[Extracted | Refused]:
+    """Yield a document for each row below the header. Rows count as in RFC 7111: the header is the first."""
+    yield from _table(data, limits, ",")
+
+
+def read_tsv(data: bytes, limits: Limits) -> Iterator[Extracted | Refused]:
+    """Yield a document for each row below the header, columns parted by tabs."""
+    yield from _table(data, limits, "\t")
+
+
+def _table(data: bytes, limits: Limits, delimiter: str) -> Iterator[Extracted | Refused]:
+    text, warning = decode(data)
+    csv.field_size_limit(_MAX_FIELD)
+    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True)
+    header = next(rows, [])
+    if len(set(header)) < len(header) or not all(name.strip() for name in header):
+        raise UnreadableError("has no header that names every column once")
+    _check_columns(header, limits)
+    number = 1
+    while True:
+        number += 1
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Refused(f"row={number}", f"is not readable: {error}")
+            continue
+        if len(row) != len(header):
+            if row:
+                yield Refused(f"row={number}", f"has {len(row)} cells, the header has {len(header)}")
+            continue
+        yield from _document(dict(zip(header, row, strict=True)), f"row={number}", limits, warning)
+        warning = ""
+
+
+def read_json_lines(data: bytes, limits: Limits) -> Iterator[Extracted | Refused]:
+    """Yield a document for each line."""
+    text, warning = decode(data)
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = strict_json.loads(line.encode())
+        except ValueError as error:
+            yield Refused(f"line={number}", f"is not readable: {error}")
+            continue
+        if not isinstance(entry, dict):
+            yield Refused(f"line={number}", "is no JSON object")
+            continue
+        values = {
+            name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for name, value in entry.items()
+            if value is not None
+        }
+        yield from _document(values, f"line={number}", limits, warning)
+        warning = ""
+
+
+def _check_columns(header: list[str], limits: Limits) -> None:
+    missing = [name for name in limits.row_text if name not in header]
+    if missing:
+        raise UnreadableError(f"has no column {missing[0]!r} (QA_ROW_TEXT); it has {', '.join(header)}")
+
+
+def _document(values: Mapping[str, str], part: str, limits: Limits, warning: str) -> Iterator[Extracted | Refused]:
+    title = values.get(limits.row_title, "")
+    names = limits.row_text or tuple(name for name in values if name != limits.row_title)
+    said = {name: values.get(name, "").strip() for name in names}
+    builder = TextBuilder()
+    for name, value in said.items():
+        builder.block(value if len(names) == 1 else f"{name}: {value}" if value else "", "paragraph")
+    found = builder.extracted(title=title, metadata={name: value for name, value in values.items() if name != "title"})
+    if not found.outline.blocks:
+        yield Refused(part, "is empty")
+        return
+    yield Extracted(found.text, found.outline, part=part, warnings=(warning,) if warning else ())

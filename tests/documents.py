@@ -1,0 +1,128 @@
+"""Documents in every format that is read, made by other libraries than those that read them where there are any."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+
+import docx
+from reportlab.lib.pagesizes import A5
+from reportlab.lib.styles import getSampleStyleSheet
+from reportlab.pdfgen.canvas import Canvas
+from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate
+
+HTML = """<!doctype html><html lang="en"><head><title>Harbour</title>
+<link rel="canonical" href="https://harbour.example/dawn"><style>p { color: red }</style></head><body>
+<nav><a href="/">Home</a> <a href="/about">About us</a></nav>
+<main><article><h1>The harbour at dawn</h1>
+<p>The first boats leave the harbour at <b>five</b> o&#8217;clock, long before the market opens on the quay.</p>
+<h2>Ropes &amp; sails</h2>
+<p>Ropes dry on iron hooks beside the sails all winter, until the master asks for them in April.</p>
+<p style="display:none">Hidden words that nobody should find, such as xylophone.</p>
+<ul><li>Nets lie folded along the pier wall.</li><li>Crates of ice wait for the morning tide.</li></ul>
+<table><tr><th>Boat</th><th>Length</th></tr><tr><td>Anna</td><td>12 m</td></tr></table>
+<p onclick="alert(1)">Click <a href="javascript:alert(1)">here</a> to see the tide table of the whole year.</p>
+</article></main><footer>Copyright of nobody. Cookie policy.</footer><script>alert("never")</script></body></html>
+"""
+
+RST = """The harbour
+===========
+
+Boats leave at *five*. They come back at noon.
+
+Ropes
+-----
+
+- Ropes dry on hooks.
+- Sails hang beside them.
+
+.. include:: /etc/passwd
+
+.. raw:: html
+
+   <script>alert(1)</script>
+
+::
+
+   code stays
+     as it is
+
+======  ======
+Boat    Length
+======  ======
+Anna    12 m
+======  ======
+"""
+
+EPUB_CHAPTERS = (
+    "<html><head><title>One</title></head><body><h1>Chapter one</h1><p>The captain wakes at dawn.</p></body></html>",
+    "<html><body><h1>Chapter two</h1><h2>Noon</h2><p>The cook serves <i>soup</i> at noon.</p></body></html>",
+)
+
+
+def pdf(pages: Sequence[Sequence[tuple[str, str]]], *, encrypt: str | None = None) -> bytes:
+    """Return a PDF; each page holds (style, text) with reportlab's style names, such as Heading1 and BodyText."""
+    styles = getSampleStyleSheet()
+    story: list[object] = []
+    for number, page in enumerate(pages):
+        if number:
+            story.append(PageBreak())
+        story.extend(Paragraph(text, styles[style]) for style, text in page)
+    file = io.BytesIO()
+    SimpleDocTemplate(file, pagesize=A5, encrypt=encrypt, invariant=1).build(story)
+    return file.getvalue()
+
+
+def pdf_of_lines(pages: Sequence[Sequence[str]]) -> bytes:
+    """Return a PDF whose pages hold lines as they are given, at equal distances."""
+    file = io.BytesIO()
+    canvas = Canvas(file, pagesize=A5, invariant=1)
+    for page in pages:
+        for number, line in enumerate(page):
+            canvas.drawString(40, 540 - 14 * number, line)
+        canvas.showPage()
+    canvas.save()
+    return file.getvalue()
+
+
+def word(paragraphs: Sequence[tuple[str, str]], table: Sequence[Sequence[str]] = ()) -> bytes:
+    """Return a DOCX of (style, text) and perhaps a table at the end."""
+    document = docx.Document()
+    for style, text in paragraphs:
+        document.add_paragraph(text, style=style)
+    if table:
+        added = document.add_table(rows=0, cols=len(table[0]))
+        for row in table:
+            for cell, text in zip(added.add_row().cells, row, strict=True):
+                cell.text = text
+    file = io.BytesIO()
+    document.save(file)
+    return file.getvalue()
+
+
+def epub(chapters: Sequence[str] = EPUB_CHAPTERS, title: str = "A day at sea") -> bytes:
+    """Return an EPUB of XHTML chapters, whose names are percent-encoded in the package."""
+    items = "".join(
+        f'<item id="c{n}" href="text/ch%20{n}.xhtml" media-type="application/xhtml+xml"/>' for n in range(len(chapters))
+    )
+    spine = "".join(f'<itemref idref="c{n}"/>' for n in range(len(chapters)))
+    package = (
+        '<package xmlns="http://www.idpf.org/2007/opf" version="3.0"><metadata '
+        f'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{title}</dc:title></metadata>'
+        f"<manifest>{items}</manifest><spine>{spine}</spine></package>"
+    )
+    container = (
+        '<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+        '<rootfile full-path="OEBPS/book.opf" media-type="application/oebps-package+xml"/></rootfiles></container>'
+    )
+    files = {"mimetype": "application/epub+zip", "META-INF/container.xml": container, "OEBPS/book.opf": package}
+    files |= {f"OEBPS/text/ch {number}.xhtml": chapter for number, chapter in enumerate(chapters)}
+    return archive({name: content.encode() for name, content in files.items()})
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """Return a ZIP archive."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as written:
+        for name, content in files.items():
+            written.writestr(name, content)
+    return file.getvalue()

@@ -1,0 +1,356 @@
+"""Formats other than text: what is content, under which headings, on which page; and files made to do harm."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import documents
+import pytest
+from conftest import FakeEmbedder
+
+from qa_service.index import IndexFolder
+from qa_service.loading import FORMATS, Limits, ParserProcess
+from qa_service.loading.outline import Extracted, Refused, UnreadableError
+from qa_service.pipeline import build, open_answerer
+from qa_service.settings import Settings
+
+Write = Callable[[dict[str, str | bytes]], Path]
+
+
+@pytest.fixture(scope="module")
+def parser() -> Iterator[ParserProcess]:
+    with ParserProcess(Limits()) as started:
+        yield started
+
+
+def one(parser: ParserProcess, suffix: str, data: bytes) -> Extracted:
+    (found,) = parser.read(suffix, data)
+    assert isinstance(found, Extracted)
+    return found
+
+
+def content(found: Extracted) -> list[tuple[tuple[str, ...], str, str]]:
+    return [(block.section_path, block.kind, found.text[block.start : block.end]) for block in found.outline.blocks]
+
+
+def test_html_gives_its_main_content_under_its_headings(parser: ParserProcess) -> None:
+    """Navigation, footer, scripts, styles and what is hidden are left out; the address that it names is kept."""
+    found = one(parser, ".html", documents.HTML.encode())
+    assert found.outline.title == "The harbour at dawn"
+    assert found.url == "https://harbour.example/dawn"
+    ropes = ("Ropes & sails",)
+    assert content(found) == [
+        (
+            (),
+            "paragraph",
+            "The first boats leave the harbour at five o’clock, long before the market opens on the quay.",
+        ),
+        (
+            ropes,
+            "paragraph",
+            "Ropes dry on iron hooks beside the sails all winter, until the master asks for them in April.",
+        ),
+        (ropes, "list_item", "Nets lie folded along the pier wall."),
+        (ropes, "list_item", "Crates of ice wait for the morning tide."),
+        (ropes, "table_row", "Boat | Length"),
+        (ropes, "table_row", "Anna | 12 m"),
+        (ropes, "paragraph", "Click here to see the tide table of the whole year."),
+    ]
+    for word in ("Home", "Cookie", "alert", "color", "xylophone", "javascript"):
+        assert word not in found.text
+
+
+def test_html_without_a_main_content_is_read_whole(parser: ParserProcess) -> None:
+    """A short page is a document too."""
+    found = one(parser, ".htm", b"<title>Note</title><div>Short <b>note</b>.<div>Inner.</div></div><script>x</script>")
+    assert found.outline.title == "Note"
+    assert "".join(text for _, _, text in content(found)).replace(" ", "") == "Shortnote.Inner."
+
+
+def test_html_nested_deeper_than_a_stack_is_read(parser: ParserProcess) -> None:
+    """Or refused; either way the process goes on."""
+    data = b"<div>" * 50_000 + b"<p>Deep words stand here.</p>"
+    try:
+        found = list(parser.read(".html", data))
+    except UnreadableError:
+        found = []
+    assert all(isinstance(part, Extracted) for part in found)
+    assert one(parser, ".html", b"<p>Still here and well.</p>").text == "Still here and well."
+
+
+def test_pdf_gives_paragraphs_headings_and_pages(parser: ParserProcess) -> None:
+    """Larger lines are headings; a page begins where its first letter stands."""
+    ropes = "Ropes dry on iron hooks beside the sails all winter, until the master asks for them in April. " * 3
+    data = documents.pdf(
+        [
+            [("Title", "The harbour book"), ("Heading1", "Ropes"), ("BodyText", ropes), ("BodyText", "A short one.")],
+            [("Heading2", "Nets"), ("BodyText", "Nets lie folded along the pier wall."), ("BodyText", "• A bullet")],
+        ]
+    )
+    found = one(parser, ".pdf", data)
+    assert found.outline.title == "The harbour book"
+    assert content(found) == [
+        (("Ropes",), "paragraph", ropes.strip()),
+        (("Ropes",), "paragraph", "A short one."),
+        (("Ropes", "Nets"), "paragraph", "Nets lie folded along the pier wall."),
+        (("Ropes", "Nets"), "list_item", "• A bullet"),
+    ]
+    assert [found.text[start:].split()[0] for start in found.pages] == ["The", "Nets"]
+
+
+def test_pdf_joins_words_and_sentences_that_lines_and_pages_part(parser: ParserProcess) -> None:
+    """Hyphens at line ends go, running titles and page numbers go, a sentence over two pages is one."""
+    data = documents.pdf_of_lines(
+        [
+            ["Running title", "The captain has an extra-", "ordinary boat and sails", "far beyond the", "Page 1"],
+            ["Running title", "horizon every day. They", "come back to well-", "Known places.", "Page 2"],
+            ["Running title", "Third page text.", "It ends.", "Here.", "Page 3"],
+        ]
+    )
+    found = one(parser, ".pdf", data)
+    assert "extraordinary boat and sails far beyond the horizon every day" in found.text
+    assert "well- Known" in found.text or "well-Known" in found.text
+    assert "Running" not in found.text
+    assert "Page" not in found.text
+    assert [re.match(r"\w+", found.text[start:]).group() for start in found.pages] == ["The", "horizon", "Third"]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"%PDF-1.7 and no more", "is no readable PDF"),
+        (documents.pdf([[("BodyText", "Secret.")]], encrypt="key"), "is encrypted"),
+        (documents.pdf_of_lines([[]]), "holds no text"),
+        (documents.pdf([[("BodyText", "Cut off.")]])[:300], "is no readable PDF"),
+    ],
+)
+def test_pdf_that_can_not_be_read_says_why(parser: ParserProcess, data: bytes, reason: str) -> None:
+    """Damaged, encrypted, empty, truncated."""
+    with pytest.raises(UnreadableError, match=reason):
+        list(parser.read(".pdf", data))
+
+
+def test_pdf_of_too_many_pages_is_refused() -> None:
+    """Before any of them is read."""
+    data = documents.pdf_of_lines([["One."], ["Two."], ["Three."]])
+    with ParserProcess(Limits(pages=2)) as strict, pytest.raises(UnreadableError, match="has 3 pages, over the limit"):
+        list(strict.read(".pdf", data))
+
+
+def test_docx_gives_headings_lists_and_tables(parser: ParserProcess) -> None:
+    """By the names of their styles."""
+    data = documents.word(
+        [("Title", "Report"), ("Heading 1", "Ropes"), ("Normal", "Ropes  dry."), ("List Bullet", "An item")],
+        [["Boat", "Length"], ["Anna", "12 m"]],
+    )
+    found = one(parser, ".docx", data)
+    assert found.outline.title == "Report"
+    assert content(found) == [
+        (("Ropes",), "paragraph", "Ropes dry."),
+        (("Ropes",), "list_item", "An item"),
+        (("Ropes",), "table_row", "Boat | Length"),
+        (("Ropes",), "table_row", "Anna | 12 m"),
+    ]
+
+
+def test_epub_gives_its_chapters_in_order(parser: ParserProcess) -> None:
+    """The book's title, the chapters' headings."""
+    found = one(parser, ".epub", documents.epub())
+    assert found.outline.title == "A day at sea"
+    assert content(found) == [
+        (("Chapter one",), "paragraph", "The captain wakes at dawn."),
+        (("Chapter two", "Noon"), "paragraph", "The cook serves soup at noon."),
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".docx", ".epub"])
+def test_an_archive_bomb_is_refused_unread(suffix: str) -> None:
+    """By what its directory says that it unpacks to, and by its number of files."""
+    bomb = documents.archive({"word/document.xml": b"0" * 3_000_000})
+    assert len(bomb) < 10_000
+    with ParserProcess(Limits(expanded_bytes=1_000_000)) as strict:
+        with pytest.raises(UnreadableError, match=r"unpacks to 3\.0 MB, over the limit of 1 MB"):
+            list(strict.read(suffix, bomb))
+        with pytest.raises(UnreadableError, match="holds 10001 files"):
+            list(strict.read(suffix, documents.archive({f"{number}": b"" for number in range(10_001)})))
+        with pytest.raises(UnreadableError, match="is no readable"):
+            list(strict.read(suffix, documents.archive({"other": b"x"})))
+        with pytest.raises(UnreadableError, match="is no readable archive"):
+            list(strict.read(suffix, b"PK\x03\x04 and no more"))
+
+
+def test_entities_are_not_expanded_and_nothing_is_fetched(parser: ParserProcess, tmp_path: Path) -> None:
+    """Neither a billion laughs nor a file of this machine."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the secret", encoding="utf-8")
+    doctype = f'<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "{"&a;" * 1000}"><!ENTITY c SYSTEM "file://{secret}">]>'
+    chapter = f"<?xml version='1.0'?>{doctype}<html><body><p>Laugh &b; and read &c; now.</p></body></html>"
+    book = documents.epub([chapter])
+    assert "secret" not in one(parser, ".epub", book).text
+    assert "hahaha" not in one(parser, ".epub", book).text
+
+
+def test_rst_gives_sections_and_follows_no_directive(parser: ParserProcess) -> None:
+    """Neither an include nor raw HTML."""
+    found = one(parser, ".rst", documents.RST.encode())
+    assert found.outline.title == "The harbour"
+    assert content(found) == [
+        ((), "paragraph", "Boats leave at five. They come back at noon."),
+        (("Ropes",), "list_item", "Ropes dry on hooks."),
+        (("Ropes",), "list_item", "Sails hang beside them."),
+        (("Ropes",), "code", "code stays\n  as it is"),
+        (("Ropes",), "table_row", "Boat | Length"),
+        (("Ropes",), "table_row", "Anna | 12 m"),
+    ]
+
+
+def rows(suffix: str, data: bytes, **limits: object) -> list[Extracted | Refused]:
+    return list(FORMATS[suffix].read(data, Limits(**limits)))
+
+
+def test_each_row_is_a_document() -> None:
+    """With all columns, or those that are named; the header is row 1."""
+    data = 'title,text,year\nAnna,"A boat, with\na sail",1950\nBerta,Another boat,\n'.encode("utf-8-sig")
+    first, second = rows(".csv", data)
+    assert (first.part, first.outline.title, first.text) == (
+        "row=2",
+        "Anna",
+        "text: A boat, with\na sail\n\nyear: 1950",
+    )
+    assert (second.part, second.outline.title, second.text) == ("row=3", "Berta", "text: Another boat")
+    assert first.outline.metadata == {"text": "A boat, with\na sail", "year": "1950"}
+    (first, _) = rows(".csv", data, row_text=("text",), row_title="year")
+    assert (first.outline.title, first.text) == ("1950", "A boat, with\na sail")
+    with pytest.raises(UnreadableError, match="has no column 'body'"):
+        rows(".csv", data, row_text=("body",))
+    (first,) = rows(".tsv", b"a\tb\n1\t2\n")
+    assert first.text == "a: 1\n\nb: 2"
+
+
+def test_rows_that_are_none_are_named() -> None:
+    """The others are documents."""
+    found = rows(".csv", b'a,b\n1,2\n3\n,\n\n"4"x,5\n6,7\n')
+    assert [(part.part, getattr(part, "reason", "")) for part in found] == [
+        ("row=2", ""),
+        ("row=3", "has 1 cells, the header has 2"),
+        ("row=4", "is empty"),
+        ("row=6", "is not readable: ',' expected after '\"'"),
+        ("row=7", ""),
+    ]
+    with pytest.raises(UnreadableError, match="no header that names every column once"):
+        rows(".csv", b"a,a\n1,2\n")
+
+
+def test_each_line_of_json_is_a_document() -> None:
+    """Lines that are none are named; numbers and lists become text."""
+    data = '{"title": "Anna", "text": "A boat", "year": 1950, "none": null}\n[1]\n{"a": NaN}\n\n{"a": ["x", 1]}\n'
+    found = rows(".jsonl", data.encode())
+    assert [part.part for part in found] == ["line=1", "line=2", "line=3", "line=5"]
+    assert (found[0].outline.title, found[0].text) == ("Anna", "text: A boat\n\nyear: 1950")
+    assert found[1].reason == "is no JSON object"
+    assert found[2].reason.startswith("is not readable")
+    assert found[3].text == '["x", 1]'
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Le caf\u00e9 est ferm\u00e9 le dimanche \u00e0 No\u00ebl. " * 3, "cp1252"),
+        ("\u6e2f\u306e\u671d\u306f\u65e9\u3044\u3002\u8239\u306f\u4e94\u6642\u306b\u51fa\u308b\u3002" * 4, "shift_jis"),
+        (
+            "\u0423\u0442\u0440\u043e \u0443\u0436\u0435 \u0441\u0432\u0435\u0442\u043b\u043e\u0435. " * 6,
+            "cp1251",
+        ),
+    ],
+)
+def test_an_encoding_that_is_guessed_is_named(text: str, encoding: str) -> None:
+    """And the text comes out right."""
+    (found,) = rows(".txt", text.encode(encoding))
+    assert found.text == text
+    assert "which was guessed" in found.warnings[0]
+
+
+def test_a_file_that_takes_too_long_ends_its_process_and_no_more() -> None:
+    """A process that hangs is replaced by the next file's."""
+    with ParserProcess(Limits(seconds=20)) as slow:
+        assert one(slow, ".html", b"<p>Before it stands a paragraph.</p>").text
+        stopped = slow._process
+        stopped.send_signal(signal.SIGSTOP)
+        slow._limits = Limits(seconds=0.3)
+        started = time.monotonic()
+        with pytest.raises(UnreadableError, match=r"takes longer than 0\.3 seconds"):
+            list(slow.read(".html", b"<p>Never.</p>"))
+        assert time.monotonic() - started < 10
+        assert stopped.poll() is not None
+        slow._limits = Limits()
+        assert one(slow, ".html", b"<p>After it stands a paragraph.</p>").text.startswith("After")
+
+
+def test_a_process_that_dies_is_a_reason_and_no_more() -> None:
+    """As one does that takes more memory than it may."""
+    with ParserProcess(Limits()) as dying:
+        assert one(dying, ".html", b"<p>Before it stands a paragraph.</p>").text
+        dying._process.kill()
+        dying._process.wait()
+        assert one(dying, ".html", b"<p>After it stands a paragraph.</p>").text.startswith("After")
+    rows_of_text = b"<p>" + b"w " * 2_000_000 + b"</p>"
+    refused = pytest.raises(UnreadableError, match=r"QA_PARSE_MEMORY_MB|can't be read")
+    with ParserProcess(Limits(memory_bytes=260_000_000)) as small, refused:
+        list(small.read(".html", rows_of_text * 20))
+
+
+def test_no_process_is_left_behind() -> None:
+    """Neither after use nor after an error."""
+    with ParserProcess(Limits()) as parser:
+        list(parser.read(".html", b"<p>A paragraph stands here.</p>"))
+        process = parser._process
+    assert isinstance(process, subprocess.Popen)
+    assert process.poll() is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+def test_a_folder_of_every_format_is_cited_exactly(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """Every passage of every document, in every unit, in the text that is served; pages where there are pages."""
+    folder(
+        {
+            "a.html": documents.HTML.encode(),
+            "b.rst": documents.RST.encode(),
+            "c.docx": documents.word([("Heading 1", "Sea"), ("Normal", "The sea is \U0001f30a wide. It is deep.")]),
+            "d.epub": documents.epub(),
+            "e.pdf": documents.pdf([[("BodyText", "Page one speaks of tides.")], [("BodyText", "Page two of gulls.")]]),
+            "f.csv": b"name,text\nAnna,A boat with a sail\nBerta,\nbad\n",
+            "g.jsonl": b'{"text": "Whales sing."}\n',
+            "h.md": "---\r\ntitle: T\r\n---\r\n# H\r\n\r\nLines end in two.\r\n",
+            "i.txt": "e\u0301te\u0301 \u05e9\u05dc\u05d5\u05dd \U0001f469\u200d\U0001f680 words.",
+            "broken.pdf": b"%PDF-1.4",
+            "bomb.docx": b"PK\x03\x04",
+        }
+    )
+    report = build(settings, fake)
+    assert {item.uri for item in report.skipped} == {"broken.pdf", "bomb.docx", "f.csv#row=4"}
+    assert (report.files, report.documents) == (11, 10)
+    assert report.completeness.covered_characters == report.completeness.content_characters
+    index = IndexFolder(settings.index).open(None).index
+    for number in range(len(index)):
+        passage, _ = index.passage(number)
+        text = index.document(passage.document_id).text
+        place = passage.position
+        assert text[place.start_char : place.end_char] == passage.text
+        assert text.encode()[place.start_byte : place.end_byte].decode() == passage.text
+        wide = text.encode("utf-16-le")
+        assert wide[2 * place.start_utf16 : 2 * place.end_utf16].decode("utf-16-le") == passage.text
+    answerer, _ = open_answerer(settings, fake)
+    gulls = answerer.ask("page two of gulls").results[0].citation
+    assert (gulls.uri, gulls.page) == ("e.pdf", 2)
+    assert answerer.ask("boat with a sail").results[0].citation.uri == "f.csv#row=2"
+    assert answerer.ask("first boats leave the harbour").results[0].citation.page is None
+    fake.embedded = 0
+    folder({"i.txt": "other words"})
+    again = build(settings, fake)
+    assert fake.embedded == 1
+    assert {item.uri for item in again.skipped} == {item.uri for item in report.skipped}
