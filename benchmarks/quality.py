@@ -101,7 +101,7 @@ def ways(answerer: QuestionAnswerer) -> dict[str, Ranking]:
 
     def lexical(question: str, top_k: int) -> list[int]:
         match = index.lexical.match(question)
-        return [] if match is None else np.argsort(-match.scores, kind="stable")[:top_k].tolist()
+        return [] if match is None else match.best(top_k).tolist()
 
     def reciprocal_ranks(question: str, top_k: int) -> list[int]:
         scores: dict[int, float] = {}

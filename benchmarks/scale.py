@@ -36,6 +36,7 @@ from qa_service.settings import load_settings
 from qa_service.stores.faiss import FaissStore
 
 DIMENSION, WORDS, TOPICS = 384, 30_000, 500
+LATENT = 24
 TOPICAL = 0.4  # of the words
 SENTENCES_A_DOCUMENT, WORDS_A_SENTENCE = 100, 16
 QUESTIONS = 300
@@ -51,7 +52,10 @@ class WordTable:
 
     @cached_property
     def _table(self) -> np.ndarray:
-        table = np.random.default_rng(1).normal(size=(WORDS, DIMENSION)).astype(np.float32)
+        # Real texts lie near a surface of few dimensions; words that were random in all would have no neighbours.
+        generator = np.random.default_rng(1)
+        latent = generator.normal(size=(WORDS, LATENT)) @ generator.normal(size=(LATENT, DIMENSION)) / LATENT**0.5
+        table = (latent + 0.3 * generator.normal(size=(WORDS, DIMENSION))).astype(np.float32)
         return table / np.linalg.norm(table, axis=1, keepdims=True)
 
     @cached_property

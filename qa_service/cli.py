@@ -5,15 +5,15 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from qa_service import __version__
 from qa_service.errors import QAServiceError, ServerStartError
+from qa_service.options import HELP, options
 from qa_service.show import (
     complain,
     print_answer,
@@ -21,6 +21,7 @@ from qa_service.show import (
     print_build_problems,
     print_problems,
     print_report,
+    print_verdict,
     print_why,
     printable,
     progress_bar,
@@ -29,8 +30,6 @@ from qa_service.show import (
 if TYPE_CHECKING:
     from qa_service.pipeline import QuestionAnswerer
     from qa_service.settings import Settings
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def main() -> NoReturn:
@@ -59,45 +58,6 @@ def _command_path(error: click.ClickException) -> str:
     return context.command_path if context else "qa-service"
 
 
-def _options(*names: str) -> Callable[[Command], Command]:
-    """Add options that set the settings of their names; what is not given is left to the environment."""
-
-    def decorate(command: Command) -> Command:
-        for name in reversed(names):
-            kind: Any = click.Path(path_type=Path) if name in {"source", "index"} else str
-            command = click.option(
-                f"--{name.replace('_', '-')}",
-                name,
-                type=kind,
-                metavar=_METAVARS.get(name, "VALUE"),
-                help=_HELP[name],
-            )(command)
-        return command
-
-    return decorate
-
-
-_METAVARS = {
-    "source": "DIR",
-    "index": "DIR",
-    "host": "ADDRESS",
-    "port": "N",
-    "workers": "N",
-    "top_k": "N",
-    "min_confidence": "P",
-}
-_HELP = {
-    "source": "Folder of documents.  [QA_SOURCE; default: source_text]",
-    "index": "Folder of the index.  [QA_INDEX; default: index]",
-    "host": "Address to serve on.  [QA_HOST; default: 127.0.0.1]",
-    "port": "Port to serve on, 0 for a free one.  [QA_PORT; default: 8000]",
-    "top_k": "Number of results.  [QA_TOP_K; default: 5]",
-    "min_confidence": "Confidence from which a question counts as answerable.  [QA_MIN_CONFIDENCE; default: 0.2]",
-    "workers": "Server processes on the same port.  [QA_WORKERS; default: 1]",
-    "model": "Embedding model: the built-in one, a folder, or a hub name.  [QA_MODEL]",
-}
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="qa-service")
 def cli() -> None:
@@ -112,10 +72,11 @@ def cli() -> None:
 
 
 @cli.command()
-@_options("source", "index", "model")
+@options("source", "index", "model")
 @click.option("--allow-skips", is_flag=True, default=None, help="Exit with 0 although broken files were skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
-def index(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
+@click.option("--watch", is_flag=True, help="Go on: build again whenever the documents change, until interrupted.")
+def index(as_json: bool, watch: bool, **overrides: Any) -> int:  # noqa: FBT001 - flags
     """Build or update the index of a folder of documents."""
     from qa_service.loading import source_root  # noqa: PLC0415 - a second of import
     from qa_service.pipeline import build  # noqa: PLC0415
@@ -123,18 +84,62 @@ def index(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
 
     settings = _settings(overrides)
     source_root(settings.source)  # a missing folder is told before the model is exported
-    with progress_bar() as progress:
-        report = build(settings, embedder_to_build(settings), progress)
-    if as_json:
-        click.echo(json.dumps({**asdict(report), "seconds": round(report.seconds, 2)}))
-    else:
-        print_build(report)
-    return print_build_problems(report, allow_skips=settings.allow_skips)
+    embedder = embedder_to_build(settings)
+
+    def once() -> int:
+        with progress_bar() as progress:
+            report = build(settings, embedder, progress)
+        if as_json:
+            click.echo(json.dumps({**asdict(report), "seconds": round(report.seconds, 2)}))
+        else:
+            print_build(report)
+        return print_build_problems(report, allow_skips=settings.allow_skips)
+
+    from qa_service.watching import again_and_again  # noqa: PLC0415
+
+    return again_and_again(once, settings.source) if watch else once()
+
+
+@cli.command()
+@options("index")
+def rollback(**overrides: Any) -> int:
+    """Make the generation of the index before the current one the current one; servers follow by themselves."""
+    from qa_service.index import IndexFolder  # noqa: PLC0415 - seconds of import
+
+    settings = _settings(overrides)
+    click.echo(f"index {IndexFolder(settings.index).rollback()} is in force")
+    return 0
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
+@click.option("--index", "index", is_flag=False, flag_value="", metavar="[DIR]", help=HELP["index"])
+@options("source")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON Lines.")
+def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
+    """Check that every file of the index is whole or, given FILE, its citations against the documents as they are.
+
+    FILE holds a JSON object a line: citations, or answers as `ask --json` and POST /ask give them.
+    """
+    settings = _settings({**overrides, "index": Path(index) if index else None})
+    if file is None:
+        from qa_service.index import IndexFolder  # noqa: PLC0415 - seconds of import
+
+        whole = IndexFolder(settings.index).verify()
+        click.echo(f"index {whole.generation}: {len(whole.files)} files, every byte as it was built")
+        return 0
+    from qa_service.verifying import verify_file  # noqa: PLC0415 - seconds of import
+
+    failed = False
+    for verdict in verify_file(file, settings):
+        failed |= verdict.state in {"changed", "gone"}
+        print_verdict(verdict, as_json=as_json)
+    return 1 if failed else 0
 
 
 @cli.command()
 @click.argument("question")
-@_options("source", "index", "model", "top_k", "min_confidence")
+@options("source", "index", "model", "top_k", "min_confidence")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as POST /ask gives it.")
 def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Ask one question of the index."""
@@ -160,11 +165,12 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
 
 
 @cli.command()
-@_options("source", "index", "model", "host", "port", "workers")
+@options("source", "index", "model", "host", "port", "workers")
 def serve(**overrides: Any) -> int:
     """Serve the index over HTTP until interrupted."""
     _ask_with_one_thread()
     from qa_service.api import server  # noqa: PLC0415 - not needed by the other commands
+    from qa_service.settings import environment_of  # noqa: PLC0415
 
     settings = _settings(overrides)
     listener = server.bound_socket(settings.host, settings.port)
@@ -184,7 +190,7 @@ def serve(**overrides: Any) -> int:
         if settings.workers == 1:
             server.run_server(app, listener)
         else:
-            os.environ |= {f"QA_{name.upper()}": str(value) for name, value in overrides.items() if value is not None}
+            os.environ |= environment_of(settings)
             server.run_workers(settings.workers, listener)
     finally:
         listener.close()
@@ -194,7 +200,7 @@ def serve(**overrides: Any) -> int:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@_options("source", "index", "model")
+@options("source", "index", "model")
 @click.option(
     "--top-k",
     "top_k",
@@ -230,7 +236,7 @@ def evaluate(file: Path, top_k: int, strict: bool, as_json: bool, **overrides: A
 
 @cli.command()
 @click.argument("question")
-@_options("source", "index", "model")
+@options("source", "index", "model")
 @click.option("--document", required=True, metavar="PATH", help="Path below the source folder, or document id.")
 def why(question: str, document: str, **overrides: Any) -> int:
     """Tell why a document was not returned: its best passage, its ranks, what beat it."""
@@ -242,7 +248,7 @@ def why(question: str, document: str, **overrides: Any) -> int:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@_options("source", "index", "model")
+@options("source", "index", "model")
 def calibrate(file: Path, **overrides: Any) -> int:
     """Fit confidence to the questions of FILE, answerable and not, and keep it beside the index."""
     from qa_service.evaluation import QuestionFile  # noqa: PLC0415 - seconds of import
@@ -272,7 +278,7 @@ def calibrate(file: Path, **overrides: Any) -> int:
 
 
 @cli.command()
-@_options("source", "index", "model")
+@options("source", "index", "model")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Check what is installed, the model, and whether the index is whole and current."""

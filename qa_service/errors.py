@@ -5,6 +5,7 @@
     QAServiceError
     ├── SettingsError            exit 2
     ├── ServerStartError         exit 3
+    ├── TooManyFailed            exit 1
     ├── InputError               exit 4
     │   ├── SourceError              the folder of documents can't be used
     │   └── QuestionFileError        the question file can't be used
@@ -20,6 +21,7 @@
     │   └── BuildInProgress          HTTP 409
     └── RequestError             HTTP 4xx and 5xx, one class a status
         ├── UnreadableRequest    400     ├── UnsupportedMediaType 415
+        ├── Unauthorized 401, Forbidden 403
         ├── NotFound             404     ├── InvalidRequest       422
         ├── BodyTooLarge         413     ├── Overloaded, NotReady 503
         └── DeadlineExceeded     504
@@ -49,6 +51,12 @@ class ServerStartError(QAServiceError):
     """The server could not start: the port is taken, or there is nothing to serve."""
 
     exit_code = 3
+
+
+class TooManyFailed(QAServiceError):
+    """So many files could not be read any more that the index in force was kept."""
+
+    exit_code = 1
 
 
 class InputError(QAServiceError):
@@ -131,6 +139,22 @@ class UnreadableRequest(RequestError):
 
     slug = "unreadable-request"
     title = "Unreadable request"
+
+
+class Unauthorized(RequestError):
+    """The key is missing or wrong."""
+
+    http_status = 401
+    slug = "unauthorized"
+    title = "Unauthorized"
+
+
+class Forbidden(RequestError):
+    """Nobody may do this here, or not with this key."""
+
+    http_status = 403
+    slug = "forbidden"
+    title = "Forbidden"
 
 
 class NotFound(RequestError):

@@ -30,6 +30,8 @@ Identifiers = npt.NDArray[np.int32]
 
 # Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; short passages want little of b.
 _K1, _B = 1.2, 0.75
+_COMMON = 8
+_SAMPLE = 5000
 _PAIRED = r"\u30FC\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = regex.compile(rf"([{_PAIRED}]+)|(?:(?![{_PAIRED}])[\p{{L}}\p{{N}}\p{{M}}])+")
 _STEMMED_SCRIPTS = {
@@ -95,14 +97,6 @@ def idf(passages: int, frequencies: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return weights
 
 
-@dataclass(frozen=True, slots=True)
-class LexicalMatch:
-    """How a question meets the index: ``scores`` is BM25 of every passage, ``weights`` each term's idf."""
-
-    scores: Scores
-    weights: dict[str, float]
-
-
 class LexicalIndex:
     """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1, and the terms of their sentences.
 
@@ -117,6 +111,7 @@ class LexicalIndex:
         self._language = language
         self._passages = int(bm25.scores["num_docs"])
         self._passages_by_term = np.asarray(bm25.scores["indices"])
+        self._term_scores = np.asarray(bm25.scores["data"])
         self._term_starts = np.asarray(bm25.scores["indptr"])
         self._frequencies = np.diff(self._term_starts)
         self._sentence_terms = sentence_terms
@@ -126,8 +121,6 @@ class LexicalIndex:
     def load(cls, folder: Path, language: str) -> "LexicalIndex":
         """Open what :meth:`save` wrote, memory-mapped. The caller has checked the files' hashes."""
         bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False, **_NAMES)
-        # The same memory without the class memmap, whose every slice costs ten times that of an array.
-        bm25.scores |= {name: np.asarray(bm25.scores[name]) for name in ("data", "indices", "indptr")}
         ids, starts = (
             np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
             for name in (SENTENCE_TERMS, SENTENCE_STARTS)
@@ -168,17 +161,20 @@ class LexicalIndex:
 
     def holds(self, passage: int, term: int) -> bool:
         """Tell whether a passage, its title and headings included, holds the term of an id."""
-        posting = self._passages_by_term[self._term_starts[term] : self._term_starts[term + 1]]
+        posting, _ = self.posting(term)
         place = int(np.searchsorted(posting, passage))
         return place < len(posting) and int(posting[place]) == passage
 
-    def match(self, question: str) -> LexicalMatch | None:
-        """Score all passages; ``None`` if the question shares no term with any of them."""
+    def match(self, question: str) -> "LexicalMatch | None":
+        """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
         weights = self.weights(question)
         known = sorted(self.ids(weights).values())
-        if not known:
-            return None
-        return LexicalMatch(np.asarray(self._bm25.get_scores_from_ids(known), dtype=np.float32), weights)
+        return LexicalMatch(self, known, weights) if known else None
+
+    def posting(self, term: int) -> tuple[Identifiers, Scores]:
+        """Return the numbers of the passages that hold the term of an id, growing, and its BM25 score in each."""
+        span = slice(int(self._term_starts[term]), int(self._term_starts[term + 1]))
+        return self._passages_by_term[span], self._term_scores[span]
 
     def weights(self, question: str) -> dict[str, float]:
         """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
@@ -195,6 +191,70 @@ class LexicalIndex:
     def __len__(self) -> int:
         """Return the number of passages."""
         return self._passages
+
+
+class LexicalMatch:
+    """How a question meets an index. ``weights`` is the idf of each of its terms.
+
+    Terms that stand in every eighth passage or more weigh little and would take nearly all of the time. They are
+    added only to passages that they can still lift among the best, as in MaxScore (Turtle and Flood, 1995): the
+    result is the same.
+    """
+
+    def __init__(self, index: LexicalIndex, terms: Sequence[int], weights: dict[str, float]) -> None:
+        self.weights = weights
+        self._index = index
+        self._postings = [index.posting(term) for term in terms]
+
+    def of(self, numbers: npt.NDArray[np.int64]) -> Scores:
+        """Return the scores of some passages, which come in the order of their numbers."""
+        return _added(self._postings, numbers)
+
+    def best(self, depth: int, allowed: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
+        """Return the numbers of the ``depth`` best passages, of those allowed, best first, ties by number.
+
+        Passages without any of the terms are not among them.
+        """
+        passages = len(self._index)
+        common = [posting for posting in self._postings if len(posting[0]) * _COMMON >= passages]
+        partial = np.zeros(passages, np.float32)
+        for holding, scores in self._postings:
+            if len(holding) * _COMMON < passages:
+                partial[holding] += scores
+        if allowed is not None:
+            within = np.full(passages, -np.inf, np.float32)
+            within[allowed] = partial[allowed]
+            partial = within
+        # What common terms can add at most decides who can still be among the best.
+        gain = sum(float(scores.max()) for _, scores in common)
+        least = _least_of_best(partial, depth) - gain
+        if least > 0:
+            candidates = np.flatnonzero(partial >= least)
+            scores = partial[candidates] + _added(common, candidates)
+        else:
+            for holding, added in common:
+                partial[holding] += added
+            candidates = np.flatnonzero(partial > 0)
+            scores = partial[candidates]
+        least = _least_of_best(scores, depth)
+        candidates, scores = candidates[scores >= least], scores[scores >= least]
+        return candidates[np.lexsort((candidates, -scores))][:depth].astype(np.int64)
+
+
+def _added(postings: Sequence[tuple[Identifiers, Scores]], numbers: npt.NDArray[np.int64]) -> Scores:
+    """Return the sums of the scores that some terms have in passages, given by growing numbers."""
+    total = np.zeros(len(numbers), np.float32)
+    for holding, scores in postings:
+        places = np.minimum(np.searchsorted(holding, numbers), len(holding) - 1)
+        found = holding[places] == numbers
+        total[found] += scores[places[found]]
+    return total
+
+
+def _least_of_best(scores: Scores, depth: int) -> float:
+    """Return a score that at least ``depth`` reach and few surpass; minus infinity if there are no so many."""
+    every = scores[:: max(1, len(scores) // _SAMPLE)]
+    return float(np.partition(every, len(every) - depth)[len(every) - depth]) if len(every) >= depth else -np.inf
 
 
 class LexicalBuilder:

@@ -16,6 +16,7 @@ from cachetools import LRUCache
 
 from qa_service.citing import CitationId, CitedBefore, Verdict, check, link, passage_id
 from qa_service.cleaning import embeddable, is_blank
+from qa_service.confidence import calibrate_unlabelled, calibration_of
 from qa_service.datatypes import (
     Answer,
     BuildReport,
@@ -29,22 +30,20 @@ from qa_service.datatypes import (
 )
 from qa_service.drafting import Draft
 from qa_service.embedding import Embedder, QuestionEmbedding
-from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
+from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError, TooManyFailed
 from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex
 from qa_service.lexical import languages
 from qa_service.loading import (
     FORMATS,
     READERS,
-    Limits,
     ParserProcess,
     SourceChangedError,
     SourceFolder,
+    limits_of,
     look_through,
     read_documents,
 )
-from qa_service.retrieval import Calibration, Retrieved, Retriever, Why, open_reranker
-from qa_service.retrieval.answerability import CALIBRATIONS
-from qa_service.retrieval.calibration import fit_to_own_sentences
+from qa_service.retrieval import Retrieved, Retriever, Why, open_reranker
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
 from qa_service.splitting import Splitter, SplitterSettings, embedding_text
@@ -84,7 +83,7 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
                     contents.generation_id(),
                     lambda path: _write(path, contents, source, embedder, previous, settings, progress),
                 )
-            _calibrate(folder, added, embedder)
+            calibrate_unlabelled(folder, added, embedder)
         folder.reap(settings.keep_generations)
         manifest = folder.manifest(contents.generation_id())
     return BuildReport(
@@ -104,7 +103,7 @@ def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, Sourc
     """Look through the source folder; return what an index of it is made from, and its files."""
     if settings.language not in languages():
         raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
-    limits = _limits(settings)
+    limits = limits_of(settings)
     source = look_through(settings.source, FORMATS, max_file_bytes=limits.file_bytes)
     contents = Contents.of(
         embedder.identity,
@@ -134,7 +133,7 @@ def _write(
         previous is not None and previous.manifest.like(contents) and previous.manifest.embedded_by == embedder.runtime
     )
     draft = Draft(path, contents, splitter, embedder, previous if same_vectors else None, previous)
-    limits = _limits(settings)
+    limits = limits_of(settings)
     with ParserProcess(limits) as parser:
         for done, file in enumerate(source.files, start=1):
             if not draft.take_over(file):
@@ -144,6 +143,15 @@ def _write(
     if not draft.documents:
         reasons = "; ".join(f"{item.uri}: {item.reason}" for item in draft.skipped[:3]) or "it holds no files"
         raise SourceError(f"no usable document in {settings.source} ({reasons}); put {', '.join(FORMATS)} files there")
+    if previous is not None and not settings.allow_skips:
+        before = {item.uri for item in previous.manifest.skipped}
+        failed = [item.uri for item in draft.skipped if item.failed and item.uri not in before]
+        files = len(source.files) + len(source.left_out)
+        if len(failed) * 100 > settings.max_failed_percent * files:
+            raise TooManyFailed(
+                f"{len(failed)} of {files} files can't be read any more, {failed[0]} is the first; the index in force "
+                "is kept: mend the files or pass --allow-skips"
+            )
     return draft.finish(
         batch_size=settings.batch_size,
         progress=lambda done, passages: progress("embedding passages", done, passages),
@@ -156,7 +164,7 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
     opened = folder.open(embedder.identity)
     retriever = Retriever(
         opened.index,
-        _calibration(folder, opened.index.manifest),
+        calibration_of(folder, opened.index.manifest),
         late_interaction=settings.rerank == MAXSIM,
         reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
     )
@@ -172,35 +180,6 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
         ),
         opened.degraded,
     )
-
-
-def _calibration(folder: IndexFolder, manifest: Manifest) -> Calibration | None:
-    """Return the best calibration there is: by labels, by public question sets, or by the index itself."""
-    weights, token_vectors = _calibrated_for(manifest)
-    labelled = folder.calibration(weights, token_vectors=token_vectors, labels=True)
-    if labelled is None and (weights, token_vectors) in CALIBRATIONS:
-        return CALIBRATIONS[weights, token_vectors]
-    constants = labelled or folder.calibration(weights, token_vectors=token_vectors, labels=False)
-    return None if constants is None else Calibration.from_dict(constants)
-
-
-def _calibrate(folder: IndexFolder, manifest: Manifest, embedder: Embedder) -> None:
-    """Fit confidence to the index itself where its model has no constants of its own."""
-    weights, token_vectors = _calibrated_for(manifest)
-    if (weights, token_vectors) in CALIBRATIONS:
-        return
-    index = folder.open(embedder.identity).index
-    try:
-        fitted = fit_to_own_sentences(index, embedder)
-        if fitted is not None:
-            folder.write_calibration(weights, fitted.to_dict(), token_vectors=token_vectors, labels=False)
-    finally:
-        index.close()
-
-
-def _calibrated_for(manifest: Manifest) -> tuple[str, bool]:
-    """Return what constants of confidence are for: a model's weights, with token vectors or without."""
-    return manifest.model.weights_sha256, manifest.has_tokens
 
 
 class QuestionAnswerer:
@@ -352,18 +331,6 @@ def check_question(question: str) -> None:
         raise InvalidRequest("the question holds half a character (a lone surrogate); send whole characters")
     if is_blank(question):
         raise InvalidRequest("the question is empty; write one")
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        file_bytes=settings.max_file_mb * 1_000_000,
-        pages=settings.max_pages,
-        expanded_bytes=settings.max_expanded_mb * 1_000_000,
-        seconds=settings.parse_seconds,
-        memory_bytes=settings.parse_memory_mb * 1_000_000,
-        row_text=settings.row_text,
-        row_title=settings.row_title,
-    )
 
 
 def _splitter_settings(settings: Settings, embedder: Embedder) -> SplitterSettings:

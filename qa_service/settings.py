@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     row_title: str = Field(
         "title", description="Column of CSV, TSV and JSON Lines that is a row's title, if it is there."
     )
+    max_failed_percent: float = Field(
+        20, ge=0, le=100, description="Where more of the files can't be read any more, the index in force is kept."
+    )
     allow_skips: bool = Field(False, description="Exit with 0 although files that look broken were skipped.")
     keep_generations: int = Field(2, ge=1, le=100, description="Generations of the index kept, the current included.")
 
@@ -98,6 +101,12 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
         ("localhost", "127.0.0.1", "[::1]"),
         description="Host names that requests may be addressed to, separated by commas.",
+    )
+    reload_seconds: float = Field(
+        1, gt=0, le=3600, description="How often the server looks whether another index is in force."
+    )
+    admin_key: str = Field(
+        "", description="Key of the administrator's routes; without one they are closed.", repr=False
     )
     workers: int = Field(1, ge=1, le=64, description="Server processes; they share the index's files in memory.")
     max_body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Larger request bodies get 413.")
@@ -127,6 +136,14 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"{name} (--{field.replace('_', '-')}) is {first['input']!r}: {first['msg']}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"can't read .env: {error}; fix or remove the file") from error
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the environment of another process of this program with the same settings."""
+    return os.environ | {
+        PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in settings.model_dump().items()
+    }
 
 
 def _unknown(name: str) -> str:

@@ -1,8 +1,10 @@
 """What the commands show people: builds, answers, reports, made harmless for a terminal. Used by cli.py only."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from qa_service.citing import Verdict
     from qa_service.datatypes import Answer, BuildReport, CitedPassage
     from qa_service.evaluation import Report
     from qa_service.evaluation.questions import LineProblem
@@ -131,6 +134,17 @@ def print_report(report: "Report") -> None:
     for name, value in report.latency_ms.items():
         table.add_row(f"{name} ms", f"{value:.1f}")
     console().print(table)
+
+
+def print_verdict(verdict: "Verdict", *, as_json: bool) -> None:
+    """Print what became of a quote as a line, or as a line of JSON."""
+    if as_json:
+        click.echo(json.dumps(asdict(verdict), ensure_ascii=False))
+        return
+    place = "" if verdict.place is None else f" in {verdict.uri} at {verdict.place[0]}"
+    click.echo(printable(f"{verdict.state}{place}: {verdict.quote}"))
+    if verdict.state == "changed":
+        click.echo(printable(f"  now: {verdict.now}"))
 
 
 def complain(message: str) -> None:

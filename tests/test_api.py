@@ -224,12 +224,23 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
         assert set(result["scores"]) == {"dense", "lexical", "rerank"}
         assert result["explanation"] is None
         assert set(citation) == {
-            *("document_id", "title", "uri", "section_path", "start_char", "end_char", "start_line", "end_line"),
+            *(
+                "document_id",
+                "title",
+                "uri",
+                "section_path",
+                "page",
+                "permalink",
+                "start_char",
+                "end_char",
+                "start_line",
+                "end_line",
+            ),
             *("start_utf16", "end_utf16", "start_byte", "end_byte", "quote", "quote_start", "quote_end", "url"),
             *("document_sha256", "passage_sha256"),
         }
         assert result["rank"] == rank
-        source = client.get(citation["url"])
+        source = client.get(f"/sources/{citation['document_id']}")
         assert source.headers["content-type"] == "text/plain; charset=utf-8"
         assert source.headers["etag"] == f'"{citation["document_sha256"]}"'
         assert source.text == TWO_DOCUMENTS[citation["uri"]]
@@ -242,7 +253,9 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
         assert result["text"][citation["quote_start"] : citation["quote_end"]] == citation["quote"]
     cited = body["results"][body["answer"]["citation_index"]]
     assert body["answer"]["text"] == cited["citation"]["quote"]
-    as_json = client.get(body["results"][0]["citation"]["url"], headers={"Accept": "application/json"}).json()
+    as_json = client.get(
+        f"/sources/{body['results'][0]['citation']['document_id']}", headers={"Accept": "application/json"}
+    ).json()
     assert set(as_json) == {"document_id", "title", "uri", "document_sha256", "text"}
 
 
@@ -431,7 +444,10 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
         for methods in description["paths"].values()
         for operation in methods.values()
     }
-    assert set(operations) == {"ask", "read_source", "livez", "readyz"}
+    assert set(operations) == {
+        *("ask", "read_source", "view_source", "cite", "verify", "index", "index_diff", "reindex", "reindex_state"),
+        *("livez", "readyz"),
+    }
     assert description["components"]["schemas"]["AskRequest"]["examples"][0]["question"]
     assert "HTTPValidationError" not in json.dumps(description)
     for status in ("400", "413", "415", "422", "503", "504"):

@@ -74,10 +74,10 @@ def test_index_ask_and_index_again(run: Run, here: list[str]) -> None:
 
 def test_broken_files_are_told_and_decide_the_exit_code(run: Run, here: list[str], folder: Write) -> None:
     """1 unless they may be skipped; the rest is indexed all the same."""
-    folder({"latin.txt": b"caf\xe9", "evil\x1b[2J.txt": b"%PDF-"})
+    folder({"bad.txt": "caf\u00e9 ".encode() + b"\xff", "evil\x1b[2J.txt": b"%PDF-"})
     code, out, err = run("index", *here)
     assert code == 1
-    assert "skipped latin.txt: is not UTF-8" in out
+    assert "skipped bad.txt: is not UTF-8" in out
     assert "skipped evil\\x1b[2J.txt: is a PDF, not text" in out
     assert err.startswith("error: 2 file(s) could not be indexed")
     assert run("index", *here, "--allow-skips")[0] == 0
@@ -307,3 +307,83 @@ def test_why_and_calibrate(run: Run, here: list[str], tmp_path: Path) -> None:
     assert (tmp_path / "ix/calibration.json").exists()
     assert json.loads(run("ask", "Where does the cat sleep?", *here, "--json")[1])["confidence"] > 0.7
     assert json.loads(run("ask", "Who won the match of 99 goals?", *here, "--json")[1])["confidence"] < 0.3
+
+
+def test_rollback_goes_one_index_back(run: Run, here: list[str], folder: Write) -> None:
+    """And says so when there is none."""
+    run("index", *here)
+    first = json.loads(run("index", *here, "--json")[1])["index_version"]
+    folder({"new.txt": "A new document."})
+    second = json.loads(run("index", *here, "--json")[1])["index_version"]
+    assert first != second
+    assert run("rollback", *here[2:]) == (0, f"index {first} is in force\n", "")
+    code, _, err = run("rollback", *here[2:])
+    assert code == 5
+    assert "no whole generation older than" in err
+    assert json.loads(run("index", *here, "--json")[1])["index_version"] == second
+
+
+def test_verify_finds_a_flipped_byte_and_names_the_file(run: Run, here: list[str]) -> None:
+    """Without a file of citations, of the index: `verify`, `verify --index` and `verify --index DIR`."""
+    run("index", *here)
+    code, out, _ = run("verify", *here[2:])
+    assert code == 0
+    assert "every byte as it was built" in out
+    index = Path(here[3])
+    version = (index / "current").read_text(encoding="ascii").strip()
+    for file in sorted((index / "generations" / version).iterdir()):
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        code, _, err = run("verify", *here[2:])
+        assert code == 5
+        assert file.name in err
+        file.write_bytes(whole)
+    assert run("verify", *here[2:])[0] == 0
+    assert run("verify", "--index")[0] == 5  # the default folder, which is not there
+
+
+def test_verify_checks_citations_against_the_files_as_they_are(run: Run, here: list[str], folder: Write) -> None:
+    """Not against the index: exact, moved to another file, changed, gone; exit code 1 for the last two."""
+    run("index", *here)
+    answer = run("ask", "Where does the cat sleep?", *here, "--top-k", "1", "--json")[1]
+    citations = Path("citations.jsonl")
+    other = {"uri": "sea.txt", "start_char": 0, "quote": "The whale swims in the deep ocean."}
+    citations.write_text(answer + "\n" + json.dumps(other) + "\n", encoding="utf-8")
+    source = ["--source", here[1]]
+    code, out, _ = run("verify", str(citations), *source)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["exact", "exact"]
+    text = (Path(here[1]) / "sea.txt").read_text(encoding="utf-8")
+    folder({"sea.txt": text.replace("swims in the deep", "swims through the deep"), "copy.md": "Other."})
+    code, out, _ = run("verify", str(citations), *source, "--json")
+    assert code == 1
+    assert [json.loads(line)["state"] for line in out.splitlines()] == ["exact", "changed"]
+    folder({"copy.md": text, "sea.txt": "Nothing."})
+    assert run("verify", str(citations), *source)[1].splitlines()[1].startswith("moved in copy.md at 0")
+    folder({"copy.md": "None."})
+    code, out, _ = run("verify", str(citations), *source)
+    assert code == 1
+    assert out.splitlines()[1].startswith("gone: The whale")
+    citations.write_text('{"a": 1}\n', encoding="utf-8")
+    code, _, err = run("verify", str(citations), *source)
+    assert code == 4
+    assert "line 1: no citation and no answer" in err
+    assert run("verify", "nowhere.jsonl", *source)[0] == 4
+
+
+def test_watch_builds_again_after_a_change_and_after_an_error(here: list[str], folder: Write) -> None:
+    """Until it is interrupted; a broken state of the folder is told and waited out."""
+    command = [sys.executable, "-m", "qa_service", "index", "--watch", "--json", *here]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/") as watching:
+        try:
+            assert json.loads(watching.stdout.readline())["documents"] == 2
+            folder({"new.txt": "A new document stands here."})
+            assert json.loads(watching.stdout.readline())["documents"] == 3
+            for path in Path(here[1]).rglob("*.*"):
+                path.unlink()
+            assert "no usable document" in watching.stderr.readline()
+            folder({"last.txt": "The last document stands here."})
+            assert json.loads(watching.stdout.readline())["documents"] == 1
+        finally:
+            watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 130

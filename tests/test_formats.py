@@ -12,6 +12,7 @@ import documents
 import pytest
 from conftest import FakeEmbedder
 
+from qa_service.errors import TooManyFailed
 from qa_service.index import IndexFolder
 from qa_service.loading import FORMATS, Limits, ParserProcess
 from qa_service.loading.outline import Extracted, Refused, UnreadableError
@@ -354,3 +355,34 @@ def test_a_folder_of_every_format_is_cited_exactly(folder: Write, settings: Sett
     again = build(settings, fake)
     assert fake.embedded == 1
     assert {item.uri for item in again.skipped} == {item.uri for item in report.skipped}
+
+
+def test_what_a_reader_should_know_of_a_document_is_warned_of(folder: Write, settings: Settings) -> None:
+    """Secrets, by line and never by value; words that look like others."""
+    folder(
+        {
+            "keys.txt": "Nothing here.\n\nThe key is AKIAIOSFODNN7EXAMPLE today.\n-----BEGIN RSA PRIVATE KEY-----\n",
+            "bank.txt": "Log in at p\u0430ypal now. \u041f\u0440\u0438\u0432\u0435\u0442 hello.",
+        }
+    )
+    warnings = build(settings, FakeEmbedder()).warnings
+    assert set(warnings) == {
+        "keys.txt: line 3: an AWS access key, which all may read",
+        "keys.txt: line 4: a private key, which all may read",
+        "bank.txt: 1 words mix letters of several alphabets that look alike",
+    }
+
+
+def test_an_index_is_kept_when_many_files_break_at_once(folder: Write, settings: Settings) -> None:
+    """A disk that fails must not empty the index; files that were broken before do not count."""
+    fake = FakeEmbedder()
+    folder({f"{number}.txt": f"Words number {number}." for number in range(4)} | {"old.pdf": b"%PDF-"})
+    first = build(settings, fake).index_version
+    folder({f"{number}.txt": b"%PDF-" for number in range(2)})
+    with pytest.raises(TooManyFailed, match=r"2 of 5 files can't be read any more, 0\.txt is the first"):
+        build(settings, fake)
+    assert IndexFolder(settings.index).current() == first
+    allowed = build(settings.model_copy(update={"allow_skips": True}), fake)
+    assert (allowed.documents, allowed.changed) == (2, True)
+    folder({"2.txt": "Other words."})
+    assert build(settings, fake).changed

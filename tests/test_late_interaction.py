@@ -94,7 +94,7 @@ def test_maxsim_equals_a_plain_loop(texts: list[str], question: str, data: st.Da
     found = tokens.similarities(query, passages)
     weights = tokens.weights(query.ids)
     for place, number in enumerate(passages):
-        codes = tokens.codes[tokens.starts[number] : tokens.starts[number + 1]]
+        codes = tokens.codes.read([(int(tokens.starts[number]), int(tokens.starts[number + 1]))])
         cosines = tokens.codec.cosines(query.vectors, codes, tokens.codec.lengths(codes))
         expected = sum(w * row.max() for w, row in zip(weights, cosines, strict=True)) / weights.sum()
         assert found.maxsim()[place] == pytest.approx(expected, abs=1e-4)

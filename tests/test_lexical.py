@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_service.lexical import FILES, LexicalBuilder, LexicalIndex, terms
@@ -20,6 +20,7 @@ def indexed(passages: list[tuple[str, list[str]]], previous: LexicalIndex | None
     return builder.finish()
 
 
+EVERY = np.arange(len(TEXTS))
 PLAIN = [("", [text]) for text in TEXTS]
 
 
@@ -67,7 +68,7 @@ def test_scores_are_those_of_the_formula() -> None:
         found = terms(text, "english")
         norm = 1.2 * (1 - 0.75 + 0.75 * lengths[number] / average)
         expected = sum(idf[term] * found.count(term) / (found.count(term) + norm) for term in idf)
-        assert match.scores[number] == pytest.approx(expected, rel=1e-5)
+        assert match.of(EVERY)[number] == pytest.approx(expected, rel=1e-5)
     assert match.weights["dog"] == pytest.approx(idf["dog"])
     assert match.weights["where"] == pytest.approx(math.log(1 + 5.5 / 0.5))
 
@@ -78,7 +79,7 @@ def test_a_question_without_a_known_term_has_no_match() -> None:
     assert index.match("zebra") is None
     assert index.match("?!") is None
     assert index.match("한국") is not None
-    assert int(np.argmax(index.match("Москве").scores)) == 4
+    assert int(np.argmax(index.match("Москве").of(EVERY))) == 4
 
 
 def test_it_is_read_back_as_written(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_it_is_read_back_as_written(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
     again = LexicalIndex.load(tmp_path, "english")
     assert len(again) == len(TEXTS)
-    np.testing.assert_array_equal(again.match("dogs run").scores, index.match("dogs run").scores)
+    np.testing.assert_array_equal(again.match("dogs run").of(EVERY), index.match("dogs run").of(EVERY))
 
 
 def test_it_knows_which_terms_stand_where(tmp_path: Path) -> None:
@@ -131,10 +132,35 @@ def test_what_is_taken_over_is_what_cutting_the_text_again_gives(tmp_path: Path)
     scores, again = found.match("a mouse and dogs"), expected.match("a mouse and dogs")
     assert scores is not None
     assert again is not None
-    np.testing.assert_array_equal(scores.scores, again.scores)
+    np.testing.assert_array_equal(scores.of(np.arange(2)), again.of(np.arange(2)))
 
 
 def test_nothing_can_be_taken_from_no_index() -> None:
     """A slip of the program is told at once."""
     with pytest.raises(ValueError, match="no index"):
         LexicalBuilder("english").take_over("", 0, 1)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.booleans())
+@settings(deadline=None)
+def test_the_best_are_those_of_scoring_all(seed: int, depth: int, some: bool) -> None:
+    """With common terms and rare ones, ties, filters, and fewer matches than are asked for."""
+    generator = np.random.default_rng(seed)
+    shares = [0.9, 0.5, 0.3, 0.1, 0.02, 0.01]
+    passages = [
+        (
+            "",
+            [" ".join(f"w{term}" for term, share in enumerate(shares) for _ in range(2) if generator.random() < share)],
+        )
+        for _ in range(150)
+    ]
+    index = indexed(passages)
+    match = index.match(" ".join(f"w{term}" for term in generator.choice(12, size=4)))
+    if match is None:
+        return
+    allowed = np.flatnonzero(generator.random(150) < 0.3) if some else None
+    everything = np.arange(150) if allowed is None else allowed
+    scores = match.of(everything)
+    expected = everything[np.lexsort((everything, -scores))][: min(depth, int((scores > 0).sum()))]
+    np.testing.assert_allclose(match.of(np.sort(match.best(depth, allowed))), match.of(np.sort(expected)), rtol=1e-5)
+    assert len(match.best(depth, allowed)) == len(expected)

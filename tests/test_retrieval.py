@@ -63,8 +63,8 @@ def test_candidates_have_both_legs_scores_and_ranks(folder: Write, settings: Set
     assert match is not None
     assert found.lexical is not None
     np.testing.assert_allclose(found.dense, cosines[found.numbers], atol=1e-6)
-    np.testing.assert_allclose(found.lexical, match.scores[found.numbers])
-    for ranks, scores in ((found.dense_ranks, cosines), (found.lexical_ranks, match.scores)):
+    np.testing.assert_allclose(found.lexical, match.of(found.numbers))
+    for ranks, scores in ((found.dense_ranks, cosines), (found.lexical_ranks, match.of(np.arange(len(index))))):
         ranked = found.numbers[ranks > 0][np.argsort(ranks[ranks > 0])]
         np.testing.assert_allclose(scores[ranked], np.sort(scores)[::-1][:5], atol=1e-6)
         assert sorted(ranks[ranks > 0].tolist()) == [1, 2, 3, 4, 5]

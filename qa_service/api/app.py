@@ -5,73 +5,59 @@
     RequestIds -> ProblemsForAll -> TrustedHost -> Admission -> BodyLimit -> routes (async; computing is the worker's)
 """
 
-import logging
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import JSONResponse, PlainTextResponse
 
 from qa_service import __version__
+from qa_service.api.admin import Builder, admin_routes
+from qa_service.api.documents import document_routes
 from qa_service.api.limits import Admission, BodyLimit, RequestIds, StrictJSONRoute
-from qa_service.api.problems import MEDIA_TYPE, ProblemsForAll, install_handlers, request_id_of
-from qa_service.api.schemas import (
-    AskRequest,
-    AskResponse,
-    Health,
-    Problem,
-    Readiness,
-    SourceBody,
-    ask_body,
-)
+from qa_service.api.problems import ProblemsForAll, install_handlers, request_id_of
+from qa_service.api.reports import DiffBody, IndexBody
+from qa_service.api.responses import problems
+from qa_service.api.schemas import AskRequest, AskResponse, Health, Readiness, ask_body
+from qa_service.api.serving import Reopen, Serving
 from qa_service.api.worker import Worker
-from qa_service.errors import NotReady, QAServiceError
+from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import Settings
 
-_logger = logging.getLogger(__name__)
 
-
-class _State:
-    """What is served, and whether it is ready to be."""
-
-    def __init__(self, answerer: QuestionAnswerer, worker: Worker, degraded: str | None) -> None:
-        self.answerer = answerer
-        self.worker = worker
-        self.degraded = degraded
-        self.ready = False
-        self.reason = "starting, the self-test is not done"
-
-
-def create_app(answerer: QuestionAnswerer, settings: Settings, *, degraded: str | None = None) -> FastAPI:
+def create_app(
+    answerer: QuestionAnswerer, settings: Settings, *, degraded: str | None = None, reopen: Reopen | None = None
+) -> FastAPI:
     """Return the ASGI application that answers from ``answerer``.
 
     It is ready once a self-test question was answered. ``degraded`` says what is wrong with the index
-    although it can be served. The answerer is used from one thread only.
+    although it can be served. With ``reopen``, another generation that comes into force is opened by it and served.
     """
     worker = Worker(
         queue_limit=settings.queue_limit,
         deadline_seconds=settings.deadline_seconds,
-        prepare=lambda questions: answerer.embed(questions),  # noqa: PLW0108 - docs have an app without one
+        prepare=lambda questions: serving.embed(questions),  # noqa: PLW0108 - there is no `serving` yet
     )
-    state = _State(answerer, worker, degraded)
+    serving = Serving(answerer, worker, degraded)
+    builder = Builder(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        try:
-            await worker.run(answerer.self_test)
-            state.ready = True
-        except QAServiceError as error:
-            state.reason = "the self-test failed; see the server's log"
-            _logger.error("not ready: %s", error)  # noqa: TRY400 - the message says it all
+        await serving.start()
+        following = None
+        if reopen is not None:
+            following = asyncio.create_task(serving.follow(settings.index, reopen, settings.reload_seconds))
         yield
-        state.ready, state.reason = False, "shutting down"
+        serving.ready, serving.reason = False, "shutting down"
+        if following is not None:
+            following.cancel()
+        await builder.stop()
         worker.close()
 
     app = FastAPI(
@@ -91,7 +77,9 @@ def create_app(answerer: QuestionAnswerer, settings: Settings, *, degraded: str 
         ],
     )
     install_handlers(app)
-    app.include_router(_routes(state))
+    app.include_router(_routes(serving, settings))
+    app.include_router(document_routes(serving))
+    app.include_router(admin_routes(builder, settings))
     return app
 
 
@@ -100,23 +88,14 @@ def _host_names(settings: Settings) -> list[str]:
     return [*settings.allowed_hosts, *({settings.host} - any_address)]
 
 
-def _problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:
-    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
-    return {status: {"description": _phrase(status), "content": content} for status in statuses}
-
-
-def _phrase(status: int | str) -> str:
-    return HTTPStatus(status).phrase if isinstance(status, int) else "Any other error"
-
-
-def _routes(state: _State) -> APIRouter:
+def _routes(serving: Serving, settings: Settings) -> APIRouter:
     router = APIRouter(route_class=StrictJSONRoute)
 
     @router.post(
         "/ask",
         operation_id="ask",
         summary="Ask a question",
-        responses={200: {"model": AskResponse}, **_problems(400, 413, 415, 422, 503, 504)},
+        responses={200: {"model": AskResponse}, **problems(400, 413, 415, 422, 503, 504)},
         response_model=None,
         tags=["questions"],
     )
@@ -127,45 +106,17 @@ def _routes(state: _State) -> APIRouter:
         explain: Annotated[bool, Query(description="Also tell why each result has its rank.")] = False,
     ) -> Response:
         """Return the passages that answer best, each with its citation, and the best quote as the answer."""
-        _expect_ready(state)
+        serving.expect_ready()
         started = time.perf_counter()
         filters = None if body.filters is None else body.filters.filters()
-        answer = await state.worker.run(
-            lambda: state.answerer.ask(body.question, body.top_k, body.min_confidence, filters, explain=explain),
+        answerer = serving.answerer
+        answer = await serving.worker.run(
+            lambda: answerer.ask(body.question, body.top_k, body.min_confidence, filters, explain=explain),
             body.question,
         )
         took_ms = (time.perf_counter() - started) * 1000
         body_out = ask_body(request_id_of(request), answer, took_ms)
         return Response(orjson.dumps(body_out), media_type="application/json")
-
-    @router.get(
-        "/sources/{document_id}",
-        operation_id="read_source",
-        summary="Read a document",
-        responses={
-            200: {"model": SourceBody, "content": {"text/plain": {"schema": {"type": "string"}}}},
-            **_problems(404, 503, 504, "default"),
-        },
-        response_model=None,
-        tags=["documents"],
-    )
-    async def read_source(
-        document_id: Annotated[str, Path(description="`document_id` of a citation.")],
-        accept: Annotated[str, Header(description="`application/json` for JSON, else plain text.")] = "",
-    ) -> Response:
-        """Return a document's text as it was indexed: the text that all offsets count in."""
-        document = await state.worker.run(lambda: state.answerer.document(document_id))
-        headers = {"ETag": f'"{document.sha256}"', "Cache-Control": "no-cache"}
-        if "application/json" in accept:
-            body = SourceBody(
-                document_id=document.id,
-                title=document.title,
-                uri=document.uri,
-                document_sha256=document.sha256,
-                text=document.text,
-            )
-            return JSONResponse(body.model_dump(), headers=headers)
-        return PlainTextResponse(document.text, headers=headers)
 
     @router.get("/livez", operation_id="livez", summary="Is the process alive?", tags=["operations"])
     async def livez() -> Health:
@@ -176,18 +127,40 @@ def _routes(state: _State) -> APIRouter:
         "/readyz",
         operation_id="readyz",
         summary="Can questions be answered?",
-        responses=_problems(503),
+        responses=problems(503),
         tags=["operations"],
     )
     async def readyz() -> Readiness:
         """Answer 200 once a self-test question was answered from the opened index."""
-        _expect_ready(state)
+        serving.expect_ready()
         return Readiness(
             status="ready",
-            index_version=state.answerer.index.version,
-            degraded=state.degraded is not None,
-            runtime=state.answerer.embedder.runtime,
+            index_version=serving.answerer.index.version,
+            degraded=serving.degraded is not None,
+            runtime=serving.answerer.embedder.runtime,
         )
+
+    @router.get(
+        "/index", operation_id="index", summary="What is indexed?", responses=problems(503), tags=["operations"]
+    )
+    async def index() -> IndexBody:
+        """Tell which generation answers, what it was built from, and what was left out."""
+        serving.expect_ready()
+        return IndexBody.of(serving.answerer.index.manifest, serving.degraded)
+
+    @router.get(
+        "/index/diff",
+        operation_id="index_diff",
+        summary="What changed with this index?",
+        responses=problems(503),
+        tags=["operations"],
+    )
+    async def index_diff() -> DiffBody:
+        """Compare the files of the generation that answers with those of the one before it."""
+        serving.expect_ready()
+        current = serving.answerer.index.manifest
+        before = await asyncio.to_thread(IndexFolder(settings.index).before, current.generation)
+        return DiffBody.of(current, before)
 
     @router.get("/", operation_id="root", summary="What is here?", include_in_schema=False)
     async def root() -> dict[str, str]:
@@ -200,8 +173,3 @@ def _routes(state: _State) -> APIRouter:
         }
 
     return router
-
-
-def _expect_ready(state: _State) -> None:
-    if not state.ready:
-        raise NotReady(f"the service is not ready: {state.reason}")

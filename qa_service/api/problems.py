@@ -22,7 +22,10 @@ from qa_service.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-_RETRY_AFTER_SECONDS = "1"
+_HEADERS: dict[int, dict[str, str]] = {
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+}
 _MAX_DETAIL = 500
 _SEE_LOG = "see the server's log for this instance"
 _FIELDS = {"question", "query", *AskRequest.model_fields}
@@ -40,8 +43,8 @@ def problem_response(
         "detail": detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…",
         "instance": f"urn:uuid:{request_id}",
     }
-    retry = {"Retry-After": _RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return Response(json.dumps(body).encode(), status, {**(headers or {}), **retry}, media_type=MEDIA_TYPE)
+    own = _HEADERS.get(status, {})
+    return Response(json.dumps(body).encode(), status, {**(headers or {}), **own}, media_type=MEDIA_TYPE)
 
 
 def error_response(request_id: str, error: QAServiceError, headers: Mapping[str, str] | None = None) -> Response:

@@ -157,16 +157,6 @@ class Readiness(Health):
     runtime: str = Field(description="What runs the model, and in which precision.")
 
 
-class SourceBody(BaseModel):
-    """A document as it was indexed."""
-
-    document_id: str
-    title: str
-    uri: str
-    document_sha256: str
-    text: str
-
-
 class Problem(BaseModel):
     """An error, after RFC 9457."""
 

@@ -45,7 +45,8 @@ def served_app() -> FastAPI:
 def app_of(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
     """Return the application for settings, and what it answers from."""
     answerer, degraded = open_answerer(settings, embedder_to_ask(settings))
-    return create_app(answerer, settings, degraded=degraded), answerer
+    app = create_app(answerer, settings, degraded=degraded, reopen=lambda: open_answerer(settings, answerer.embedder))
+    return app, answerer
 
 
 def run_server(app: FastAPI, listener: socket.socket) -> None:

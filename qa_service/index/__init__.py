@@ -7,7 +7,8 @@ one generation opened, checked and never changing. ``docs/index-format.md`` expl
 from qa_service.index.folder import IndexFolder
 from qa_service.index.generation import OpenIndex, Written, write_generation
 from qa_service.index.manifest import PASSAGES, Contents, Manifest
-from qa_service.index.passages import Covered, PassageReader, PassageWriter
+from qa_service.index.passages import Covered, PassageReader
+from qa_service.index.writing import PassageWriter
 
 __all__ = [
     "PASSAGES",

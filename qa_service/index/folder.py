@@ -163,6 +163,37 @@ class IndexFolder:
             if index is not None:
                 index.close()
 
+    def verify(self) -> Manifest:
+        """Compare every byte of the current generation with its manifest, and return that.
+
+        Raises :class:`IndexCorrupt`, naming the file.
+        """
+        index = OpenIndex.open(self._generations / self.current(), None)
+        index.close()
+        return index.manifest
+
+    def before(self, generation: str) -> Manifest | None:
+        """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
+        complete = self._complete()
+        older = complete[complete.index(generation) + 1 :] if generation in complete else complete
+        for name in older:
+            with suppress(QAServiceError):
+                return self.manifest(name)
+        return None
+
+    def rollback(self) -> str:
+        """Make the newest whole generation that is older than the current one the current one; return its id.
+
+        Raises :class:`IndexMissing` if there is none.
+        """
+        with self.building():
+            complete, current = self._complete(), self.current()
+            for name in complete[complete.index(current) + 1 :] if current in complete else complete:
+                if self.whole(name):
+                    self.point_to(name)
+                    return name
+        raise IndexMissing(f"{self.path} holds no whole generation older than {current}; see QA_KEEP_GENERATIONS")
+
     def reap(self, keep: int) -> None:
         """Remove all but the newest ``keep`` generations; the current one always stays."""
         current = self.current()

@@ -193,6 +193,8 @@ class OpenIndex:
     def close(self) -> None:
         """Free memory and files."""
         self.store.close()
+        if self.tokens is not None:
+            self.tokens.close()
         self._reader.close()
 
 

@@ -1,76 +1,29 @@
-"""Documents and passages in one SQLite file: written once, document after document, then read as an immutable file."""
+"""Documents and passages read from the SQLite file of a generation, which never changes; :mod:`writing` made it."""
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from cachetools import LRUCache
 
-from qa_service.citing import passage_id
-from qa_service.datatypes import Document, Filters, Passage, Position, SourceDocument
+from qa_service.datatypes import Filters, Passage, Position, SourceDocument
 from qa_service.errors import IndexCorrupt, StorageError
 
 _DOCUMENTS = 10_000  # whose title and path stay in memory once they were cited
-_SCHEMA = """
-CREATE TABLE documents (
-  id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, source TEXT NOT NULL,
-  media_type TEXT NOT NULL, url TEXT, pages TEXT NOT NULL, text TEXT NOT NULL, metadata TEXT NOT NULL,
-  warnings TEXT NOT NULL, content_characters INTEGER NOT NULL, covered_characters INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE passages (
-  number INTEGER PRIMARY KEY, document_id TEXT NOT NULL REFERENCES documents(id), text TEXT NOT NULL,
-  section_path TEXT NOT NULL, context TEXT NOT NULL,
-  start_char INTEGER NOT NULL, end_char INTEGER NOT NULL, start_utf16 INTEGER NOT NULL, end_utf16 INTEGER NOT NULL,
-  start_byte INTEGER NOT NULL, end_byte INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
-  sentences TEXT NOT NULL, tokens INTEGER NOT NULL, content_key BLOB NOT NULL,
-  first_sentence INTEGER NOT NULL, id TEXT NOT NULL
-);
-CREATE TABLE retired (
-  id TEXT PRIMARY KEY, uri TEXT NOT NULL, start_char INTEGER NOT NULL, text TEXT NOT NULL, age INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX passages_by_id ON passages (id);
-CREATE INDEX documents_by_source ON documents (source);
-CREATE INDEX passages_by_place ON passages (document_id, start_char, end_char);
-CREATE INDEX passages_by_content ON passages (content_key);
-"""
-_RETIRED = 100_000
-_RETIRE = f"""
-BEGIN;
-INSERT OR IGNORE INTO retired
-  SELECT p.id, d.uri, p.start_char, p.text, 0 FROM old.passages AS p JOIN old.documents AS d ON d.id = p.document_id
-  WHERE p.id NOT IN (SELECT id FROM main.passages);
-INSERT OR IGNORE INTO retired
-  SELECT id, uri, start_char, text, age + 1 FROM old.retired WHERE id NOT IN (SELECT id FROM main.passages)
-  ORDER BY age LIMIT {_RETIRED};
-COMMIT;
-DETACH old;
-"""  # noqa: S608 - a constant
+OWN_COLUMNS = (
+    "text, section_path, context, start_char, end_char, start_utf16, end_utf16, start_byte, end_byte, "
+    "start_line, end_line, sentences, tokens, content_key"
+)
 _COLUMNS = (
     "number, document_id, text, section_path, context, start_char, end_char, start_utf16, end_utf16, "
     "start_byte, end_byte, start_line, end_line, sentences, first_sentence"
 )
-_OWN_COLUMNS = (
-    "text, section_path, context, start_char, end_char, start_utf16, end_utf16, start_byte, end_byte, "
-    "start_line, end_line, sentences, tokens, content_key"
-)
 _DOCUMENT = "id, uri, title, sha256, source, media_type, url, pages"
-_PLACE_OF_CONTEXT, _PLACE_OF_SENTENCES, _PLACE_OF_TOKENS = 2, 11, 12
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A passage that was taken over: its number and its first sentence's row there, and what is needed of it here."""
-
-    number: int
-    first_sentence: int
-    sentences: int
-    context: str
-    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,95 +34,13 @@ class Covered:
     covered: int
 
 
-class PassageWriter:
-    """Writes a new file, a document at a time, its passages numbered on from those before.
-
-    Raises :class:`StorageError` if the disk does not take it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._passages = self._sentences = 0
-        with _sqlite_errors(path):
-            self._connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}", isolation_level=None, uri=True)
-            # Nobody reads the file before its generation is whole, so it needs no journal of its own.
-            self._connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;" + _SCHEMA)
-
-    def add(
-        self,
-        document: Document,
-        passages: Sequence[Passage],
-        tokens: Sequence[int],
-        content_keys: Sequence[bytes],
-        covered: Covered,
-    ) -> None:
-        """Add a document with its passages, each with its number of tokens and a key of what the model sees of it."""
-        row = (
-            *(document.id, document.uri, document.title, document.sha256, document.source or document.uri),
-            *(document.media_type, document.url, json.dumps(document.pages), document.text),
-            *(json.dumps(dict(document.metadata), sort_keys=True), json.dumps(document.warnings)),
-            *(covered.content, covered.covered),
-        )
-        rows = (
-            (
-                passage.text,
-                json.dumps(passage.section_path),
-                passage.context,
-                *astuple(passage.position),
-                json.dumps(passage.sentences),
-                count,
-                key,
-            )
-            for passage, count, key in zip(passages, tokens, content_keys, strict=True)
-        )
-        with _sqlite_errors(self._path):
-            self._add(row, rows)
-
-    def take_over(self, previous: "PassageReader", document_id: str) -> list[Taken]:
-        """Add a document with its passages as another file has them; return them in order."""
-        document, rows = previous.document_as_written(document_id)
-        taken = [
-            Taken(
-                number,
-                first_sentence,
-                len(json.loads(row[_PLACE_OF_SENTENCES])),
-                row[_PLACE_OF_CONTEXT],
-                row[_PLACE_OF_TOKENS],
-            )
-            for number, first_sentence, *row in rows
-        ]
-        with _sqlite_errors(self._path):
-            self._add(document, (tuple(row) for _, _, *row in rows))
-        return taken
-
-    def _add(self, document: tuple[Any, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-        self._connection.execute(f"INSERT INTO documents VALUES ({', '.join('?' * 13)})", document)  # noqa: S608 - no values
-        for row in rows:
-            self._connection.execute(
-                f"INSERT INTO passages (number, document_id, first_sentence, id, {_OWN_COLUMNS}) "  # noqa: S608 - constants
-                f"VALUES ({', '.join('?' * 18)})",
-                (self._passages, document[0], self._sentences, passage_id(document[1], row[3], row[0]), *row),
-            )
-            self._passages += 1
-            self._sentences += len(json.loads(row[_PLACE_OF_SENTENCES]))
-
-    def close(self, previous: Path | None = None) -> None:
-        """Finish the file. Passages of the ``previous`` one that are not in this are kept as retired."""
-        with _sqlite_errors(self._path):
-            self._connection.execute("COMMIT")
-            if previous is not None:
-                self._connection.execute("ATTACH ? AS old", (f"file:{quote(str(previous.resolve()))}?immutable=1",))
-                self._connection.executescript(_RETIRE)
-            self._connection.close()
-
-
 class PassageReader:
     """Reads documents and passages by id. One thread at a time may be inside a method."""
 
     def __init__(self, path: Path) -> None:
         self.path = self._path = path
         self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
-        with _sqlite_errors(path):
+        with sqlite_errors(path):
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True, check_same_thread=False
             )
@@ -219,7 +90,7 @@ class PassageReader:
 
     def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
         """Return the numbers of the passages that share a character with ``[start, end)``."""
-        with _sqlite_errors(self._path):
+        with sqlite_errors(self._path):
             rows = self._connection.execute(
                 "SELECT number FROM passages WHERE document_id = ? AND start_char < ? AND end_char > ? ORDER BY number",
                 (document_id, end, start),
@@ -232,7 +103,7 @@ class PassageReader:
 
     def ids_of_file(self, uri: str, sha256: str) -> list[str]:
         """Return the ids of the documents read from a file with these bytes, in the order of their passages."""
-        with _sqlite_errors(self._path):
+        with sqlite_errors(self._path):
             rows = self._connection.execute(
                 "SELECT documents.id FROM documents JOIN passages ON document_id = documents.id "
                 "WHERE source = ? AND sha256 = ? GROUP BY documents.id ORDER BY min(number)",
@@ -243,9 +114,9 @@ class PassageReader:
     def document_as_written(self, document_id: str) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
         """Return a document's row, and of each passage its number, first sentence's row and own columns."""
         document = self._one("SELECT * FROM documents WHERE id = ?", document_id)
-        with _sqlite_errors(self._path):
+        with sqlite_errors(self._path):
             rows = self._connection.execute(
-                f"SELECT number, first_sentence, {_OWN_COLUMNS} FROM passages WHERE document_id = ? ORDER BY number",  # noqa: S608 - constants
+                f"SELECT number, first_sentence, {OWN_COLUMNS} FROM passages WHERE document_id = ? ORDER BY number",  # noqa: S608 - constants
                 (document_id,),
             ).fetchall()
         return document, rows
@@ -255,7 +126,7 @@ class PassageReader:
         content, covered = self._one(
             "SELECT coalesce(sum(content_characters), 0), coalesce(sum(covered_characters), 0) FROM documents"
         )
-        with _sqlite_errors(self._path):
+        with sqlite_errors(self._path):
             rows = self._connection.execute(
                 "SELECT uri, warnings FROM documents WHERE warnings != '[]' ORDER BY uri"
             ).fetchall()
@@ -263,7 +134,7 @@ class PassageReader:
 
     def matching(self, filters: Filters) -> list[int]:
         """Return the numbers of the passages that pass the filters, in order."""
-        with _sqlite_errors(self._path):
+        with sqlite_errors(self._path):
             rows = self._connection.execute("SELECT id, uri, metadata FROM documents").fetchall()
             wanted = [identifier for identifier, uri, metadata in rows if _passes(filters, identifier, uri, metadata)]
             numbers: list[int] = []
@@ -283,7 +154,7 @@ class PassageReader:
         self._connection.close()
 
     def _one_or_none(self, statement: str, *values: object) -> tuple[Any, ...] | None:
-        with _sqlite_errors(self._path):
+        with sqlite_errors(self._path):
             row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
         return row
 
@@ -325,7 +196,8 @@ def _passage(row: tuple[Any, ...]) -> Passage:
 
 
 @contextmanager
-def _sqlite_errors(path: Path) -> Iterator[None]:
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, the file named."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -53,7 +53,7 @@ class PassageTokensBuilder:
         self._codec = stored.codec
         rows = slice(int(stored.starts[passage]), int(stored.starts[passage + 1]))
         self._sentences[number] = np.ascontiguousarray(stored.sentences[sentences], np.int32).tobytes()
-        self._write(number, stored.codes[rows], stored.lengths[rows], stored.ids[rows])
+        self._write(number, stored.codes.read([(rows.start, rows.stop)]), stored.lengths[rows], stored.ids[rows])
 
     def add(self, number: int, text: str, tokens: TokenEmbeddings, sentences: Sequence[Offsets]) -> None:
         """Take a passage's tokens; those without a letter or digit are dropped, and those over 16 KB."""

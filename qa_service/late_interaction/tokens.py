@@ -1,5 +1,9 @@
 """The stored tokens of all passages, and MaxSim of a question with them."""
 
+import math
+import os
+import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qa_service.datatypes import Offsets
 from qa_service.embedding import Integers, TokenEmbeddings
+from qa_service.errors import StorageError
 from qa_service.late_interaction.codec import Codec, Codes, Floats, Lengths
 from qa_service.lexical import idf
 
@@ -23,6 +29,43 @@ STARTS, SENTENCES, FREQUENCIES, CODEC = (
 FILES = (CODES, LENGTHS, IDS, STARTS, SENTENCES, FREQUENCIES, CODEC)
 
 
+class StoredRows:
+    """Rows of an array in a file, read when they are asked for; by one thread at a time.
+
+    Mapped, every page that was ever touched would count as memory of this process, in the end the whole file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            self.shape, _, self._dtype = np.lib.format.read_array_header_1_0(file)
+            self._offset = file.tell()
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self.close = weakref.finalize(self, os.close, self._descriptor)
+        """Close the file."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self.shape[0])
+
+    def read(self, ranges: Sequence[Offsets]) -> Codes:
+        """Return the rows of some ranges, one after the other. Raises :class:`StorageError` if they can't be read."""
+        pieces = []
+        width = math.prod(self.shape[1:]) * self._dtype.itemsize
+        try:
+            for first, last in ranges:
+                os.lseek(self._descriptor, self._offset + first * width, os.SEEK_SET)
+                pieces.append(os.read(self._descriptor, (last - first) * width))
+        except OSError as error:
+            raise StorageError(f"{self._path}: {error.strerror}; check the disk") from error
+        rows = np.frombuffer(b"".join(pieces), self._dtype)
+        wanted = (sum(last - first for first, last in ranges), *self.shape[1:])
+        if rows.size != math.prod(wanted):
+            raise StorageError(f"{self._path} ends before its last row; check the disk")
+        return rows.reshape(wanted)
+
+
 @dataclass(frozen=True, slots=True)
 class PassageTokens:
     """The stored tokens of all passages.
@@ -33,7 +76,7 @@ class PassageTokens:
     """
 
     codec: Codec
-    codes: Codes
+    codes: "StoredRows"
     lengths: Lengths
     ids: TokenIds
     starts: Integers
@@ -48,7 +91,11 @@ class PassageTokens:
             # A plain array over the mapped file: numpy's own class of them is slow to take a part of.
             return np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
 
-        return cls(Codec.from_array(read(CODEC)), *map(read, FILES[:-1]))
+        return cls(Codec.from_array(read(CODEC)), StoredRows(folder / CODES), *map(read, FILES[1:-1]))
+
+    def close(self) -> None:
+        """Close the file of codes."""
+        self.codes.close()
 
     def weights(self, ids: Integers) -> Floats:
         """Return each question token's weight: its idf over passages, as BM25 defines it."""
@@ -59,9 +106,9 @@ class PassageTokens:
     def similarities(self, question: TokenEmbeddings, passages: Integers) -> "Similarities":
         """Return the cosines of a question's tokens with all tokens of some passages, in their order."""
         counts = self.starts[passages + 1] - self.starts[passages]
-        places = [slice(*pair) for pair in zip(self.starts[passages], self.starts[passages + 1], strict=True)]
-        codes = np.concatenate([self.codes[place] for place in places])
-        lengths = np.concatenate([self.lengths[place] for place in places])
+        ranges = list(zip(self.starts[passages].tolist(), self.starts[passages + 1].tolist(), strict=True))
+        codes = self.codes.read(ranges)
+        lengths = np.concatenate([self.lengths[first:last] for first, last in ranges])
         cosines = self.codec.cosines(question.vectors, codes, lengths)
         return Similarities(cosines, np.concatenate([[0], np.cumsum(counts)]), self.weights(question.ids))
 

@@ -6,7 +6,7 @@
 from qa_service.loading.apart import ParserProcess
 from qa_service.loading.folder import SourceFolder, look_through, source_root
 from qa_service.loading.formats import FORMATS, READERS
-from qa_service.loading.outline import Limits
+from qa_service.loading.outline import Limits, limits_of
 from qa_service.loading.reading import SourceChangedError, read_documents
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ParserProcess",
     "SourceChangedError",
     "SourceFolder",
+    "limits_of",
     "look_through",
     "read_documents",
     "source_root",

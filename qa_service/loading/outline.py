@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from qa_service.datatypes import Block, BlockKind, Metadata
+from qa_service.settings import Settings
 
 _BETWEEN = "\n\n"
 
@@ -145,3 +146,16 @@ class TextBuilder:
                 builder.block(position, position + len(piece), kind)
             position += len(piece) + len(_BETWEEN)
         return Extracted(text, builder.outline(metadata), url, tuple(self.pages))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return how much of a file is read, and which columns of a table, by the settings."""
+    return Limits(
+        file_bytes=settings.max_file_mb * 1_000_000,
+        pages=settings.max_pages,
+        expanded_bytes=settings.max_expanded_mb * 1_000_000,
+        seconds=settings.parse_seconds,
+        memory_bytes=settings.parse_memory_mb * 1_000_000,
+        row_text=settings.row_text,
+        row_title=settings.row_title,
+    )

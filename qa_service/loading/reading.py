@@ -1,7 +1,11 @@
 """A file -> its documents, or the reason why it holds none."""
 
 import hashlib
+import re
 from collections.abc import Iterator
+from itertools import islice
+
+import regex
 
 from qa_service.cleaning import BIDI_CONTROLS
 from qa_service.datatypes import Document, Skipped, SourceFile
@@ -9,6 +13,13 @@ from qa_service.loading.apart import ParserProcess
 from qa_service.loading.folder import SkipFile, opened_file, suffix_of
 from qa_service.loading.formats import FORMATS
 from qa_service.loading.outline import Extracted, Limits, Refused, UnreadableError
+
+_SECRET = re.compile(
+    r"(?P<aws>\bAKIA[0-9A-Z]{16}\b)|(?P<private>-----BEGIN [A-Z ]*PRIVATE KEY-----)|(?P<github>\bgh[pousr]_\w{36}\b)"
+)
+_KINDS = {"aws": "an AWS access key", "private": "a private key", "github": "a GitHub token"}
+_MOST_SECRETS = 5
+_MIXED = regex.compile(r"\b(?=\w*\p{Latin})(?=\w*[\p{Cyrillic}\p{Greek}])\w+\b")
 
 
 class SourceChangedError(Exception):
@@ -70,5 +81,9 @@ def _document(file: SourceFile, media_type: str, part: Extracted | Refused) -> D
 def _warnings(text: str) -> Iterator[str]:
     if nul := text.count("\0"):
         yield f"{nul} NUL characters, hidden from the model"
+    if mixed := len(_MIXED.findall(text)):
+        yield f"{mixed} words mix letters of several alphabets that look alike"
+    for secret in islice(_SECRET.finditer(text), _MOST_SECRETS):
+        yield f"line {text.count(chr(10), 0, secret.start()) + 1}: {_KINDS[secret.lastgroup or '']}, which all may read"
     if bidi := len(BIDI_CONTROLS.findall(text)):
         yield f"{bidi} bidirectional controls, hidden from the model"

@@ -51,26 +51,18 @@ def gather(
     """
     ids, _ = index.store.search(vector[None, :], depth, allowed)
     match = index.lexical.match(question)
-    best = np.empty(0, np.int64) if match is None else _best(match.scores, depth, allowed)
+    best = np.empty(0, np.int64) if match is None else match.best(depth, allowed)
     weights = index.lexical.weights(question) if match is None else match.weights
     numbers = np.unique(np.concatenate([ids[0], best, *(() if extra is None else (extra,))]))
     return Candidates(
         numbers=numbers,
         dense=index.store.vectors(numbers) @ vector,
-        lexical=None if match is None else match.scores[numbers],
+        lexical=None if match is None else match.of(numbers),
         dense_ranks=_ranks(numbers, ids[0]),
         lexical_ranks=_ranks(numbers, best),
         weights=weights,
         terms=index.lexical.ids(weights),
     )
-
-
-def _best(scores: Floats, depth: int, allowed: Integers | None) -> Integers:
-    numbers = np.arange(len(scores)) if allowed is None else allowed
-    numbers = numbers[scores[numbers] > 0]
-    if len(numbers) > depth:
-        numbers = numbers[np.argpartition(-scores[numbers], depth - 1)[:depth]]
-    return numbers[np.lexsort((numbers, -scores[numbers]))].astype(np.int64)
 
 
 def _ranks(numbers: Integers, ordered: Integers) -> Integers:

@@ -1,0 +1,110 @@
+"""The administrator's routes: build the index anew in a process of its own, while this one serves."""
+
+import asyncio
+import hmac
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from pydantic import BaseModel, Field
+
+from qa_service.api.limits import StrictJSONRoute
+from qa_service.api.responses import problems
+from qa_service.errors import BuildInProgress, Forbidden, Unauthorized
+from qa_service.settings import Settings, environment_of
+
+_LOWER_PRIORITY = 10
+
+
+class Reindexing(BaseModel):
+    """The state of the last build that was asked for here."""
+
+    status: str = Field(description="`idle`, `building`, `done` or `failed`.")
+    exit_code: int | None = Field(default=None, description="As of `qa-service index`, once it ended.")
+    report: dict[str, Any] | None = Field(default=None, description="What `qa-service index --json` printed.")
+
+
+class Builder:
+    """Runs ``qa-service index`` as a process, one at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._task: asyncio.Task[None] | None = None
+        self.state = Reindexing(status="idle")
+
+    def start(self) -> Reindexing:
+        """Begin a build. Raises :class:`BuildInProgress` while one is under way."""
+        if self.state.status == "building":
+            raise BuildInProgress("a build is under way; GET /admin/reindex tells when it is done")
+        self.state = Reindexing(status="building")
+        self._task = asyncio.create_task(self._build())
+        return self.state
+
+    async def stop(self) -> None:
+        """End a build under way; the index stays as it was."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _build(self) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "qa_service", "index", "--json"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment_of(self._settings),
+        )
+        try:
+            with suppress(OSError, AttributeError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, _LOWER_PRIORITY)  # answers go before
+            printed, _ = await process.communicate()
+        except asyncio.CancelledError:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+            raise
+        report = None
+        with suppress(ValueError):
+            report = json.loads(printed)
+        status = "done" if report is not None else "failed"
+        self.state = Reindexing(status=status, exit_code=process.returncode, report=report)
+
+
+def admin_routes(builder: Builder, settings: Settings) -> APIRouter:
+    """Return the routes below ``/admin``. Without a key in the settings they answer 403."""
+    router = APIRouter(route_class=StrictJSONRoute, prefix="/admin", tags=["administration"])
+
+    def check(authorization: str) -> None:
+        if not settings.admin_key:
+            raise Forbidden("no administrator's key is set here (QA_ADMIN_KEY)")
+        scheme, _, given = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), settings.admin_key.encode()):
+            raise Unauthorized("send the administrator's key as Authorization: Bearer …")
+
+    @router.post(
+        "/reindex",
+        operation_id="reindex",
+        summary="Build the index anew",
+        status_code=202,
+        responses=problems(401, 403, 409, "default"),
+    )
+    async def reindex(authorization: Annotated[str, Header()] = "") -> Reindexing:
+        """Start a build; the old index serves until the new one is whole, then answers come from that."""
+        check(authorization)
+        return builder.start()
+
+    @router.get(
+        "/reindex",
+        operation_id="reindex_state",
+        summary="How is the build going?",
+        responses=problems(401, 403, "default"),
+    )
+    async def state(authorization: Annotated[str, Header()] = "") -> Reindexing:
+        """Tell whether the last build is done, and what it reported."""
+        check(authorization)
+        return builder.state
+
+    return router

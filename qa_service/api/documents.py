@@ -1,0 +1,101 @@
+"""The routes about documents and citations: a text as it was indexed, the view of a quote, and what became of it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from qa_service.api.limits import StrictJSONRoute
+from qa_service.api.pages import citation_page, source_page
+from qa_service.api.reports import SourceBody, VerdictBody, VerifyRequest, VerifyResponse
+from qa_service.api.responses import problems
+from qa_service.api.serving import Serving
+from qa_service.citing import CitationId
+
+_DOCUMENT_ID = Path(description="`document_id` of a citation.")
+_ACCEPT = Header(description="`application/json` for JSON, else text for people.")
+
+
+def document_routes(serving: Serving) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(route_class=StrictJSONRoute, tags=["documents"])
+    both = {"application/json": {}, "text/html": {"schema": {"type": "string"}}}
+
+    @router.get(
+        "/sources/{document_id}",
+        operation_id="read_source",
+        summary="Read a document",
+        responses={
+            200: {"model": SourceBody, "content": {"text/plain": {"schema": {"type": "string"}}}},
+            **problems(404, 503, 504, "default"),
+        },
+        response_model=None,
+    )
+    async def read_source(document_id: Annotated[str, _DOCUMENT_ID], accept: Annotated[str, _ACCEPT] = "") -> Response:
+        """Return a document's text as it was indexed: the text that all offsets count in."""
+        answerer = serving.answerer
+        document = await serving.worker.run(lambda: answerer.document(document_id))
+        headers = {"ETag": f'"{document.sha256}"', "Cache-Control": "no-cache"}
+        if "application/json" in accept:
+            body = SourceBody(
+                document_id=document.id,
+                title=document.title,
+                uri=document.uri,
+                document_sha256=document.sha256,
+                text=document.text,
+            )
+            return JSONResponse(body.model_dump(), headers=headers)
+        return PlainTextResponse(document.text, headers=headers)
+
+    @router.get(
+        "/sources/{document_id}/view",
+        operation_id="view_source",
+        summary="Look at a quote in its document",
+        responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}, **problems(404, 422, 503, 504)},
+        response_class=Response,
+    )
+    async def view_source(
+        document_id: Annotated[str, _DOCUMENT_ID],
+        start: Annotated[int, Query(ge=0, description="First character to be marked.")] = 0,
+        end: Annotated[int, Query(ge=0, description="The character after the last one.")] = 0,
+    ) -> Response:
+        """Return a page of the document with the quote marked; `#quote` scrolls to it."""
+        answerer = serving.answerer
+        document = await serving.worker.run(lambda: answerer.document(document_id))
+        return source_page(document, start, end)
+
+    @router.get(
+        "/cite/{citation_id}",
+        operation_id="cite",
+        summary="What became of a citation?",
+        responses={200: {"model": VerdictBody, "content": both}, **problems(404, 503, 504, "default")},
+        response_model=None,
+    )
+    async def cite(
+        citation_id: Annotated[str, Path(description="From a `permalink`.")], accept: Annotated[str, _ACCEPT] = ""
+    ) -> Response:
+        """Tell whether the quote still stands: exact, moved, changed (with what stands there now) or gone."""
+        answerer = serving.answerer
+        verdict = await serving.worker.run(lambda: answerer.citation(citation_id))
+        identifier = CitationId.parse(citation_id)
+        if "text/html" in accept and identifier is not None:
+            return citation_page(identifier, verdict)
+        return JSONResponse(VerdictBody.of(verdict).model_dump())
+
+    @router.post(
+        "/verify",
+        operation_id="verify",
+        summary="Check citations",
+        responses=problems(400, 413, 415, 422, 503, 504),
+    )
+    async def verify(body: VerifyRequest) -> VerifyResponse:
+        """Tell of each citation, as answers give them, whether its quote still stands in the documents."""
+        serving.expect_ready()
+        answerer = serving.answerer
+        cited = [citation.cited() for citation in body.citations]
+        verdicts = await serving.worker.run(lambda: [answerer.verify(one) for one in cited])
+        return VerifyResponse(
+            index_version=answerer.index.version, verdicts=[VerdictBody.of(verdict) for verdict in verdicts]
+        )
+
+    return router

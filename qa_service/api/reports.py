@@ -1,0 +1,141 @@
+"""What the routes about documents, citations and the index answer with."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from qa_service.citing import CitedBefore, Verdict
+from qa_service.index import Manifest
+
+
+class SourceBody(BaseModel):
+    """A document as it was indexed."""
+
+    document_id: str
+    title: str
+    uri: str
+    document_sha256: str
+    text: str
+
+
+class CitedBody(BaseModel):
+    """A citation as an answer gave it; only these fields are looked at."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    uri: str = Field(min_length=1, max_length=4096)
+    start_char: int = Field(ge=0, le=2**40)
+    quote: str = Field(min_length=1, max_length=20_000)
+    quote_start: int = Field(0, ge=0, le=2**40)
+
+    def cited(self) -> CitedBefore:
+        """Return where the quote stood."""
+        return CitedBefore(self.uri, self.start_char + self.quote_start, self.quote)
+
+
+class VerifyRequest(BaseModel):
+    """Citations to be checked."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    citations: list[CitedBody] = Field(min_length=1, max_length=50)
+
+
+class VerdictBody(BaseModel):
+    """What became of a quote."""
+
+    state: Literal["exact", "moved", "changed", "gone"] = Field(
+        description="`exact`: where it was cited; `moved`: elsewhere, word for word; `changed`: something like it."
+    )
+    quote: str
+    now: str | None = Field(description="The text that stands there now; null if it is gone.")
+    document_id: str | None
+    uri: str | None
+    start_char: int | None
+    end_char: int | None
+    url: str | None = Field(description="Path on this server that shows it in its document.")
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> "VerdictBody":
+        """Return a verdict's shape in JSON."""
+        start, end = verdict.place or (None, None)
+        view = f"/sources/{verdict.document_id}/view?start={start}&end={end}#quote"
+        return cls(
+            state=verdict.state,
+            quote=verdict.quote,
+            now=verdict.now,
+            document_id=verdict.document_id,
+            uri=verdict.uri,
+            start_char=start,
+            end_char=end,
+            url=None if start is None else view,
+        )
+
+
+class VerifyResponse(BaseModel):
+    """A verdict of each citation, in their order."""
+
+    index_version: str
+    verdicts: list[VerdictBody]
+
+
+class SkippedBody(BaseModel):
+    """A file that is not indexed."""
+
+    uri: str
+    reason: str
+    failed: bool = Field(description="Whether somebody should look at it.")
+
+
+class IndexBody(BaseModel):
+    """The generation of the index that answers."""
+
+    index_version: str
+    built_at: str
+    files: int
+    documents: int
+    passages: int
+    model: str
+    vector_index: str
+    degraded: bool
+    skipped: list[SkippedBody]
+    warnings: list[str]
+
+    @classmethod
+    def of(cls, manifest: Manifest, degraded: str | None) -> "IndexBody":
+        """Return what a manifest tells."""
+        return cls(
+            index_version=manifest.generation,
+            built_at=manifest.created_at,
+            files=len(manifest.sources) + len(manifest.left_out),
+            documents=manifest.documents,
+            passages=manifest.passages,
+            model=manifest.model.name,
+            vector_index=manifest.vector_index.kind,
+            degraded=degraded is not None,
+            skipped=[SkippedBody(uri=item.uri, reason=item.reason, failed=item.failed) for item in manifest.skipped],
+            warnings=list(manifest.warnings),
+        )
+
+
+class DiffBody(BaseModel):
+    """Which files came, changed and went with the index that answers, by their paths."""
+
+    index_version: str
+    previous: str | None = Field(description="The generation before; null if there is none on disk.")
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+    @classmethod
+    def of(cls, current: Manifest, before: Manifest | None) -> "DiffBody":
+        """Return what differs between two generations."""
+        now = {file.uri: file.sha256 for file in current.sources}
+        then = {} if before is None else {file.uri: file.sha256 for file in before.sources}
+        return cls(
+            index_version=current.generation,
+            previous=None if before is None else before.generation,
+            added=sorted(now.keys() - then.keys()),
+            changed=sorted(uri for uri in now.keys() & then.keys() if now[uri] != then[uri]),
+            removed=sorted(then.keys() - now.keys()),
+        )

@@ -1,0 +1,97 @@
+"""What is being served: one open index at a time, replaced as a whole when another generation is in force."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from qa_service.api.worker import Worker
+from qa_service.errors import NotReady, QAServiceError
+from qa_service.index import IndexFolder
+from qa_service.pipeline import QuestionAnswerer
+
+_logger = logging.getLogger(__name__)
+
+Reopen = Callable[[], tuple[QuestionAnswerer, str | None]]
+
+
+class Serving:
+    """The answerer in use, and whether it may be used.
+
+    A handler takes ``answerer`` once and queues its work before it waits for anything, so that all of an answer
+    comes from one generation. The answerer is used by the worker's thread alone.
+    """
+
+    def __init__(self, answerer: QuestionAnswerer, worker: Worker, degraded: str | None) -> None:
+        self.answerer = answerer
+        self.worker = worker
+        self.degraded = degraded
+        self.ready = False
+        self.reason = "starting, the self-test is not done"
+
+    def embed(self, questions: Sequence[str]) -> None:
+        """Have the questions' embeddings ready in memory; for the worker."""
+        self.answerer.embed(questions)
+
+    def expect_ready(self) -> None:
+        """Raise :class:`NotReady` with the reason."""
+        if not self.ready:
+            raise NotReady(f"the service is not ready: {self.reason}")
+
+    async def start(self) -> None:
+        """Ask a self-test question; ready if it was answered."""
+        try:
+            await self.worker.run(self.answerer.self_test)
+            self.ready = True
+        except QAServiceError as error:
+            self.reason = "the self-test failed; see the server's log"
+            _logger.error("not ready: %s", error)  # noqa: TRY400 - the message says it all
+
+    async def follow(self, index: Path, reopen: Reopen, seconds: float) -> None:
+        """Look at the pointer to the current generation every so often, and serve another one once it is whole.
+
+        One that can't be opened, or fails its self-test, is told in the log; the one before goes on.
+        """
+        folder = IndexFolder(index)
+        seen = self.answerer.index.version
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                current = await asyncio.to_thread(folder.current)
+            except QAServiceError:
+                continue  # a moment's state of the folder, or a broken pointer: `doctor` tells
+            if current != seen:
+                seen = current
+                await self._replace(reopen)
+
+    async def _replace(self, reopen: Reopen) -> None:
+        try:
+            answerer, degraded = await asyncio.to_thread(reopen)
+        except QAServiceError as error:
+            _logger.error("the new index is not served: %s", error)  # noqa: TRY400 - as above
+            return
+        try:
+            await self._patiently(answerer.self_test)
+        except QAServiceError as error:
+            _logger.error("the new index is not served: %s", error)  # noqa: TRY400 - as above
+            answerer.index.close()
+            return
+        old, self.answerer, self.degraded = self.answerer, answerer, degraded
+        self.ready = True
+        _logger.warning("serving index %s in place of %s", answerer.index.version, old.index.version)
+        # Whoever took the old answerer has queued already: what is queued now comes after.
+        await self._patiently(old.index.close)
+
+    async def _patiently(self, function: Callable[[], None]) -> None:
+        """Have the worker run a function, as often as it takes while the queue is full."""
+        while True:
+            try:
+                await self.worker.run(function)
+            except NotReady:
+                return  # shutting down
+            except QAServiceError as error:
+                if error.slug not in {"overloaded", "deadline-exceeded"}:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return

@@ -1,0 +1,36 @@
+"""Which calibration of confidence an index has: by labels, by public question sets, or by the index itself."""
+
+from qa_service.embedding import Embedder
+from qa_service.index import IndexFolder, Manifest
+from qa_service.retrieval import Calibration
+from qa_service.retrieval.answerability import CALIBRATIONS
+from qa_service.retrieval.calibration import fit_to_own_sentences
+
+
+def calibration_of(folder: IndexFolder, manifest: Manifest) -> Calibration | None:
+    """Return the best calibration there is: by labels, by public question sets, or by the index itself."""
+    weights, token_vectors = _calibrated_for(manifest)
+    labelled = folder.calibration(weights, token_vectors=token_vectors, labels=True)
+    if labelled is None and (weights, token_vectors) in CALIBRATIONS:
+        return CALIBRATIONS[weights, token_vectors]
+    constants = labelled or folder.calibration(weights, token_vectors=token_vectors, labels=False)
+    return None if constants is None else Calibration.from_dict(constants)
+
+
+def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embedder) -> None:
+    """Fit confidence to the index itself where its model has no constants of its own."""
+    weights, token_vectors = _calibrated_for(manifest)
+    if (weights, token_vectors) in CALIBRATIONS:
+        return
+    index = folder.open(embedder.identity).index
+    try:
+        fitted = fit_to_own_sentences(index, embedder)
+        if fitted is not None:
+            folder.write_calibration(weights, fitted.to_dict(), token_vectors=token_vectors, labels=False)
+    finally:
+        index.close()
+
+
+def _calibrated_for(manifest: Manifest) -> tuple[str, bool]:
+    """Return what constants of confidence are for: a model's weights, with token vectors or without."""
+    return manifest.model.weights_sha256, manifest.has_tokens

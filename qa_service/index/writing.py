@@ -1,0 +1,142 @@
+"""Documents and passages written into the SQLite file of a new generation, one document after the other."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from qa_service.citing import passage_id
+from qa_service.datatypes import Document, Passage
+from qa_service.index.passages import OWN_COLUMNS, Covered, PassageReader, sqlite_errors
+
+_SCHEMA = """
+CREATE TABLE documents (
+  id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, source TEXT NOT NULL,
+  media_type TEXT NOT NULL, url TEXT, pages TEXT NOT NULL, text TEXT NOT NULL, metadata TEXT NOT NULL,
+  warnings TEXT NOT NULL, content_characters INTEGER NOT NULL, covered_characters INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE passages (
+  number INTEGER PRIMARY KEY, document_id TEXT NOT NULL REFERENCES documents(id), text TEXT NOT NULL,
+  section_path TEXT NOT NULL, context TEXT NOT NULL,
+  start_char INTEGER NOT NULL, end_char INTEGER NOT NULL, start_utf16 INTEGER NOT NULL, end_utf16 INTEGER NOT NULL,
+  start_byte INTEGER NOT NULL, end_byte INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
+  sentences TEXT NOT NULL, tokens INTEGER NOT NULL, content_key BLOB NOT NULL,
+  first_sentence INTEGER NOT NULL, id TEXT NOT NULL
+);
+CREATE TABLE retired (
+  id TEXT PRIMARY KEY, uri TEXT NOT NULL, start_char INTEGER NOT NULL, text TEXT NOT NULL, age INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX passages_by_id ON passages (id);
+CREATE INDEX documents_by_source ON documents (source);
+CREATE INDEX passages_by_place ON passages (document_id, start_char, end_char);
+CREATE INDEX passages_by_content ON passages (content_key);
+"""
+_RETIRED = 100_000
+_RETIRE = f"""
+BEGIN;
+INSERT OR IGNORE INTO retired
+  SELECT p.id, d.uri, p.start_char, p.text, 0 FROM old.passages AS p JOIN old.documents AS d ON d.id = p.document_id
+  WHERE p.id NOT IN (SELECT id FROM main.passages);
+INSERT OR IGNORE INTO retired
+  SELECT id, uri, start_char, text, age + 1 FROM old.retired WHERE id NOT IN (SELECT id FROM main.passages)
+  ORDER BY age LIMIT {_RETIRED};
+COMMIT;
+DETACH old;
+"""  # noqa: S608 - a constant
+_PLACE_OF_CONTEXT, _PLACE_OF_SENTENCES, _PLACE_OF_TOKENS = 2, 11, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A passage that was taken over: its number and its first sentence's row there, and what is needed of it here."""
+
+    number: int
+    first_sentence: int
+    sentences: int
+    context: str
+    tokens: int
+
+
+class PassageWriter:
+    """Writes a new file, a document at a time, its passages numbered on from those before.
+
+    Raises :class:`StorageError` if the disk does not take it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._passages = self._sentences = 0
+        with sqlite_errors(path):
+            self._connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}", isolation_level=None, uri=True)
+            # Nobody reads the file before its generation is whole, so it needs no journal of its own.
+            self._connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;" + _SCHEMA)
+
+    def add(
+        self,
+        document: Document,
+        passages: Sequence[Passage],
+        tokens: Sequence[int],
+        content_keys: Sequence[bytes],
+        covered: Covered,
+    ) -> None:
+        """Add a document with its passages, each with its number of tokens and a key of what the model sees of it."""
+        row = (
+            *(document.id, document.uri, document.title, document.sha256, document.source or document.uri),
+            *(document.media_type, document.url, json.dumps(document.pages), document.text),
+            *(json.dumps(dict(document.metadata), sort_keys=True), json.dumps(document.warnings)),
+            *(covered.content, covered.covered),
+        )
+        rows = (
+            (
+                passage.text,
+                json.dumps(passage.section_path),
+                passage.context,
+                *astuple(passage.position),
+                json.dumps(passage.sentences),
+                count,
+                key,
+            )
+            for passage, count, key in zip(passages, tokens, content_keys, strict=True)
+        )
+        with sqlite_errors(self._path):
+            self._add(row, rows)
+
+    def take_over(self, previous: PassageReader, document_id: str) -> list[Taken]:
+        """Add a document with its passages as another file has them; return them in order."""
+        document, rows = previous.document_as_written(document_id)
+        taken = [
+            Taken(
+                number,
+                first_sentence,
+                len(json.loads(row[_PLACE_OF_SENTENCES])),
+                row[_PLACE_OF_CONTEXT],
+                row[_PLACE_OF_TOKENS],
+            )
+            for number, first_sentence, *row in rows
+        ]
+        with sqlite_errors(self._path):
+            self._add(document, (tuple(row) for _, _, *row in rows))
+        return taken
+
+    def _add(self, document: tuple[Any, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+        self._connection.execute(f"INSERT INTO documents VALUES ({', '.join('?' * 13)})", document)  # noqa: S608 - no values
+        for row in rows:
+            self._connection.execute(
+                f"INSERT INTO passages (number, document_id, first_sentence, id, {OWN_COLUMNS}) "  # noqa: S608 - constants
+                f"VALUES ({', '.join('?' * 18)})",
+                (self._passages, document[0], self._sentences, passage_id(document[1], row[3], row[0]), *row),
+            )
+            self._passages += 1
+            self._sentences += len(json.loads(row[_PLACE_OF_SENTENCES]))
+
+    def close(self, previous: Path | None = None) -> None:
+        """Finish the file. Passages of the ``previous`` one that are not in this are kept as retired."""
+        with sqlite_errors(self._path):
+            self._connection.execute("COMMIT")
+            if previous is not None:
+                self._connection.execute("ATTACH ? AS old", (f"file:{quote(str(previous.resolve()))}?immutable=1",))
+                self._connection.executescript(_RETIRE)
+            self._connection.close()

@@ -1,0 +1,75 @@
+"""Citations in a file, checked against the source folder as it is now."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from qa_service import strict_json
+from qa_service.citing import CitedBefore, Verdict, check
+from qa_service.datatypes import Document, SourceDocument, SourceFile
+from qa_service.errors import InputError
+from qa_service.loading import FORMATS, ParserProcess, limits_of, look_through, read_documents
+from qa_service.settings import Settings
+
+_CITED = TypeAdapter(CitedBefore)
+
+
+def verify_file(path: Path, settings: Settings) -> Iterator[Verdict]:
+    """Yield a verdict for each citation of a file of JSON Lines, in order.
+
+    A line is a citation, or an answer with its results. Raises :class:`InputError` for any other.
+    """
+    limits = limits_of(settings)
+    folder = look_through(settings.source, FORMATS, max_file_bytes=limits.file_bytes)
+    with ParserProcess(limits) as parser:
+        unread = {file.uri: file for file in folder.files}
+        documents: dict[str, SourceDocument] = {}
+
+        def read(file: SourceFile) -> None:
+            del unread[file.uri]
+            for found in read_documents(file, limits, parser):
+                if isinstance(found, Document):
+                    documents[found.uri] = _as_indexed(found)
+
+        def own(uri: str) -> SourceDocument | None:
+            for name in (uri, uri.rpartition("#")[0]):
+                if name in unread:
+                    read(unread[name])
+            return documents.get(uri)
+
+        def holding(text: str) -> SourceDocument | None:
+            for file in tuple(unread.values()):
+                read(file)
+            return next((document for document in documents.values() if text in document.text), None)
+
+        for cited in _citations(path):
+            verdict = check(cited, own(cited.uri), lambda _: None)
+            # Only for a quote that left its document are all the others read.
+            yield verdict if verdict.state in {"exact", "moved"} else check(cited, own(cited.uri), holding)
+
+
+def _as_indexed(found: Document) -> SourceDocument:
+    return SourceDocument(
+        *(found.id, found.uri, found.title, found.sha256, found.source, found.media_type),
+        *(found.url, found.pages, found.text),
+    )
+
+
+def _citations(path: Path) -> Iterator[CitedBefore]:
+    try:
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}; name a file of JSON Lines") from error
+    for number, line in enumerate(data.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry: Any = strict_json.loads(line)
+            for citation in [result["citation"] for result in entry["results"]] if "results" in entry else [entry]:
+                start = citation["start_char"] + citation.get("quote_start", 0)
+                yield _CITED.validate_python({"uri": citation["uri"], "start": start, "quote": citation["quote"]})
+        except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}, line {number}: no citation and no answer ({type(error).__name__})") from error

@@ -1,0 +1,187 @@
+"""What people see, in a real browser: text fragments light up the quote, the view scrolls to it."""
+
+import functools
+import http.server
+import io
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uvicorn
+from conftest import FakeEmbedder
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from qa_service.api import create_app
+from qa_service.api.server import bound_socket
+from qa_service.pipeline import build, open_answerer
+from qa_service.settings import Settings
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--hide-scrollbars"),
+]
+# Sentences with all that a text directive gives a meaning to, and more scripts than one.
+SENTENCES = [
+    "The first boats leave the harbour at five o'clock, long before the market opens.",
+    "Well-known captains, mates & cooks drink tea - never coffee - at noon.",
+    "Is 50% of the crew (about 12,5 people) asleep at 3:00?",
+    "Caf\u00e9s on the quay serve cr\u00eapes \u00e0 la carte all \u00e9t\u00e9.",
+    "\ud55c\uad6d\uc758 \ud56d\uad6c\ub294 \uc544\uce68\uc5d0 \uc544\ub984\ub2f5\ub2e4.",
+    "The rope #7 costs $5; the sail costs $80 + tax = $86.",
+    "He said \u201cnever again\u201d and left\u2026 for good!",
+    'A/B tests of hulls <large> and "small" ended in a draw.',
+    "It rains. ",
+    "The lighthouse keeper's cat, Tom-Tom, chases gulls.",
+]
+WORDS = "salt wind tide rope sail deck mast keel hull bow stern port lee gale"
+
+
+def page_of(number: int) -> str:
+    """Return a page that holds two of the sentences far down among others, one of them partly bold."""
+    own, other = SENTENCES[number], SENTENCES[(number + 1) % len(SENTENCES)]
+    filler = "".join(
+        f"<p>Paragraph {place} of page {number} speaks of {WORDS.split()[place % 14]} and of nothing else at all.</p>"
+        for place in range(40)
+    )
+    words = escape(own.strip())
+    half = len(words) // 2 if "&" not in words else 0
+    marked = f"{words[:half]}<b>{words[half:]}</b>" if half else words
+    return (
+        "<!doctype html><html><head><meta charset='utf-8'><title>Harbour</title>"
+        "<style>::target-text{background-color:rgb(255,0,255);color:#000} p{font:16px sans-serif}</style></head><body>"
+        f"<main><article><h1>Harbour page {number}</h1>{filler}<h2>Later</h2><p>Before it comes this. {marked} "
+        f"After it comes that.</p><p>Another paragraph holds more. {escape(other)} It goes on for a while.</p>"
+        f"{filler}</article></main></body></html>"
+    )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("no chromium: `make browser` installs it")
+        pytest.skip("no chromium on this machine; `make browser` installs it")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """Publish the source folder on a port of this machine."""
+    (tmp_path / "source").mkdir(exist_ok=True)
+    handler = functools.partial(_Quiet, directory=str(tmp_path / "source"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def lit(page: Page) -> tuple[int, int, int, int] | None:
+    """Return the box of the magenta pixels on the screen: left, top, right, bottom."""
+    red, green, blue = np.moveaxis(np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")), 2, 0)
+    rows, columns = np.nonzero((red > 200) & (green < 80) & (blue > 200))
+    return (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) if len(rows) else None
+
+
+BOX = """wanted => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), nodes = [];
+  let text = "";
+  while (walker.nextNode()) { nodes.push([text.length, walker.currentNode]); text += walker.currentNode.data; }
+  const boxes = [];
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
+    const place = offset => {
+      const [start, node] = nodes.filter(([s]) => s <= offset).at(-1);
+      return [node, offset - start];
+    };
+    const range = document.createRange();
+    range.setStart(...place(at)); range.setEnd(...place(at + wanted.length));
+    const box = range.getBoundingClientRect();
+    boxes.push([box.left, box.top, box.right, box.bottom]);
+  }
+  return boxes;
+}"""
+
+
+def test_twenty_text_fragments_light_up_the_quote(
+    browser: Browser, site: str, tmp_path: Path, settings: Settings, fake: FakeEmbedder
+) -> None:
+    """What is lit on the screen is where the quote stands in the page, and nothing else is."""
+    for number in range(len(SENTENCES)):
+        (tmp_path / f"source/page{number}.html").write_text(page_of(number), encoding="utf-8")
+    published = settings.model_copy(update={"published": site, "passage_tokens": 60})
+    build(published, fake)
+    answerer, _ = open_answerer(published, fake)
+    page = browser.new_page(viewport={"width": 1000, "height": 700})
+    opened = 0
+    for number in range(len(SENTENCES)):
+        for sentence in (SENTENCES[number], SENTENCES[(number + 1) % len(SENTENCES)]):
+            results = answerer.ask(sentence, 10).results
+            found = [result.citation for result in results if result.citation.uri == f"page{number}.html"]
+            citation = next(item for item in found if item.quote in sentence or sentence.strip() in item.quote)
+            page.goto("about:blank")
+            page.goto(citation.url)
+            page.wait_for_function("window.scrollY > 0", timeout=10_000)
+            shown = lit(page)
+            assert shown is not None, citation.url
+            boxes = page.evaluate(BOX, citation.quote)
+            assert any(all(abs(one - other) <= 4 for one, other in zip(shown, box, strict=True)) for box in boxes), (
+                citation.url,
+                shown,
+                boxes,
+            )
+            opened += 1
+    page.close()
+    assert opened == 20
+
+
+def test_the_view_scrolls_to_the_quote_without_scripts(
+    browser: Browser, tmp_path: Path, settings: Settings, fake: FakeEmbedder
+) -> None:
+    """Below a long text, with JavaScript off, and nothing of the policy is violated."""
+    (tmp_path / "source").mkdir()
+    filler = "\n\n".join(f"Paragraph {number} speaks of the wind alone." for number in range(200))
+    (tmp_path / "source/long.txt").write_text(f"{filler}\n\nThe cat sleeps <b>here</b>.\n\n{filler}", encoding="utf-8")
+    build(settings, fake)
+    answerer, _ = open_answerer(settings, fake)
+    listener = bound_socket("127.0.0.1", 0)
+    listener.listen()
+    server = uvicorn.Server(uvicorn.Config(create_app(answerer, settings), log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        url = answerer.ask("where does the cat sleep").results[0].citation.url
+        context = browser.new_context(java_script_enabled=False, viewport={"width": 800, "height": 600})
+        page = context.new_page()
+        told: list[str] = []
+        page.on("console", lambda message: told.append(message.text))
+        page.goto(f"http://127.0.0.1:{listener.getsockname()[1]}{url}")
+        mark = page.locator("mark#quote")
+        assert mark.inner_text() == "The cat sleeps <b>here</b>."
+        box = mark.bounding_box()
+        assert box is not None
+        assert 0 <= box["y"] <= 600 - box["height"]
+        assert told == []
+        context.close()
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()

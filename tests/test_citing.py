@@ -1,0 +1,188 @@
+"""Citations that stay: ids, links that land on the words, and what became of a quote."""
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import documents
+import pytest
+from conftest import FakeEmbedder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qa_service.citing import CitationId, CitedBefore, check, link, passage_id, text_fragment
+from qa_service.datatypes import SourceDocument
+from qa_service.errors import NotFound
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.settings import Settings
+
+Write = Callable[[dict[str, str | bytes]], Path]
+TEXT = "The cat sleeps. It wakes at noon.\n\nA dog guards the old farm all night."
+
+
+def document(text: str = TEXT, **fields: object) -> SourceDocument:
+    values = {"media_type": "text/plain", "url": None, "pages": ()} | fields
+    return SourceDocument("a" * 16, "a/b c.txt", "T", "0" * 64, "a/b c.txt", text=text, **values)
+
+
+def nowhere(_: str) -> None:
+    return None
+
+
+@given(st.text(alphabet="0123456789abcdef", min_size=16, max_size=16), st.integers(0, 10**9 - 2), st.integers(1, 999))
+def test_an_id_is_read_back_as_written(passage: str, start: int, length: int) -> None:
+    """And nothing else is an id."""
+    identifier = CitationId(passage, start, min(start + length, 10**9 - 1))
+    assert CitationId.parse(str(identifier)) == identifier
+    for text in (
+        "",
+        passage,
+        f"{passage}.5-5",
+        f"{passage}.-1-5",
+        f"{passage}.1-2 ",
+        passage + ".1-1234567890",
+        "x" * 50,
+    ):
+        assert CitationId.parse(text) is None
+
+
+def test_an_id_is_made_of_document_place_and_text() -> None:
+    """It changes with each of them, and with nothing else."""
+    ids = {passage_id("a", 0, "x"), passage_id("b", 0, "x"), passage_id("a", 1, "x"), passage_id("a", 0, "y")}
+    assert len(ids) == 4
+    assert passage_id("a", 0, "x") in ids
+
+
+def test_a_quote_where_it_stood_is_exact() -> None:
+    """Also if the same words stand elsewhere, even before."""
+    verdict = check(CitedBefore("a", 16, "It wakes at noon."), document(), nowhere)
+    assert (verdict.state, verdict.place) == ("exact", (16, 33))
+    twice = document("It wakes. It wakes.")
+    assert check(CitedBefore("a", 10, "It wakes."), twice, nowhere).place == (10, 19)
+    assert check(CitedBefore("a", 0, "It wakes."), twice, nowhere).place == (0, 9)
+
+
+def test_a_quote_elsewhere_has_moved() -> None:
+    """To the nearest place in its document, else to another document."""
+    moved = document("New words. " + TEXT)
+    verdict = check(CitedBefore("a", 16, "It wakes at noon."), moved, nowhere)
+    assert (verdict.state, verdict.place) == ("moved", (27, 44))
+    assert moved.text[27:44] == verdict.now
+    far = document("It wakes. " + "x " * 50 + "It wakes.")
+    assert check(CitedBefore("a", 90, "It wakes."), far, nowhere).place == (110, 119)
+    elsewhere = check(CitedBefore("old.txt", 16, "It wakes at noon."), None, lambda _: document())
+    assert (elsewhere.state, elsewhere.uri) == ("moved", "a/b c.txt")
+
+
+def test_a_quote_that_was_edited_has_changed() -> None:
+    """What is most like it stands beside it; of nothing like it, it is gone."""
+    edited = document(TEXT.replace("It wakes at noon.", "It wakes long after noon."))
+    verdict = check(CitedBefore("a", 16, "It wakes at noon."), edited, nowhere)
+    assert (verdict.state, verdict.now) == ("changed", "It wakes long after noon.")
+    assert edited.text[slice(*verdict.place)] == verdict.now
+    assert check(CitedBefore("a", 16, "Xylophones 123 zzz qqq"), document(), nowhere).state == "gone"
+    assert check(CitedBefore("a", 16, "It wakes at noon."), None, nowhere).state == "gone"
+    assert check(CitedBefore("a", 10**9, "It wakes at noon!"), document(), nowhere).state == "gone"
+
+
+@given(st.text(max_size=200), st.integers(0, 300), st.text(min_size=1, max_size=40))
+def test_any_quote_has_a_verdict_whose_place_holds_what_it_says(text: str, start: int, quote: str) -> None:
+    """Whatever the texts are."""
+    verdict = check(CitedBefore("a", start, quote), document(text), nowhere)
+    assert (verdict.place is None) == (verdict.state == "gone")
+    if verdict.place is not None:
+        assert text[slice(*verdict.place)] == verdict.now
+    assert (verdict.state in {"exact", "moved"}) == (quote in text)
+
+
+def fragment_of(text: str, wanted: str, occurrence: int = 0) -> list[str]:
+    start = -1
+    for _ in range(occurrence + 1):
+        start = text.index(wanted, start + 1)
+    return [unquote(part) for part in text_fragment(text, (start, start + len(wanted))).split(",")]
+
+
+def test_a_text_fragment_is_the_quote_escaped() -> None:
+    """Commas, hyphens and ampersands have a meaning of their own there."""
+    text = "Well-known, safe & sound: caf\u00e9 \ud55c\uad6d."
+    fragment = text_fragment(text, (0, len(text)))
+    assert unquote(fragment) == text
+    assert not set(fragment) & set(",-&# ")
+    assert "%2D" in fragment
+
+
+def test_a_long_quote_and_a_row_of_cells_are_named_by_their_ends() -> None:
+    """Since the page parts them by something else than the index does."""
+    words = " ".join(f"word{number}" for number in range(100))
+    assert fragment_of(words, words) == [
+        "word0 word1 word2 word3 word4 word5",
+        "word94 word95 word96 word97 word98 word99",
+    ]
+    assert fragment_of("Anna | 12 m | 1950", "Anna | 12 m | 1950") == ["Anna", "1950"]
+
+
+def test_a_quote_that_stands_twice_is_told_by_its_neighbours() -> None:
+    """Those in the same line."""
+    text = "First it rains. Then the sun shines.\n\nLater it rains. Then the wind blows."
+    assert fragment_of(text, "it rains.", 0) == ["First-", "it rains.", "-Then the sun shines."]
+    assert fragment_of(text, "it rains.", 1) == ["Later-", "it rains.", "-Then the wind blows."]
+
+
+def test_links_lead_to_the_words() -> None:
+    """A published page by a text fragment, a published PDF by its page, everything else in our own view."""
+    page = document(media_type="text/html", url="https://example.org/x#old")
+    assert link(page, (0, 15), "") == "https://example.org/x#:~:text=The%20cat%20sleeps."
+    below = document(media_type="text/html")
+    assert link(below, (0, 15), "https://docs.example/files/") == (
+        "https://docs.example/files/a/b%20c.txt#:~:text=The%20cat%20sleeps."
+    )
+    pdf = document(media_type="application/pdf", pages=(0, 35))
+    assert link(pdf, (36, 41), "https://docs.example") == "https://docs.example/a/b%20c.txt#page=2"
+    own = urlsplit(link(document(), (16, 33), "https://docs.example"))
+    assert (own.path, own.fragment) == (f"/sources/{'a' * 16}/view", "quote")
+    assert parse_qs(own.query) == {"start": ["16"], "end": ["33"]}
+
+
+def test_a_permalink_tells_the_quotes_story(folder: Write, settings: Settings) -> None:
+    """Over four generations: exact, exact though the file changed after it, changed, moved to a new name, gone."""
+    fake = FakeEmbedder()
+    name, text = "a.md", "# Farm\n\nThe cat sleeps on the mat.\n\n## Dogs\n\nA dog guards the old farm.\n"
+
+    def answering() -> QuestionAnswerer:
+        build(settings, fake)
+        return open_answerer(settings, fake)[0]
+
+    source = folder({name: text, "other.txt": "Whales sing in the deep ocean."})
+    first = answering()
+    cited = first.ask("where does the cat sleep").results[0].citation
+    assert cited.quote == "The cat sleeps on the mat."
+    assert first.citation(cited.permalink).state == "exact"
+    folder({name: text.replace("old farm", "new farm")})
+    assert answering().citation(cited.permalink).state == "exact"
+    folder({name: text.replace("on the mat", "on the warm mat")})
+    changed = answering().citation(cited.permalink)
+    assert (changed.state, changed.now) == ("changed", "The cat sleeps on the warm mat.")
+    (source / name).rename(source / "renamed.md")
+    folder({"renamed.md": text})
+    moved = answering().citation(cited.permalink)
+    assert (moved.state, moved.uri) == ("moved", "renamed.md")
+    (source / "renamed.md").unlink()
+    last = answering()
+    assert last.citation(cited.permalink).state == "gone"
+    assert not any("cat" in result.scored.passage.text for result in last.ask("where does the cat sleep").results)
+    for unknown in ("x", "0" * 16 + ".0-5", cited.permalink.split(".")[0] + ".0-999999"):
+        with pytest.raises(NotFound):
+            last.citation(unknown)
+
+
+def test_a_web_page_is_cited_where_it_is_published(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """By the address in the page itself, before the one in the settings."""
+    folder({"dawn.html": documents.HTML.encode(), "noon.html": b"<p>Soup is served at noon on deck by the cook.</p>"})
+    published = settings.model_copy(update={"published": "https://files.example/base"})
+    build(published, fake)
+    answerer, _ = open_answerer(published, fake)
+    dawn = answerer.ask("when do the first boats leave the harbour").results[0].citation
+    assert dawn.url.startswith("https://harbour.example/dawn#:~:text=")
+    assert unquote(dawn.url.partition("text=")[2]) == dawn.quote
+    noon = answerer.ask("soup at noon").results[0].citation
+    assert noon.url.startswith("https://files.example/base/noon.html#:~:text=Soup")

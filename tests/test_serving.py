@@ -1,0 +1,257 @@
+"""One index replaced by another while questions come, and the routes that tell of it."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import FakeEmbedder
+from starlette.testclient import TestClient
+
+from qa_service.api import create_app
+from qa_service.index import IndexFolder
+from qa_service.pipeline import build, open_answerer
+from qa_service.settings import Settings
+
+Write = Callable[[dict[str, str | bytes]], Path]
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"reload_seconds": 0.05, "admin_key": "open sesame", "queue_limit": 64})
+
+
+def named(build_name: str) -> dict[str, str | bytes]:
+    """Documents whose every passage carries the name of its build."""
+    return {
+        f"{place}.txt": f"The {animal} of build {build_name} sleeps.\n\nThe {animal} wakes in build {build_name}."
+        for place, animal in enumerate(["cat", "dog", "whale", "crab"])
+    }
+
+
+@contextmanager
+def serving(settings: Settings, fake: FakeEmbedder) -> Iterator[TestClient]:
+    answerer, degraded = open_answerer(settings, fake)
+    app = create_app(answerer, settings, degraded=degraded, reopen=lambda: open_answerer(settings, fake))
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        yield client
+
+
+def wait_for(client: TestClient, version: str) -> None:
+    for _ in range(200):
+        if client.get("/readyz").json()["index_version"] == version:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{version} is not served")
+
+
+def swap_under_load(folder: Write, settings: Settings, fake: FakeEmbedder, swaps: int) -> int:
+    """Swap between two builds while eight clients ask; return how many answers came, all of them consistent."""
+    kept = settings.model_copy(update={"keep_generations": 10})
+    versions = {}
+    for name in ("anna", "berta"):
+        folder(named(name))
+        versions[build(kept, fake).index_version] = name
+    index = IndexFolder(settings.index)
+    done = False
+
+    def ask(client: TestClient) -> int:
+        answers = 0
+        while not done:
+            response = client.post("/ask", json={"question": "where does the cat sleep", "top_k": 4})
+            assert response.status_code == 200, response.text
+            body = response.json()
+            name = versions[body["index_version"]]
+            assert body["results"]
+            assert all(f"build {name}" in result["text"] for result in body["results"])
+            answers += 1
+        return answers
+
+    with serving(kept, fake) as client, ThreadPoolExecutor(8) as threads:
+        asking = [threads.submit(ask, client) for _ in range(8)]
+        try:
+            for number in range(swaps):
+                version = list(versions)[number % 2]
+                index.point_to(version)
+                wait_for(client, version)
+        finally:
+            done = True
+        return sum(future.result() for future in asking)
+
+
+def test_swaps_under_load_fail_no_request_and_mix_no_answer(
+    folder: Write, settings: Settings, fake: FakeEmbedder
+) -> None:
+    """Eight clients, a few swaps: every answer is of the generation that it names."""
+    assert swap_under_load(folder, settings, fake, 4) > 20
+
+
+@pytest.mark.proof
+def test_proof_swaps_under_load(
+    folder: Write, settings: Settings, fake: FakeEmbedder, record_property: Callable[[str, object], None]
+) -> None:
+    """The same with a hundred swaps."""
+    record_property("swaps", 100)
+    record_property("answers, each of one generation", swap_under_load(folder, settings, fake, 100))
+
+
+def test_a_build_elsewhere_is_served_without_a_restart(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """And what was deleted is gone from the answers; a rollback is followed as well."""
+    source = folder({"cat.txt": "The cat sleeps on the mat.", "dog.txt": "A dog guards the farm."})
+    first = build(settings, fake).index_version
+    with serving(settings, fake) as client:
+        assert client.get("/index").json()["documents"] == 2
+        (source / "cat.txt").unlink()
+        folder({"dog.txt": "A dog guards the barn.", "crab.txt": "A crab walks sideways."})
+        second = build(settings, fake).index_version
+        wait_for(client, second)
+        body = client.post("/ask", json={"question": "where does the cat sleep"}).json()
+        assert body["index_version"] == second
+        assert all("cat" not in result["text"] for result in body["results"])
+        assert client.get("/index/diff").json() == {
+            "index_version": second,
+            "previous": first,
+            "added": ["crab.txt"],
+            "changed": ["dog.txt"],
+            "removed": ["cat.txt"],
+        }
+        IndexFolder(settings.index).rollback()
+        wait_for(client, first)
+        assert client.get("/index/diff").json()["previous"] is None
+
+
+def test_an_index_that_can_not_be_served_is_not(
+    folder: Write, settings: Settings, fake: FakeEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Damaged, or built by another model: the old one goes on, ready, and the log tells."""
+    folder({"cat.txt": "The cat sleeps on the mat."})
+    kept = settings.model_copy(update={"keep_generations": 10})
+    first = build(kept, fake).index_version
+    with serving(kept, fake) as client:
+        folder({"cat.txt": "The cat is awake."})
+        second = build(kept, FakeEmbedder(weights="c" * 64)).index_version
+        for _ in range(100):
+            if "the new index is not served" in caplog.text or "instead of the current one" in caplog.text:
+                break
+            time.sleep(0.05)
+        assert "weights" in caplog.text
+        assert client.post("/ask", json={"question": "cat"}).json()["index_version"] == first
+        assert client.get("/readyz").status_code == 200
+        assert second != first
+
+
+def test_the_index_tells_what_it_is_made_of(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """Files, skipped ones with reasons, model, time."""
+    folder({"cat.txt": "The cat \u202e sleeps.", "photo.png": b"x", "bad.pdf": b"%PDF-"})
+    version = build(settings, fake).index_version
+    with serving(settings, fake) as client:
+        body = client.get("/index").json()
+        assert (body["index_version"], body["files"], body["documents"], body["passages"]) == (version, 3, 1, 1)
+        assert {item["uri"]: item["failed"] for item in body["skipped"]} == {"photo.png": False, "bad.pdf": True}
+        assert body["warnings"] == ["cat.txt: 1 bidirectional controls, hidden from the model"]
+        assert (body["model"], body["vector_index"], body["degraded"]) == ("fake", "flat", False)
+        assert client.get("/index/diff").json()["added"] == ["bad.pdf", "cat.txt"]
+
+
+def test_only_the_administrator_may_build(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """401 without the key or with another, 403 where no key is set."""
+    folder({"cat.txt": "The cat sleeps."})
+    build(settings, fake)
+    with serving(settings, fake) as client:
+        for method in (client.get, client.post):
+            for key in (None, "Bearer", "Bearer wrong", "Basic open sesame", "Bearer open sesame2"):
+                response = method("/admin/reindex", headers={"Authorization": key} if key else {})
+                assert response.status_code == 401
+                assert response.headers["www-authenticate"] == "Bearer"
+                assert response.headers["content-type"] == "application/problem+json"
+        assert client.get("/admin/reindex", headers={"Authorization": "Bearer open sesame"}).json()["status"] == "idle"
+    with serving(settings.model_copy(update={"admin_key": ""}), fake) as client:
+        assert client.post("/admin/reindex", headers={"Authorization": "Bearer "}).status_code == 403
+
+
+def test_reindex_builds_in_a_process_and_the_result_is_served(folder: Write, settings: Settings) -> None:
+    """With the real model: 202, `building`, a second one 409, then `done`, and the new words are found."""
+    from qa_service.runtimes import embedder_to_ask, embedder_to_build
+
+    real = settings.model_copy(update={"passage_tokens": 64})
+    folder({"cat.txt": "The cat sleeps on the mat."})
+    build(real, embedder_to_build(real))
+    key = {"Authorization": "Bearer open sesame"}
+    with serving(real, embedder_to_ask(real)) as client:
+        folder({"whale.txt": "The whale sings in the deep ocean."})
+        assert client.post("/admin/reindex", headers=key).status_code == 202
+        assert client.post("/admin/reindex", headers=key).status_code == 409
+        for _ in range(600):
+            state = client.get("/admin/reindex", headers=key).json()
+            if state["status"] != "building":
+                break
+            time.sleep(0.1)
+        assert (state["status"], state["exit_code"], state["report"]["documents"]) == ("done", 0, 2)
+        wait_for(client, state["report"]["index_version"])
+        answer = client.post("/ask", json={"question": "Where does the whale sing?"}).json()
+        assert answer["answer"]["text"] == "The whale sings in the deep ocean."
+        shutil.rmtree(real.source)
+        client.post("/admin/reindex", headers=key)
+        for _ in range(600):
+            if (state := client.get("/admin/reindex", headers=key).json())["status"] != "building":
+                break
+            time.sleep(0.1)
+        assert (state["status"], state["exit_code"]) == ("failed", 4)
+        assert client.get("/readyz").status_code == 200
+
+
+HOSTILE = '<script>alert(1)</script> "quoted" & <img src=x onerror=alert(1)> \u202e reversed'
+
+
+def test_the_view_of_a_quote_marks_it_and_escapes_everything(
+    folder: Write, settings: Settings, fake: FakeEmbedder
+) -> None:
+    """A page without scripts, under a policy that would not run any."""
+    folder({"evil <b>.md": f"# {HOSTILE}\n\nThe cat says {HOSTILE}. It sleeps.\n"})
+    build(settings, fake)
+    with serving(settings, fake) as client:
+        citation = client.post("/ask", json={"question": "what does the cat say"}).json()["results"][0]["citation"]
+        page = client.get(citation["url"])
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert "unsafe" not in page.headers["content-security-policy"]
+        assert "<script" not in page.text
+        assert "<img" not in page.text
+        assert page.text.count('<mark id="quote">') == 1
+        for span in ("start=5&end=2", "start=0&end=0", f"start={10**12}&end={10**13}"):
+            assert "<mark" not in client.get(f"/sources/{citation['document_id']}/view?{span}").text
+        assert client.get(f"/sources/{citation['document_id']}/view?start=-1").status_code == 422
+        assert client.get("/sources/none/view").status_code == 404
+
+
+def test_cite_and_verify_over_http(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """JSON for programs, a page for people; many citations at once."""
+    folder({"cat.txt": "The cat sleeps on the mat. It wakes at noon."})
+    build(settings, fake)
+    with serving(settings, fake) as client:
+        citation = client.post("/ask", json={"question": "when does it wake"}).json()["results"][0]["citation"]
+        verdict = client.get(citation["permalink"]).json()
+        assert (verdict["state"], verdict["quote"], verdict["uri"]) == ("exact", "It wakes at noon.", "cat.txt")
+        assert '<mark id="quote">It wakes at noon.</mark>' in client.get(verdict["url"]).text
+        page = client.get(citation["permalink"], headers=HTML)
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert "stands in the document as it was cited" in page.text
+        changed = {**citation, "quote": "It wakes at ten."}
+        gone = {"uri": "none.txt", "start_char": 0, "quote": "Nothing of the kind."}
+        body = client.post("/verify", json={"citations": [citation, changed, gone]}).json()
+        assert [verdict["state"] for verdict in body["verdicts"]] == ["exact", "changed", "gone"]
+        assert body["verdicts"][1]["now"] == "It wakes at noon."
+        assert client.post("/verify", json={"citations": []}).status_code == 422
+        assert client.post("/verify", json={"citations": [{"uri": "x"}]}).status_code == 422
+        folder({"cat.txt": "The cat sleeps on the mat. It wakes at ten."})
+        wait_for(client, build(settings, fake).index_version)
+        page = client.get(citation["permalink"], headers=HTML).text
+        assert "most like it now" in page
+        assert "It wakes at noon." in page
+        assert "It wakes at ten." in page
+        for unknown in ("x", "0" * 16 + ".0-1", "%00"):
+            assert client.get(f"/cite/{unknown}").status_code == 404
