@@ -17,6 +17,7 @@ import numpy as np
 from qa_service.cleaning import embeddable
 from qa_service.datatypes import Completeness, Document, Offsets, Skipped, SourceFile
 from qa_service.embedding import Embedder, Vectors, in_batches
+from qa_service.errors import TooManyFailed
 from qa_service.index import (
     PASSAGES,
     Contents,
@@ -104,6 +105,19 @@ class Draft:
             known = None if self._previous is None else self._previous.passages.same_passage(key)
             self._note(count, len(sentences), known)
         self.documents += 1
+
+    def expect_few_failures(self, most_percent: float) -> None:
+        """Raise :class:`TooManyFailed` if more of the files failed that the generation before could still read."""
+        if self._retire_from is None:
+            return
+        before = {item.uri for item in self._retire_from.manifest.skipped}
+        failed = [item.uri for item in self.skipped if item.failed and item.uri not in before]
+        files = len(self._contents.sources) + len(self._contents.left_out)
+        if len(failed) * 100 > most_percent * files:
+            raise TooManyFailed(
+                f"{len(failed)} of {files} files can't be read any more, {failed[0]} is the first; the index in force "
+                "is kept: mend the files or pass --allow-skips"
+            )
 
     def _note(self, tokens: int, sentences: int, known: tuple[int, int] | None) -> None:
         self._tokens.append(tokens)

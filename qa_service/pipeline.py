@@ -30,7 +30,7 @@ from qa_service.datatypes import (
 )
 from qa_service.drafting import Draft
 from qa_service.embedding import Embedder, QuestionEmbedding
-from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError, TooManyFailed
+from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
 from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex
 from qa_service.lexical import languages
 from qa_service.loading import (
@@ -143,15 +143,8 @@ def _write(
     if not draft.documents:
         reasons = "; ".join(f"{item.uri}: {item.reason}" for item in draft.skipped[:3]) or "it holds no files"
         raise SourceError(f"no usable document in {settings.source} ({reasons}); put {', '.join(FORMATS)} files there")
-    if previous is not None and not settings.allow_skips:
-        before = {item.uri for item in previous.manifest.skipped}
-        failed = [item.uri for item in draft.skipped if item.failed and item.uri not in before]
-        files = len(source.files) + len(source.left_out)
-        if len(failed) * 100 > settings.max_failed_percent * files:
-            raise TooManyFailed(
-                f"{len(failed)} of {files} files can't be read any more, {failed[0]} is the first; the index in force "
-                "is kept: mend the files or pass --allow-skips"
-            )
+    if not settings.allow_skips:
+        draft.expect_few_failures(settings.max_failed_percent)
     return draft.finish(
         batch_size=settings.batch_size,
         progress=lambda done, passages: progress("embedding passages", done, passages),

@@ -19,6 +19,7 @@ from qa_service.embedding import (
     open_embedder,
 )
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.runtimes import embedder_to_build
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
@@ -87,6 +88,14 @@ def fake() -> FakeEmbedder:
 @pytest.fixture(scope="session")
 def real() -> SentenceTransformerEmbedder:
     return open_embedder(DEFAULT_MODEL)
+
+
+@pytest.fixture(scope="session")
+def exported_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of the built-in model as a build exports it, to be copied beside an index: that takes seconds."""
+    index = tmp_path_factory.mktemp("exported")
+    embedder_to_build(load_settings(index=index))
+    return index / "models"
 
 
 @pytest.fixture(autouse=True)

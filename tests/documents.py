@@ -1,6 +1,7 @@
 """Documents in every format that is read, made by other libraries than those that read them where there are any."""
 
 import io
+import json
 import zipfile
 from collections.abc import Sequence
 
@@ -126,3 +127,52 @@ def archive(files: dict[str, bytes]) -> bytes:
         for name, content in files.items():
             written.writestr(name, content)
     return file.getvalue()
+
+
+VARIANTS = {
+    "plain": "The {x} leaves at dawn. It returns at noon, heavy with fish.",
+    "combining": "Le cafe\u0301 du {x} ouvre a\u0300 midi. On y boit du the\u0301 vert.",
+    "emoji": "The {x} \U0001f469\u200d\U0001f680 waves \U0001f1f0\U0001f1f7 twice. Then \U0001f30a comes \U0001f44d\U0001f3fd.",
+    "rtl": "\u05d4\u05e1\u05d9\u05e8\u05d4 {x} \u05d9\u05d5\u05e6\u05d0\u05ea. \u05d4\u05d9\u05d0 \u05d7\u05d5\u05d6\u05e8\u05ea.",
+    "korean": "{x} \ubc30\ub294 \uc0c8\ubcbd\uc5d0 \ub5a0\ub09c\ub2e4. \uc815\uc624\uc5d0 \ub3cc\uc544\uc628\ub2e4.",
+    "long": "The {x} and its crew of nine sail on. " * 30,
+    "hidden": "The {x}\u200b sails\u00ad on\u202e and\u2066 on\ufeff. It never stops.",
+}
+_XHTML = '<html xmlns="http://www.w3.org/1999/xhtml"><body><h1>{t}</h1><p>{p}</p></body></html>'
+
+
+def corpus() -> dict[str, bytes]:
+    """Return over eighty files: seven kinds of text in every format that can hold them, and files that do harm."""
+    files: dict[str, bytes] = {}
+    for kind, pattern in VARIANTS.items():
+        text = pattern.format(x=f"boat {kind}")
+        one, two = f"# Log {kind}\n\n{text}\n", text.replace(". ", ".\r\n")
+        files |= {
+            f"text/{kind}.txt": text.encode(),
+            f"text/{kind}-crlf.txt": two.encode(),
+            f"text/{kind}-bom.md": one.encode("utf-8-sig"),
+            f"text/{kind}-wide.txt": text.encode("utf-16"),
+            f"text/{kind}.rst": f"Log\n===\n\n{text}\n".encode(),
+            f"web/{kind}.html": _XHTML.format(t=f"Log {kind}", p=text).encode(),
+            f"office/{kind}.docx": word([("Heading 1", f"Log {kind}"), ("Normal", text)]),
+            f"office/{kind}.epub": epub([_XHTML.format(t=f"Log {kind}", p=text)]),
+            f"rows/{kind}.csv": f'title,text\nLog {kind},"{text}"\n'.encode(),
+            f"rows/{kind}.jsonl": (json.dumps({"title": f"Log {kind}", "text": text}) + "\n").encode(),
+        }
+        if text.isascii():
+            files[f"print/{kind}.pdf"] = pdf([[("Heading1", f"Log {kind}"), ("BodyText", text)]] * 2)
+    harm = {
+        "cut.pdf": files["print/plain.pdf"][:400],
+        "locked.pdf": pdf([[("BodyText", "Secret.")]], encrypt="key"),
+        "none.pdf": b"%PDF-1.7",
+        "bomb.docx": archive({"word/document.xml": b"0" * 5_000_000}),
+        "empty.docx": b"PK\x03\x04",
+        "slip.epub": archive({"../../etc/evil.xhtml": b"<p>x</p>"}),
+        "really.txt": b"\x89PNG\r\n",
+        "bad.txt": "caf\u00e9 ".encode() + b"\xff\xfe",
+        "deep.html": b"<div>" * 20_000 + b"<p>Deep down.</p>",
+        "deep.jsonl": b'{"a":' * 2_000 + b"1" + b"}" * 2_000 + b"\n",
+        "uneven.csv": b"a,b\n1\n",
+        "blank.txt": b" \n\n",
+    }
+    return files | {f"harm/{name}": data for name, data in harm.items()}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,8 +44,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def here(folder: Write, tmp_path: Path) -> list[str]:
+def here(folder: Write, tmp_path: Path, exported_models: Path) -> list[str]:
     """Return the flags for a source folder of two documents and an index folder."""
+    shutil.copytree(exported_models, tmp_path / "ix/models")
     return ["--source", str(folder(TWO_DOCUMENTS)), "--index", str(tmp_path / "ix")]
 
 
@@ -146,7 +148,7 @@ def test_doctor_tells_what_is_well_and_what_is_stale(run: Run, here: list[str], 
     """Exit code 0 on a whole and current index, 5 on a missing, stale or damaged one."""
     code, out, _ = run("doctor", *here)
     assert code == 5
-    assert "FAIL  index: no index at" in out
+    assert "FAIL  index: no index in" in out
     version = json.loads(run("index", *here, "--json")[1])["index_version"]
     code, out, _ = run("doctor", *here)
     assert (code, out.count("ok  ")) == (0, 5)

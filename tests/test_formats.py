@@ -1,5 +1,6 @@
 """Formats other than text: what is content, under which headings, on which page; and files made to do harm."""
 
+import itertools
 import os
 import re
 import signal
@@ -9,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import documents
+import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
+from qa_service.datatypes import Filters
 from qa_service.errors import TooManyFailed
 from qa_service.index import IndexFolder
 from qa_service.loading import FORMATS, Limits, ParserProcess
@@ -315,6 +318,39 @@ def test_no_process_is_left_behind() -> None:
         os.kill(process.pid, 0)
 
 
+def test_a_corpus_in_every_format_is_cited_exactly(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """Over eighty files, hostile ones among them: every citation is exact in characters, UTF-16, bytes and lines."""
+    files = documents.corpus()
+    folder(files)
+    varied = settings.model_copy(update={"passage_tokens": 40, "overlap_tokens": 8, "max_expanded_mb": 4})
+    report = build(varied, fake)
+    assert report.files == len(files) > 80
+    found_in = {item.uri.partition("#")[0] for item in report.skipped}
+    assert found_in <= {name for name in files if name.startswith("harm/")}
+    assert len(found_in) >= 10
+    assert report.completeness.covered_characters == report.completeness.content_characters
+    assert report.completeness.tokens_lost == 0
+    answerer, _ = open_answerer(varied, fake)
+    asked = 0
+    for kind, place in itertools.product(documents.VARIANTS, ("text/", "web/", "office/", "rows/", "print/")):
+        for result in answerer.ask(f"when does the boat {kind} leave", 50, filters=Filters((), (place,))).results:
+            citation, at = result.citation, result.citation.position
+            text = answerer.document(citation.document_id).text
+            passage = result.scored.passage.text
+            start = at.start_char + citation.quote_start
+            wide = text.encode("utf-16-le")
+            assert text[at.start_char : at.end_char] == passage
+            assert text[start : start + len(citation.quote)] == citation.quote
+            assert text.encode()[at.start_byte : at.end_byte].decode() == passage
+            assert wide[2 * at.start_utf16 : 2 * at.end_utf16].decode("utf-16-le") == passage
+            lines = re.split(r"(?<=\n)|(?<=\r)(?!\n)", text)
+            assert passage in "".join(lines[at.start_line - 1 : at.end_line])
+            assert (citation.page is not None) == citation.uri.endswith(".pdf")
+            assert answerer.citation(citation.permalink).state == "exact"
+            asked += 1
+    assert asked > 100
+
+
 def test_a_folder_of_every_format_is_cited_exactly(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
     """Every passage of every document, in every unit, in the text that is served; pages where there are pages."""
     folder(
@@ -386,3 +422,51 @@ def test_an_index_is_kept_when_many_files_break_at_once(folder: Write, settings:
     assert (allowed.documents, allowed.changed) == (2, True)
     folder({"2.txt": "Other words."})
     assert build(settings, fake).changed
+
+
+def damaged(generator: np.random.Generator, data: bytes) -> bytes:
+    """Return a file cut off, with bytes flipped, or with a stretch of it repeated."""
+    kind, place = generator.integers(3), int(generator.integers(len(data)))
+    if kind == 0:
+        return data[:place]
+    if kind == 1:
+        changed = bytearray(data)
+        for at in generator.integers(len(data), size=int(generator.integers(1, 20))):
+            changed[at] = int(generator.integers(256))
+        return bytes(changed)
+    return data[:place] + data[max(0, place - 200) : place] * int(generator.integers(1, 50)) + data[place:]
+
+
+def read_damaged(copies: int) -> dict[str, int]:
+    """Read damaged copies of a file of each format; return how many were read, refused, and ended the process."""
+    generator = np.random.default_rng(20261124)
+    outcomes = {"read": 0, "refused": 0, "process ended": 0}
+    whole = {
+        ".pdf": documents.pdf([[("Heading1", "Ropes"), ("BodyText", "Ropes dry on hooks. " * 20)]]),
+        ".docx": documents.word([("Heading 1", "Ropes"), ("Normal", "Ropes dry.")], [["a", "b"]]),
+        ".epub": documents.epub(),
+        ".html": documents.HTML.encode(),
+        ".rst": documents.RST.encode(),
+    }
+    with ParserProcess(Limits(seconds=10, expanded_bytes=20_000_000)) as parser:
+        for suffix, data in whole.items():
+            for _ in range(copies):
+                try:
+                    parts = list(parser.read(suffix, damaged(generator, data)))
+                except UnreadableError as error:
+                    outcomes["process ended" if "QA_PARSE" in str(error) else "refused"] += 1
+                else:
+                    assert all(isinstance(part, Extracted) for part in parts)
+                    outcomes["read"] += 1
+    return outcomes
+
+
+def test_damaged_files_are_read_or_refused() -> None:
+    """Whatever stands in them."""
+    assert sum(read_damaged(12).values()) == 60
+
+
+@pytest.mark.proof
+def test_proof_damaged_files(record_property: Callable[[str, object], None]) -> None:
+    """Two thousand of them."""
+    record_property("figure", ", ".join(f"{count} {name}" for name, count in read_damaged(400).items()))
