@@ -82,7 +82,9 @@ def _place(result: "CitedPassage") -> str:
     path = " › ".join((citation.title, *citation.section_path))
     position = citation.position
     lines = (
-        f"line {position.start_line}"
+        f"page {citation.page}"
+        if citation.page is not None
+        else f"line {position.start_line}"
         if position.start_line == position.end_line
         else f"lines {position.start_line}–{position.end_line}"
     )

@@ -132,8 +132,8 @@ def archive(files: dict[str, bytes]) -> bytes:
 VARIANTS = {
     "plain": "The {x} leaves at dawn. It returns at noon, heavy with fish.",
     "combining": "Le cafe\u0301 du {x} ouvre a\u0300 midi. On y boit du the\u0301 vert.",
-    "emoji": "The {x} \U0001f469\u200d\U0001f680 waves \U0001f1f0\U0001f1f7 twice. Then \U0001f30a comes \U0001f44d\U0001f3fd.",
-    "rtl": "\u05d4\u05e1\u05d9\u05e8\u05d4 {x} \u05d9\u05d5\u05e6\u05d0\u05ea. \u05d4\u05d9\u05d0 \u05d7\u05d5\u05d6\u05e8\u05ea.",
+    "emoji": "The {x} 👩\u200d🚀 waves 🇰🇷 twice. Then 🌊 comes 👍🏽.",
+    "rtl": "הסירה {x} יוצאת. היא חוזרת.",
     "korean": "{x} \ubc30\ub294 \uc0c8\ubcbd\uc5d0 \ub5a0\ub09c\ub2e4. \uc815\uc624\uc5d0 \ub3cc\uc544\uc628\ub2e4.",
     "long": "The {x} and its crew of nine sail on. " * 30,
     "hidden": "The {x}\u200b sails\u00ad on\u202e and\u2066 on\ufeff. It never stops.",

@@ -79,7 +79,9 @@ def document_routes(serving: Serving) -> APIRouter:
         verdict = await serving.worker.run(lambda: answerer.citation(citation_id))
         identifier = CitationId.parse(citation_id)
         if "text/html" in accept and identifier is not None:
-            return citation_page(identifier, verdict)
+            place = verdict.document_id
+            document = None if place is None else await serving.worker.run(lambda: answerer.document(place))
+            return citation_page(identifier, verdict, document)
         return JSONResponse(VerdictBody.of(verdict).model_dump())
 
     @router.post(

@@ -15,12 +15,13 @@ _STYLE = (
     "h1{font-size:1.3rem;line-height:1.3}.text{white-space:pre-wrap;unicode-bidi:plaintext}"
     "mark{background:#ffe08a;color:#000;padding:.1em 0;scroll-margin-top:30vh}"
     "blockquote{margin:1rem 0;padding:.2rem 1rem;border-left:.25rem solid currentColor;unicode-bidi:plaintext}"
-    ".state{font-weight:600}.quiet{opacity:.8}a{color:inherit}"
+    "h2{font-size:1.1rem}.state{font-weight:600}.quiet{opacity:.8}a{color:inherit}"
 )
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY = (
     f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_AROUND = 600
 _SAID = {
     "exact": "The quote stands in the document as it was cited.",
     "moved": "The quote stands in the documents word for word, at another place than it was cited from.",
@@ -41,16 +42,20 @@ def source_page(document: SourceDocument, start: int, end: int) -> Response:
     return _page(document.title, body)
 
 
-def citation_page(identifier: CitationId, verdict: Verdict) -> Response:
-    """Return what became of a quote, as a page."""
+def citation_page(identifier: CitationId, verdict: Verdict, document: SourceDocument | None) -> Response:
+    """Return what became of a quote, as a page: the quote, and what stands around its place in ``document`` now."""
     quote = f'<blockquote dir="auto">{escape(verdict.quote)}</blockquote>'
     now = ""
-    if verdict.place is not None:
+    if verdict.place is not None and document is not None:
         start, end = verdict.place
-        link = f"/sources/{verdict.document_id}/view?start={start}&amp;end={end}#quote"
-        now = f'<p><a href="{link}">Read it in {escape(verdict.uri or "")}</a></p>'
-    if verdict.state == "changed":
-        now = f'<blockquote dir="auto">{escape(verdict.now or "")}</blockquote>{now}'
+        link = f"/sources/{document.id}/view?start={start}&amp;end={end}#quote"
+        before, after = document.text[max(0, start - _AROUND) : start], document.text[end : end + _AROUND]
+        dots = ("… " if start > _AROUND else "", " …" if end + _AROUND < len(document.text) else "")
+        now = (
+            f'<h2 dir="auto">{escape(document.title)}</h2><div class="text" dir="auto">{dots[0]}{escape(before)}'
+            f"<mark>{escape(document.text[start:end])}</mark>{escape(after)}{dots[1]}</div>"
+            f'<p><a href="{link}">Read it in {escape(document.uri)}</a></p>'
+        )
     said = f'<p class="state">{escape(_SAID[verdict.state])}</p>'
     body = f'<h1>Citation</h1>{quote}{said}{now}<p class="quiet">{identifier}</p>'
     return _page("Citation", body)

@@ -22,6 +22,7 @@ _OLD_ENCODINGS = (
     *(f"cp{number}" for number in range(1250, 1259)),
     *("shift_jis", "euc_jp", "iso2022_jp", "gb18030", "big5", "euc_kr", "koi8_r", "koi8_u", "tis_620"),
 )
+_USUAL = "cp1252"
 _SIGNATURES = (
     (b"%PDF-", "a PDF"),
     (b"\x89PNG", "a PNG image"),
@@ -70,4 +71,7 @@ def _guess(data: bytes) -> str | None:
     from charset_normalizer import from_bytes  # noqa: PLC0415 - only for files in old encodings
 
     best = from_bytes(data, cp_isolation=list(_OLD_ENCODINGS)).best()
-    return None if best is None else best.encoding
+    if best is None:
+        return None
+    # Of encodings that differ in nothing that stands there, the one that people have.
+    return _USUAL if data.decode(_USUAL, "replace") == str(best) else best.encoding
