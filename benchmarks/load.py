@@ -3,14 +3,16 @@
     python benchmarks/load.py QUESTION_FILE [--index DIR] [--seconds N] [--workers N]
 
 Serves --index itself on a free port. First a closed loop of four clients finds the rate at which it is
-saturated; then open-loop steps of 0.1, 0.5, 0.8, 1, 2 and 4 times that rate, arrivals Poisson, every latency
-counted from the moment the question was meant to be sent, so that a stall shows in every question it delays.
-Goodput counts answers within a second. Beside each step: /livez every 50 ms, and the server's memory. The
-questions are all different; no answer and no embedding is asked for twice within a step's memory.
+saturated; then open-loop steps of 0.1, 0.5, 0.8, 1, 2 and 4 times that rate, and back, arrivals Poisson, every
+latency counted from the moment the question was meant to be sent, so that a stall shows in every question it
+delays; at last bursts, and a mix of hostile clients. Goodput counts answers within a second. Beside each step:
+/livez every 50 ms, and the server's memory. The questions are all different; no answer and no embedding is asked
+for twice within a step's memory.
 """
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
 import re
@@ -28,7 +30,10 @@ from common import memory_mb, setup
 
 from qa_service.evaluation import Question, QuestionFile
 
-STEPS = (0.1, 0.5, 0.8, 1, 2, 4, 0.5)
+STEADY, BURST, HOSTILE = "", " burst", " hostile"
+SHAPES = [*((load, STEADY) for load in (0.1, 0.5, 0.8, 1, 2, 4, 0.5)), (0.2, BURST), (0.5, HOSTILE)]
+BURST_OF, BURST_EVERY = 50, 5.0
+LONG_SHARE, LEAVING_SHARE, IDLE, SLOW = 0.1, 0.05, 100, 20
 PATIENCE = 5.0
 GOOD = 1.0
 
@@ -43,6 +48,28 @@ class Step:
     late: list[float] = field(default_factory=list)
     timed_out: int = 0
     other: int = 0
+
+    async def ask(self, client: aiohttp.ClientSession, question: str, intended: float, *, leaves: bool) -> None:
+        """Ask a question and note what came of it; who leaves hangs up at once, and does not count."""
+        if leaves:
+            with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+                await asyncio.wait_for(send(client, "/ask", question), 0.001)
+            return
+        try:
+            status, retry_after = await send(client, "/ask", question)
+        except TimeoutError:
+            self.timed_out += 1
+            return
+        except aiohttp.ClientError:
+            self.other += 1
+            return
+        latency = time.perf_counter() - intended
+        if status == 200:  # noqa: PLR2004 - answered
+            self.answered.append(latency)
+        elif status == 503 and retry_after:  # noqa: PLR2004 - shed
+            self.shed.append(latency)
+        else:
+            self.other += 1
 
 
 def main() -> None:
@@ -86,15 +113,16 @@ async def run(url: str, server: int, questions: list[str], seconds: float) -> No
         print(f"one client: p50 {1000 * single:.1f} ms; four clients: {saturation:.0f} answers/s, taken as saturation")
         columns = ("offered/s", "goodput/s", "of sat.", "shed/s", "timeouts", "others", "p50 ms", "p99 ms")
         columns += ("503 p99", "livez p99", "RSS MB", "late p99", "n")
-        print("load ", *(f"{column:>9}" for column in columns))
-        for load in STEPS:
-            step = await open_loop(client, source, load * saturation, seconds)
+        print("load         ", *(f"{column:>9}" for column in columns))
+        longest = cycle([f"{question} ".ljust(2000, "x ") for question in questions[:50]])
+        for load, shape in SHAPES:
+            step = await open_loop(client, source, load * saturation, seconds, shape, longest, url)
             good = sum(latency <= GOOD for latency in step.answered) / seconds
             shed = f"{len(step.shed) / seconds:.0f}"
             figures = [f"{load * saturation:.0f}", f"{good:.0f}", f"{good / saturation:.0%}", shed, step.timed_out]
             figures += [step.other, ms(step.answered, 0.5), ms(step.answered, 0.99), ms(step.shed, 0.99)]
             figures += [ms(step.live, 0.99), f"{memory_mb(server):.0f}", ms(step.late, 0.99), len(step.answered)]
-            print(f"{load:4}x", *(f"{figure:>9}" for figure in figures), flush=True)
+            print(f"{load:4}x{shape:8}", *(f"{figure:>9}" for figure in figures), flush=True)
 
 
 async def closed_loop(
@@ -114,27 +142,31 @@ async def closed_loop(
     return statistics.median(latencies), len(latencies) / seconds
 
 
-async def open_loop(client: aiohttp.ClientSession, source: "cycle[str]", rate: float, seconds: float) -> Step:
-    """Send questions at Poisson arrivals of a rate; none waits for another."""
+async def open_loop(
+    client: aiohttp.ClientSession,
+    source: "cycle[str]",
+    rate: float,
+    seconds: float,
+    shape: str,
+    longest: "cycle[str]",
+    url: str,
+) -> Step:
+    """Send questions at Poisson arrivals of a rate; none waits for another.
+
+    In a burst, fifty more come at once every five seconds. Among hostile clients a tenth ask the longest question
+    there may be, a twentieth hang up at once, a hundred connections are idle, and twenty send a byte a second.
+    """
     step = Step()
     tasks: set[asyncio.Task[None]] = set()
+    bystanders = await hostile_connections(url) if shape == HOSTILE else []
 
     async def ask(intended: float) -> None:
-        try:
-            status, retry_after = await send(client, "/ask", next(source))
-        except TimeoutError:
-            step.timed_out += 1
-            return
-        except aiohttp.ClientError:
-            step.other += 1
-            return
-        latency = time.perf_counter() - intended
-        if status == 200:  # noqa: PLR2004 - answered
-            step.answered.append(latency)
-        elif status == 503 and retry_after:  # noqa: PLR2004 - shed
-            step.shed.append(latency)
-        else:
-            step.other += 1
+        question, leaves = next(source), False
+        if shape == HOSTILE:
+            kind = random.random()  # noqa: S311 - no secret
+            question = next(longest) if kind < LONG_SHARE else question
+            leaves = kind > 1 - LEAVING_SHARE
+        await step.ask(client, question, intended, leaves=leaves)
 
     async def probe() -> None:
         while True:
@@ -145,7 +177,11 @@ async def open_loop(client: aiohttp.ClientSession, source: "cycle[str]", rate: f
 
     prober = asyncio.create_task(probe())
     begin = intended = time.perf_counter()
+    bursts = 0
     while intended < begin + seconds:
+        if shape == BURST and intended - begin > bursts * BURST_EVERY:
+            bursts += 1
+            tasks |= {asyncio.create_task(ask(intended)) for _ in range(BURST_OF)}
         intended += random.expovariate(rate)
         if (ahead := intended - time.perf_counter()) > 0:
             await asyncio.sleep(ahead)
@@ -155,7 +191,30 @@ async def open_loop(client: aiohttp.ClientSession, source: "cycle[str]", rate: f
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
     prober.cancel()
+    for bystander in bystanders:
+        bystander.cancel()
     return step
+
+
+async def hostile_connections(url: str) -> list[asyncio.Task[None]]:
+    """Open connections that say nothing, and some that send a request a byte a second."""
+    host, port = url.removeprefix("http://").split(":")
+
+    async def hold(*, slow: bool) -> None:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(host, int(port))
+            try:
+                for byte in cycle(b"POST /ask HTTP/1.1\r\nHost: localhost\r\n"):
+                    if slow:
+                        writer.write(bytes([byte]))
+                        await writer.drain()
+                    await asyncio.sleep(1)
+            finally:
+                writer.close()
+
+    tasks = [asyncio.create_task(hold(slow=number < SLOW)) for number in range(SLOW + IDLE)]
+    await asyncio.sleep(0.1)
+    return tasks
 
 
 async def send(client: aiohttp.ClientSession, path: str, question: str | None = None) -> tuple[int, bool]:

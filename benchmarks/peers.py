@@ -3,7 +3,7 @@
     python benchmarks/peers.py SET [--venv NAME=FOLDER …] [--questions N]
 
 SET holds documents/ and questions.jsonl. ``--venv`` names the virtual environment that a peer of
-benchmarks/peers/ is installed in (llamaindex, langchain, txtai); the naive baseline runs in this one. Every
+benchmarks/peers/ is installed in (haystack, llamaindex, langchain, txtai); the naive baseline runs in this one. Every
 system has its defaults and the same model. Ready is the time from the start of the process to its first
 answer: for the peers that includes reading and embedding the documents, which they keep in memory; for
 qa_service the index is built first, timed beside it. Memory is what is resident after all questions. A hit
@@ -126,11 +126,11 @@ async def ask(client: aiohttp.ClientSession, name: str, question: str) -> list[d
         async with client.get("/search", params={"query": question, "limit": "5"}) as response:
             rows = await response.json()
         return [{"text": row["text"], "document": row["id"].rpartition("#")[0], "start": None} for row in rows]
-    path = "/ask" if name == OURS else "/search"
+    path = {OURS: "/ask", "haystack": "/search/run"}.get(name, "/search")
     async with client.post(path, json={"question": question}) as response:
         found = await response.json()
     if name != OURS:
-        return list(found)
+        return list(found["result"] if name == "haystack" else found)
     return [
         {
             "text": row["text"],

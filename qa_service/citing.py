@@ -9,9 +9,10 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Literal
 from urllib.parse import quote, urlencode
+
+from rapidfuzz import fuzz
 
 from qa_service.datatypes import Offsets, SourceDocument
 
@@ -21,7 +22,7 @@ _CITATION = re.compile(r"([0-9a-f]{16})\.(\d{1,9})-(\d{1,9})\Z")
 _LONG_QUOTE = 300
 _CONTEXT_WORDS, _EDGE_WORDS = 5, 6
 _CELLS = " | "
-_LIKENESS = 0.5
+_LIKENESS = 50  # of 100
 _COMPARED = 4000
 
 
@@ -102,15 +103,12 @@ def _nearest(text: str, wanted: str, start: int) -> int | None:
 def _most_alike(cited: CitedBefore, text: str) -> Offsets | None:
     """Return the line of a text that is most like a quote, searched around where the quote stood."""
     first = max(0, cited.start - _COMPARED)
-    matcher = SequenceMatcher(None, "", cited.quote[:_COMPARED], autojunk=False)
+    wanted = cited.quote[:_COMPARED]
     best: tuple[float, Offsets] | None = None
     for match in re.finditer(r"[^\n]+", text[first : cited.start + len(cited.quote) + _COMPARED]):
         for sentence in re.finditer(r"\S.*?(?:[.!?](?=\s)|$)", match.group()):
-            matcher.set_seq1(sentence.group()[:_COMPARED])
-            if matcher.real_quick_ratio() < _LIKENESS or matcher.quick_ratio() < _LIKENESS:
-                continue
-            likeness = matcher.ratio()
-            if likeness >= _LIKENESS and (best is None or likeness > best[0]):
+            likeness = fuzz.ratio(wanted, sentence.group()[:_COMPARED], score_cutoff=_LIKENESS)
+            if likeness > (0 if best is None else best[0]):
                 start = first + match.start() + sentence.start()
                 best = (likeness, (start, start + len(sentence.group())))
     return None if best is None else best[1]

@@ -269,7 +269,7 @@ class QuestionAnswerer:
 
     def verify(self, cited: CitedBefore) -> Verdict:
         """Tell whether a quote stands in the documents as they were indexed: in its own, or else in another."""
-        return check(cited, self.index.document_by_uri(cited.uri), self.index.passages.document_holding)
+        return check(cited, self.index.document_by_uri(cited.uri), self.index.document_holding)
 
     def self_test(self) -> None:
         """Embed the first passage anew and expect the vector that the index has of it; ask a question.

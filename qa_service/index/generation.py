@@ -35,6 +35,7 @@ from qa_service.lexical import MATRIX_FILES, LexicalIndex
 from qa_service.stores import VectorStore
 from qa_service.stores.faiss import FaissStore
 
+_LOOKED_FOR, _LOOKED_THROUGH = 500, 50  # characters of a quote, and passages
 _BLOCK = 10_000  # vectors that are read, scaled and added at once
 _REBUILD = "rebuild with `qa-service index`"
 
@@ -165,6 +166,15 @@ class OpenIndex:
     def passages(self) -> PassageReader:
         """The documents and passages, for the build of the next generation."""
         return self._reader
+
+    def document_holding(self, text: str) -> SourceDocument | None:
+        """Return a document that has a passage which holds a text, word for word, among those that share its terms."""
+        match = self.lexical.match(text[:_LOOKED_FOR])
+        for number in [] if match is None else match.best(_LOOKED_THROUGH):
+            passage, _ = self.passage(int(number))
+            if text in passage.text:
+                return self.document(passage.document_id)
+        return None
 
     def document(self, document_id: str) -> SourceDocument | None:
         """Return a document, or ``None`` if there is none of that id."""

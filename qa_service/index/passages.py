@@ -83,11 +83,6 @@ class PassageReader:
         )
         return self._one_or_none(statement, identifier, identifier)
 
-    def document_holding(self, text: str) -> SourceDocument | None:
-        """Return the first document that has a passage which holds a text, word for word."""
-        row = self._one_or_none("SELECT document_id FROM passages WHERE instr(text, ?) ORDER BY number LIMIT 1", text)
-        return None if row is None else self.document(row[0])
-
     def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
         """Return the numbers of the passages that share a character with ``[start, end)``."""
         with sqlite_errors(self._path):
