@@ -144,6 +144,24 @@ def test_an_index_that_can_not_be_served_is_not(
         assert second != first
 
 
+def test_a_damaged_index_is_replaced_once_it_is_built_anew(
+    folder: Write, settings: Settings, fake: FakeEmbedder
+) -> None:
+    """Under the name that it had: the server stands in with the older one, says so, and comes back by itself."""
+    folder({"cat.txt": "The cat sleeps."})
+    first = build(settings, fake).index_version
+    folder({"cat.txt": "The cat wakes."})
+    second = build(settings, fake).index_version
+    vectors = settings.index / "generations" / second / "vectors.faiss"
+    vectors.write_bytes(vectors.read_bytes()[:-1])
+    with serving(settings, fake) as client:
+        state = client.get("/readyz").json()
+        assert (state["index_version"], state["degraded"]) == (first, True)
+        assert build(settings, fake).index_version == second
+        wait_for(client, second)
+        assert client.get("/readyz").json()["degraded"] is False
+
+
 def test_the_index_tells_what_it_is_made_of(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
     """Files, skipped ones with reasons, model, time."""
     folder({"cat.txt": "The cat \u202e sleeps.", "photo.png": b"x", "bad.pdf": b"%PDF-"})

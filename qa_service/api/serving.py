@@ -53,16 +53,18 @@ class Serving:
         One that can't be opened, or fails its self-test, is told in the log; the one before goes on.
         """
         folder = IndexFolder(index)
-        seen = self.answerer.index.version
+        seen: tuple[str, int] | None = None
         while True:
             await asyncio.sleep(seconds)
             try:
-                current = await asyncio.to_thread(folder.current)
+                pointed = await asyncio.to_thread(folder.pointed)
             except QAServiceError:
                 continue  # a moment's state of the folder, or a broken pointer: `doctor` tells
-            if current != seen:
-                seen = current
-                await self._replace(reopen)
+            # A generation that was damaged is built anew under its old name: then only the time is another.
+            if pointed != seen:
+                seen = pointed
+                if pointed[0] != self.answerer.index.version or self.degraded is not None:
+                    await self._replace(reopen)
 
     async def _replace(self, reopen: Reopen) -> None:
         try:
@@ -75,6 +77,10 @@ class Serving:
         except QAServiceError as error:
             _logger.error("the new index is not served: %s", error)  # noqa: TRY400 - as above
             answerer.index.close()
+            return
+        if answerer.index.version == self.answerer.index.version:
+            answerer.index.close()
+            self.degraded = degraded
             return
         old, self.answerer, self.degraded = self.answerer, answerer, degraded
         self.ready = True

@@ -130,6 +130,11 @@ class IndexFolder:
             raise IndexCorrupt(f"{self._pointer} names no generation; rebuild with `qa-service index`")
         return name
 
+    def pointed(self) -> tuple[str, int]:
+        """Return the id of the current generation, and when it was made the current one, in nanoseconds."""
+        with storage_errors(self._pointer):
+            return self.current(), self._pointer.stat().st_mtime_ns
+
     def open(self, identity: ModelIdentity | None) -> Opened:
         """Open the current generation, or else the newest whole one.
 
