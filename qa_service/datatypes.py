@@ -236,13 +236,17 @@ class Completeness:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build found, did and left out. ``files == documents + len(skipped)`` always."""
+    """What a build found, did and left out.
+
+    Each file is a document, or many where its rows are documents, or skipped; ``vectors == passages`` always.
+    """
 
     index_version: str
     changed: bool
     files: int
     documents: int
     passages: int
+    vectors: int
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
     completeness: Completeness

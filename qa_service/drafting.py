@@ -41,8 +41,8 @@ _BLOCK = 10_000
 class Draft:
     """What is known so far of a generation that is being written into ``folder``, which must be empty.
 
-    ``previous`` is a generation whose vectors were made in the same way by the same model, if there is one;
-    passages of ``retire_from`` that come no more are kept for the citations of them.
+    From ``previous``, the generation before, if there is one, vectors are taken over that the same model made in the
+    same way; its passages that come no more are kept for the citations of them.
     """
 
     def __init__(
@@ -52,14 +52,17 @@ class Draft:
         splitter: Splitter,
         embedder: Embedder,
         previous: OpenIndex | None,
-        retire_from: OpenIndex | None,
     ) -> None:
         self._folder = folder
         self._contents = contents
         self._splitter = splitter
         self._embedder = embedder
+        self._retire_from = previous
+        if previous is not None and not (
+            previous.manifest.like(contents) and previous.manifest.embedded_by == embedder.runtime
+        ):
+            previous = None
         self._previous = previous
-        self._retire_from = retire_from
         # Documents can be taken over only if the same would be made of the same file.
         self._same_documents = previous is not None and previous.manifest.reads_like(contents)
         self._writer = PassageWriter(folder / PASSAGES)

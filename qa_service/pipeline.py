@@ -92,6 +92,7 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
         files=len(manifest.sources) + len(manifest.left_out),
         documents=manifest.documents,
         passages=manifest.passages,
+        vectors=manifest.vectors,
         skipped=tuple(Skipped(item.uri, item.reason, item.failed) for item in manifest.skipped),
         warnings=manifest.warnings,
         completeness=Completeness(**manifest.completeness.model_dump()),
@@ -129,10 +130,7 @@ def _write(
     progress: Progress,
 ) -> Manifest:
     splitter = Splitter(_splitter_settings(settings, embedder), embedder.count_tokens)
-    same_vectors = (
-        previous is not None and previous.manifest.like(contents) and previous.manifest.embedded_by == embedder.runtime
-    )
-    draft = Draft(path, contents, splitter, embedder, previous if same_vectors else None, previous)
+    draft = Draft(path, contents, splitter, embedder, previous)
     limits = limits_of(settings)
     with ParserProcess(limits) as parser:
         for done, file in enumerate(source.files, start=1):
@@ -159,6 +157,7 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
         opened.index,
         calibration_of(folder, opened.index.manifest),
         late_interaction=settings.rerank == MAXSIM,
+        max_per_document=settings.max_per_document,
         reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
     )
     return (

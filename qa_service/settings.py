@@ -86,6 +86,9 @@ class Settings(BaseSettings):
         min_length=1,
         description="`maxsim` (late interaction), `none`, or the folder of a sentence-transformers CrossEncoder.",
     )
+    max_per_document: int = Field(
+        0, ge=0, le=50, description="Most results of one document, so that none fills an answer; 0 is no limit."
+    )
     top_k: int = Field(5, ge=1, le=50, description="Results of an answer where the question names no number.")
     min_confidence: float = Field(
         0.2, ge=0, le=1, description="From this confidence on a question counts as answerable."

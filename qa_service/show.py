@@ -46,7 +46,7 @@ def print_build(report: "BuildReport") -> None:
     share = 100 * figures.covered_characters / figures.content_characters if figures.content_characters else 100
     click.echo(
         f"{report.files} files: {report.documents} documents, {len(report.skipped)} skipped\n"
-        f"{report.passages} passages hold {share:.1f} % of the content; {figures.tokens} tokens, "
+        f"{report.passages} passages, {report.vectors} vectors, {share:.1f} % of the content; {figures.tokens} tokens, "
         f"{figures.tokens_lost} lost\n"
         f"index {report.index_version}, {report.seconds:.1f} s"
     )

@@ -201,3 +201,17 @@ def test_a_calibration_is_a_sigmoid_and_keeps_its_constants() -> None:
     assert Calibration.from_dict(calibration.to_dict()) == calibration
     with pytest.raises(KeyError):
         Calibration.from_dict({"intercept": 1.0})
+
+
+def test_no_document_fills_an_answer_where_that_is_limited(folder: Write, settings: Settings) -> None:
+    """One that is stuffed with the question's words gives two results and leaves the rest to others."""
+    stuffed = "\n\n".join(f"The cat sleeps, says line {number} of {number * 7}." for number in range(12))
+    files = {"stuffed.txt": stuffed} | {f"{place}.txt": f"A cat of house {place} sleeps." for place in range(4)}
+    folder(files)
+    build(settings, FakeEmbedder())
+    for most, expected in ((0, 10), (2, 6), (1, 5)):
+        limited = settings.model_copy(update={"max_per_document": most})
+        answer = open_answerer(limited, FakeEmbedder())[0].ask("where does the cat sleep", 10)
+        uris = [result.citation.uri for result in answer.results]
+        assert len(uris) == expected
+        assert most == 0 or uris.count("stuffed.txt") == most

@@ -176,6 +176,11 @@ class Manifest(Contents):
         """Number of passages."""
         return self.files[PASSAGES].count
 
+    @property
+    def vectors(self) -> int:
+        """Number of vectors, which is that of the passages."""
+        return self.files[VECTORS].count
+
     def to_bytes(self) -> bytes:
         """Return the manifest as indented JSON, to be read by people too."""
         return (json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()

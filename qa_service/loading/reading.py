@@ -17,6 +17,12 @@ from qa_service.loading.outline import Extracted, Limits, Refused, UnreadableErr
 _SECRET = re.compile(
     r"(?P<aws>\bAKIA[0-9A-Z]{16}\b)|(?P<private>-----BEGIN [A-Z ]*PRIVATE KEY-----)|(?P<github>\bgh[pousr]_\w{36}\b)"
 )
+# For who hands the passages on to a model that writes.
+_ORDER = re.compile(
+    r"\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+)?(?:the\s+|your\s+)?(?:previous|prior|above|earlier)\s+"
+    r"(?:instructions|prompts?|rules)\b",
+    re.IGNORECASE,
+)
 _KINDS = {"aws": "an AWS access key", "private": "a private key", "github": "a GitHub token"}
 _MOST_SECRETS = 5
 _MIXED = regex.compile(r"\b(?=\w*\p{Latin})(?=\w*[\p{Cyrillic}\p{Greek}])\w+\b")
@@ -83,6 +89,9 @@ def _warnings(text: str) -> Iterator[str]:
         yield f"{nul} NUL characters, hidden from the model"
     if mixed := len(_MIXED.findall(text)):
         yield f"{mixed} words mix letters of several alphabets that look alike"
+    for order in islice(_ORDER.finditer(text), 1):
+        line = text.count("\n", 0, order.start()) + 1
+        yield f"line {line}: speaks to a language model; here it is text like any other"
     for secret in islice(_SECRET.finditer(text), _MOST_SECRETS):
         yield f"line {text.count(chr(10), 0, secret.start()) + 1}: {_KINDS[secret.lastgroup or '']}, which all may read"
     if bidi := len(BIDI_CONTROLS.findall(text)):

@@ -1,5 +1,6 @@
 """The ranking, from a question to results: candidates, first order, rerank, fuse, collapse, quote, judge."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,7 +73,8 @@ class Retriever:
     """Ranks the passages of one index.
 
     ``late_interaction`` says whether MaxSim reranks where the index has token vectors; ``reranker`` is a
-    second model that does it instead.
+    second model that does it instead. Of one document no more than ``max_per_document`` passages are results,
+    if that is not 0.
     """
 
     def __init__(
@@ -82,11 +84,13 @@ class Retriever:
         *,
         late_interaction: bool = True,
         reranker: Reranker | None = None,
+        max_per_document: int = 0,
     ) -> None:
         self._index = index
         self._calibration = calibration
         self._late_interaction = late_interaction
         self._reranker = reranker
+        self._max_per_document = max_per_document
         self._stop_terms = frozenset(index.lexical.terms(stop_words()))
 
     def retrieve(
@@ -184,15 +188,19 @@ class Retriever:
         """
         results: list[_Judged] = []
         quoted: set[tuple[str, int]] = set()
+        of_document: Counter[str] = Counter()
         for place in range(len(ranking.fused)):
             if len(results) == top_k:
                 break
             judged = self._result(asked, ranking, place, len(results) + 1)
             passage = judged.result.passage
+            if of_document[passage.document_id] == self._max_per_document > 0:
+                continue
             quote = (passage.document_id, passage.position.start_char + judged.result.quote[0])
             if quote not in quoted and not any(_alike(judged.terms, other.terms) for other in results):
                 results.append(judged)
                 quoted.add(quote)
+                of_document[passage.document_id] += 1
         return results
 
     def _result(self, asked: AskedQuestion, ranking: _Ranking, place: int, rank: int) -> _Judged:
