@@ -110,16 +110,19 @@ class Draft:
         self.documents += 1
 
     def expect_few_failures(self, most_percent: float) -> None:
-        """Raise :class:`TooManyFailed` if more of the files failed that the generation before could still read."""
+        """Raise :class:`TooManyFailed` if more of the files can't be read that the generation before was made of.
+
+        A single file is never too many, and new ones do not count.
+        """
         if self._retire_from is None:
             return
-        before = {item.uri for item in self._retire_from.manifest.skipped}
-        failed = [item.uri for item in self.skipped if item.failed and item.uri not in before]
-        files = len(self._contents.sources) + len(self._contents.left_out)
-        if len(failed) * 100 > most_percent * files:
+        before = self._retire_from.manifest
+        read = {file.uri for file in before.sources} - {item.uri for item in before.skipped}
+        failed = [item.uri for item in self.skipped if item.failed and item.uri in read]
+        if len(failed) > max(1, most_percent / 100 * len(read)):
             raise TooManyFailed(
-                f"{len(failed)} of {files} files can't be read any more, {failed[0]} is the first; the index in force "
-                "is kept: mend the files or pass --allow-skips"
+                f"{len(failed)} of {len(read)} files can't be read any more, {failed[0]} is the first; the index in "
+                "force is kept: mend the files or pass --allow-skips"
             )
 
     def _note(self, tokens: int, sentences: int, known: tuple[int, int] | None) -> None:
