@@ -46,6 +46,9 @@ def main() -> NoReturn:
     except QAServiceError as error:
         complain(str(error))
         code = error.exit_code
+    except MemoryError:
+        complain("not enough memory; what was in force before stays so: free some, or index fewer documents at once")
+        code = 7
     except BrokenPipeError:
         # The reader has gone, as `head` does. Keep Python from complaining once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -493,3 +494,50 @@ def test_proof_kills(
     assert old
     assert new
     record_property("figure", f"200 builds killed: previous index served {old} times, new {new}, torn 0")
+
+
+LIMITED_BUILD = textwrap.dedent("""
+    import resource, sys
+    from pathlib import Path
+    sys.path.insert(0, sys.argv[1])
+    from conftest import FakeEmbedder
+    import qa_service.runtimes
+    import qa_service.loading
+    fake = FakeEmbedder()
+    qa_service.runtimes.embedder_to_build = lambda settings: fake
+    kind, amount = sys.argv[4], int(sys.argv[5])
+    from qa_service.cli import main
+    fake.embed_passages(["a cat"])
+    if kind == "RLIMIT_AS":
+        with open("/proc/self/statm") as statm:
+            amount += int(statm.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(getattr(resource, kind), (amount, amount))
+    sys.argv = ["qa-service", "index", "--source", sys.argv[2], "--index", sys.argv[3]]
+    main()
+""")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits are set by Linux's means")
+@pytest.mark.parametrize(
+    ("kind", "amount", "message"),
+    [
+        *[("RLIMIT_FSIZE", amount, "EFBIG|disk") for amount in (0, 3_000, 60_000, 200_000)],
+        ("RLIMIT_NOFILE", 6, "EMFILE|Too many open files|unable to open"),
+        ("RLIMIT_AS", 1_000_000, "memory"),
+    ],
+)
+def test_a_build_without_disk_files_or_memory_ends_in_one_line(
+    kind: str, amount: int, message: str, built: Path, settings: Settings, folder: Write
+) -> None:
+    """As from a full disk, too many open files, too little memory: exit code 7 and the old index in force, whole."""
+    old = IndexFolder(settings.index).current()
+    folder({f"{number}.txt": "\n\n".join(f"Line {line} of {number}." for line in range(300)) for number in range(8)})
+    here = str(Path(__file__).parent)
+    command = [sys.executable, "-c", LIMITED_BUILD, here, str(settings.source), str(settings.index), kind, str(amount)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 7, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert re.search(message, ended.stderr.splitlines()[-1])
+    opened = IndexFolder(settings.index).open(None)
+    assert (opened.index.version, opened.degraded) == (old, None)
+    opened.index.close()

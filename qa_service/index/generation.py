@@ -132,16 +132,17 @@ class OpenIndex:
         if {manifest.files[name].count for name in (VECTORS, *MATRIX_FILES)} != {count}:
             raise IndexCorrupt(f"{folder / MANIFEST}: the counts of its files differ, expected {count}; {_REBUILD}")
         try:
-            searched = manifest.vector_index
-            store = FaissStore.open(
-                folder / VECTORS,
-                dimension=manifest.model.dimension,
-                count=count,
-                kind=searched.kind,
-                ef_search=searched.ef_search,
-            )
-            lexical = LexicalIndex.load(folder, manifest.language)
-            tokens = PassageTokens.load(folder) if manifest.has_tokens else None
+            with storage_errors(folder):
+                searched = manifest.vector_index
+                store = FaissStore.open(
+                    folder / VECTORS,
+                    dimension=manifest.model.dimension,
+                    count=count,
+                    kind=searched.kind,
+                    ef_search=searched.ef_search,
+                )
+                lexical = LexicalIndex.load(folder, manifest.language)
+                tokens = PassageTokens.load(folder) if manifest.has_tokens else None
         except (ValueError, EOFError, RuntimeError, KeyError) as error:
             raise IndexCorrupt(f"{folder}: {error}; {_REBUILD}") from error
         reader = PassageReader(folder / PASSAGES)
