@@ -114,7 +114,7 @@ async def run(url: str, server: int, questions: list[str], seconds: float) -> No
         columns = ("offered/s", "goodput/s", "of sat.", "shed/s", "timeouts", "others", "p50 ms", "p99 ms")
         columns += ("503 p99", "livez p99", "RSS MB", "late p99", "n")
         print("load         ", *(f"{column:>9}" for column in columns))
-        longest = cycle([f"{question} ".ljust(2000, "x ") for question in questions[:50]])
+        longest = cycle([" ".join([question] * 50)[:2000].strip() for question in questions[:50]])
         for load, shape in SHAPES:
             step = await open_loop(client, source, load * saturation, seconds, shape, longest, url)
             good = sum(latency <= GOOD for latency in step.answered) / seconds

@@ -29,7 +29,7 @@ from qa_service.datatypes import (
     SourceDocument,
 )
 from qa_service.drafting import Draft
-from qa_service.embedding import Embedder, QuestionEmbedding
+from qa_service.embedding import Embedder, QuestionEmbedding, in_passes
 from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
 from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex
 from qa_service.lexical import languages
@@ -227,7 +227,8 @@ class QuestionAnswerer:
         seen = [embeddable(question) for question in questions]
         known = {text: self._embeddings[text] for text in seen if text in self._embeddings}
         if unknown := sorted(set(seen) - known.keys()):
-            known |= zip(unknown, self.embedder.embed_questions(unknown), strict=True)
+            for together in in_passes(unknown):
+                known |= zip(together, self.embedder.embed_questions(together), strict=True)
             small = (text for text in unknown if known[text].size() <= self._embeddings.maxsize)
             self._embeddings.update({text: known[text] for text in small})
         return [known[text] for text in seen]

@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from qa_service.datatypes import Filters
+from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
 from qa_service.index import IndexFolder
 from qa_service.pipeline import MAX_QUESTION_CHARACTERS, QuestionAnswerer, build, open_answerer
@@ -205,3 +206,17 @@ def test_a_build_reports_progress_and_completeness(
     assert report.completeness.covered_characters == report.completeness.content_characters
     assert report.completeness.tokens_lost == 0
     assert len(IndexFolder(settings.index).open(fake.identity).index) == report.passages
+
+
+def test_a_long_question_does_not_share_a_forward_pass(answerer: QuestionAnswerer, fake: FakeEmbedder) -> None:
+    """Those of usual length do."""
+    passes: list[int] = []
+    embed = fake.embed_questions
+
+    def counted(questions: Sequence[str]) -> list[QuestionEmbedding]:
+        passes.append(len(questions))
+        return embed(questions)
+
+    fake.embed_questions = counted  # type: ignore[method-assign]
+    answerer.embed(["cat", "dog", "cat " * 100, "whale", "dog " * 100])
+    assert passes == [3, 1, 1]

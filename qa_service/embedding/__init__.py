@@ -10,6 +10,7 @@ from qa_service.embedding.protocol import (
     TokenEmbeddings,
     Vectors,
     in_batches,
+    in_passes,
 )
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
 from qa_service.embedding.runtime import OnnxEmbedder, open_runtime
@@ -29,6 +30,7 @@ __all__ = [
     "checked_model_folder",
     "find_model",
     "in_batches",
+    "in_passes",
     "open_embedder",
     "open_runtime",
 ]

@@ -13,6 +13,7 @@ Vectors = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
 _SEED = 20261123
+_SHORT = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,16 @@ def in_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     batches = [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
     for number in np.random.default_rng(_SEED).permutation(len(batches)):
         yield batches[number]
+
+
+def in_passes(questions: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the questions that share a forward pass: those of usual length, then each long one by itself.
+
+    In one pass all are padded to the longest, and a long question is not to slow those beside it.
+    """
+    if short := [question for question in questions if len(question) <= _SHORT]:
+        yield short
+    yield from ([question] for question in questions if len(question) > _SHORT)
 
 
 def unit_length(vectors: Vectors) -> Vectors:
