@@ -80,7 +80,9 @@ def check(cited: CitedBefore, own: SourceDocument | None, holding: Callable[[str
     ``holding`` finds a document that holds a text. Where none does, the sentence near its place that is most like it
     is what it changed to, if one is at all like it.
     """
-    for document in (own, holding(cited.quote)):
+    # Another document is looked for only if the quote has left its own.
+    for find in (lambda _: own, holding):
+        document = find(cited.quote)
         place = None if document is None else _nearest(document.text, cited.quote, cited.start)
         if document is not None and place is not None:
             state: State = "exact" if document is own and place == cited.start else "moved"
@@ -126,7 +128,12 @@ def link(document: SourceDocument, place: Offsets, published: str) -> str:
         return f"{address.partition('#')[0]}#:~:text={text_fragment(document.text, place)}"
     if address is not None and document.media_type == "application/pdf":
         return f"{address.partition('#')[0]}#page={document.page(place[0])}"
-    return f"/sources/{document.id}/view?{urlencode({'start': place[0], 'end': place[1]})}#quote"
+    return view_path(document.id, place)
+
+
+def view_path(document_id: str, place: Offsets) -> str:
+    """Return the path of this service's own view of a document, which scrolls to a span and marks it."""
+    return f"/sources/{document_id}/view?{urlencode({'start': place[0], 'end': place[1]})}#quote"
 
 
 def text_fragment(text: str, place: Offsets) -> str:

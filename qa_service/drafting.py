@@ -88,7 +88,7 @@ class Draft:
             self.documents += 1
         if found:
             parts = (item for item in self._previous.manifest.skipped if item.uri.startswith(f"{file.uri}#"))
-            self.skipped.extend(Skipped(item.uri, item.reason, item.failed) for item in parts)
+            self.skipped.extend(item.skipped() for item in parts)
         return bool(found)
 
     def add(self, document: Document | Skipped) -> None:

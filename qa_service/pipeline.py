@@ -25,7 +25,6 @@ from qa_service.datatypes import (
     Completeness,
     Filters,
     ScoredPassage,
-    Skipped,
     SourceDocument,
 )
 from qa_service.drafting import Draft
@@ -93,7 +92,7 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
         documents=manifest.documents,
         passages=manifest.passages,
         vectors=manifest.vectors,
-        skipped=tuple(Skipped(item.uri, item.reason, item.failed) for item in manifest.skipped),
+        skipped=tuple(item.skipped() for item in manifest.skipped),
         warnings=manifest.warnings,
         completeness=Completeness(**manifest.completeness.model_dump()),
         seconds=time.monotonic() - started,

@@ -46,9 +46,7 @@ def verify_file(path: Path, settings: Settings) -> Iterator[Verdict]:
             return next((document for document in documents.values() if text in document.text), None)
 
         for cited in _citations(path):
-            verdict = check(cited, own(cited.uri), lambda _: None)
-            # Only for a quote that left its document are all the others read.
-            yield verdict if verdict.state in {"exact", "moved"} else check(cited, own(cited.uri), holding)
+            yield check(cited, own(cited.uri), holding)
 
 
 def _as_indexed(found: Document) -> SourceDocument:

@@ -6,7 +6,7 @@ from html import escape
 
 from fastapi import Response
 
-from qa_service.citing import CitationId, Verdict
+from qa_service.citing import CitationId, Verdict, view_path
 from qa_service.datatypes import SourceDocument
 
 _STYLE = (
@@ -48,7 +48,7 @@ def citation_page(identifier: CitationId, verdict: Verdict, document: SourceDocu
     now = ""
     if verdict.place is not None and document is not None:
         start, end = verdict.place
-        link = f"/sources/{document.id}/view?start={start}&amp;end={end}#quote"
+        link = escape(view_path(document.id, verdict.place))
         before, after = document.text[max(0, start - _AROUND) : start], document.text[end : end + _AROUND]
         dots = ("… " if start > _AROUND else "", " …" if end + _AROUND < len(document.text) else "")
         now = (

@@ -1,10 +1,8 @@
 """What the routes about documents, citations and the index answer with."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
-from qa_service.citing import CitedBefore, Verdict
+from qa_service.citing import CitedBefore, State, Verdict, view_path
 from qa_service.index import Manifest
 
 
@@ -44,7 +42,7 @@ class VerifyRequest(BaseModel):
 class VerdictBody(BaseModel):
     """What became of a quote."""
 
-    state: Literal["exact", "moved", "changed", "gone"] = Field(
+    state: State = Field(
         description="`exact`: where it was cited; `moved`: elsewhere, word for word; `changed`: something like it."
     )
     quote: str
@@ -59,7 +57,6 @@ class VerdictBody(BaseModel):
     def of(cls, verdict: Verdict) -> "VerdictBody":
         """Return a verdict's shape in JSON."""
         start, end = verdict.place or (None, None)
-        view = f"/sources/{verdict.document_id}/view?start={start}&end={end}#quote"
         return cls(
             state=verdict.state,
             quote=verdict.quote,
@@ -68,7 +65,7 @@ class VerdictBody(BaseModel):
             uri=verdict.uri,
             start_char=start,
             end_char=end,
-            url=None if start is None else view,
+            url=None if verdict.place is None else view_path(verdict.document_id or "", verdict.place),
         )
 
 

@@ -179,9 +179,7 @@ class IndexFolder:
 
     def before(self, generation: str) -> Manifest | None:
         """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
-        complete = self._complete()
-        older = complete[complete.index(generation) + 1 :] if generation in complete else complete
-        for name in older:
+        for name in self._older_than(generation):
             with suppress(QAServiceError):
                 return self.manifest(name)
         return None
@@ -192,8 +190,8 @@ class IndexFolder:
         Raises :class:`IndexMissing` if there is none.
         """
         with self.building():
-            complete, current = self._complete(), self.current()
-            for name in complete[complete.index(current) + 1 :] if current in complete else complete:
+            current = self.current()
+            for name in self._older_than(current):
                 if self.whole(name):
                     self.point_to(name)
                     return name
@@ -258,6 +256,11 @@ class IndexFolder:
     def manifest(self, generation: str) -> Manifest:
         """Return the manifest of a generation."""
         return read_manifest(self._generations / generation)
+
+    def _older_than(self, generation: str) -> list[str]:
+        """Return the generations that have a manifest and are older than another, newest first."""
+        complete = self._complete()
+        return complete[complete.index(generation) + 1 :] if generation in complete else complete
 
     def _complete(self) -> list[str]:
         """Return the generations that have a manifest, newest first."""

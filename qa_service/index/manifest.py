@@ -67,6 +67,10 @@ class SkippedEntry(_Part):
     reason: str
     failed: bool
 
+    def skipped(self) -> Skipped:
+        """Return the same for the other rooms."""
+        return Skipped(self.uri, self.reason, self.failed)
+
 
 class SplitterEntry(_Part):
     """The settings that passages were cut with."""
@@ -138,7 +142,7 @@ class Contents(_Part):
 
     def skipped_at_once(self) -> tuple[Skipped, ...]:
         """Return the files that are not even opened."""
-        return tuple(Skipped(item.uri, item.reason, item.failed) for item in self.left_out)
+        return tuple(item.skipped() for item in self.left_out)
 
     def reads_like(self, other: "Contents") -> bool:
         """Tell whether the same file becomes the same documents, passages and terms in both."""
