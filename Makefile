@@ -40,7 +40,7 @@ evaluate: index  ## Ask the shipped question file and print the measures
 	$(BIN)/qa-service evaluate tests/data/us-korea-questions.jsonl
 
 test: $(VENV)/.installed-dev browser  ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 # Debian's chromium, which the tests of pages drive. Without the right to install it they are skipped.
 browser:

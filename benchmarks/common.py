@@ -11,6 +11,9 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+from qa_service.evaluation import Question
+from qa_service.evaluation.gold import GoldFinder, IndexCorpus
+from qa_service.index import OpenIndex
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import Settings, load_settings
@@ -56,6 +59,17 @@ def beir_questions(beir: Path) -> Iterator[tuple[str, str, dict[str, int]]]:
             entry = json.loads(line)
             if entry["_id"] in grades:
                 yield entry["_id"], entry["text"], grades[entry["_id"]]
+
+
+def relevant_passages(index: OpenIndex, question: Question) -> set[int]:
+    """Return the numbers of the passages that share a character with a reference of a question."""
+    found: set[int] = set()
+    for places in GoldFinder(IndexCorpus(index)).gold_of(question.references).spans:
+        for span in places:
+            document = index.document_by_uri(span.uri)
+            assert document is not None
+            found.update(index.overlapping(document.id, span.start, span.end))
+    return found
 
 
 def memory_mb(process: int, *, most: bool = False) -> float:

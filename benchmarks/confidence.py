@@ -14,11 +14,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import answerer_for, setup
+from common import answerer_for, relevant_passages, setup
 
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.evaluation.calibrate import auroc, expected_calibration_error, risk_coverage
-from qa_service.evaluation.report import relevant_passages
+from qa_service.evaluation.statistics import auroc, expected_calibration_error, risk_coverage
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Calibration
 from qa_service.retrieval.answerability import EVIDENCE_NAMES, evidence_row
@@ -58,9 +57,9 @@ def observed(folder: Path, names: tuple[str, ...], answerers: list[QuestionAnswe
     def note(answerer: QuestionAnswerer, question: Question, kind: str, name: str, half: int) -> None:
         retrieved = answerer.retrieve(question.question, 5)
         assert retrieved.evidence is not None
-        relevant = relevant_passages(answerer.index, question.references) if kind == "answerable" else set()
+        relevant = relevant_passages(answerer.index, question) if kind == "answerable" else set()
         rows.append(evidence_row(retrieved.evidence))
-        right.append(any(str(result.passage.number) in relevant for result in retrieved.results))
+        right.append(any(result.passage.number in relevant for result in retrieved.results))
         kinds.append(kind)
         sets.append(name)
         halves.append(half)

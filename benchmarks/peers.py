@@ -191,7 +191,7 @@ def overlaps(row: dict[str, Any], question: Question, texts: dict[str, str]) -> 
     if start < 0:
         return False
     return any(
-        reference.document.rpartition("/")[2] == row["document"]
+        (reference.document or "").rpartition("/")[2] == row["document"]
         and start < (reference.end_index or 0)
         and (reference.start_index or 0) < start + len(row["text"])
         for reference in question.references

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import ir_measures
 import numpy as np
-from common import answerer_for, beir_documents, beir_questions, setup
+from common import answerer_for, beir_documents, beir_questions, relevant_passages, setup
 from ir_measures import nDCG
 
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.evaluation.report import relevant_passages
 from qa_service.index import OpenIndex
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval.candidates import gather
@@ -150,9 +149,9 @@ def spans_measured(name: str, folder: Path) -> Callable[[OpenIndex, Ranking], st
     def measure(index: OpenIndex, ranking: Ranking) -> str:
         first, five, recalls, ious = [], [], [], []
         for question in questions:
-            relevant = relevant_passages(index, question.references)
+            relevant = relevant_passages(index, question)
             ranked = ranking(question.question, 5)
-            hits = [str(number) in relevant for number in ranked]
+            hits = [number in relevant for number in ranked]
             first.append(hits[:1] == [True])
             five.append(any(hits))
             if all(reference.start_index is not None for reference in question.references):
@@ -170,7 +169,7 @@ def spans_measured(name: str, folder: Path) -> Callable[[OpenIndex, Ranking], st
 def _characters(index: OpenIndex, question: Question, ranked: list[int]) -> tuple[float, float]:
     wanted, got = set(), set()
     for reference in question.references:
-        document = index.document_by_uri(reference.document)
+        document = index.document_by_uri(reference.document or "")
         assert document is not None
         wanted |= {(document.id, place) for place in range(reference.start_index or 0, reference.end_index or 0)}
     for number in ranked:

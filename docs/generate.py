@@ -43,11 +43,18 @@ def _bound(rule: object) -> str:
 def cli_page() -> str:
     """Return the help of every command."""
     parts = ["# Command line\n"]
-    for path, command in (("qa-service", cli), *((f"qa-service {name}", cli.commands[name]) for name in cli.commands)):
+    for path, command in _commands("qa-service", cli):
         context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
         context.help_option_names = ["-h", "--help"]
         parts.append(f"## {path}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
+
+
+def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from _commands(f"{path} {name}", below)
 
 
 def errors_page() -> str:

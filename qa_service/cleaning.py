@@ -5,6 +5,9 @@ Only the copy that is embedded is cleaned; what is stored, cited and returned is
 
 import re
 
+from qa_service.errors import InvalidRequest
+
+MAX_QUESTION_CHARACTERS = 2000
 _SPACE_LIKE = {code: " " for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"}
 _INVISIBLE = dict.fromkeys(
     (
@@ -41,3 +44,17 @@ def embeddable(text: str) -> str:
 def is_blank(text: str) -> bool:
     """Tell whether a reader would see nothing at all in ``text``."""
     return not embeddable(text).translate(_BLANK_LETTERS).strip()
+
+
+def check_question(question: str) -> None:
+    """Raise :class:`InvalidRequest` if a text can't be asked."""
+    if len(question) > MAX_QUESTION_CHARACTERS:
+        raise InvalidRequest(
+            f"the question has {len(question)} characters, the most is {MAX_QUESTION_CHARACTERS}; shorten it"
+        )
+    if "\0" in question:
+        raise InvalidRequest("the question holds a NUL character; remove it")
+    if any("\ud800" <= character <= "\udfff" for character in question):
+        raise InvalidRequest("the question holds half a character (a lone surrogate); send whole characters")
+    if is_blank(question):
+        raise InvalidRequest("the question is empty; write one")

@@ -18,7 +18,8 @@
     │   ├── ModelCorrupt
     │   └── ModelChanged             the index was built with other weights
     ├── StorageError             exit 7
-    │   └── BuildInProgress          HTTP 409
+    │   ├── BuildInProgress          HTTP 409
+    │   └── RemoteError              a service that was to be evaluated can't be asked
     └── RequestError             HTTP 4xx and 5xx, one class a status
         ├── UnreadableRequest    400     ├── UnsupportedMediaType 415
         ├── Unauthorized 401, Forbidden 403
@@ -124,6 +125,10 @@ class BuildInProgress(StorageError):
     http_status = 409
     slug = "build-in-progress"
     title = "Build in progress"
+
+
+class RemoteError(StorageError):
+    """A service over HTTP does not answer, or not as it should."""
 
 
 class RequestError(QAServiceError):

@@ -15,7 +15,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from qa_service.citing import CitationId, CitedBefore, Verdict, check, link, passage_id
-from qa_service.cleaning import embeddable, is_blank
+from qa_service.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
 from qa_service.confidence import calibrate_unlabelled, calibration_of
 from qa_service.datatypes import (
     Answer,
@@ -29,7 +29,7 @@ from qa_service.datatypes import (
 )
 from qa_service.drafting import Draft
 from qa_service.embedding import Embedder, QuestionEmbedding, in_passes
-from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
+from qa_service.errors import IndexCorrupt, NotFound, SettingsError, SourceError
 from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex
 from qa_service.lexical import languages
 from qa_service.loading import (
@@ -47,7 +47,6 @@ from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
 from qa_service.splitting import Splitter, SplitterSettings, embedding_text
 
-MAX_QUESTION_CHARACTERS = 2000
 _SAME_TEXT = 0.95
 """Cosine above which two vectors may be of one text, embedded by one model in different precisions."""
 Progress = Callable[[str, int, int], None]
@@ -104,7 +103,7 @@ def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, Sourc
     if settings.language not in languages():
         raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
     limits = limits_of(settings)
-    source = look_through(settings.source, FORMATS, max_file_bytes=limits.file_bytes)
+    source = look_through(settings.source, FORMATS, max_file_bytes=limits.file_bytes, include=settings.include)
     contents = Contents.of(
         embedder.identity,
         embedder.dimension,
@@ -112,7 +111,7 @@ def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, Sourc
         source.files,
         source.left_out,
         # A file is read alike with more time or memory, unless it failed: then it is read again anyway.
-        readers=str((READERS, limits.pages, limits.expanded_bytes, limits.row_text, limits.row_title)),
+        readers=str((READERS, limits.pages, limits.expanded_bytes, limits.row_text, limits.row_title, limits.row_id)),
         language=settings.language,
         token_vectors=settings.token_vectors,
     )
@@ -157,6 +156,7 @@ def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnsw
         calibration_of(folder, opened.index.manifest),
         late_interaction=settings.rerank == MAXSIM,
         max_per_document=settings.max_per_document,
+        lexical_weight=settings.lexical_weight,
         reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
     )
     return (
@@ -231,6 +231,10 @@ class QuestionAnswerer:
             small = (text for text in unknown if known[text].size() <= self._embeddings.maxsize)
             self._embeddings.update({text: known[text] for text in small})
         return [known[text] for text in seen]
+
+    def forget(self) -> None:
+        """Forget the embeddings of questions asked lately."""
+        self._embeddings.clear()
 
     def retrieve(
         self, question: str, top_k: int, filters: Filters | None = None, *, explain: bool = False
@@ -309,20 +313,6 @@ class QuestionAnswerer:
             document_sha256=document.sha256,
             passage_sha256=hashlib.sha256(passage.text.encode()).hexdigest(),
         )
-
-
-def check_question(question: str) -> None:
-    """Raise :class:`InvalidRequest` if a text can't be asked."""
-    if len(question) > MAX_QUESTION_CHARACTERS:
-        raise InvalidRequest(
-            f"the question has {len(question)} characters, the most is {MAX_QUESTION_CHARACTERS}; shorten it"
-        )
-    if "\0" in question:
-        raise InvalidRequest("the question holds a NUL character; remove it")
-    if any("\ud800" <= character <= "\udfff" for character in question):
-        raise InvalidRequest("the question holds half a character (a lone surrogate); send whole characters")
-    if is_blank(question):
-        raise InvalidRequest("the question is empty; write one")
 
 
 def _splitter_settings(settings: Settings, embedder: Embedder) -> SplitterSettings:

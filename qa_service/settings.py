@@ -37,6 +37,9 @@ class Settings(BaseSettings):
 
     source: Path = Field(Path("source_text"), description="Folder of documents.")
     index: Path = Field(Path("index"), description="Folder of the index.")
+    include: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
+        (), description="Patterns of paths below the source folder, as `reports/*.pdf`; none means every file."
+    )
 
     model: str = Field(
         DEFAULT_MODEL,
@@ -75,6 +78,10 @@ class Settings(BaseSettings):
     row_title: str = Field(
         "title", description="Column of CSV, TSV and JSON Lines that is a row's title, if it is there."
     )
+    row_id: str = Field(
+        "id",
+        description="Column of CSV, TSV and JSON Lines that names a row in its uri; its number if it is not there.",
+    )
     max_failed_percent: float = Field(
         20, ge=0, le=100, description="Where more of the files can't be read any more, the index in force is kept."
     )
@@ -85,6 +92,12 @@ class Settings(BaseSettings):
         "maxsim",
         min_length=1,
         description="`maxsim` (late interaction), `none`, or the folder of a sentence-transformers CrossEncoder.",
+    )
+    lexical_weight: float = Field(
+        0.3,
+        ge=0,
+        le=0.95,
+        description="Weight of the words (BM25) in the ranking; vectors and token vectors share the rest.",
     )
     max_per_document: int = Field(
         0, ge=0, le=50, description="Most results of one document, so that none fills an answer; 0 is no limit."
@@ -147,6 +160,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
         PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
         for name, value in settings.model_dump().items()
     }
+
+
+def hand_on(settings: Settings) -> None:
+    """Put settings into the environment of this process, for the processes that it starts."""
+    os.environ |= environment_of(settings)
 
 
 def _unknown(name: str) -> str:

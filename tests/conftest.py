@@ -2,13 +2,19 @@
 
 import os
 import re
+import shutil
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+# Tests run in as many processes as there are cores; more threads would wait for each other.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 import numpy as np
 import pytest
 
+from qa_service.cli import main
 from qa_service.embedding import (
     ModelIdentity,
     PassageEmbeddings,
@@ -142,3 +148,31 @@ def answerer(
     folder(TWO_DOCUMENTS)
     build(settings, fake)
     return open_answerer(settings.model_copy(update={"top_k": 3, "min_confidence": 0.5}), fake)[0]
+
+
+class Run:
+    """Runs commands in this process, so that the model's libraries are imported once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        self._monkeypatch.setattr("sys.argv", ["qa-service", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = self._capsys.readouterr()
+        assert "Traceback" not in err
+        return int(caught.value.code or 0), out, err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return Run(monkeypatch, capsys)
+
+
+@pytest.fixture
+def here(folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path, exported_models: Path) -> list[str]:
+    """Return the flags for a source folder of two documents and an index folder."""
+    shutil.copytree(exported_models, tmp_path / "ix/models")
+    return ["--source", str(folder(TWO_DOCUMENTS)), "--index", str(tmp_path / "ix")]

@@ -446,7 +446,7 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
     }
     assert set(operations) == {
         *("ask", "read_source", "view_source", "cite", "verify", "index", "index_diff", "reindex", "reindex_state"),
-        *("livez", "readyz"),
+        *("livez", "readyz", "sources", "passages"),
     }
     assert description["components"]["schemas"]["AskRequest"]["examples"][0]["question"]
     assert "HTTPValidationError" not in json.dumps(description)

@@ -3,23 +3,33 @@
 import functools
 import http.server
 import io
+import json
 import os
 import shutil
 import threading
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from conftest import FakeEmbedder
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from qa_service.api import create_app
 from qa_service.api.server import bound_socket
-from qa_service.pipeline import build, open_answerer
+from qa_service.evaluation import Plan, QuestionFile, Target, evaluate
+from qa_service.evaluation.asking import InProcess
+from qa_service.evaluation.comparing import compare
+from qa_service.evaluation.gold import IndexCorpus
+from qa_service.evaluation.report import comparison_page, sweep_page, write_reports
+from qa_service.evaluation.run import RunFolder
+from qa_service.evaluation.sweeping import Row, Sweep
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 
 pytestmark = pytest.mark.browser
@@ -185,3 +195,51 @@ def test_the_view_scrolls_to_the_quote_without_scripts(
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_reports_are_accessible_and_quiet(
+    scheme: Literal["light", "dark"], browser: Browser, answerer: QuestionAnswerer, tmp_path: Path
+) -> None:
+    """Report, comparison and sweep: no violation that axe finds, nothing on the console, no sideways scrolling."""
+    rows = [
+        {
+            "id": str(n),
+            "question": f"What does {word} do?",
+            "references": [{"document": uri, "content": word}],
+            "tags": [word],
+        }
+        for n, (word, uri) in enumerate([("cat", "zoo/animals.md"), ("whale", "sea.txt"), ("dog", "zoo/animals.md")])
+    ]
+    rows.append({"id": "none", "question": f"Who bakes {'very' * 60} long bread?", "answerable": False})
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    questions = QuestionFile(tmp_path / "q.jsonl")
+    asker = InProcess(answerer)
+    corpus = IndexCorpus(answerer.index)
+    for name, top_k in (("one", 5), ("two", 1)):
+        plan = Plan(top_k=top_k)
+        about = {"questions": "q.jsonl", "index_version": "v"}
+        summary = evaluate(questions, "", Target(asker, corpus, asker), tmp_path / name, plan, about=about)
+        write_reports(RunFolder(tmp_path / name), summary, corpus, RunFolder(tmp_path / "one"))
+    (tmp_path / "compare.html").write_text(
+        comparison_page(compare([tmp_path / "one", tmp_path / "two"])), encoding="utf-8"
+    )
+    points = [Row({"top_k": n}, "", {"AP": n / 10}, 10.0 + n, n, front=n == 5) for n in range(1, 6)]
+    (tmp_path / "sweep.html").write_text(sweep_page(Sweep("q", ["top_k"], "AP", ["AP"], points)), encoding="utf-8")
+    for width in (1280, 360):
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        told: list[str] = []
+        page.on("console", lambda message, told=told: told.append(message.text))
+        page.on("pageerror", lambda error, told=told: told.append(str(error)))
+        for path in ("two/report.html", "compare.html", "sweep.html"):
+            page.goto((tmp_path / path).as_uri())
+            for place in range(page.locator("summary").count()):
+                page.locator("summary").nth(place).click()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert Axe().run(page).response["violations"] == [], path
+        page.goto((tmp_path / "two/report.html").as_uri())
+        page.get_by_label("Words in question").fill("bakes")
+        assert page.locator("details:visible").count() == 1
+        assert page.locator("#count").inner_text() == "1 of 4 questions"
+        assert told == []
+        page.close()

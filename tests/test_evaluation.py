@@ -1,156 +1,79 @@
-"""Evaluation: question files of every kind of badness, and measures against hand-computed numbers."""
+"""Measures against hand-computed numbers and trec_eval, runs that are interrupted, comparisons, sweeps, reports."""
 
-import contextlib
-import io
+import itertools
 import json
-import os
+import math
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import QUESTIONS, ROOT
+import pytrec_eval
+import uvicorn
+from conftest import TWO_DOCUMENTS, FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.errors import QuestionFileError
-from qa_service.evaluation import Question, QuestionFile, evaluate
-from qa_service.evaluation.questions import MAX_LINE_BYTES, LineProblem
-from qa_service.pipeline import QuestionAnswerer
+from qa_service.api import create_app
+from qa_service.api.server import bound_socket
+from qa_service.errors import QuestionFileError, RemoteError, SettingsError
+from qa_service.evaluation import Plan, Question, QuestionFile, Target, evaluate
+from qa_service.evaluation.asking import Found, InProcess, Outcome, Remote
+from qa_service.evaluation.comparing import Floor, compare, fallen
+from qa_service.evaluation.gold import Gold, IndexCorpus, Span
+from qa_service.evaluation.measures import DEFAULT, Asked, measure, normalized, parse, token_f1
+from qa_service.evaluation.report import comparison_page, sweep_page, write_reports
+from qa_service.evaluation.run import QRELS_TREC, RESULTS, RUN_TREC, RunFolder
+from qa_service.evaluation.statistics import effect_size, estimate, holm, randomisation_p, reliability, risk_coverage
+from qa_service.evaluation.summary import Summary
+from qa_service.evaluation.sweeping import Row, Sweep, grid, sweep
+from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.settings import Settings, load_settings
 
 GOOD = {
     "question": "What does the cat do?",
     "references": [{"document": "zoo/animals.md", "content": "The cat sleeps"}],
 }
+WORDS = ["cat", "dog", "whale", "crab", "farm", "ocean", "mat", "noon", "foxes", "beach", "hours", "deep", "warm"]
 
 
-def questions(tmp_path: Path, *lines: object, joined: bytes = b"\n") -> list[Question | LineProblem]:
-    path = tmp_path / "questions.jsonl"
-    encoded = [line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in lines]
-    path.write_bytes(joined.join(encoded))
-    return list(QuestionFile(path))
+def question_file(path: Path, rows: Sequence[object]) -> Path:
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return path
 
 
-def reasons(found: list[Question | LineProblem]) -> dict[int, str]:
-    return {item.line: item.reason for item in found if isinstance(item, LineProblem)}
+def run(file: Path, answerer: QuestionAnswerer, output: Path, **plan: object) -> Summary:
+    asker = InProcess(answerer)
+    questions = QuestionFile(file)
+    target = Target(asker, IndexCorpus(answerer.index), asker)
+    about = {"questions": file.name, "started": "then", "index_version": answerer.index.version, "version": "1"}
+    return evaluate(questions, questions.sha256(), target, output, Plan(**plan), about=about)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "holds no questions"),
-        (b"\n \n\r\n\n", "holds no questions"),
-        (b'[{"question": "x"}]', "is a JSON array"),
-        ('{"question": "x"}\n'.encode("utf-16"), "not UTF-8: line 1, byte 0"),
-        (b'{"question": "x"}\n{"question": "caf\xe9"}\n', "not UTF-8: line 2, byte 17"),
-        (b"\x1f\x8b\x08...", "looks like gzip"),
-        (b"PK\x03\x04....", "looks like a ZIP archive"),
-        (b'{"id": "a", "question": "x"}\n{"id": "a", "question": "y"}', "line 2 stands in line 1"),
-    ],
-)
-def test_a_file_that_is_no_question_file_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
-    """As a whole, with line and byte where there is one."""
-    path = tmp_path / "questions.jsonl"
-    path.write_bytes(content)
-    with pytest.raises(QuestionFileError, match=message):
-        list(QuestionFile(path))
-
-
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
-    """Missing, a folder, a pipe, a device that never ends."""
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(QuestionFileError, match=str(path)):
-            QuestionFile(path).check()
-
-
-@pytest.mark.parametrize("joined", [b"\n", b"\r\n", b"\r", b"\n\n", "\u2028".encode(), b"\n\xe2\x80\xa9\n"])
-@pytest.mark.parametrize("end", [b"", b"\n"])
-@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
-def test_line_ends_do_not_matter(joined: bytes, end: bytes, start: bytes, tmp_path: Path) -> None:
-    """Nor does a byte order mark, nor a missing last one."""
-    path = tmp_path / "q.jsonl"
-    path.write_bytes(start + joined.join([b'{"id": "a", "question": "x"}', b'{"id": "b", "question": "y"}']) + end)
-    assert [(item.id, item.question) for item in QuestionFile(path) if isinstance(item, Question)] == [
-        ("a", "x"),
-        ("b", "y"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        (b"{bad", "not JSON"),
-        (None, "not a JSON object"),
-        (5, "not a JSON object"),
-        (["x"], "not a JSON object"),
-        ({}, "question: Field required"),
-        ({"question": ""}, "the question is empty"),
-        ({"question": " \u00a0"}, "the question is empty"),
-        ({"question": None}, "question: Input should be a valid string"),
-        ({"question": 5}, "question: Input should be a valid string"),
-        ({"question": "x" * 2001}, "2001 characters"),
-        (b'{"question": "\\ud800"}', "lone surrogate"),
-        ({"question": "a\0b"}, "NUL"),
-        (b'{"question": "a", "question": "b"}', "stands twice"),
-        (b'{"question": "a", "weight": NaN}', "NaN is no JSON"),
-        (b"[" * 10_000, "not JSON|too deeply"),
-        (b'{"question": "a", "n": ' + b"1" * 5000 + b"}", "too many digits"),
-        (b'{"question": "' + b"a" * MAX_LINE_BYTES + b'"}', "longer than 1048576 bytes"),
-        ({"question": "a", "id": True}, "id must be text"),
-        ({"question": "a", "answerable": "yes"}, "answerable: Input should be a valid boolean"),
-        ({"question": "a", "references": [{"document": "d"}]}, "needs content, or start_index"),
-        ({"question": "a", "references": [{"document": "d", "start_index": 1}]}, "go together"),
-        ({"question": "a", "references": [{"document": "d", "start_index": 2, "end_index": 2}]}, "must be larger"),
-        ({"question": "a", "references": "d"}, "references: Input should be a valid tuple"),
-    ],
-)
-def test_a_bad_line_is_reported_and_the_rest_read(line: object, reason: str, tmp_path: Path) -> None:
-    """With its number; the good line after it counts."""
-    if (isinstance(line, bytes) and line.startswith(b"[")) or line == ["x"]:
-        found = questions(tmp_path, GOOD, line, GOOD)
-        assert set(reasons(found)) == {2}
-    else:
-        found = questions(tmp_path, line, GOOD)
-        assert set(reasons(found)) == {1}
-    assert __import__("re").search(reason, next(iter(reasons(found).values())))
-    assert isinstance(found[-1], Question)
-
-
-def test_ids_are_text_and_default_to_the_line(tmp_path: Path) -> None:
-    """1, "01" and a missing one in line 3 are three ids."""
-    found = questions(tmp_path, {"question": "a", "id": 1}, {"question": "b", "id": "01"}, {"question": "c"})
-    assert [item.id for item in found if isinstance(item, Question)] == ["1", "01", "3"]
-
-
-def test_a_long_line_costs_no_memory(tmp_path: Path) -> None:
-    """A hundred megabytes without a line end are one problem, and the next line is read."""
-    path = tmp_path / "long.jsonl"
-    with path.open("wb") as file:
-        file.truncate(100_000_000)
-        file.seek(0, 2)
-        file.write(b'\n{"question": "x"}\n')
-    import tracemalloc
-
-    tracemalloc.start()
-    found = list(QuestionFile(path))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert [type(item) for item in found] == [LineProblem, Question]
-    assert peak < 20_000_000
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    """And nothing else happens."""
-    path = tmp_path_factory.getbasetemp() / "any.jsonl"
-    path.write_bytes(data)
-    with contextlib.suppress(QuestionFileError):
-        assert all(isinstance(item, Question | LineProblem) for item in QuestionFile(path))
-
-
-def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the name of a dash."""
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"question": "x"}\n')))
-    assert [item.question for item in QuestionFile(Path("-")) if isinstance(item, Question)] == ["x"]
+@pytest.fixture
+def rows(answerer: QuestionAnswerer) -> list[dict[str, object]]:
+    """Forty questions about pairs of words: some with gold, with answers, with tags; some without any."""
+    made: list[dict[str, object]] = []
+    for number, (one, other) in enumerate(itertools.islice(itertools.combinations(WORDS, 2), 40)):
+        row: dict[str, object] = {"id": f"q {number}/é", "question": f"What of {one} and {other}?", "tags": [one]}
+        if number % 4:
+            row["references"] = [
+                {"document": uri, "content": one}
+                for uri in ("sea.txt", "zoo/animals.md")
+                if one in (answerer.index.document_by_uri(uri) or pytest.fail(uri)).text
+            ]
+            row["answers"] = [one]
+        else:
+            row["answerable"] = False
+        made.append(row)
+    return made
 
 
 def test_measures_are_those_computed_by_hand(answerer: QuestionAnswerer, tmp_path: Path) -> None:
@@ -164,60 +87,481 @@ def test_measures_are_those_computed_by_hand(answerer: QuestionAnswerer, tmp_pat
         assert document is not None
         return {"document": document.uri, "start_index": position.start_char, "end_index": position.start_char + 3}
 
-    path = tmp_path / "q.jsonl"
     rows = [
         {"question": "the whale", "references": [about(0)]},
         {"question": "the whale", "references": [about(1)]},
         {"question": "the whale", "references": [{"document": "zoo/animals.md", "content": "# Animals"}]},
         {"question": "the whale", "answerable": True},
     ]
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    report = evaluate(QuestionFile(path), answerer, 4)
-    assert (report.questions, report.scored, report.problems) == (4, 3, [])
-    assert report.measures["Success@1"] == pytest.approx(1 / 3)
-    assert report.measures["Success@5"] == pytest.approx(2 / 3)
-    assert report.measures["RR@10"] == pytest.approx((1 + 1 / 2) / 3)
-    assert report.measures["nDCG@10"] == pytest.approx((1 + 1 / 1.584962500721156) / 3)
-    assert report.measures["R@5"] == pytest.approx(2 / 3)
+    summary = run(question_file(tmp_path / "q.jsonl", rows), answerer, tmp_path / "run", top_k=4)
+    assert (summary.questions, summary.scored, summary.problems) == (4, 3, [])
+    means = summary.means()
+    assert means["Success@1"] == pytest.approx(1 / 3)
+    assert means["Success@5"] == pytest.approx(2 / 3)
+    assert means["RR@10"] == pytest.approx((1 + 1 / 2) / 3)
+    assert means["nDCG@10"] == pytest.approx((1 + 1 / math.log2(3)) / 3)
+    assert means["R@5"] == pytest.approx(2 / 3)
+    assert summary.ranks == {"1": 1, "2": 1, "none": 1}
+
+
+def found(*spans: tuple[str, int, int]) -> Outcome:
+    results = tuple(Found(uri, start, end, 1.0, 0.5, "t", (0, 1)) for uri, start, end in spans)
+    return Outcome(answerable=True, confidence=0.5, answer="The cat.", results=results, index_version="v")
+
+
+def question(**fields: object) -> Question:
+    return Question(**{"line": 1, "id": "1", "question": "x", "answerable": True, **fields})
+
+
+def test_span_measures_count_characters() -> None:
+    """Those that overlap once; of a text that stands in two places, the place that came back more."""
+    places = ((Span("a", 0, 10),), (Span("b", 0, 20), Span("a", 90, 100)))
+    gold = Gold({"a#5-15": 1}, places)
+    asked = Asked(question(), gold, found(("a", 5, 15), ("a", 8, 20), ("b", 0, 5)))
+    (values,) = measure([asked], DEFAULT)
+    # Wanted are a 0-10 and b 0-20; 5 characters of either came back, among 15 of a and 5 of b.
+    assert values["span-R@5"] == pytest.approx(10 / 30)
+    assert values["span-P@5"] == pytest.approx(10 / 20)
+    assert values["span-IoU@5"] == pytest.approx(10 / 40)
+    (nothing,) = measure([Asked(question(), gold, found())], DEFAULT)
+    assert (nothing["span-R@5"], nothing["span-P@5"], nothing["nDCG@10"]) == (0, 0, 0)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.integers(1, 12)), max_size=6), st.integers(0, 25)
+)
+def test_span_measures_are_those_of_sets_of_characters(spans: list[tuple[str, int, int]], start: int) -> None:
+    """However the spans overlap."""
+    got = [(uri, first, first + length) for uri, first, length in spans][:5]
+    gold = Gold({"none": 1}, ((Span("a", start, start + 7),),))
+    (values,) = measure([Asked(question(), gold, found(*got))], DEFAULT)
+    wanted = {("a", place) for place in range(start, start + 7)}
+    covered = {(uri, place) for uri, first, end in got for place in range(first, end)}
+    assert values["span-R@5"] == pytest.approx(len(wanted & covered) / 7)
+    assert values["span-IoU@5"] == pytest.approx(len(wanted & covered) / len(wanted | covered))
+
+
+def test_answers_are_compared_as_squad_does() -> None:
+    """Numbers computed by hand after its definition."""
+    assert normalized("The  Cat's, a mat!") == "cats mat"
+    assert token_f1("the black cat sat", "black cat") == pytest.approx(2 * (2 / 3) * 1 / (2 / 3 + 1))
+    assert token_f1("cat cat", "cat") == pytest.approx(2 / 3)
+    assert token_f1("a dog", "cat") == 0
+    assert (token_f1("the", ""), token_f1("", "cat")) == (1, 0)
+    asked = Asked(question(answers=("a black cat", "cat")), Gold(), found())
+    assert measure([asked], DEFAULT) == [{"EM": 1.0, "F1": 1.0, "contains": 1.0}]
+    asked = Asked(question(answers=("black cat sat",)), Gold(), found())
+    assert measure([asked], DEFAULT) == [
+        {"EM": 0.0, "F1": pytest.approx(2 * 1 * (1 / 3) / (1 + 1 / 3)), "contains": 0.0}
+    ]
+    refused = Outcome(answerable=False, confidence=0.1, answer=None, results=(), index_version="v")
+    assert measure([Asked(question(answerable=False), Gold(), refused)], DEFAULT) == [{"EM": 1.0, "F1": 1.0}]
+    assert measure([Asked(question(answerable=False), Gold(), found())], DEFAULT) == [{"EM": 0.0, "F1": 0.0}]
+    assert measure([Asked(question(answers=("cat",)), Gold(), refused)], DEFAULT)[0]["EM"] == 0
+
+
+TREC_EVAL = {
+    "nDCG@10": "ndcg_cut_10",
+    "R@5": "recall_5",
+    "R@10": "recall_10",
+    "Success@1": "success_1",
+    "Success@5": "success_5",
+    "P@5": "P_5",
+    "AP": "map",
+}
+
+
+def by_trec_eval(folder: Path) -> dict[str, float]:
+    """Return the means of trec_eval on the run and qrels that were written."""
+    qrels: dict[str, dict[str, int]] = {}
+    for line in (folder / QRELS_TREC).read_text().splitlines():
+        identifier, _, name, grade = line.split(" ")
+        qrels.setdefault(identifier, {})[name] = int(grade)
+    ranked: dict[str, dict[str, float]] = {identifier: {} for identifier in qrels}
+    for line in (folder / RUN_TREC).read_text().splitlines():
+        identifier, _, name, _, score, _ = line.split(" ")
+        ranked[identifier][name] = float(score)
+    names = {"ndcg_cut", "recall", "success", "P", "map"}
+    values = pytrec_eval.RelevanceEvaluator(qrels, names).evaluate(ranked).values()
+    return {ours: float(np.mean([value[theirs] for value in values])) for ours, theirs in TREC_EVAL.items()}
+
+
+@pytest.mark.parametrize("kind", ["passages", "documents", "grades"])
+def test_measures_are_those_of_trec_eval(
+    kind: str, answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    """On the run and the qrels that were written, for spans, whole documents, and graded ones; ids with blanks."""
+    if kind != "passages":
+        for number, row in enumerate(rows):
+            grades = {"sea.txt": 1 + number % 3, "zoo/animals.md": 1 if kind == "documents" else 3}
+            chosen = list(grades)[: 1 + number % 2]
+            row |= {"references": [{"document": uri, "whole": True, "relevance": grades[uri]} for uri in chosen]}
+            row |= {"answerable": True}
+    summary = run(question_file(tmp_path / "q.jsonl", rows), answerer, tmp_path / "run")
+    assert summary.scored > 20
+    expected = by_trec_eval(tmp_path / "run")
+    assert {name: summary.means()[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert len(set(expected.values())) > 3
+
+
+def test_measures_are_named_as_in_the_field() -> None:
+    """By ir-measures' notation; others are refused with the name."""
+    assert [str(one) for one in parse(["nDCG@3", "AP(rel=2)@5"])] == ["nDCG@3", "AP(rel=2)@5"]
+    for name in ("nonsense", "nDCG@", "__import__('os')", "P", ""):
+        with pytest.raises(SettingsError, match="measure"):
+            parse([name])
 
 
 def test_gold_that_is_not_in_the_documents_is_an_error_of_its_line(answerer: QuestionAnswerer, tmp_path: Path) -> None:
     """Unknown document, wrong content, wrong offsets: none of them counts as a wrong answer."""
-    path = tmp_path / "q.jsonl"
     references = [
         {"document": "none.md", "content": "x"},
         {"document": "sea.txt", "content": "no such words"},
         {"document": "sea.txt", "content": "The", "start_index": 1, "end_index": 4},
         {"document": "sea.txt", "start_index": 0, "end_index": 10**6},
+        {"document": "none", "whole": True},
     ]
-    rows = [{"question": "x", "references": [reference]} for reference in references]
-    path.write_text("\n".join(map(json.dumps, [*rows, GOOD])), encoding="utf-8")
-    report = evaluate(QuestionFile(path), answerer, 5)
-    assert [problem.line for problem in report.problems] == [1, 2, 3, 4]
-    assert "'none.md' is not in the index" in report.problems[0].reason
-    assert (report.questions, report.scored) == (1, 1)
-    path.write_text(json.dumps(rows[0]), encoding="utf-8")
+    bad = [{"question": "x", "references": [reference]} for reference in references]
+    file = question_file(tmp_path / "q.jsonl", [*bad, GOOD])
+    summary = run(file, answerer, tmp_path / "run", top_k=5)
+    assert [problem.line for problem in summary.problems] == [1, 2, 3, 4, 5]
+    assert "'none.md' is not in the index" in summary.problems[0].reason
+    assert (summary.questions, summary.scored) == (1, 1)
     with pytest.raises(QuestionFileError, match="not one question could be asked"):
-        evaluate(QuestionFile(path), answerer, 5)
+        run(question_file(file, bad), answerer, tmp_path / "other")
 
 
-def test_the_shipped_question_file_is_what_it_should_be() -> None:
-    """60 answerable or more with exact quotes, 20 unanswerable or more, half of those near misses."""
-    found = list(QuestionFile(QUESTIONS))
-    assert all(isinstance(item, Question) for item in found)
-    good = [item for item in found if isinstance(item, Question)]
-    briefing = (ROOT / "source_text/us-korea-relations.md").read_text(encoding="utf-8")
-    answerable = [item for item in good if item.answerable]
-    refused = [item for item in good if not item.answerable]
-    assert len(answerable) >= 60
-    assert len(refused) >= 20
-    assert abs(sum("near miss" in item.tags for item in refused) * 2 - len(refused)) <= 3
-    for item in answerable:
-        assert item.references
-        for reference in item.references:
-            assert reference.content is not None
-            assert reference.content in briefing
-            assert item.question.casefold() not in reference.content.casefold()
-        assert all(
-            any(answer.casefold() in str(ref.content).casefold() for ref in item.references) for answer in item.answers
-        )
+def test_answerability_is_measured(answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path) -> None:
+    """Against what results.jsonl holds, counted again here."""
+    answerer.min_confidence = 0.5
+    summary = run(question_file(tmp_path / "q.jsonl", rows), answerer, tmp_path / "run")
+    results = list(RunFolder(tmp_path / "run").results())
+    told = summary.answerability
+    if told.answerable == 0:  # the fake model has no calibration
+        assert all(result["got"]["confidence"] is None for result in results)
+    bins = reliability(np.array([0.05, 0.15, 0.95, 0.96]), np.array([False, True, True, True]))
+    assert [(one.n, one.right) for one in bins] == [(1, 0.0), (1, 1.0), (2, 1.0)]
+    assert risk_coverage(np.array([0.9, 0.8, 0.1]), np.array([True, False, True]), (1 / 3, 2 / 3, 1)) == {
+        1 / 3: 0.0,
+        2 / 3: 0.5,
+        1: pytest.approx(1 / 3),
+    }
+
+
+class Interrupted(InProcess):
+    """Stops after some batches, as Ctrl-C does."""
+
+    batches = 2
+
+    def ask(self, questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+        if not self.batches:
+            raise KeyboardInterrupt
+        self.batches -= 1
+        return super().ask(questions)
+
+
+def same_but_for_times(one: Path, other: Path) -> None:
+    names = {path.name for path in one.iterdir()}
+    assert names == {path.name for path in other.iterdir()}
+    for name in names - {"times.jsonl", "report.html", "report.md"}:
+        first, second = (one / name).read_bytes(), (other / name).read_bytes()
+        if name == "summary.json":
+            first, second = (re.sub(rb'"latency_ms": \{[^}]*\}', b"", text) for text in (first, second))
+        assert first == second, name
+
+
+@pytest.mark.parametrize("tail", [b"", b'{"id": "half a li'])
+def test_an_interrupted_evaluation_goes_on(
+    tail: bytes, answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    """And its files are those of one that was not, to the byte but for times; half a line is asked again."""
+    file = question_file(
+        tmp_path / "q.jsonl", [*rows, {"question": "x", "references": [{"document": "n", "content": "y"}]}]
+    )
+    whole = run(file, answerer, tmp_path / "whole", batch=7)
+    questions = QuestionFile(file)
+    target = Target(Interrupted(answerer), IndexCorpus(answerer.index))
+    about = RunFolder(tmp_path / "whole").about()["about"]
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(questions, questions.sha256(), target, tmp_path / "part", Plan(batch=7), about=about)
+    with (tmp_path / "part" / RESULTS).open("ab") as results:
+        results.write(tail)
+    assert not RunFolder(tmp_path / "part").about().get("finished")
+    with pytest.raises(QuestionFileError, match="is not finished"):
+        compare([tmp_path / "whole", tmp_path / "part"])
+    embedded: list[str] = []
+    original = answerer.embed
+    answerer.embed = lambda texts: (embedded.extend(texts), original(texts))[1]  # type: ignore[method-assign]
+    again = run(file, answerer, tmp_path / "part", batch=7)
+    assert not {row["question"] for row in rows[:14]} & set(embedded[: len(rows) - 14])
+    assert again.means() == whole.means()
+    assert [problem.line for problem in again.problems] == [41]
+    same_but_for_times(tmp_path / "whole", tmp_path / "part")
+
+
+def test_an_output_folder_belongs_to_one_evaluation(
+    answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    """A finished one is replaced only if that is said; another's beginning, other files and files never are."""
+    file = question_file(tmp_path / "q.jsonl", rows)
+    run(file, answerer, tmp_path / "run")
+    with pytest.raises(QuestionFileError, match="holds a finished evaluation; pass --overwrite"):
+        run(file, answerer, tmp_path / "run")
+    assert run(file, answerer, tmp_path / "run", overwrite=True).questions == 40
+    questions = QuestionFile(file)
+    target = Target(Interrupted(answerer), IndexCorpus(answerer.index))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(questions, questions.sha256(), target, tmp_path / "part", Plan(batch=9), about={})
+    question_file(file, rows[:-1])
+    with pytest.raises(QuestionFileError, match=r"beginning of another evaluation \(other questions sha256, top k\)"):
+        run(file, answerer, tmp_path / "part", top_k=3)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter.txt").write_text("dear")
+    for overwrite in (False, True):
+        with pytest.raises(QuestionFileError, match="holds other files"):
+            run(file, answerer, tmp_path / "mine", overwrite=overwrite)
+    with pytest.raises(QuestionFileError, match="is a file"):
+        run(file, answerer, file)
+    assert (tmp_path / "mine/letter.txt").read_text() == "dear"
+
+
+@pytest.fixture
+def served(answerer: QuestionAnswerer, settings: Settings, fake: FakeEmbedder) -> Iterator[str]:
+    """Return the address of a server that answers from the same index."""
+    own = settings.model_copy(update={"min_confidence": 0.5})
+    app = create_app(open_answerer(own, fake)[0], own)
+    listener = bound_socket("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
+
+
+def test_over_http_the_results_are_the_same(
+    served: str, answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    """To the byte: spans, whole documents, content anywhere; each question is timed."""
+    rows[1] |= {"references": [{"document": "sea", "whole": True}]}
+    rows[2] |= {"references": [{"content": "A crab  walks sideways on the beach."}]}
+    file = question_file(
+        tmp_path / "q.jsonl", [*rows, {"question": "x", "references": [{"document": "n", "content": "y"}]}]
+    )
+    run(file, answerer, tmp_path / "here")
+    remote = Remote(served, concurrency=3)
+    questions = QuestionFile(file)
+    target = Target(remote, remote, url=served)
+    summary = evaluate(questions, questions.sha256(), target, tmp_path / "there", Plan(), about={})
+    remote.close()
+    assert summary.latency_ms["n"] == 40
+    for name in (RESULTS, RUN_TREC, QRELS_TREC):
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
+
+
+def test_a_service_that_can_not_be_asked_is_told() -> None:
+    """After trying for as long as there is patience; what is no service at once."""
+    listener = bound_socket("127.0.0.1", 0)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.close()
+    with pytest.raises(RemoteError, match=r"can't be reached.*given up after 0.5 s"):
+        Remote(address, patience=0.5)
+
+
+def test_intervals_and_tests_are_those_of_their_definitions() -> None:
+    """Holm's by hand, the randomisation test by all sign patterns, the interval around its mean."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    differences = np.array([0.3, -0.1, 0.2, 0.4, 0.05, 0.25])
+    observed = abs(differences.sum())
+    signs = list(itertools.product([1, -1], repeat=len(differences)))
+    extreme = sum(abs((differences * sign).sum()) >= observed - 1e-12 for sign in signs)
+    assert randomisation_p(differences) == pytest.approx(extreme / len(signs))
+    assert randomisation_p(np.zeros(5)) == 1.0
+    sample = np.random.default_rng(5).normal(0.6, 0.2, 400)
+    interval = estimate(sample)
+    half = 1.96 * sample.std(ddof=1) / 20
+    assert (interval.low, interval.high) == pytest.approx((sample.mean() - half, sample.mean() + half), abs=0.004)
+    assert estimate([0.5]).low == 0.5
+    assert effect_size(np.array([1.0, 2.0, 3.0])) == pytest.approx(2.0)
+    large = np.random.default_rng(6).normal(0.5, 0.1, 30_000)
+    assert estimate(large).high - estimate(large).low == pytest.approx(2 * 1.96 * 0.1 / math.sqrt(30_000), rel=0.02)
+
+
+@pytest.fixture
+def runs(answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Make a run, the same again, and one whose later results are lost: one result where ten were."""
+    file = question_file(tmp_path / "q.jsonl", rows)
+    run(file, answerer, tmp_path / "base")
+    run(file, answerer, tmp_path / "same")
+    run(file, answerer, tmp_path / "worse", top_k=1)
+    return tmp_path / "base", tmp_path / "same", tmp_path / "worse"
+
+
+def test_runs_are_compared_question_by_question(runs: tuple[Path, Path, Path]) -> None:
+    """What is the same, and what is worse, is said in words; wins, losses and ties add up."""
+    comparison = compare(runs)
+    assert comparison.runs == ["base", "same", "worse"]
+    by = {(one.run, one.measure): one for one in comparison.differences}
+    assert all(
+        one.verdict == f"same and base are the same in {one.measure}" for one in by.values() if one.run == "same"
+    )
+    recall = by["worse", "R@10"]
+    assert recall.adjusted_p > recall.p  # there are many tests
+    (recall,) = compare(runs[::2], ["R@10"]).differences
+    assert recall.significant
+    assert recall.verdict.startswith("worse is worse than base in R@10: -0.")
+    assert recall.wins == 0
+    assert recall.losses > 5
+    assert recall.wins + recall.losses + recall.ties == recall.n
+    assert recall.after - recall.before == pytest.approx(recall.difference.mean)
+    first = by["worse", "Success@1"]
+    assert (first.significant, first.verdict) == (False, "worse and base are the same in Success@1")
+    assert {moved.run for moved in comparison.moved} == {"worse"}
+    changes = [abs(moved.after - moved.before) for moved in comparison.moved]
+    assert changes == sorted(changes, reverse=True)
+    only = compare(runs[::2], ["R@10"])
+    assert [one.measure for one in only.differences] == ["R@10"]
+    assert "R@10" in comparison_page(comparison)
+    with pytest.raises(SettingsError, match="has no measure 'R@7'"):
+        compare(runs, ["R@7"])
+
+
+def test_what_is_not_significant_is_called_so(
+    answerer: QuestionAnswerer, rows: list[dict[str, object]], runs: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    """One question of thirty that changes proves nothing."""
+    lines = [json.loads(line) for line in (runs[0] / RESULTS).read_text(encoding="utf-8").splitlines()]
+    moved = next(line for line in lines if line["measures"].get("RR@10") == 1)
+    moved["measures"]["RR@10"] = 0.5
+    (runs[1] / RESULTS).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    (one,) = compare(runs[:2], ["RR@10"]).differences
+    assert (one.wins, one.losses, one.significant) == (0, 1, False)
+    assert one.verdict.startswith("not significant: same and base can't be told apart in RR@10: -0.0")
+    assert fallen({}, [], compare(runs[:2])) == []
+    lines[0]["question"] = "Another?"
+    (runs[1] / RESULTS).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with pytest.raises(QuestionFileError, match="ask different questions under the id 'q 0/é'"):
+        compare(runs[:2])
+    question_file(tmp_path / "r.jsonl", [{**GOOD, "id": "else"}])
+    run(tmp_path / "r.jsonl", answerer, tmp_path / "else")
+    with pytest.raises(QuestionFileError, match="share no question"):
+        compare([runs[0], tmp_path / "else"])
+
+
+def test_what_fell_is_told(runs: tuple[Path, Path, Path]) -> None:
+    """Below its floor, or significantly below the baseline."""
+    means = {"nDCG@10": 0.79, "AP": 0.5}
+    floors = [Floor.parse("nDCG@10=0.80"), Floor.parse("AP = 0.5")]
+    assert fallen(means, floors, None) == ["nDCG@10 is 0.7900, below 0.8"]
+    assert any("worse than base in R@10" in reason for reason in fallen(means, [], compare(runs[::2], ["R@10"])))
+    assert fallen(means, [], compare(runs[:2])) == []
+    with pytest.raises(SettingsError, match="'P@1' was not measured"):
+        fallen(means, [Floor.parse("P@1=0.5")], None)
+    for text in ("nDCG@10", "=0.5", "nDCG@10=high", "nDCG@10=80", "nDCG@10=nan"):
+        with pytest.raises(SettingsError, match="is no threshold"):
+            Floor.parse(text)
+
+
+def test_a_grid_is_every_combination() -> None:
+    """Of settings that can be varied; names as in the environment do too."""
+    assert grid(["passage_tokens=100, 200", "QA_RERANK=maxsim,none"]) == [
+        {"passage_tokens": "100", "rerank": "maxsim"},
+        {"passage_tokens": "100", "rerank": "none"},
+        {"passage_tokens": "200", "rerank": "maxsim"},
+        {"passage_tokens": "200", "rerank": "none"},
+    ]
+    for text in ("passage_tokens", "passage_tokens=", "nonsense=1", "index=a,b"):
+        with pytest.raises(SettingsError, match=r"nothing to vary|no setting that can be varied"):
+            grid([text])
+    with pytest.raises(SettingsError, match="more than 200"):
+        grid(["top_k=" + ",".join(map(str, range(1, 51))), "cache_mb=1,2,3,4,5"])
+
+
+def test_a_sweep_finds_the_front_and_goes_on(
+    folder: Callable[[dict[str, str | bytes]], Path], exported_models: Path, tmp_path: Path
+) -> None:
+    """What was evaluated is not evaluated again; a point that can't be built is a row that says why."""
+    folder(TWO_DOCUMENTS)
+    settings = load_settings(source=tmp_path / "source", index=exported_models.parent)
+    file = question_file(tmp_path / "q.jsonl", [GOOD, {**GOOD, "id": "2", "question": "Where does it sleep?"}])
+    points = grid(["passage_tokens=16,64", "rerank=maxsim,/no/such/model"])
+    swept = sweep(QuestionFile(file), settings, points, tmp_path / "sweep", Plan())
+    good = [row for row in swept.rows if not row.problem]
+    assert [row.settings["rerank"] for row in good] == ["maxsim", "maxsim"]
+    assert all("/no/such/model" in row.problem for row in swept.rows if row.problem)
+    assert good[0].passages > good[1].passages
+    assert any(row.front for row in good)
+    assert len(list((tmp_path / "sweep/indexes").iterdir())) == 2
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/runs/*/results.jsonl")}
+    assert len(before) == 2
+    again = sweep(QuestionFile(file), settings, points, tmp_path / "sweep", Plan())
+    assert again == swept
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/runs/*/results.jsonl")}
+    assert "<svg" in sweep_page(swept)
+
+
+def test_the_front_holds_what_nothing_beats() -> None:
+    """Better or faster than each other point."""
+    from qa_service.evaluation.sweeping import _beats
+
+    slow, fast, bad = (Row({}, "", {"m": quality}, ms) for quality, ms in ((0.9, 20.0), (0.8, 10.0), (0.7, 15.0)))
+    sweep_of_them = Sweep("q", ["x"], "m", ["m"], [slow, fast, bad])
+    assert [any(_beats(other, row, "m") for other in sweep_of_them.rows) for row in sweep_of_them.rows] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_reports_hold_what_was_found_and_escape_it(answerer: QuestionAnswerer, tmp_path: Path) -> None:
+    """The figures of the summary; hostile questions as text; nothing is fetched."""
+    evil = "<script>alert(1)</script> | cat"
+    rows = [
+        {**GOOD, "question": evil, "tags": [evil], "id": evil},
+        {"question": "The whale swims in the deep ocean. It sings for hours."},
+    ]
+    file = question_file(tmp_path / "q.jsonl", [*rows, {"question": ""}])
+    summary = run(file, answerer, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    write_reports(folder, summary, IndexCorpus(answerer.index), folder)
+    page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert page.count("<script") == 1
+    assert not re.findall(r"(?:src|href)=[\"'](?!#)", page)
+    assert f"{summary.measures['nDCG@10'].mean:.4f}" in page
+    assert "The cat sleeps" in page
+    assert page.count("<svg") >= 3
+    text = (tmp_path / "run/report.md").read_text(encoding="utf-8")
+    assert "| nDCG@10 |" in text
+    assert "<script" not in text
+    assert "| 3 | the question is empty; write one |" in text
+    assert summary.copied == ["2"]
+
+
+def test_a_killed_evaluation_goes_on(
+    exported_models: Path, folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of the command; the same command again gives the files of one that was not killed."""
+    source = folder(TWO_DOCUMENTS)
+    index = tmp_path / "index"
+    shutil.copytree(exported_models, index / "models")
+    command = [sys.executable, "-m", "qa_service"]
+    subprocess.run([*command, "index", "--source", str(source), "--index", str(index)], check=True, capture_output=True)
+    many = [{**GOOD, "id": str(number), "question": f"What does cat {number} do?"} for number in range(300)]
+    file = question_file(tmp_path / "q.jsonl", many)
+    evaluation = [*command, "evaluate", str(file), "--index", str(index), "--jobs", "1", "--json", "--output"]
+    with subprocess.Popen([*evaluation, str(tmp_path / "killed")], stdout=subprocess.DEVNULL) as process:
+        results = tmp_path / "killed" / RESULTS
+        while not (results.exists() and results.stat().st_size):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert 0 < len(results.read_bytes().splitlines()) < 300
+    for name in ("killed", "whole"):
+        subprocess.run([*evaluation, str(tmp_path / name)], check=True, capture_output=True)
+    for name in (RESULTS, RUN_TREC, QRELS_TREC):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

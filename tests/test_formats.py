@@ -235,6 +235,20 @@ def test_each_row_is_a_document() -> None:
     assert first.text == "a: 1\n\nb: 2"
 
 
+def test_a_row_with_an_id_keeps_its_name_where_it_moves() -> None:
+    """An id that stands twice, or is absent, leaves the row its number."""
+    data = b'{"_id": "a/1", "text": "One."}\n{"_id": "b", "text": "Two."}\n{"_id": "b", "text": "3."}\n{"text": "4."}\n'
+    found = rows(".jsonl", data, row_id="_id", row_text=("text",))
+    assert [(part.part, part.text) for part in found] == [
+        ("id=a%2F1", "One."),
+        ("id=b", "Two."),
+        ("line=3", "3."),
+        ("line=4", "4."),
+    ]
+    (moved, _) = rows(".csv", b"id,text\n,new\na,One.\n")[::-1]
+    assert moved.part == "id=a"
+
+
 def test_rows_that_are_none_are_named() -> None:
     """The others are documents."""
     found = rows(".csv", b'a,b\n1,2\n3\n,\n\n"4"x,5\n6,7\n')

@@ -17,7 +17,9 @@ from qa_service.embedding.models import ModelFiles
 from qa_service.embedding.runtime import MODEL, SPECIFICATION, TOKENIZER
 from qa_service.errors import BuildInProgress, ModelCorrupt
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.evaluation.report import relevant_passages
+from qa_service.evaluation.asking import InProcess
+from qa_service.evaluation.gold import GoldFinder, IndexCorpus
+from qa_service.evaluation.measures import Asked, measure, parse
 from qa_service.index import IndexFolder
 from qa_service.pipeline import build, open_answerer
 from qa_service.runtimes import BulkEmbedder, embedder_to_ask, embedder_to_build
@@ -79,14 +81,14 @@ def test_the_precision_does_not_change_how_well_questions_are_answered(
         settings = load_settings(source=ROOT / "source_text", index=tmp_path / name)
         build(settings, embedder)
         answerer, _ = open_answerer(settings, embedder)
-        ranks = []
-        for item in QuestionFile(QUESTIONS):
-            assert isinstance(item, Question)
-            if relevant := relevant_passages(answerer.index, item.references):
-                results = answerer.retrieve(item.question, 5).results
-                found = [str(result.passage.number) in relevant for result in results]
-                ranks.append(1 / (1 + found.index(True)) if any(found) else 0.0)
-        return float(np.mean(ranks))
+        found = [
+            (item, gold)
+            for item, gold in GoldFinder(IndexCorpus(answerer.index)).with_gold(QuestionFile(QUESTIONS), [])
+            if gold.relevant
+        ]
+        outcomes = InProcess(answerer).ask([(item.question, 5) for item, _ in found])
+        asked = [Asked(item, gold, outcome) for (item, gold), outcome in zip(found, outcomes, strict=True)]
+        return float(np.mean([values["RR@5"] for values in measure(asked, parse(["RR@5"]))]))
 
     expected = reciprocal_rank("reference", real)
     assert reciprocal_rank("fp32", open_runtime(exports["fp32"])) == pytest.approx(expected, abs=0.003)

@@ -18,7 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from qa_service import __version__
 from qa_service.api.admin import Builder, admin_routes
-from qa_service.api.documents import document_routes
+from qa_service.api.documents import document_routes, listing_routes
 from qa_service.api.limits import Admission, BodyLimit, RequestIds, StrictJSONRoute
 from qa_service.api.problems import ProblemsForAll, install_handlers, request_id_of
 from qa_service.api.reports import DiffBody, IndexBody
@@ -78,6 +78,7 @@ def create_app(
     )
     install_handlers(app)
     app.include_router(_routes(serving, settings))
+    app.include_router(listing_routes(serving))
     app.include_router(document_routes(serving))
     app.include_router(admin_routes(builder, settings))
     return app

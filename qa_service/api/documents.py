@@ -7,13 +7,63 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.pages import citation_page, source_page
-from qa_service.api.reports import SourceBody, VerdictBody, VerifyRequest, VerifyResponse
+from qa_service.api.reports import (
+    PassagesBody,
+    SourceBody,
+    SourcesBody,
+    SpanBody,
+    VerdictBody,
+    VerifyRequest,
+    VerifyResponse,
+)
 from qa_service.api.responses import problems
 from qa_service.api.serving import Serving
 from qa_service.citing import CitationId
 
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
 _ACCEPT = Header(description="`application/json` for JSON, else text for people.")
+
+
+def listing_routes(serving: Serving) -> APIRouter:
+    """Return the routes that tell which documents and passages there are."""
+    router = APIRouter(route_class=StrictJSONRoute, tags=["documents"])
+
+    @router.get(
+        "/sources",
+        operation_id="sources",
+        summary="List documents",
+        responses=problems(422, 503, 504, "default"),
+    )
+    async def sources(
+        uri: Annotated[str | None, Query(description="Only the document at this path.", max_length=4096)] = None,
+        after: Annotated[str, Query(description="Only ids behind this one: the last of the page before.")] = "",
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> SourcesBody:
+        """List documents by id, without their texts, a page at a time."""
+        reader = serving.answerer.index.passages
+        if uri is None:
+            return SourcesBody.of(await serving.worker.run(lambda: reader.listed(after, limit)))
+        found = await serving.worker.run(lambda: reader.document_by_uri(uri))
+        return SourcesBody.of([] if found is None else [found])
+
+    @router.get(
+        "/sources/{document_id}/passages",
+        operation_id="passages",
+        summary="Where the passages of a document stand",
+        responses=problems(404, 503, 504, "default"),
+    )
+    async def passages(document_id: Annotated[str, _DOCUMENT_ID]) -> PassagesBody:
+        """Return first character and end of every passage, in order; passages may overlap."""
+        answerer = serving.answerer
+
+        def spans() -> list[tuple[int, int]]:
+            answerer.document(document_id)
+            return answerer.index.passages.spans(document_id)
+
+        found = await serving.worker.run(spans)
+        return PassagesBody(passages=[SpanBody(start_char=start, end_char=end) for start, end in found])
+
+    return router
 
 
 def document_routes(serving: Serving) -> APIRouter:

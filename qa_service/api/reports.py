@@ -1,8 +1,11 @@
 """What the routes about documents, citations and the index answer with."""
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from qa_service.citing import CitedBefore, State, Verdict, view_path
+from qa_service.datatypes import SourceDocument
 from qa_service.index import Manifest
 
 
@@ -14,6 +17,51 @@ class SourceBody(BaseModel):
     uri: str
     document_sha256: str
     text: str
+
+
+class ListedSource(BaseModel):
+    """A document without its text."""
+
+    document_id: str
+    title: str
+    uri: str
+    media_type: str
+    document_sha256: str
+
+
+class SourcesBody(BaseModel):
+    """Documents, by id."""
+
+    documents: list[ListedSource]
+
+    @classmethod
+    def of(cls, documents: Iterable[SourceDocument]) -> "SourcesBody":
+        """Return documents as they are listed."""
+        return cls(
+            documents=[
+                ListedSource(
+                    document_id=document.id,
+                    title=document.title,
+                    uri=document.uri,
+                    media_type=document.media_type,
+                    document_sha256=document.sha256,
+                )
+                for document in documents
+            ]
+        )
+
+
+class SpanBody(BaseModel):
+    """Characters of a document's text; the end is exclusive."""
+
+    start_char: int
+    end_char: int
+
+
+class PassagesBody(BaseModel):
+    """The passages of a document, in order."""
+
+    passages: list[SpanBody]
 
 
 class CitedBody(BaseModel):

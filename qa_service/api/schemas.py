@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
+from qa_service.cleaning import check_question
 from qa_service.datatypes import Answer, CitedPassage, Filters
 from qa_service.errors import InvalidRequest
-from qa_service.pipeline import check_question
 
 Short = Annotated[str, StringConstraints(max_length=500)]
 OneOrMore = Short | Annotated[list[Short], Field(min_length=1, max_length=100)]

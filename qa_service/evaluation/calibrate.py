@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_service.errors import QuestionFileError
+from qa_service.evaluation.gold import GoldFinder, IndexCorpus, Span, document_name
 from qa_service.evaluation.questions import LineProblem, Question
-from qa_service.evaluation.report import with_gold
+from qa_service.evaluation.statistics import auroc, expected_calibration_error
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Calibration
 from qa_service.retrieval.answerability import evidence_row
@@ -39,16 +40,19 @@ def observe(
     rows: list[list[float]] = []
     right: list[bool] = []
     problems: list[LineProblem] = []
-    for item, relevant in with_gold(questions, answerer.index, problems):
-        if item.answerable and not relevant:
+    index = answerer.index
+    for item, gold in GoldFinder(IndexCorpus(index)).with_gold(questions, problems):
+        if item.answerable and not gold.relevant:
             problems.append(LineProblem(item.line, "answerable, but no reference says where"))
             continue
         retrieved = answerer.retrieve(item.question, _DEPTH)
         if retrieved.evidence is not None:
+            names = []
+            for result in retrieved.results:
+                place, uri = result.passage.position, index.document_without_text(result.passage.document_id).uri
+                names.append(document_name(uri) if gold.whole else Span(uri, place.start_char, place.end_char).name)
             rows.append(evidence_row(retrieved.evidence))
-            right.append(
-                item.answerable and any(str(result.passage.number) in relevant for result in retrieved.results)
-            )
+            right.append(item.answerable and any(name in gold.relevant for name in names))
         progress(len(rows))
     return np.array(rows), np.array(right, dtype=bool), tuple(problems)
 
@@ -80,30 +84,3 @@ def calibrate(
         ece=expected_calibration_error(held_out, right),
         problems=problems,
     )
-
-
-def auroc(confidences: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
-    """Return the probability that a right question's confidence is above a wrong one's (Mann and Whitney's U)."""
-    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - a second of import
-
-    return float(roc_auc_score(right, confidences))
-
-
-def expected_calibration_error(
-    confidences: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], bins: int = 10
-) -> float:
-    """Return the mean distance, by bins of equal width, of confidence from the share that is right."""
-    places = np.minimum((confidences * bins).astype(int), bins - 1)
-    error = 0.0
-    for number in np.unique(places):
-        inside = places == number
-        error += abs(float(confidences[inside].mean()) - float(right[inside].mean())) * int(inside.sum())
-    return error / len(right)
-
-
-def risk_coverage(
-    confidences: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], coverages: Iterable[float]
-) -> dict[float, float]:
-    """Return, for each share of questions answered, most confident first, the share of those that are wrong."""
-    ordered = right[np.argsort(-confidences, kind="stable")]
-    return {share: float(1 - ordered[: max(1, round(share * len(ordered)))].mean()) for share in coverages}

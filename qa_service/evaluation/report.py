@@ -1,142 +1,245 @@
-"""Ask every question, compare with the gold spans, and measure.
+"""The reports of a run: one HTML file that needs no network, and the same figures as Markdown."""
 
-A passage is relevant when it shares a character with a reference of the question. References that no
-passage covers stay in the qrels under a name that nothing can retrieve, so that they count as missed.
-"""
+import base64
+import hashlib
+import heapq
+from collections.abc import Callable
+from typing import Any
 
-import statistics
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
 
-import ir_measures
-from ir_measures import RR, R, Success, nDCG
+from qa_service.evaluation import plots
+from qa_service.evaluation.comparing import Comparison
+from qa_service.evaluation.gold import Corpus
+from qa_service.evaluation.run import REPORT, REPORT_MD, RunFolder
+from qa_service.evaluation.statistics import Bin
+from qa_service.evaluation.summary import Summary, first_right
+from qa_service.evaluation.sweeping import Sweep
 
-from qa_service.datatypes import Answer
-from qa_service.errors import QuestionFileError
-from qa_service.evaluation.questions import LineProblem, Question, Reference
-from qa_service.index import OpenIndex
-from qa_service.pipeline import QuestionAnswerer
+SHOWN = 300
+"""Questions shown in a report: the worst ones of a larger run."""
+_AROUND = 160
+_TILES = 4
 
-MEASURES = (Success @ 1, Success @ 5, RR @ 10, nDCG @ 10, R @ 5, R @ 10)
-"""hit@k is ``Success@k`` in the field's notation."""
-
-
-@dataclass(slots=True)
-class Report:
-    """What an evaluation found. ``measures`` are means over the ``scored`` questions."""
-
-    questions: int = 0
-    scored: int = 0
-    measures: dict[str, float] = field(default_factory=dict)
-    answerable_answered: int = 0
-    answerable_total: int = 0
-    unanswerable_refused: int = 0
-    unanswerable_total: int = 0
-    latency_ms: dict[str, float] = field(default_factory=dict)
-    problems: list[LineProblem] = field(default_factory=list)
-    index_version: str = ""
+_environment = Environment(
+    loader=PackageLoader("qa_service.evaluation"),
+    autoescape=select_autoescape(default=True),
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters["share"] = lambda value: "–" if value is None else f"{value:.3f}"
 
 
-def evaluate(
-    questions: Iterable[Question | LineProblem],
-    answerer: QuestionAnswerer,
-    top_k: int,
-    progress: Callable[[int], None] = lambda _: None,
-) -> Report:
-    """Ask all questions for ``top_k`` results each and report.
-
-    Raises :class:`QuestionFileError` if no question could be asked.
-    """
-    report = Report(index_version=answerer.index.version)
-    qrels: list[ir_measures.Qrel] = []
-    run: list[ir_measures.ScoredDoc] = []
-    milliseconds: list[float] = []
-    for item, relevant in with_gold(questions, answerer.index, report.problems):
-        started = time.perf_counter()
-        answer = answerer.ask(item.question, top_k)
-        milliseconds.append((time.perf_counter() - started) * 1000)
-        report.questions += 1
-        _count_answerability(report, item, answer)
-        if item.answerable and relevant:
-            report.scored += 1
-            qrels.extend(ir_measures.Qrel(item.id, passage, 1) for passage in sorted(relevant))
-            run.extend(
-                ir_measures.ScoredDoc(item.id, str(result.scored.passage.number), 1 / result.scored.rank)
-                for result in answer.results
-            )
-        progress(report.questions)
-    if not report.questions:
-        lines = "; ".join(f"line {problem.line}: {problem.reason}" for problem in report.problems[:3])
-        raise QuestionFileError(f"not one question could be asked ({lines})")
-    if report.scored:
-        measured = ir_measures.calc_aggregate(MEASURES, qrels, run)
-        report.measures = {str(measure): measured[measure] for measure in MEASURES}
-    report.latency_ms = _percentiles(milliseconds)
-    return report
+def page(template: str, **values: Any) -> str:
+    """Return a page with its style and script in it; the policy lets no other script run and nothing be fetched."""
+    script = _environment.get_template("report.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _environment.get_template(template).render(
+        script=Markup(script),  # noqa: S704 - our own file
+        digest=digest,
+        style=Markup(_environment.get_template("report.css").render()),  # noqa: S704 - our own file
+        **values,
+    )
 
 
-def _count_answerability(report: Report, question: Question, answer: Answer) -> None:
-    if answer.answerable is None:
-        return
-    if question.answerable:
-        report.answerable_total += 1
-        report.answerable_answered += answer.answerable
+def svg(drawing: str) -> Markup:
+    """Return a plot to stand in a page; what texts it holds, the plotting library has escaped."""
+    return Markup(drawing)  # noqa: S704 - as said
+
+
+def write_reports(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunFolder | None = None) -> None:
+    """Write ``report.html`` and ``report.md`` of a finished run."""
+    run.write(REPORT, [html_report(run, summary, corpus, baseline)])
+    run.write(REPORT_MD, [markdown_report(summary)])
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """Return a comparison as HTML."""
+    figures = [
+        (
+            f"{name}: difference in {comparison.measure}",
+            svg(plots.differences(comparison.measure, moved, f"moved{number}")),
+        )
+        for number, (name, moved) in enumerate(comparison.of_questions.items())
+    ]
+    return page("compare.html", comparison=comparison, figures=figures)
+
+
+def sweep_page(sweep: Sweep) -> str:
+    """Return a sweep as HTML, the Pareto front drawn."""
+    points = [
+        (" ".join(map(str, row.settings.values())), row.milliseconds, row.measures.get(sweep.measure, 0.0), row.front)
+        for row in sweep.rows
+        if not row.problem
+    ]
+    return page("sweep.html", sweep=sweep, drawing=svg(plots.pareto(points, sweep.measure)))
+
+
+def html_report(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunFolder | None = None) -> str:
+    """Return the report as HTML: figures, plots, and the worst questions with what they got and what was right."""
+    main = main_measure(summary)
+    worst = heapq.nsmallest(SHOWN, run.results(), key=lambda result: _badness(result, main))
+    return page(
+        "report.html",
+        summary=summary,
+        main=main,
+        tiles=[(name, found) for name, found in summary.measures.items()][:_TILES],
+        figures=_figures(run, summary, main, baseline),
+        questions=[_shown(result, main, corpus) for result in worst],
+    )
+
+
+def main_measure(summary: Summary) -> str:
+    """Return the name of the measure that questions are ordered by: the first."""
+    return next(iter(summary.measures), "")
+
+
+def _badness(result: dict[str, Any], main: str) -> tuple[float, float]:
+    """Return a key that puts first what went most wrong: wrongly refused or answered, then low by the main measure."""
+    got = result["got"]
+    value = result["measures"].get(main)
+    if value is None:
+        value = 0.5 if got["answerable"] is None else float(got["answerable"] == result["answerable"])
+    return (value, -(got["confidence"] or 0.0) if not got["right_in_five"] else got["confidence"] or 0.0)
+
+
+def _figures(run: RunFolder, summary: Summary, main: str, baseline: RunFolder | None) -> list[tuple[str, Markup]]:
+    told = summary.answerability
+    drawings: list[tuple[str, Callable[[], str], bool]] = [
+        ("Where the first right result stands", lambda: plots.ranks(summary.ranks), bool(summary.ranks)),
+        (
+            "Does confidence keep what it says? Points are larger where more questions are",
+            lambda: plots.calibration(told.reliability),
+            bool(told.reliability),
+        ),
+        (
+            "Wrong answers, if only the most confident are given",
+            lambda: plots.risk(told.risk_coverage),
+            bool(told.risk_coverage),
+        ),
+        ("How long an answer takes", lambda: plots.latency(run.times()), bool(summary.latency_ms)),
+    ]
+    values = {result["id"]: result["measures"][main] for result in run.results() if main in result["measures"]}
+    if baseline is None:
+        drawings.append(
+            (f"{main} question by question", lambda: plots.values(main, list(values.values())), bool(values))
+        )
     else:
-        report.unanswerable_total += 1
-        report.unanswerable_refused += not answer.answerable
+        before = {result["id"]: result["measures"].get(main) for result in baseline.results()}
+        moved = [value - before[key] for key, value in values.items() if before.get(key) is not None]
+        drawings.append((f"{main} against the baseline", lambda: plots.differences(main, moved), bool(moved)))
+    return [(caption, svg(draw())) for caption, draw, there in drawings if there]
 
 
-def with_gold(
-    questions: Iterable[Question | LineProblem], index: OpenIndex, problems: list[LineProblem]
-) -> Iterator[tuple[Question, set[str]]]:
-    """Yield each question with its relevant passages; what can't be used is added to ``problems``."""
-    for item in questions:
-        if isinstance(item, LineProblem):
-            problems.append(item)
-            continue
-        try:
-            relevant = relevant_passages(index, item.references)
-        except ValueError as error:
-            problems.append(LineProblem(item.line, str(error)))
-            continue
-        yield item, relevant
+def _shown(result: dict[str, Any], main: str, corpus: Corpus) -> dict[str, Any]:
+    """Return what the report shows of a question."""
+    got = result["got"]
+    return {
+        **result,
+        "value": result["measures"].get(main),
+        "first": first_right(result),
+        "state": _state(result),
+        "results": [{**found, "parts": _parts(found["text"], found["quote"])} for found in got["results"][:5]],
+        "places": [_place(span, corpus) for span in result["right"][:5]],
+        "missing": len(result["relevant"]) and not got["right_in_five"],
+    }
 
 
-def relevant_passages(index: OpenIndex, references: Iterable[Reference]) -> set[str]:
-    """Return run names of the relevant passages. Raises ``ValueError`` for gold that is not in the documents."""
-    relevant: set[str] = set()
-    for reference in references:
-        document = index.document_by_uri(reference.document)
-        if document is None:
-            raise ValueError(f"document {reference.document!r} is not in the index")
-        for start, end in _places(document.text, reference):
-            passages = index.overlapping(document.id, start, end)
-            relevant.update(map(str, passages) if passages else [f"uncovered {document.id} {start}-{end}"])
-    return relevant
+def _state(result: dict[str, Any]) -> str:
+    got = result["got"]
+    if not result["answerable"]:
+        return "let pass" if got["answerable"] else "refused rightly"
+    if got["answerable"] is False:
+        return "refused wrongly"
+    return "right" if got["right_in_five"] else "wrong" if result["relevant"] else "not judged"
 
 
-def _places(text: str, reference: Reference) -> list[tuple[int, int]]:
-    start, end, content = reference.start_index, reference.end_index, reference.content
-    if start is not None and end is not None:
-        if end > len(text):
-            raise ValueError(f"reference ends at {end}, {reference.document!r} has {len(text)} characters")
-        if content is not None and text[start:end] != content:
-            raise ValueError(f"reference content is not what stands at {start}-{end} of {reference.document!r}")
-        return [(start, end)]
-    content = content or ""
-    places: list[tuple[int, int]] = []
-    position = text.find(content)
-    while position >= 0:
-        places.append((position, position + len(content)))
-        position = text.find(content, position + len(content))
-    if not places:
-        raise ValueError(f"reference content does not stand in {reference.document!r}")
-    return places
+def _parts(text: str, quote: list[int]) -> tuple[str, str, str]:
+    start, end = quote
+    return text[:start], text[start:end], text[end:]
 
 
-def _percentiles(milliseconds: list[float]) -> dict[str, float]:
-    if len(milliseconds) == 1:
-        milliseconds = milliseconds * 2
-    cuts = statistics.quantiles(milliseconds, n=100, method="inclusive")
-    return {"p50": round(cuts[49], 2), "p95": round(cuts[94], 2), "max": round(max(milliseconds), 2)}
+def _place(span: dict[str, Any], corpus: Corpus) -> dict[str, Any]:
+    document = corpus.text(span["uri"])
+    text = "" if document is None else document.text
+    start, end = span["start"], span["end"]
+    return {
+        **span,
+        "before": text[max(0, start - _AROUND) : start],
+        "text": text[start:end],
+        "after": text[end : end + _AROUND],
+    }
+
+
+def markdown_report(summary: Summary) -> str:
+    """Return the figures as Markdown."""
+    about, told = summary.about, summary.answerability
+    lines = [
+        f"# Evaluation of {about.get('questions', 'questions')}",
+        "",
+        (
+            f"Index {about.get('index_version', '')}, {about.get('model', '')}; {summary.questions} questions, "
+            f"{summary.scored} with gold."
+        ),
+        "",
+        "| measure | mean | 95 % interval | questions |",
+        "| --- | --- | --- | --- |",
+        *(f"| {name} | {e.mean:.4f} | {e.low:.4f}–{e.high:.4f} | {e.n} |" for name, e in summary.measures.items()),
+        "",
+    ]
+    rows = answerability_rows(summary)
+    if rows:
+        lines += ["| answerability | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
+    if told.reliability:
+        lines += ["| confidence | questions | mean confidence | right |", "| --- | --- | --- | --- |"]
+        lines += [_bin_row(one) for one in told.reliability]
+        lines.append("")
+    if summary.latency_ms:
+        lines += [
+            f"Latency ({about.get('timed', '')}), ms: " + ", ".join(f"{k} {v}" for k, v in summary.latency_ms.items()),
+            "",
+        ]
+    if summary.tags:
+        names = list(summary.measures)[:_TILES]
+        lines += ["| tag | questions | " + " | ".join(names) + " |", "| --- " * (2 + len(names)) + "|"]
+        lines += [
+            f"| {_cell(tag)} | {values['n']:.0f} | " + " | ".join(_number(values.get(name)) for name in names) + " |"
+            for tag, values in summary.tags.items()
+        ]
+        lines.append("")
+    if summary.copied:
+        lines += ["Questions that are a passage's own text: " + ", ".join(map(_cell, summary.copied)), ""]
+    if summary.problems:
+        lines += ["| line | left out because |", "| --- | --- |"]
+        lines += [f"| {problem.line} | {_cell(problem.reason)} |" for problem in summary.problems[:SHOWN]]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def answerability_rows(summary: Summary) -> list[tuple[str, str]]:
+    """Return the figures of answerability by their names, those that there are."""
+    told = summary.answerability
+    rows = [
+        ("answerable, answered", _of(told.answered, told.answerable)),
+        ("unanswerable, refused", _of(told.refused, told.unanswerable)),
+        ("precision of refusal", _number(told.refusal_precision)),
+        ("AUROC of confidence, answerable against not", _number(told.auroc)),
+        ("expected calibration error", _number(told.ece)),
+    ]
+    return [(name, value) for name, value in rows if value != "–"]
+
+
+def _of(part: int, total: int) -> str:
+    return f"{part / total:.4f} ({part}/{total})" if total else "–"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _bin_row(one: Bin) -> str:
+    return f"| {one.low:.1f}–{one.high:.1f} | {one.n} | {one.confidence:.3f} | {one.right:.3f} |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -21,6 +21,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -253,6 +254,12 @@ class IndexFolder:
         with self.building():
             _put(self._models / name, write_and_sync)
 
+    def take_over_models(self, other: Path) -> None:
+        """Copy the exported models of another index folder that are missing here, which spares their export."""
+        for model in sorted((other / "models").glob("[!.]*")):
+            if self.exported_model(model.name) is None and model.is_dir():
+                self.add_exported_model(model.name, partial(_copy_files, model))
+
     def manifest(self, generation: str) -> Manifest:
         """Return the manifest of a generation."""
         return read_manifest(self._generations / generation)
@@ -293,3 +300,8 @@ def _put(final: Path, write: Callable[[Path], Written]) -> Written:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return written
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    for file in sorted(source.iterdir()):
+        shutil.copyfile(file, target / file.name)

@@ -92,6 +92,34 @@ class PassageReader:
             ).fetchall()
         return [number for (number,) in rows]
 
+    def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
+        """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
+        with sqlite_errors(self._path):
+            return self._connection.execute(
+                "SELECT start_char, end_char FROM passages WHERE document_id = ? AND start_char < ? AND end_char > ? "
+                "ORDER BY number",
+                (document_id, end, start),
+            ).fetchall()
+
+    def id_of(self, uri: str) -> str | None:
+        """Return the id of the document at a path, or ``None``."""
+        row = self._one_or_none("SELECT id FROM documents WHERE uri = ?", uri)
+        return None if row is None else row[0]
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield path and text of every document."""
+        with sqlite_errors(self._path):
+            yield from self._connection.execute("SELECT uri, text FROM documents ORDER BY id")
+
+    def listed(self, after: str, limit: int) -> list[SourceDocument]:
+        """Return the documents whose ids come after one, by id, without their texts."""
+        with sqlite_errors(self._path):
+            rows = self._connection.execute(
+                f"SELECT {_DOCUMENT}, '' FROM documents WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - constants
+                (after, limit),
+            ).fetchall()
+        return [_document(row) for row in rows]
+
     def same_passage(self, content_key: bytes) -> tuple[int, int] | None:
         """Return number and first sentence's row of a passage that has the key."""
         return self._one_or_none("SELECT number, first_sentence FROM passages WHERE content_key = ?", content_key)

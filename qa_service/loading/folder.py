@@ -10,6 +10,7 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from io import BufferedReader
 from pathlib import Path
 
@@ -36,9 +37,13 @@ class SkipFile(Exception):
         self.failed = failed
 
 
-def look_through(source: Path, endings: Collection[str], *, max_file_bytes: int) -> SourceFolder:
+def look_through(
+    source: Path, endings: Collection[str], *, max_file_bytes: int, include: Collection[str] = ()
+) -> SourceFolder:
     """Return which files of a folder have one of the endings, each with the sha256 of its bytes.
 
+    Where there are patterns to ``include``, only paths that match one of them are looked at; ``*`` stands for
+    any characters, slashes included.
     Raises :class:`SourceError` if the folder is missing or is no folder.
     """
     root = source_root(source)
@@ -48,10 +53,13 @@ def look_through(source: Path, endings: Collection[str], *, max_file_bytes: int)
         if isinstance(found, Skipped):
             left_out.append(found)
             continue
+        uri = _uri(root, found)
+        if include and not any(fnmatchcase(uri, pattern) for pattern in include):
+            continue
         try:
-            files.append(SourceFile(_uri(root, found), found.path, _identify(root, found, endings, max_file_bytes)))
+            files.append(SourceFile(uri, found.path, _identify(root, found, endings, max_file_bytes)))
         except SkipFile as skip:
-            left_out.append(Skipped(_uri(root, found), skip.reason, skip.failed))
+            left_out.append(Skipped(uri, skip.reason, skip.failed))
     return SourceFolder(
         tuple(sorted(files, key=lambda file: file.uri)),
         tuple(sorted(left_out, key=lambda item: item.uri)),

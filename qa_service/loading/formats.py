@@ -13,7 +13,7 @@ from qa_service.loading.plaintext import parse_plain_text
 from qa_service.loading.restructured import read_restructured
 from qa_service.loading.rows import read_csv, read_json_lines, read_tsv
 
-READERS = 1
+READERS = 2
 """Grows when a file is read in another way than before, so that indexes are built anew."""
 
 

@@ -29,6 +29,7 @@ class Limits:
     memory_bytes: int = 2_000_000_000
     row_text: tuple[str, ...] = ()
     row_title: str = "title"
+    row_id: str = "id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +159,5 @@ def limits_of(settings: Settings) -> Limits:
         memory_bytes=settings.parse_memory_mb * 1_000_000,
         row_text=settings.row_text,
         row_title=settings.row_title,
+        row_id=settings.row_id,
     )

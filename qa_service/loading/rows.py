@@ -1,15 +1,21 @@
-"""CSV, TSV and JSON Lines: every row is a document of its own."""
+"""CSV, TSV and JSON Lines: every row is a document of its own.
+
+A row's part of the uri is its id, where it has one that no row before it has, so that it stays the same document
+when rows come and go; or else its number.
+"""
 
 import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
+from urllib.parse import quote
 
 from qa_service import strict_json
 from qa_service.loading.decoding import decode
 from qa_service.loading.outline import Extracted, Limits, Refused, TextBuilder, UnreadableError
 
 _MAX_FIELD = 10_000_000
+_LONGEST_ID = 200
 
 
 def read_csv(data: bytes, limits: Limits) -> Iterator[Extracted | Refused]:
@@ -30,6 +36,7 @@ def _table(data: bytes, limits: Limits, delimiter: str) -> Iterator[Extracted | 
     if len(set(header)) < len(header) or not all(name.strip() for name in header):
         raise UnreadableError("has no header that names every column once")
     _check_columns(header, limits)
+    parts = _Parts(limits.row_id)
     number = 1
     while True:
         number += 1
@@ -44,13 +51,15 @@ def _table(data: bytes, limits: Limits, delimiter: str) -> Iterator[Extracted | 
             if row:
                 yield Refused(f"row={number}", f"has {len(row)} cells, the header has {len(header)}")
             continue
-        yield from _document(dict(zip(header, row, strict=True)), f"row={number}", limits, warning)
+        values = dict(zip(header, row, strict=True))
+        yield from _document(values, parts.of(values, f"row={number}"), limits, warning)
         warning = ""
 
 
 def read_json_lines(data: bytes, limits: Limits) -> Iterator[Extracted | Refused]:
     """Yield a document for each line."""
     text, warning = decode(data)
+    parts = _Parts(limits.row_id)
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         if not line.strip():
             continue
@@ -67,8 +76,23 @@ def read_json_lines(data: bytes, limits: Limits) -> Iterator[Extracted | Refused
             for name, value in entry.items()
             if value is not None
         }
-        yield from _document(values, f"line={number}", limits, warning)
+        yield from _document(values, parts.of(values, f"line={number}"), limits, warning)
         warning = ""
+
+
+class _Parts:
+    """Names the rows of one file."""
+
+    def __init__(self, column: str) -> None:
+        self._column = column
+        self._taken: set[str] = set()
+
+    def of(self, values: Mapping[str, str], by_number: str) -> str:
+        identifier = values.get(self._column, "").strip()
+        if not identifier or len(identifier) > _LONGEST_ID or identifier in self._taken:
+            return by_number
+        self._taken.add(identifier)
+        return f"id={quote(identifier, safe='')}"
 
 
 def _check_columns(header: list[str], limits: Limits) -> None:

@@ -12,9 +12,15 @@ Floats = npt.NDArray[np.float32]
 DENSE, LEXICAL, RERANK = 0.2, 0.3, 0.5
 
 
-def fuse(dense: Floats, lexical: Floats | None, rerank: Floats | None = None) -> Floats:
-    """Return the fused score, 0..1, of each candidate. A signal that is absent leaves its weight to the others."""
-    signals = [(DENSE, dense), (LEXICAL, lexical), (RERANK, rerank)]
+def fuse(
+    dense: Floats, lexical: Floats | None, rerank: Floats | None = None, lexical_weight: float = LEXICAL
+) -> Floats:
+    """Return the fused score, 0..1, of each candidate. A signal that is absent leaves its weight to the others.
+
+    What ``lexical_weight`` leaves is parted between the other two as by default.
+    """
+    rest = (1 - lexical_weight) / (DENSE + RERANK)
+    signals = [(rest * DENSE, dense), (lexical_weight, lexical), (rest * RERANK, rerank)]
     present = [(weight, scaled(signal)) for weight, signal in signals if signal is not None]
     total = sum(weight for weight, _ in present)
     fused: Floats = np.sum([weight / total * signal for weight, signal in present], axis=0)

@@ -12,7 +12,7 @@ from qa_service.index import OpenIndex
 from qa_service.late_interaction import Similarities
 from qa_service.retrieval.answerability import AskedQuestion, Calibration, Evidence, evidence, stop_words
 from qa_service.retrieval.candidates import DEPTH, Candidates, gather
-from qa_service.retrieval.fusion import fuse
+from qa_service.retrieval.fusion import LEXICAL, fuse
 from qa_service.retrieval.reranking import DEPTH as RERANKER_DEPTH
 from qa_service.retrieval.reranking import Reranker
 
@@ -85,12 +85,14 @@ class Retriever:
         late_interaction: bool = True,
         reranker: Reranker | None = None,
         max_per_document: int = 0,
+        lexical_weight: float = LEXICAL,
     ) -> None:
         self._index = index
         self._calibration = calibration
         self._late_interaction = late_interaction
         self._reranker = reranker
         self._max_per_document = max_per_document
+        self._lexical_weight = lexical_weight
         self._stop_terms = frozenset(index.lexical.terms(stop_words()))
 
     def retrieve(
@@ -153,7 +155,7 @@ class Retriever:
         )
 
     def _rank(self, question: str, embedding: QuestionEmbedding, candidates: Candidates, depth: int) -> _Ranking:
-        first = fuse(candidates.dense, candidates.lexical)
+        first = fuse(candidates.dense, candidates.lexical, lexical_weight=self._lexical_weight)
         candidates = candidates.take(np.lexsort((candidates.numbers, -first))[:depth])
         tokens, asked = self._index.tokens, embedding.tokens
         similarities = None
@@ -164,7 +166,7 @@ class Retriever:
             rerank = self._second_opinion(self._reranker, question, candidates)
         elif similarities is not None and self._late_interaction:
             rerank = similarities.maxsim()
-        fused = fuse(candidates.dense, candidates.lexical, rerank)
+        fused = fuse(candidates.dense, candidates.lexical, rerank, self._lexical_weight)
         order = np.lexsort((candidates.numbers, -fused))
         return _Ranking(
             candidates.take(order),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from watchfiles import watch
 
+from qa_service.cli.show import complain
 from qa_service.errors import QAServiceError
-from qa_service.show import complain
 
 
 def again_and_again(once: Callable[[], int], source: Path) -> int:

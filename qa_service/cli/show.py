@@ -1,4 +1,4 @@
-"""What the commands show people: builds, answers, reports, made harmless for a terminal. Used by cli.py only."""
+"""What the commands show people: builds, answers, reports, made harmless for a terminal. Used by the commands only."""
 
 import json
 import sys
@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
     from qa_service.citing import Verdict
     from qa_service.datatypes import Answer, BuildReport, CitedPassage
-    from qa_service.evaluation import Report
-    from qa_service.evaluation.questions import LineProblem
+    from qa_service.evaluation import LineProblem
+    from qa_service.evaluation.comparing import Comparison
+    from qa_service.evaluation.summary import Summary
+    from qa_service.evaluation.sweeping import Sweep
     from qa_service.retrieval import Why
+
+
+_MOVED = 5
+_SHOWN_MEASURES = 4
 
 
 def printable(text: str) -> str:
@@ -119,22 +125,50 @@ def print_problems(problems: "Iterable[LineProblem]") -> None:
         click.echo(f"line {problem.line}: {printable(problem.reason)}", err=True)
 
 
-def print_report(report: "Report") -> None:
+def print_summary(summary: "Summary") -> None:
     """Print the table of an evaluation."""
     from rich.table import Table  # noqa: PLC0415
 
-    print_problems(report.problems)
-    table = Table("measure", "value", title=f"{report.scored} of {report.questions} questions have gold passages")
-    for name, value in report.measures.items():
-        table.add_row(name, f"{value:.4f}")
-    for name, part, total in (
-        ("answerable, answered", report.answerable_answered, report.answerable_total),
-        ("unanswerable, refused", report.unanswerable_refused, report.unanswerable_total),
-    ):
-        if total:
-            table.add_row(name, f"{part / total:.4f} ({part}/{total})")
-    for name, value in report.latency_ms.items():
-        table.add_row(f"{name} ms", f"{value:.1f}")
+    from qa_service.evaluation.report import answerability_rows  # noqa: PLC0415
+
+    table = Table(
+        "measure", "mean", "95 % interval", title=f"{summary.scored} of {summary.questions} questions have gold"
+    )
+    for name, found in summary.measures.items():
+        table.add_row(name, f"{found.mean:.4f}", f"{found.low:.4f}–{found.high:.4f} (n {found.n})")
+    for name, value in answerability_rows(summary):
+        table.add_row(name, value, "")
+    for name, milliseconds in summary.latency_ms.items():
+        if name != "n":
+            table.add_row(f"{name} ms", f"{milliseconds:.1f}", "")
+    if summary.latency_ms:
+        table.caption = f"{summary.latency_ms['n']:.0f} questions timed {summary.about.get('timed', '')}"
+    console().print(table)
+
+
+def print_comparison(comparison: "Comparison") -> None:
+    """Print the verdicts of a comparison, and the questions that changed most."""
+    for one in comparison.differences:
+        click.echo(printable(f"{one.verdict} (wins {one.wins}, losses {one.losses}, ties {one.ties})"))
+    for moved in comparison.moved[:_MOVED]:
+        click.echo(
+            printable(f"  {moved.run}, {comparison.measure} {moved.before:.3f} -> {moved.after:.3f}: {moved.question}")
+        )
+
+
+def print_sweep(sweep: "Sweep") -> None:
+    """Print the table of a sweep; a star marks the Pareto front."""
+    from rich.table import Table  # noqa: PLC0415
+
+    shown = sweep.measures[:_SHOWN_MEASURES]
+    table = Table("", *sweep.varied, *shown, "p50 ms", "passages")
+    for row in sweep.rows:
+        values = [str(row.settings[name]) for name in sweep.varied]
+        if row.problem:
+            table.add_row("!", *values, printable(row.problem))
+            continue
+        measured = [f"{row.measures[name]:.4f}" if name in row.measures else "-" for name in shown]
+        table.add_row("*" if row.front else "", *values, *measured, f"{row.milliseconds:.1f}", str(row.passages))
     console().print(table)
 
 

@@ -1,0 +1,80 @@
+"""Time a question file evaluated as a whole beside its questions asked one by one; check its measures.
+
+    python benchmarks/evaluation.py EVAL_FOLDER [--only NAME …] [--jobs N] [--work FOLDER]
+
+EVAL_FOLDER as for quality.py; sets are evaluated in the formats they come in: our question files, and BEIR folders
+whose corpus is indexed by its lines. The measures are compared with those that trec_eval's code computes from the
+run and the qrels that were written.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import ir_measures
+from common import setup
+
+from qa_service.cli.options import beir_settings
+from qa_service.evaluation import Plan, Question, QuestionFile, Target, evaluate
+from qa_service.evaluation.asking import InProcess, Processes
+from qa_service.evaluation.gold import IndexCorpus
+from qa_service.evaluation.measures import DEFAULT
+from qa_service.evaluation.run import QRELS_TREC, RUN_TREC
+from qa_service.pipeline import build, open_answerer
+from qa_service.runtimes import embedder_to_ask, embedder_to_build
+from qa_service.settings import load_settings
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("eval_folder", type=Path)
+    parser.add_argument("--only", nargs="*", default=["xquad_en", "chroma_chunking", "cranfield"])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--work", type=Path)
+    arguments = parser.parse_args()
+    print(setup(), flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in arguments.only:
+            measure(arguments.eval_folder / name, (arguments.work or Path(scratch)) / name, arguments.jobs)
+
+
+def measure(folder: Path, work: Path, jobs: int) -> None:
+    """Print the figures of one set."""
+    beir = (folder / "corpus.jsonl").exists()
+    source = beir_settings(folder) if beir else {"source": folder / "documents"}
+    settings = load_settings(index=work / "index", **source)
+    build(settings, embedder_to_build(settings))
+    answerer, _ = open_answerer(settings, embedder_to_ask(settings))
+    answerer.self_test()
+    questions = QuestionFile(folder if beir else folder / "questions.jsonl")
+    asked = [item.question for item in questions if isinstance(item, Question)]
+    started = time.perf_counter()
+    for question in asked:
+        answerer.ask(question, 10)
+    alone = time.perf_counter() - started
+    answerer.forget()
+    corpus = IndexCorpus(answerer.index)
+    processes = Processes(settings, jobs)
+    processes.ask([(asked[0], 1)] * jobs * 4)  # they are started
+    print(f"{folder.name}: {len(asked)} questions one by one {alone:.1f} s")
+    for label, asker in (("in one process", InProcess(answerer)), (f"by {jobs} processes", processes)):
+        output = work / label.replace(" ", "-")
+        started = time.perf_counter()
+        summary = evaluate(questions, "", Target(asker, corpus), output, Plan(overwrite=True), about={})
+        seconds = time.perf_counter() - started
+        print(f"  evaluated {label} {seconds:.1f} s, {alone / seconds:.2f} times as fast", flush=True)
+    processes.close()
+    qrels = ir_measures.read_trec_qrels(str(output / QRELS_TREC))
+    theirs = ir_measures.pytrec_eval.calc_aggregate(DEFAULT, qrels, ir_measures.read_trec_run(str(output / RUN_TREC)))
+    means = summary.means()
+    worst = max(abs(value - means[str(name)]) for name, value in theirs.items())
+    shown = ", ".join(f"{name} {means[str(name)]:.4f}" for name in DEFAULT[:6])
+    print(f"  {shown}; {summary.scored} scored, {len(summary.problems)} left out; off trec_eval by {worst:.1e} at most")
+    answerer.index.close()
+
+
+if __name__ == "__main__":
+    main()

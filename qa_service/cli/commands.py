@@ -1,0 +1,178 @@
+"""The commands that build, ask and serve."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of
+from qa_service.cli.options import HELP, beir_settings, options
+from qa_service.cli.show import (
+    print_answer,
+    print_build,
+    print_build_problems,
+    print_verdict,
+    print_why,
+    printable,
+    progress_bar,
+)
+from qa_service.errors import QAServiceError, ServerStartError
+
+
+@cli.command()
+@options("source", "index", "model")
+@click.option("--allow-skips", is_flag=True, default=None, help="Exit with 0 although broken files were skipped.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option("--watch", is_flag=True, help="Go on: build again whenever the documents change, until interrupted.")
+@click.option("--beir", type=click.Path(path_type=Path), metavar="DIR", help="Index the corpus.jsonl of a BEIR folder.")
+def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> int:  # noqa: FBT001 - flags
+    """Build or update the index of a folder of documents."""
+    from qa_service.loading import source_root  # noqa: PLC0415 - a second of import
+    from qa_service.pipeline import build  # noqa: PLC0415
+    from qa_service.runtimes import embedder_to_build  # noqa: PLC0415
+
+    settings = settings_of(overrides if beir is None else overrides | beir_settings(beir))
+    source_root(settings.source)  # a missing folder is told before the model is exported
+    embedder = embedder_to_build(settings)
+
+    def once() -> int:
+        with progress_bar() as progress:
+            report = build(settings, embedder, progress)
+        if as_json:
+            click.echo(json.dumps({**asdict(report), "seconds": round(report.seconds, 2)}))
+        else:
+            print_build(report)
+        return print_build_problems(report, allow_skips=settings.allow_skips)
+
+    from qa_service.cli.watching import again_and_again  # noqa: PLC0415
+
+    return again_and_again(once, settings.source) if watch else once()
+
+
+@cli.command()
+@options("index")
+def rollback(**overrides: Any) -> int:
+    """Make the generation of the index before the current one the current one; servers follow by themselves."""
+    from qa_service.index import IndexFolder  # noqa: PLC0415 - seconds of import
+
+    settings = settings_of(overrides)
+    click.echo(f"index {IndexFolder(settings.index).rollback()} is in force")
+    return 0
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
+@click.option("--index", "index", is_flag=False, flag_value="", metavar="[DIR]", help=HELP["index"])
+@options("source")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON Lines.")
+def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
+    """Check that every file of the index is whole or, given FILE, its citations against the documents as they are.
+
+    FILE holds a JSON object a line: citations, or answers as `ask --json` and POST /ask give them.
+    """
+    settings = settings_of({**overrides, "index": Path(index) if index else None})
+    if file is None:
+        from qa_service.index import IndexFolder  # noqa: PLC0415 - seconds of import
+
+        whole = IndexFolder(settings.index).verify()
+        click.echo(f"index {whole.generation}: {len(whole.files)} files, every byte as it was built")
+        return 0
+    from qa_service.verifying import verify_file  # noqa: PLC0415 - seconds of import
+
+    failed = False
+    for verdict in verify_file(file, settings):
+        failed |= verdict.state in {"changed", "gone"}
+        print_verdict(verdict, as_json=as_json)
+    return 1 if failed else 0
+
+
+@cli.command()
+@click.argument("question")
+@options("source", "index", "model", "top_k", "min_confidence")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as POST /ask gives it.")
+def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
+    """Ask one question of the index."""
+    ask_with_one_thread()
+    from qa_service.cleaning import check_question  # noqa: PLC0415 - seconds of import
+
+    settings = settings_of(overrides)
+    answerer, _ = answerer_of(settings)
+    check_question(question)
+    answerer.self_test()  # also loads the model, which is not to count as the answer's time
+    started = time.perf_counter()
+    answer = answerer.ask(question)
+    if as_json:
+        import uuid  # noqa: PLC0415
+
+        from qa_service.api.schemas import ask_body  # noqa: PLC0415
+
+        took_ms = (time.perf_counter() - started) * 1000
+        click.echo(json.dumps(ask_body(str(uuid.uuid4()), answer, took_ms), ensure_ascii=False))
+    else:
+        print_answer(answer)
+    return 0
+
+
+@cli.command()
+@options("source", "index", "model", "host", "port", "workers")
+def serve(**overrides: Any) -> int:
+    """Serve the index over HTTP until interrupted."""
+    ask_with_one_thread()
+    from qa_service.api import server  # noqa: PLC0415 - not needed by the other commands
+    from qa_service.settings import hand_on  # noqa: PLC0415
+
+    settings = settings_of(overrides)
+    listener = server.bound_socket(settings.host, settings.port)
+    try:
+        app, answerer = server.app_of(settings)
+    except QAServiceError as error:
+        listener.close()
+        raise ServerStartError(str(error)) from error
+    listener.listen()  # from here on who connects waits for the server instead of being refused
+    host, port = listener.getsockname()[:2]
+    click.echo(
+        f"serving {len(answerer.index)} passages of {answerer.index.manifest.documents} documents on "
+        f"http://{f'[{host}]' if ':' in host else host}:{port} (index {answerer.index.version}); Ctrl-C stops",
+        err=True,
+    )
+    try:
+        if settings.workers == 1:
+            server.run_server(app, listener)
+        else:
+            hand_on(settings)
+            server.run_workers(settings.workers, listener)
+    finally:
+        listener.close()
+        answerer.index.close()
+    return 0
+
+
+@cli.command()
+@click.argument("question")
+@options("source", "index", "model")
+@click.option("--document", required=True, metavar="PATH", help="Path below the source folder, or document id.")
+def why(question: str, document: str, **overrides: Any) -> int:
+    """Tell why a document was not returned: its best passage, its ranks, what beat it."""
+    ask_with_one_thread()
+    answerer, _ = answerer_of(settings_of(overrides))
+    print_why(answerer.why(question, document), len(answerer.index))
+    return 0
+
+
+@cli.command()
+@options("source", "index", "model")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
+def doctor(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
+    """Check what is installed, the model, and whether the index is whole and current."""
+    from qa_service.doctor import examine  # noqa: PLC0415 - seconds of import
+
+    findings = examine(settings_of(overrides))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.exit_code == 0 else 'FAIL'}  {finding.subject}: {printable(finding.state)}")
+    return next((finding.exit_code for finding in findings if finding.exit_code), 0)

@@ -1,0 +1,106 @@
+"""The commands that put evaluations side by side: compare, sweep."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qa_service.cli.group import ask_with_one_thread, cli, settings_of
+from qa_service.cli.options import FOLDER, file_options, options, question_file, run_options
+from qa_service.cli.show import print_comparison, print_sweep, progress_bar
+from qa_service.errors import SettingsError
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=FOLDER, metavar="BASELINE RUN…")
+@click.option(
+    "--measure", "measures", multiple=True, metavar="NAME", help="Measure to compare; again for more.  [default: all]"
+)
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the comparison as a page."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON object.")
+def compare(runs: tuple[Path, ...], measures: tuple[str, ...], html: Path | None, as_json: bool) -> int:  # noqa: FBT001 - a flag
+    """Compare outputs of `evaluate` with the first one: whether one is better, and how sure that is."""
+    from qa_service.evaluation.comparing import compare as run  # noqa: PLC0415 - seconds of import
+
+    if len(runs) < 2:  # noqa: PLR2004 - a comparison has two sides
+        raise SettingsError("name two outputs of evaluate or more")
+    comparison = run(runs, measures)
+    if html is not None:
+        from qa_service.evaluation.report import comparison_page  # noqa: PLC0415 - draws
+
+        _write(html, comparison_page(comparison))
+    if as_json:
+        click.echo(json.dumps(comparison.to_json(), ensure_ascii=False))
+    else:
+        print_comparison(comparison)
+    return 0
+
+
+@cli.command()
+@question_file
+@options("source", "model")
+@file_options
+@run_options
+@click.option(
+    "--vary",
+    "varied",
+    multiple=True,
+    required=True,
+    metavar="NAME=A,B,…",
+    help="Values of a setting; again for more settings.",
+)
+@click.option("--output", type=FOLDER, required=True, metavar="DIR", help="Folder for indexes, runs and the table.")
+@click.option("--json", "as_json", is_flag=True, help="Print the sweep as one JSON object.")
+def sweep(
+    file: Path,
+    form: Any,
+    qrels: Path | None,
+    split: str,
+    top_k: int,
+    measures: tuple[str, ...],
+    overwrite: bool,  # noqa: FBT001
+    varied: tuple[str, ...],
+    output: Path,
+    as_json: bool,  # noqa: FBT001
+    **overrides: Any,
+) -> int:
+    """Evaluate FILE under every combination of settings; goes on where it was interrupted.
+
+    Settings are named as in docs/settings.md without QA_: `--vary passage_tokens=100,200 --vary rerank=maxsim,none`.
+    """
+    ask_with_one_thread()
+    from qa_service.evaluation import Plan, QuestionFile  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.measures import DEFAULT, parse  # noqa: PLC0415
+    from qa_service.evaluation.report import sweep_page  # noqa: PLC0415
+    from qa_service.evaluation.sweeping import grid  # noqa: PLC0415
+    from qa_service.evaluation.sweeping import sweep as run  # noqa: PLC0415
+
+    settings = settings_of(overrides)
+    points = grid(varied)
+    questions = QuestionFile(file, format=form, qrels=qrels, split=split)
+    try:
+        questions.check()
+        plan = Plan(top_k=top_k, rankings=parse(measures) if measures else DEFAULT, overwrite=overwrite)
+        with progress_bar() as progress:
+            found = run(questions, settings, points, output, plan, progress)
+    finally:
+        questions.close()
+    _write(output / "sweep.json", json.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n")
+    _write(output / "sweep.html", sweep_page(found))
+    if as_json:
+        click.echo(json.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        print_sweep(found)
+        click.echo(f"report: {output / 'sweep.html'}")
+    return 1 if any(row.problem for row in found.rows) else 0
+
+
+def _write(path: Path, text: str) -> None:
+    from qa_service.index.durable import replace_file, storage_errors  # noqa: PLC0415 - seconds of import
+
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, text.encode())

@@ -1,0 +1,85 @@
+"""The command group, how it ends, and what all commands begin with: the only place that exits."""
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from qa_service import __version__
+from qa_service.cli.show import complain
+from qa_service.errors import QAServiceError
+
+if TYPE_CHECKING:
+    from qa_service.pipeline import QuestionAnswerer
+    from qa_service.settings import Settings
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: errors are one line on stderr, never a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        code = 130
+    except click.ClickException as error:
+        complain(f"{error.format_message().rstrip('.')}; see `{_command_path(error)} --help`")
+        code = 2
+    except QAServiceError as error:
+        complain(str(error))
+        code = error.exit_code
+    except MemoryError:
+        complain("not enough memory; what was in force before stays so: free some, or index fewer documents at once")
+        code = 7
+    except BrokenPipeError:
+        # The reader has gone, as `head` does. Keep Python from complaining once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _command_path(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return context.command_path if context else "qa-service"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="qa-service")
+def cli() -> None:
+    """Ask a folder of documents; get passages with exact citations.
+
+    Settings come from the command line, from QA_… environment variables, or from a .env file, in this
+    order; docs/settings.md lists them. Exit codes: 0 done; 1 done, but items failed; 2 usage or
+    settings; 3 server could not start; 4 input unusable; 5 index missing, corrupt or incompatible;
+    6 model missing or corrupt; 7 I/O or lock; 130 interrupted.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+
+
+def settings_of(overrides: dict[str, Any]) -> "Settings":
+    """Return the settings in force, the command line's first."""
+    from qa_service.settings import load_settings  # noqa: PLC0415 - pydantic takes a while
+
+    return load_settings(**overrides)
+
+
+def answerer_of(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":
+    """Open the index to ask it; also return what is wrong with it, if anything."""
+    from qa_service.index import IndexFolder  # noqa: PLC0415
+    from qa_service.pipeline import open_answerer  # noqa: PLC0415
+    from qa_service.runtimes import embedder_to_ask  # noqa: PLC0415
+
+    IndexFolder(settings.index).current()  # a missing index is told before the model is loaded
+    return open_answerer(settings, embedder_to_ask(settings))
+
+
+def ask_with_one_thread() -> None:
+    """Keep the libraries' thread pools from waiting for each other over one short question.
+
+    torch, FAISS and NumPy bring a pool each; with all of them at work a question took twice as long as with
+    one thread. To be called before they are imported; a number set in the environment stays.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")

@@ -1,0 +1,298 @@
+"""Who is asked: an open index in this process, several processes of it, or a service over HTTP. All answer alike."""
+
+import math
+import multiprocessing
+import random
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import httpx2
+
+from qa_service.datatypes import Answer
+from qa_service.errors import QAServiceError, QuestionFileError, RemoteError
+from qa_service.evaluation.gold import Span, Text
+from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.runtimes import embedder_to_ask
+from qa_service.settings import Settings
+
+_DECIMALS = 3
+"""As over HTTP."""
+_TOGETHER = 32
+_PATIENCE = 60.0
+_BUSY = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GATEWAY_TIMEOUT}
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage that was returned: where it stands, and where in its text its quote does."""
+
+    uri: str
+    start: int
+    end: int
+    score: float
+    confidence: float | None
+    text: str
+    quote: tuple[int, int]
+
+    @property
+    def span(self) -> Span:
+        """Its place."""
+        return Span(self.uri, self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came back for a question. ``milliseconds`` is ``None`` where it was not asked alone."""
+
+    answerable: bool | None
+    confidence: float | None
+    answer: str | None
+    results: tuple[Found, ...]
+    index_version: str
+    milliseconds: float | None = None
+
+    @classmethod
+    def of_answer(cls, answer: Answer) -> "Outcome":
+        """Return an answer's outcome."""
+        holds = bool(answer.results) and answer.answerable is not False
+        return cls(
+            answerable=answer.answerable,
+            confidence=_rounded(answer.confidence),
+            answer=answer.results[answer.best].citation.quote if holds else None,
+            results=tuple(
+                Found(
+                    uri=result.citation.uri,
+                    start=result.citation.position.start_char,
+                    end=result.citation.position.end_char,
+                    score=round(result.scored.score, _DECIMALS),
+                    confidence=_rounded(result.scored.confidence),
+                    text=result.scored.passage.text,
+                    quote=(result.citation.quote_start, result.citation.quote_end),
+                )
+                for result in answer.results
+            ),
+            index_version=answer.index_version,
+        )
+
+    @classmethod
+    def of_body(cls, body: dict[str, Any], milliseconds: float) -> "Outcome":
+        """Return the outcome of what ``POST /ask`` answered."""
+        return cls(
+            answerable=body["answerable"],
+            confidence=body["confidence"],
+            answer=None if body["answer"] is None else body["answer"]["text"],
+            results=tuple(
+                Found(
+                    uri=result["citation"]["uri"],
+                    start=result["citation"]["start_char"],
+                    end=result["citation"]["end_char"],
+                    score=result["score"],
+                    confidence=result["confidence"],
+                    text=result["text"],
+                    quote=(result["citation"]["quote_start"], result["citation"]["quote_end"]),
+                )
+                for result in body["results"]
+            ),
+            index_version=body["index_version"],
+            milliseconds=milliseconds,
+        )
+
+
+class Asker(Protocol):
+    """Answers many questions."""
+
+    def ask(self, questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+        """Return the outcome of each question and number of results, in order."""
+
+    def close(self) -> None:
+        """End what was started for it."""
+
+
+class InProcess:
+    """Asks an open index; questions that come together are embedded together."""
+
+    def __init__(self, answerer: QuestionAnswerer) -> None:
+        self._answerer = answerer
+
+    def ask(self, questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+        """Return the outcome of each question and number of results, in order."""
+        outcomes = []
+        for start in range(0, len(questions), _TOGETHER):
+            together = questions[start : start + _TOGETHER]
+            self._answerer.embed([question for question, _ in together])
+            outcomes += [Outcome.of_answer(self._answerer.ask(question, top_k)) for question, top_k in together]
+        return outcomes
+
+    def alone(self, questions: Sequence[str], top_k: int) -> list[float]:
+        """Return the milliseconds that each question takes if it is asked alone, and was not asked before."""
+        times = []
+        for question in questions:
+            self._answerer.forget()
+            started = time.perf_counter()
+            self._answerer.ask(question, top_k)
+            times.append((time.perf_counter() - started) * 1000)
+        return times
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+_own: InProcess | None = None  # of a process of the pool
+
+
+def _open_own(settings: Settings) -> None:
+    global _own  # noqa: PLW0603 - the pool's way to give its processes something
+    _own = InProcess(open_answerer(settings, embedder_to_ask(settings))[0])
+
+
+def _ask_own(questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+    if _own is None:
+        raise AssertionError("the pool's processes are opened first")
+    return _own.ask(questions)
+
+
+class Processes:
+    """Asks the index that settings name by several processes at once; they share its files in memory."""
+
+    def __init__(self, settings: Settings, count: int) -> None:
+        self._count = count
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(count, context, initializer=_open_own, initargs=(settings,))
+
+    def ask(self, questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+        """Return the outcome of each question and number of results, in order."""
+        size = max(1, min(_TOGETHER, math.ceil(len(questions) / self._count)))
+        parts = [questions[start : start + size] for start in range(0, len(questions), size)]
+        try:
+            return [outcome for outcomes in self._pool.map(_ask_own, parts) for outcome in outcomes]
+        except BrokenProcessPool as error:
+            raise QAServiceError(
+                "a process that asks questions has died; is there memory for --jobs of them?"
+            ) from error
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+class Remote:
+    """Asks a running service over HTTP, and reads the documents that it has.
+
+    One that is busy is asked again after the seconds that it names, with jitter, for up to a minute a question.
+    """
+
+    def __init__(self, url: str, concurrency: int = 1, patience: float = _PATIENCE) -> None:
+        self._patience = patience
+        self._client = httpx2.Client(base_url=url.rstrip("/"), timeout=patience)
+        self._pool = ThreadPoolExecutor(concurrency)
+        self._ids: dict[str, str] = {}
+        self._texts: dict[str, Text] = {}
+        self._spans: dict[str, list[tuple[int, int]]] = {}
+        self.version = str(self._json("GET", "/readyz")["index_version"])
+
+    def ask(self, questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+        """Return the outcome of each question and number of results, in order."""
+        return list(self._pool.map(self._ask, questions))
+
+    def _ask(self, asked: tuple[str, int]) -> Outcome:
+        question, top_k = asked
+        body, milliseconds = self._request("POST", "/ask", {"question": question, "top_k": top_k})
+        return Outcome.of_body(body, milliseconds)
+
+    def text(self, uri: str) -> Text | None:
+        """Return a document, or ``None`` if there is none at that path."""
+        if not self.has(uri):
+            return None
+        if uri not in self._texts:
+            self._texts[uri] = Text(uri, str(self._json("GET", f"/sources/{self._ids[uri]}")["text"]))
+        return self._texts[uri]
+
+    def texts(self) -> Iterator[Text]:
+        """Yield all documents."""
+        after = ""
+        while listed := self._json("GET", f"/sources?limit={_PAGE}&after={after}")["documents"]:
+            for document in listed:
+                self._ids[document["uri"]] = document["document_id"]
+                if (text := self.text(document["uri"])) is not None:
+                    yield text
+            after = listed[-1]["document_id"]
+
+    def has(self, uri: str) -> bool:
+        """Tell whether a document stands at that path."""
+        if uri not in self._ids:
+            query = str(httpx2.QueryParams({"uri": uri}))
+            self._ids |= {
+                document["uri"]: document["document_id"]
+                for document in self._json("GET", f"/sources?{query}")["documents"]
+            }
+        return uri in self._ids
+
+    def passages(self, uri: str, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the spans of the passages of a document that share a character with ``[start, end)``."""
+        if not self.has(uri):
+            return []
+        if uri not in self._spans:
+            listed = self._json("GET", f"/sources/{self._ids[uri]}/passages")["passages"]
+            self._spans[uri] = [(passage["start_char"], passage["end_char"]) for passage in listed]
+        return [span for span in self._spans[uri] if span[0] < end and span[1] > start]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.shutdown(cancel_futures=True)
+        self._client.close()
+
+    def _json(self, method: str, path: str) -> dict[str, Any]:
+        return self._request(method, path)[0]
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[dict[str, Any], float]:
+        """Return a JSON answer and how many milliseconds the try took that got it."""
+        given_up = time.monotonic() + self._patience
+        pause = 0.1
+        while True:
+            started = time.perf_counter()
+            reason, wanted = "", 0.0
+            try:
+                response = self._client.request(method, path, json=body, headers={"Accept": "application/json"})
+                if response.status_code == HTTPStatus.OK:
+                    answer: dict[str, Any] = response.json()
+                    return answer, (time.perf_counter() - started) * 1000
+                reason = f"answered {response.status_code}"
+                if response.status_code not in _BUSY:
+                    detail = response.text[:200]
+                    raise RemoteError(f"{self._client.base_url} {reason} to {path}: {detail}")
+                wanted = float(response.headers.get("Retry-After", "0") or 0)
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+                reason = f"can't be reached: {error}"
+            except ValueError as error:
+                raise RemoteError(f"{self._client.base_url} answers {path} with what is no JSON: {error}") from error
+            pause = min(2 * pause, 5.0)
+            wait = max(wanted, pause) * random.uniform(0.5, 1.5)  # noqa: S311 - so that clients do not come back at once
+            if time.monotonic() + wait > given_up:
+                raise RemoteError(f"{self._client.base_url} {reason}; given up after {self._patience:g} s")
+            time.sleep(wait)
+
+
+def same_index(outcomes: Sequence[Outcome], version: str) -> None:
+    """Raise :class:`QuestionFileError` if another index answered than the one that the gold was found in."""
+    for outcome in outcomes:
+        if outcome.index_version != version:
+            raise QuestionFileError(
+                f"the index changed from {version} to {outcome.index_version} meanwhile; evaluate again"
+            )
+
+
+def outcome_fields(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as JSON has it, without what differs from run to run."""
+    fields = asdict(outcome)
+    del fields["milliseconds"], fields["index_version"]
+    return fields
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DECIMALS)

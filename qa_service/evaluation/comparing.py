@@ -1,0 +1,226 @@
+"""Runs of the same questions compared question by question: whether one is better, and how sure that is.
+
+Differences are tested by a paired randomisation test; p-values are adjusted by Holm's method for the number of all
+tests made in a comparison.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qa_service.errors import QuestionFileError, SettingsError
+from qa_service.evaluation.measures import in_order
+from qa_service.evaluation.run import RunFolder
+from qa_service.evaluation.statistics import LEVEL, Estimate, effect_size, estimate, holm, randomisation_p
+
+_MOVED = 20
+_FEWEST = 10
+"""Pairs below which a verdict says that they are few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One measure of one run against the first run's, over the questions that both have it for."""
+
+    run: str
+    measure: str
+    n: int
+    before: float
+    after: float
+    difference: Estimate
+    """Mean of the differences, with its 95 % bootstrap interval."""
+    effect: float
+    """Cohen's d of the paired differences."""
+    wins: int
+    losses: int
+    ties: int
+    p: float
+    adjusted_p: float
+    significant: bool
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A question whose main measure changed."""
+
+    run: str
+    id: str
+    question: str
+    before: float
+    after: float
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Everything that a comparison found. The first run is the one that the others are compared with."""
+
+    runs: list[str]
+    abouts: list[dict[str, Any]]
+    measure: str
+    """What the questions that moved are ordered by."""
+    differences: list[Difference] = field(default_factory=list)
+    moved: list[Moved] = field(default_factory=list)
+    unpaired: dict[str, int] = field(default_factory=dict)
+    """How many questions only the first run or only this one has."""
+    of_questions: dict[str, list[float]] = field(default_factory=dict)
+    """Of each run the differences in the main measure; for the plot."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for a file."""
+        fields = asdict(self)
+        del fields["of_questions"]
+        return fields
+
+
+def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
+    """Compare runs with the first of them.
+
+    Raises :class:`QuestionFileError` if a folder holds no finished evaluation, or if runs share no question.
+    """
+    runs = [_Run.of(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    first, others = runs[0], runs[1:]
+    if unknown := [name for name in measures if name not in first.measures]:
+        raise SettingsError(f"{first.name} has no measure {unknown[0]!r}; it has {', '.join(first.measures)}")
+    wanted = [name for name in first.measures if name in measures] if measures else list(first.measures)
+    if not wanted:
+        raise QuestionFileError(f"{paths[0]} holds no measured question")
+    comparison = Comparison([run.name for run in runs], [run.about for run in runs], wanted[0])
+    found: list[tuple[_Run, str, list[str], np.ndarray[Any, Any]]] = []
+    for run in others:
+        common = [key for key in first.values if key in run.values]
+        changed = [key for key in common if first.questions[key] != run.questions[key]]
+        if changed or not common:
+            reason = f"ask different questions under the id {changed[0]!r}" if changed else "share no question"
+            raise QuestionFileError(f"{first.name} and {run.name} {reason}; compare runs of one question file")
+        comparison.unpaired[run.name] = len(first.values.keys() ^ run.values.keys())
+        for name in wanted:
+            both = [key for key in common if name in first.values[key] and name in run.values[key]]
+            if both:
+                differences = np.array([run.values[key][name] - first.values[key][name] for key in both])
+                found.append((run, name, both, differences))
+    adjusted = holm([randomisation_p(differences) for *_, differences in found])
+    for (run, name, both, differences), adjusted_p in zip(found, adjusted, strict=True):
+        comparison.differences.append(_difference(first, run, name, both, differences, adjusted_p))
+        if name == comparison.measure:
+            comparison.of_questions[run.name] = differences.tolist()
+            order = sorted(range(len(both)), key=lambda place: (-abs(differences[place]), both[place]))
+            comparison.moved += [
+                Moved(
+                    run.name,
+                    both[place],
+                    first.questions[both[place]],
+                    first.values[both[place]][name],
+                    run.values[both[place]][name],
+                )
+                for place in order[:_MOVED]
+                if differences[place]
+            ]
+    return comparison
+
+
+def _difference(
+    first: "_Run", run: "_Run", name: str, both: list[str], differences: np.ndarray[Any, Any], adjusted_p: float
+) -> Difference:
+    before = float(np.mean([first.values[key][name] for key in both]))
+    found = estimate(differences)
+    significant = adjusted_p < LEVEL
+    return Difference(
+        run=run.name,
+        measure=name,
+        n=len(both),
+        before=before,
+        after=before + found.mean,
+        difference=found,
+        effect=effect_size(differences),
+        wins=int((differences > 0).sum()),
+        losses=int((differences < 0).sum()),
+        ties=int((differences == 0).sum()),
+        p=randomisation_p(differences),
+        adjusted_p=adjusted_p,
+        significant=significant,
+        verdict=_verdict(first.name, run.name, name, found, adjusted_p, significant=significant),
+    )
+
+
+def _verdict(first: str, run: str, name: str, found: Estimate, p: float, *, significant: bool) -> str:
+    figures = (
+        f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}], p {'<' if p < 0.001 else '='} {max(p, 0.001):.3f}"  # noqa: PLR2004 - decimals shown
+    )
+    if significant:
+        return f"{run} is {'better' if found.mean > 0 else 'worse'} than {first} in {name}: {figures}"
+    if found.low == found.high == 0.0:
+        return f"{run} and {first} are the same in {name}"
+    few = f"; {found.n} questions are few" if found.n < _FEWEST else ""
+    return f"not significant: {run} and {first} can't be told apart in {name}: {figures}{few}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is compared of a run; of each question only its text and figures."""
+
+    name: str
+    about: dict[str, Any]
+    values: dict[str, dict[str, float]]
+    questions: dict[str, str]
+    measures: tuple[str, ...]
+
+    @classmethod
+    def of(cls, path: Path, name: str) -> "_Run":
+        folder = RunFolder(path)
+        about = folder.about()
+        if not about.get("finished"):
+            raise QuestionFileError(f"{path} holds an evaluation that is not finished; run it again, it goes on")
+        values: dict[str, dict[str, float]] = {}
+        questions: dict[str, str] = {}
+        measures: dict[str, None] = {}
+        for result in folder.results():
+            values[result["id"]] = result["measures"]
+            questions[result["id"]] = result["question"]
+            measures |= dict.fromkeys(result["measures"])
+        return cls(name, about["about"], values, questions, tuple(in_order(measures)))
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return a short name for each folder: its own, or its whole path where others are called the same."""
+    own = [path.resolve().name for path in paths]
+    return [name if own.count(name) == 1 else str(path) for name, path in zip(own, paths, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """A measure and the mean below which an evaluation fails."""
+
+    measure: str
+    least: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Floor":
+        """Return the floor of ``nDCG@10=0.80``. Raises :class:`SettingsError`."""
+        name, sign, value = text.rpartition("=")
+        try:
+            least = float(value)
+        except ValueError:
+            sign = ""
+        if not sign or not name.strip() or not -1 <= least <= 1:
+            raise SettingsError(f"{text!r} is no threshold; write it as 'nDCG@10=0.80'")
+        return cls(name.strip(), least)
+
+
+def fallen(means: dict[str, float], floors: Sequence[Floor], comparison: Comparison | None) -> list[str]:
+    """Return what is below its floor, and what is significantly worse than the baseline, in words.
+
+    Raises :class:`SettingsError` for a floor of something that was not measured.
+    """
+    reasons = []
+    for floor in floors:
+        if floor.measure not in means:
+            raise SettingsError(f"{floor.measure!r} was not measured; there are {', '.join(means) or 'no measures'}")
+        if means[floor.measure] < floor.least:
+            reasons.append(f"{floor.measure} is {means[floor.measure]:.4f}, below {floor.least:g}")
+    if comparison is not None:
+        reasons += [one.verdict for one in comparison.differences if one.significant and one.difference.mean < 0]
+    return reasons

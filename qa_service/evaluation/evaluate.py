@@ -1,0 +1,148 @@
+"""Ask every question of a file, batch by batch, and write down what came of it."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import ir_measures
+
+from qa_service.errors import QuestionFileError
+from qa_service.evaluation.asking import Asker, InProcess, same_index
+from qa_service.evaluation.gold import Corpus, Gold, GoldFinder
+from qa_service.evaluation.measures import DEFAULT, Asked, measure
+from qa_service.evaluation.questions import LineProblem, Question
+from qa_service.evaluation.run import QRELS_TREC, RUN_TREC, SUMMARY, Fingerprint, RunFolder
+from qa_service.evaluation.summary import Summary, qrels_lines, run_lines, summarize
+from qa_service.settings import Settings
+
+BATCH = 256
+DOCUMENTS_OUT_OF = 50
+"""Passages asked for where documents are ranked: the most that one answer may have."""
+TIMED_ALONE = 50
+_ANSWER_SETTINGS = ("rerank", "max_per_document", "min_confidence", "lexical_weight", "published")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is asked, and the documents that the gold stands in. ``alone`` times single questions."""
+
+    asker: Asker
+    corpus: Corpus
+    alone: InProcess | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How to evaluate."""
+
+    top_k: int = 10
+    rankings: tuple[ir_measures.Measure, ...] = DEFAULT
+    batch: int = BATCH
+    """Questions asked before anything of them is written down."""
+    overwrite: bool = False
+
+
+def evaluate(
+    questions: Iterable[Question | LineProblem],
+    questions_sha256: str,
+    target: Target,
+    output: Path,
+    plan: Plan,
+    *,
+    about: dict[str, Any],
+    settings: Settings | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Summary:
+    """Ask all questions that the folder has no results of yet, and write run, results and summary there.
+
+    Raises :class:`QuestionFileError` if no question could be asked, or the folder belongs to another evaluation.
+    """
+    run = RunFolder(output)
+    fingerprint = Fingerprint(
+        questions_sha256,
+        target.corpus.version,
+        target.url,
+        plan.top_k,
+        tuple(map(str, plan.rankings)),
+        {} if settings is None else {name: getattr(settings, name) for name in _ANSWER_SETTINGS},
+    )
+    done = run.begin(fingerprint, about, overwrite=plan.overwrite)
+    known = {result["id"] for result in run.results()} if done else set()
+    problems: list[LineProblem] = []
+    try:
+        asked = done
+        sample = _Sample(TIMED_ALONE)
+        waiting = _unknown(questions, known, sample)
+        for batch in _batches(GoldFinder(target.corpus).with_gold(waiting, problems), plan.batch):
+            outcomes = target.asker.ask(
+                [(question.question, DOCUMENTS_OUT_OF if gold.whole else plan.top_k) for question, gold in batch]
+            )
+            same_index(outcomes, target.corpus.version)
+            together = [
+                Asked(question, gold, outcome) for (question, gold), outcome in zip(batch, outcomes, strict=True)
+            ]
+            run.add(together, measure(together, plan.rankings))
+            asked += len(batch)
+            progress(asked)
+        if not asked:
+            lines = "; ".join(f"line {problem.line}: {problem.reason}" for problem in problems[:3])
+            raise QuestionFileError(f"not one question could be asked ({lines})")
+        if target.alone is not None:
+            chosen = sample.chosen()
+            run.add_times(
+                list(zip([item.id for item in chosen], _timed(target.alone, chosen, plan.top_k), strict=True))
+            )
+    finally:
+        run.close()
+    summary = summarize(run.results(), run.times(), about, problems)
+    run.write(RUN_TREC, run_lines(run.results()))
+    run.write(QRELS_TREC, qrels_lines(run.results()))
+    run.write(SUMMARY, [json.dumps(summary.to_json(), ensure_ascii=False, indent=1), "\n"])
+    run.finish()
+    return summary
+
+
+def _timed(alone: InProcess, chosen: Sequence[Question], top_k: int) -> list[float]:
+    return alone.alone([item.question for item in chosen], top_k)
+
+
+class _Sample:
+    """Keeps questions spread evenly over all that pass, however many these are."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._step = 1
+        self._seen = 0
+        self._kept: list[Question] = []
+
+    def pass_on(self, item: Question) -> None:
+        if self._seen % self._step == 0:
+            self._kept.append(item)
+            if len(self._kept) == 2 * self._size:
+                self._kept = self._kept[::2]
+                self._step *= 2
+        self._seen += 1
+
+    def chosen(self) -> list[Question]:
+        return self._kept[: self._size] if len(self._kept) <= self._size else self._kept[::2][: self._size]
+
+
+def _unknown(
+    questions: Iterable[Question | LineProblem], known: set[str], sample: _Sample
+) -> Iterator[Question | LineProblem]:
+    """Yield the questions that were not asked yet, and all lines that are none."""
+    for item in questions:
+        if isinstance(item, Question):
+            sample.pass_on(item)
+            if item.id in known:
+                continue
+        yield item
+
+
+def _batches(items: Iterator[tuple[Question, Gold]], size: int) -> Iterator[list[tuple[Question, Gold]]]:
+    while batch := list(islice(items, size)):
+        yield batch

@@ -1,0 +1,153 @@
+"""Measures of one question: of its ranking, its characters, its answer.
+
+Rankings are measured by trec_eval's own code through ir-measures, in its notation: ``Success@k`` is what others
+call hit@k. Span measures count characters, as Chroma's chunking evaluation does (Smith and Troynikov, 2024).
+Answers are compared as SQuAD's script does (Rajpurkar et al., 2016; 2018 for questions without an answer).
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import ir_measures
+from ir_measures import AP, RR, P, R, Success, nDCG
+
+from qa_service.errors import SettingsError
+from qa_service.evaluation.asking import Outcome
+from qa_service.evaluation.gold import Gold, Span, document_name
+from qa_service.evaluation.questions import Question
+
+DEFAULT = (nDCG @ 10, RR @ 10, R @ 5, R @ 10, Success @ 1, Success @ 5, P @ 5, AP)
+SPAN_RECALL, SPAN_PRECISION, SPAN_IOU = "span-R@5", "span-P@5", "span-IoU@5"
+EXACT_MATCH, F1, CONTAINS = "EM", "F1", "contains"
+_SPAN_DEPTH = 5
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, its gold, and what came back."""
+
+    question: Question
+    gold: Gold
+    outcome: Outcome
+
+
+def parse(names: Sequence[str]) -> tuple[ir_measures.Measure, ...]:
+    """Return the measures of names in ir-measures' notation. Raises :class:`SettingsError` for others."""
+    found = []
+    for name in names:
+        try:
+            measure = ir_measures.parse_measure(name)
+            supported = any(provider.supports(measure) for provider in ir_measures.DefaultPipeline.providers)
+        except (ValueError, NameError, TypeError, SyntaxError, AssertionError) as error:
+            raise SettingsError(f"{name!r} is no measure: {error}; write them as nDCG@10") from error
+        if not supported:
+            raise SettingsError(f"the measure {name!r} can't be computed here; write it as nDCG@10")
+        found.append(measure)
+    return tuple(found)
+
+
+def ranked(gold: Gold, outcome: Outcome) -> list[str]:
+    """Return the names of what was ranked, best first: passages, or documents by their best passage."""
+    if gold.whole:
+        return list(dict.fromkeys(document_name(result.uri) for result in outcome.results))
+    return [result.span.name for result in outcome.results]
+
+
+def measure(batch: Sequence[Asked], rankings: Sequence[ir_measures.Measure]) -> list[dict[str, float]]:
+    """Return the measures of each question; what it has no gold for is not among them."""
+    measured: list[dict[str, float]] = [{} for _ in batch]
+    scored = [place for place, asked in enumerate(batch) if asked.gold.relevant and asked.question.answerable]
+    qrels = [
+        ir_measures.Qrel(str(place), name, grade)
+        for place in scored
+        for name, grade in batch[place].gold.relevant.items()
+    ]
+    run = [
+        ir_measures.ScoredDoc(str(place), name, 1 / rank)
+        for place in scored
+        for rank, name in enumerate(ranked(batch[place].gold, batch[place].outcome), start=1)
+    ]
+    if scored:
+        for metric in ir_measures.iter_calc(rankings, qrels, run):
+            measured[int(metric.query_id)][str(metric.measure)] = float(metric.value)
+    names = list(map(str, rankings))
+    return [
+        {name: values[name] for name in names if name in values} | _of_spans(asked) | _of_answer(asked)
+        for asked, values in zip(batch, measured, strict=True)
+    ]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names of measures, each once: those of the ranking first, then of spans, then of answers."""
+    last = (SPAN_RECALL, SPAN_PRECISION, SPAN_IOU, EXACT_MATCH, F1, CONTAINS)
+    return sorted(dict.fromkeys(names), key=lambda name: last.index(name) + 1 if name in last else 0)
+
+
+def right(asked: Asked, depth: int = 5) -> bool:
+    """Tell whether the first results hold an answer: what confidence is the probability of."""
+    names = ranked(asked.gold, asked.outcome)[:depth]
+    return asked.question.answerable and any(name in asked.gold.relevant for name in names)
+
+
+def _of_spans(asked: Asked) -> dict[str, float]:
+    if not asked.gold.spans or not asked.question.answerable:
+        return {}
+    got = [result.span for result in asked.outcome.results[:_SPAN_DEPTH]]
+    # A text that stands in several places is asked for once: where most of it came back.
+    wanted = [max(places, key=lambda place: _common([place], got)) for places in asked.gold.spans]
+    common, all_wanted, all_got = _common(wanted, got), _length(wanted), _length(got)
+    return {
+        SPAN_RECALL: common / all_wanted,
+        SPAN_PRECISION: common / all_got if all_got else 0.0,
+        SPAN_IOU: common / (all_wanted + all_got - common),
+    }
+
+
+def _length(spans: Sequence[Span]) -> int:
+    """Return how many characters stand in any of the spans."""
+    total, uri, reached = 0, "", 0
+    for span in sorted(spans, key=lambda span: (span.uri, span.start)):
+        if span.uri != uri:
+            uri, reached = span.uri, 0
+        total += max(0, span.end - max(span.start, reached))
+        reached = max(reached, span.end)
+    return total
+
+
+def _common(some: Sequence[Span], others: Sequence[Span]) -> int:
+    """Return how many characters stand both in some and in other spans."""
+    return _length(some) + _length(others) - _length([*some, *others])
+
+
+def _of_answer(asked: Asked) -> dict[str, float]:
+    """Compare the answer with the right ones; where there is none, saying so is right."""
+    question, answer = asked.question, asked.outcome.answer
+    if not question.answerable:
+        return {EXACT_MATCH: float(answer is None), F1: float(answer is None)}
+    if not question.answers:
+        return {}
+    given = normalized(answer or "")
+    return {
+        EXACT_MATCH: max(float(given == normalized(gold)) for gold in question.answers),
+        F1: max(token_f1(answer or "", gold) for gold in question.answers),
+        CONTAINS: max(float(f" {normalized(gold)} " in f" {given} ") for gold in question.answers),
+    }
+
+
+def normalized(text: str) -> str:
+    """Return a text as SQuAD compares it: lower case, without punctuation, articles and repeated white space."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def token_f1(given: str, gold: str) -> float:
+    """Return SQuAD's F1 of the words of an answer; two texts without words are equal."""
+    one, other = normalized(given).split(), normalized(gold).split()
+    if not one or not other:
+        return float(one == other)
+    common = sum((Counter(one) & Counter(other)).values())
+    return 2 * common / (len(one) + len(other))

@@ -1,0 +1,156 @@
+"""The plots of the reports, as SVG that takes the colours of the page it stands in."""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import escape
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from qa_service.evaluation.statistics import Bin
+
+_INK, _ACCENT, _SECOND, _GRID = "#010203", "#040506", "#070809", "#0a0b0c"
+_COLOURS = {_INK: "var(--ink)", _ACCENT: "var(--accent)", _SECOND: "var(--second)", _GRID: "var(--grid)"}
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "font.family": "sans-serif",
+    "font.size": 12,
+    "text.color": _INK,
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+}
+_SIZE = (5.2, 3.4)
+_IDS = re.compile(r'(\bid="|url\(#|xlink:href="#)')
+
+
+def ranks(counts: Mapping[str, int]) -> str:
+    """Draw how many questions have their first right result at each rank."""
+    names = list(counts)
+
+    def draw(axes: Axes) -> None:
+        colours = [_SECOND if name == "none" else _ACCENT for name in names]
+        bars = axes.bar(range(len(names)), [counts[name] for name in names], color=colours)
+        axes.bar_label(bars, padding=2)
+        axes.set_xticks(range(len(names)), ["not found" if name == "none" else name for name in names])
+        axes.set(xlabel="rank of the first right result", ylabel="questions")
+        axes.grid(visible=False, axis="x")
+        axes.margins(y=0.12)
+
+    return _svg("ranks", draw, "Questions by the rank of their first right result")
+
+
+def calibration(bins: Sequence[Bin]) -> str:
+    """Draw confidence against the share that is right; on the diagonal it keeps what it says."""
+
+    def draw(axes: Axes) -> None:
+        most = max(one.n for one in bins)
+        axes.plot([0, 1], [0, 1], color=_GRID, linestyle="--")
+        axes.plot([one.confidence for one in bins], [one.right for one in bins], color=_ACCENT, linewidth=1)
+        sizes = [20 + 180 * one.n / most for one in bins]
+        axes.scatter([one.confidence for one in bins], [one.right for one in bins], s=sizes, color=_ACCENT)
+        axes.set(xlim=(0, 1), ylim=(-0.03, 1.03), xlabel="confidence", ylabel="share that is right")
+
+    return _svg("calibration", draw, "Reliability: confidence against the share of questions that is right")
+
+
+def risk(shares: Mapping[str, float]) -> str:
+    """Draw the share of wrong answers among the most confident ones."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([float(share) for share in shares], list(shares.values()), color=_ACCENT, marker="o", markersize=3)
+        axes.set(
+            xlim=(0, 1.02), xlabel="share of questions answered, most confident first", ylabel="share that is wrong"
+        )
+        axes.set_ylim(bottom=0)
+
+    return _svg("risk", draw, "Risk by coverage")
+
+
+def latency(milliseconds: Sequence[float]) -> str:
+    """Draw what share of questions was answered within a time."""
+
+    def draw(axes: Axes) -> None:
+        axes.ecdf(milliseconds, color=_ACCENT, linewidth=2)
+        for percentile in (50, 95):
+            value = float(np.percentile(milliseconds, percentile))
+            axes.axvline(value, color=_SECOND, linestyle=":", linewidth=1.2)
+            axes.annotate(f"p{percentile}", (value, 0.02), xytext=(3, 0), textcoords="offset points")
+        axes.set(xlabel="milliseconds", ylabel="share of questions", ylim=(0, 1.02))
+
+    return _svg("latency", draw, "Share of questions answered within a time")
+
+
+def values(name: str, figures: Sequence[float]) -> str:
+    """Draw a measure of every question, in order of its value."""
+
+    def draw(axes: Axes) -> None:
+        ordered = np.sort(figures)[::-1]
+        axes.fill_between(np.arange(len(ordered)), ordered, step="mid", color=_ACCENT, linewidth=0)
+        axes.set(xlabel="questions, best first", ylabel=name, ylim=(0, 1.02), xlim=(0, max(1, len(ordered) - 1)))
+
+    return _svg("values", draw, f"{name} of every question, best first")
+
+
+def differences(name: str, figures: Sequence[float], key: str = "differences") -> str:
+    """Draw what a measure of every question gained or lost, in order."""
+
+    def draw(axes: Axes) -> None:
+        ordered = np.sort(figures)[::-1]
+        places = np.arange(len(ordered))
+        axes.fill_between(places, np.maximum(ordered, 0), step="mid", color=_ACCENT, linewidth=0)
+        axes.fill_between(places, np.minimum(ordered, 0), step="mid", color=_SECOND, linewidth=0)
+        axes.axhline(0, color=_INK, linewidth=0.8)
+        axes.set(
+            xlabel="questions, largest gain first", ylabel=f"difference in {name}", xlim=(0, max(1, len(ordered) - 1))
+        )
+
+    return _svg(key, draw, f"Difference in {name} of every question")
+
+
+def pareto(points: Sequence[tuple[str, float, float, bool]], name: str) -> str:
+    """Draw quality against milliseconds; each point is (label, milliseconds, quality, on the Pareto front)."""
+
+    def draw(axes: Axes) -> None:
+        front = sorted((ms, quality) for _, ms, quality, best in points if best)
+        axes.plot([ms for ms, _ in front], [quality for _, quality in front], color=_ACCENT, drawstyle="steps-post")
+        for label, ms, quality, best in points:
+            axes.scatter([ms], [quality], color=_ACCENT if best else _SECOND, zorder=3)
+            axes.annotate(label, (ms, quality), xytext=(4, 4), textcoords="offset points", fontsize=9)
+        axes.set(xlabel="milliseconds a question (p50)", ylabel=name)
+        axes.margins(x=0.2, y=0.15)
+
+    return _svg("pareto", draw, f"{name} by milliseconds a question, with the Pareto front")
+
+
+def _svg(key: str, draw: Callable[[Axes], object], label: str) -> str:
+    """Return a figure as an SVG element: ids of its own, the page's colours, a label for who does not see it."""
+    with rc_context({**_STYLE, "svg.hashsalt": key}):
+        figure = Figure(_SIZE, layout="constrained")
+        axes = figure.subplots()
+        draw(axes)
+        figure.patch.set_alpha(0)
+        axes.patch.set_alpha(0)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = _IDS.sub(rf"\g<1>{key}-", svg)
+    for colour, variable in _COLOURS.items():
+        svg = svg.replace(colour, variable)
+    opening, rest = svg.split(">", 1)
+    opening = re.sub(r' (?:width|height)="[^"]*"', "", opening)  # the page sizes it
+    return opening.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1) + ">" + rest

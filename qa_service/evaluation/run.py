@@ -1,0 +1,219 @@
+"""A run on disk: a folder that holds what was asked and what came back, and everything that is made of it.
+
+``results.jsonl`` grows batch by batch and is all that a report needs; so an evaluation that was interrupted goes on
+behind its last whole line.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from qa_service import strict_json
+from qa_service.errors import QuestionFileError
+from qa_service.evaluation.gold import Gold, document_name
+from qa_service.evaluation.measures import Asked, ranked, right
+from qa_service.index.durable import replace_file, storage_errors, sync_file
+
+RUN, RESULTS, TIMES = "run.json", "results.jsonl", "times.jsonl"
+SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC = "summary.json", "report.html", "report.md", "run.trec", "qrels.trec"
+WRITTEN = (RUN, RESULTS, TIMES, SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC)
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What an evaluation is of: with all of it alike, two give the same results."""
+
+    questions_sha256: str
+    index_version: str
+    target: str
+    """The address of the service; empty in process."""
+    top_k: int
+    measures: tuple[str, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Those that change an answer without changing the index."""
+
+
+class RunFolder:
+    """The folder of one evaluation."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._results: BinaryIO | None = None
+        self._times: BinaryIO | None = None
+
+    def begin(self, fingerprint: Fingerprint, about: dict[str, Any], *, overwrite: bool) -> int:
+        """Open the folder to add results; return how many it has already, of an evaluation that was interrupted.
+
+        Raises :class:`QuestionFileError` if it holds another evaluation, or a finished one, unless it may be
+        overwritten.
+        """
+        wanted = {"format": FORMAT_VERSION, "fingerprint": json.loads(json.dumps(asdict(fingerprint))), "about": about}
+        done = 0
+        with storage_errors(self.path):
+            if self.path.exists() and not self.path.is_dir():
+                raise QuestionFileError(f"{self.path} is a file; name a folder for the results")
+            if (self.path / RUN).exists() and not overwrite:
+                before = self.about()
+                if before.get("finished"):
+                    raise QuestionFileError(f"{self.path} holds a finished evaluation; pass --overwrite to replace it")
+                done = self._whole_lines()
+                if done and before.get("fingerprint") != wanted["fingerprint"]:
+                    differs = _difference(before.get("fingerprint") or {}, wanted["fingerprint"])
+                    raise QuestionFileError(
+                        f"{self.path} holds the beginning of another evaluation ({differs}); name another folder, or "
+                        "pass --overwrite"
+                    )
+                self._write(RUN, {**wanted, "about": before.get("about", about)} if done else wanted)
+            elif self.path.exists() and any(self.path.iterdir()) and not (self.path / RUN).exists():
+                raise QuestionFileError(f"{self.path} holds other files; name a folder of its own for the results")
+            else:
+                self.path.mkdir(parents=True, exist_ok=True)
+                for name in WRITTEN:
+                    (self.path / name).unlink(missing_ok=True)
+                self._write(RUN, wanted)
+            self._results = (self.path / RESULTS).open("ab")
+            self._times = (self.path / TIMES).open("ab")
+        return done
+
+    def add(self, batch: Sequence[Asked], measured: Sequence[dict[str, float]]) -> None:
+        """Append a batch, all of it or, should the process die, whole lines of it."""
+        if self._results is None or self._times is None:
+            raise ValueError("the run was not begun")
+        lines = [result_of(asked, values) for asked, values in zip(batch, measured, strict=True)]
+        timed = [
+            {"id": asked.question.id, "ms": round(asked.outcome.milliseconds, 3)}
+            for asked in batch
+            if asked.outcome.milliseconds is not None
+        ]
+        with storage_errors(self.path):
+            self._times.write(_lines(timed))
+            self._times.flush()
+            self._results.write(_lines(lines))
+            self._results.flush()
+
+    def add_times(self, times: Sequence[tuple[str, float]]) -> None:
+        """Append what questions took that were asked alone."""
+        if self._times is None:
+            raise ValueError("the run was not begun")
+        with storage_errors(self.path):
+            self._times.write(_lines([{"id": identifier, "ms": round(ms, 3)} for identifier, ms in times]))
+            self._times.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in (self._results, self._times):
+            if file is not None:
+                file.close()
+        self._results = self._times = None
+
+    def write(self, name: str, lines: Iterable[str]) -> None:
+        """Put a file in place that was made of the results; readers find the old one or the new, whole."""
+        temporary = self.path / f"{name}.tmp"
+        with storage_errors(self.path):
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(lines)
+            sync_file(temporary)
+            temporary.replace(self.path / name)
+
+    def finish(self) -> None:
+        """Note that all is done."""
+        with storage_errors(self.path):
+            self._write(RUN, {**self.about(), "finished": True})
+
+    def about(self) -> dict[str, Any]:
+        """Return what the run is of. Raises :class:`QuestionFileError` if the folder holds none."""
+        path = self.path / RUN
+        try:
+            about = strict_json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise QuestionFileError(f"{self.path} holds no evaluation: {error}") from error
+        if not isinstance(about, dict) or about.get("format") != FORMAT_VERSION:
+            raise QuestionFileError(f"{path} is not of a format that this version reads; evaluate again")
+        return about
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """Yield the lines of ``results.jsonl``. Raises :class:`QuestionFileError` for a damaged one."""
+        yield from self._read(RESULTS)
+
+    def times(self) -> list[float]:
+        """Return the milliseconds that questions took; the last counts of one that was asked twice."""
+        return list({line["id"]: float(line["ms"]) for line in self._read(TIMES)}.values())
+
+    def _read(self, name: str) -> Iterator[dict[str, Any]]:
+        path = self.path / name
+        try:
+            with path.open("rb") as file:
+                for number, line in enumerate(file, start=1):
+                    try:
+                        yield json.loads(line)
+                    except ValueError as error:
+                        raise QuestionFileError(f"{path}, line {number} is damaged: {error}") from error
+        except OSError as error:
+            raise QuestionFileError(f"{path} can't be read: {error.strerror}") from error
+
+    def _whole_lines(self) -> int:
+        """Return how many whole lines there are, and cut off what stands behind the last."""
+        done = 0
+        for name in (TIMES, RESULTS):
+            path = self.path / name
+            if not path.exists():
+                continue
+            with path.open("r+b") as file:
+                end = done = 0
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    end += len(line)
+                    done += name == RESULTS
+                file.truncate(end)
+        return done
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        replace_file(self.path / name, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def result_of(asked: Asked, measured: dict[str, float]) -> dict[str, Any]:
+    """Return a line of ``results.jsonl``: a question, what it got, and what was right."""
+    question, gold, outcome = asked.question, asked.gold, asked.outcome
+    return {
+        "id": question.id,
+        "line": question.line,
+        "question": question.question,
+        "answerable": question.answerable,
+        "answers": list(question.answers),
+        "tags": list(question.tags),
+        "whole": gold.whole,
+        "relevant": gold.relevant,
+        "right": _right_spans(gold),
+        "got": {
+            "answerable": outcome.answerable,
+            "confidence": outcome.confidence,
+            "answer": outcome.answer,
+            "right_in_five": right(asked),
+            "ranked": ranked(gold, outcome),
+            "results": [
+                {**asdict(result), "relevant": _grade(gold, result.span.name, result.uri)} for result in outcome.results
+            ],
+        },
+        "measures": measured,
+    }
+
+
+def _grade(gold: Gold, name: str, uri: str) -> int:
+    return gold.relevant.get(document_name(uri) if gold.whole else name, 0)
+
+
+def _right_spans(gold: Gold) -> list[dict[str, Any]]:
+    return [{"uri": span.uri, "start": span.start, "end": span.end} for places in gold.spans for span in places]
+
+
+def _lines(entries: Sequence[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries)
+
+
+def _difference(before: dict[str, Any], wanted: dict[str, Any]) -> str:
+    names = sorted(name for name in before.keys() | wanted.keys() if before.get(name) != wanted.get(name))
+    return "other " + ", ".join(name.replace("_", " ") for name in names) if names else "of another format"

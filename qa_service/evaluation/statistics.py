@@ -1,0 +1,129 @@
+"""Intervals and tests: bootstrap, paired randomisation, Holm's correction; how far confidence can be trusted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+_SEED = 20_240_229
+_RESAMPLES = 1_000
+_PERMUTATIONS = 10_000
+_LARGE = 20_000
+"""Questions from which on the bootstrap's interval is the normal one to all decimals that are shown."""
+_NORMAL_95 = 1.959964
+LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over ``n`` questions with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def estimate(values: Sequence[float] | Floats) -> Estimate:
+    """Return the mean and its percentile bootstrap interval (Efron, 1979); the seed is fixed."""
+    sample = np.asarray(values, dtype=np.float64)
+    mean = float(sample.mean())
+    if len(sample) == 1 or float(np.ptp(sample)) == 0.0:
+        return Estimate(mean, mean, mean, len(sample))
+    if len(sample) > _LARGE:
+        half = _NORMAL_95 * float(sample.std(ddof=1)) / np.sqrt(len(sample))
+        return Estimate(mean, mean - half, mean + half, len(sample))
+    from scipy.stats import bootstrap  # noqa: PLC0415 - a second of import
+
+    found = bootstrap(
+        (sample,), np.mean, n_resamples=_RESAMPLES, method="percentile", batch=100, rng=np.random.default_rng(_SEED)
+    ).confidence_interval
+    return Estimate(mean, float(found.low), float(found.high), len(sample))
+
+
+def randomisation_p(differences: Floats) -> float:
+    """Return the two-sided p-value of a paired randomisation test: signs of the differences are exchanged at random.
+
+    The test that Smucker, Allan and Carterette (2007, doi 10.1145/1321440.1321528) recommend for rankings.
+    """
+    moved = differences[differences != 0]
+    if len(moved) < 2:  # noqa: PLR2004 - with one difference either sign is as likely
+        return 1.0
+    from scipy.stats import permutation_test  # noqa: PLC0415 - a second of import
+
+    found = permutation_test(
+        (moved,),
+        lambda sample, axis: np.sum(sample, axis=axis),
+        permutation_type="samples",
+        n_resamples=_PERMUTATIONS,
+        batch=500,
+        vectorized=True,
+        rng=np.random.default_rng(_SEED),
+    )
+    return float(found.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number (Holm, 1979), in their order."""
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted
+
+
+def effect_size(differences: Floats) -> float:
+    """Return Cohen's d of paired differences: their mean by their standard deviation."""
+    if len(differences) < 2 or float(np.ptp(differences)) == 0.0:  # noqa: PLR2004 - one has no deviation
+        return 0.0
+    return float(differences.mean() / differences.std(ddof=1))
+
+
+def auroc(confidences: Floats, right: Booleans) -> float:
+    """Return the probability that a right question's confidence is above a wrong one's (Mann and Whitney's U)."""
+    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - a second of import
+
+    return float(roc_auc_score(right, confidences))
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Questions of about the same confidence: their number, mean confidence, and the share that is right."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    right: float
+
+
+def reliability(confidences: Floats, right: Booleans, bins: int = 10) -> list[Bin]:
+    """Return the questions by bins of equal width, empty ones left out."""
+    places = np.minimum((confidences * bins).astype(int), bins - 1)
+    return [
+        Bin(
+            number / bins,
+            (number + 1) / bins,
+            int((places == number).sum()),
+            float(confidences[places == number].mean()),
+            float(right[places == number].mean()),
+        )
+        for number in np.unique(places).tolist()
+    ]
+
+
+def expected_calibration_error(confidences: Floats, right: Booleans, bins: int = 10) -> float:
+    """Return the mean distance, by bins of equal width, of confidence from the share that is right."""
+    found = reliability(confidences, right, bins)
+    return sum(abs(one.confidence - one.right) * one.n for one in found) / len(right)
+
+
+def risk_coverage(confidences: Floats, right: Booleans, coverages: Sequence[float]) -> dict[float, float]:
+    """Return, for each share of questions answered, most confident first, the share of those that are wrong."""
+    ordered = right[np.argsort(-confidences, kind="stable")]
+    return {share: float(1 - ordered[: max(1, round(share * len(ordered)))].mean()) for share in coverages}

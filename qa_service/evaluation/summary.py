@@ -1,0 +1,189 @@
+"""What a run amounts to, from its results alone: means with intervals, answerability, times, what to look at."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from qa_service.evaluation.measures import in_order
+from qa_service.evaluation.questions import LineProblem
+from qa_service.evaluation.statistics import (
+    Bin,
+    Estimate,
+    auroc,
+    estimate,
+    expected_calibration_error,
+    reliability,
+    risk_coverage,
+)
+
+_COVERAGES = tuple(share / 20 for share in range(1, 21))
+_MOST_TAGS = 200
+_MOST_FLAGGED = 20
+_NONE = "none"
+
+
+@dataclass(slots=True)
+class Answerability:
+    """How well the service tells what the documents hold.
+
+    ``right`` means that one of the first five results holds an answer; confidence is the probability of that.
+    """
+
+    answerable: int = 0
+    answered: int = 0
+    unanswerable: int = 0
+    refused: int = 0
+    refusal_precision: float | None = None
+    """Of the refused questions, the share that has no answer."""
+    refusal_recall: float | None = None
+    auroc: float | None = None
+    """Of confidence, answerable against unanswerable questions."""
+    ece: float | None = None
+    reliability: list[Bin] = field(default_factory=list)
+    risk_coverage: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Everything that ``summary.json`` holds. ``measures`` are over the questions that each is defined for."""
+
+    about: dict[str, Any]
+    questions: int = 0
+    scored: int = 0
+    measures: dict[str, Estimate] = field(default_factory=dict)
+    answerability: Answerability = field(default_factory=Answerability)
+    tags: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Of each tag its number of questions as ``n``, and the means of the measures over them."""
+    ranks: dict[str, int] = field(default_factory=dict)
+    """How many questions have their first right result at each rank; ``none`` where it did not come back."""
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    copied: list[str] = field(default_factory=list)
+    """Ids of questions that are themselves the text of a result: such a question tells little."""
+    problems: list[LineProblem] = field(default_factory=list)
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each measure."""
+        return {name: found.mean for name, found in self.measures.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as ``summary.json`` has it."""
+        return asdict(self)
+
+
+def summarize(
+    results: Iterable[dict[str, Any]], milliseconds: Sequence[float], about: dict[str, Any], problems: list[LineProblem]
+) -> Summary:
+    """Return the summary of a run's results; of each question only figures are kept."""
+    summary = Summary(about, problems=problems)
+    values: defaultdict[str, list[float]] = defaultdict(list)
+    of_tags: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    counts: defaultdict[str, int] = defaultdict(int)
+    judged: list[tuple[float, bool, bool]] = []
+    for result in results:
+        summary.questions += 1
+        got = result["got"]
+        if result["relevant"] and result["answerable"]:
+            summary.scored += 1
+            rank = first_right(result)
+            key = _NONE if rank is None else str(rank)
+            summary.ranks[key] = summary.ranks.get(key, 0) + 1
+        for tag in result["tags"]:
+            counts[tag] += 1
+        for name, value in result["measures"].items():
+            values[name].append(value)
+            for tag in result["tags"]:
+                of_tags[tag][name].append(value)
+        _count(summary.answerability, result)
+        known = not result["answerable"] or result["relevant"]
+        if got["confidence"] is not None and known:
+            judged.append((got["confidence"], got["right_in_five"], result["answerable"]))
+        if len(summary.copied) < _MOST_FLAGGED and _copied(result):
+            summary.copied.append(result["id"])
+    summary.measures = {name: estimate(values[name]) for name in in_order(values)}
+    summary.tags = {
+        tag: {"n": counts[tag]} | {name: statistics.fmean(found) for name, found in of_tags[tag].items()}
+        for tag in sorted(counts, key=lambda tag: (-counts[tag], tag))[:_MOST_TAGS]
+    }
+    last = max((int(key) for key in summary.ranks if key != _NONE), default=0)
+    named = [*map(str, range(1, last + 1)), *([_NONE] if _NONE in summary.ranks else [])]
+    summary.ranks = {key: summary.ranks.get(key, 0) for key in named}
+    _judge(summary.answerability, judged)
+    summary.latency_ms = percentiles(milliseconds)
+    return summary
+
+
+def first_right(result: dict[str, Any]) -> int | None:
+    """Return the rank of the first right result, or ``None``."""
+    names = result["got"]["ranked"]
+    return next((rank for rank, name in enumerate(names, start=1) if name in result["relevant"]), None)
+
+
+def _count(answerability: Answerability, result: dict[str, Any]) -> None:
+    said = result["got"]["answerable"]
+    if said is None:
+        return
+    if result["answerable"]:
+        answerability.answerable += 1
+        answerability.answered += said
+    else:
+        answerability.unanswerable += 1
+        answerability.refused += not said
+
+
+def _judge(answerability: Answerability, judged: Sequence[tuple[float, bool, bool]]) -> None:
+    refused = answerability.refused + answerability.answerable - answerability.answered
+    if refused and answerability.unanswerable:
+        answerability.refusal_precision = answerability.refused / refused
+    if answerability.unanswerable:
+        answerability.refusal_recall = answerability.refused / answerability.unanswerable
+    if not judged:
+        return
+    confidences = np.array([confidence for confidence, _, _ in judged])
+    right = np.array([is_right for _, is_right, _ in judged])
+    answerable = np.array([has_answer for _, _, has_answer in judged])
+    if 0 < answerable.sum() < len(answerable):
+        answerability.auroc = auroc(confidences, answerable)
+    answerability.ece = expected_calibration_error(confidences, right)
+    answerability.reliability = reliability(confidences, right)
+    answerability.risk_coverage = {
+        f"{share:.2f}": risk for share, risk in risk_coverage(confidences, right, _COVERAGES).items()
+    }
+
+
+def _copied(result: dict[str, Any]) -> bool:
+    question = " ".join(result["question"].casefold().split())
+    return any(question == " ".join(found["text"].casefold().split()) for found in result["got"]["results"])
+
+
+def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
+    """Return how many questions were timed, and p50, p95, p99 and the most, in milliseconds."""
+    if not milliseconds:
+        return {}
+    cuts = np.percentile(milliseconds, [50, 95, 99, 100])
+    named = zip(("p50", "p95", "p99", "max"), cuts.tolist(), strict=True)
+    return {"n": len(milliseconds)} | {name: round(value, 2) for name, value in named}
+
+
+def run_lines(results: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a run as trec_eval reads it. Ids are without white space: what is no letter is ``%XX``."""
+    for result in _scored(results):
+        identifier = quote(result["id"], safe="")
+        for rank, name in enumerate(result["got"]["ranked"], start=1):
+            yield f"{identifier} Q0 {name} {rank} {1 / rank:.6f} qa_service\n"
+
+
+def qrels_lines(results: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the qrels that belong to the run."""
+    for result in _scored(results):
+        identifier = quote(result["id"], safe="")
+        for name, grade in sorted(result["relevant"].items()):
+            yield f"{identifier} 0 {name} {grade}\n"
+
+
+def _scored(results: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return (result for result in results if result["relevant"] and result["answerable"])

@@ -1,0 +1,180 @@
+"""The same questions under many settings: ``qa-service sweep``. What was done already is not done again."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qa_service.errors import QAServiceError, QuestionFileError, SettingsError
+from qa_service.evaluation.asking import InProcess
+from qa_service.evaluation.evaluate import Plan, Target, evaluate
+from qa_service.evaluation.files import QuestionFile
+from qa_service.evaluation.gold import IndexCorpus
+from qa_service.evaluation.run import SUMMARY, RunFolder
+from qa_service.index import IndexFolder
+from qa_service.pipeline import build, open_answerer
+from qa_service.runtimes import embedder_to_ask, embedder_to_build
+from qa_service.settings import Settings, load_settings
+
+_BUILT_BY = (
+    "model",
+    "runtime",
+    "passage_tokens",
+    "overlap_tokens",
+    "language",
+    "token_vectors",
+    "row_text",
+    "row_title",
+    "include",
+    "allow_download",
+)
+_MOST = 200
+_INDEXES = "indexes"
+_NOT_VARIED = {"source", "index", "host", "port", "workers", "admin_key"}
+
+
+@dataclass(slots=True)
+class Row:
+    """One point of a sweep: settings, what they gave, or why they gave nothing."""
+
+    settings: dict[str, Any]
+    run: str
+    measures: dict[str, float] = field(default_factory=dict)
+    milliseconds: float = 0.0
+    passages: int = 0
+    front: bool = False
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Sweep:
+    """All points, and which measure the front was drawn by."""
+
+    questions: str
+    varied: list[str]
+    measure: str = ""
+    measures: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for a file."""
+        return asdict(self)
+
+
+def grid(varied: Sequence[str]) -> list[dict[str, str]]:
+    """Return every combination of settings like ``passage_tokens=100,200``. Raises :class:`SettingsError`."""
+    axes: dict[str, list[str]] = {}
+    for text in varied:
+        name, sign, values = text.partition("=")
+        name = name.strip().casefold().removeprefix("qa_").replace("-", "_")
+        listed = [value.strip() for value in values.split(",") if value.strip()]
+        if not sign or not listed:
+            raise SettingsError(f"{text!r} says nothing to vary; write passage_tokens=100,200")
+        if name not in Settings.model_fields or name in _NOT_VARIED:
+            raise SettingsError(f"{name!r} is no setting that can be varied; docs/settings.md lists them")
+        axes[name] = list(dict.fromkeys(listed))
+    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    if len(points) > _MOST:
+        raise SettingsError(f"{len(points)} combinations are more than {_MOST}; vary less at once")
+    return points
+
+
+def sweep(
+    questions: QuestionFile,
+    settings: Settings,
+    points: Sequence[dict[str, str]],
+    output: Path,
+    plan: Plan,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Sweep:
+    """Build and evaluate every point below ``output``; finished ones are read, an interrupted one goes on.
+
+    A point that can't be built or asked is a row that says why.
+    """
+    chosen = [load_settings(**{**_given(settings), **point}) for point in points]  # a bad value is told first
+    found = Sweep(str(questions.path), list(points[0]))
+    sha256 = questions.sha256()
+    for number, (point, one) in enumerate(zip(points, chosen, strict=True)):
+        progress("evaluating settings", number, len(points))
+        name = ",".join(f"{key}={_plain(value)}" for key, value in point.items())
+        row = Row(dict(point), f"runs/{name[:150]}")
+        try:
+            _fill(row, one, questions, sha256, output, plan)
+        except (SettingsError, QuestionFileError):
+            raise
+        except QAServiceError as error:
+            row.problem = str(error)
+        found.rows.append(row)
+    progress("evaluating settings", len(points), len(points))
+    good = [row for row in found.rows if not row.problem]
+    if not good:
+        raise QAServiceError(f"no combination could be evaluated: {found.rows[0].problem}")
+    found.measures = list(dict.fromkeys(name for row in good for name in row.measures))
+    if not found.measures:
+        raise QuestionFileError(f"{questions.path} holds no question with gold; there is nothing to compare by")
+    found.measure = found.measures[0]
+    for row in good:
+        row.front = not any(_beats(other, row, found.measure) for other in good)
+    return found
+
+
+def _fill(row: Row, settings: Settings, questions: QuestionFile, sha256: str, output: Path, plan: Plan) -> None:
+    """Evaluate one point, unless that was done."""
+    run = RunFolder(output / row.run)
+    index = output / _INDEXES / _digest({name: getattr(settings, name) for name in _BUILT_BY})
+    for other in (settings.index, *sorted((output / _INDEXES).glob("*"))):
+        IndexFolder(index).take_over_models(other)
+    settings = settings.model_copy(update={"index": index})
+    build(settings, embedder_to_build(settings))
+    answerer, _ = open_answerer(settings, embedder_to_ask(settings))
+    try:
+        row.passages = len(answerer.index)
+        if not _is_done(run, sha256, answerer.index.version, plan):
+            answerer.self_test()
+            asker = InProcess(answerer)
+            target = Target(asker, IndexCorpus(answerer.index), alone=asker)
+            about = {
+                "questions": str(questions.path),
+                "index_version": answerer.index.version,
+                "settings": row.settings,
+            }
+            evaluate(questions, sha256, target, run.path, plan, about=about, settings=settings)
+    finally:
+        answerer.index.close()
+    summary = json.loads((run.path / SUMMARY).read_text(encoding="utf-8"))
+    row.measures = {name: found["mean"] for name, found in summary["measures"].items()}
+    row.milliseconds = summary["latency_ms"]["p50"]
+
+
+def _is_done(run: RunFolder, sha256: str, version: str, plan: Plan) -> bool:
+    try:
+        about = run.about()
+    except QuestionFileError:
+        return False
+    fingerprint = about["fingerprint"]
+    wanted = (sha256, version, plan.top_k, list(map(str, plan.rankings)))
+    names = ("questions_sha256", "index_version", "top_k", "measures")
+    return bool(about.get("finished")) and tuple(fingerprint[name] for name in names) == wanted
+
+
+def _given(settings: Settings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.model_fields_set}
+
+
+def _beats(one: Row, other: Row, measure: str) -> bool:
+    """Tell whether a row is no worse in both quality and time, and better in one."""
+    quality, milliseconds = one.measures.get(measure, 0.0), one.milliseconds
+    at_least = quality >= other.measures.get(measure, 0.0) and milliseconds <= other.milliseconds
+    return at_least and (quality > other.measures.get(measure, 0.0) or milliseconds < other.milliseconds)
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _plain(value: str) -> str:
+    """Return a value so that it can be part of a file's name."""
+    return "".join(character if character.isalnum() or character in "._-" else "_" for character in value)

@@ -1,0 +1,20 @@
+const words = document.querySelector("#words");
+const state = document.querySelector("#state");
+const count = document.querySelector("#count");
+const items = [...document.querySelectorAll("[data-state]")];
+const texts = items.map((item) => item.textContent.toLowerCase());
+function show() {
+  const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  items.forEach((item, place) => {
+    const fits = (!state.value || item.dataset.state === state.value) && wanted.every((word) => texts[place].includes(word));
+    item.hidden = !fits;
+    shown += fits;
+  });
+  count.textContent = `${shown} of ${items.length} questions`;
+}
+if (words) {
+  words.addEventListener("input", show);
+  state.addEventListener("change", show);
+  show();
+}

@@ -1,0 +1,124 @@
+"""The commands about question files, as people call them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+GOLD = {"document": "sea.txt", "content": "A crab walks sideways"}
+
+
+@pytest.fixture
+def built(run: Run, here: list[str]) -> list[str]:
+    run("index", *here)
+    return here
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    """Twelve questions, two of which name a passage that will not come first."""
+    path = tmp_path / "q.jsonl"
+    rows = [
+        {"id": number, "question": f"How does a crab walk, {number}?", "references": [GOLD]} for number in range(10)
+    ]
+    rows += [{"id": number, "question": "Where does the cat sleep?", "references": [GOLD]} for number in (10, 11)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return path
+
+
+def test_an_evaluation_is_kept_compared_and_gated(run: Run, built: list[str], questions: Path, tmp_path: Path) -> None:
+    """Reports in a folder; exit code 1 with the measures that fell, below a floor or below the baseline."""
+    output = tmp_path / "out/one"
+    code, out, err = run("evaluate", questions, *built, "--output", output, "--fail-under", "Success@1=0.8")
+    assert (code, err) == (0, "")
+    assert f"report: {output / 'report.html'}" in out
+    assert {path.name for path in output.iterdir()} == {
+        *("run.json", "results.jsonl", "times.jsonl", "run.trec", "qrels.trec"),
+        *("summary.json", "report.html", "report.md"),
+    }
+    code, _, err = run("evaluate", questions, *built, "--output", output)
+    assert (code, "pass --overwrite" in err) == (4, True)
+    floors = ["--fail-under", "Success@1=0.9", "--fail-under", "R@10=0.2"]
+    code, _, err = run("evaluate", questions, *built, "--output", output, "--overwrite", *floors)
+    assert (code, err) == (1, "error: Success@1 is 0.8333, below 0.9\n")
+    worse = [{"id": number, "question": "Where does the cat sleep?", "references": [GOLD]} for number in range(12)]
+    lines = [json.loads(line) for line in questions.read_text().splitlines()]
+    for line, other in zip(lines, worse, strict=True):
+        line["references"] = (
+            [{"document": "zoo/animals.md", "content": "It wakes at noon"}] if other["id"] < 10 else [GOLD]
+        )
+    changed = tmp_path / "changed.jsonl"
+    changed.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    code, out, err = run(
+        "evaluate", changed, *built, "--baseline", output, "--output", tmp_path / "out/two", "--measure", "Success@1"
+    )
+    assert code == 1
+    assert "two is worse than one in Success@1: -0.8333" in err
+    page = tmp_path / "c/compared.html"
+    code, out, _ = run("compare", output, tmp_path / "out/two", "--html", page)
+    assert code == 0
+    assert "two is worse than one in Success@1" in out
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    found = json.loads(run("compare", output, output, "--json")[1])
+    assert all(one["ties"] == one["n"] for one in found["differences"])
+
+
+def test_wrong_usage_of_an_evaluation_is_told_before_anything_is_asked(
+    run: Run, built: list[str], questions: Path, tmp_path: Path
+) -> None:
+    """Exit code 2 for flags, 4 for input, 7 for a service that is not there."""
+    for code, words, arguments in (
+        (2, "is no threshold", ["--fail-under", "high"]),
+        (2, "is no measure", ["--measure", "quality@"]),
+        (2, "is no address", ["--url", "localhost:8000"]),
+        (2, "is the question file", ["--output", str(questions)]),
+        (4, "holds no evaluation", ["--baseline", str(tmp_path)]),
+        (4, "name the file of their judgements", ["--format", "trec"]),
+    ):
+        found, _, err = run("evaluate", questions, *built, *arguments)
+        assert words in err or (code == 2 and found == 2), (arguments, err)
+        assert found == code, (arguments, err)
+    assert run("compare", tmp_path)[0] == 2
+    code, _, err = run("sweep", questions, *built[:2], "--vary", "colour=red", "--output", tmp_path / "s")
+    assert (code, "'colour' is no setting" in err) == (2, True)
+
+
+def test_a_beir_folder_is_indexed_and_evaluated(run: Run, tmp_path: Path, here: list[str]) -> None:
+    """Its corpus by rows, its judgements by their ids; the queries are not indexed."""
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    texts = {
+        "d/1": "The cat sleeps on the warm mat.",
+        "d 2": "The whale sings in the deep ocean.",
+        "d3": "A dog barks.",
+    }
+    (folder / "corpus.jsonl").write_text(
+        "".join(json.dumps({"_id": key, "title": "", "text": text}) + "\n" for key, text in texts.items())
+    )
+    (folder / "queries.jsonl").write_text('{"_id": "q1", "text": "Who sings?"}\n{"_id": "q2", "text": "Who barks?"}\n')
+    (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td 2\t1\nq2\td3\t1\n")
+    flags = here[2:]
+    code, out, _ = run("index", "--beir", folder, *flags)
+    assert (code, "1 files: 3 documents" in out) == (0, True)
+    summary = json.loads(run("evaluate", folder, *flags, "--json")[1])
+    assert (summary["scored"], summary["measures"]["nDCG@10"]["mean"], summary["problems"]) == (2, 1.0, [])
+    code, _, err = run("index", "--beir", tmp_path / "source", *flags)
+    assert (code, "has no corpus.jsonl" in err) == (2, True)
+
+
+def test_a_sweep_prints_a_table(
+    run: Run, built: list[str], questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row for each combination; the values are checked before anything is built."""
+    monkeypatch.setenv("QA_INDEX", built[3])  # whose exported model is taken over
+    output = tmp_path / "sweep"
+    arguments = ("sweep", questions, *built[:2], "--output", output)
+    code, _, err = run(*arguments, "--vary", "lexical_weight=0.3,7")
+    assert (code, "QA_LEXICAL_WEIGHT" in err) == (2, True)
+    code, out, _ = run(*arguments, "--vary", "lexical_weight=0.1,0.3")
+    assert code == 0
+    assert "lexical_weight" in out
+    assert len(json.loads((output / "sweep.json").read_text())["rows"]) == 2
+    assert (output / "sweep.html").exists()
+    assert len(list((output / "indexes").iterdir())) == 1
