@@ -24,6 +24,7 @@
         ├── UnreadableRequest    400     ├── UnsupportedMediaType 415
         ├── Unauthorized 401, Forbidden 403
         ├── NotFound             404     ├── InvalidRequest       422
+        ├── JobInProgress        409
         ├── BodyTooLarge         413     ├── Overloaded, NotReady 503
         └── DeadlineExceeded     504
 
@@ -176,6 +177,14 @@ class MethodNotAllowed(RequestError):
     http_status = 405
     slug = "method-not-allowed"
     title = "Method not allowed"
+
+
+class JobInProgress(RequestError):
+    """Another job of this kind is under way."""
+
+    http_status = 409
+    slug = "job-in-progress"
+    title = "Job in progress"
 
 
 class BodyTooLarge(RequestError):

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
 
     source: Path = Field(Path("source_text"), description="Folder of documents.")
     index: Path = Field(Path("index"), description="Folder of the index.")
+    data: Path = Field(Path("data"), description="Folder for feedback, and for evaluations asked for over HTTP.")
     include: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
         (), description="Patterns of paths below the source folder, as `reports/*.pdf`; none means every file."
     )
@@ -128,6 +129,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Larger request bodies get 413.")
     queue_limit: int = Field(32, ge=1, le=10_000, description="Questions in work or waiting; one more gets 503.")
     cache_mb: int = Field(16, ge=1, le=4096, description="Memory for embeddings of questions asked lately.")
+    max_batch: int = Field(64, ge=1, le=1000, description="Questions of one POST /ask/batch.")
+    max_upload_mb: int = Field(50, ge=1, le=2048, description="Question files sent to POST /evaluate, in megabytes.")
+    feedback: bool = Field(True, description="Take feedback on answers (POST /feedback).")
     deadline_seconds: float = Field(10, gt=0, le=600, description="A question that takes longer gets 504.")
 
 

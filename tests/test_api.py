@@ -446,7 +446,8 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
     }
     assert set(operations) == {
         *("ask", "read_source", "view_source", "cite", "verify", "index", "index_diff", "reindex", "reindex_state"),
-        *("livez", "readyz", "sources", "passages"),
+        *("livez", "readyz", "ask_batch", "feedback", "sources", "passages"),
+        *("evaluate", "evaluation", "evaluation_report"),
     }
     assert description["components"]["schemas"]["AskRequest"]["examples"][0]["question"]
     assert "HTTPValidationError" not in json.dumps(description)

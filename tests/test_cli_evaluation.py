@@ -1,10 +1,13 @@
 """The commands about question files, as people call them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Run
+
+from qa_service.feedback import Answered, FeedbackFile, Quote
 
 GOLD = {"document": "sea.txt", "content": "A crab walks sideways"}
 
@@ -122,3 +125,20 @@ def test_a_sweep_prints_a_table(
     assert len(json.loads((output / "sweep.json").read_text())["rows"]) == 2
     assert (output / "sweep.html").exists()
     assert len(list((output / "indexes").iterdir())) == 1
+
+
+def test_feedback_is_exported_as_questions(
+    run: Run, built: list[str], tmp_path: Path, folder: Callable[[dict[str, str | bytes]], Path]
+) -> None:
+    """Which `evaluate` reads."""
+    text = (tmp_path / "source/sea.txt").read_text()
+    start = text.index("A crab walks")
+    quote = Quote("sea.txt", start, start + 12, "A crab walks")
+    with FeedbackFile(tmp_path / "data") as file:
+        file.add(Answered("a1", "v", "How does a crab walk?", True, quote), useful=True, right=None, note="")
+        file.add(Answered("a2", "v", "Useless?", True, quote), useful=False, right=None, note="no")
+    code, out, err = run("feedback", "export", "--data", tmp_path / "data")
+    assert (code, "1 answers found useless" in err) == (0, True)
+    (tmp_path / "feedback.jsonl").write_text(out)
+    summary = json.loads(run("evaluate", tmp_path / "feedback.jsonl", *built, "--json")[1])
+    assert (summary["scored"], summary["measures"]["Success@1"]["mean"]) == (1, 1.0)

@@ -3,20 +3,17 @@
 import asyncio
 import hmac
 import json
-import os
-import sys
 from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
 from pydantic import BaseModel, Field
 
+from qa_service.api import children
 from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.responses import problems
 from qa_service.errors import BuildInProgress, Forbidden, Unauthorized
-from qa_service.settings import Settings, environment_of
-
-_LOWER_PRIORITY = 10
+from qa_service.settings import Settings
 
 
 class Reindexing(BaseModel):
@@ -51,20 +48,11 @@ class Builder:
                 await self._task
 
     async def _build(self) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "qa_service", "index", "--json"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment_of(self._settings),
-        )
+        process = await children.start(self._settings, "index", "--json")
         try:
-            with suppress(OSError, AttributeError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, _LOWER_PRIORITY)  # answers go before
             printed, _ = await process.communicate()
         except asyncio.CancelledError:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
+            await children.end(process)
             raise
         report = None
         with suppress(ValueError):
@@ -73,16 +61,18 @@ class Builder:
         self.state = Reindexing(status=status, exit_code=process.returncode, report=report)
 
 
+def expect_admin(settings: Settings, authorization: str) -> None:
+    """Raise :class:`Forbidden` where no administrator's key is set, :class:`Unauthorized` if another was sent."""
+    if not settings.admin_key:
+        raise Forbidden("no administrator's key is set here (QA_ADMIN_KEY)")
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), settings.admin_key.encode()):
+        raise Unauthorized("send the administrator's key as Authorization: Bearer …")
+
+
 def admin_routes(builder: Builder, settings: Settings) -> APIRouter:
     """Return the routes below ``/admin``. Without a key in the settings they answer 403."""
     router = APIRouter(route_class=StrictJSONRoute, prefix="/admin", tags=["administration"])
-
-    def check(authorization: str) -> None:
-        if not settings.admin_key:
-            raise Forbidden("no administrator's key is set here (QA_ADMIN_KEY)")
-        scheme, _, given = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), settings.admin_key.encode()):
-            raise Unauthorized("send the administrator's key as Authorization: Bearer …")
 
     @router.post(
         "/reindex",
@@ -93,7 +83,7 @@ def admin_routes(builder: Builder, settings: Settings) -> APIRouter:
     )
     async def reindex(authorization: Annotated[str, Header()] = "") -> Reindexing:
         """Start a build; the old index serves until the new one is whole, then answers come from that."""
-        check(authorization)
+        expect_admin(settings, authorization)
         return builder.start()
 
     @router.get(
@@ -104,7 +94,7 @@ def admin_routes(builder: Builder, settings: Settings) -> APIRouter:
     )
     async def state(authorization: Annotated[str, Header()] = "") -> Reindexing:
         """Tell whether the last build is done, and what it reported."""
-        check(authorization)
+        expect_admin(settings, authorization)
         return builder.state
 
     return router

@@ -6,24 +6,24 @@
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 
-import orjson
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from qa_service import __version__
 from qa_service.api.admin import Builder, admin_routes
+from qa_service.api.comments import Comments, feedback_routes
 from qa_service.api.documents import document_routes, listing_routes
+from qa_service.api.evaluations import EVALUATE, Evaluations, evaluation_routes
 from qa_service.api.limits import Admission, BodyLimit, RequestIds, StrictJSONRoute
-from qa_service.api.problems import ProblemsForAll, install_handlers, request_id_of
+from qa_service.api.problems import ProblemsForAll, install_handlers
+from qa_service.api.questions import question_routes
 from qa_service.api.reports import DiffBody, IndexBody
 from qa_service.api.responses import problems
-from qa_service.api.schemas import AskRequest, AskResponse, Health, Readiness, ask_body
+from qa_service.api.schemas import Health, Readiness
 from qa_service.api.serving import Reopen, Serving
 from qa_service.api.worker import Worker
 from qa_service.index import IndexFolder
@@ -46,6 +46,8 @@ def create_app(
     )
     serving = Serving(answerer, worker, degraded)
     builder = Builder(settings)
+    evaluations = Evaluations(settings)
+    comments = Comments(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,7 +60,9 @@ def create_app(
         if following is not None:
             following.cancel()
         await builder.stop()
+        await evaluations.stop()
         worker.close()
+        comments.close()
 
     app = FastAPI(
         title="qa_service",
@@ -73,14 +77,17 @@ def create_app(
             Middleware(ProblemsForAll),
             Middleware(TrustedHostMiddleware, allowed_hosts=_host_names(settings), www_redirect=False),
             Middleware(Admission, refusal=worker.refusal),
-            Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+            Middleware(BodyLimit, max_bytes=settings.max_body_bytes, unread=(EVALUATE,)),
         ],
     )
     install_handlers(app)
+    app.include_router(question_routes(serving, comments, settings.max_batch))
+    app.include_router(feedback_routes(serving, comments))
     app.include_router(_routes(serving, settings))
     app.include_router(listing_routes(serving))
     app.include_router(document_routes(serving))
     app.include_router(admin_routes(builder, settings))
+    app.include_router(evaluation_routes(evaluations, settings))
     return app
 
 
@@ -91,33 +98,6 @@ def _host_names(settings: Settings) -> list[str]:
 
 def _routes(serving: Serving, settings: Settings) -> APIRouter:
     router = APIRouter(route_class=StrictJSONRoute)
-
-    @router.post(
-        "/ask",
-        operation_id="ask",
-        summary="Ask a question",
-        responses={200: {"model": AskResponse}, **problems(400, 413, 415, 422, 503, 504)},
-        response_model=None,
-        tags=["questions"],
-    )
-    async def ask(
-        body: AskRequest,
-        request: Request,
-        *,
-        explain: Annotated[bool, Query(description="Also tell why each result has its rank.")] = False,
-    ) -> Response:
-        """Return the passages that answer best, each with its citation, and the best quote as the answer."""
-        serving.expect_ready()
-        started = time.perf_counter()
-        filters = None if body.filters is None else body.filters.filters()
-        answerer = serving.answerer
-        answer = await serving.worker.run(
-            lambda: answerer.ask(body.question, body.top_k, body.min_confidence, filters, explain=explain),
-            body.question,
-        )
-        took_ms = (time.perf_counter() - started) * 1000
-        body_out = ask_body(request_id_of(request), answer, took_ms)
-        return Response(orjson.dumps(body_out), media_type="application/json")
 
     @router.get("/livez", operation_id="livez", summary="Is the process alive?", tags=["operations"])
     async def livez() -> Health:

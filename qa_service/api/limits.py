@@ -1,7 +1,7 @@
 """What is checked before a request reaches a handler: its id, its size, its type, its JSON."""
 
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -56,7 +56,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 503 at once, or pass the request on."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/ask":
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in {"/ask", "/ask/batch"}:
             refusal = self._refusal()
             if refusal is not None:
                 await error_response(scope["qa_request_id"], refusal)(scope, receive, send)
@@ -71,13 +71,14 @@ class BodyLimit:
     message, since a body of one-byte chunks costs hundreds of times its size otherwise.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, unread: Collection[str] = ()) -> None:
         self.app = app
         self._max_bytes = max_bytes
+        self._unread = frozenset(unread)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 413 and close the connection, or pass on the whole body."""
-        if scope["type"] != "http":
+        """Answer 413 and close the connection, or pass on the whole body; paths ``unread`` count for themselves."""
+        if scope["type"] != "http" or scope["path"] in self._unread:
             await self.app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")

@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,7 +29,10 @@ _HEADERS: dict[int, dict[str, str]] = {
 }
 _MAX_DETAIL = 500
 _SEE_LOG = "see the server's log for this instance"
-_FIELDS = {"question", "query", *AskRequest.model_fields}
+_FIELDS = {
+    *("question", "query", "questions", "answer_id", "useful", "right_passage", "note"),
+    *AskRequest.model_fields,
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -36,15 +40,31 @@ def problem_response(
     request_id: str, status: int, slug: str, title: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return a problem document of at most 2 KiB."""
-    body = {
+    body = _document(request_id, status, slug, title, detail)
+    own = _HEADERS.get(status, {})
+    return Response(json.dumps(body).encode(), status, {**(headers or {}), **own}, media_type=MEDIA_TYPE)
+
+
+def _document(request_id: str, status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
+    return {
         "type": f"urn:qa-service:problem:{slug}",
         "title": title,
         "status": status,
         "detail": detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…",
         "instance": f"urn:uuid:{request_id}",
     }
-    own = _HEADERS.get(status, {})
-    return Response(json.dumps(body).encode(), status, {**(headers or {}), **own}, media_type=MEDIA_TYPE)
+
+
+def problem_of(request_id: str, error: QAServiceError) -> dict[str, Any]:
+    """Return the problem document of one of our errors as part of another answer."""
+    return _document(request_id, error.http_status, error.slug, error.title, _detail(request_id, error))
+
+
+def _detail(request_id: str, error: QAServiceError) -> str:
+    if isinstance(error, RequestError):
+        return str(error)
+    _logger.error("request %s: %s: %s", request_id, type(error).__name__, error)
+    return _SEE_LOG
 
 
 def error_response(request_id: str, error: QAServiceError, headers: Mapping[str, str] | None = None) -> Response:
@@ -52,11 +72,7 @@ def error_response(request_id: str, error: QAServiceError, headers: Mapping[str,
 
     Only a :class:`RequestError` was written for clients; the words of others name paths and stay in the log.
     """
-    if isinstance(error, RequestError):
-        detail = str(error)
-    else:
-        _logger.error("request %s: %s: %s", request_id, type(error).__name__, error)
-        detail = _SEE_LOG
+    detail = _detail(request_id, error)
     return problem_response(request_id, error.http_status, error.slug, error.title, detail, headers)
 
 
@@ -82,12 +98,17 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     """Name the fields and what is wrong with them; what was sent stays out of it."""
     if not isinstance(error, RequestValidationError):
         raise error
+    return error_response(request_id_of(request), InvalidRequest(complaint(error.errors())))
+
+
+def complaint(errors: Sequence[Any]) -> str:
+    """Return what is wrong with a body in words that quote nothing of it."""
     complaints = []
-    for entry in error.errors()[:5]:
+    for entry in errors[:5]:
         names = [str(part) for part in entry["loc"] if str(part) in _FIELDS]
         known = names[-1] if names else "an unknown field" if entry["type"] == "extra_forbidden" else "the body"
         complaints.append(f"{known}: {entry['msg'].removeprefix('Value error, ')}")
-    return error_response(request_id_of(request), InvalidRequest("; ".join(complaints)))
+    return "; ".join(complaints)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -143,6 +143,47 @@ class AskResponse(BaseModel):
     index_version: str
 
 
+class Problem(BaseModel):
+    """An error, after RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+
+
+class BatchRequest(BaseModel):
+    """Many questions, each as for ``POST /ask``, or as text alone."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"questions": [{"question": _EXAMPLE_QUESTION, "top_k": 1}]}]},
+    )
+
+    questions: list[Any] = Field(
+        min_length=1,
+        description="As many as the server takes at once. One that is invalid gets an error of its own.",
+        json_schema_extra={"items": {"anyOf": [{"type": "string"}, {"type": "object"}]}},
+    )
+
+
+class BatchItem(BaseModel):
+    """An answer, or why there is none."""
+
+    status: int = Field(description="As ``POST /ask`` would have had.")
+    answer: AskResponse | None
+    problem: Problem | None
+
+
+class BatchResponse(BaseModel):
+    """What each question got, in their order."""
+
+    results: list[BatchItem]
+    took_ms: float
+
+
 class Health(BaseModel):
     """State of the service."""
 
@@ -155,16 +196,6 @@ class Readiness(Health):
     index_version: str
     degraded: bool = Field(description="Whether an older index is served since the current one is damaged.")
     runtime: str = Field(description="What runs the model, and in which precision.")
-
-
-class Problem(BaseModel):
-    """An error, after RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
 
 
 def ask_body(request_id: str, answer: Answer, took_ms: float) -> dict[str, Any]:

@@ -105,5 +105,6 @@ HELP = {
     "top_k": "Number of results.  [QA_TOP_K; default: 5]",
     "min_confidence": "Confidence from which a question counts as answerable.  [QA_MIN_CONFIDENCE; default: 0.2]",
     "workers": "Server processes on the same port.  [QA_WORKERS; default: 1]",
+    "data": "Folder of feedback and evaluations.  [QA_DATA; default: data]",
     "model": "Embedding model: the built-in one, a folder, or a hub name.  [QA_MODEL]",
 }

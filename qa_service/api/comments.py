@@ -1,0 +1,127 @@
+"""Feedback over HTTP: which answer, whether it was useful, and what would have been right."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from qa_service.api.limits import StrictJSONRoute
+from qa_service.api.responses import problems
+from qa_service.api.serving import Serving
+from qa_service.datatypes import Answer
+from qa_service.errors import Forbidden, InvalidRequest, NotFound, NotReady, QAServiceError, StorageError
+from qa_service.feedback import RECENT, Answered, FeedbackFile, Quote, RecentAnswers
+from qa_service.settings import Settings
+
+_logger = logging.getLogger(__name__)
+_MOST_WAITING = 1000
+
+
+class FeedbackRequest(BaseModel):
+    """What somebody says of an answer."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [{"answer_id": "d63ab447-1c18-4708-ba50-e74d7064717e", "useful": True, "note": "Thanks."}]
+        },
+    )
+
+    answer_id: str = Field(min_length=1, max_length=100, description="`id` of an answer given lately.")
+    useful: bool = Field(description="Of an answer that nothing was found: whether that is so.")
+    right_passage: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="`permalink` of the citation that would have been the right answer."
+    )
+    note: str = Field("", max_length=2000)
+
+
+class FeedbackResponse(BaseModel):
+    """What was kept."""
+
+    answer_id: str
+    useful: bool
+    right_passage: str | None
+
+
+class Comments:
+    """Remembers answers and writes feedback down, in a thread of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.taken = settings.feedback
+        self._folder = settings.data
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="feedback")
+        self._recent = RecentAnswers(settings.data / RECENT if settings.workers > 1 else None) if self.taken else None
+
+    def remember(self, identifier: str, answer: Answer) -> None:
+        """Remember an answer so that something can be said of it; where too many wait, it is let go."""
+        recent = self._recent
+        if recent is not None and self._thread._work_queue.qsize() < _MOST_WAITING:  # noqa: SLF001 - it tells no other way
+            self._thread.submit(_remember, recent, identifier, answer)
+
+    async def add(self, body: FeedbackRequest, right: Quote | None) -> None:
+        """Write feedback down. Raises :class:`NotFound` for an answer that is not remembered."""
+        recent = self._recent
+        if recent is None:
+            raise Forbidden("feedback is not taken here (QA_FEEDBACK)")
+
+        def write() -> None:
+            answered = recent.recall(body.answer_id)
+            if answered is None:
+                raise NotFound("no answer of that id lately; `id` stands in each answer")
+            with FeedbackFile(self._folder) as file:
+                file.add(answered, useful=body.useful, right=right, note=body.note)
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, write)
+        except StorageError as error:
+            _logger.error("feedback is lost: %s", error)  # noqa: TRY400 - the message says it all
+            raise NotReady("feedback can't be kept just now; send it again later") from error
+
+    def close(self) -> None:
+        """Finish what waits."""
+        self._thread.shutdown()
+        if self._recent is not None:
+            self._recent.close()
+
+
+def _remember(recent: RecentAnswers, identifier: str, answer: Answer) -> None:
+    try:
+        recent.remember(Answered.of(identifier, answer))
+    except QAServiceError as error:
+        _logger.error("an answer is not remembered: %s", error)  # noqa: TRY400 - the message says it all
+
+
+def feedback_routes(serving: Serving, comments: Comments) -> APIRouter:
+    """Return the route."""
+    router = APIRouter(route_class=StrictJSONRoute, tags=["questions"])
+
+    @router.post(
+        "/feedback",
+        operation_id="feedback",
+        summary="Say whether an answer was useful",
+        status_code=201,
+        responses=problems(400, 403, 404, 413, 415, 422, 503, 504),
+    )
+    async def feedback(body: FeedbackRequest) -> FeedbackResponse:
+        """Keep feedback on an answer; what is said later of the same answer takes its place."""
+        if not comments.taken:
+            raise Forbidden("feedback is not taken here (QA_FEEDBACK)")
+        right = None
+        if body.right_passage is not None:
+            answerer = serving.answerer
+            identifier = body.right_passage.removeprefix("/cite/")
+            try:
+                verdict = await serving.worker.run(lambda: answerer.citation(identifier))
+            except NotFound:
+                raise InvalidRequest("right_passage is no permalink of a citation of this service") from None
+            if verdict.uri is None or verdict.place is None or verdict.now is None:
+                raise InvalidRequest("right_passage stands in the documents no more")
+            right = Quote(verdict.uri, *verdict.place, verdict.now)
+        await comments.add(body, right)
+        return FeedbackResponse(answer_id=body.answer_id, useful=body.useful, right_passage=body.right_passage)
+
+    return router

@@ -1,0 +1,119 @@
+"""The routes that answer: one question, or many at once."""
+
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
+
+from qa_service.api.comments import Comments
+from qa_service.api.limits import StrictJSONRoute
+from qa_service.api.problems import complaint, problem_of, request_id_of
+from qa_service.api.responses import problems
+from qa_service.api.schemas import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
+from qa_service.api.serving import Serving
+from qa_service.datatypes import Answer
+from qa_service.errors import InvalidRequest, QAServiceError
+from qa_service.pipeline import QuestionAnswerer
+
+_TOGETHER = 8
+"""Questions of a batch that are worked on before others get their turn."""
+
+
+def question_routes(serving: Serving, comments: Comments, max_batch: int) -> APIRouter:
+    """Return the routes. Answers are told to ``comments``, so that people may say something of them."""
+    router = APIRouter(route_class=StrictJSONRoute, tags=["questions"])
+
+    @router.post(
+        "/ask",
+        operation_id="ask",
+        summary="Ask a question",
+        responses={200: {"model": AskResponse}, **problems(400, 413, 415, 422, 503, 504)},
+        response_model=None,
+    )
+    async def ask(
+        body: AskRequest,
+        request: Request,
+        *,
+        explain: Annotated[bool, Query(description="Also tell why each result has its rank.")] = False,
+    ) -> Response:
+        """Return the passages that answer best, each with its citation, and the best quote as the answer."""
+        serving.expect_ready()
+        started = time.perf_counter()
+        answerer = serving.answerer
+        answer = await serving.worker.run(lambda: _answer(answerer, body, explain=explain), body.question)
+        took_ms = (time.perf_counter() - started) * 1000
+        identifier = request_id_of(request)
+        comments.remember(identifier, answer)
+        return Response(orjson.dumps(ask_body(identifier, answer, took_ms)), media_type="application/json")
+
+    @router.post(
+        "/ask/batch",
+        operation_id="ask_batch",
+        summary="Ask many questions",
+        responses={200: {"model": BatchResponse}, **problems(400, 413, 415, 422, 503, 504)},
+        response_model=None,
+    )
+    async def ask_batch(body: BatchRequest, request: Request) -> Response:
+        """Answer questions in their order. One that can't be answered gets its own error; the others do not."""
+        serving.expect_ready()
+        if len(body.questions) > max_batch:
+            raise InvalidRequest(
+                f"{len(body.questions)} questions, the most is {max_batch}; send them in several batches"
+            )
+        started = time.perf_counter()
+        answerer = serving.answerer
+        parent = request_id_of(request)
+        items = [_item(given) for given in body.questions]
+        answers: list[Answer | QAServiceError] = []
+        for start in range(0, len(items), _TOGETHER):
+            together = items[start : start + _TOGETHER]
+            try:
+                answers += await serving.worker.run(lambda together=together: _answers(answerer, together))  # type: ignore[misc]
+            except QAServiceError as error:
+                if not answers:
+                    raise
+                answers += [item if isinstance(item, QAServiceError) else error for item in together]
+        took_ms = (time.perf_counter() - started) * 1000
+        results = []
+        for place, answer in enumerate(answers):
+            identifier = f"{parent}.{place}"
+            if isinstance(answer, QAServiceError):
+                results.append({"status": answer.http_status, "answer": None, "problem": problem_of(parent, answer)})
+                continue
+            comments.remember(identifier, answer)
+            own = ask_body(identifier, answer, took_ms / len(answers))
+            results.append({"status": HTTPStatus.OK, "answer": own, "problem": None})
+        return Response(orjson.dumps({"results": results, "took_ms": round(took_ms, 2)}), media_type="application/json")
+
+    return router
+
+
+def _answer(answerer: QuestionAnswerer, body: AskRequest, *, explain: bool = False) -> Answer:
+    filters = None if body.filters is None else body.filters.filters()
+    return answerer.ask(body.question, body.top_k, body.min_confidence, filters, explain=explain)
+
+
+def _answers(answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
+    """Embed all questions in one forward pass, then answer each."""
+    asked = [item for item in items if isinstance(item, AskRequest)]
+    answerer.embed([item.question for item in asked])
+    found: list[Answer | QAServiceError] = []
+    for item in items:
+        try:
+            found.append(_answer(answerer, item) if isinstance(item, AskRequest) else item)
+        except QAServiceError as error:
+            found.append(error)
+    return found
+
+
+def _item(given: Any) -> AskRequest | QAServiceError:
+    if not isinstance(given, str | dict):
+        return InvalidRequest("a question is text, or an object as for POST /ask")
+    try:
+        return AskRequest.model_validate({"question": given} if isinstance(given, str) else given)
+    except ValidationError as error:
+        return InvalidRequest(complaint(error.errors(include_url=False)))

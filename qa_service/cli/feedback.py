@@ -1,0 +1,30 @@
+"""The commands about feedback."""
+
+import json
+from pathlib import Path
+
+import click
+
+from qa_service.cli.group import cli, settings_of
+from qa_service.cli.options import FOLDER, HELP
+
+
+@cli.group()
+def feedback() -> None:
+    """Work with what people said of answers over POST /feedback."""
+
+
+@feedback.command()
+@click.option("--data", type=FOLDER, metavar="DIR", help=HELP["data"])
+def export(data: Path | None) -> int:
+    """Print feedback as lines of a question file: what people found useful, or named as right, is the gold."""
+    from qa_service.feedback import FeedbackFile  # noqa: PLC0415 - not needed by the other commands
+
+    settings = settings_of({"data": data})
+    with FeedbackFile(settings.data) as file:
+        exported, left_out = file.export()
+    for line in exported:
+        click.echo(json.dumps(line, ensure_ascii=False))
+    if left_out:
+        click.echo(f"{left_out} answers found useless without a right passage named: no gold, left out", err=True)
+    return 0

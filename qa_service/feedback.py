@@ -1,0 +1,192 @@
+"""What people said of answers: kept in SQLite, given back as lines of a question file.
+
+Of an answer nothing is written to disk until somebody says something of it: what was answered lately is in memory,
+or, where several processes serve, in a file that they share and that is emptied as it grows.
+"""
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from qa_service.datatypes import Answer
+from qa_service.errors import StorageError
+
+FEEDBACK, RECENT = "feedback.sqlite", "recent-answers.sqlite"
+_KEPT = 10_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS feedback (
+    answer_id TEXT PRIMARY KEY, given_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')),
+    index_version TEXT NOT NULL, question TEXT NOT NULL, found INTEGER NOT NULL, best TEXT,
+    useful INTEGER NOT NULL, right_passage TEXT, note TEXT NOT NULL
+) STRICT
+"""
+_RECENT_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, index_version TEXT NOT NULL,
+    question TEXT NOT NULL, found INTEGER NOT NULL, best TEXT
+) STRICT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A span of a document: what a reference of a question file is."""
+
+    document: str
+    start_index: int
+    end_index: int
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What is remembered of an answer: the question, whether it was found, and the best quote."""
+
+    id: str
+    index_version: str
+    question: str
+    found: bool
+    best: Quote | None
+
+    @classmethod
+    def of(cls, identifier: str, answer: Answer) -> "Answered":
+        """Return what to remember of an answer."""
+        best = None
+        if answer.results:
+            citation = answer.results[answer.best].citation
+            start = citation.position.start_char
+            best = Quote(citation.uri, start + citation.quote_start, start + citation.quote_end, citation.quote)
+        found = best is not None and answer.answerable is not False
+        return cls(identifier, answer.index_version, answer.question, found, best)
+
+
+class RecentAnswers:
+    """The last ten thousand answers, by id. One thread at a time may be inside a method."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        with _storage(path or Path(":memory:")):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                ":memory:" if path is None else path, check_same_thread=False, isolation_level=None
+            )
+            if path is not None:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute("PRAGMA synchronous=OFF")  # what is lost with a crash was for minutes
+            self._connection.execute(_RECENT_SCHEMA)
+
+    def remember(self, answered: Answered) -> None:
+        """Keep an answer, and forget one that is long past."""
+        with _storage(self._path or Path(":memory:")):
+            added = self._connection.execute(
+                "INSERT OR REPLACE INTO answers (id, index_version, question, found, best) VALUES (?, ?, ?, ?, ?)",
+                (answered.id, answered.index_version, answered.question, answered.found, _packed(answered.best)),
+            )
+            self._connection.execute("DELETE FROM answers WHERE number <= ?", ((added.lastrowid or 0) - _KEPT,))
+
+    def recall(self, identifier: str) -> Answered | None:
+        """Return the answer of an id, or ``None`` if there was none lately."""
+        with _storage(self._path or Path(":memory:")):
+            row = self._connection.execute(
+                "SELECT id, index_version, question, found, best FROM answers WHERE id = ?", (identifier,)
+            ).fetchone()
+        if row is None:
+            return None
+        return Answered(row[0], row[1], row[2], bool(row[3]), _unpacked(row[4]))
+
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()
+
+
+class FeedbackFile:
+    """The feedback of a data folder. One thread at a time may be inside a method."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FEEDBACK
+        with _storage(self._path):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=10)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(_SCHEMA)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def add(self, answered: Answered, *, useful: bool, right: Quote | None, note: str) -> None:
+        """Write feedback down, in place of what was said of the same answer before."""
+        with _storage(self._path):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO feedback "
+                "(answer_id, index_version, question, found, best, useful, right_passage, note) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(answered.id, answered.index_version, answered.question, answered.found, _packed(answered.best)),
+                    *(useful, _packed(right), note),
+                ),
+            )
+
+    def export(self) -> tuple[list[dict[str, Any]], int]:
+        """Return lines of a question file, and how many answers were found useless without a word on what is right.
+
+        A passage named as right is gold, and so is the quote of an answer found useful. A question that people
+        agree has no answer is one of those; where others named a passage, that counts.
+        """
+        with _storage(self._path):
+            rows = self._connection.execute(
+                "SELECT answer_id, question, found, best, useful, right_passage FROM feedback ORDER BY given_at, rowid"
+            ).fetchall()
+        gold: defaultdict[str, dict[Quote, None]] = defaultdict(dict)
+        first: dict[str, tuple[str, str]] = {}
+        left_out = 0
+        for identifier, question, found, best, useful, right in rows:
+            key = " ".join(question.casefold().split())
+            named = _unpacked(right) or (_unpacked(best) if useful and found else None)
+            if named is None and not (useful and not found):
+                left_out += 1
+                continue
+            first.setdefault(key, (identifier, question))
+            if named is not None:
+                gold[key][named] = None
+        lines = [
+            {
+                "id": identifier,
+                "question": question,
+                "answerable": bool(gold[key]),
+                "references": [asdict(quote) for quote in gold[key]],
+                "tags": ["feedback"],
+            }
+            for key, (identifier, question) in first.items()
+        ]
+        return lines, left_out
+
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()
+
+
+def _packed(quote: Quote | None) -> str | None:
+    return None if quote is None else json.dumps(asdict(quote), ensure_ascii=False)
+
+
+def _unpacked(packed: str | None) -> Quote | None:
+    return None if packed is None else Quote(**json.loads(packed))
+
+
+@contextmanager
+def _storage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(f"{path}: {error}; check the disk's space and permissions") from error

@@ -1,0 +1,157 @@
+"""Many questions at once, which documents there are, and evaluations over HTTP."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import TWO_DOCUMENTS
+from starlette.testclient import TestClient
+
+from qa_service.api import create_app
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.settings import Settings
+
+KEY = {"Authorization": "Bearer open sesame"}
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return settings.model_copy(update={"data": tmp_path / "data", "admin_key": "open sesame", "max_batch": 20})
+
+
+@pytest.fixture
+def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+        yield connected
+
+
+def test_a_batch_answers_as_questions_alone_do(client: TestClient) -> None:
+    """In order, over more than one forward pass; texts are questions too."""
+    words = ["cat", "dog", "whale", "crab", "farm"] * 4
+    batch = client.post("/ask/batch", json={"questions": [{"question": word, "top_k": 2} for word in words]}).json()
+    alone = {word: client.post("/ask", json={"question": word, "top_k": 2}).json() for word in set(words)}
+    assert [item["status"] for item in batch["results"]] == [200] * 20
+    for word, item in zip(words, batch["results"], strict=True):
+        varying = {"id", "took_ms"}
+        expected = {key: value for key, value in alone[word].items() if key not in varying}
+        assert {key: value for key, value in item["answer"].items() if key not in varying} == expected
+    assert len({item["answer"]["id"] for item in batch["results"]}) == 20
+    (text,) = client.post("/ask/batch", json={"questions": ["cat"]}).json()["results"]
+    assert text["answer"]["results"] == client.post("/ask", json={"question": "cat"}).json()["results"]
+
+
+def test_a_bad_question_of_a_batch_gets_its_own_error(client: TestClient) -> None:
+    """A problem document without an echo; the others are answered."""
+    canary = "s3cret-canary"
+    given = ["cat", "", {"question": "dog", "top_k": 0}, {canary: 1}, 5, None, {"question": "x" * 2001}, "whale"]
+    response = client.post("/ask/batch", json={"questions": given})
+    assert response.status_code == 200
+    assert canary not in response.text
+    results = response.json()["results"]
+    assert [item["status"] for item in results] == [200, 422, 422, 422, 422, 422, 422, 200]
+    for item in results:
+        assert (item["answer"] is None) == (item["status"] != 200) == (item["problem"] is not None)
+    assert results[1]["problem"]["detail"] == "question: the question is empty; write one"
+    assert results[4]["problem"]["detail"] == "a question is text, or an object as for POST /ask"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (422, {}),
+        (422, {"questions": []}),
+        (422, {"questions": "cat"}),
+        (422, {"questions": ["x"] * 21}),
+        (422, ["cat"]),
+    ],
+)
+def test_a_batch_that_is_none_is_refused(status: int, body: object, client: TestClient) -> None:
+    """As a whole."""
+    response = client.post("/ask/batch", json=body)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_documents_are_listed_a_page_at_a_time(client: TestClient, answerer: QuestionAnswerer) -> None:
+    """With the places of their passages, which overlap nothing that is not theirs."""
+    first = client.get("/sources", params={"limit": 1}).json()["documents"]
+    second = client.get("/sources", params={"limit": 5, "after": first[0]["document_id"]}).json()["documents"]
+    assert {document["uri"] for document in first + second} == {"sea.txt", "zoo/animals.md"}
+    assert client.get("/sources", params={"after": second[-1]["document_id"]}).json() == {"documents": []}
+    (named,) = client.get("/sources", params={"uri": "sea.txt"}).json()["documents"]
+    assert client.get("/sources", params={"uri": "none"}).json() == {"documents": []}
+    spans = client.get(f"/sources/{named['document_id']}/passages").json()["passages"]
+    text = client.get(f"/sources/{named['document_id']}").text
+    found = {answerer.index.passage(number)[0].text for number in range(len(answerer.index))}
+    assert spans
+    assert {text[span["start_char"] : span["end_char"]] for span in spans} <= found
+    assert client.get("/sources/none/passages").status_code == 404
+    assert client.get("/sources", params={"limit": 0}).status_code == 422
+
+
+def wait(client: TestClient, identifier: str) -> dict[str, object]:
+    for _ in range(600):
+        state: dict[str, object] = client.get(f"/evaluate/{identifier}", headers=KEY).json()
+        if state["status"] != "running":
+            return state
+        time.sleep(0.1)
+    raise AssertionError(state)
+
+
+def test_an_evaluation_runs_beside_the_server(
+    folder: Callable[[dict[str, str | bytes]], Path], settings: Settings, exported_models: Path
+) -> None:
+    """With the real model: one at a time, progress, summary, a report; a file that is none fails with the reason."""
+    from qa_service.runtimes import embedder_to_ask, embedder_to_build
+
+    shutil.copytree(exported_models, settings.index / "models")
+    folder(TWO_DOCUMENTS)
+    build(settings, embedder_to_build(settings))
+    answerer, _ = open_answerer(settings, embedder_to_ask(settings))
+    gold = {"document": "sea.txt", "content": "The whale"}
+    body = "\n".join(
+        json.dumps({"id": n, "question": f"What does whale {n} do?", "references": [gold]}) for n in range(9)
+    )
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+        started = client.post("/evaluate", params={"top_k": 3}, headers=KEY, content=body)
+        assert (started.status_code, started.json()["status"]) == (202, "running")
+        assert client.post("/evaluate", headers=KEY, content=body).status_code == 409
+        state = wait(client, started.json()["id"])
+        assert (state["status"], state["asked"], state["of"], state["exit_code"]) == ("done", 9, 9, 0)
+        assert state["summary"]["measures"]["Success@1"]["mean"] == 1
+        report = client.get(state["report"], headers=KEY)
+        assert report.headers["content-type"] == "text/html; charset=utf-8"
+        assert "sandbox" in report.headers["content-security-policy"]
+        assert "What does whale 8 do?" in report.text
+        failed = client.post("/evaluate", headers=KEY, content=b"{bad").json()
+        state = wait(client, failed["id"])
+        assert (state["status"], state["exit_code"]) == ("failed", 4)
+        assert "not one question could be asked (line 1: not JSON" in state["error"]
+        assert str(settings.data) not in json.dumps(state)
+        assert client.get(f"/evaluate/{failed['id']}/report", headers=KEY).status_code == 404
+
+
+def test_evaluations_are_the_administrators(client: TestClient, settings: Settings, answerer: QuestionAnswerer) -> None:
+    """Without the key nothing is read or kept; ids lead nowhere else; what is too large leaves nothing behind."""
+    for method, path in (
+        ("POST", "/evaluate"),
+        ("GET", "/evaluate/" + "a" * 32),
+        ("GET", f"/evaluate/{'a' * 32}/report"),
+    ):
+        assert client.request(method, path).status_code == 401
+        assert client.request(method, path, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert not settings.data.exists()
+    for identifier in ("a" * 32, "..%2F..%2Fsource", "x", "A" * 32):
+        assert client.get(f"/evaluate/{identifier}", headers=KEY).status_code == 404
+    assert client.post("/evaluate", headers=KEY, content=b"").status_code == 400
+    assert client.post("/evaluate", params={"format": "beir"}, headers=KEY, content=b"x").status_code == 422
+    small = settings.model_copy(update={"max_upload_mb": 1})
+    with TestClient(create_app(answerer, small), base_url="http://localhost") as limited:
+        assert limited.post("/evaluate", headers=KEY, content=b"x" * 1_000_001).status_code == 413
+    assert list((settings.data / "evaluations").iterdir()) == []
+    closed = settings.model_copy(update={"admin_key": ""})
+    with TestClient(create_app(answerer, closed), base_url="http://localhost") as without:
+        assert without.post("/evaluate", content=b"x").status_code == 403

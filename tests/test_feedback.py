@@ -1,0 +1,173 @@
+"""Feedback: what is kept of answers, what is written down, and what becomes gold."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from qa_service.api import create_app
+from qa_service.errors import StorageError
+from qa_service.evaluation import Question, QuestionFile
+from qa_service.feedback import FEEDBACK, Answered, FeedbackFile, Quote, RecentAnswers
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.settings import Settings
+
+CAT = Quote("a.md", 0, 3, "cat")
+DOG = Quote("b.md", 5, 8, "dog")
+
+
+def answered(identifier: str, question: str = "Who?", *, found: bool = True) -> Answered:
+    return Answered(identifier, "v1", question, found, CAT if found else None)
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return settings.model_copy(update={"data": tmp_path / "data"})
+
+
+@pytest.fixture
+def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+        yield connected
+
+
+def test_what_people_said_becomes_gold(tmp_path: Path) -> None:
+    """A quote found useful, a passage named as right, a rightful refusal; several about a question are one."""
+    with FeedbackFile(tmp_path) as file:
+        file.add(answered("1", "Who sleeps?"), useful=True, right=None, note="")
+        file.add(answered("2", "who  SLEEPS?"), useful=False, right=DOG, note="the dog does")
+        file.add(answered("3", "Who bakes?", found=False), useful=True, right=None, note="")
+        file.add(answered("4", "Who sings?", found=False), useful=False, right=None, note="")
+        file.add(answered("5", "Who barks?"), useful=False, right=None, note="")
+        file.add(answered("5", "Who barks?"), useful=False, right=DOG, note="said again")
+    with FeedbackFile(tmp_path) as file:
+        lines, left_out = file.export()
+    assert left_out == 1
+    assert [(line["id"], line["question"], line["answerable"]) for line in lines] == [
+        ("1", "Who sleeps?", True),
+        ("3", "Who bakes?", False),
+        ("5", "Who barks?", True),
+    ]
+    assert [one["content"] for one in lines[0]["references"]] == ["cat", "dog"]
+    assert [one["content"] for one in lines[2]["references"]] == ["dog"]
+
+
+def test_recent_answers_are_recalled_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By id, the last ones only; two processes share a file."""
+    monkeypatch.setattr("qa_service.feedback._KEPT", 3)
+    for path in (None, tmp_path / "data/recent.sqlite"):
+        recent = RecentAnswers(path)
+        for number in range(5):
+            recent.remember(answered(str(number)))
+        assert [recent.recall(str(number)) is None for number in range(5)] == [True, True, False, False, False]
+        assert recent.recall("4") == answered("4")
+        if path is not None:
+            other = RecentAnswers(path)
+            assert other.recall("3") == answered("3")
+            other.close()
+        recent.close()
+
+
+def test_a_folder_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    """As an error with its path."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match="file"):
+        FeedbackFile(tmp_path / "file")
+    (tmp_path / FEEDBACK).write_bytes(b"no database" * 100)
+    with pytest.raises(StorageError, match=FEEDBACK):
+        FeedbackFile(tmp_path)
+
+
+def test_feedback_over_http(client: TestClient, settings: Settings) -> None:
+    """On an answer given before, with the passage that would have been right; nothing is on disk until then."""
+    answer = client.post("/ask", json={"question": "where does the cat sleep"}).json()
+    assert not settings.data.exists()
+    right = answer["results"][1]["citation"]
+    body = {"answer_id": answer["id"], "useful": False, "right_passage": right["permalink"], "note": "<b>no</b>"}
+    given = client.post("/feedback", json=body)
+    assert (given.status_code, given.json()["right_passage"]) == (201, right["permalink"])
+    with FeedbackFile(settings.data) as file:
+        (line,), _ = file.export()
+    start = right["start_char"] + right["quote_start"]
+    assert line["question"] == "where does the cat sleep"
+    assert line["references"] == [
+        {
+            "document": right["uri"],
+            "start_index": start,
+            "end_index": start + len(right["quote"]),
+            "content": right["quote"],
+        }
+    ]
+    with sqlite3.connect(settings.data / FEEDBACK) as connection:
+        assert connection.execute("SELECT note, useful FROM feedback").fetchall() == [("<b>no</b>", 0)]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, {"answer_id": "no-such", "useful": True}),
+        (422, {"useful": True}),
+        (422, {"answer_id": "x", "useful": "yes"}),
+        (422, {"answer_id": "x", "useful": True, "note": "n" * 2001}),
+        (422, {"answer_id": "x", "useful": True, "right_passage": "../../etc"}),
+        (422, {"answer_id": "x", "useful": True, "more": 1}),
+    ],
+)
+def test_bad_feedback_is_a_problem(
+    status: int, body: dict[str, object], client: TestClient, settings: Settings
+) -> None:
+    """And nothing is written."""
+    response = client.post("/feedback", json=body)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert not (settings.data / FEEDBACK).exists()
+
+
+def test_feedback_can_be_switched_off(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Then nothing is remembered, and the route says so."""
+    off = settings.model_copy(update={"feedback": False})
+    with TestClient(create_app(answerer, off), base_url="http://localhost") as client:
+        answer = client.post("/ask", json={"question": "cat"}).json()
+        assert client.post("/feedback", json={"answer_id": answer["id"], "useful": True}).status_code == 403
+
+
+def test_several_processes_share_what_was_answered(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """An answer of one may be judged at the other."""
+    two = settings.model_copy(update={"workers": 2})
+    with (
+        TestClient(create_app(answerer, two), base_url="http://localhost") as one,
+        TestClient(create_app(answerer, two), base_url="http://localhost") as other,
+    ):
+        answer = one.post("/ask", json={"question": "cat"}).json()
+        for _ in range(100):
+            status = other.post("/feedback", json={"answer_id": answer["id"], "useful": True}).status_code
+            if status == 201:
+                break
+            time.sleep(0.02)
+        assert status == 201
+
+
+def test_a_full_disk_loses_feedback_and_says_so(client: TestClient, settings: Settings) -> None:
+    """503, with the path in the log only."""
+    answer = client.post("/ask", json={"question": "cat"}).json()
+    settings.data.write_text("a file where a folder should be")
+    response = client.post("/feedback", json={"answer_id": answer["id"], "useful": True})
+    assert response.status_code == 503
+    assert str(settings.data) not in response.text
+
+
+def test_the_export_is_a_question_file(tmp_path: Path) -> None:
+    """Line by line."""
+    import json
+
+    with FeedbackFile(tmp_path) as file:
+        file.add(answered("1"), useful=True, right=None, note="")
+        lines, _ = file.export()
+    path = tmp_path / "q.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (question,) = QuestionFile(path)
+    assert isinstance(question, Question)
+    assert question.references[0].content == "cat"
