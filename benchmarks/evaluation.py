@@ -15,6 +15,7 @@ from pathlib import Path
 
 import ir_measures
 from common import setup
+from ir_measures import RR
 
 from qa_service.cli.options import beir_settings
 from qa_service.evaluation import Plan, Question, QuestionFile, Target, evaluate
@@ -67,13 +68,21 @@ def measure(folder: Path, work: Path, jobs: int) -> None:
         seconds = time.perf_counter() - started
         print(f"  evaluated {label} {seconds:.1f} s, {alone / seconds:.2f} times as fast", flush=True)
     processes.close()
-    qrels = ir_measures.read_trec_qrels(str(output / QRELS_TREC))
-    theirs = ir_measures.pytrec_eval.calc_aggregate(DEFAULT, qrels, ir_measures.read_trec_run(str(output / RUN_TREC)))
     means = summary.means()
-    worst = max(abs(value - means[str(name)]) for name, value in theirs.items())
+    worst = max(abs(value - means[name]) for name, value in trec_eval(output).items())
     shown = ", ".join(f"{name} {means[str(name)]:.4f}" for name in DEFAULT[:6])
     print(f"  {shown}; {summary.scored} scored, {len(summary.problems)} left out; off trec_eval by {worst:.1e} at most")
     answerer.index.close()
+
+
+def trec_eval(output: Path) -> dict[str, float]:
+    """Return what trec_eval's code makes of a run's files, which knows no RR@10 but the RR of ten results."""
+    qrels = list(ir_measures.read_trec_qrels(str(output / QRELS_TREC)))
+    run = list(ir_measures.read_trec_run(str(output / RUN_TREC)))
+    found = ir_measures.pytrec_eval.calc_aggregate([name for name in DEFAULT if name != RR @ 10], qrels, run)
+    first_ten = [line for line in run if line.score >= 1 / 10]  # scores are 1 by rank
+    found |= {RR @ 10: ir_measures.pytrec_eval.calc_aggregate([RR], qrels, first_ten)[RR]}
+    return {str(name): value for name, value in found.items()}
 
 
 if __name__ == "__main__":

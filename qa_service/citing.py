@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from rapidfuzz import fuzz
 
@@ -133,7 +133,7 @@ def link(document: SourceDocument, place: Offsets, published: str) -> str:
 
 def view_path(document_id: str, place: Offsets) -> str:
     """Return the path of this service's own view of a document, which scrolls to a span and marks it."""
-    return f"/sources/{document_id}/view?{urlencode({'start': place[0], 'end': place[1]})}#quote"
+    return f"/sources/{document_id}/view?start={place[0]}&end={place[1]}#quote"
 
 
 def text_fragment(text: str, place: Offsets) -> str:

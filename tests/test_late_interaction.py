@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_service.embedding import SentenceTransformerEmbedder, TokenEmbeddings
+from qa_service.errors import StorageError
 from qa_service.late_interaction import MAX_PASSAGE_BYTES, Codec, PassageTokens, PassageTokensBuilder
+from qa_service.late_interaction.product import GRAPH, products
+from qa_service.late_interaction.tokens import StoredRows
 
 FAKE = FakeEmbedder()
 
@@ -56,6 +59,62 @@ def test_cosines_of_codes_are_those_of_the_vectors_they_stand_for() -> None:
     np.testing.assert_allclose(found, vectors @ meant.T, atol=2e-3)
     again = Codec.from_array(codec.to_array())
     np.testing.assert_array_equal(again.cosines(vectors, codes, again.lengths(codes)), found)
+
+
+@given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 20), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_products_of_codes_are_those_of_their_numbers(rows: int, half: int, columns: int, seed: int) -> None:
+    """Exact, in integers, for any shape and for all values there are."""
+    generator = np.random.default_rng(seed)
+    codes = generator.integers(0, 256, (rows, half), dtype=np.uint8)
+    question = generator.integers(-127, 128, (2 * half, columns), dtype=np.int8)
+    numbers = np.concatenate([codes & 15, codes >> 4], axis=1).astype(np.int64)
+    np.testing.assert_array_equal(products(codes, question), numbers @ question.astype(np.int64))
+
+
+def test_the_graph_is_three_nodes() -> None:
+    """The file is what ONNX's own library writes of them."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    def value(name: str, kind: int, *shape: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMulInteger", ["low", "for_low"], ["a"]),
+            helper.make_node("MatMulInteger", ["high", "for_high"], ["b"]),
+            helper.make_node("Add", ["a", "b"], ["sum"]),
+        ],
+        "products",
+        [
+            value("low", TensorProto.UINT8, "n", "h"),
+            value("high", TensorProto.UINT8, "n", "h"),
+            value("for_low", TensorProto.INT8, "h", "m"),
+            value("for_high", TensorProto.INT8, "h", "m"),
+        ],
+        [value("sum", TensorProto.INT32, "n", "m")],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    assert onnx.load(GRAPH) == helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def test_rows_are_the_same_from_memory_and_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any ranges, in any order, empty ones too; a file that was cut off is told."""
+    rows = np.random.default_rng(7).integers(0, 256, (50, 6), dtype=np.uint8)
+    np.save(tmp_path / "rows.npy", rows)
+    ranges = [(40, 50), (3, 3), (0, 7), (5, 20)]
+    expected = np.concatenate([rows[start:end] for start, end in ranges])
+    kept = StoredRows(tmp_path / "rows.npy")
+    monkeypatch.setattr("qa_service.late_interaction.tokens._IN_MEMORY_BYTES", 10)
+    read = StoredRows(tmp_path / "rows.npy")
+    np.testing.assert_array_equal(kept.read(ranges), expected)
+    np.testing.assert_array_equal(read.read(ranges), expected)
+    (tmp_path / "rows.npy").write_bytes((tmp_path / "rows.npy").read_bytes()[:-1])
+    with pytest.raises(StorageError, match="ends before its last row"):
+        read.read(ranges)
+    kept.close()
+    read.close()
 
 
 def test_each_component_takes_its_nearest_level() -> None:

@@ -1,16 +1,19 @@
 """What goes over HTTP. Requests are strict: no unknown key, no number as text, no NaN."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
 from qa_service.cleaning import check_question
-from qa_service.datatypes import Answer, CitedPassage, Filters
+from qa_service.datatypes import Answer, CitedPassage, Filters, Position
 from qa_service.errors import InvalidRequest
 
 Short = Annotated[str, StringConstraints(max_length=500)]
 OneOrMore = Short | Annotated[list[Short], Field(min_length=1, max_length=100)]
+_UNITS = tuple(field.name for field in fields(Position))
+_offsets = attrgetter(*_UNITS)
 _EXAMPLE_QUESTION = "When was the Mutual Defense Treaty signed?"
 
 
@@ -232,7 +235,7 @@ def _result(result: CitedPassage) -> dict[str, Any]:
             "uri": citation.uri,
             "section_path": list(citation.section_path),
             "page": citation.page,
-            **asdict(citation.position),
+            **dict(zip(_UNITS, _offsets(citation.position), strict=True)),
             "quote": citation.quote,
             "quote_start": citation.quote_start,
             "quote_end": citation.quote_end,

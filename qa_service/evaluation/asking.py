@@ -4,7 +4,7 @@ import math
 import multiprocessing
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -20,9 +20,11 @@ from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.runtimes import embedder_to_ask
 from qa_service.settings import Settings
 
+Asking = tuple[str, int]
+"""A question and how many results are wanted."""
 _DECIMALS = 3
 """As over HTTP."""
-_TOGETHER = 32
+_TOGETHER = 16
 _PATIENCE = 60.0
 _BUSY = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GATEWAY_TIMEOUT}
 _PAGE = 1000
@@ -105,29 +107,44 @@ class Outcome:
 
 
 class Asker(Protocol):
-    """Answers many questions."""
+    """Answers many questions; ``elsewhere`` if not by this process, which is free to do something else meanwhile."""
 
-    def ask(self, questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+    elsewhere: bool
+
+    def ask(self, questions: Sequence[Asking]) -> list[Outcome]:
         """Return the outcome of each question and number of results, in order."""
 
     def close(self) -> None:
         """End what was started for it."""
 
 
+def _in_parts(
+    questions: Sequence[Asking], size: int, ask: Callable[[Sequence[Sequence[Asking]]], Iterable[list[Outcome]]]
+) -> list[Outcome]:
+    """Ask questions in parts of like length, so that little is padded; return their outcomes in their own order."""
+    order = sorted(range(len(questions)), key=lambda place: len(questions[place][0]))
+    parts = [order[start : start + size] for start in range(0, len(order), size)]
+    outcomes: dict[int, Outcome] = {}
+    for places, found in zip(parts, ask([[questions[place] for place in places] for places in parts]), strict=True):
+        outcomes |= zip(places, found, strict=True)
+    return [outcomes[place] for place in range(len(questions))]
+
+
 class InProcess:
     """Asks an open index; questions that come together are embedded together."""
+
+    elsewhere = False
 
     def __init__(self, answerer: QuestionAnswerer) -> None:
         self._answerer = answerer
 
-    def ask(self, questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+    def ask(self, questions: Sequence[Asking]) -> list[Outcome]:
         """Return the outcome of each question and number of results, in order."""
-        outcomes = []
-        for start in range(0, len(questions), _TOGETHER):
-            together = questions[start : start + _TOGETHER]
-            self._answerer.embed([question for question, _ in together])
-            outcomes += [Outcome.of_answer(self._answerer.ask(question, top_k)) for question, top_k in together]
-        return outcomes
+        return _in_parts(questions, _TOGETHER, lambda parts: map(self._ask_together, parts))
+
+    def _ask_together(self, questions: Sequence[Asking]) -> list[Outcome]:
+        self._answerer.embed([question for question, _ in questions])
+        return [Outcome.of_answer(self._answerer.ask(question, top_k)) for question, top_k in questions]
 
     def alone(self, questions: Sequence[str], top_k: int) -> list[float]:
         """Return the milliseconds that each question takes if it is asked alone, and was not asked before."""
@@ -151,7 +168,7 @@ def _open_own(settings: Settings) -> None:
     _own = InProcess(open_answerer(settings, embedder_to_ask(settings))[0])
 
 
-def _ask_own(questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+def _ask_own(questions: Sequence[Asking]) -> list[Outcome]:
     if _own is None:
         raise AssertionError("the pool's processes are opened first")
     return _own.ask(questions)
@@ -160,17 +177,18 @@ def _ask_own(questions: Sequence[tuple[str, int]]) -> list[Outcome]:
 class Processes:
     """Asks the index that settings name by several processes at once; they share its files in memory."""
 
+    elsewhere = True
+
     def __init__(self, settings: Settings, count: int) -> None:
         self._count = count
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(count, context, initializer=_open_own, initargs=(settings,))
 
-    def ask(self, questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+    def ask(self, questions: Sequence[Asking]) -> list[Outcome]:
         """Return the outcome of each question and number of results, in order."""
         size = max(1, min(_TOGETHER, math.ceil(len(questions) / self._count)))
-        parts = [questions[start : start + size] for start in range(0, len(questions), size)]
         try:
-            return [outcome for outcomes in self._pool.map(_ask_own, parts) for outcome in outcomes]
+            return _in_parts(questions, size, lambda parts: self._pool.map(_ask_own, parts))
         except BrokenProcessPool as error:
             raise QAServiceError(
                 "a process that asks questions has died; is there memory for --jobs of them?"
@@ -187,6 +205,8 @@ class Remote:
     One that is busy is asked again after the seconds that it names, with jitter, for up to a minute a question.
     """
 
+    elsewhere = True
+
     def __init__(self, url: str, concurrency: int = 1, patience: float = _PATIENCE) -> None:
         self._patience = patience
         self._client = httpx2.Client(base_url=url.rstrip("/"), timeout=patience)
@@ -196,11 +216,11 @@ class Remote:
         self._spans: dict[str, list[tuple[int, int]]] = {}
         self.version = str(self._json("GET", "/readyz")["index_version"])
 
-    def ask(self, questions: Sequence[tuple[str, int]]) -> list[Outcome]:
+    def ask(self, questions: Sequence[Asking]) -> list[Outcome]:
         """Return the outcome of each question and number of results, in order."""
         return list(self._pool.map(self._ask, questions))
 
-    def _ask(self, asked: tuple[str, int]) -> Outcome:
+    def _ask(self, asked: Asking) -> Outcome:
         question, top_k = asked
         body, milliseconds = self._request("POST", "/ask", {"question": question, "top_k": top_k})
         return Outcome.of_body(body, milliseconds)

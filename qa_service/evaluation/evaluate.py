@@ -1,7 +1,9 @@
 """Ask every question of a file, batch by batch, and write down what came of it."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import ir_measures
 
 from qa_service.errors import QuestionFileError
-from qa_service.evaluation.asking import Asker, InProcess, same_index
+from qa_service.evaluation.asking import Asker, InProcess, Outcome, same_index
 from qa_service.evaluation.gold import Corpus, Gold, GoldFinder
 from qa_service.evaluation.measures import DEFAULT, Asked, measure
 from qa_service.evaluation.questions import LineProblem, Question
@@ -77,10 +79,8 @@ def evaluate(
         asked = done
         sample = _Sample(TIMED_ALONE)
         waiting = _unknown(questions, known, sample)
-        for batch in _batches(GoldFinder(target.corpus).with_gold(waiting, problems), plan.batch):
-            outcomes = target.asker.ask(
-                [(question.question, DOCUMENTS_OUT_OF if gold.whole else plan.top_k) for question, gold in batch]
-            )
+        batches = _batches(GoldFinder(target.corpus).with_gold(waiting, problems), plan.batch)
+        for batch, outcomes in _asked_ahead(batches, target.asker, plan.top_k):
             same_index(outcomes, target.corpus.version)
             together = [
                 Asked(question, gold, outcome) for (question, gold), outcome in zip(batch, outcomes, strict=True)
@@ -104,6 +104,28 @@ def evaluate(
     run.write(SUMMARY, [json.dumps(summary.to_json(), ensure_ascii=False, indent=1), "\n"])
     run.finish()
     return summary
+
+
+def _asked_ahead(
+    batches: Iterator[list[tuple[Question, Gold]]], asker: Asker, top_k: int
+) -> Iterator[tuple[list[tuple[Question, Gold]], list[Outcome]]]:
+    """Yield each batch with its outcomes; where others do the asking, they ask the next one meanwhile."""
+
+    def ask(batch: list[tuple[Question, Gold]]) -> list[Outcome]:
+        return asker.ask([(question.question, DOCUMENTS_OUT_OF if gold.whole else top_k) for question, gold in batch])
+
+    if not asker.elsewhere:
+        yield from ((batch, ask(batch)) for batch in batches)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        waiting: deque[tuple[list[tuple[Question, Gold]], Future[list[Outcome]]]] = deque()
+        for batch in batches:
+            waiting.append((batch, thread.submit(ask, batch)))
+            if len(waiting) > 1:
+                before, outcomes = waiting.popleft()
+                yield before, outcomes.result()
+        for batch, outcomes in waiting:
+            yield batch, outcomes.result()
 
 
 def _timed(alone: InProcess, chosen: Sequence[Question], top_k: int) -> list[float]:

@@ -6,12 +6,14 @@ behind its last whole line.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from qa_service import strict_json
 from qa_service.errors import QuestionFileError
+from qa_service.evaluation.asking import Found
 from qa_service.evaluation.gold import Gold, document_name
 from qa_service.evaluation.measures import Asked, ranked, right
 from qa_service.index.durable import replace_file, storage_errors, sync_file
@@ -20,6 +22,8 @@ RUN, RESULTS, TIMES = "run.json", "results.jsonl", "times.jsonl"
 SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC = "summary.json", "report.html", "report.md", "run.trec", "qrels.trec"
 WRITTEN = (RUN, RESULTS, TIMES, SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC)
 FORMAT_VERSION = 1
+_FOUND = tuple(one.name for one in fields(Found))
+_found = attrgetter(*_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,11 @@ def result_of(asked: Asked, measured: dict[str, float]) -> dict[str, Any]:
             "right_in_five": right(asked),
             "ranked": ranked(gold, outcome),
             "results": [
-                {**asdict(result), "relevant": _grade(gold, result.span.name, result.uri)} for result in outcome.results
+                {
+                    **dict(zip(_FOUND, _found(result), strict=True)),
+                    "relevant": _grade(gold, result.span.name, result.uri),
+                }
+                for result in outcome.results
             ],
         },
         "measures": measured,

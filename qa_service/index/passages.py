@@ -14,7 +14,8 @@ from cachetools import LRUCache
 from qa_service.datatypes import Filters, Passage, Position, SourceDocument
 from qa_service.errors import IndexCorrupt, StorageError
 
-_DOCUMENTS = 10_000  # whose title and path stay in memory once they were cited
+# Once read, so many stay in memory: documents without their texts, and passages.
+_DOCUMENTS, _PASSAGES = 10_000, 2_000
 OWN_COLUMNS = (
     "text, section_path, context, start_char, end_char, start_utf16, end_utf16, start_byte, end_byte, "
     "start_line, end_line, sentences, tokens, content_key"
@@ -40,6 +41,7 @@ class PassageReader:
     def __init__(self, path: Path) -> None:
         self.path = self._path = path
         self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
+        self._passages: LRUCache[int, tuple[Passage, int]] = LRUCache(_PASSAGES)
         with sqlite_errors(path):
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True, check_same_thread=False
@@ -55,8 +57,10 @@ class PassageReader:
 
     def passage(self, number: int) -> tuple[Passage, int]:
         """Return a passage and the row of its first sentence's vector."""
-        row = self._one(f"SELECT {_COLUMNS} FROM passages WHERE number = ?", number)  # noqa: S608 - a constant
-        return _passage(row), int(row[-1])
+        if number not in self._passages:
+            row = self._one(f"SELECT {_COLUMNS} FROM passages WHERE number = ?", number)  # noqa: S608 - a constant
+            self._passages[number] = _passage(row), int(row[-1])
+        return self._passages[number]
 
     def document(self, document_id: str) -> SourceDocument | None:
         """Return a document, or ``None`` if there is none of that id."""

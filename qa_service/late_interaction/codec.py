@@ -1,10 +1,11 @@
 """Token vectors in four bits a component, and cosines with them that never turn them back."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from qa_service.late_interaction.product import products
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
@@ -17,7 +18,9 @@ _SEED = 20261123
 # distances lose .8 dB less, and reading them takes twice as long.
 _STEP = 0.3352
 _MIDDLE = 7.5
-_BLOCK = 2048  # rows that are unpacked at once, in the same megabyte of memory
+_QUESTION_LEVELS = 127
+_COLUMNS = 16
+_BLOCK = 65_536  # rows that are unpacked at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,12 @@ class Codec:
         squares = np.empty(len(codes), np.float32)
         step = self.deviation * _STEP
         along = self.mean @ self.projection
-        for block, numbers in _unpacked(codes):
-            levels = numbers - np.float32(_MIDDLE)
-            squares[block] = 2 * step * (levels @ along) + step**2 * np.einsum("ij,ij->i", levels, levels)
+        for start in range(0, len(codes), _BLOCK):
+            block = codes[start : start + _BLOCK]
+            levels = np.concatenate([block & 15, block >> 4], axis=1).astype(np.float32) - np.float32(_MIDDLE)
+            squares[start : start + _BLOCK] = 2 * step * (levels @ along) + step**2 * np.einsum(
+                "ij,ij->i", levels, levels
+            )
         lengths: Lengths = np.sqrt(self.mean @ self.mean + squares).astype(np.float16)
         return lengths
 
@@ -66,13 +72,19 @@ class Codec:
         """Return the cosines (m, n) of unit vectors (m, d) with what the codes (n, k / 2) stand for.
 
         The codes are never turned into vectors of d: with ``x = mean + step * (numbers - 7.5) @ projection.T``,
-        ``q @ x`` is a product of the numbers with the projected question, and a constant.
+        ``q @ x`` is a product of the numbers with the projected question, and a constant. The projected question
+        has eight bits a number, a sixteenth of the error that the codes' four make.
         """
         projected = vectors @ self.projection * (self.deviation * _STEP)
-        cosines = np.empty((len(projected), len(codes)), np.float32)
-        for block, numbers in _unpacked(codes):
-            np.matmul(projected, numbers.T, out=cosines[:, block])
-        cosines += (vectors @ self.mean - _MIDDLE * projected.sum(axis=1))[:, None]
+        scales = np.maximum(np.abs(projected).max(axis=1) / _QUESTION_LEVELS, np.finfo(np.float32).tiny)
+        rounded = np.rint(projected / scales[:, None]).astype(np.int8)
+        # Whole blocks of numbers are multiplied at once; columns of zeros fill the last.
+        columns = np.zeros((projected.shape[1], -(-len(vectors) // _COLUMNS) * _COLUMNS), np.int8)
+        columns[:, : len(vectors)] = rounded.T
+        cosines = np.empty((len(vectors), len(codes)), np.float32)
+        cosines[:] = products(codes, columns)[:, : len(vectors)].T
+        cosines *= scales[:, None]
+        cosines += (vectors @ self.mean - _MIDDLE * scales * rounded.sum(axis=1, dtype=np.int32))[:, None]
         cosines *= 1 / lengths.astype(np.float32)
         return cosines
 
@@ -85,15 +97,3 @@ class Codec:
     def from_array(cls, array: Floats) -> "Codec":
         """Return the codec that :meth:`to_array` wrote."""
         return cls(np.ascontiguousarray(array[:, :-2]), np.ascontiguousarray(array[:, -2]), float(array[0, -1]))
-
-
-def _unpacked(codes: Codes) -> Iterator[tuple[slice, Floats]]:
-    """Yield the numbers (b, k), 0 to 15, of block after block of the codes, always in the same memory."""
-    rows, half = min(_BLOCK, len(codes)), codes.shape[1]
-    numbers, nibbles = np.empty((rows, 2 * half), np.float32), np.empty((rows, half), np.uint8)
-    for start in range(0, len(codes), _BLOCK):
-        block = codes[start : start + _BLOCK]
-        own, some = numbers[: len(block)], nibbles[: len(block)]
-        own[:, :half] = np.bitwise_and(block, 15, out=some)
-        own[:, half:] = np.right_shift(block, 4, out=some)
-        yield slice(start, start + len(block)), own

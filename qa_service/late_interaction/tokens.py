@@ -26,11 +26,12 @@ STARTS, SENTENCES, FREQUENCIES, CODEC = (
     "token-frequencies.npy",
     "token-codec.npy",
 )
+_IN_MEMORY_BYTES = 64_000_000
 FILES = (CODES, LENGTHS, IDS, STARTS, SENTENCES, FREQUENCIES, CODEC)
 
 
 class StoredRows:
-    """Rows of an array in a file, read when they are asked for; by one thread at a time.
+    """Rows of an array in a file, read when they are asked for; those of a small file stay in memory.
 
     Mapped, every page that was ever touched would count as memory of this process, in the end the whole file.
     """
@@ -44,6 +45,10 @@ class StoredRows:
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         self.close = weakref.finalize(self, os.close, self._descriptor)
         """Close the file."""
+        self._width = math.prod(self.shape[1:]) * self._dtype.itemsize
+        self._all: Codes | None = None
+        if len(self) * self._width <= _IN_MEMORY_BYTES:
+            self._all = self._from_file([(0, len(self))])
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -51,12 +56,16 @@ class StoredRows:
 
     def read(self, ranges: Sequence[Offsets]) -> Codes:
         """Return the rows of some ranges, one after the other. Raises :class:`StorageError` if they can't be read."""
-        pieces = []
-        width = math.prod(self.shape[1:]) * self._dtype.itemsize
+        if self._all is not None:
+            return np.concatenate([self._all[first:last] for first, last in ranges])
+        return self._from_file(ranges)
+
+    def _from_file(self, ranges: Sequence[Offsets]) -> Codes:
+        width = self._width
         try:
-            for first, last in ranges:
-                os.lseek(self._descriptor, self._offset + first * width, os.SEEK_SET)
-                pieces.append(os.read(self._descriptor, (last - first) * width))
+            pieces = [
+                _read(self._descriptor, (last - first) * width, self._offset + first * width) for first, last in ranges
+            ]
         except OSError as error:
             raise StorageError(f"{self._path}: {error.strerror}; check the disk") from error
         rows = np.frombuffer(b"".join(pieces), self._dtype)
@@ -64,6 +73,14 @@ class StoredRows:
         if rows.size != math.prod(wanted):
             raise StorageError(f"{self._path} ends before its last row; check the disk")
         return rows.reshape(wanted)
+
+
+def _read(descriptor: int, length: int, offset: int) -> bytes:
+    """Read bytes of a file from an offset on."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, length, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +132,7 @@ class PassageTokens:
 
 @dataclass(frozen=True, slots=True)
 class Similarities:
-    """Cosines (question tokens, tokens of the passages), where each passage's begin, the tokens' weights."""
+    """Cosines (question tokens, tokens of the passages), where each passage's begin, the question tokens' weights."""
 
     cosines: Floats
     starts: Integers
@@ -124,7 +141,7 @@ class Similarities:
     def maxsim(self) -> Floats:
         """Return each passage's MaxSim: the weighted mean over the question's tokens of their best cosine."""
         best = np.maximum.reduceat(self.cosines, self.starts[:-1], axis=1)
-        scores: Floats = self.weights @ best / self.weights.sum()
+        scores: Floats = (self.weights / self.weights.sum()) @ best
         return scores
 
     def sentence(self, passage: int, rows: npt.NDArray[np.int32]) -> tuple[int, Floats]:
@@ -140,5 +157,5 @@ class Similarities:
         # Of each pair of edges the first has its sentence's maximum; the last sentence may end with the passage.
         edges = rows[spoken].ravel()
         bests = np.maximum.reduceat(own, edges[:-1] if edges[-1] == own.shape[1] else edges, axis=1)[:, ::2]
-        chosen = int(np.argmax(bests.mean(axis=0)))
-        return int(spoken[chosen]), bests[:, chosen].astype(np.float32)
+        chosen = int(np.argmax(bests.sum(axis=0)))
+        return int(spoken[chosen]), bests[:, chosen]

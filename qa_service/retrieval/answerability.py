@@ -141,7 +141,7 @@ def evidence(
     numbers = asked.numbers
     return Evidence(
         dense=dense,
-        sentence=0.0 if cosines is None else float(cosines.mean()),
+        sentence=0.0 if cosines is None else float(cosines.sum()) / len(cosines),
         weakest=0.0 if cosines is None else float(cosines.min()),
         coverage=covered / total if total else 0.0,
         missing=max(absent, default=0.0) / asked.largest_weight,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from qa_service.datatypes import Explanation, Passage, ScoredPassage, Scores
 from qa_service.embedding import QuestionEmbedding
@@ -21,6 +22,8 @@ Integers = npt.NDArray[np.int64]
 
 _NEAR_DUPLICATE = 0.97
 _JUDGED = 3
+_REMEMBERED = 2_000
+"""Passages whose terms stay in memory once they were a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Retriever:
         self._max_per_document = max_per_document
         self._lexical_weight = lexical_weight
         self._stop_terms = frozenset(index.lexical.terms(stop_words()))
+        self._terms: LRUCache[int, npt.NDArray[np.int32]] = LRUCache(_REMEMBERED)
 
     def retrieve(
         self,
@@ -223,8 +227,13 @@ class Retriever:
             quote=quote,
             explanation=None,
         )
-        terms = np.unique(self._index.lexical.sentence_terms(first_row, first_row + len(passage.sentences)))
-        return _Judged(result, item, terms)
+        return _Judged(result, item, self._terms_of(passage, first_row))
+
+    def _terms_of(self, passage: Passage, first_row: int) -> npt.NDArray[np.int32]:
+        if passage.number not in self._terms:
+            last_row = first_row + len(passage.sentences)
+            self._terms[passage.number] = np.unique(self._index.lexical.sentence_terms(first_row, last_row))
+        return self._terms[passage.number]
 
     def _best_sentence(
         self, asked: AskedQuestion, ranking: _Ranking, place: int, passage: Passage, first_row: int

@@ -136,7 +136,8 @@ class FaissStore:
             scores, places = self._exact().search(_unit(queries), k, params=parameters)
             ids = self._ids[places]
         order = np.lexsort((ids, -scores), axis=1)
-        return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
+        rows = np.arange(len(queries))[:, None]
+        return ids[rows, order], scores[rows, order]
 
     def vectors(self, ids: Ids) -> Vectors:
         """Return the unit vectors of ids."""

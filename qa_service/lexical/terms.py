@@ -1,0 +1,61 @@
+"""A text's terms, in any script.
+
+Text is normalised by NFKC and case folding and cut into words: runs of letters, digits and marks. In
+scripts that do not part words by spaces, and in Korean, whose words carry their endings, terms are pairs
+of neighbouring characters. Words in scripts of one language, or of the language set, lose their endings
+by a Snowball stemmer.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from functools import cache, lru_cache
+
+import regex
+import Stemmer
+
+_PAIRED = r"\u30FC\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = regex.compile(rf"([{_PAIRED}]+)|(?:(?![{_PAIRED}])[\p{{L}}\p{{N}}\p{{M}}])+")
+_STEMMED_SCRIPTS = {
+    "CYRILLIC": "russian",
+    "GREEK": "greek",
+    "ARABIC": "arabic",
+    "ARMENIAN": "armenian",
+    "DEVANAGARI": "hindi",
+    "TAMIL": "tamil",
+}
+NO_STEMMING = "none"
+
+
+def terms(text: str, language: str) -> list[str]:
+    """Return the terms of a text in order. ``language`` names a Snowball stemmer for Latin script."""
+    return list(_terms(unicodedata.normalize("NFKC", text).casefold(), language))
+
+
+def _terms(text: str, language: str) -> Iterator[str]:
+    for match in _WORD.finditer(text):
+        word = match.group()
+        if match.group(1) is None:
+            yield _stem(word, language)
+        elif len(word) == 1:
+            yield word
+        else:
+            yield from (word[start : start + 2] for start in range(len(word) - 1))
+
+
+@cache
+def _stemmer(language: str) -> Stemmer.Stemmer:
+    return Stemmer.Stemmer(language)
+
+
+def languages() -> list[str]:
+    """Return the names that ``language`` may have."""
+    return [*Stemmer.algorithms(), NO_STEMMING]
+
+
+@lru_cache(maxsize=1 << 16)
+def _stem(word: str, language: str) -> str:
+    if word[0].isascii() or unicodedata.name(word[0], "").startswith("LATIN"):
+        return word if language == NO_STEMMING else str(_stemmer(language).stemWord(word))
+    script = unicodedata.name(word[0], "").split(" ")[0]
+    other = _STEMMED_SCRIPTS.get(script)
+    return str(_stemmer(other).stemWord(word)) if other in languages() else word
