@@ -3,11 +3,13 @@
 import itertools
 import json
 import math
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -565,3 +567,70 @@ def test_a_killed_evaluation_goes_on(
         subprocess.run([*evaluation, str(tmp_path / name)], check=True, capture_output=True)
     for name in (RESULTS, RUN_TREC, QRELS_TREC):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+EVALUATE_IN_CHILD = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    sys.path.insert(0, sys.argv[1])
+    from conftest import FakeEmbedder
+    from qa_service.evaluation import Plan, QuestionFile, Target, evaluate
+    from qa_service.evaluation.asking import InProcess
+    from qa_service.evaluation.gold import IndexCorpus
+    from qa_service.pipeline import open_answerer
+    from qa_service.settings import load_settings
+    import scipy.stats
+    settings = load_settings(source=Path(sys.argv[2]), index=Path(sys.argv[3]), passage_tokens=16, overlap_tokens=0)
+    answerer, _ = open_answerer(settings, FakeEmbedder())
+    questions = QuestionFile(Path(sys.argv[4]))
+    asker = InProcess(answerer)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    target = Target(asker, IndexCorpus(answerer.index), asker)
+    evaluate(questions, questions.sha256(), target, Path(sys.argv[5]), Plan(batch=5), about={})
+""")
+
+
+def evaluate_in_child(settings: Settings, file: Path, output: Path, seconds: float | None) -> bool:
+    """Evaluate in a process of its own, to be killed after some seconds; tell whether it finished."""
+    command = [sys.executable, "-c", EVALUATE_IN_CHILD, str(Path(__file__).parent)]
+    command += map(str, (settings.source, settings.index, file, output))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdin.write(b"go\n")
+        child.stdin.flush()
+        if seconds is not None:
+            time.sleep(seconds)
+            child.kill()
+    return child.returncode == 0
+
+
+@pytest.mark.proof
+def test_proof_killed_evaluations(
+    answerer: QuestionAnswerer, settings: Settings, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Fifty kills at random moments, over and over until an evaluation ends: its files are those of one unkilled."""
+    many = [{**GOOD, "id": str(number), "question": f"What does {WORDS[number % 13]} do?"} for number in range(400)]
+    file = question_file(tmp_path / "q.jsonl", many)
+    started = time.monotonic()
+    assert evaluate_in_child(settings, file, tmp_path / "whole", None)
+    whole = time.monotonic() - started
+    generator = random.Random(20261124)
+    kills = rounds = 0
+    while kills < 50:
+        rounds += 1
+        output = tmp_path / f"killed{rounds}"
+        finished = False
+        for _ in range(5):
+            if not finished:
+                ended = evaluate_in_child(settings, file, output, generator.uniform(0, whole / 3))
+                kills += not ended
+                # It may be done although it was killed, in its last moment.
+                finished = ended or (
+                    (output / "run.json").exists() and RunFolder(output).about().get("finished", False)
+                )
+        assert finished or evaluate_in_child(settings, file, output, None)
+        same_but_for_times(tmp_path / "whole", output)
+    record_property("figure", f"{kills} kills in {rounds} evaluations, all files as of one that was not killed")

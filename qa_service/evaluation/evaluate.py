@@ -150,7 +150,9 @@ class _Sample:
         self._seen += 1
 
     def chosen(self) -> list[Question]:
-        return self._kept[: self._size] if len(self._kept) <= self._size else self._kept[::2][: self._size]
+        if len(self._kept) <= self._size:
+            return self._kept
+        return [self._kept[place * len(self._kept) // self._size] for place in range(self._size)]
 
 
 def _unknown(
