@@ -15,7 +15,7 @@ RUN /venv/bin/qa-service index --source source_text --index index
 
 FROM python:3.11-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    QA_SOURCE=/app/source_text QA_INDEX=/app/index QA_HOST=0.0.0.0 QA_PORT=8000
+    QA_SOURCE=/app/source_text QA_INDEX=/app/index QA_DATA=/app/data QA_HOST=0.0.0.0 QA_PORT=8000
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin qa
 WORKDIR /app
 COPY --from=build /venv /venv

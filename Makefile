@@ -10,7 +10,7 @@ TORCH_SOURCE ?= $(shell $(PYTHON) -m pip config list 2>/dev/null | grep -Eq 'fin
 	|| echo --index-url https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve index evaluate browser test check format docs bench proof clean
+.PHONY: help install serve index evaluate programs test check format docs bench proof clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -39,13 +39,15 @@ index: install  ## Build or update the index of source_text/
 evaluate: index  ## Ask the shipped question file and print the measures
 	$(BIN)/qa-service evaluate tests/data/us-korea-questions.jsonl
 
-test: $(VENV)/.installed-dev browser  ## Run the tests
+test: $(VENV)/.installed-dev programs  ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
-# Debian's chromium, which the tests of pages drive. Without the right to install it they are skipped.
-browser:
-	@command -v chromium >/dev/null || [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null \
-		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
+# Debian's chromium, which the tests of pages drive, and Redis. Without the right to install them those are skipped.
+programs:
+	@{ command -v chromium && command -v redis-server; } >/dev/null \
+		|| [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium redis-server; } >/dev/null
 
 check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, docs, Dockerfile
 	$(BIN)/ruff format --check .

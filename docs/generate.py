@@ -10,6 +10,7 @@ import click
 
 from qa_service import errors
 from qa_service.api import create_app
+from qa_service.api.collections import PREFIX as COLLECTIONS
 from qa_service.cli import cli
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import PREFIX, Settings, load_settings
@@ -90,8 +91,15 @@ def http_page() -> str:
     """Return every endpoint with its fields."""
     app = create_app(cast("QuestionAnswerer", None), load_settings())
     description: dict[str, Any] = app.openapi()
-    parts = ["# HTTP\n\n`GET /openapi.json` describes the same for programs.\n"]
+    introduction = (
+        "# HTTP\n\n`GET /openapi.json` describes the same for programs. What asks, lists, reads and cites stands "
+        "below `/collections/{name}` too, for the collections that `QA_COLLECTIONS` names: "
+        "`POST /collections/hr/ask`.\n"
+    )
+    parts = [introduction]
     for path, methods in description["paths"].items():
+        if path.startswith(COLLECTIONS):
+            continue
         for method, operation in methods.items():
             statuses = ", ".join(operation["responses"])
             text = f"## {method.upper()} {path}\n\n{operation['description']}\n\nStatuses: {statuses}.\n"

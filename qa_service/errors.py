@@ -21,16 +21,19 @@
     │   ├── BuildInProgress          HTTP 409
     │   └── RemoteError              a service that was to be evaluated can't be asked
     └── RequestError             HTTP 4xx and 5xx, one class a status
-        ├── UnreadableRequest    400     ├── UnsupportedMediaType 415
-        ├── Unauthorized 401, Forbidden 403
-        ├── NotFound             404     ├── InvalidRequest       422
-        ├── JobInProgress        409
-        ├── BodyTooLarge         413     ├── Overloaded, NotReady 503
-        └── DeadlineExceeded     504
+        ├── UnreadableRequest    400     ├── AddressTooLong       414
+        ├── Unauthorized         401     ├── UnsupportedMediaType 415
+        ├── Forbidden            403     ├── InvalidRequest       422
+        ├── NotFound             404     ├── TooManyRequests      429
+        ├── MethodNotAllowed     405     ├── HeadersTooLarge      431
+        ├── TooSlow              408     ├── Overloaded, NotReady 503
+        ├── JobInProgress        409     └── DeadlineExceeded     504
+        └── BodyTooLarge         413
 
 A message says what happened, with the value, and then what to do. It never quotes a request.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -139,6 +142,11 @@ class RequestError(QAServiceError):
     slug = "bad-request"
     title = "Bad request"
 
+    def __init__(self, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        """Take the words for the client, and headers that belong to the answer."""
+        super().__init__(message)
+        self.headers = headers or {}
+
 
 class UnreadableRequest(RequestError):
     """The body is not UTF-8, not JSON, or has a key twice."""
@@ -179,6 +187,14 @@ class MethodNotAllowed(RequestError):
     title = "Method not allowed"
 
 
+class TooSlow(RequestError):
+    """The request did not come in time."""
+
+    http_status = 408
+    slug = "too-slow"
+    title = "Request timeout"
+
+
 class JobInProgress(RequestError):
     """Another job of this kind is under way."""
 
@@ -195,6 +211,14 @@ class BodyTooLarge(RequestError):
     title = "Body too large"
 
 
+class AddressTooLong(RequestError):
+    """The request's address passes the limit."""
+
+    http_status = 414
+    slug = "address-too-long"
+    title = "Address too long"
+
+
 class UnsupportedMediaType(RequestError):
     """The body is not plain ``application/json`` in UTF-8."""
 
@@ -209,6 +233,22 @@ class InvalidRequest(RequestError):
     http_status = 422
     slug = "invalid-request"
     title = "Invalid request"
+
+
+class TooManyRequests(RequestError):
+    """A client asked more often than it may; the answer says when it may again."""
+
+    http_status = 429
+    slug = "too-many-requests"
+    title = "Too many requests"
+
+
+class HeadersTooLarge(RequestError):
+    """The request's headers are too many or too long."""
+
+    http_status = 431
+    slug = "headers-too-large"
+    title = "Headers too large"
 
 
 class Overloaded(RequestError):

@@ -21,13 +21,14 @@ _KEPT = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
     answer_id TEXT PRIMARY KEY, given_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')),
-    index_version TEXT NOT NULL, question TEXT NOT NULL, found INTEGER NOT NULL, best TEXT,
+    collection TEXT NOT NULL, index_version TEXT NOT NULL, question TEXT NOT NULL, found INTEGER NOT NULL, best TEXT,
     useful INTEGER NOT NULL, right_passage TEXT, note TEXT NOT NULL
 ) STRICT
 """
 _RECENT_SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, index_version TEXT NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, collection TEXT NOT NULL,
+    index_version TEXT NOT NULL,
     question TEXT NOT NULL, found INTEGER NOT NULL, best TEXT
 ) STRICT
 """
@@ -48,13 +49,15 @@ class Answered:
     """What is remembered of an answer: the question, whether it was found, and the best quote."""
 
     id: str
+    collection: str
+    """Its path, empty for the default collection."""
     index_version: str
     question: str
     found: bool
     best: Quote | None
 
     @classmethod
-    def of(cls, identifier: str, answer: Answer) -> "Answered":
+    def of(cls, identifier: str, collection: str, answer: Answer) -> "Answered":
         """Return what to remember of an answer."""
         best = None
         if answer.results:
@@ -62,7 +65,7 @@ class Answered:
             start = citation.position.start_char
             best = Quote(citation.uri, start + citation.quote_start, start + citation.quote_end, citation.quote)
         found = best is not None and answer.answerable is not False
-        return cls(identifier, answer.index_version, answer.question, found, best)
+        return cls(identifier, collection, answer.index_version, answer.question, found, best)
 
 
 class RecentAnswers:
@@ -85,8 +88,9 @@ class RecentAnswers:
         """Keep an answer, and forget one that is long past."""
         with _storage(self._path or Path(":memory:")):
             added = self._connection.execute(
-                "INSERT OR REPLACE INTO answers (id, index_version, question, found, best) VALUES (?, ?, ?, ?, ?)",
-                (answered.id, answered.index_version, answered.question, answered.found, _packed(answered.best)),
+                "INSERT OR REPLACE INTO answers (id, collection, index_version, question, found, best) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                _row(answered),
             )
             self._connection.execute("DELETE FROM answers WHERE number <= ?", ((added.lastrowid or 0) - _KEPT,))
 
@@ -94,11 +98,12 @@ class RecentAnswers:
         """Return the answer of an id, or ``None`` if there was none lately."""
         with _storage(self._path or Path(":memory:")):
             row = self._connection.execute(
-                "SELECT id, index_version, question, found, best FROM answers WHERE id = ?", (identifier,)
+                "SELECT id, collection, index_version, question, found, best FROM answers WHERE id = ?", (identifier,)
             ).fetchone()
         if row is None:
             return None
-        return Answered(row[0], row[1], row[2], bool(row[3]), _unpacked(row[4]))
+        own_id, collection, version, question, found, best = row
+        return Answered(own_id, collection, version, question, bool(found), _unpacked(best))
 
     def close(self) -> None:
         """Close it."""
@@ -129,15 +134,12 @@ class FeedbackFile:
         with _storage(self._path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO feedback "
-                "(answer_id, index_version, question, found, best, useful, right_passage, note) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(answered.id, answered.index_version, answered.question, answered.found, _packed(answered.best)),
-                    *(useful, _packed(right), note),
-                ),
+                "(answer_id, collection, index_version, question, found, best, useful, right_passage, note) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*_row(answered), useful, _packed(right), note),
             )
 
-    def export(self) -> tuple[list[dict[str, Any]], int]:
+    def export(self, collection: str = "") -> tuple[list[dict[str, Any]], int]:
         """Return lines of a question file, and how many answers were found useless without a word on what is right.
 
         A passage named as right is gold, and so is the quote of an answer found useful. A question that people
@@ -145,7 +147,9 @@ class FeedbackFile:
         """
         with _storage(self._path):
             rows = self._connection.execute(
-                "SELECT answer_id, question, found, best, useful, right_passage FROM feedback ORDER BY given_at, rowid"
+                "SELECT answer_id, question, found, best, useful, right_passage FROM feedback WHERE collection = ? "
+                "ORDER BY given_at, rowid",
+                (collection,),
             ).fetchall()
         gold: defaultdict[str, dict[Quote, None]] = defaultdict(dict)
         first: dict[str, tuple[str, str]] = {}
@@ -174,6 +178,13 @@ class FeedbackFile:
     def close(self) -> None:
         """Close it."""
         self._connection.close()
+
+
+def _row(answered: Answered) -> tuple[object, ...]:
+    return (
+        *(answered.id, answered.collection, answered.index_version),
+        *(answered.question, answered.found, _packed(answered.best)),
+    )
 
 
 def _packed(quote: Quote | None) -> str | None:

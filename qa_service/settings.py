@@ -5,21 +5,43 @@ Command line over environment (``QA_…``) over a ``.env`` file in the working d
 """
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qa_service.errors import SettingsError
 
 PREFIX = "QA_"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+_COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def _comma_separated(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def origin_of(text: str) -> str:
+    """Return an origin as browsers send it. Raises ``ValueError`` for what is none."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    rest = (parts.path, parts.query, parts.fragment, parts.username or "", parts.password or "")
+    if parts.scheme not in _USUAL_PORTS or not parts.hostname or any(rest) or "*" in text:
+        raise ValueError(f"{text!r} is no origin; write it as https://www.example.org")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port in {None, _USUAL_PORTS[parts.scheme]} else f":{port}")
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
+Rate = Annotated[str, StringConstraints(pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$")]
 
 
 class Settings(BaseSettings):
@@ -38,7 +60,12 @@ class Settings(BaseSettings):
     source: Path = Field(Path("source_text"), description="Folder of documents.")
     index: Path = Field(Path("index"), description="Folder of the index.")
     data: Path = Field(Path("data"), description="Folder for feedback, and for evaluations asked for over HTTP.")
-    include: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
+    collections: Names = Field(
+        (),
+        description="Names of collections, each with an index of its own: `hr` for the folder `hr` below the source "
+        "folder, or `hr=FOLDER` for another. The default collection is the whole source folder.",
+    )
+    include: Names = Field(
         (), description="Patterns of paths below the source folder, as `reports/*.pdf`; none means every file."
     )
 
@@ -73,7 +100,7 @@ class Settings(BaseSettings):
     parse_memory_mb: int = Field(
         2000, ge=256, le=1_000_000, description="Memory of the process that reads PDF, HTML, DOCX, EPUB and RST."
     )
-    row_text: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
+    row_text: Names = Field(
         (), description="Columns of CSV, TSV and JSON Lines that are a row's text, by commas; none means all."
     )
     row_title: str = Field(
@@ -115,15 +142,37 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to serve on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 takes a free one and prints it.")
-    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
+    allowed_hosts: Names = Field(
         ("localhost", "127.0.0.1", "[::1]"),
         description="Host names that requests may be addressed to, separated by commas.",
     )
     reload_seconds: float = Field(
         1, gt=0, le=3600, description="How often the server looks whether another index is in force."
     )
-    admin_key: str = Field(
-        "", description="Key of the administrator's routes; without one they are closed.", repr=False
+    access: Literal["auto", "keys", "open"] = Field(
+        "auto",
+        description="Whether asking needs a key: `keys` always, `open` never, `auto` where others than this machine "
+        "can ask. The administrator's routes always need one.",
+    )
+    origins: Names = Field(
+        (),
+        description="Origins of pages that may ask without a key, as `https://www.example.org`, or `*` for all, with "
+        "`QA_ACCESS=open` or on loopback. Pages with a key have those of the key.",
+    )
+    rate: Rate = Field("", description="Requests by each key, as `600/minute`, if the key has no rate of its own.")
+    visitor_rate: Rate = Field(
+        "60/minute",
+        description="Requests from each address without a key, or with a publishable one, where others than this "
+        "machine can ask.",
+    )
+    rate_storage: str = Field(
+        "memory://",
+        pattern=r"^(memory://|rediss?://\S+|redis\+(cluster|sentinel)://\S+)$",
+        description="Where requests are counted: in memory, or at `redis://…` for several workers or machines.",
+        repr=False,
+    )
+    trusted_proxies: Names = Field(
+        (), description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed."
     )
     workers: int = Field(1, ge=1, le=64, description="Server processes; they share the index's files in memory.")
     max_body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Larger request bodies get 413.")
@@ -133,6 +182,31 @@ class Settings(BaseSettings):
     max_upload_mb: int = Field(50, ge=1, le=2048, description="Question files sent to POST /evaluate, in megabytes.")
     feedback: bool = Field(True, description="Take feedback on answers (POST /feedback).")
     deadline_seconds: float = Field(10, gt=0, le=600, description="A question that takes longer gets 504.")
+
+    @field_validator("collections")
+    @classmethod
+    def _are_collections(cls, collections: tuple[str, ...]) -> tuple[str, ...]:
+        names = [text.partition("=")[0] for text in collections]
+        for text, name in zip(collections, names, strict=True):
+            if not _COLLECTION.fullmatch(name) or name == "default" or text.endswith("="):
+                raise ValueError(f"{text!r} is no collection; write NAME or NAME=FOLDER, in a-z, 0-9, - and _")
+        if len(set(names)) < len(names):
+            raise ValueError("a collection is named twice")
+        return collections
+
+    def of_collections(self) -> dict[str, "Settings"]:
+        """Return the settings of each collection that has a name: its own source and index, all else alike."""
+        found = {}
+        for text in self.collections:
+            name, _, folder = text.partition("=")
+            own = {"source": Path(folder) if folder else self.source / name, "index": self.index / "collections" / name}
+            found[name] = self.model_copy(update={**own, "collections": ()})
+        return found
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return origins if origins == ("*",) else tuple(map(origin_of, origins))
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -14,6 +14,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import numpy as np
 import pytest
 
+from qa_service.access import KeyFile, Scope
 from qa_service.cli import main
 from qa_service.embedding import (
     ModelIdentity,
@@ -137,7 +138,13 @@ TWO_DOCUMENTS: dict[str, str | bytes] = {
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load_settings(source=tmp_path / "source", index=tmp_path / "index", passage_tokens=16, overlap_tokens=0)
+    return load_settings(
+        source=tmp_path / "source",
+        index=tmp_path / "index",
+        data=tmp_path / "data",
+        passage_tokens=16,
+        overlap_tokens=0,
+    )
 
 
 @pytest.fixture
@@ -148,6 +155,11 @@ def answerer(
     folder(TWO_DOCUMENTS)
     build(settings, fake)
     return open_answerer(settings.model_copy(update={"top_k": 3, "min_confidence": 0.5}), fake)[0]
+
+
+def key_for(settings: Settings, *scopes: Scope) -> dict[str, str]:
+    """Return the header that shows a new key with some scopes."""
+    return {"Authorization": f"Bearer {KeyFile(settings.data).create('a test', scopes)}"}
 
 
 class Run:

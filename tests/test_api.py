@@ -48,10 +48,11 @@ def assert_problem(response: httpx2.Response, status: int) -> None:
     assert response.headers["content-type"] == "application/problem+json"
     assert len(response.content) <= 2048
     problem = response.json()
-    assert set(problem) == {"type", "title", "status", "detail", "instance"}
+    assert set(problem) == {"type", "title", "status", "detail", "instance", "request_id"}
     assert problem["status"] == status
     assert problem["type"].startswith("urn:qa-service:problem:")
-    assert problem["instance"] == "urn:uuid:" + response.headers["x-request-id"]
+    assert problem["request_id"] == response.headers["x-request-id"]
+    assert problem["instance"] == "urn:uuid:" + problem["request_id"]
     for forbidden in (CANARY, "Traceback", str(ROOT), "site-packages", "pydantic"):
         assert forbidden not in response.text
     assert ("retry-after" in response.headers) == (status == 503)
@@ -286,6 +287,7 @@ def test_ready_after_the_self_test_and_not_before(answerer: QuestionAnswerer, se
             "index_version": answerer.index.version,
             "degraded": False,
             "runtime": "fake",
+            "collections": {},
         }
 
 
@@ -444,9 +446,14 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
         for methods in description["paths"].values()
         for operation in methods.values()
     }
+    of_an_index = {
+        *("ask", "ask_batch", "feedback", "sources", "passages", "read_source", "view_source", "cite", "verify"),
+        *("index", "index_diff"),
+    }
     assert set(operations) == {
-        *("ask", "read_source", "view_source", "cite", "verify", "index", "index_diff", "reindex", "reindex_state"),
-        *("livez", "readyz", "ask_batch", "feedback", "sources", "passages"),
+        *of_an_index,
+        *(f"collection_{name}" for name in of_an_index),
+        *("livez", "readyz", "collections", "reindex", "reindex_state"),
         *("evaluate", "evaluation", "evaluation_report"),
     }
     assert description["components"]["schemas"]["AskRequest"]["examples"][0]["question"]

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TWO_DOCUMENTS
+from conftest import TWO_DOCUMENTS, key_for
 from starlette.testclient import TestClient
 
 from qa_service.api import create_app
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 
-KEY = {"Authorization": "Bearer open sesame"}
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"max_batch": 20})
 
 
 @pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Settings:
-    return settings.model_copy(update={"data": tmp_path / "data", "admin_key": "open sesame", "max_batch": 20})
+def key(settings: Settings) -> dict[str, str]:
+    return key_for(settings, "admin")
 
 
 @pytest.fixture
@@ -92,9 +95,9 @@ def test_documents_are_listed_a_page_at_a_time(client: TestClient, answerer: Que
     assert client.get("/sources", params={"limit": 0}).status_code == 422
 
 
-def wait(client: TestClient, identifier: str) -> dict[str, object]:
+def wait(client: TestClient, identifier: str, key: dict[str, str]) -> dict[str, object]:
     for _ in range(600):
-        state: dict[str, object] = client.get(f"/evaluate/{identifier}", headers=KEY).json()
+        state: dict[str, object] = client.get(f"/evaluate/{identifier}", headers=key).json()
         if state["status"] != "running":
             return state
         time.sleep(0.1)
@@ -102,7 +105,7 @@ def wait(client: TestClient, identifier: str) -> dict[str, object]:
 
 
 def test_an_evaluation_runs_beside_the_server(
-    folder: Callable[[dict[str, str | bytes]], Path], settings: Settings, exported_models: Path
+    folder: Callable[[dict[str, str | bytes]], Path], settings: Settings, exported_models: Path, key: dict[str, str]
 ) -> None:
     """With the real model: one at a time, progress, summary, a report; a file that is none fails with the reason."""
     from qa_service.runtimes import embedder_to_ask, embedder_to_build
@@ -116,25 +119,28 @@ def test_an_evaluation_runs_beside_the_server(
         json.dumps({"id": n, "question": f"What does whale {n} do?", "references": [gold]}) for n in range(9)
     )
     with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
-        started = client.post("/evaluate", params={"top_k": 3}, headers=KEY, content=body)
+        started = client.post("/evaluate", params={"top_k": 3}, headers=key, content=body)
         assert (started.status_code, started.json()["status"]) == (202, "running")
-        assert client.post("/evaluate", headers=KEY, content=body).status_code == 409
-        state = wait(client, started.json()["id"])
+        assert client.post("/evaluate", headers=key, content=body).status_code == 409
+        state = wait(client, started.json()["id"], key)
         assert (state["status"], state["asked"], state["of"], state["exit_code"]) == ("done", 9, 9, 0)
         assert state["summary"]["measures"]["Success@1"]["mean"] == 1
-        report = client.get(state["report"], headers=KEY)
+        assert client.get(state["report"].partition("?")[0]).status_code == 401
+        report = client.get(state["report"])  # signed, so that a browser can follow it
         assert report.headers["content-type"] == "text/html; charset=utf-8"
         assert "sandbox" in report.headers["content-security-policy"]
         assert "What does whale 8 do?" in report.text
-        failed = client.post("/evaluate", headers=KEY, content=b"{bad").json()
-        state = wait(client, failed["id"])
+        failed = client.post("/evaluate", headers=key, content=b"{bad").json()
+        state = wait(client, failed["id"], key)
         assert (state["status"], state["exit_code"]) == ("failed", 4)
         assert "not one question could be asked (line 1: not JSON" in state["error"]
         assert str(settings.data) not in json.dumps(state)
-        assert client.get(f"/evaluate/{failed['id']}/report", headers=KEY).status_code == 404
+        assert client.get(f"/evaluate/{failed['id']}/report", headers=key).status_code == 404
 
 
-def test_evaluations_are_the_administrators(client: TestClient, settings: Settings, answerer: QuestionAnswerer) -> None:
+def test_evaluations_are_the_administrators(
+    key: dict[str, str], client: TestClient, settings: Settings, answerer: QuestionAnswerer
+) -> None:
     """Without the key nothing is read or kept; ids lead nowhere else; what is too large leaves nothing behind."""
     for method, path in (
         ("POST", "/evaluate"),
@@ -143,15 +149,15 @@ def test_evaluations_are_the_administrators(client: TestClient, settings: Settin
     ):
         assert client.request(method, path).status_code == 401
         assert client.request(method, path, headers={"Authorization": "Bearer wrong"}).status_code == 401
-    assert not settings.data.exists()
+    assert not (settings.data / "evaluations").exists()
     for identifier in ("a" * 32, "..%2F..%2Fsource", "x", "A" * 32):
-        assert client.get(f"/evaluate/{identifier}", headers=KEY).status_code == 404
-    assert client.post("/evaluate", headers=KEY, content=b"").status_code == 400
-    assert client.post("/evaluate", params={"format": "beir"}, headers=KEY, content=b"x").status_code == 422
+        assert client.get(f"/evaluate/{identifier}", headers=key).status_code == 404
+    assert client.post("/evaluate", headers=key, content=b"").status_code == 400
+    assert client.post("/evaluate", params={"format": "beir"}, headers=key, content=b"x").status_code == 422
     small = settings.model_copy(update={"max_upload_mb": 1})
     with TestClient(create_app(answerer, small), base_url="http://localhost") as limited:
-        assert limited.post("/evaluate", headers=KEY, content=b"x" * 1_000_001).status_code == 413
+        assert limited.post("/evaluate", headers=key, content=b"x" * 1_000_001).status_code == 413
     assert list((settings.data / "evaluations").iterdir()) == []
-    closed = settings.model_copy(update={"admin_key": ""})
+    closed = settings.model_copy(update={"data": settings.data / "without"})
     with TestClient(create_app(answerer, closed), base_url="http://localhost") as without:
         assert without.post("/evaluate", content=b"x").status_code == 403

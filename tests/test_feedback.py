@@ -20,12 +20,7 @@ DOG = Quote("b.md", 5, 8, "dog")
 
 
 def answered(identifier: str, question: str = "Who?", *, found: bool = True) -> Answered:
-    return Answered(identifier, "v1", question, found, CAT if found else None)
-
-
-@pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Settings:
-    return settings.model_copy(update={"data": tmp_path / "data"})
+    return Answered(identifier, "", "v1", question, found, CAT if found else None)
 
 
 @pytest.fixture

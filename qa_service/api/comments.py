@@ -5,12 +5,12 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from qa_service.api.collections import Mounting
 from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.responses import problems
-from qa_service.api.serving import Serving
 from qa_service.datatypes import Answer
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, NotReady, QAServiceError, StorageError
 from qa_service.feedback import RECENT, Answered, FeedbackFile, Quote, RecentAnswers
@@ -33,7 +33,7 @@ class FeedbackRequest(BaseModel):
 
     answer_id: str = Field(min_length=1, max_length=100, description="`id` of an answer given lately.")
     useful: bool = Field(description="Of an answer that nothing was found: whether that is so.")
-    right_passage: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+    right_passage: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = Field(
         None, description="`permalink` of the citation that would have been the right answer."
     )
     note: str = Field("", max_length=2000)
@@ -56,11 +56,11 @@ class Comments:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feedback")
         self._recent = RecentAnswers(settings.data / RECENT if settings.workers > 1 else None) if self.taken else None
 
-    def remember(self, identifier: str, answer: Answer) -> None:
+    def remember(self, identifier: str, answer: Answer, collection: str) -> None:
         """Remember an answer so that something can be said of it; where too many wait, it is let go."""
         recent = self._recent
         if recent is not None and self._thread._work_queue.qsize() < _MOST_WAITING:  # noqa: SLF001 - it tells no other way
-            self._thread.submit(_remember, recent, identifier, answer)
+            self._thread.submit(_remember, recent, Answered.of(identifier, collection, answer))
 
     async def add(self, body: FeedbackRequest, right: Quote | None) -> None:
         """Write feedback down. Raises :class:`NotFound` for an answer that is not remembered."""
@@ -88,32 +88,35 @@ class Comments:
             self._recent.close()
 
 
-def _remember(recent: RecentAnswers, identifier: str, answer: Answer) -> None:
+def _remember(recent: RecentAnswers, answered: Answered) -> None:
     try:
-        recent.remember(Answered.of(identifier, answer))
+        recent.remember(answered)
     except QAServiceError as error:
         _logger.error("an answer is not remembered: %s", error)  # noqa: TRY400 - the message says it all
 
 
-def feedback_routes(serving: Serving, comments: Comments) -> APIRouter:
+def feedback_routes(mounting: Mounting, comments: Comments) -> APIRouter:
     """Return the route."""
-    router = APIRouter(route_class=StrictJSONRoute, tags=["questions"])
+    router = APIRouter(
+        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
+    )
 
     @router.post(
         "/feedback",
-        operation_id="feedback",
+        operation_id=mounting.id("feedback"),
         summary="Say whether an answer was useful",
         status_code=201,
         responses=problems(400, 403, 404, 413, 415, 422, 503, 504),
     )
-    async def feedback(body: FeedbackRequest) -> FeedbackResponse:
+    async def feedback(body: FeedbackRequest, request: Request) -> FeedbackResponse:
         """Keep feedback on an answer; what is said later of the same answer takes its place."""
         if not comments.taken:
             raise Forbidden("feedback is not taken here (QA_FEEDBACK)")
         right = None
         if body.right_passage is not None:
+            serving = mounting.of(request)
             answerer = serving.answerer
-            identifier = body.right_passage.removeprefix("/cite/")
+            identifier = body.right_passage.partition("?")[0].rpartition("/")[2]
             try:
                 verdict = await serving.worker.run(lambda: answerer.citation(identifier))
             except NotFound:

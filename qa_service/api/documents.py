@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse
 
+from qa_service.api.collections import Mounting
 from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.pages import citation_page, source_page
 from qa_service.api.reports import (
@@ -17,29 +18,32 @@ from qa_service.api.reports import (
     VerifyResponse,
 )
 from qa_service.api.responses import problems
-from qa_service.api.serving import Serving
 from qa_service.citing import CitationId
 
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
 _ACCEPT = Header(description="`application/json` for JSON, else text for people.")
 
 
-def listing_routes(serving: Serving) -> APIRouter:
+def listing_routes(mounting: Mounting) -> APIRouter:
     """Return the routes that tell which documents and passages there are."""
-    router = APIRouter(route_class=StrictJSONRoute, tags=["documents"])
+    router = APIRouter(
+        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["documents"]
+    )
 
     @router.get(
         "/sources",
-        operation_id="sources",
+        operation_id=mounting.id("sources"),
         summary="List documents",
         responses=problems(422, 503, 504, "default"),
     )
     async def sources(
+        request: Request,
         uri: Annotated[str | None, Query(description="Only the document at this path.", max_length=4096)] = None,
         after: Annotated[str, Query(description="Only ids behind this one: the last of the page before.")] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> SourcesBody:
         """List documents by id, without their texts, a page at a time."""
+        serving = mounting.of(request)
         reader = serving.answerer.index.passages
         if uri is None:
             return SourcesBody.of(await serving.worker.run(lambda: reader.listed(after, limit)))
@@ -48,12 +52,13 @@ def listing_routes(serving: Serving) -> APIRouter:
 
     @router.get(
         "/sources/{document_id}/passages",
-        operation_id="passages",
+        operation_id=mounting.id("passages"),
         summary="Where the passages of a document stand",
         responses=problems(404, 503, 504, "default"),
     )
-    async def passages(document_id: Annotated[str, _DOCUMENT_ID]) -> PassagesBody:
+    async def passages(request: Request, document_id: Annotated[str, _DOCUMENT_ID]) -> PassagesBody:
         """Return first character and end of every passage, in order; passages may overlap."""
+        serving = mounting.of(request)
         answerer = serving.answerer
 
         def spans() -> list[tuple[int, int]]:
@@ -66,14 +71,16 @@ def listing_routes(serving: Serving) -> APIRouter:
     return router
 
 
-def document_routes(serving: Serving) -> APIRouter:
+def document_routes(mounting: Mounting) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(route_class=StrictJSONRoute, tags=["documents"])
+    router = APIRouter(
+        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["documents"]
+    )
     both = {"application/json": {}, "text/html": {"schema": {"type": "string"}}}
 
     @router.get(
         "/sources/{document_id}",
-        operation_id="read_source",
+        operation_id=mounting.id("read_source"),
         summary="Read a document",
         responses={
             200: {"model": SourceBody, "content": {"text/plain": {"schema": {"type": "string"}}}},
@@ -81,8 +88,11 @@ def document_routes(serving: Serving) -> APIRouter:
         },
         response_model=None,
     )
-    async def read_source(document_id: Annotated[str, _DOCUMENT_ID], accept: Annotated[str, _ACCEPT] = "") -> Response:
+    async def read_source(
+        request: Request, document_id: Annotated[str, _DOCUMENT_ID], accept: Annotated[str, _ACCEPT] = ""
+    ) -> Response:
         """Return a document's text as it was indexed: the text that all offsets count in."""
+        serving = mounting.of(request)
         answerer = serving.answerer
         document = await serving.worker.run(lambda: answerer.document(document_id))
         headers = {"ETag": f'"{document.sha256}"', "Cache-Control": "no-cache"}
@@ -99,55 +109,62 @@ def document_routes(serving: Serving) -> APIRouter:
 
     @router.get(
         "/sources/{document_id}/view",
-        operation_id="view_source",
+        operation_id=mounting.id("view_source"),
         summary="Look at a quote in its document",
         responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}, **problems(404, 422, 503, 504)},
         response_class=Response,
     )
     async def view_source(
+        request: Request,
         document_id: Annotated[str, _DOCUMENT_ID],
         start: Annotated[int, Query(ge=0, description="First character to be marked.")] = 0,
         end: Annotated[int, Query(ge=0, description="The character after the last one.")] = 0,
     ) -> Response:
         """Return a page of the document with the quote marked; `#quote` scrolls to it."""
+        serving = mounting.of(request)
         answerer = serving.answerer
         document = await serving.worker.run(lambda: answerer.document(document_id))
         return source_page(document, start, end)
 
     @router.get(
         "/cite/{citation_id}",
-        operation_id="cite",
+        operation_id=mounting.id("cite"),
         summary="What became of a citation?",
         responses={200: {"model": VerdictBody, "content": both}, **problems(404, 503, 504, "default")},
         response_model=None,
     )
     async def cite(
-        citation_id: Annotated[str, Path(description="From a `permalink`.")], accept: Annotated[str, _ACCEPT] = ""
+        request: Request,
+        citation_id: Annotated[str, Path(description="From a `permalink`.")],
+        accept: Annotated[str, _ACCEPT] = "",
     ) -> Response:
         """Tell whether the quote still stands: exact, moved, changed (with what stands there now) or gone."""
+        serving = mounting.of(request)
         answerer = serving.answerer
         verdict = await serving.worker.run(lambda: answerer.citation(citation_id))
         identifier = CitationId.parse(citation_id)
         if "text/html" in accept and identifier is not None:
             place = verdict.document_id
             document = None if place is None else await serving.worker.run(lambda: answerer.document(place))
-            return citation_page(identifier, verdict, document)
-        return JSONResponse(VerdictBody.of(verdict).model_dump())
+            return citation_page(identifier, verdict, document, serving.links.own)
+        return JSONResponse(VerdictBody.of(verdict, serving.links.own).model_dump())
 
     @router.post(
         "/verify",
-        operation_id="verify",
+        operation_id=mounting.id("verify"),
         summary="Check citations",
         responses=problems(400, 413, 415, 422, 503, 504),
     )
-    async def verify(body: VerifyRequest) -> VerifyResponse:
+    async def verify(body: VerifyRequest, request: Request) -> VerifyResponse:
         """Tell of each citation, as answers give them, whether its quote still stands in the documents."""
+        serving = mounting.of(request)
         serving.expect_ready()
         answerer = serving.answerer
         cited = [citation.cited() for citation in body.citations]
         verdicts = await serving.worker.run(lambda: [answerer.verify(one) for one in cited])
         return VerifyResponse(
-            index_version=answerer.index.version, verdicts=[VerdictBody.of(verdict) for verdict in verdicts]
+            index_version=answerer.index.version,
+            verdicts=[VerdictBody.of(verdict, serving.links.own) for verdict in verdicts],
         )
 
     return router

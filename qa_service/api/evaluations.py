@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, Field
 
 from qa_service.api import children
-from qa_service.api.admin import expect_admin
+from qa_service.api.links import Links
 from qa_service.api.responses import problems
 from qa_service.errors import BodyTooLarge, JobInProgress, NotFound, NotReady, UnreadableRequest
 from qa_service.settings import Settings
@@ -50,8 +50,9 @@ class Evaluation(BaseModel):
 class Evaluations:
     """Runs ``qa-service evaluate`` as a process, one at a time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, links: Links) -> None:
         self._settings = settings
+        self._links = links
         self._folder = settings.data / "evaluations"
         self._task: asyncio.Task[None] | None = None
 
@@ -98,9 +99,12 @@ class Evaluations:
         """Return the state of an evaluation. Raises :class:`NotFound`."""
         path = self._path(identifier) / _STATUS
         try:
-            return Evaluation.model_validate_json(path.read_bytes())
+            state = Evaluation.model_validate_json(path.read_bytes())
         except (OSError, ValueError):
             raise NotFound("no evaluation of that id") from None
+        if state.report is not None:
+            state.report = self._links.own(state.report)  # so that a browser can follow it
+        return state
 
     def report(self, identifier: str) -> bytes:
         """Return the report of an evaluation as HTML. Raises :class:`NotFound` if there is none yet."""
@@ -167,8 +171,8 @@ def _harmless(message: str, folder: Path) -> str:
     return message.removeprefix("error: ").replace(f"{folder}{os.sep}", "")
 
 
-def evaluation_routes(evaluations: Evaluations, settings: Settings) -> APIRouter:
-    """Return the routes. Without an administrator's key in the settings they answer 403."""
+def evaluation_routes(evaluations: Evaluations) -> APIRouter:
+    """Return the routes, which the gate opens to keys with the scope admin."""
     router = APIRouter(prefix=EVALUATE, tags=["administration"])
     identifier = PathParameter(description="`id` of an evaluation.")
 
@@ -190,10 +194,8 @@ def evaluation_routes(evaluations: Evaluations, settings: Settings) -> APIRouter
         request: Request,
         form: Annotated[Uploaded, Query(alias="format", description="Format of the question file.")] = "jsonl",
         top_k: Annotated[int, Query(ge=1, le=50, description="Results asked for and measured.")] = 10,
-        authorization: Annotated[str, Header()] = "",
     ) -> Evaluation:
         """Ask every question of the body in a process of its own, while this one serves."""
-        expect_admin(settings, authorization)
         return await evaluations.begin(form, top_k, request.stream())
 
     @router.get(
@@ -202,11 +204,8 @@ def evaluation_routes(evaluations: Evaluations, settings: Settings) -> APIRouter
         summary="How is an evaluation going?",
         responses=problems(401, 403, 404, "default"),
     )
-    async def evaluation(
-        evaluation_id: Annotated[str, identifier], authorization: Annotated[str, Header()] = ""
-    ) -> Evaluation:
+    async def evaluation(evaluation_id: Annotated[str, identifier]) -> Evaluation:
         """Tell how many questions were asked; once it is done, what was measured."""
-        expect_admin(settings, authorization)
         return await asyncio.to_thread(evaluations.state, evaluation_id)
 
     @router.get(
@@ -219,11 +218,8 @@ def evaluation_routes(evaluations: Evaluations, settings: Settings) -> APIRouter
         },
         response_class=Response,
     )
-    async def report(
-        evaluation_id: Annotated[str, identifier], authorization: Annotated[str, Header()] = ""
-    ) -> Response:
+    async def report(evaluation_id: Annotated[str, identifier]) -> Response:
         """Return the report as one page that needs nothing else."""
-        expect_admin(settings, authorization)
         content = await asyncio.to_thread(evaluations.report, evaluation_id)
         headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
         return Response(content, media_type="text/html; charset=utf-8", headers=headers)

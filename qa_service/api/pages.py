@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from html import escape
 
 from fastapi import Response
@@ -42,13 +43,18 @@ def source_page(document: SourceDocument, start: int, end: int) -> Response:
     return _page(document.title, body)
 
 
-def citation_page(identifier: CitationId, verdict: Verdict, document: SourceDocument | None) -> Response:
-    """Return what became of a quote, as a page: the quote, and what stands around its place in ``document`` now."""
+def citation_page(
+    identifier: CitationId, verdict: Verdict, document: SourceDocument | None, own: Callable[[str], str]
+) -> Response:
+    """Return what became of a quote, as a page: the quote, and what stands around its place in ``document`` now.
+
+    ``own`` completes addresses of this service.
+    """
     quote = f'<blockquote dir="auto">{escape(verdict.quote)}</blockquote>'
     now = ""
     if verdict.place is not None and document is not None:
         start, end = verdict.place
-        link = escape(view_path(document.id, verdict.place))
+        link = escape(own(view_path(document.id, verdict.place)))
         before, after = document.text[max(0, start - _AROUND) : start], document.text[end : end + _AROUND]
         dots = ("… " if start > _AROUND else "", " …" if end + _AROUND < len(document.text) else "")
         now = (

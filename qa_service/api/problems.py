@@ -52,6 +52,7 @@ def _document(request_id: str, status: int, slug: str, title: str, detail: str) 
         "status": status,
         "detail": detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…",
         "instance": f"urn:uuid:{request_id}",
+        "request_id": request_id,
     }
 
 
@@ -73,7 +74,8 @@ def error_response(request_id: str, error: QAServiceError, headers: Mapping[str,
     Only a :class:`RequestError` was written for clients; the words of others name paths and stay in the log.
     """
     detail = _detail(request_id, error)
-    return problem_response(request_id, error.http_status, error.slug, error.title, detail, headers)
+    told = {**(headers or {}), **(error.headers if isinstance(error, RequestError) else {})}
+    return problem_response(request_id, error.http_status, error.slug, error.title, detail, told)
 
 
 def install_handlers(app: FastAPI) -> None:

@@ -9,12 +9,13 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
+from qa_service.api.access import Gate
+from qa_service.api.collections import Mounting
 from qa_service.api.comments import Comments
 from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.problems import complaint, problem_of, request_id_of
 from qa_service.api.responses import problems
 from qa_service.api.schemas import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
-from qa_service.api.serving import Serving
 from qa_service.datatypes import Answer
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
@@ -23,13 +24,15 @@ _TOGETHER = 8
 """Questions of a batch that are worked on before others get their turn."""
 
 
-def question_routes(serving: Serving, comments: Comments, max_batch: int) -> APIRouter:
+def question_routes(mounting: Mounting, comments: Comments, gate: Gate, max_batch: int) -> APIRouter:
     """Return the routes. Answers are told to ``comments``, so that people may say something of them."""
-    router = APIRouter(route_class=StrictJSONRoute, tags=["questions"])
+    router = APIRouter(
+        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
+    )
 
     @router.post(
         "/ask",
-        operation_id="ask",
+        operation_id=mounting.id("ask"),
         summary="Ask a question",
         responses={200: {"model": AskResponse}, **problems(400, 413, 415, 422, 503, 504)},
         response_model=None,
@@ -41,29 +44,33 @@ def question_routes(serving: Serving, comments: Comments, max_batch: int) -> API
         explain: Annotated[bool, Query(description="Also tell why each result has its rank.")] = False,
     ) -> Response:
         """Return the passages that answer best, each with its citation, and the best quote as the answer."""
+        serving = mounting.of(request)
         serving.expect_ready()
         started = time.perf_counter()
         answerer = serving.answerer
-        answer = await serving.worker.run(lambda: _answer(answerer, body, explain=explain), body.question)
+        answer = await serving.answer(lambda: _answer(answerer, body, explain=explain), body.question)
         took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
-        comments.remember(identifier, answer)
-        return Response(orjson.dumps(ask_body(identifier, answer, took_ms)), media_type="application/json")
+        comments.remember(identifier, answer, serving.links.prefix)
+        content = ask_body(identifier, answer, took_ms, serving.links.own)
+        return Response(orjson.dumps(content), media_type="application/json")
 
     @router.post(
         "/ask/batch",
-        operation_id="ask_batch",
+        operation_id=mounting.id("ask_batch"),
         summary="Ask many questions",
         responses={200: {"model": BatchResponse}, **problems(400, 413, 415, 422, 503, 504)},
         response_model=None,
     )
     async def ask_batch(body: BatchRequest, request: Request) -> Response:
         """Answer questions in their order. One that can't be answered gets its own error; the others do not."""
+        serving = mounting.of(request)
         serving.expect_ready()
         if len(body.questions) > max_batch:
             raise InvalidRequest(
                 f"{len(body.questions)} questions, the most is {max_batch}; send them in several batches"
             )
+        await gate.count_more(request.scope, len(body.questions) - 1)
         started = time.perf_counter()
         answerer = serving.answerer
         parent = request_id_of(request)
@@ -84,8 +91,8 @@ def question_routes(serving: Serving, comments: Comments, max_batch: int) -> API
             if isinstance(answer, QAServiceError):
                 results.append({"status": answer.http_status, "answer": None, "problem": problem_of(parent, answer)})
                 continue
-            comments.remember(identifier, answer)
-            own = ask_body(identifier, answer, took_ms / len(answers))
+            comments.remember(identifier, answer, serving.links.prefix)
+            own = ask_body(identifier, answer, took_ms / len(answers), serving.links.own)
             results.append({"status": HTTPStatus.OK, "answer": own, "problem": None})
         return Response(orjson.dumps({"results": results, "took_ms": round(took_ms, 2)}), media_type="application/json")
 

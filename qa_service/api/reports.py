@@ -1,6 +1,6 @@
 """What the routes about documents, citations and the index answer with."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -102,8 +102,8 @@ class VerdictBody(BaseModel):
     url: str | None = Field(description="Path on this server that shows it in its document.")
 
     @classmethod
-    def of(cls, verdict: Verdict) -> "VerdictBody":
-        """Return a verdict's shape in JSON."""
+    def of(cls, verdict: Verdict, own: Callable[[str], str]) -> "VerdictBody":
+        """Return a verdict's shape in JSON; ``own`` completes addresses of this service."""
         start, end = verdict.place or (None, None)
         return cls(
             state=verdict.state,
@@ -113,7 +113,7 @@ class VerdictBody(BaseModel):
             uri=verdict.uri,
             start_char=start,
             end_char=end,
-            url=None if verdict.place is None else view_path(verdict.document_id or "", verdict.place),
+            url=None if verdict.place is None else own(view_path(verdict.document_id or "", verdict.place)),
         )
 
 

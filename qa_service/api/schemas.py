@@ -1,5 +1,6 @@
 """What goes over HTTP. Requests are strict: no unknown key, no number as text, no NaN."""
 
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from operator import attrgetter
 from typing import Annotated, Any
@@ -154,6 +155,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     instance: str
+    request_id: str = Field(description="As in the `X-Request-ID` header and in the server's log.")
 
 
 class BatchRequest(BaseModel):
@@ -187,22 +189,13 @@ class BatchResponse(BaseModel):
     took_ms: float
 
 
-class Health(BaseModel):
-    """State of the service."""
+def ask_body(
+    request_id: str, answer: Answer, took_ms: float, own: Callable[[str], str] = lambda address: address
+) -> dict[str, Any]:
+    """Return an answer in the shape of :class:`AskResponse`, ready for JSON. Scores have three decimals.
 
-    status: str
-
-
-class Readiness(Health):
-    """State of the service and of what it serves."""
-
-    index_version: str
-    degraded: bool = Field(description="Whether an older index is served since the current one is damaged.")
-    runtime: str = Field(description="What runs the model, and in which precision.")
-
-
-def ask_body(request_id: str, answer: Answer, took_ms: float) -> dict[str, Any]:
-    """Return an answer in the shape of :class:`AskResponse`, ready for JSON. Scores have three decimals."""
+    ``own`` completes addresses of this service.
+    """
     holds = bool(answer.results) and answer.answerable is not False
     quote = answer.results[answer.best].citation.quote if holds else ""
     return {
@@ -211,13 +204,13 @@ def ask_body(request_id: str, answer: Answer, took_ms: float) -> dict[str, Any]:
         "answerable": answer.answerable,
         "confidence": _rounded(answer.confidence),
         "answer": {"text": quote, "citation_index": answer.best} if holds else None,
-        "results": [_result(result) for result in answer.results],
+        "results": [_result(result, own) for result in answer.results],
         "took_ms": round(took_ms, 2),
         "index_version": answer.index_version,
     }
 
 
-def _result(result: CitedPassage) -> dict[str, Any]:
+def _result(result: CitedPassage, own: Callable[[str], str]) -> dict[str, Any]:
     scored, citation = result.scored, result.citation
     return {
         "rank": scored.rank,
@@ -239,8 +232,8 @@ def _result(result: CitedPassage) -> dict[str, Any]:
             "quote": citation.quote,
             "quote_start": citation.quote_start,
             "quote_end": citation.quote_end,
-            "url": citation.url,
-            "permalink": f"/cite/{citation.permalink}",
+            "url": own(citation.url),
+            "permalink": own(f"/cite/{citation.permalink}"),
             "document_sha256": citation.document_sha256,
             "passage_sha256": citation.passage_sha256,
         },

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from qa_service.api.app import create_app
+from qa_service.api.serving import Opening
+from qa_service.embedding import Embedder
 from qa_service.errors import ServerStartError, SettingsError
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.runtimes import embedder_to_ask
@@ -43,10 +45,17 @@ def served_app() -> FastAPI:
 
 
 def app_of(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
-    """Return the application for settings, and what it answers from."""
-    answerer, degraded = open_answerer(settings, embedder_to_ask(settings))
-    app = create_app(answerer, settings, degraded=degraded, reopen=lambda: open_answerer(settings, answerer.embedder))
-    return app, answerer
+    """Return the application for settings, and what its default collection answers from."""
+    embedder = embedder_to_ask(settings)
+    opening = _opening(settings, embedder)
+    named = {name: _opening(own, embedder) for name, own in settings.of_collections().items()}
+    app = create_app(opening.answerer, settings, degraded=opening.degraded, reopen=opening.reopen, named=named)
+    return app, opening.answerer
+
+
+def _opening(settings: Settings, embedder: Embedder) -> Opening:
+    answerer, degraded = open_answerer(settings, embedder)
+    return Opening(answerer, settings.index, degraded, lambda: open_answerer(settings, embedder))
 
 
 def run_server(app: FastAPI, listener: socket.socket) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from qa_service.api.worker import Worker
+from qa_service.api.links import Links
+from qa_service.api.worker import Result, Worker
 from qa_service.errors import NotReady, QAServiceError
 from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer
@@ -15,6 +17,16 @@ _logger = logging.getLogger(__name__)
 Reopen = Callable[[], tuple[QuestionAnswerer, str | None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An index that was opened to be served: where it lies, what is wrong with it, and how to open its successors."""
+
+    answerer: QuestionAnswerer
+    index: Path
+    degraded: str | None = None
+    reopen: Reopen | None = None
+
+
 class Serving:
     """The answerer in use, and whether it may be used.
 
@@ -22,15 +34,21 @@ class Serving:
     comes from one generation. The answerer is used by the worker's thread alone.
     """
 
-    def __init__(self, answerer: QuestionAnswerer, worker: Worker, degraded: str | None) -> None:
-        self.answerer = answerer
+    def __init__(self, opening: Opening, worker: Worker, links: Links) -> None:
+        self.answerer = opening.answerer
+        self.index = opening.index
+        self.degraded = opening.degraded
         self.worker = worker
-        self.degraded = degraded
+        self.links = links
+        self._reopen = opening.reopen
         self.ready = False
         self.reason = "starting, the self-test is not done"
 
-    def embed(self, questions: Sequence[str]) -> None:
-        """Have the questions' embeddings ready in memory; for the worker."""
+    async def answer(self, function: Callable[[], Result], question: str) -> Result:
+        """Have the worker run a function that asks a question; those that wait are embedded together."""
+        return await self.worker.run(function, question, self._embed)
+
+    def _embed(self, questions: Sequence[str]) -> None:
         self.answerer.embed(questions)
 
     def expect_ready(self) -> None:
@@ -47,12 +65,15 @@ class Serving:
             self.reason = "the self-test failed; see the server's log"
             _logger.error("not ready: %s", error)  # noqa: TRY400 - the message says it all
 
-    async def follow(self, index: Path, reopen: Reopen, seconds: float) -> None:
+    async def follow(self, seconds: float) -> None:
         """Look at the pointer to the current generation every so often, and serve another one once it is whole.
 
         One that can't be opened, or fails its self-test, is told in the log; the one before goes on.
         """
-        folder = IndexFolder(index)
+        reopen = self._reopen
+        if reopen is None:
+            return
+        folder = IndexFolder(self.index)
         seen: tuple[str, int] | None = None
         while True:
             await asyncio.sleep(seconds)

@@ -8,7 +8,7 @@ prepared together, in one forward pass of the model: none is held back to wait f
 import asyncio
 import contextlib
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -21,30 +21,23 @@ Result = TypeVar("Result")
 _BATCH = 8
 
 
+Prepare = Callable[[Sequence[str]], object]
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     function: Callable[[], Any]
     question: str | None
+    prepare: Prepare
     future: "Future[Any]"
 
 
 class Worker:
-    """Runs functions one after another in one thread.
+    """Runs functions one after another in one thread."""
 
-    ``prepare`` is called with the questions of up to eight functions that are about to run, if there is
-    more than one; what it raises is left to the functions to raise for themselves.
-    """
-
-    def __init__(
-        self,
-        *,
-        queue_limit: int,
-        deadline_seconds: float,
-        prepare: Callable[[Sequence[str]], object] = lambda _: None,
-    ) -> None:
+    def __init__(self, *, queue_limit: int, deadline_seconds: float) -> None:
         self._limit = queue_limit
         self._deadline = deadline_seconds
-        self._prepare = prepare
         self._waiting: deque[_Job] = deque()
         self._taken = 0
         self._changed = threading.Condition()
@@ -58,8 +51,13 @@ class Worker:
             return None
         return Overloaded(f"{self._limit} questions are waiting already; ask again in a second")
 
-    async def run(self, function: Callable[[], Result], question: str | None = None) -> Result:
+    async def run(
+        self, function: Callable[[], Result], question: str | None = None, prepare: Prepare = lambda _: None
+    ) -> Result:
         """Return ``function()``, computed in the worker's thread; ``question`` is what it will ask, if anything.
+
+        ``prepare`` is called with the questions of up to eight functions that are about to run and have the same,
+        if there is more than one; what it raises is left to the functions to raise for themselves.
 
         Raises :class:`Overloaded` at once if ``queue_limit`` calls are in work or waiting,
         :class:`DeadlineExceeded` after ``deadline_seconds``, :class:`NotReady` after :meth:`close`.
@@ -72,7 +70,7 @@ class Worker:
             if (refusal := self.refusal()) is not None:
                 raise refusal
             self._taken += 1
-            self._waiting.append(_Job(function, question, future))
+            self._waiting.append(_Job(function, question, prepare, future))
             self._changed.notify()
         future.add_done_callback(self._release)
         try:
@@ -89,10 +87,14 @@ class Worker:
 
     def _work(self) -> None:
         while jobs := self._next():
-            questions = [job.question for job in jobs if job.question is not None and not job.future.cancelled()]
-            if len(questions) > 1:
-                with contextlib.suppress(Exception):  # each function meets it again, and answers for itself
-                    self._prepare(questions)
+            together: defaultdict[Prepare, list[str]] = defaultdict(list)
+            for job in jobs:
+                if job.question is not None and not job.future.cancelled():
+                    together[job.prepare].append(job.question)
+            for prepare, questions in together.items():
+                if len(questions) > 1:
+                    with contextlib.suppress(Exception):  # each function meets it again, and answers for itself
+                        prepare(questions)
             for job in jobs:
                 if job.future.set_running_or_notify_cancel():
                     _run(job)

@@ -19,7 +19,7 @@ from qa_service.cli.show import (
     printable,
     progress_bar,
 )
-from qa_service.errors import QAServiceError, ServerStartError
+from qa_service.errors import QAServiceError, ServerStartError, SettingsError
 
 
 @cli.command()
@@ -30,22 +30,30 @@ from qa_service.errors import QAServiceError, ServerStartError
 @click.option("--beir", type=click.Path(path_type=Path), metavar="DIR", help="Index the corpus.jsonl of a BEIR folder.")
 def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> int:  # noqa: FBT001 - flags
     """Build or update the index of a folder of documents."""
-    from qa_service.loading import source_root  # noqa: PLC0415 - a second of import
+    from qa_service.index import IndexFolder  # noqa: PLC0415 - a second of import
+    from qa_service.loading import source_root  # noqa: PLC0415
     from qa_service.pipeline import build  # noqa: PLC0415
     from qa_service.runtimes import embedder_to_build  # noqa: PLC0415
 
     settings = settings_of(overrides if beir is None else overrides | beir_settings(beir))
-    source_root(settings.source)  # a missing folder is told before the model is exported
+    parts = {"": settings, **settings.of_collections()}
+    for own in parts.values():
+        source_root(own.source)  # a missing folder is told before the model is exported
     embedder = embedder_to_build(settings)
 
     def once() -> int:
-        with progress_bar() as progress:
-            report = build(settings, embedder, progress)
+        reports = {}
+        for name, own in parts.items():
+            with progress_bar() as progress:
+                reports[name] = build(own, embedder, progress)
+            if name:
+                IndexFolder(own.index).take_over_models(settings.index)
+            if not as_json:
+                print_build(reports[name], name)
         if as_json:
-            click.echo(json.dumps({**asdict(report), "seconds": round(report.seconds, 2)}))
-        else:
-            print_build(report)
-        return print_build_problems(report, allow_skips=settings.allow_skips)
+            default, *others = ({**asdict(report), "seconds": round(report.seconds, 2)} for report in reports.values())
+            click.echo(json.dumps(default | {"collections": dict(zip(list(reports)[1:], others, strict=True))}))
+        return max(print_build_problems(report, allow_skips=settings.allow_skips) for report in reports.values())
 
     from qa_service.cli.watching import again_and_again  # noqa: PLC0415
 
@@ -53,7 +61,7 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
 
 
 @cli.command()
-@options("index")
+@options("index", "collection")
 def rollback(**overrides: Any) -> int:
     """Make the generation of the index before the current one the current one; servers follow by themselves."""
     from qa_service.index import IndexFolder  # noqa: PLC0415 - seconds of import
@@ -66,7 +74,7 @@ def rollback(**overrides: Any) -> int:
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
 @click.option("--index", "index", is_flag=False, flag_value="", metavar="[DIR]", help=HELP["index"])
-@options("source")
+@options("source", "collection")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON Lines.")
 def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Check that every file of the index is whole or, given FILE, its citations against the documents as they are.
@@ -91,7 +99,7 @@ def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any
 
 @cli.command()
 @click.argument("question")
-@options("source", "index", "model", "top_k", "min_confidence")
+@options("source", "index", "model", "collection", "top_k", "min_confidence")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as POST /ask gives it.")
 def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Ask one question of the index."""
@@ -118,16 +126,22 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
 
 @cli.command()
 @options("source", "index", "model", "host", "port", "workers")
-def serve(**overrides: Any) -> int:
+@click.option("--open", "anybody", is_flag=True, help="Let everybody ask who can reach the address, without a key.")
+def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Serve the index over HTTP until interrupted."""
     ask_with_one_thread()
-    from qa_service.api import server  # noqa: PLC0415 - not needed by the other commands
+    from qa_service.access import check_access  # noqa: PLC0415 - seconds of import
+    from qa_service.api import server  # noqa: PLC0415
     from qa_service.settings import hand_on  # noqa: PLC0415
 
-    settings = settings_of(overrides)
+    settings = settings_of(overrides | ({"access": "open"} if anybody else {}))
     listener = server.bound_socket(settings.host, settings.port)
     try:
+        check_access(settings)
         app, answerer = server.app_of(settings)
+    except SettingsError:
+        listener.close()
+        raise
     except QAServiceError as error:
         listener.close()
         raise ServerStartError(str(error)) from error
@@ -152,7 +166,7 @@ def serve(**overrides: Any) -> int:
 
 @cli.command()
 @click.argument("question")
-@options("source", "index", "model")
+@options("source", "index", "model", "collection")
 @click.option("--document", required=True, metavar="PATH", help="Path below the source folder, or document id.")
 def why(question: str, document: str, **overrides: Any) -> int:
     """Tell why a document was not returned: its best passage, its ranks, what beat it."""

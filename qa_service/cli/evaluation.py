@@ -28,7 +28,7 @@ _FEW = 200
 
 @cli.command()
 @question_file
-@options("source", "index", "model")
+@options("source", "index", "model", "collection")
 @file_options
 @run_options
 @click.option(
@@ -182,7 +182,7 @@ def _target(
 
 @cli.command()
 @question_file
-@options("source", "index", "model")
+@options("source", "index", "model", "collection")
 @file_options
 def calibrate(file: Path, form: Any, qrels: Path | None, split: str, **overrides: Any) -> int:
     """Fit confidence to the questions of FILE, answerable and not, and keep it beside the index."""

@@ -16,13 +16,14 @@ def feedback() -> None:
 
 @feedback.command()
 @click.option("--data", type=FOLDER, metavar="DIR", help=HELP["data"])
-def export(data: Path | None) -> int:
+@click.option("--collection", metavar="NAME", help=HELP["collection"])
+def export(data: Path | None, collection: str | None) -> int:
     """Print feedback as lines of a question file: what people found useful, or named as right, is the gold."""
     from qa_service.feedback import FeedbackFile  # noqa: PLC0415 - not needed by the other commands
 
     settings = settings_of({"data": data})
     with FeedbackFile(settings.data) as file:
-        exported, left_out = file.export()
+        exported, left_out = file.export(f"/collections/{collection}" if collection else "")
     for line in exported:
         click.echo(json.dumps(line, ensure_ascii=False))
     if left_out:

@@ -9,7 +9,7 @@ import click
 
 from qa_service import __version__
 from qa_service.cli.show import complain
-from qa_service.errors import QAServiceError
+from qa_service.errors import QAServiceError, SettingsError
 
 if TYPE_CHECKING:
     from qa_service.pipeline import QuestionAnswerer
@@ -59,10 +59,17 @@ def cli() -> None:
 
 
 def settings_of(overrides: dict[str, Any]) -> "Settings":
-    """Return the settings in force, the command line's first."""
+    """Return the settings in force, the command line's first; those of a collection, if one is named there."""
     from qa_service.settings import load_settings  # noqa: PLC0415 - pydantic takes a while
 
-    return load_settings(**overrides)
+    collection = overrides.pop("collection", None)
+    settings = load_settings(**overrides)
+    if collection is None:
+        return settings
+    named = settings.of_collections()
+    if collection not in named:
+        raise SettingsError(f"no collection {collection!r}; QA_COLLECTIONS names {', '.join(named) or 'none'}")
+    return named[collection]
 
 
 def answerer_of(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":

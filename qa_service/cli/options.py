@@ -94,6 +94,7 @@ _METAVARS = {
     "host": "ADDRESS",
     "port": "N",
     "workers": "N",
+    "collection": "NAME",
     "top_k": "N",
     "min_confidence": "P",
 }
@@ -104,6 +105,7 @@ HELP = {
     "port": "Port to serve on, 0 for a free one.  [QA_PORT; default: 8000]",
     "top_k": "Number of results.  [QA_TOP_K; default: 5]",
     "min_confidence": "Confidence from which a question counts as answerable.  [QA_MIN_CONFIDENCE; default: 0.2]",
+    "collection": "Collection that has a name, of those in QA_COLLECTIONS.",
     "workers": "Server processes on the same port.  [QA_WORKERS; default: 1]",
     "data": "Folder of feedback and evaluations.  [QA_DATA; default: data]",
     "model": "Embedding model: the built-in one, a folder, or a hub name.  [QA_MODEL]",

@@ -40,9 +40,11 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-def print_build(report: "BuildReport") -> None:
+def print_build(report: "BuildReport", collection: str = "") -> None:
     """Print what a build did and left out."""
     figures = report.completeness
+    if collection:
+        click.echo(f"collection {collection}")
     for item in report.skipped:
         click.echo(f"skipped {printable(item.uri)}: {printable(item.reason)}")
     for warning in report.warnings:

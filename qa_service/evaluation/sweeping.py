@@ -33,7 +33,7 @@ _BUILT_BY = (
 )
 _MOST = 200
 _INDEXES = "indexes"
-_NOT_VARIED = {"source", "index", "host", "port", "workers", "admin_key", "data"}
+_NOT_VARIED = {"source", "index", "host", "port", "workers", "data", "access", "collections"}
 
 
 @dataclass(slots=True)

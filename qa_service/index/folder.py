@@ -255,10 +255,10 @@ class IndexFolder:
             _put(self._models / name, write_and_sync)
 
     def take_over_models(self, other: Path) -> None:
-        """Copy the exported models of another index folder that are missing here, which spares their export."""
+        """Take over the exported models of another index folder that are missing here, which spares their export."""
         for model in sorted((other / "models").glob("[!.]*")):
             if self.exported_model(model.name) is None and model.is_dir():
-                self.add_exported_model(model.name, partial(_copy_files, model))
+                self.add_exported_model(model.name, partial(_link_files, model))
 
     def manifest(self, generation: str) -> Manifest:
         """Return the manifest of a generation."""
@@ -302,6 +302,10 @@ def _put(final: Path, write: Callable[[Path], Written]) -> Written:
     return written
 
 
-def _copy_files(source: Path, target: Path) -> None:
+def _link_files(source: Path, target: Path) -> None:
+    """Put the files of a folder, which never change, into another one; copies where the disk knows no links."""
     for file in sorted(source.iterdir()):
-        shutil.copyfile(file, target / file.name)
+        try:
+            os.link(file, target / file.name)
+        except OSError:
+            shutil.copyfile(file, target / file.name)

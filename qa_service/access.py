@@ -1,0 +1,213 @@
+"""Who may ask: keys, what each may do, from which pages, and how often.
+
+A key is ``sk_ID_SECRET`` for servers and people, or ``pk_ID_SECRET`` for pages, where everybody can read it: such a
+one is bound to the origins of those pages, may ask and give feedback, and nothing else. The secret has 256 random
+bits, so its sha256 is all that is kept of it; no slow hash is needed against guessing.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from qa_service import strict_json
+from qa_service.errors import NotFound, SettingsError
+from qa_service.index.durable import replace_file, storage_errors
+from qa_service.settings import Rate, Settings, origin_of
+
+Scope = Literal["ask", "feedback", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+KEYS = "keys.json"
+_TOKEN = re.compile(r"(sk|pk)_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
+_SIGNATURE_BYTES = 16
+_OWNER_ONLY = 0o600
+_NOBODY = hashlib.sha256(b"").hexdigest()
+
+
+class Key(BaseModel):
+    """A key as it is kept: all of it but the secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[0-9a-f]{8}$")
+    name: str = Field(min_length=1, max_length=100)
+    publishable: bool = False
+    scopes: tuple[Scope, ...]
+    origins: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    """Those that it may ask; none means all, the default one included."""
+    rate: Rate = ""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    created_at: str
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(origin_of, origins)))
+
+    @model_validator(mode="after")
+    def _is_safe_in_public(self) -> Self:
+        if self.publishable and not self.origins:
+            raise ValueError("a publishable key needs the origins of its pages")
+        if self.publishable and "admin" in self.scopes:
+            raise ValueError("a publishable key can't have the scope admin, since everybody can read it")
+        if self.collections and "admin" in self.scopes:
+            raise ValueError("the scope admin is for all collections")
+        if not self.scopes:
+            raise ValueError("a key without a scope may do nothing")
+        return self
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    link_secret: str = Field(pattern=r"^[0-9a-f]{64}$")
+    keys: tuple[Key, ...] = ()
+
+
+class KeyFile:
+    """The keys of a data folder. What others change in the file is seen at the next look."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / KEYS
+        self._seen: tuple[int, int] | None = None
+        self._content = _Content(link_secret=secrets.token_hex(32))
+        self._by_id: dict[str, Key] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Read the file if it changed. Raises :class:`SettingsError` if it is damaged; the keys stay as they were."""
+        with storage_errors(self.path):
+            try:
+                found = self.path.stat()
+            except FileNotFoundError:
+                self._seen, self._by_id = None, {}
+                return
+            if self._seen == (found.st_mtime_ns, found.st_size):
+                return
+            data = self.path.read_bytes()
+        try:
+            content = _Content.model_validate(strict_json.loads(data))
+        except (ValueError, ValidationError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise SettingsError(
+                f"{self.path} is damaged: {reason}; restore it, or remove it and create keys"
+            ) from error
+        self._content, self._by_id = content, {key.id: key for key in content.keys}
+        self._seen = (found.st_mtime_ns, found.st_size)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All keys, in the order of their creation."""
+        return tuple(self._by_id.values())
+
+    def create(
+        self,
+        name: str,
+        scopes: tuple[Scope, ...] = ("ask", "feedback"),
+        *,
+        publishable: bool = False,
+        origins: tuple[str, ...] = (),
+        collections: tuple[str, ...] = (),
+        rate: str = "",
+    ) -> str:
+        """Add a key and return it, the only time that it is seen.
+
+        Raises :class:`SettingsError` if such a key would not be safe.
+        """
+        identifier = secrets.token_hex(4)
+        token = f"{'pk' if publishable else 'sk'}_{identifier}_{secrets.token_urlsafe(32)}"
+        try:
+            key = Key(
+                id=identifier,
+                name=name,
+                publishable=publishable,
+                scopes=scopes,
+                origins=origins,
+                collections=collections,
+                rate=rate,
+                sha256=_digest(token),
+                created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+        except ValidationError as error:
+            raise SettingsError(
+                f"no such key can be made: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+            ) from error
+        self._write((*self.keys, key))
+        return token
+
+    def revoke(self, identifier: str) -> Key:
+        """Remove a key and return it. Raises :class:`NotFound`."""
+        key = self._by_id.get(identifier)
+        if key is None:
+            raise NotFound(f"no key has the id {identifier!r}; `qa-service keys list` names them")
+        self._write(tuple(other for other in self.keys if other.id != identifier))
+        return key
+
+    def key_of(self, token: str) -> Key | None:
+        """Return the key that a token is. It takes the same time whichever part of the token is wrong."""
+        match = _TOKEN.fullmatch(token)
+        key = None if match is None else self._by_id.get(match[2])
+        same = hmac.compare_digest(_digest(token), _NOBODY if key is None else key.sha256)
+        return (
+            key if same and match is not None and (match[1] == "pk") == (key is not None and key.publishable) else None
+        )
+
+    def is_origin(self, origin: str) -> bool:
+        """Tell whether pages of an origin have a key."""
+        return any(origin in key.origins for key in self._by_id.values())
+
+    def signature(self, path: str) -> str:
+        """Return what proves that this service gave out a path: 16 bytes of its HMAC-SHA256, as hexadecimal digits."""
+        digest = hmac.new(bytes.fromhex(self._content.link_secret), path.encode(), hashlib.sha256).digest()
+        return digest[:_SIGNATURE_BYTES].hex()
+
+    def is_signature(self, path: str, signature: str) -> bool:
+        """Tell whether a signature is that of a path."""
+        return hmac.compare_digest(self.signature(path).encode(), signature.encode("utf-8", "replace"))
+
+    def _write(self, keys: tuple[Key, ...]) -> None:
+        content = _Content(link_secret=self._content.link_secret, keys=keys)
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            before = os.umask(0o777 & ~_OWNER_ONLY)
+            try:
+                replace_file(self.path, (json.dumps(content.model_dump(), indent=1) + "\n").encode())
+            finally:
+                os.umask(before)
+        self.look()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine only."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"
+
+
+def keys_needed(settings: Settings) -> bool:
+    """Tell whether questions need a key: where others than this machine can ask, unless that was said to be open."""
+    return settings.access == "keys" or (settings.access == "auto" and not is_loopback(settings.host))
+
+
+def check_access(settings: Settings) -> None:
+    """Raise :class:`SettingsError` where keys are needed and there is none."""
+    if keys_needed(settings) and not KeyFile(settings.data).keys:
+        raise SettingsError(
+            f"{settings.host} can be reached by others, and there is no key in {settings.data}: create one with "
+            "`qa-service keys create NAME`, or pass --open to let everybody ask"
+        )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,203 @@
+"""At the gate: who asks, whether that may be, from which page, how often. Before anything of a body is read."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
+
+from qa_service.access import Key, KeyFile, Scope, is_loopback, keys_needed
+from qa_service.api.problems import error_response
+from qa_service.api.rates import Limit, Rates, headers
+from qa_service.errors import Forbidden, QAServiceError, RequestError, Unauthorized
+from qa_service.settings import Settings
+
+_logger = logging.getLogger(__name__)
+_PUBLIC = re.compile(r"/|/livez|/readyz|/widget/.*")
+_ADMIN = re.compile(r"/(admin|evaluate)(/.*)?")
+_OPERATIONS = re.compile(r"/metrics")
+_FEEDBACK = re.compile(r"(/collections/[^/]+)?/feedback")
+_COLLECTION = re.compile(r"/collections/([^/]+)/")
+LINKED = re.compile(r"(/collections/[^/]+)?/(sources/[^/]+/view|cite/[^/]+)|/evaluate/[^/]+/report")
+"""Paths that links in answers lead to; a signature in the link opens them to who was given it."""
+SIGNATURE = "signature"
+_PREFIX_OF_ONE = 64
+"""An IPv6 network of this length is somebody's own, and counts as one address."""
+EXPOSED = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
+
+
+class Gate:
+    """Decides who may pass."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.keys = KeyFile(settings.data)
+        self.keys_needed = keys_needed(settings)
+        self.rates = Rates(settings.rate_storage)
+        self._settings = settings
+        self._counts_visitors = not is_loopback(settings.host)
+
+    def is_origin(self, origin: str) -> bool:
+        """Tell whether pages of an origin may read answers."""
+        open_to_pages = () if self.keys_needed else self._settings.origins
+        return self.keys.is_origin(origin) or origin in open_to_pages or open_to_pages == ("*",)
+
+    async def follow(self, seconds: float) -> None:
+        """Look every so often whether the keys changed."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await asyncio.to_thread(self.keys.look)
+            except QAServiceError as error:
+                _logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - the message says it all
+
+    async def pass_through(self, connection: Connection) -> dict[str, str]:
+        """Return headers for the answer of a request that may pass.
+
+        Raises :class:`Unauthorized`, :class:`Forbidden` or :class:`TooManyRequests`. Which key was shown is told in
+        ``qa_key``, and what else may count towards the same limits in ``qa_limits``.
+        """
+        path, given = connection["path"], Headers(scope=connection)
+        if _PUBLIC.fullmatch(path):
+            return {}
+        key = self._key(given)
+        needed = _needed(path)
+        if key is not None:
+            _expect(key, needed, given.get("origin"))
+            expect_collection(key, _COLLECTION.match(path))
+        elif (self.keys_needed or needed == "admin") and not self._is_linked(connection):
+            if _OPERATIONS.fullmatch(path) and not self.keys_needed:
+                return {}
+            raise _missing() if self.keys.keys else Forbidden("no key has the scope for this here; create one first")
+        limits = self._limits(key, connection)
+        connection["qa_key"] = "" if key is None else key.id
+        connection["qa_limits"] = limits
+        return headers(await self.rates.count(limits)) if limits else {}
+
+    async def count_more(self, connection: Connection, cost: int) -> None:
+        """Count what a request asks for beyond one question. Raises :class:`TooManyRequests`."""
+        limits = connection.get("qa_limits", [])
+        if limits and cost > 0:
+            await self.rates.count(limits, cost)
+
+    def _key(self, given: Headers) -> Key | None:
+        """Return the key that a request shows, ``None`` if it shows none."""
+        shown = given.getlist("authorization")
+        if not shown:
+            return None
+        scheme, _, token = shown[0].partition(" ")
+        key = self.keys.key_of(token) if len(shown) == 1 and scheme.lower() == "bearer" else None
+        if key is None:
+            raise _missing()
+        return key
+
+    def _is_linked(self, connection: Connection) -> bool:
+        if connection["method"] not in {"GET", "HEAD"} or not LINKED.fullmatch(connection["path"]):
+            return False
+        signatures = parse_qs(connection["query_string"].decode("ascii", "replace")).get(SIGNATURE, [])
+        return len(signatures) == 1 and self.keys.is_signature(connection["path"], signatures[0])
+
+    def _limits(self, key: Key | None, connection: Connection) -> list[Limit]:
+        address = _address(connection)
+        limits = []
+        if key is not None and (rate := key.rate or self._settings.rate):
+            limits.append(Limit.of("key", key.id, rate))
+        counted = key.publishable if key is not None else self._counts_visitors
+        if counted and self._settings.visitor_rate:
+            who = f"{'' if key is None else key.id} {address}"
+            limits.append(Limit.of("visitor", who, self._settings.visitor_rate))
+        return limits
+
+
+def _needed(path: str) -> Scope:
+    if _ADMIN.fullmatch(path) or _OPERATIONS.fullmatch(path):
+        return "admin"
+    return "feedback" if _FEEDBACK.fullmatch(path) else "ask"
+
+
+def _missing() -> Unauthorized:
+    return Unauthorized("a key is needed that this service knows: send it as Authorization: Bearer …")
+
+
+def _expect(key: Key, needed: Scope, origin: str | None) -> None:
+    if key.origins and (key.publishable or origin is not None) and origin not in key.origins:
+        raise Forbidden("this key is not for pages of this origin")
+    if needed not in key.scopes:
+        raise Forbidden(f"this key does not have the scope {needed}")
+
+
+def expect_collection(key: Key, match: re.Match[str] | None) -> None:
+    """Raise :class:`Forbidden` where a key is not for the collection that a path begins with."""
+    if key.collections and (match is None or match[1] not in key.collections):
+        raise Forbidden("this key is not for this collection")
+
+
+def _address(connection: Connection) -> str:
+    host = connection["client"][0] if connection.get("client") else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return host if address.version == 4 else str(ip_network((address, _PREFIX_OF_ONE), strict=False))  # noqa: PLR2004 - IPv4
+
+
+class Access:
+    """Lets pass who may."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self.app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Answer 401, 403 or 429 at once, or pass the request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            told = await self._gate.pass_through(scope)
+        except RequestError as error:
+            await error_response(scope["qa_request_id"], error)(scope, receive, send)
+            return
+        await self.app(scope, receive, _with_headers(send, told) if told else send)
+
+
+def _with_headers(send: Send, told: Mapping[str, str]) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(told)
+        await send(message)
+
+    return send_with_headers
+
+
+class Cors(CORSMiddleware):
+    """Tells browsers which pages may read answers: those of the keys' origins, or those that the settings name."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        super().__init__(
+            app,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Content-Type"),
+            expose_headers=EXPOSED,
+        )
+        self._gate = gate
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Answer a browser's preflight; add headers to other answers."""
+        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            given = Headers(scope=scope)
+            origin = given.get("origin")
+            if origin is not None and "access-control-request-method" in given and not self._gate.is_origin(origin):
+                problem = Forbidden("pages of this origin may not ask here")
+                await error_response(scope["qa_request_id"], problem)(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Tell whether pages of an origin may read answers."""
+        return self._gate.is_origin(origin)

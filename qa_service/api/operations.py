@@ -1,0 +1,133 @@
+"""The routes for who runs the service: is it alive, can it answer, what is indexed."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from qa_service import __version__
+from qa_service.api.collections import Collections, Mounting
+from qa_service.api.limits import StrictJSONRoute
+from qa_service.api.reports import DiffBody, IndexBody
+from qa_service.api.responses import problems
+from qa_service.index import IndexFolder
+
+
+class Health(BaseModel):
+    """State of the service."""
+
+    status: str
+
+
+class Readiness(Health):
+    """State of the service and of what it serves."""
+
+    index_version: str
+    degraded: bool = Field(description="Whether an older index is served since the current one is damaged.")
+    runtime: str = Field(description="What runs the model, and in which precision.")
+    collections: dict[str, str] = Field(description="The index version of each collection that has a name.")
+
+
+class CollectionBody(BaseModel):
+    """A collection that has a name."""
+
+    name: str
+    index_version: str
+    documents: int
+    passages: int
+
+
+class CollectionsBody(BaseModel):
+    """The collections that have names."""
+
+    collections: list[CollectionBody]
+
+
+def operation_routes(collections: Collections) -> APIRouter:
+    """Return the routes that are about the service as a whole."""
+    router = APIRouter(route_class=StrictJSONRoute, tags=["operations"])
+
+    @router.get("/livez", operation_id="livez", summary="Is the process alive?")
+    async def livez() -> Health:
+        """Answer as long as the event loop runs."""
+        return Health(status="alive")
+
+    @router.get("/readyz", operation_id="readyz", summary="Can questions be answered?", responses=problems(503))
+    async def readyz() -> Readiness:
+        """Answer 200 once a self-test question was answered from every opened index."""
+        for serving in collections:
+            serving.expect_ready()
+        default = collections.default
+        return Readiness(
+            status="ready",
+            index_version=default.answerer.index.version,
+            degraded=any(serving.degraded is not None for serving in collections),
+            runtime=default.answerer.embedder.runtime,
+            collections={name: serving.answerer.index.version for name, serving in collections.named.items()},
+        )
+
+    @router.get(
+        "/collections",
+        operation_id="collections",
+        summary="Which collections are there?",
+        responses=problems(503, "default"),
+    )
+    async def names() -> CollectionsBody:
+        """Name the collections that have a name; the default one has none."""
+        found = []
+        for name, serving in collections.named.items():
+            serving.expect_ready()
+            manifest = serving.answerer.index.manifest
+            found.append(
+                CollectionBody(
+                    name=name,
+                    index_version=manifest.generation,
+                    documents=manifest.documents,
+                    passages=manifest.passages,
+                )
+            )
+        return CollectionsBody(collections=found)
+
+    @router.get("/", operation_id="root", summary="What is here?", include_in_schema=False)
+    async def root() -> dict[str, str]:
+        """Name the ways in, for people who open the address in a browser."""
+        return {
+            "service": f"qa_service {__version__}",
+            "ask": 'POST /ask {"question": "…"}',
+            "description": "/openapi.json",
+            "ready": "/readyz",
+        }
+
+    return router
+
+
+def index_routes(mounting: Mounting) -> APIRouter:
+    """Return the routes that tell of an index."""
+    router = APIRouter(
+        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["operations"]
+    )
+
+    @router.get(
+        "/index", operation_id=mounting.id("index"), summary="What is indexed?", responses=problems(503, "default")
+    )
+    async def index(request: Request) -> IndexBody:
+        """Tell which generation answers, what it was built from, and what was left out."""
+        serving = mounting.of(request)
+        serving.expect_ready()
+        return IndexBody.of(serving.answerer.index.manifest, serving.degraded)
+
+    @router.get(
+        "/index/diff",
+        operation_id=mounting.id("index_diff"),
+        summary="What changed with this index?",
+        responses=problems(503, "default"),
+    )
+    async def index_diff(request: Request) -> DiffBody:
+        """Compare the files of the generation that answers with those of the one before it."""
+        serving = mounting.of(request)
+        serving.expect_ready()
+        current = serving.answerer.index.manifest
+        before = await asyncio.to_thread(IndexFolder(serving.index).before, current.generation)
+        return DiffBody.of(current, before)
+
+    return router

@@ -1,0 +1,91 @@
+"""How often each may ask: requests counted in sliding windows, and told as the IETF's RateLimit headers have it.
+
+draft-ietf-httpapi-ratelimit-headers: ``RateLimit-Policy: "key";q=600;w=60`` says what is allowed and
+``RateLimit: "key";r=599;t=42`` what is left, and in how many seconds there is more.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import Storage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.storage import storage_from_string
+
+from qa_service.errors import SettingsError, TooManyRequests
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit that a request counts towards: its name in the headers, who is counted, and how much is allowed."""
+
+    name: str
+    who: str
+    rate: RateLimitItem
+
+    @classmethod
+    def of(cls, name: str, who: str, rate: str) -> "Limit":
+        """Return the limit of ``60/minute``."""
+        return cls(name, who, parse(rate))
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a limit, and in how many seconds there is more."""
+
+    limit: Limit
+    remaining: int
+    seconds: int
+
+
+class Rates:
+    """Counts requests, in memory or where several processes count together.
+
+    Where the place they are counted in does not answer, requests pass: an outage there is not to be one here.
+    """
+
+    def __init__(self, storage: str) -> None:
+        try:
+            options = {"implementation": "redispy"} if storage.startswith("redis") else {}
+            opened = storage_from_string(f"async+{storage}", **options)
+        except Exception as error:  # the library, and the drivers below it, raise what they like
+            raise SettingsError(
+                f"QA_RATE_STORAGE can't be used: {type(error).__name__}; write redis://HOST:PORT, and install "
+                "qa-service[redis]"
+            ) from error
+        if not isinstance(opened, Storage):
+            raise SettingsError("QA_RATE_STORAGE names no storage that can be asked without waiting")
+        self._limiter = SlidingWindowCounterRateLimiter(opened)
+
+    async def count(self, limits: Sequence[Limit], cost: int = 1) -> list[Left]:
+        """Count a request towards limits; return what is left. Raises :class:`TooManyRequests` if one is used up."""
+        try:
+            allowed = [await self._limiter.hit(limit.rate, limit.name, limit.who, cost=cost) for limit in limits]
+            left = [await self._left(limit) for limit in limits]
+        except Exception as error:  # noqa: BLE001 - as above
+            _logger.error("requests are not counted: %s", type(error).__name__)  # noqa: TRY400 - said briefly
+            return []
+        if not all(allowed):
+            seconds = max(one.seconds for one, passed in zip(left, allowed, strict=True) if not passed)
+            raise TooManyRequests(
+                f"too many requests; ask again in {seconds} s", headers=headers(left) | {"Retry-After": str(seconds)}
+            )
+        return left
+
+    async def _left(self, limit: Limit) -> Left:
+        reset, remaining = await self._limiter.get_window_stats(limit.rate, limit.name, limit.who)
+        return Left(limit, remaining, max(1, math.ceil(reset - time.time())))
+
+
+def headers(left: Sequence[Left]) -> dict[str, str]:
+    """Return the headers that tell a client what it may still do."""
+    if not left:
+        return {}
+    policies = (f'"{one.limit.name}";q={one.limit.rate.amount};w={one.limit.rate.get_expiry()}' for one in left)
+    states = (f'"{one.limit.name}";r={one.remaining};t={one.seconds}' for one in left)
+    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(states)}

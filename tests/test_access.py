@@ -1,0 +1,568 @@
+"""Keys, what they open, the origins of pages, links that need no key, and how often each may ask."""
+
+import json
+import math
+import re
+import secrets
+import shutil
+import socket
+import stat
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import FakeEmbedder, Run, key_for
+from starlette.testclient import TestClient
+
+from qa_service.access import SCOPES, KeyFile, check_access, is_loopback, keys_needed
+from qa_service.api import create_app
+from qa_service.api.rates import Limit, Rates
+from qa_service.api.serving import Opening
+from qa_service.errors import NotFound, SettingsError, TooManyRequests
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.settings import Settings, load_settings, origin_of
+
+PAGE = "https://www.example.org"
+OTHER = "https://evil.example"
+BODIES = {
+    "/ask": {"question": "cat"},
+    "/ask/batch": {"questions": ["cat"]},
+    "/verify": {"citations": [{"uri": "sea.txt", "start_char": 0, "quote": "The"}]},
+    "/feedback": {"answer_id": "none", "useful": True},
+}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"access": "keys", "reload_seconds": 0.05})
+
+
+@pytest.fixture
+def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+        yield connected
+
+
+def shown(token: str, origin: str | None = None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} | ({"Origin": origin} if origin else {})
+
+
+def test_a_key_is_kept_as_its_hash_and_revoked(tmp_path: Path) -> None:
+    """In a file for its owner only; another process sees what changed at its next look."""
+    file, other = KeyFile(tmp_path), KeyFile(tmp_path)
+    token = file.create("the web shop", rate="5/minute")
+    text = (tmp_path / "keys.json").read_text()
+    assert token not in text
+    assert token.split("_", 2)[2] not in text
+    assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
+    key = file.key_of(token)
+    assert key is not None
+    assert (key.name, key.scopes, key.rate, token.split("_")[:2]) == (
+        "the web shop",
+        ("ask", "feedback"),
+        "5/minute",
+        ["sk", key.id],
+    )
+    assert other.key_of(token) is None
+    other.look()
+    assert other.key_of(token) == key
+    page = file.create("a page", publishable=True, origins=("https://WWW.example.org:443", PAGE))
+    kept = file.key_of(page)
+    assert kept is not None
+    assert kept.origins == (PAGE,)
+    assert file.revoke(key.id) == key
+    assert file.key_of(token) is None
+    other.look()
+    assert other.keys == (kept,)
+    with pytest.raises(NotFound):
+        file.revoke(key.id)
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        ("needs the origins", {"publishable": True}),
+        ("everybody can read it", {"publishable": True, "origins": (PAGE,), "scopes": ("admin",)}),
+        ("may do nothing", {"scopes": ()}),
+        ("for all collections", {"scopes": ("admin",), "collections": ("hr",)}),
+        *(
+            ("is no origin", {"origins": (origin,)})
+            for origin in (
+                "*",
+                "null",
+                "www.example.org",
+                PAGE + "/",
+                "https://*.example.org",
+                "ftp://a",
+                "https://u@h",
+            )
+        ),
+        *(("pattern", {"rate": rate}) for rate in ("0/second", "abc", "10 per fortnight", "5", "-1/minute")),
+    ],
+)
+def test_an_unsafe_key_is_not_made(words: str, arguments: dict[str, object], tmp_path: Path) -> None:
+    """And nothing is written."""
+    with pytest.raises(SettingsError, match=words):
+        KeyFile(tmp_path).create("x", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_tokens_that_are_none_open_nothing(tmp_path: Path) -> None:
+    """Another secret, another id, the other kind, cut off, longer, of other characters."""
+    file = KeyFile(tmp_path)
+    token = file.create("x")
+    kind, identifier, secret = token.split("_", 2)
+    for wrong in (
+        "",
+        token[:-1],
+        token + "A",
+        token.replace("sk_", "pk_", 1),
+        f"{kind}_{identifier}_{secrets.token_urlsafe(32)}",
+        f"{kind}_{'0' * 8}_{secret}",
+        token.upper(),
+        token + "\n",
+        "ключ",
+    ):
+        assert file.key_of(wrong) is None, wrong
+    assert file.key_of(token) is not None
+
+
+def test_a_damaged_key_file_is_told_and_closes_nothing_that_was_open(tmp_path: Path) -> None:
+    """Who starts with it is told; who runs goes on with the keys it had."""
+    file = KeyFile(tmp_path)
+    token = file.create("x")
+    for damaged in ("{", "[]", '{"keys": []}', (tmp_path / "keys.json").read_text().replace("sha256", "md5")):
+        (tmp_path / "keys.json").write_text(damaged)
+        with pytest.raises(SettingsError, match=r"keys\.json is damaged"):
+            KeyFile(tmp_path)
+        with pytest.raises(SettingsError):
+            file.look()
+        assert file.key_of(token) is not None
+
+
+def test_a_key_can_not_be_guessed_by_time(tmp_path: Path) -> None:
+    """A token that is wrong in its last character takes as long as one that is wrong in its first: Welch's t."""
+    file = KeyFile(tmp_path)
+    token = file.create("x")
+    head = token[: token.rindex("_") + 1]
+    secret = token[len(head) :]
+    first = head + ("A" if secret[0] != "A" else "B") + secret[1:]
+    last = token[:-1] + ("A" if secret[-1] != "A" else "B")
+    times: dict[str, list[float]] = {first: [], last: []}
+    for number in range(20_000):
+        for wrong in (first, last) if number % 2 else (last, first):
+            started = time.perf_counter_ns()
+            file.key_of(wrong)
+            times[wrong].append(time.perf_counter_ns() - started)
+    samples = [sorted(values)[: int(len(values) * 0.9)] for values in times.values()]  # without interruptions
+    means, variances = zip(
+        *((statistics.fmean(values), statistics.variance(values)) for values in samples), strict=True
+    )
+    t = (means[0] - means[1]) / math.sqrt(sum(variance / len(samples[0]) for variance in variances))
+    assert abs(t) < 4.5 or abs(means[0] - means[1]) < 0.01 * means[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        *((host, True) for host in ("127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST")),
+        *((host, False) for host in ("0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.evil.org", "")),
+    ],
+)
+def test_loopback_is_told(host: str, loopback: bool) -> None:
+    """By address or by its one name."""
+    assert is_loopback(host) is loopback
+
+
+def test_others_need_a_key_unless_it_is_said_to_be_open(tmp_path: Path) -> None:
+    """Where an address can be reached and there is no key, nothing starts."""
+    here = load_settings(data=tmp_path)
+    assert not keys_needed(here)
+    check_access(here)
+    public = load_settings(data=tmp_path, host="0.0.0.0")
+    assert keys_needed(public)
+    with pytest.raises(SettingsError, match=r"keys create.*--open"):
+        check_access(public)
+    check_access(load_settings(data=tmp_path, host="0.0.0.0", access="open"))
+    KeyFile(tmp_path).create("x")
+    check_access(public)
+    assert keys_needed(load_settings(data=tmp_path, access="keys"))
+    with pytest.raises(SettingsError, match="is no origin"):
+        load_settings(origins="https://a.example/path")
+    assert load_settings(origins="*").origins == ("*",)
+    assert origin_of("http://[::1]:8080") == "http://[::1]:8080"
+
+
+def routes(client: TestClient) -> Iterator[tuple[str, str, str]]:
+    """Yield method, path and operation of every route there is."""
+    paths = client.app.openapi()["paths"]  # type: ignore[attr-defined]
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            filled = path.replace("{collection}", "none").replace("{evaluation_id}", "a" * 32)
+            yield method.upper(), re.sub(r"\{\w+\}", "none", filled), operation["operationId"]
+
+
+def test_every_route_opens_to_its_scope_and_to_nothing_else(client: TestClient, settings: Settings) -> None:
+    """Every route, by every key: none, wrong, of each scope, of a page and of another page."""
+    keys = KeyFile(settings.data)
+    tokens = {scope: keys.create(scope, (scope,)) for scope in SCOPES}
+    page = keys.create("page", publishable=True, origins=(PAGE,))
+    time.sleep(0.2)  # the application was made before the keys
+    needs = {"livez": None, "readyz": None, "feedback": "feedback", "collection_feedback": "feedback"}
+    needs |= dict.fromkeys(("reindex", "reindex_state", "evaluate", "evaluation", "evaluation_report"), "admin")
+    seen = 0
+    for method, path, operation in routes(client):
+        need = needs.get(operation, "ask")
+        suffix = next((end for end in BODIES if path.endswith(end)), "")
+
+        def status(headers: dict[str, str], method: str = method, path: str = path, suffix: str = suffix) -> int:
+            body = {"json": BODIES[suffix]} if method == "POST" and suffix else {}
+            response = client.request(method, path, headers=headers, **body)
+            if response.status_code >= 400:
+                assert response.headers["content-type"] == "application/problem+json"
+            return response.status_code
+
+        cases = {
+            "none": {},
+            "wrong": shown("sk_00000000_" + "A" * 43),
+            "in the query": {},
+            **{scope: shown(token) for scope, token in tokens.items()},
+            "page": shown(page, PAGE),
+            "page, other origin": shown(page, OTHER),
+            "page, no origin": shown(page),
+        }
+        for name, headers in cases.items():
+            asked = f"{path}?key={tokens['admin']}" if name == "in the query" else path
+            found = status(headers, path=asked)
+            if need is None:
+                assert found == 200, (path, name)
+            elif name in {"none", "wrong", "in the query"}:
+                assert found == 401, (path, name)
+            elif name.startswith("page, "):
+                assert found == 403, (path, name)
+            else:
+                allowed = name == need or (name == "page" and need in {"ask", "feedback"})
+                assert (found not in {401, 403}) is allowed, (path, name, found)
+            seen += 1
+    assert seen > 250
+
+
+def test_a_key_is_asked_for_before_anything_is_read(client: TestClient, settings: Settings) -> None:
+    """A bad key and a bad body: 401, whatever the body."""
+    key_for(settings, "ask")
+    time.sleep(0.2)
+    for body in (b"{", b"x" * 1_000_000, b'{"question": "cat"}'):
+        for headers in ({}, shown("sk_x"), {"Authorization": "Basic abc"}):
+            assert client.post("/ask", content=body, headers=headers).status_code == 401
+    twice = [("Authorization", "Bearer a"), ("Authorization", "Bearer b")]
+    assert client.post("/ask", content=b"{}", headers=twice).status_code == 401
+
+
+def test_a_revoked_key_opens_nothing_any_more(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Within a moment, without a restart."""
+    keys = KeyFile(settings.data)
+    token = keys.create("x")
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+        assert client.post("/ask", json={"question": "cat"}, headers=shown(token)).status_code == 200
+        keys.revoke(keys.keys[0].id)
+        for _ in range(100):
+            if client.post("/ask", json={"question": "cat"}, headers=shown(token)).status_code == 401:
+                break
+            time.sleep(0.02)
+        else:
+            raise AssertionError("a revoked key still opens")
+
+
+def test_links_of_an_answer_open_without_a_key_and_no_others(client: TestClient, settings: Settings) -> None:
+    """The view and the permalink are signed; another document, a changed or a missing signature is refused."""
+    headers = key_for(settings, "ask", "feedback")
+    time.sleep(0.2)
+    body = client.post("/ask", json={"question": "where does the cat sleep", "top_k": 5}, headers=headers).json()
+    citation = body["results"][0]["citation"]
+    assert "signature=" in citation["url"]
+    assert client.get(citation["url"]).status_code == 200
+    page = client.get(citation["permalink"], headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    onward = re.search(r'href="([^"]+)"', page.text)
+    assert onward is not None
+    assert client.get(onward[1].replace("&amp;", "&")).status_code == 200
+    path, _, query = citation["url"].partition("#")[0].partition("?")
+    signature = re.search(r"signature=(\w+)", query)[1]  # type: ignore[index]
+    other = next(
+        result["citation"]["document_id"]
+        for result in body["results"]
+        if result["citation"]["document_id"] != citation["document_id"]
+    )
+    for refused in (
+        path,
+        f"{path}?signature={'0' * 32}",
+        f"{path}?signature={signature[:-1]}",
+        f"{path}?signature={signature}&signature={signature}",
+        f"/sources/{other}/view?signature={signature}",
+        f"/sources/{citation['document_id']}?signature={signature}",
+        f"/index?signature={signature}",
+    ):
+        assert client.get(refused).status_code == 401, refused
+    assert client.post(citation["url"]).status_code == 401
+    feedback = {"answer_id": body["id"], "useful": False, "right_passage": citation["permalink"]}
+    assert client.post("/feedback", json=feedback, headers=headers).status_code == 201
+
+
+def test_pages_may_read_answers_from_the_origins_of_keys(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """A preflight of theirs is answered with their origin, never with a star; that of others is refused."""
+    token = KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,))
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+        allowed = client.options("/ask", headers={"Origin": PAGE, **asks})
+        assert allowed.status_code == 200
+        assert allowed.headers["access-control-allow-origin"] == PAGE
+        assert "Origin" in allowed.headers["vary"]
+        assert "access-control-allow-credentials" not in allowed.headers
+        for origin in (OTHER, "null", PAGE + ".evil.com", PAGE.replace("https", "http"), "*"):
+            refused = client.options("/ask", headers={"Origin": origin, **asks})
+            assert refused.status_code == 403
+            assert "access-control-allow-origin" not in refused.headers
+            answer = client.post("/ask", json={"question": "cat"}, headers=shown(token, origin))
+            assert answer.status_code == 403
+            assert "access-control-allow-origin" not in answer.headers
+        answer = client.post("/ask", json={"question": "cat"}, headers=shown(token, PAGE))
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert "RateLimit" in answer.headers["access-control-expose-headers"]
+        error = client.post("/ask", content=b"{", headers=shown(token, PAGE) | {"Content-Type": "application/json"})
+        assert (error.status_code, error.headers["access-control-allow-origin"]) == (400, PAGE)
+
+
+def test_without_keys_pages_come_from_the_settings(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """A list of origins, or all by a star; none by default; none of them where keys are needed."""
+    for access, origins, allowed in (
+        ("open", (), None),
+        ("open", (PAGE,), PAGE),
+        ("open", ("*",), PAGE),
+        ("keys", ("*",), None),
+    ):
+        own = settings.model_copy(update={"access": access, "origins": origins})
+        with TestClient(create_app(answerer, own), base_url="http://localhost") as client:
+            found = client.post("/ask", json={"question": "cat"}, headers={"Origin": PAGE})
+            assert found.headers.get("access-control-allow-origin") == allowed
+
+
+def test_a_rate_is_told_kept_and_counted_for_each_by_itself(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """429 with the seconds to wait; a batch counts its questions; another key and another address are not touched."""
+    keys = KeyFile(settings.data)
+    first, second = keys.create("a", rate="5/hour"), keys.create("b")
+    page = keys.create("page", publishable=True, origins=(PAGE,), rate="100/hour")
+    limited = settings.model_copy(update={"rate": "3/hour", "visitor_rate": "2/hour"})
+    with TestClient(create_app(answerer, limited), base_url="http://localhost") as client:
+
+        def ask(token: str, origin: str | None = None) -> tuple[int, str, str]:
+            response = client.post("/ask", json={"question": "cat"}, headers=shown(token, origin))
+            if response.status_code == 429:
+                assert 1 <= int(response.headers["retry-after"]) <= 3600
+                assert response.json()["type"] == "urn:qa-service:problem:too-many-requests"
+            return response.status_code, response.headers["ratelimit-policy"], response.headers["ratelimit"]
+
+        status, policy, left = ask(first)
+        assert (status, policy) == (200, '"key";q=5;w=3600')
+        assert re.fullmatch(r'"key";r=4;t=\d+', left)
+        headers = shown(first)
+        assert client.post("/ask/batch", json={"questions": ["cat"] * 3}, headers=headers).status_code == 200
+        assert [ask(first)[0] for _ in range(3)] == [200, 429, 429]
+        assert client.post("/ask/batch", json={"questions": ["cat"] * 9}, headers=shown(second)).status_code == 429
+        status, policy, _ = ask(page, PAGE)
+        assert (status, policy) == (200, '"key";q=100;w=3600, "visitor";q=2;w=3600')
+        assert [ask(page, PAGE)[0] for _ in range(2)] == [200, 429]
+        assert client.get("/livez").headers.get("ratelimit") is None
+    with TestClient(create_app(answerer, limited), base_url="http://localhost", client=("10.0.0.9", 1)) as elsewhere:
+        assert elsewhere.post("/ask", json={"question": "cat"}, headers=shown(page, PAGE)).status_code == 200
+
+
+def test_visitors_are_counted_by_address(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Where it is open to others; an IPv6 network of 64 bits is one visitor; not on loopback."""
+    public = settings.model_copy(update={"access": "open", "host": "0.0.0.0", "visitor_rate": "2/hour"})
+    app = create_app(answerer, public)
+    with TestClient(app, base_url="http://localhost"):
+        for addresses, expected in (
+            (["10.0.0.1"] * 3, [200, 200, 429]),
+            (["10.0.0.2", "10.0.0.3", "10.0.0.2"], [200, 200, 200]),
+            (["2001:db8::1", "2001:db8::2", "2001:db8::ffff"], [200, 200, 429]),
+            (["2001:db8:1::1"], [200]),
+        ):
+            clients = [TestClient(app, base_url="http://localhost", client=(address, 1)) for address in addresses]
+            found = [client.post("/ask", json={"question": "cat"}).status_code for client in clients]
+            assert found == expected, addresses
+    here = settings.model_copy(update={"access": "open", "visitor_rate": "1/hour"})
+    with TestClient(create_app(answerer, here), base_url="http://localhost") as client:
+        assert [client.post("/ask", json={"question": "cat"}).status_code for _ in range(3)] == [200] * 3
+
+
+def test_a_storage_that_does_not_answer_stops_nobody(
+    answerer: QuestionAnswerer, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requests pass uncounted, and the log says so; one that can't be used at all is told at the start."""
+    redis = settings.model_copy(update={"rate_storage": "redis://127.0.0.1:1", "rate": "1/minute"})
+    token = KeyFile(settings.data).create("a")
+    with TestClient(create_app(answerer, redis), base_url="http://localhost") as client:
+        for _ in range(2):
+            response = client.post("/ask", json={"question": "cat"}, headers=shown(token))
+            assert (response.status_code, response.headers.get("ratelimit")) == (200, None)
+    assert "requests are not counted" in caplog.text
+    with pytest.raises(SettingsError, match="QA_RATE_STORAGE"):
+        load_settings(rate_storage="mysql://nowhere")
+    with pytest.raises(SettingsError, match="QA_RATE_STORAGE can't be used"):
+        Rates("redis+sentinel://")
+
+
+async def counted(times: int) -> int:
+    rates = Rates("memory://")
+    limit = Limit.of("key", "a", "10/hour")
+    passed = 0
+    for _ in range(times):
+        try:
+            await rates.count([limit])
+            passed += 1
+        except TooManyRequests:
+            pass
+    return passed
+
+
+def test_as_many_pass_as_are_allowed() -> None:
+    """Ten of thirty."""
+    import asyncio
+
+    assert asyncio.run(counted(30)) == 10
+
+
+def test_keys_are_worked_with_from_the_command_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Created once to be seen, listed without secrets, revoked by id; unsafe ones are refused."""
+    data = ["--data", tmp_path / "data"]
+    code, token, err = run("keys", "create", "the \x1b[31mshop", "--scope", "ask", *data)
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"sk_[0-9a-f]{8}_[\w-]{43}\n", token)
+    identifier = token.split("_")[1]
+    code, out, _ = run("keys", "list", *data)
+    assert identifier in out
+    assert "\x1b" not in out
+    assert token.strip() not in out
+    assert run("keys", "create", "page", "--publishable", *data)[0] == 2
+    assert run("keys", "create", "page", "--publishable", "--origin", PAGE, *data)[1].startswith("pk_")
+    code, out, _ = run("keys", "revoke", identifier, *data)
+    assert (code, f"revoked {identifier}" in out) == (0, True)
+    assert run("keys", "revoke", identifier, *data)[0] == 1
+    monkeypatch.setenv("QA_DATA", str(tmp_path / "none"))
+    code, _, err = run("serve", "--host", "0.0.0.0")
+    assert (code, "keys create" in err) == (2, True)
+
+
+@pytest.fixture
+def two(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> Iterator[TestClient]:
+    """Serve the default collection, and one of each folder."""
+    both = settings.model_copy(update={"access": "open", "collections": ("zoo", "fish=other")})
+    Path("other").mkdir()
+    Path("other/fish.txt").write_text("The salmon swims up the river.\n")
+    named = {}
+    for name, own in both.of_collections().items():
+        build(own, fake)
+        opened, degraded = open_answerer(own, fake)
+        named[name] = Opening(opened, own.index, degraded, lambda own=own: open_answerer(own, fake))
+    with TestClient(create_app(answerer, both, named=named), base_url="http://localhost") as client:
+        yield client
+
+
+def test_collections_answer_from_their_own_documents_only(two: TestClient) -> None:
+    """A hundred questions on what others hold; links lead below the collection; unknown ones are not found."""
+    listed = two.get("/collections").json()["collections"]
+    assert [(entry["name"], entry["documents"]) for entry in listed] == [("zoo", 1), ("fish", 1)]
+    assert two.get("/readyz").json()["collections"] == {entry["name"]: entry["index_version"] for entry in listed}
+    uris = {"zoo": {"animals.md"}, "fish": {"fish.txt"}}
+    for name, own in uris.items():
+        for number in range(50):
+            question = ["where does the salmon swim", "the cat sleeps", "whale crab dog"][number % 3]
+            body = two.post(f"/collections/{name}/ask", json={"question": f"{question} {number}", "top_k": 9}).json()
+            assert {result["citation"]["uri"] for result in body["results"]} == own
+            citation = body["results"][0]["citation"]
+            assert citation["url"].startswith(f"/collections/{name}/sources/")
+        assert two.get(citation["url"]).status_code == 200
+        assert two.get(citation["permalink"]).json()["state"] == "exact"
+        assert two.get(f"/sources/{citation['document_id']}").status_code == (200 if name == "none" else 404)
+        assert two.get(f"/collections/{name}/index").json()["documents"] == 1
+        assert two.get(f"/collections/{name}/index/diff").json()["previous"] is None
+    assert {r["citation"]["uri"] for r in two.post("/ask", json={"question": "cat", "top_k": 9}).json()["results"]} == {
+        "zoo/animals.md",
+        "sea.txt",
+    }
+    for path in ("none", "..%2Fzoo", "ZOO", "default", "%2e%2e"):
+        assert two.post(f"/collections/{path}/ask", json={"question": "cat"}).status_code in {404, 422}
+
+
+def test_feedback_belongs_to_its_collection(two: TestClient, run: Run, settings: Settings) -> None:
+    """And is exported by it."""
+    answer = two.post("/collections/fish/ask", json={"question": "where does the salmon swim"}).json()
+    right = answer["results"][0]["citation"]["permalink"]
+    body = {"answer_id": answer["id"], "useful": False, "right_passage": right}
+    assert two.post("/feedback", json=body).status_code == 422
+    assert two.post("/collections/fish/feedback", json=body).status_code == 201
+    assert run("feedback", "export", "--data", settings.data)[1] == ""
+    exported = json.loads(run("feedback", "export", "--data", settings.data, "--collection", "fish")[1])
+    assert exported["references"][0]["content"] == "The salmon swims up the river."
+
+
+def test_a_key_may_be_for_some_collections_only(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Then the default one and all others are closed to it."""
+    token = KeyFile(settings.data).create("hr", collections=("hr",))
+    named = {name: Opening(answerer, settings.index) for name in ("hr", "legal")}
+    with TestClient(create_app(answerer, settings, named=named), base_url="http://localhost") as client:
+        body = {"question": "cat"}
+        assert client.post("/collections/hr/ask", json=body, headers=shown(token)).status_code == 200
+        for path in ("/ask", "/collections/legal/ask", "/collections/hr2/ask"):
+            assert client.post(path, json=body, headers=shown(token)).status_code == 403
+        assert client.get("/collections", headers=shown(token)).status_code == 403
+
+
+def test_collections_are_built_and_asked_from_the_command_line(
+    run: Run, here: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`index` builds all of them, `ask --collection` asks one; names that are none are refused."""
+    monkeypatch.setenv("QA_COLLECTIONS", "zoo")
+    code, out, err = run("index", *here)
+    assert (code, err) == (0, "")
+    assert "collection zoo" in out
+    report = json.loads(run("index", *here, "--json")[1])
+    assert (report["documents"], report["collections"]["zoo"]["documents"]) == (2, 1)
+    answer = json.loads(run("ask", "Who swims in the ocean?", *here, "--collection", "zoo", "--json")[1])
+    assert {result["citation"]["uri"] for result in answer["results"]} == {"animals.md"}
+    code, _, err = run("ask", "Who?", *here, "--collection", "sea")
+    assert (code, "QA_COLLECTIONS names zoo" in err) == (2, True)
+    for wrong in ("../x", "A", "zoo,zoo", "default", "zoo="):
+        monkeypatch.setenv("QA_COLLECTIONS", wrong)
+        assert run("index", *here)[0] == 2, wrong
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs Redis")
+def test_several_processes_count_together(answerer: QuestionAnswerer, settings: Settings, tmp_path: Path) -> None:
+    """Two applications and a real Redis: what one lets pass, the other counts; when it dies, nobody is stopped."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    token = KeyFile(settings.data).create("a", rate="4/hour")
+    shared = settings.model_copy(update={"rate_storage": f"redis://127.0.0.1:{port}"})
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as redis:
+        try:
+            assert redis.stdout is not None
+            assert any("Ready to accept connections" in line for line in iter(redis.stdout.readline, ""))
+            with (
+                TestClient(create_app(answerer, shared), base_url="http://localhost") as one,
+                TestClient(create_app(answerer, shared), base_url="http://localhost") as other,
+            ):
+                asks = [(one, other)[number % 2] for number in range(6)]
+                found = [ask.post("/ask", json={"question": "cat"}, headers=shown(token)).status_code for ask in asks]
+                assert found == [200] * 4 + [429] * 2
+                redis.kill()
+                redis.wait()
+                assert one.post("/ask", json={"question": "cat"}, headers=shown(token)).status_code == 200
+        finally:
+            redis.kill()
