@@ -175,6 +175,13 @@ class Settings(BaseSettings):
         (), description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed."
     )
     workers: int = Field(1, ge=1, le=64, description="Server processes; they share the index's files in memory.")
+    drain_seconds: float = Field(
+        0,
+        ge=0,
+        le=600,
+        description="How long a server that is told to stop still takes requests while `/readyz` says so, for "
+        "balancers to leave it.",
+    )
     max_body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Larger request bodies get 413.")
     queue_limit: int = Field(32, ge=1, le=10_000, description="Questions in work or waiting; one more gets 503.")
     cache_mb: int = Field(16, ge=1, le=4096, description="Memory for embeddings of questions asked lately.")

@@ -22,6 +22,7 @@ from qa_service.api.admin import Builder, admin_routes
 from qa_service.api.collections import Collections
 from qa_service.api.comments import Comments, feedback_routes
 from qa_service.api.documents import document_routes, listing_routes
+from qa_service.api.draining import drain_on_signals
 from qa_service.api.evaluations import EVALUATE, Evaluations, evaluation_routes
 from qa_service.api.limits import Admission, BodyLimit, RequestIds
 from qa_service.api.links import Links
@@ -68,7 +69,9 @@ def create_app(
             await serving.start()
         tasks = [asyncio.create_task(serving.follow(settings.reload_seconds)) for serving in collections]
         tasks.append(asyncio.create_task(gate.follow(settings.reload_seconds)))
+        restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
         yield
+        restore()
         collections.stop("shutting down")
         for task in tasks:
             task.cancel()

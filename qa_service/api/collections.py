@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Path, Request
 
 from qa_service.api.serving import Serving
-from qa_service.errors import NotFound
+from qa_service.errors import NotFound, NotReady
 
 PREFIX = "/collections/{collection}"
 
@@ -73,17 +73,29 @@ class NamedCollections:
         return serving
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Collections:
-    """All that is served."""
+    """All that is served. While it is ``draining``, it still answers, but says that it is not ready for more."""
 
     default: Serving
     named: Mapping[str, Serving]
+    draining: bool = False
 
     def __iter__(self) -> Iterator[Serving]:
         """Yield each, the default first."""
         yield self.default
         yield from self.named.values()
+
+    def expect_ready(self) -> None:
+        """Raise :class:`NotReady` with the reason, unless all can be asked and will be for some time."""
+        if self.draining:
+            raise NotReady("the service is shutting down")
+        for serving in self:
+            serving.expect_ready()
+
+    def drain(self) -> None:
+        """Say from now on that the service is not ready, though it answers."""
+        self.draining = True
 
     def stop(self, reason: str) -> None:
         """Be ready no more."""

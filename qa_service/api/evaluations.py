@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -74,26 +75,28 @@ class Evaluations:
         questions = folder / f"questions{_ENDINGS[form]}"
         try:
             await asyncio.to_thread(lambda: folder.mkdir(parents=True))
-            most, size = self._settings.max_upload_mb * 1_000_000, 0
-            async with await anyio.open_file(questions, "wb") as file:
-                async for chunk in body:
-                    size += len(chunk)
-                    if size > most:
-                        raise BodyTooLarge(f"the question file passes {self._settings.max_upload_mb} MB")  # noqa: TRY301
-                    await file.write(chunk)
-            if not size:
-                raise UnreadableRequest("the body is empty; send a question file")  # noqa: TRY301
-        except (BodyTooLarge, UnreadableRequest):
-            questions.unlink(missing_ok=True)
-            folder.rmdir()
+            await self._keep(questions, body)
+        except BaseException as error:  # the client may also leave
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+            if isinstance(error, OSError):
+                raise NotReady("the question file can't be kept; see that the data folder may be written to") from error
             raise
-        except OSError as error:
-            raise NotReady("the question file can't be kept; see that the data folder may be written to") from error
         state = Evaluation(id=identifier, status="running")
         self._write(state)
         arguments = (str(questions), "--format", form, "--top-k", str(top_k), "--output", str(folder / _OUTPUT))
         self._task = asyncio.create_task(self._run(state, ("evaluate", *arguments, "--jobs", "1", "--progress")))
         return state
+
+    async def _keep(self, path: Path, body: AsyncIterator[bytes]) -> None:
+        most, size = self._settings.max_upload_mb * 1_000_000, 0
+        async with await anyio.open_file(path, "wb") as file:
+            async for chunk in body:
+                size += len(chunk)
+                if size > most:
+                    raise BodyTooLarge(f"the question file passes {self._settings.max_upload_mb} MB")
+                await file.write(chunk)
+        if not size:
+            raise UnreadableRequest("the body is empty; send a question file")
 
     def state(self, identifier: str) -> Evaluation:
         """Return the state of an evaluation. Raises :class:`NotFound`."""

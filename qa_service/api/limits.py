@@ -1,5 +1,6 @@
 """What is checked before a request reaches a handler: its id, its size, its type, its JSON."""
 
+import asyncio
 import os
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Iterator
@@ -15,6 +16,8 @@ from qa_service.api.problems import error_response
 from qa_service.errors import BodyTooLarge, Overloaded, UnreadableRequest, UnsupportedMediaType
 
 _UUID_BYTES, _DRAWN = 16, 256
+CLIENT_GONE = "qa_client_gone"
+"""In the scope of a request whose client has left: it was cancelled, and nobody waits for an answer."""
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -25,7 +28,7 @@ _SECURITY_HEADERS = {
 _random: Iterator[bytes] = iter(())
 
 
-def _random_id() -> str:
+def random_id() -> str:
     """Return a random UUID; the system is asked for many at once, since one call takes as long as much else here."""
     global _random  # noqa: PLW0603 - of this process
     drawn = next(_random, None)
@@ -47,7 +50,7 @@ class RequestIds:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope["qa_request_id"] = _random_id()
+        scope["qa_request_id"] = random_id()
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -57,7 +60,11 @@ class RequestIds:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            if CLIENT_GONE not in scope:
+                raise
 
 
 class Admission:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from qa_service.api.app import create_app
+from qa_service.api.protocol import GuardedProtocol
 from qa_service.api.serving import Opening
 from qa_service.embedding import Embedder
 from qa_service.errors import ServerStartError, SettingsError
@@ -15,7 +16,8 @@ from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.runtimes import embedder_to_ask
 from qa_service.settings import Settings, load_settings
 
-_OPTIONS: dict[str, Any] = {"log_level": "warning", "server_header": False, "http": "httptools", "ws": "none"}
+_GRACE_SECONDS = 30
+"""Time for what is under way when the server is stopped, beyond the deadline of a question."""
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -58,12 +60,26 @@ def _opening(settings: Settings, embedder: Embedder) -> Opening:
     return Opening(answerer, settings.index, degraded, lambda: open_answerer(settings, embedder))
 
 
-def run_server(app: FastAPI, listener: socket.socket) -> None:
+def run_server(app: FastAPI, listener: socket.socket, settings: Settings) -> None:
     """Serve until a signal says stop; requests that were taken are finished."""
-    uvicorn.Server(uvicorn.Config(app, **_OPTIONS)).run(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(app, **_options(settings))).run(sockets=[listener])
 
 
-def run_workers(workers: int, listener: socket.socket) -> None:
+def run_workers(listener: socket.socket, settings: Settings) -> None:
     """Serve by several processes on one socket, each with settings from the environment; one that dies is replaced."""
-    config = uvicorn.Config("qa_service.api.server:served_app", factory=True, workers=workers, **_OPTIONS)
+    config = uvicorn.Config(
+        "qa_service.api.server:served_app", factory=True, workers=settings.workers, **_options(settings)
+    )
     Multiprocess(config, [listener]).run()
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "log_level": "warning",
+        "server_header": False,
+        "http": GuardedProtocol,
+        "ws": "none",
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": list(settings.trusted_proxies),
+        "timeout_graceful_shutdown": int(settings.drain_seconds + settings.deadline_seconds + _GRACE_SECONDS),
+    }

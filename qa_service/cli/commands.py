@@ -154,10 +154,10 @@ def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     )
     try:
         if settings.workers == 1:
-            server.run_server(app, listener)
+            server.run_server(app, listener, settings)
         else:
             hand_on(settings)
-            server.run_workers(settings.workers, listener)
+            server.run_workers(listener, settings)
     finally:
         listener.close()
         answerer.index.close()

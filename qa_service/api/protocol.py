@@ -1,0 +1,201 @@
+"""The HTTP protocol with deadlines and limits that uvicorn's own does not have, for a server that anybody can reach.
+
+A client that does not get its request out in time is answered 408 and let go, one that does not take its answer is
+dropped, requests that no honest client sends are refused before the application sees them, and when all connections
+are taken, the one that was idle longest makes room.
+"""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from qa_service.api.limits import CLIENT_GONE, random_id
+from qa_service.api.problems import error_response
+from qa_service.errors import AddressTooLong, HeadersTooLarge, RequestError, TooSlow, UnreadableRequest
+
+READ_SECONDS = 10.0
+"""Time for a request's headers, and for each 64 KiB of its body."""
+WRITE_SECONDS = 30.0
+"""Time for a client to take what the system's buffers do not hold."""
+MAX_CONNECTIONS = 1000
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32_768
+MAX_ADDRESS_BYTES = 8_192
+_PROGRESS_BYTES = 65_536
+
+
+class _RefusedError(Exception):
+    """Ends the parsing of a request that is not to be served."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+        self._refusal: RequestError | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._in_headers = False
+        self._header_bytes = self._waiting_bytes = self._body_bytes = 0
+        self.used = 0.0
+        """When something last came in, by the loop's clock."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request; make room if there are too many connections."""
+        super().connection_made(transport)
+        self.used = self.loop.time()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_room()
+        self._expect_more()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let everything go; what nobody waits for any more is not worked on."""
+        self._stop_timers()
+        super().connection_lost(exc)
+        if self._task is not None and not self.idle:
+            cast("dict[str, Any]", self.cycle.scope)[CLIENT_GONE] = True
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, within limits."""
+        self.used = self.loop.time()
+        if self._reading is None and (self.cycle is None or self.cycle.response_complete):
+            self._expect_more()
+        super().data_received(data)
+        if self._in_headers and not self.transport.is_closing():
+            # What the parser still holds of a header that does not end.
+            self._waiting_bytes += len(data)
+            if self._waiting_bytes > MAX_HEADER_BYTES + MAX_ADDRESS_BYTES:
+                self._refuse(HeadersTooLarge("the headers are too long; send fewer"))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, or not what is served, with a problem document."""
+        del msg
+        self._refuse(self._refusal or UnreadableRequest("this is no HTTP request that can be read"))
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._in_headers = True
+        self._header_bytes = self._waiting_bytes = self._body_bytes = 0
+        self._expect_more()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        super().on_url(url)
+        if len(self.url) > MAX_ADDRESS_BYTES:
+            self._stop(AddressTooLong(f"the address passes {MAX_ADDRESS_BYTES} bytes; send a shorter one"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value)
+        if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
+            self._stop(HeadersTooLarge(f"the headers pass {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes; send fewer"))
+
+    def on_headers_complete(self) -> None:
+        """Refuse what is ambiguous, then have the request served."""
+        version = self.parser.get_http_version()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if version not in {"1.0", "1.1"} or hosts > 1 or (version == "1.1" and not hosts) or self.url[:1] != b"/":
+            self._stop(UnreadableRequest("this is no HTTP/1.1 request with one Host and a path"))
+        self._in_headers = False
+        self._expect_more()
+        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        before = set(self.tasks)
+        super()._start_asgi_task(cycle, app)
+        self._task = next(iter(self.tasks - before))
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        before = self._body_bytes // _PROGRESS_BYTES
+        self._body_bytes += len(body)
+        if self._body_bytes // _PROGRESS_BYTES > before:
+            self._expect_more()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._stop_reading()
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to take what it asked for."""
+        super().pause_writing()
+        if self._writing is None:
+            self._writing = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _make_room(self) -> None:
+        idle = (other for other in self.connections if isinstance(other, GuardedProtocol) and other.idle)
+        oldest = min(idle, key=lambda other: other.used)
+        oldest.transport.close()
+
+    def _expect_more(self) -> None:
+        self._stop_reading()
+        self._reading = self.loop.call_later(READ_SECONDS, self._too_slow)
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _stop_timers(self) -> None:
+        self._stop_reading()
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
+    def _too_slow(self) -> None:
+        self._reading = None
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused or (self._in_headers and not self.idle):
+            self._expect_more()  # it is we who keep the client waiting
+        elif self._in_headers or self._body_is_missing():
+            self._refuse(TooSlow(f"the request did not come within {READ_SECONDS:g} s; send it again"))
+        else:
+            self.transport.close()
+
+    def _body_is_missing(self) -> bool:
+        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
+
+    def _stop(self, refusal: RequestError) -> None:
+        self._refusal = refusal
+        raise _RefusedError
+
+    def _refuse(self, refusal: RequestError) -> None:
+        """Answer with a problem document and close the connection, once what was asked before is answered."""
+        if self.transport.is_closing():
+            return
+        if not self.idle and (self._in_headers or not self.cycle.more_body):
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if self.idle or not self.cycle.response_started:
+            identifier = random_id()
+            headers = {"Connection": "close", "X-Content-Type-Options": "nosniff", "X-Request-ID": identifier}
+            response = error_response(identifier, refusal, headers)
+            lines = [STATUS_LINE[response.status_code].rstrip()]
+            lines += [name + b": " + value for name, value in response.raw_headers]
+            self.transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(response.body))
+        if not self.idle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()

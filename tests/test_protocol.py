@@ -1,0 +1,432 @@
+"""What comes in on the socket itself: slow clients, garbage, ambiguous and huge requests, too many connections.
+
+Rows are those of the project's table of bad inputs.
+"""
+
+import asyncio
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+from conftest import ROOT, FakeEmbedder
+
+from qa_service.api import create_app, protocol
+from qa_service.api.protocol import GuardedProtocol
+from qa_service.api.server import bound_socket
+from qa_service.embedding import QuestionEmbedding
+from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.settings import Settings
+
+ASK = json.dumps({"question": "where does the cat sleep"}).encode()
+
+
+@contextmanager
+def served(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
+    """Serve on a free port, in a thread, with our protocol."""
+    listener = bound_socket("127.0.0.1", 0)
+    config = uvicorn.Config(create_app(answerer, settings), log_level="critical", http=GuardedProtocol, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    port = listener.getsockname()[1]
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def port(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
+    with served(answerer, settings) as number:
+        yield number
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines of half a second in place of ten."""
+    monkeypatch.setattr(protocol, "READ_SECONDS", 0.5)
+
+
+def talk(port: int, *parts: bytes, pause: float = 0.0, half_close: bool = False, patience: float = 15) -> bytes:
+    """Send parts, and return all that comes until the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
+        with suppress(ConnectionError):
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+        received = b""
+        with suppress(ConnectionError):
+            while block := connection.recv(65536):
+                received += block
+        return received
+
+
+def request(
+    method: str = "POST", target: str = "/ask", headers: str = "", body: bytes = ASK, host: str = "Host: localhost\r\n"
+) -> bytes:
+    length = "" if "ength:" in headers or "chunked" in headers else f"Content-Length: {len(body)}\r\n"
+    kind = "Content-Type: application/json\r\n"
+    return f"{method} {target} HTTP/1.1\r\n{host}{kind}{length}{headers}Connection: close\r\n\r\n".encode() + body
+
+
+def status_of(answer: bytes) -> int:
+    """Return the status of an answer; an error must be one problem document, and nothing may come behind it."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = int(head.split(b" ", 2)[1])
+    if status >= 400:
+        assert b"content-type: application/problem+json" in head.lower(), answer
+        problem = json.loads(body)
+        assert problem["status"] == status
+        assert f"x-request-id: {problem['request_id']}".encode() in head.lower()
+        assert len(body) <= 2048
+    return status
+
+
+REQUESTS: list[tuple[int, str, bytes, set[int]]] = [
+    (42, "length too short", request(headers="Content-Length: 5\r\n"), {400}),
+    (43, "negative length", request(headers="Content-Length: -5\r\n"), {400}),
+    (43, "two lengths", request(headers="Content-Length: 40\r\nContent-Length: 41\r\n"), {400}),
+    (43, "two lengths in one", request(headers="Content-Length: 17, 18\r\n"), {400}),
+    (44, "length and encoding", request(headers="Content-Length: 40\r\nTransfer-Encoding: chunked\r\n"), {400}),
+    (45, "bad chunk", request(headers="Transfer-Encoding: chunked\r\n", body=b"zz\r\nabc\r\n0\r\n\r\n"), {400}),
+    (45, "encoding gzip", request(headers="Content-Length: 3\r\nTransfer-Encoding: gzip\r\n"), {400}),
+    (50, "no host", request(host=""), {400}),
+    (50, "two hosts", request(host="Host: localhost\r\nHost: localhost\r\n"), {400}),
+    (51, "foreign host", request(host="Host: evil.com\r\n"), {400}),
+    (51, "a path as host", request(host="Host: a/../x?y#z\r\n"), {400}),
+    (52, "a header of 100 KB", request(headers=f"X-Long: {'a' * 100_000}\r\n"), {431}),
+    (52, "10,000 headers", request(headers="X: y\r\n" * 10_000), {431}),
+    (52, "200 headers", request(headers="X: y\r\n" * 200), {431}),
+    (53, "an address of 100 KB", request(target="/ask?" + "a" * 100_000), {414}),
+    (54, "no path", request(target="@evil.com"), {400}),
+    (54, "absolute form", request(target="http://evil.com/ask"), {400}),
+    (54, "star", request(method="OPTIONS", target="*"), {400}),
+    (55, "folded header", request(headers="X-A: b\r\n c\r\n"), {400}),
+    (55, "bare line feeds", request().replace(b"\r\n", b"\n"), {400}),
+    (55, "method in lower case", request(method="post"), {400}),
+    (56, "HTTP/0.9", b"GET /livez\r\n\r\n", {400}),
+    (56, "HTTP/9.9", request().replace(b"HTTP/1.1", b"HTTP/9.9"), {400}),
+    (56, "TLS", bytes.fromhex("16030100c8010000c40303") + os.urandom(190), {400}),
+    (57, "TRACE", request(method="TRACE", body=b""), {405}),
+    (58, "NUL in the path", request(target="/ask%00"), {404}),
+    (58, "encoded traversal", request(method="GET", target="/static/..%2f..%2fetc/passwd", body=b""), {404}),
+    (58, "backslashes", request(method="GET", target="/static/..\\..\\x", body=b""), {400, 404}),
+    (
+        59,
+        "10,000 ranges",
+        request(method="GET", target="/livez", headers="Range: bytes=" + "0-1," * 7000 + "\r\n", body=b""),
+        {200},
+    ),
+    (62, "a key of 1 MB", request(headers=f"Authorization: Bearer {'k' * 1_000_000}\r\n"), {431}),
+    (62, "a key that is not ASCII", request(headers="Authorization: Bearer ключ\r\n"), {401}),
+    (62, "two keys", request(headers="Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"), {401}),
+    (64, "a request id with line ends", request(headers="X-Request-ID: a\r\nInjected: yes\r\n"), {200}),
+    (68, "100-continue", request(headers="Expect: 100-continue\r\nContent-Length: 10000000\r\n", body=b""), {413}),
+    (0, "as it should be", request(), {200}),
+    (0, "HTTP/1.0 without host", b"GET /livez HTTP/1.0\r\n\r\n", {200, 400}),
+]
+
+
+@pytest.mark.parametrize(("row", "name", "sent", "expected"), REQUESTS, ids=[f"{r[0]}-{r[1]}" for r in REQUESTS])
+def test_requests(row: int, name: str, sent: bytes, expected: set[int], port: int) -> None:
+    """Each has its status as a problem document; the server goes on."""
+    answer = talk(port, sent)
+    assert status_of(answer) in expected, answer[:300]
+    assert b"100 Continue" not in answer
+    assert status_of(talk(port, request())) == 200
+
+
+@pytest.mark.parametrize(
+    ("row", "parts", "answered"),
+    [
+        (46, [request(headers="Content-Length: 100\r\n", body=b'{"question"')], True),
+        (47, [b"POST /ask HTTP/1.1\r\nHost: loc"], True),
+        (47, [b"POST /ask HTTP/1.1\r\n", *[b"X"] * 20], True),
+        (46, [request(headers="Content-Length: 100\r\n", body=b""), *[b" "] * 20], True),
+        (48, [], False),
+        (48, [b"\r\n"], False),
+        (0, [request(headers="Transfer-Encoding: chunked\r\n", body=b"4\r\nabcd\r\n")], True),
+    ],
+)
+def test_slow_clients_are_let_go(row: int, parts: list[bytes], answered: bool, port: int, hasty: None) -> None:
+    """Headers, bodies, nothing at all: 408 where a request had begun, and within the time."""
+    started = time.monotonic()
+    answer = talk(port, *parts, pause=0.1)
+    assert time.monotonic() - started < 4
+    if answered:
+        assert status_of(answer) == 408
+    else:
+        assert answer == b""
+    assert status_of(talk(port, request())) == 200
+
+
+def test_a_kept_connection_can_not_be_held_by_line_ends(port: int, hasty: None) -> None:
+    """Nor by the beginning of a next request."""
+    keep = request().replace(b"Connection: close\r\n", b"")
+    for first, more in ((b"\r\n", b"\r\n"), (b"POST /as", b"k")):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(keep)
+            assert b"200 OK" in connection.recv(65536)
+            started = time.monotonic()
+            with suppress(ConnectionError):
+                for part in (first, *[more] * 29):
+                    connection.sendall(part)
+                    time.sleep(0.1)
+            assert time.monotonic() - started < 3.5
+            with suppress(ConnectionError):
+                while connection.recv(65536):
+                    pass
+
+
+def test_pipelined_requests_are_answered_in_order(port: int) -> None:
+    """A thousand on one connection, others served meanwhile; garbage behind some ends it once those are answered."""
+    keep = request(method="GET", target="/livez", body=b"").replace(b"Connection: close\r\n", b"")
+    started = time.monotonic()
+    with ThreadPoolExecutor(1) as thread:
+        others = thread.submit(lambda: [status_of(talk(port, request())) for _ in range(5)])
+        answer = talk(port, keep * 999 + request(method="GET", target="/livez", body=b""))
+        assert others.result() == [200] * 5
+    assert answer.count(b"HTTP/1.1 200 OK") == 1000
+    assert time.monotonic() - started < 30
+    answer = talk(port, keep * 3 + b"\x00garbage\r\n\r\n", half_close=True)
+    assert 1 <= answer.count(b"HTTP/1.1 200 OK") <= 3
+
+
+def test_clients_that_leave_cost_nothing(port: int) -> None:
+    """Closed after sending, half-closed, reset: the next is served, and nothing stays open."""
+    for number in range(60):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+        connection.sendall(request()[: None if number % 3 else 60])
+        if number % 3 == 1:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        connection.close()
+    assert talk(port, request(), half_close=True)[:12] in {b"", b"HTTP/1.1 200"}  # it counts as gone
+    assert status_of(talk(port, request())) == 200
+
+
+def test_what_nobody_waits_for_is_not_worked_on(settings: Settings, answerer: QuestionAnswerer) -> None:
+    """Of questions whose clients left while they were queued, none is asked; the log is quiet."""
+    asked: list[str] = []
+    gate = threading.Event()
+
+    class Noting(FakeEmbedder):
+        def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+            asked.extend(questions)
+            gate.wait(20)
+            return super().embed_questions(questions)
+
+    slow = open_answerer(settings, Noting())[0]
+    gate.set()
+    with served(slow, settings) as port:
+        gate.clear()
+        asked.clear()
+        with ThreadPoolExecutor(1) as thread:
+            first = thread.submit(talk, port, request(body=b'{"question": "first"}'))
+            while not asked:
+                time.sleep(0.01)
+            for number in range(5):
+                connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+                connection.sendall(request(body=b'{"question": "gone %d"}' % number))
+                time.sleep(0.05)
+                connection.close()
+            time.sleep(0.3)
+            gate.set()
+            assert status_of(first.result()) == 200
+        assert status_of(talk(port, request(body=b'{"question": "last"}'))) == 200
+        assert asked == ["first", "last"]
+
+
+def test_a_client_that_does_not_read_is_dropped(
+    answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a time, with what was kept for it."""
+    monkeypatch.setattr(protocol, "WRITE_SECONDS", 0.5)
+    with served(answerer, settings) as port:
+        keep = request(method="GET", target="/openapi.json", body=b"").replace(b"Connection: close\r\n", b"")
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deadline = time.monotonic() + 20
+            with suppress(ConnectionError, TimeoutError):
+                while time.monotonic() < deadline:
+                    connection.sendall(keep * 10)
+            assert time.monotonic() < deadline
+        assert status_of(talk(port, request())) == 200
+
+
+def test_idle_connections_make_room(
+    answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 49: more than are allowed; the oldest goes, the newest is served."""
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 50)
+    with served(answerer, settings) as port:
+        idle = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(200)]
+        assert status_of(talk(port, request())) == 200
+        idle[0].settimeout(5)
+        assert idle[0].recv(1) == b""
+        idle[-1].sendall(request())
+        assert idle[-1].recv(65536).startswith(b"HTTP/1.1 200")
+        for connection in idle:
+            connection.close()
+
+
+def garbage(generator: random.Random) -> list[bytes]:
+    """Return what one hostile client sends: bytes of any kind, or a request that was damaged."""
+    whole = request(
+        headers="".join(f"X-{n}: {'v' * generator.randrange(200)}\r\n" for n in range(generator.randrange(30)))
+    )
+    kind = generator.randrange(6)
+    if kind == 0:
+        sent = generator.randbytes(generator.randrange(1, 3000))
+    elif kind == 1:
+        damaged = bytearray(whole)
+        for _ in range(generator.randrange(1, 20)):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        sent = bytes(damaged)
+    elif kind == 2:
+        sent = whole[: generator.randrange(1, len(whole))]
+    elif kind == 3:
+        sent = whole.replace(b"Connection: close\r\n", b"") * generator.randrange(1, 20)
+    elif kind == 4:
+        sent = request(
+            headers="Transfer-Encoding: chunked\r\n", body=b"%x\r\n" % generator.randrange(2**40) + b"x" * 50
+        )
+    else:
+        sent = request(headers="X: " + "a" * generator.randrange(60_000) + "\r\n")
+    cuts = sorted(generator.randrange(len(sent) + 1) for _ in range(generator.randrange(4)))
+    return [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
+
+
+async def attack(port: int, clients: int, seed: int) -> Counter[str]:
+    """Have hostile clients connect, twenty at a time; count how the server answered them."""
+    generator = random.Random(seed)
+    seen: Counter[str] = Counter()
+    places = asyncio.Semaphore(20)
+
+    async def one(parts: list[bytes], *, leaves: bool, ends: bool) -> None:
+        async with places:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with suppress(OSError):  # the server may have closed it
+                for part in parts:
+                    writer.write(part)
+                    await writer.drain()
+                if not leaves:
+                    if ends:
+                        writer.write_eof()
+                    answer = await asyncio.wait_for(reader.read(), 20)
+                    seen[answer.split(b" ", 2)[1].decode() if answer.startswith(b"HTTP/1.1 ") else "closed"] += 1
+            writer.close()
+
+    await asyncio.gather(
+        *(
+            one(garbage(generator), leaves=generator.random() < 0.2, ends=generator.random() < 0.2)
+            for _ in range(clients)
+        )
+    )
+    return seen
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors by Linux's means")
+def test_raw_bytes_crash_nothing_and_leak_nothing(port: int, hasty: None) -> None:
+    """Hostile clients in hundreds: no 500, others served, no descriptor left."""
+    status_of(talk(port, request()))
+    before = descriptors()
+    seen = asyncio.run(attack(port, 300, 20261124))
+    assert not {status for status in seen if status.startswith("5")}, seen
+    assert status_of(talk(port, request())) == 200
+    deadline = time.monotonic() + 10
+    while descriptors() > before + 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert descriptors() <= before + 2
+
+
+@pytest.fixture
+def command(exported_models: Path, folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path) -> list[str]:
+    """Return the command that serves two documents on a free port."""
+    import shutil
+
+    from conftest import TWO_DOCUMENTS
+
+    index = tmp_path / "ix"
+    shutil.copytree(exported_models, index / "models")
+    flags = ["--source", str(folder(TWO_DOCUMENTS)), "--index", str(index)]
+    subprocess.run([sys.executable, "-m", "qa_service", "index", *flags], check=True, capture_output=True)
+    return [sys.executable, "-m", "qa_service", "serve", *flags, "--port", "0"]
+
+
+def test_stopping_loses_no_request_and_tells_first(command: list[str]) -> None:
+    """SIGTERM with requests in flight: not ready at once, still answering, then all of them answered and the end."""
+    environment = {**os.environ, "QA_DRAIN_SECONDS": "1.5"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as server:
+        assert server.stderr is not None
+        url = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
+        assert url is not None
+        with httpx2.Client(base_url=url.group(), timeout=20) as client, ThreadPoolExecutor(24) as threads:
+            while client.get("/readyz").status_code != 200:
+                time.sleep(0.05)
+            asked = [threads.submit(client.post, "/ask", json={"question": f"cat {n}"}) for n in range(20)]
+            server.send_signal(signal.SIGTERM)
+            for _ in range(100):
+                if (ready := client.get("/readyz")).status_code == 503:
+                    break
+                time.sleep(0.01)
+            assert ready.json()["detail"] == "the service is shutting down"
+            assert client.get("/livez").status_code == 200
+            assert client.post("/ask", json={"question": "whale"}).status_code == 200
+            assert [future.result().status_code for future in asked] == [200] * 20
+        assert server.wait(20) in {0, 143, -signal.SIGTERM}
+
+
+def test_a_second_signal_stops_at_once(command: list[str]) -> None:
+    """Whatever is waited for."""
+    environment = {**os.environ, "QA_DRAIN_SECONDS": "60"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as server:
+        assert server.stderr is not None
+        server.stderr.readline()
+        time.sleep(1)
+        server.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert server.poll() is None
+        started = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) in {0, 143, -signal.SIGTERM, 130, -signal.SIGINT}
+        assert time.monotonic() - started < 5
+
+
+@pytest.mark.proof
+def test_proof_raw_bytes(port: int, hasty: None, record_property: Callable[[str, object], None]) -> None:
+    """Ten thousand hostile clients."""
+    status_of(talk(port, request()))
+    before = descriptors()
+    seen: Counter[str] = Counter()
+    for seed in range(10):
+        seen += asyncio.run(attack(port, 1000, 20261124 + seed))
+        assert status_of(talk(port, request())) == 200
+    assert not {status for status in seen if status.startswith("5")}, seen
+    time.sleep(2)
+    assert descriptors() <= before + 2
+    counted = ", ".join(f"{status}: {count}" for status, count in sorted(seen.items()))
+    record_property("figure", f"10000 hostile connections ({counted}), no 5xx, no descriptor left, others served")
