@@ -56,7 +56,7 @@ def measure(folder: Path, work: Path, jobs: int) -> None:
     for question in asked:
         answerer.ask(question, 10)
     alone = time.perf_counter() - started
-    answerer.forget()
+    answerer.questions.forget()
     corpus = IndexCorpus(answerer.index)
     processes = Processes(settings, jobs)
     processes.ask([(asked[0], 1)] * jobs * 4)  # they are started

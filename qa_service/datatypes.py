@@ -205,6 +205,15 @@ class CitedPassage:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of answering a question, by its name and the seconds of ``time.perf_counter`` it began and ended at."""
+
+    name: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A question with its ranked, cited passages.
 

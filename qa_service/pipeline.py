@@ -6,29 +6,27 @@
     ask     question -> vector -> scored passages -> an answer with citations
 """
 
-import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from cachetools import LRUCache
 
-from qa_service.citing import CitationId, CitedBefore, Verdict, check, link, passage_id
+from qa_service.citing import CitationId, CitedBefore, Verdict, check
 from qa_service.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
 from qa_service.confidence import calibrate_unlabelled, calibration_of
 from qa_service.datatypes import (
     Answer,
     BuildReport,
-    Citation,
     CitedPassage,
     Completeness,
     Filters,
-    ScoredPassage,
     SourceDocument,
+    Stage,
 )
 from qa_service.drafting import Draft
-from qa_service.embedding import Embedder, QuestionEmbedding, in_passes
+from qa_service.embedding import Embedder, QuestionEmbedding, RememberedQuestions
 from qa_service.errors import IndexCorrupt, NotFound, SettingsError, SourceError
 from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex
 from qa_service.lexical import languages
@@ -42,7 +40,7 @@ from qa_service.loading import (
     look_through,
     read_documents,
 )
-from qa_service.retrieval import Retrieved, Retriever, Why, open_reranker
+from qa_service.retrieval import Retrieved, Retriever, Why, cite, open_reranker
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
 from qa_service.splitting import Splitter, SplitterSettings, embedding_text
@@ -190,7 +188,7 @@ class QuestionAnswerer:
         self.index = index
         self.embedder = embedder
         self._retriever = retriever
-        self._embeddings: LRUCache[str, QuestionEmbedding] = LRUCache(cache_mb * 1_000_000, QuestionEmbedding.size)
+        self.questions = RememberedQuestions(embedder, cache_mb * 1_000_000)
         self._published = published
         self._top_k = top_k
         self._min_confidence = min_confidence
@@ -203,47 +201,51 @@ class QuestionAnswerer:
         filters: Filters | None = None,
         *,
         explain: bool = False,
+        stages: list[Stage] | None = None,
     ) -> Answer:
         """Return the passages that answer best, with citations, and whether they are likely to answer at all.
 
-        ``explain`` adds to each result why it has its rank.
+        ``explain`` adds to each result why it has its rank; ``stages`` is given what was done, and when.
         Raises :class:`InvalidRequest` for a question with nothing to read in it, or over 2,000 characters.
         """
-        retrieved = self.retrieve(question, top_k or self._top_k, filters, explain=explain)
+        done = [] if stages is None else stages
+        retrieved = self.retrieve(question, top_k or self._top_k, filters, explain=explain, stages=done)
         threshold = self._min_confidence if min_confidence is None else min_confidence
         confidence = retrieved.confidence
+        with _timed("cite", done):
+            results = tuple(
+                CitedPassage(result, cite(self.index, result, self._published)) for result in retrieved.results
+            )
         return Answer(
             question=question,
-            results=tuple(CitedPassage(result, self._cite(result)) for result in retrieved.results),
+            results=results,
             best=retrieved.best,
             confidence=confidence,
-            answerable=None if confidence is None else bool(retrieved.results) and confidence >= threshold,
+            answerable=None if confidence is None else bool(results) and confidence >= threshold,
             index_version=self.index.version,
         )
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return the embeddings of questions: those asked lately from memory, the others by one forward pass."""
-        seen = [embeddable(question) for question in questions]
-        known = {text: self._embeddings[text] for text in seen if text in self._embeddings}
-        if unknown := sorted(set(seen) - known.keys()):
-            for together in in_passes(unknown):
-                known |= zip(together, self.embedder.embed_questions(together), strict=True)
-            small = (text for text in unknown if known[text].size() <= self._embeddings.maxsize)
-            self._embeddings.update({text: known[text] for text in small})
-        return [known[text] for text in seen]
-
-    def forget(self) -> None:
-        """Forget the embeddings of questions asked lately."""
-        self._embeddings.clear()
+        return self.questions.embed([embeddable(question) for question in questions])
 
     def retrieve(
-        self, question: str, top_k: int, filters: Filters | None = None, *, explain: bool = False
+        self,
+        question: str,
+        top_k: int,
+        filters: Filters | None = None,
+        *,
+        explain: bool = False,
+        stages: list[Stage] | None = None,
     ) -> Retrieved:
         """Return the results of a question before they are cited."""
         check_question(question)
-        allowed = None if filters is None else self.index.matching(filters)
-        embedding = self.embed([question])[0]
-        return self._retriever.retrieve(embeddable(question), embedding, top_k, allowed, explain=explain)
+        done = [] if stages is None else stages
+        with _timed("embed", done):
+            embedding = self.embed([question])[0]
+        with _timed("retrieve", done):
+            allowed = None if filters is None else self.index.matching(filters)
+            return self._retriever.retrieve(embeddable(question), embedding, top_k, allowed, explain=explain)
 
     def why(self, question: str, document: str) -> Why:
         """Tell where the best passage of a document, named by id or uri, stands for a question, and what beat it."""
@@ -291,28 +293,12 @@ class QuestionAnswerer:
             )
         self.ask(passage.text[:MAX_QUESTION_CHARACTERS], 1)
 
-    def _cite(self, scored: ScoredPassage) -> Citation:
-        passage = scored.passage
-        document = self.index.document_without_text(passage.document_id)
-        start, end = scored.quote
-        place = (passage.position.start_char + start, passage.position.start_char + end)
-        if document.media_type == "text/html":
-            document = self.document(document.id)  # the link tells the quote from its like in the text
-        return Citation(
-            document_id=document.id,
-            title=document.title,
-            uri=document.uri,
-            section_path=passage.section_path,
-            position=passage.position,
-            page=document.page(place[0]),
-            quote=passage.text[start:end],
-            quote_start=start,
-            quote_end=end,
-            url=link(document, place, self._published),
-            permalink=str(CitationId(passage_id(document.uri, passage.position.start_char, passage.text), start, end)),
-            document_sha256=document.sha256,
-            passage_sha256=hashlib.sha256(passage.text.encode()).hexdigest(),
-        )
+
+@contextmanager
+def _timed(name: str, stages: list[Stage]) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    stages.append(Stage(name, start, time.perf_counter()))
 
 
 def _splitter_settings(settings: Settings, embedder: Embedder) -> SplitterSettings:

@@ -167,7 +167,7 @@ class Settings(BaseSettings):
     )
     rate_storage: str = Field(
         "memory://",
-        pattern=r"^(memory://|rediss?://\S+|redis\+(cluster|sentinel)://\S+)$",
+        pattern=r"^(memory://|rediss?://\S+)$",
         description="Where requests are counted: in memory, or at `redis://…` for several workers or machines.",
         repr=False,
     )
@@ -175,6 +175,18 @@ class Settings(BaseSettings):
         (), description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed."
     )
     workers: int = Field(1, ge=1, le=64, description="Server processes; they share the index's files in memory.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto",
+        description="Lines of the server's log as JSON or for people; `auto` asks whether it goes to a terminal.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What the server logs; `info` has a line for each request."
+    )
+    log_questions: bool = Field(False, description="Also log what was asked.")
+    traces: bool = Field(
+        False,
+        description="Send traces to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names; needs qa-service[otel].",
+    )
     drain_seconds: float = Field(
         0,
         ge=0,

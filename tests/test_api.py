@@ -453,7 +453,7 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
     assert set(operations) == {
         *of_an_index,
         *(f"collection_{name}" for name in of_an_index),
-        *("livez", "readyz", "collections", "reindex", "reindex_state"),
+        *("livez", "readyz", "collections", "metrics", "reindex", "reindex_state"),
         *("evaluate", "evaluation", "evaluation_report"),
     }
     assert description["components"]["schemas"]["AskRequest"]["examples"][0]["question"]

@@ -2,7 +2,7 @@
 
 ::
 
-    RequestIds -> Cors -> ProblemsForAll -> TrustedHost -> Access -> Admission -> BodyLimit -> routes
+    Observing -> RequestIds -> Cors -> ProblemsForAll -> TrustedHost -> Access -> Admission -> BodyLimit -> routes
 
 Routes are async; computing is the worker's.
 """
@@ -26,6 +26,7 @@ from qa_service.api.draining import drain_on_signals
 from qa_service.api.evaluations import EVALUATE, Evaluations, evaluation_routes
 from qa_service.api.limits import Admission, BodyLimit, RequestIds
 from qa_service.api.links import Links
+from qa_service.api.observing import Observing, watch_the_loop
 from qa_service.api.operations import index_routes, operation_routes
 from qa_service.api.problems import ProblemsForAll, install_handlers
 from qa_service.api.questions import question_routes
@@ -68,7 +69,7 @@ def create_app(
         for serving in collections:
             await serving.start()
         tasks = [asyncio.create_task(serving.follow(settings.reload_seconds)) for serving in collections]
-        tasks.append(asyncio.create_task(gate.follow(settings.reload_seconds)))
+        tasks += map(asyncio.create_task, (gate.follow(settings.reload_seconds), watch_the_loop()))
         restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
         yield
         restore()
@@ -79,6 +80,7 @@ def create_app(
         await evaluations.stop()
         worker.close()
         comments.close()
+        await gate.rates.close()
 
     app = FastAPI(
         title="qa_service",
@@ -87,8 +89,16 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # those pages load scripts from other hosts
         redoc_url=None,
+        telemetry={
+            "tracing": settings.traces,
+            "auto_configure": settings.traces,
+            "metrics": False,
+            "logs": False,  # which would hold what was sent
+            "operation_spans": False,
+        },
         redirect_slashes=False,  # the redirect would be built from the client's Host header
         middleware=[
+            Middleware(Observing),
             Middleware(RequestIds),
             Middleware(Cors, gate=gate),
             Middleware(ProblemsForAll),
@@ -100,7 +110,7 @@ def create_app(
     )
     install_handlers(app)
     for mounting in collections.mountings():
-        app.include_router(question_routes(mounting, comments, gate, settings.max_batch))
+        app.include_router(question_routes(mounting, comments, gate, settings))
         app.include_router(feedback_routes(mounting, comments))
         app.include_router(index_routes(mounting))
         app.include_router(listing_routes(mounting))

@@ -2,12 +2,13 @@
 
 import asyncio
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from qa_service import __version__
 from qa_service.api.collections import Collections, Mounting
 from qa_service.api.limits import StrictJSONRoute
+from qa_service.api.metrics import CONTENT_TYPE, exposition
 from qa_service.api.reports import DiffBody, IndexBody
 from qa_service.api.responses import problems
 from qa_service.index import IndexFolder
@@ -86,6 +87,17 @@ def operation_routes(collections: Collections) -> APIRouter:
                 )
             )
         return CollectionsBody(collections=found)
+
+    @router.get(
+        "/metrics",
+        operation_id="metrics",
+        summary="Numbers for Prometheus",
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403, "default")},
+        response_class=Response,
+    )
+    async def metrics() -> Response:
+        """Return what is counted, in Prometheus' text format; of all server processes together."""
+        return Response(await asyncio.to_thread(exposition), headers={"Content-Type": CONTENT_TYPE})
 
     @router.get("/", operation_id="root", summary="What is here?", include_in_schema=False)
     async def root() -> dict[str, str]:

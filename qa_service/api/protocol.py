@@ -6,7 +6,7 @@ are taken, the one that was idle longest makes room.
 """
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -38,6 +38,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._writing: asyncio.TimerHandle | None = None
         self._refusal: RequestError | None = None
         self._task: asyncio.Task[None] | None = None
+        self._running: dict[str, Any] = {}
         self._in_headers = False
         self._header_bytes = self._waiting_bytes = self._body_bytes = 0
         self.used = 0.0
@@ -55,8 +56,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Let everything go; what nobody waits for any more is not worked on."""
         self._stop_timers()
         super().connection_lost(exc)
-        if self._task is not None and not self.idle:
-            cast("dict[str, Any]", self.cycle.scope)[CLIENT_GONE] = True
+        if self._task is not None and not self._task.done():
+            self._running[CLIENT_GONE] = True
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
@@ -109,6 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         before = set(self.tasks)
         super()._start_asgi_task(cycle, app)
+        self._running = cycle.scope
         self._task = next(iter(self.tasks - before))
 
     def on_body(self, body: bytes) -> None:

@@ -13,19 +13,23 @@ from qa_service.api.access import Gate
 from qa_service.api.collections import Mounting
 from qa_service.api.comments import Comments
 from qa_service.api.limits import StrictJSONRoute
+from qa_service.api.metrics import ANSWERS
+from qa_service.api.observing import note, note_stages
 from qa_service.api.problems import complaint, problem_of, request_id_of
 from qa_service.api.responses import problems
 from qa_service.api.schemas import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
-from qa_service.datatypes import Answer
+from qa_service.datatypes import Answer, Stage
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.settings import Settings
 
 _TOGETHER = 8
 """Questions of a batch that are worked on before others get their turn."""
 
 
-def question_routes(mounting: Mounting, comments: Comments, gate: Gate, max_batch: int) -> APIRouter:
+def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings: Settings) -> APIRouter:
     """Return the routes. Answers are told to ``comments``, so that people may say something of them."""
+    max_batch, log_questions = settings.max_batch, settings.log_questions
     router = APIRouter(
         route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
     )
@@ -48,7 +52,10 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, max_batc
         serving.expect_ready()
         started = time.perf_counter()
         answerer = serving.answerer
-        answer = await serving.answer(lambda: _answer(answerer, body, explain=explain), body.question)
+        stages: list[Stage] = []
+        answer = await serving.answer(lambda: _answer(answerer, body, explain=explain, stages=stages), body.question)
+        note_stages(stages, started)
+        _note_answer(request, [answer], log_questions=log_questions)
         took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
         comments.remember(identifier, answer, serving.links.prefix)
@@ -85,6 +92,7 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, max_batc
                     raise
                 answers += [item if isinstance(item, QAServiceError) else error for item in together]
         took_ms = (time.perf_counter() - started) * 1000
+        _note_answer(request, [found for found in answers if isinstance(found, Answer)], log_questions=log_questions)
         results = []
         for place, answer in enumerate(answers):
             identifier = f"{parent}.{place}"
@@ -99,9 +107,24 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, max_batc
     return router
 
 
-def _answer(answerer: QuestionAnswerer, body: AskRequest, *, explain: bool = False) -> Answer:
+def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: bool) -> None:
+    """Count answers and have the log tell of them; of what was asked only if that is wanted."""
+    for answer in answers:
+        ANSWERS.labels({True: "yes", False: "no", None: "unknown"}[answer.answerable]).inc()
+    told: dict[str, Any] = {"answers": len(answers)}
+    if len(answers) == 1:
+        (answer,) = answers
+        told = {"answerable": answer.answerable, "confidence": answer.confidence, "index_version": answer.index_version}
+    if log_questions:
+        told["questions"] = [answer.question for answer in answers]
+    note(request.scope, **told)
+
+
+def _answer(
+    answerer: QuestionAnswerer, body: AskRequest, *, explain: bool = False, stages: list[Stage] | None = None
+) -> Answer:
     filters = None if body.filters is None else body.filters.filters()
-    return answerer.ask(body.question, body.top_k, body.min_confidence, filters, explain=explain)
+    return answerer.ask(body.question, body.top_k, body.min_confidence, filters, explain=explain, stages=stages)
 
 
 def _answers(answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import Storage
@@ -18,6 +19,8 @@ from limits.storage import storage_from_string
 from qa_service.errors import SettingsError, TooManyRequests
 
 _logger = logging.getLogger(__name__)
+_PATIENCE = 0.5
+"""Seconds that Redis may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,20 @@ class Rates:
     """
 
     def __init__(self, storage: str) -> None:
-        try:
-            options = {"implementation": "redispy"} if storage.startswith("redis") else {}
-            opened = storage_from_string(f"async+{storage}", **options)
-        except Exception as error:  # the library, and the drivers below it, raise what they like
-            raise SettingsError(
-                f"QA_RATE_STORAGE can't be used: {type(error).__name__}; write redis://HOST:PORT, and install "
-                "qa-service[redis]"
-            ) from error
+        self._pool: Any = None
+        options: dict[str, Any] = {}
+        if storage.startswith("redis"):
+            self._pool = _redis_pool(storage)
+            options = {"implementation": "redispy", "connection_pool": self._pool}
+        opened = storage_from_string(f"async+{storage}", **options)
         if not isinstance(opened, Storage):
             raise SettingsError("QA_RATE_STORAGE names no storage that can be asked without waiting")
         self._limiter = SlidingWindowCounterRateLimiter(opened)
+
+    async def close(self) -> None:
+        """Close what connections there are."""
+        if self._pool is not None:
+            await self._pool.disconnect()
 
     async def count(self, limits: Sequence[Limit], cost: int = 1) -> list[Left]:
         """Count a request towards limits; return what is left. Raises :class:`TooManyRequests` if one is used up."""
@@ -80,6 +86,17 @@ class Rates:
     async def _left(self, limit: Limit) -> Left:
         reset, remaining = await self._limiter.get_window_stats(limit.rate, limit.name, limit.who)
         return Left(limit, remaining, max(1, math.ceil(reset - time.time())))
+
+
+def _redis_pool(address: str) -> Any:
+    try:
+        from redis.asyncio import ConnectionPool  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SettingsError("QA_RATE_STORAGE needs what is not installed: pip install 'qa-service[redis]'") from error
+    try:
+        return ConnectionPool.from_url(address, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
+    except ValueError as error:
+        raise SettingsError("QA_RATE_STORAGE is no address; write redis://HOST:PORT") from error
 
 
 def headers(left: Sequence[Left]) -> dict[str, str]:

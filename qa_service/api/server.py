@@ -8,10 +8,12 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from qa_service.api.app import create_app
+from qa_service.api.observing import check_traces
 from qa_service.api.protocol import GuardedProtocol
 from qa_service.api.serving import Opening
 from qa_service.embedding import Embedder
 from qa_service.errors import ServerStartError, SettingsError
+from qa_service.logs import start_logging
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.runtimes import embedder_to_ask
 from qa_service.settings import Settings, load_settings
@@ -43,11 +45,14 @@ def served_app() -> FastAPI:
 
     What one server process needs, given its settings by the environment.
     """
-    return app_of(load_settings())[0]
+    settings = load_settings()
+    start_logging(settings)
+    return app_of(settings)[0]
 
 
 def app_of(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
     """Return the application for settings, and what its default collection answers from."""
+    check_traces(settings)
     embedder = embedder_to_ask(settings)
     opening = _opening(settings, embedder)
     named = {name: _opening(own, embedder) for name, own in settings.of_collections().items()}

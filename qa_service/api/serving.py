@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qa_service.api.links import Links
+from qa_service.api.metrics import EMBEDDED, INDEX, SWAPS
 from qa_service.api.worker import Result, Worker
 from qa_service.errors import NotReady, QAServiceError
 from qa_service.index import IndexFolder
@@ -46,10 +47,19 @@ class Serving:
 
     async def answer(self, function: Callable[[], Result], question: str) -> Result:
         """Have the worker run a function that asks a question; those that wait are embedded together."""
-        return await self.worker.run(function, question, self._embed)
+        return await self.worker.run(lambda: self._counting(function), question, self._embed)
 
     def _embed(self, questions: Sequence[str]) -> None:
-        self.answerer.embed(questions)
+        self._counting(lambda: self.answerer.embed(questions))
+
+    def _counting(self, function: Callable[[], Result]) -> Result:
+        """Return what a function does, and count the questions that it had to embed."""
+        questions = self.answerer.questions
+        before = questions.embedded
+        try:
+            return function()
+        finally:
+            EMBEDDED.inc(questions.embedded - before)
 
     def expect_ready(self) -> None:
         """Raise :class:`NotReady` with the reason."""
@@ -61,6 +71,7 @@ class Serving:
         try:
             await self.worker.run(self.answerer.self_test)
             self.ready = True
+            self._tell_index(None)
         except QAServiceError as error:
             self.reason = "the self-test failed; see the server's log"
             _logger.error("not ready: %s", error)  # noqa: TRY400 - the message says it all
@@ -91,12 +102,12 @@ class Serving:
         try:
             answerer, degraded = await asyncio.to_thread(reopen)
         except QAServiceError as error:
-            _logger.error("the new index is not served: %s", error)  # noqa: TRY400 - as above
+            _rejected(error)
             return
         try:
             await self._patiently(answerer.self_test)
         except QAServiceError as error:
-            _logger.error("the new index is not served: %s", error)  # noqa: TRY400 - as above
+            _rejected(error)
             answerer.index.close()
             return
         if answerer.index.version == self.answerer.index.version:
@@ -105,9 +116,17 @@ class Serving:
             return
         old, self.answerer, self.degraded = self.answerer, answerer, degraded
         self.ready = True
+        SWAPS.labels("served").inc()
+        self._tell_index(old.index.version)
         _logger.warning("serving index %s in place of %s", answerer.index.version, old.index.version)
         # Whoever took the old answerer has queued already: what is queued now comes after.
         await self._patiently(old.index.close)
+
+    def _tell_index(self, before: str | None) -> None:
+        name = self.links.prefix.rpartition("/")[2]
+        if before is not None:
+            INDEX.labels(name, before).set(0)
+        INDEX.labels(name, self.answerer.index.version).set(len(self.answerer.index))
 
     async def _patiently(self, function: Callable[[], None]) -> None:
         """Have the worker run a function, as often as it takes while the queue is full."""
@@ -122,3 +141,8 @@ class Serving:
                 await asyncio.sleep(0.1)
             else:
                 return
+
+
+def _rejected(error: QAServiceError) -> None:
+    SWAPS.labels("rejected").inc()
+    _logger.error("the new index is not served: %s", error)

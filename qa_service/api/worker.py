@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from qa_service.api.metrics import BATCH, WAITING
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 
 Result = TypeVar("Result")
@@ -70,6 +71,7 @@ class Worker:
             if (refusal := self.refusal()) is not None:
                 raise refusal
             self._taken += 1
+            WAITING.inc()
             self._waiting.append(_Job(function, question, prepare, future))
             self._changed.notify()
         future.add_done_callback(self._release)
@@ -92,6 +94,7 @@ class Worker:
                 if job.question is not None and not job.future.cancelled():
                     together[job.prepare].append(job.question)
             for prepare, questions in together.items():
+                BATCH.observe(len(questions))
                 if len(questions) > 1:
                     with contextlib.suppress(Exception):  # each function meets it again, and answers for itself
                         prepare(questions)
@@ -109,6 +112,7 @@ class Worker:
     def _release(self, _: "Future[Result]") -> None:
         with self._changed:
             self._taken -= 1
+            WAITING.dec()
 
 
 def _run(job: _Job) -> None:

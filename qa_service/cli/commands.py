@@ -2,13 +2,14 @@
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of
+from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, metrics_shared, settings_of
 from qa_service.cli.options import HELP, beir_settings, options
 from qa_service.cli.show import (
     print_answer,
@@ -20,6 +21,9 @@ from qa_service.cli.show import (
     progress_bar,
 )
 from qa_service.errors import QAServiceError, ServerStartError, SettingsError
+
+if TYPE_CHECKING:
+    from qa_service.settings import Settings
 
 
 @cli.command()
@@ -130,11 +134,17 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
 def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Serve the index over HTTP until interrupted."""
     ask_with_one_thread()
+    settings = settings_of(overrides | ({"access": "open"} if anybody else {}))
+    with metrics_shared() if settings.workers > 1 else nullcontext():
+        return _serve(settings)
+
+
+def _serve(settings: "Settings") -> int:
     from qa_service.access import check_access  # noqa: PLC0415 - seconds of import
     from qa_service.api import server  # noqa: PLC0415
+    from qa_service.logs import start_logging  # noqa: PLC0415
     from qa_service.settings import hand_on  # noqa: PLC0415
 
-    settings = settings_of(overrides | ({"access": "open"} if anybody else {}))
     listener = server.bound_socket(settings.host, settings.port)
     try:
         check_access(settings)
@@ -152,6 +162,7 @@ def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
         f"http://{f'[{host}]' if ':' in host else host}:{port} (index {answerer.index.version}); Ctrl-C stops",
         err=True,
     )
+    stop_logging = start_logging(settings)
     try:
         if settings.workers == 1:
             server.run_server(app, listener, settings)
@@ -159,6 +170,7 @@ def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
             hand_on(settings)
             server.run_workers(listener, settings)
     finally:
+        stop_logging()
         listener.close()
         answerer.index.close()
     return 0

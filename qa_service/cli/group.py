@@ -3,6 +3,9 @@
 import logging
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -90,3 +93,14 @@ def ask_with_one_thread() -> None:
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+
+
+@contextmanager
+def metrics_shared() -> Iterator[None]:
+    """Have server processes that are started within keep their metrics where each can add them up.
+
+    To be entered before the metrics' library is imported, which looks then.
+    """
+    with tempfile.TemporaryDirectory(prefix="qa-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield

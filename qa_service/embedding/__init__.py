@@ -13,6 +13,7 @@ from qa_service.embedding.protocol import (
     in_passes,
 )
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
+from qa_service.embedding.remembering import RememberedQuestions
 from qa_service.embedding.runtime import OnnxEmbedder, open_runtime
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "OnnxEmbedder",
     "PassageEmbeddings",
     "QuestionEmbedding",
+    "RememberedQuestions",
     "SentenceTransformerEmbedder",
     "TokenEmbeddings",
     "Vectors",

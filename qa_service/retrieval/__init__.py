@@ -1,7 +1,8 @@
 """From a question to ranked passages: candidates of both legs, fusion, duplicates, quotes, confidence."""
 
 from qa_service.retrieval.answerability import Calibration
+from qa_service.retrieval.citations import cite
 from qa_service.retrieval.reranking import CrossEncoderReranker, Reranker, open_reranker
 from qa_service.retrieval.retriever import Retrieved, Retriever, Why
 
-__all__ = ["Calibration", "CrossEncoderReranker", "Reranker", "Retrieved", "Retriever", "Why", "open_reranker"]
+__all__ = ["Calibration", "CrossEncoderReranker", "Reranker", "Retrieved", "Retriever", "Why", "cite", "open_reranker"]

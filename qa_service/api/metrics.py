@@ -1,0 +1,74 @@
+"""What Prometheus is told. With several server processes their numbers lie in files, which each can add up."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name for it
+_SECONDS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
+_LAG = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3, 1, 3)
+_BATCHES = (1, 2, 3, 4, 5, 6, 7, 8)
+
+_registry = CollectorRegistry()
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(name, meaning, labels, registry=_registry)
+
+
+def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram:
+    return Histogram(name, meaning, labels, buckets=buckets, registry=_registry)
+
+
+REQUESTS = _counter("qa_requests", "Requests answered.", "method", "route", "status")
+REQUEST_SECONDS = _histogram("qa_request_seconds", "From a request to the end of its answer.", _SECONDS, "route")
+STAGE_SECONDS = _histogram(
+    "qa_stage_seconds", "Parts of answering a question: wait, embed, retrieve, cite.", _SECONDS, "stage"
+)
+ANSWERS = _counter("qa_answers", "Answers, by whether the documents are likely to hold one.", "answerable")
+EMBEDDED = _counter("qa_embedded_questions", "Questions embedded, which others were found in memory.")
+BATCH = _histogram("qa_batch_questions", "Questions that were worked on together.", _BATCHES)
+GONE = _counter("qa_client_gone", "Requests whose client left before the answer.")
+SWAPS = _counter("qa_index_swaps", "Indexes that came into force, served or rejected.", "result")
+LAG = _histogram("qa_loop_lag_seconds", "How late the event loop runs what is due.", _LAG)
+WAITING = Gauge("qa_waiting", "Questions in work or waiting.", multiprocess_mode="livesum", registry=_registry)
+INDEX = Gauge(
+    "qa_index_passages",
+    "Passages of the index that is served, by collection and version.",
+    ("collection", "version"),
+    multiprocess_mode="livemax",
+    registry=_registry,
+)
+
+
+def exposition() -> bytes:
+    """Return all numbers in Prometheus' text format; of all processes, where there are several."""
+    folder = os.environ.get(_FOLDER)
+    if folder is None:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        return generate_latest(_registry) + generate_latest(registry)
+    for file in Path(folder).glob("gauge_live*_*.db"):
+        process = int(file.stem.rpartition("_")[2])
+        if not _runs(process):
+            multiprocess.mark_process_dead(process, folder)  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def _runs(process: int) -> bool:
+    with suppress(PermissionError):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+    return True

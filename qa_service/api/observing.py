@@ -1,0 +1,105 @@
+"""Each request in the log and in the numbers; how late the event loop is; the parts of an answer as spans."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from opentelemetry import trace
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qa_service.api.limits import CLIENT_GONE
+from qa_service.api.metrics import GONE, LAG, REQUEST_SECONDS, REQUESTS, STAGE_SECONDS
+from qa_service.datatypes import Stage
+from qa_service.errors import SettingsError
+from qa_service.settings import Settings
+
+_logger = logging.getLogger("qa_service.requests")
+_tracer = trace.get_tracer("qa_service")
+_BEAT = 0.1
+_QUIET = {"/livez", "/readyz", "/metrics"}
+"""Asked every few seconds by machines: in the log only if they fail."""
+NOTED = "qa_noted"
+"""In the scope of a request: what its line in the log is to hold beside the usual."""
+
+
+def check_traces(settings: Settings) -> None:
+    """Raise :class:`SettingsError` if traces are wanted and what sends them is not installed."""
+    if settings.traces and not (find_spec("opentelemetry.sdk") and find_spec("opentelemetry.exporter.otlp.proto.http")):
+        raise SettingsError("QA_TRACES needs what is not installed: pip install 'qa-service[otel]'")
+
+
+class Observing:
+    """Notes every request once it is answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and time it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 0
+
+        async def send_noting_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        scope[NOTED] = {}
+        try:
+            await self.app(scope, receive, send_noting_status)
+        finally:
+            _note(scope, status, time.perf_counter() - started)
+
+
+def _note(scope: Scope, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", None) or "unmatched"
+    if CLIENT_GONE in scope:
+        GONE.inc()
+    REQUESTS.labels(scope["method"] if route != "unmatched" else "", route, status).inc()
+    REQUEST_SECONDS.labels(route).observe(seconds)
+    if route in _QUIET and status < 400:  # noqa: PLR2004 - errors begin there
+        return
+    line = {
+        "request_id": scope.get("qa_request_id", ""),
+        "method": scope["method"],
+        "route": route,
+        "status": status,
+        "ms": round(seconds * 1000, 2),
+        **({"key": scope["qa_key"]} if scope.get("qa_key") else {}),
+        **({"gone": True} if CLIENT_GONE in scope else {}),
+        **scope[NOTED],
+    }
+    _logger.info("request", extra=line)
+
+
+def note(scope: Scope, **fields: Any) -> None:
+    """Add fields to the line that a request will have in the log."""
+    scope.setdefault(NOTED, {}).update(fields)
+
+
+def note_stages(stages: Sequence[Stage], asked: float) -> None:
+    """Count the parts of an answer, and what it waited since it was ``asked``; if there is a trace, they are spans."""
+    if not stages:
+        return
+    parts = [Stage("wait", asked, stages[0].start), *stages]
+    for part in parts:
+        STAGE_SECONDS.labels(part.name).observe(part.end - part.start)
+    if trace.get_current_span().is_recording():
+        offset = time.time() - time.perf_counter()
+        for part in parts:
+            start, end = (int((moment + offset) * 1e9) for moment in (part.start, part.end))
+            _tracer.start_span(part.name, start_time=start).end(end)
+
+
+async def watch_the_loop() -> None:
+    """Measure over and over how much later than due the event loop runs something."""
+    while True:
+        due = time.perf_counter() + _BEAT
+        await asyncio.sleep(_BEAT)
+        LAG.observe(max(0.0, time.perf_counter() - due))

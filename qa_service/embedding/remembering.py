@@ -1,0 +1,32 @@
+"""The embeddings of questions that were asked lately."""
+
+from collections.abc import Sequence
+
+from cachetools import LRUCache
+
+from qa_service.embedding.protocol import Embedder, QuestionEmbedding, in_passes
+
+
+class RememberedQuestions:
+    """Embeds questions, and keeps what was asked lately in up to so many ``most_bytes`` of memory."""
+
+    def __init__(self, embedder: Embedder, most_bytes: int) -> None:
+        self._embedder = embedder
+        self._known: LRUCache[str, QuestionEmbedding] = LRUCache(most_bytes, QuestionEmbedding.size)
+        self.embedded = 0
+        """Questions that had to be embedded, since they were not in memory."""
+
+    def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+        """Return the embeddings of questions: those asked lately from memory, the others by one forward pass."""
+        known = {text: self._known[text] for text in questions if text in self._known}
+        if unknown := sorted(set(questions) - known.keys()):
+            self.embedded += len(unknown)
+            for together in in_passes(unknown):
+                known |= zip(together, self._embedder.embed_questions(together), strict=True)
+            small = (text for text in unknown if known[text].size() <= self._known.maxsize)
+            self._known.update({text: known[text] for text in small})
+        return [known[text] for text in questions]
+
+    def forget(self) -> None:
+        """Forget them all."""
+        self._known.clear()

@@ -1,0 +1,100 @@
+"""The log: a line of JSON, or of text for people, for each thing that happened; written by a thread of its own.
+
+Who handles requests never waits for the disk or for who reads the log: lines that can't be written in time are
+dropped, and counted. What clients send is data within a line and can't begin another.
+"""
+
+import logging
+import logging.handlers
+import queue
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import structlog
+
+from qa_service.settings import Settings
+
+_MOST_WAITING = 10_000
+_PROCESSORS: tuple[Any, ...] = (
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.stdlib.ExtraAdder(),
+)
+
+
+class _DroppingHandler(logging.handlers.QueueHandler):
+    """Hands lines on, and drops those that find the queue full."""
+
+    dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Leave a line as it is: it is written by a thread of this process."""
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Put a line where the thread that writes finds it, with the number of those dropped before it."""
+        if self.dropped:
+            record.dropped_before = self.dropped
+        try:
+            self.queue.put_nowait(record)
+            self.dropped = 0
+        except queue.Full:
+            self.dropped += 1
+
+
+def start_logging(settings: Settings) -> Callable[[], None]:
+    """Send everything that is logged to stderr, as the settings say; return a function that writes what waits and ends.
+
+    JSON where nobody watches: ``QA_LOG_FORMAT=auto`` asks whether stderr is a terminal.
+    """
+    as_text = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    stream = logging.StreamHandler(sys.stderr)
+    stream.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_PROCESSORS,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_for_people() if as_text else _for_programs()),
+            ],
+        )
+    )
+    waiting: queue.Queue[logging.LogRecord] = queue.Queue(_MOST_WAITING)
+    root = logging.getLogger()
+    for handler in (*root.handlers,):
+        root.removeHandler(handler)
+    handed_on = _DroppingHandler(waiting)
+    root.addHandler(handed_on)
+    root.setLevel(logging.WARNING)  # of others' lines
+    logging.getLogger("qa_service").setLevel(settings.log_level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # which has handlers of its own
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
+    writer = logging.handlers.QueueListener(waiting, stream)
+    writer.start()
+
+    def stop() -> None:
+        writer.stop()
+        root.removeHandler(handed_on)
+
+    return stop
+
+
+def _for_people() -> list[Any]:
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+
+
+def _for_programs() -> list[Any]:
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("event"),
+        structlog.processors.JSONRenderer(serializer=_as_json),
+    ]
+
+
+def _as_json(content: Any, default: Callable[[Any], Any], **_: Any) -> str:
+    return orjson.dumps(content, default=default).decode()

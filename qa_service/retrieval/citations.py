@@ -1,0 +1,32 @@
+"""What proves a result: where its passage and its quote stand, in every unit, with hashes and links."""
+
+import hashlib
+
+from qa_service.citing import CitationId, link, passage_id
+from qa_service.datatypes import Citation, ScoredPassage
+from qa_service.index import OpenIndex
+
+
+def cite(index: OpenIndex, scored: ScoredPassage, published: str) -> Citation:
+    """Return the citation of a result; ``published`` is the address below which the source folder stands, if any."""
+    passage = scored.passage
+    document = index.document_without_text(passage.document_id)
+    start, end = scored.quote
+    place = (passage.position.start_char + start, passage.position.start_char + end)
+    if document.media_type == "text/html":
+        document = index.document(document.id) or document  # the link tells the quote from its like in the text
+    return Citation(
+        document_id=document.id,
+        title=document.title,
+        uri=document.uri,
+        section_path=passage.section_path,
+        position=passage.position,
+        page=document.page(place[0]),
+        quote=passage.text[start:end],
+        quote_start=start,
+        quote_end=end,
+        url=link(document, place, published),
+        permalink=str(CitationId(passage_id(document.uri, passage.position.start_char, passage.text), start, end)),
+        document_sha256=document.sha256,
+        passage_sha256=hashlib.sha256(passage.text.encode()).hexdigest(),
+    )

@@ -1,0 +1,273 @@
+"""What the service tells of itself: its log, its numbers, its traces."""
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+from conftest import ROOT, key_for
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from qa_service.api import create_app
+from qa_service.api.metrics import exposition
+from qa_service.api.observing import check_traces
+from qa_service.errors import SettingsError
+from qa_service.logs import start_logging
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.settings import Settings, load_settings
+
+CANARY = "s3cret-canary"
+
+
+@pytest.fixture
+def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+        yield connected
+
+
+def lines_of(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def numbers(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Return every sample by its name and labels, as Prometheus' own library reads them."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_each_request_is_one_line_that_no_client_can_break(
+    answerer: QuestionAnswerer, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """JSON, with the id of the answer; nothing of what was asked, and no key."""
+    headers = key_for(settings, "ask")
+    json_log = settings.model_copy(update={"log_format": "json", "access": "keys"})
+    hostile = f'cat\r\n{{"event": "forged"}}\x1b[2J \u2028 {CANARY}'
+    stop = start_logging(json_log)
+    try:
+        with TestClient(create_app(answerer, json_log), base_url="http://localhost") as client:
+            capfd.readouterr()
+            answers = [
+                client.post("/ask", json={"question": hostile}, headers=headers),
+                client.post("/ask/batch", json={"questions": [hostile, hostile]}, headers=headers),
+                client.post("/ask", json={"question": hostile}),
+                client.post("/ask", content=CANARY.encode(), headers=headers | {"Content-Type": "application/json"}),
+                client.get(f"/{CANARY}?{CANARY}={CANARY}", headers={"User-Agent": CANARY} | headers),
+                client.get("/livez"),
+            ]
+    finally:
+        stop()
+    text = capfd.readouterr().err
+    lines = [line for line in lines_of(text) if line["event"] == "request"]
+    assert [line["status"] for line in lines] == [200, 200, 401, 400, 404]
+    assert [line["request_id"] for line in lines] == [answer.headers["x-request-id"] for answer in answers[:5]]
+    assert [line["route"] for line in lines[:3]] == ["/ask", "/ask/batch", "unmatched"]
+    assert lines[0]["index_version"] == answerer.index.version
+    assert lines[0]["key"] == headers["Authorization"].split("_")[1]
+    assert CANARY not in text
+    assert headers["Authorization"].rsplit("_", 1)[1] not in text
+
+
+def test_what_was_asked_is_logged_where_that_is_wanted(
+    answerer: QuestionAnswerer, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In both formats; what would move the cursor is escaped for people too."""
+    for form in ("json", "console"):
+        wanted = settings.model_copy(update={"log_format": form, "log_questions": True})
+        stop = start_logging(wanted)
+        try:
+            with TestClient(create_app(answerer, wanted), base_url="http://localhost") as client:
+                capfd.readouterr()
+                client.post("/ask", json={"question": "cat\r\nforged \x1b[2J"})
+        finally:
+            stop()
+        text = capfd.readouterr().err
+        assert "cat" in text
+        assert "\x1b[2J" not in text
+        assert len(text.splitlines()) == 1
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full pipe: lines are dropped and counted, and whoever logs goes on."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading) as reader:
+        monkeypatch.setattr(sys, "stderr", stream)
+        stop = start_logging(settings.model_copy(update={"log_format": "json"}))
+        started = time.monotonic()
+        for number in range(15_000):
+            logging.getLogger("qa_service.x").info("line %d %s", number, "y" * 100)
+        assert time.monotonic() - started < 10
+        os.set_blocking(reading, False)
+        text = ""
+        deadline = time.monotonic() + 20
+        while "line 11" not in text and time.monotonic() < deadline:
+            text += reader.read() or ""
+            time.sleep(0.01)
+        logging.getLogger("qa_service.x").info("the last")
+        while "the last" not in text and time.monotonic() < deadline:
+            text += reader.read() or ""
+            time.sleep(0.01)
+        monkeypatch.undo()
+        stop()
+    last = lines_of(text)[-1]
+    assert last["event"] == "the last"
+    assert last["dropped_before"] >= 1000
+
+
+def test_what_is_counted_is_what_happened(client: TestClient) -> None:
+    """Requests by route and status, answers, stages, questions embedded; another question is embedded, the same not."""
+    before = numbers(exposition().decode())
+    for question in ("where does the whale swim now", "where does the whale swim now", "crabs"):
+        assert client.post("/ask", json={"question": question}).status_code == 200
+    client.post("/ask", content=b"{", headers={"Content-Type": "application/json"})
+    client.get("/none")
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    after = numbers(response.text)
+
+    def grown(name: str, **labels: str) -> float:
+        key = (name, frozenset(labels.items()))
+        return after.get(key, 0) - before.get(key, 0)
+
+    assert grown("qa_requests_total", method="POST", route="/ask", status="200") == 3
+    assert grown("qa_requests_total", method="POST", route="/ask", status="400") == 1
+    assert grown("qa_requests_total", method="", route="unmatched", status="404") == 1
+    assert grown("qa_request_seconds_count", route="/ask") == 4
+    assert sum(grown("qa_answers_total", answerable=value) for value in ("yes", "no", "unknown")) == 3
+    for stage in ("wait", "embed", "retrieve", "cite"):
+        assert grown("qa_stage_seconds_count", stage=stage) == 3
+    assert grown("qa_embedded_questions_total") == 2
+    assert after["qa_waiting", frozenset()] == 0
+    assert any(name == "qa_index_passages" and value > 0 for (name, _), value in after.items())
+    assert any(name == "process_resident_memory_bytes" for name, _ in after)
+
+
+def test_numbers_are_the_operators_where_others_can_ask(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """On loopback they are open; elsewhere they need a key of the scope admin, even where asking needs none."""
+    for access in ("keys", "open"):
+        public = settings.model_copy(update={"access": access, "host": "0.0.0.0"})
+        admin, asking = key_for(public, "admin"), key_for(public, "ask")
+        with TestClient(create_app(answerer, public), base_url="http://localhost") as client:
+            assert client.get("/metrics").status_code == 401
+            assert client.get("/metrics", headers=asking).status_code == 403
+            assert client.get("/metrics", headers=admin).status_code == 200
+
+
+def test_the_dashboard_asks_for_numbers_that_there_are(client: TestClient) -> None:
+    """Every name in it, and every stage, label and route."""
+    for question in ("cat", "dog"):
+        client.post("/ask", json={"question": question})
+    names = {name for name, _ in numbers(client.get("/metrics").text)}
+    dashboard = json.loads((ROOT / "deploy/grafana/qa-service.json").read_text())
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"qa_\w+", target["expr"])
+    }
+    assert len(asked) >= 10
+    assert asked <= names | {"qa_index_swaps_total", "qa_client_gone_total"}
+    assert {"qa_index_swaps", "qa_client_gone"} <= {
+        family.name for family in text_string_to_metric_families(client.get("/metrics").text)
+    }
+    places = [tuple(panel["gridPos"].values()) for panel in dashboard["panels"]]
+    assert len(set(places)) == len(places)
+
+
+def test_the_compose_file_is_hardened_and_names_what_there_is() -> None:
+    """Settings that exist, files that exist, no published port but on loopback."""
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    service = compose["services"]["qa"]
+    load_settings(**{name.removeprefix("QA_").lower(): value for name, value in service["environment"].items()})
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    for one in compose["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in one.get("ports", []))
+        for volume in one.get("volumes", []):
+            path = (ROOT / "deploy" / volume.split(":")[0]).resolve()
+            assert path.exists() or path.name == "data"
+    assert yaml.safe_load((ROOT / "deploy/prometheus.yaml").read_text())["scrape_configs"][0]["authorization"]
+
+
+def test_an_answer_is_a_trace(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """The request with its route, and its stages as spans below it; no signature of a link is in it."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    traced = settings.model_copy(update={"traces": True})
+    check_traces(traced)
+    with TestClient(create_app(answerer, traced), base_url="http://localhost") as client:
+        citation = client.post("/ask", json={"question": f"cat {CANARY}"}).json()["results"][0]["citation"]
+        client.get(citation["url"].replace("?", f"?sig={CANARY}&"))
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    root = spans["POST /ask"]
+    for stage in ("wait", "embed", "retrieve", "cite"):
+        assert spans[stage].parent is not None
+        assert spans[stage].parent.span_id == root.context.span_id
+        assert root.start_time - 5_000_000 <= spans[stage].start_time <= spans[stage].end_time
+    assert CANARY not in "".join(span.to_json() for span in spans.values())
+
+
+def test_traces_without_what_sends_them_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start, with the extra to install."""
+    monkeypatch.setattr("qa_service.api.observing.find_spec", lambda name: None)
+    check_traces(load_settings())
+    with pytest.raises(SettingsError, match=r"qa-service\[otel\]"):
+        check_traces(load_settings(traces=True))
+
+
+def test_several_processes_count_as_one(exported_models: Path, tmp_path: Path) -> None:
+    """Two workers, thirty questions: whichever is asked tells all of them; one log line of JSON for each."""
+    import shutil
+
+    index = tmp_path / "ix"
+    shutil.copytree(exported_models, index / "models")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.txt").write_text("The whale swims in the deep ocean.\n")
+    flags = ["--source", str(tmp_path / "docs"), "--index", str(index)]
+    command = [sys.executable, "-m", "qa_service"]
+    subprocess.run([*command, "index", *flags], check=True, capture_output=True)
+    with (tmp_path / "log").open("w+") as log:
+        with subprocess.Popen(
+            [*command, "serve", *flags, "--port", "0", "--workers", "2"], stderr=log, cwd=tmp_path
+        ) as server:
+            while not (found := re.search(r"http://[\d.]+:\d+", (tmp_path / "log").read_text())):
+                time.sleep(0.05)
+                assert server.poll() is None
+            url = found.group()
+            while True:
+                try:
+                    if httpx2.get(f"{url}/readyz").status_code == 200:
+                        break
+                except httpx2.HTTPError:
+                    time.sleep(0.05)
+            for number in range(30):
+                assert httpx2.post(f"{url}/ask", json={"question": f"whale {number}"}).status_code == 200
+            time.sleep(0.5)
+            for _ in range(4):
+                found_numbers = numbers(httpx2.get(f"{url}/metrics").text)
+                labels = frozenset({("method", "POST"), ("route", "/ask"), ("status", "200")})
+                assert found_numbers["qa_requests_total", labels] == 30
+                assert found_numbers["qa_waiting", frozenset()] == 0
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+        asked = [line for line in (tmp_path / "log").read_text().splitlines() if '"/ask"' in line]
+        assert len(asked) == 30
+        assert {json.loads(line)["status"] for line in asked} == {200}
