@@ -1,6 +1,7 @@
 """Write the pages of docs/ that must not go stale, from the code itself. ``--check`` only compares."""
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,7 +131,19 @@ def _type(field: dict[str, Any]) -> str:
     return str(field.get("type", ""))
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page, "errors.md": errors_page, "http.md": http_page}
+def openapi() -> str:
+    """Return the description for programs, so that every change of it is seen."""
+    app = create_app(cast("QuestionAnswerer", None), load_settings())
+    return json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
+PAGES = {
+    "openapi.json": openapi,
+    "settings.md": settings_page,
+    "cli.md": cli_page,
+    "errors.md": errors_page,
+    "http.md": http_page,
+}
 
 
 def main() -> None:
@@ -140,7 +153,7 @@ def main() -> None:
     check = parser.parse_args().check
     stale = []
     for name, page in PAGES.items():
-        content = NOTE + page()
+        content = (NOTE if name.endswith(".md") else "") + page()
         path = DOCS / name
         if not path.exists() or path.read_text(encoding="utf-8") != content:
             stale.append(name)

@@ -19,7 +19,7 @@
     │   └── ModelChanged             the index was built with other weights
     ├── StorageError             exit 7
     │   ├── BuildInProgress          HTTP 409
-    │   └── RemoteError              a service that was to be evaluated can't be asked
+    │   └── RemoteError              another service can't be asked over HTTP
     └── RequestError             HTTP 4xx and 5xx, one class a status
         ├── UnreadableRequest    400     ├── AddressTooLong       414
         ├── Unauthorized         401     ├── UnsupportedMediaType 415

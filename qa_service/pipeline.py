@@ -202,14 +202,16 @@ class QuestionAnswerer:
         *,
         explain: bool = False,
         stages: list[Stage] | None = None,
+        quick: bool = False,
     ) -> Answer:
         """Return the passages that answer best, with citations, and whether they are likely to answer at all.
 
-        ``explain`` adds to each result why it has its rank; ``stages`` is given what was done, and when.
+        ``explain`` adds to each result why it has its rank; ``stages`` is given what was done, and when. A ``quick``
+        answer is ranked by words and vectors alone, and says nothing of how likely it is.
         Raises :class:`InvalidRequest` for a question with nothing to read in it, or over 2,000 characters.
         """
         done = [] if stages is None else stages
-        retrieved = self.retrieve(question, top_k or self._top_k, filters, explain=explain, stages=done)
+        retrieved = self.retrieve(question, top_k or self._top_k, filters, explain=explain, stages=done, quick=quick)
         threshold = self._min_confidence if min_confidence is None else min_confidence
         confidence = retrieved.confidence
         with _timed("cite", done):
@@ -237,6 +239,7 @@ class QuestionAnswerer:
         *,
         explain: bool = False,
         stages: list[Stage] | None = None,
+        quick: bool = False,
     ) -> Retrieved:
         """Return the results of a question before they are cited."""
         check_question(question)
@@ -245,7 +248,9 @@ class QuestionAnswerer:
             embedding = self.embed([question])[0]
         with _timed("retrieve", done):
             allowed = None if filters is None else self.index.matching(filters)
-            return self._retriever.retrieve(embeddable(question), embedding, top_k, allowed, explain=explain)
+            return self._retriever.retrieve(
+                embeddable(question), embedding, top_k, allowed, explain=explain, quick=quick
+            )
 
     def why(self, question: str, document: str) -> Why:
         """Tell where the best passage of a document, named by id or uri, stands for a question, and what beat it."""

@@ -159,6 +159,7 @@ class Settings(BaseSettings):
         description="Origins of pages that may ask without a key, as `https://www.example.org`, or `*` for all, with "
         "`QA_ACCESS=open` or on loopback. Pages with a key have those of the key.",
     )
+    key: str = Field("", repr=False, description="Key to show to the service that `evaluate --url` asks.")
     rate: Rate = Field("", description="Requests by each key, as `600/minute`, if the key has no rate of its own.")
     visitor_rate: Rate = Field(
         "60/minute",
@@ -199,6 +200,7 @@ class Settings(BaseSettings):
     cache_mb: int = Field(16, ge=1, le=4096, description="Memory for embeddings of questions asked lately.")
     max_batch: int = Field(64, ge=1, le=1000, description="Questions of one POST /ask/batch.")
     max_upload_mb: int = Field(50, ge=1, le=2048, description="Question files sent to POST /evaluate, in megabytes.")
+    mcp: bool = Field(False, description="Serve the Model Context Protocol at POST /mcp; needs qa-service[mcp].")
     feedback: bool = Field(True, description="Take feedback on answers (POST /feedback).")
     deadline_seconds: float = Field(10, gt=0, le=600, description="A question that takes longer gets 504.")
 

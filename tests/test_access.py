@@ -31,6 +31,7 @@ BODIES = {
     "/ask": {"question": "cat"},
     "/ask/batch": {"questions": ["cat"]},
     "/verify": {"citations": [{"uri": "sea.txt", "start_char": 0, "quote": "The"}]},
+    "/search": {"query": "cat"},
     "/feedback": {"answer_id": "none", "useful": True},
 }
 

@@ -369,7 +369,7 @@ def test_a_service_that_can_not_be_asked_is_told() -> None:
     listener = bound_socket("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.close()
-    with pytest.raises(RemoteError, match=r"can't be reached.*given up after 0.5 s"):
+    with pytest.raises(RemoteError, match="can't be reached"):
         Remote(address, patience=0.5)
 
 

@@ -29,6 +29,10 @@ LINKED = re.compile(r"(/collections/[^/]+)?/(sources/[^/]+/view|cite/[^/]+)|/eva
 SIGNATURE = "sig"  # a name that telemetry knows to leave out
 _PREFIX_OF_ONE = 64
 """An IPv6 network of this length is somebody's own, and counts as one address."""
+KEY_COLLECTIONS = "qa_key_collections"
+"""In the scope of a request: the collections that its key is for, none if it is for all."""
+_BY_NAME = re.compile(r"/v1/vector_stores/.*|/mcp")
+"""Paths whose routes look at the collection themselves."""
 EXPOSED = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
 
 
@@ -65,17 +69,22 @@ class Gate:
         path, given = connection["path"], Headers(scope=connection)
         if _PUBLIC.fullmatch(path):
             return {}
+        origin = given.get("origin")
+        if path == "/mcp" and origin is not None and not self.is_origin(origin):
+            raise Forbidden("pages of this origin may not ask here")  # as the protocol demands
         key = self._key(given)
         needed = _needed(path)
         if key is not None:
             _expect(key, needed, given.get("origin"))
-            expect_collection(key, _COLLECTION.match(path))
+            if not _BY_NAME.fullmatch(path):
+                _expect_collection(key, _COLLECTION.match(path))
         elif (self.keys_needed or needed == "admin") and not self._is_linked(connection):
             if _OPERATIONS.fullmatch(path) and not self.keys_needed and not self._others_can_ask:
                 return {}
             raise _missing() if self.keys.keys else Forbidden("no key has the scope for this here; create one first")
         limits = self._limits(key, connection)
         connection["qa_key"] = "" if key is None else key.id
+        connection[KEY_COLLECTIONS] = () if key is None else key.collections
         connection["qa_limits"] = limits
         return headers(await self.rates.count(limits)) if limits else {}
 
@@ -131,7 +140,7 @@ def _expect(key: Key, needed: Scope, origin: str | None) -> None:
         raise Forbidden(f"this key does not have the scope {needed}")
 
 
-def expect_collection(key: Key, match: re.Match[str] | None) -> None:
+def _expect_collection(key: Key, match: re.Match[str] | None) -> None:
     """Raise :class:`Forbidden` where a key is not for the collection that a path begins with."""
     if key.collections and (match is None or match[1] not in key.collections):
         raise Forbidden("this key is not for this collection")

@@ -9,8 +9,9 @@ Routes are async; computing is the worker's.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from types import MappingProxyType
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -31,9 +32,13 @@ from qa_service.api.operations import index_routes, operation_routes
 from qa_service.api.problems import ProblemsForAll, install_handlers
 from qa_service.api.questions import question_routes
 from qa_service.api.serving import Opening, Reopen, Serving
+from qa_service.api.vector_stores import vector_store_routes
 from qa_service.api.worker import Worker
+from qa_service.errors import SettingsError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import Settings
+
+MCP = "/mcp"
 
 
 def create_app(
@@ -64,6 +69,8 @@ def create_app(
     evaluations = Evaluations(settings, Links("", gate.keys))
     comments = Comments(settings)
 
+    tools = _tools(collections) if settings.mcp else None
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         for serving in collections:
@@ -71,7 +78,8 @@ def create_app(
         tasks = [asyncio.create_task(serving.follow(settings.reload_seconds)) for serving in collections]
         tasks += map(asyncio.create_task, (gate.follow(settings.reload_seconds), watch_the_loop()))
         restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
-        yield
+        async with nullcontext() if tools is None else tools.running():
+            yield
         restore()
         collections.stop("shutting down")
         for task in tasks:
@@ -101,7 +109,7 @@ def create_app(
             Middleware(Observing),
             Middleware(RequestIds),
             Middleware(Cors, gate=gate),
-            Middleware(ProblemsForAll),
+            Middleware(ProblemsForAll, own_errors=(MCP,)),
             Middleware(TrustedHostMiddleware, allowed_hosts=_host_names(settings), www_redirect=False),
             Middleware(Access, gate=gate),
             Middleware(Admission, refusal=worker.refusal),
@@ -115,10 +123,21 @@ def create_app(
         app.include_router(index_routes(mounting))
         app.include_router(listing_routes(mounting))
         app.include_router(document_routes(mounting))
+    app.include_router(vector_store_routes(collections))
     app.include_router(operation_routes(collections))
     app.include_router(admin_routes(builder))
     app.include_router(evaluation_routes(evaluations))
+    if tools is not None:
+        app.router.routes += tools.routes(settings.max_body_bytes)
     return app
+
+
+def _tools(collections: Collections) -> Any:
+    try:
+        from qa_service.api.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
+    except ImportError as error:
+        raise SettingsError("QA_MCP needs what is not installed: pip install 'qa-service[mcp]'") from error
+    return Tools(collections.default, collections.named)
 
 
 def _host_names(settings: Settings) -> list[str]:

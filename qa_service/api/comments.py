@@ -3,10 +3,8 @@
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from qa_service.api.collections import Mounting
 from qa_service.api.limits import StrictJSONRoute
@@ -14,37 +12,11 @@ from qa_service.api.responses import problems
 from qa_service.datatypes import Answer
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, NotReady, QAServiceError, StorageError
 from qa_service.feedback import RECENT, Answered, FeedbackFile, Quote, RecentAnswers
+from qa_service.schemas.service import FeedbackRequest, FeedbackResponse
 from qa_service.settings import Settings
 
 _logger = logging.getLogger(__name__)
 _MOST_WAITING = 1000
-
-
-class FeedbackRequest(BaseModel):
-    """What somebody says of an answer."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={
-            "examples": [{"answer_id": "d63ab447-1c18-4708-ba50-e74d7064717e", "useful": True, "note": "Thanks."}]
-        },
-    )
-
-    answer_id: str = Field(min_length=1, max_length=100, description="`id` of an answer given lately.")
-    useful: bool = Field(description="Of an answer that nothing was found: whether that is so.")
-    right_passage: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = Field(
-        None, description="`permalink` of the citation that would have been the right answer."
-    )
-    note: str = Field("", max_length=2000)
-
-
-class FeedbackResponse(BaseModel):
-    """What was kept."""
-
-    answer_id: str
-    useful: bool
-    right_passage: str | None
 
 
 class Comments:

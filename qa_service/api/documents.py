@@ -8,7 +8,9 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from qa_service.api.collections import Mounting
 from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.pages import citation_page, source_page
-from qa_service.api.reports import (
+from qa_service.api.responses import problems
+from qa_service.citing import CitationId
+from qa_service.schemas.documents import (
     PassagesBody,
     SourceBody,
     SourcesBody,
@@ -17,8 +19,6 @@ from qa_service.api.reports import (
     VerifyRequest,
     VerifyResponse,
 )
-from qa_service.api.responses import problems
-from qa_service.citing import CitationId
 
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
 _ACCEPT = Header(description="`application/json` for JSON, else text for people.")

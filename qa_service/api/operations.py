@@ -3,45 +3,22 @@
 import asyncio
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
 
 from qa_service import __version__
 from qa_service.api.collections import Collections, Mounting
 from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.metrics import CONTENT_TYPE, exposition
-from qa_service.api.reports import DiffBody, IndexBody
 from qa_service.api.responses import problems
-from qa_service.index import IndexFolder
-
-
-class Health(BaseModel):
-    """State of the service."""
-
-    status: str
-
-
-class Readiness(Health):
-    """State of the service and of what it serves."""
-
-    index_version: str
-    degraded: bool = Field(description="Whether an older index is served since the current one is damaged.")
-    runtime: str = Field(description="What runs the model, and in which precision.")
-    collections: dict[str, str] = Field(description="The index version of each collection that has a name.")
-
-
-class CollectionBody(BaseModel):
-    """A collection that has a name."""
-
-    name: str
-    index_version: str
-    documents: int
-    passages: int
-
-
-class CollectionsBody(BaseModel):
-    """The collections that have names."""
-
-    collections: list[CollectionBody]
+from qa_service.index import IndexFolder, Manifest
+from qa_service.schemas.service import (
+    CollectionBody,
+    CollectionsBody,
+    DiffBody,
+    Health,
+    IndexBody,
+    Readiness,
+    SkippedBody,
+)
 
 
 def operation_routes(collections: Collections) -> APIRouter:
@@ -125,7 +102,7 @@ def index_routes(mounting: Mounting) -> APIRouter:
         """Tell which generation answers, what it was built from, and what was left out."""
         serving = mounting.of(request)
         serving.expect_ready()
-        return IndexBody.of(serving.answerer.index.manifest, serving.degraded)
+        return _index_body(serving.answerer.index.manifest, serving.degraded)
 
     @router.get(
         "/index/diff",
@@ -139,6 +116,33 @@ def index_routes(mounting: Mounting) -> APIRouter:
         serving.expect_ready()
         current = serving.answerer.index.manifest
         before = await asyncio.to_thread(IndexFolder(serving.index).before, current.generation)
-        return DiffBody.of(current, before)
+        return _diff_body(current, before)
 
     return router
+
+
+def _index_body(manifest: Manifest, degraded: str | None) -> IndexBody:
+    return IndexBody(
+        index_version=manifest.generation,
+        built_at=manifest.created_at,
+        files=len(manifest.sources) + len(manifest.left_out),
+        documents=manifest.documents,
+        passages=manifest.passages,
+        model=manifest.model.name,
+        vector_index=manifest.vector_index.kind,
+        degraded=degraded is not None,
+        skipped=[SkippedBody(uri=item.uri, reason=item.reason, failed=item.failed) for item in manifest.skipped],
+        warnings=list(manifest.warnings),
+    )
+
+
+def _diff_body(current: Manifest, before: Manifest | None) -> DiffBody:
+    now = {file.uri: file.sha256 for file in current.sources}
+    then = {} if before is None else {file.uri: file.sha256 for file in before.sources}
+    return DiffBody(
+        index_version=current.generation,
+        previous=None if before is None else before.generation,
+        added=sorted(now.keys() - then.keys()),
+        changed=sorted(uri for uri in now.keys() & then.keys() if now[uri] != then[uri]),
+        removed=sorted(then.keys() - now.keys()),
+    )

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qa_service.api.schemas import AskRequest
 from qa_service.errors import (
     InvalidRequest,
     MethodNotAllowed,
@@ -21,6 +20,7 @@ from qa_service.errors import (
     RequestError,
     UnreadableRequest,
 )
+from qa_service.schemas.asking import AskRequest
 
 MEDIA_TYPE = "application/problem+json"
 _HEADERS: dict[int, dict[str, str]] = {
@@ -136,12 +136,14 @@ def _by_status(request_id: str, status: int) -> Response:
 class ProblemsForAll:
     """Turn bugs, and error answers that a library wrote as plain text, into problem documents."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, own_errors: Collection[str] = ()) -> None:
         self.app = app
+        self._own_errors = frozenset(own_errors)
+        """Paths of another protocol, which has errors of its own."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on; replace an answer of 400 or above that is no problem document, log a bug."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in self._own_errors:
             await self.app(scope, receive, send)
             return
         started = replaced = False

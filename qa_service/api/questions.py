@@ -1,12 +1,13 @@
 """The routes that answer: one question, or many at once."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import ValidationError
 
 from qa_service.api.access import Gate
@@ -17,12 +18,14 @@ from qa_service.api.metrics import ANSWERS
 from qa_service.api.observing import note, note_stages
 from qa_service.api.problems import complaint, problem_of, request_id_of
 from qa_service.api.responses import problems
-from qa_service.api.schemas import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
+from qa_service.api.serving import Serving
 from qa_service.datatypes import Answer, Stage
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.schemas.asking import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
 from qa_service.settings import Settings
 
+EVENTS = "text/event-stream"
 _TOGETHER = 8
 """Questions of a batch that are worked on before others get their turn."""
 
@@ -38,7 +41,10 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
         "/ask",
         operation_id=mounting.id("ask"),
         summary="Ask a question",
-        responses={200: {"model": AskResponse}, **problems(400, 413, 415, 422, 503, 504)},
+        responses={
+            200: {"model": AskResponse, "content": {EVENTS: {"schema": {"type": "string"}}}},
+            **problems(400, 413, 415, 422, 503, 504),
+        },
         response_model=None,
     )
     async def ask(
@@ -46,10 +52,19 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
         request: Request,
         *,
         explain: Annotated[bool, Query(description="Also tell why each result has its rank.")] = False,
+        accept: Annotated[str, Header(description="`text/event-stream` for first results before the answer.")] = "",
     ) -> Response:
-        """Return the passages that answer best, each with its citation, and the best quote as the answer."""
+        """Return the passages that answer best, each with its citation, and the best quote as the answer.
+
+        As a stream of events, `results` comes first, ranked by words and vectors alone and without a verdict, then
+        `answer`, which is what is returned otherwise, or `error` with a problem document.
+        """
         serving = mounting.of(request)
         serving.expect_ready()
+        if EVENTS in accept:
+            return EventSourceResponse(
+                _events(serving, body, request, comments, explain=explain, log_questions=log_questions)
+            )
         started = time.perf_counter()
         answerer = serving.answerer
         stages: list[Stage] = []
@@ -107,6 +122,30 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
     return router
 
 
+async def _events(
+    serving: Serving, body: AskRequest, request: Request, comments: Comments, *, explain: bool, log_questions: bool
+) -> AsyncIterator[bytes]:
+    started = time.perf_counter()
+    identifier, answerer = request_id_of(request), serving.answerer
+    try:
+        for event, quick in (("results", True), ("answer", False)):
+            asked, stages = time.perf_counter(), list[Stage]()
+            answer = await serving.answer(
+                lambda quick=quick, stages=stages: _answer(  # type: ignore[misc]
+                    answerer, body, explain=explain, stages=stages, quick=quick
+                ),
+                body.question,
+            )
+            note_stages(stages, asked)
+            content = ask_body(identifier, answer, (time.perf_counter() - started) * 1000, serving.links.own)
+            if not quick:
+                _note_answer(request, [answer], log_questions=log_questions)
+                comments.remember(identifier, answer, serving.links.prefix)
+            yield format_sse_event(event=event, data_str=orjson.dumps(content).decode())
+    except QAServiceError as error:
+        yield format_sse_event(event="error", data_str=orjson.dumps(problem_of(identifier, error)).decode())
+
+
 def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: bool) -> None:
     """Count answers and have the log tell of them; of what was asked only if that is wanted."""
     for answer in answers:
@@ -121,10 +160,17 @@ def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: 
 
 
 def _answer(
-    answerer: QuestionAnswerer, body: AskRequest, *, explain: bool = False, stages: list[Stage] | None = None
+    answerer: QuestionAnswerer,
+    body: AskRequest,
+    *,
+    explain: bool = False,
+    stages: list[Stage] | None = None,
+    quick: bool = False,
 ) -> Answer:
     filters = None if body.filters is None else body.filters.filters()
-    return answerer.ask(body.question, body.top_k, body.min_confidence, filters, explain=explain, stages=stages)
+    return answerer.ask(
+        body.question, body.top_k, body.min_confidence, filters, explain=explain, stages=stages, quick=quick
+    )
 
 
 def _answers(answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:

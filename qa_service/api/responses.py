@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from qa_service.api.problems import MEDIA_TYPE
-from qa_service.api.schemas import Problem
+from qa_service.schemas.asking import Problem
 
 
 def problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:

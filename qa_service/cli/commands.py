@@ -119,7 +119,7 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
     if as_json:
         import uuid  # noqa: PLC0415
 
-        from qa_service.api.schemas import ask_body  # noqa: PLC0415
+        from qa_service.schemas.asking import ask_body  # noqa: PLC0415
 
         took_ms = (time.perf_counter() - started) * 1000
         click.echo(json.dumps(ask_body(str(uuid.uuid4()), answer, took_ms), ensure_ascii=False))

@@ -158,7 +158,7 @@ def _target(
     if url is not None:
         if not url.startswith(("http://", "https://")):
             raise SettingsError(f"{url!r} is no address; write it as http://127.0.0.1:8000")
-        remote = Remote(url, concurrency)
+        remote = Remote(url, concurrency, key=settings.key)
         stack.callback(remote.close)
         about |= {"index_version": remote.version, "url": url, "timed": f"over HTTP, {concurrency} at once"}
         return Target(remote, remote, url=url), about

@@ -2,22 +2,20 @@
 
 import math
 import multiprocessing
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from http import HTTPStatus
 from typing import Any, Protocol
 
-import httpx2
-
+from qa_service.client import Client
 from qa_service.datatypes import Answer
-from qa_service.errors import QAServiceError, QuestionFileError, RemoteError
+from qa_service.errors import QAServiceError, QuestionFileError
 from qa_service.evaluation.gold import Span, Text
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.runtimes import embedder_to_ask
+from qa_service.schemas.asking import AskResponse
 from qa_service.settings import Settings
 
 Asking = tuple[str, int]
@@ -26,8 +24,6 @@ _DECIMALS = 3
 """As over HTTP."""
 _TOGETHER = 16
 _PATIENCE = 60.0
-_BUSY = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GATEWAY_TIMEOUT}
-_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +79,25 @@ class Outcome:
         )
 
     @classmethod
-    def of_body(cls, body: dict[str, Any], milliseconds: float) -> "Outcome":
+    def of_response(cls, answer: AskResponse, milliseconds: float) -> "Outcome":
         """Return the outcome of what ``POST /ask`` answered."""
         return cls(
-            answerable=body["answerable"],
-            confidence=body["confidence"],
-            answer=None if body["answer"] is None else body["answer"]["text"],
+            answerable=answer.answerable,
+            confidence=answer.confidence,
+            answer=None if answer.answer is None else answer.answer.text,
             results=tuple(
                 Found(
-                    uri=result["citation"]["uri"],
-                    start=result["citation"]["start_char"],
-                    end=result["citation"]["end_char"],
-                    score=result["score"],
-                    confidence=result["confidence"],
-                    text=result["text"],
-                    quote=(result["citation"]["quote_start"], result["citation"]["quote_end"]),
+                    uri=result.citation.uri,
+                    start=result.citation.start_char,
+                    end=result.citation.end_char,
+                    score=result.score,
+                    confidence=result.confidence,
+                    text=result.text,
+                    quote=(result.citation.quote_start, result.citation.quote_end),
                 )
-                for result in body["results"]
+                for result in answer.results
             ),
-            index_version=body["index_version"],
+            index_version=answer.index_version,
             milliseconds=milliseconds,
         )
 
@@ -207,14 +203,13 @@ class Remote:
 
     elsewhere = True
 
-    def __init__(self, url: str, concurrency: int = 1, patience: float = _PATIENCE) -> None:
-        self._patience = patience
-        self._client = httpx2.Client(base_url=url.rstrip("/"), timeout=patience)
+    def __init__(self, url: str, concurrency: int = 1, *, key: str = "", patience: float = _PATIENCE) -> None:
+        self._client = Client(url, key=key, patience=patience)
         self._pool = ThreadPoolExecutor(concurrency)
         self._ids: dict[str, str] = {}
         self._texts: dict[str, Text] = {}
         self._spans: dict[str, list[tuple[int, int]]] = {}
-        self.version = str(self._json("GET", "/readyz")["index_version"])
+        self.version = self._client.ready().index_version
 
     def ask(self, questions: Sequence[Asking]) -> list[Outcome]:
         """Return the outcome of each question and number of results, in order."""
@@ -222,35 +217,29 @@ class Remote:
 
     def _ask(self, asked: Asking) -> Outcome:
         question, top_k = asked
-        body, milliseconds = self._request("POST", "/ask", {"question": question, "top_k": top_k})
-        return Outcome.of_body(body, milliseconds)
+        started = time.perf_counter()
+        answer = self._client.ask(question, top_k=top_k)
+        return Outcome.of_response(answer, (time.perf_counter() - started) * 1000)
 
     def text(self, uri: str) -> Text | None:
         """Return a document, or ``None`` if there is none at that path."""
         if not self.has(uri):
             return None
         if uri not in self._texts:
-            self._texts[uri] = Text(uri, str(self._json("GET", f"/sources/{self._ids[uri]}")["text"]))
+            self._texts[uri] = Text(uri, self._client.source(self._ids[uri]).text)
         return self._texts[uri]
 
     def texts(self) -> Iterator[Text]:
         """Yield all documents."""
-        after = ""
-        while listed := self._json("GET", f"/sources?limit={_PAGE}&after={after}")["documents"]:
-            for document in listed:
-                self._ids[document["uri"]] = document["document_id"]
-                if (text := self.text(document["uri"])) is not None:
-                    yield text
-            after = listed[-1]["document_id"]
+        for document in self._client.sources():
+            self._ids[document.uri] = document.document_id
+            if (text := self.text(document.uri)) is not None:
+                yield text
 
     def has(self, uri: str) -> bool:
         """Tell whether a document stands at that path."""
-        if uri not in self._ids:
-            query = str(httpx2.QueryParams({"uri": uri}))
-            self._ids |= {
-                document["uri"]: document["document_id"]
-                for document in self._json("GET", f"/sources?{query}")["documents"]
-            }
+        if uri not in self._ids and (found := self._client.source_at(uri)) is not None:
+            self._ids[uri] = found.document_id
         return uri in self._ids
 
     def passages(self, uri: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -258,44 +247,14 @@ class Remote:
         if not self.has(uri):
             return []
         if uri not in self._spans:
-            listed = self._json("GET", f"/sources/{self._ids[uri]}/passages")["passages"]
-            self._spans[uri] = [(passage["start_char"], passage["end_char"]) for passage in listed]
+            listed = self._client.passages(self._ids[uri]).passages
+            self._spans[uri] = [(passage.start_char, passage.end_char) for passage in listed]
         return [span for span in self._spans[uri] if span[0] < end and span[1] > start]
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.shutdown(cancel_futures=True)
         self._client.close()
-
-    def _json(self, method: str, path: str) -> dict[str, Any]:
-        return self._request(method, path)[0]
-
-    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[dict[str, Any], float]:
-        """Return a JSON answer and how many milliseconds the try took that got it."""
-        given_up = time.monotonic() + self._patience
-        pause = 0.1
-        while True:
-            started = time.perf_counter()
-            reason, wanted = "", 0.0
-            try:
-                response = self._client.request(method, path, json=body, headers={"Accept": "application/json"})
-                if response.status_code == HTTPStatus.OK:
-                    answer: dict[str, Any] = response.json()
-                    return answer, (time.perf_counter() - started) * 1000
-                reason = f"answered {response.status_code}"
-                if response.status_code not in _BUSY:
-                    detail = response.text[:200]
-                    raise RemoteError(f"{self._client.base_url} {reason} to {path}: {detail}")
-                wanted = float(response.headers.get("Retry-After", "0") or 0)
-            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                reason = f"can't be reached: {error}"
-            except ValueError as error:
-                raise RemoteError(f"{self._client.base_url} answers {path} with what is no JSON: {error}") from error
-            pause = min(2 * pause, 5.0)
-            wait = max(wanted, pause) * random.uniform(0.5, 1.5)  # noqa: S311 - so that clients do not come back at once
-            if time.monotonic() + wait > given_up:
-                raise RemoteError(f"{self._client.base_url} {reason}; given up after {self._patience:g} s")
-            time.sleep(wait)
 
 
 def same_index(outcomes: Sequence[Outcome], version: str) -> None:

@@ -107,23 +107,26 @@ class Retriever:
         allowed: Integers | None = None,
         *,
         explain: bool = False,
+        quick: bool = False,
     ) -> Retrieved:
         """Return up to ``top_k`` results out of the ``allowed`` passages, exactly as many if so many match.
 
-        ``explain`` adds to each result why it has its rank.
+        ``explain`` adds to each result why it has its rank. What is ``quick`` is not reranked, nor is it judged.
         """
         if allowed is not None and not len(allowed):
             return Retrieved((), 0, None, None if self._calibration is None else 0.0)
         depth = max(DEPTH, 2 * top_k)
         candidates = gather(self._index, question, embedding.vector, depth, allowed)
-        ranking = self._rank(question, embedding, candidates, depth)
+        ranking = self._rank(question, embedding, candidates, depth, rerank=not quick)
         asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
         judged = self._results(asked, ranking, top_k)
         if not judged:
             return Retrieved((), 0, None, None if self._calibration is None else 0.0)
         first = [one.evidence for one in judged[:_JUDGED]]
         best = max(range(len(first)), key=lambda place: (first[place].sentence or first[place].coverage, -place))
-        confidence = judged[best].result.confidence
+        confidence = None if quick else judged[best].result.confidence
+        if quick:
+            judged = [replace(one, result=replace(one.result, confidence=None)) for one in judged]
         results = (self._explained(one.result, ranking.candidates) if explain else one.result for one in judged)
         return Retrieved(tuple(results), best, first[best], confidence)
 
@@ -158,24 +161,32 @@ class Retriever:
             before=tuple(self._result(asked, ranking, at, at + 1).result for at in range(min(place, before))),
         )
 
-    def _rank(self, question: str, embedding: QuestionEmbedding, candidates: Candidates, depth: int) -> _Ranking:
+    def _rank(
+        self,
+        question: str,
+        embedding: QuestionEmbedding,
+        candidates: Candidates,
+        depth: int,
+        *,
+        rerank: bool = True,
+    ) -> _Ranking:
         first = fuse(candidates.dense, candidates.lexical, lexical_weight=self._lexical_weight)
         candidates = candidates.take(np.lexsort((candidates.numbers, -first))[:depth])
         tokens, asked = self._index.tokens, embedding.tokens
         similarities = None
-        if tokens is not None and asked is not None and len(asked.ids):
+        if rerank and tokens is not None and asked is not None and len(asked.ids):
             similarities = tokens.similarities(asked, candidates.numbers)
-        rerank = None
-        if self._reranker is not None:
-            rerank = self._second_opinion(self._reranker, question, candidates)
+        second = None
+        if rerank and self._reranker is not None:
+            second = self._second_opinion(self._reranker, question, candidates)
         elif similarities is not None and self._late_interaction:
-            rerank = similarities.maxsim()
-        fused = fuse(candidates.dense, candidates.lexical, rerank, self._lexical_weight)
+            second = similarities.maxsim()
+        fused = fuse(candidates.dense, candidates.lexical, second, self._lexical_weight)
         order = np.lexsort((candidates.numbers, -fused))
         return _Ranking(
             candidates.take(order),
             fused[order],
-            None if rerank is None else rerank[order],
+            None if second is None else second[order],
             similarities,
             order,
         )

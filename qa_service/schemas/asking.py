@@ -26,6 +26,9 @@ def _askable(question: str) -> str:
     return question
 
 
+Askable = Annotated[str, AfterValidator(_askable)]
+
+
 class FiltersBody(BaseModel):
     """Which passages may be results. All that are given must hold; of a list, any value does."""
 
@@ -62,7 +65,7 @@ class AskRequest(BaseModel):
         json_schema_extra={"examples": [{"question": _EXAMPLE_QUESTION, "top_k": 3}]},
     )
 
-    question: Annotated[str, AfterValidator(_askable)] = Field(
+    question: Askable = Field(
         validation_alias=AliasChoices("question", "query"),
         description="1 to 2,000 characters (code points), not blank.",
     )

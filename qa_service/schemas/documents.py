@@ -1,4 +1,4 @@
-"""What the routes about documents, citations and the index answer with."""
+"""Documents, their passages, and citations that are checked."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qa_service.citing import CitedBefore, State, Verdict, view_path
 from qa_service.datatypes import SourceDocument
-from qa_service.index import Manifest
 
 
 class SourceBody(BaseModel):
@@ -122,65 +121,3 @@ class VerifyResponse(BaseModel):
 
     index_version: str
     verdicts: list[VerdictBody]
-
-
-class SkippedBody(BaseModel):
-    """A file that is not indexed."""
-
-    uri: str
-    reason: str
-    failed: bool = Field(description="Whether somebody should look at it.")
-
-
-class IndexBody(BaseModel):
-    """The generation of the index that answers."""
-
-    index_version: str
-    built_at: str
-    files: int
-    documents: int
-    passages: int
-    model: str
-    vector_index: str
-    degraded: bool
-    skipped: list[SkippedBody]
-    warnings: list[str]
-
-    @classmethod
-    def of(cls, manifest: Manifest, degraded: str | None) -> "IndexBody":
-        """Return what a manifest tells."""
-        return cls(
-            index_version=manifest.generation,
-            built_at=manifest.created_at,
-            files=len(manifest.sources) + len(manifest.left_out),
-            documents=manifest.documents,
-            passages=manifest.passages,
-            model=manifest.model.name,
-            vector_index=manifest.vector_index.kind,
-            degraded=degraded is not None,
-            skipped=[SkippedBody(uri=item.uri, reason=item.reason, failed=item.failed) for item in manifest.skipped],
-            warnings=list(manifest.warnings),
-        )
-
-
-class DiffBody(BaseModel):
-    """Which files came, changed and went with the index that answers, by their paths."""
-
-    index_version: str
-    previous: str | None = Field(description="The generation before; null if there is none on disk.")
-    added: list[str]
-    changed: list[str]
-    removed: list[str]
-
-    @classmethod
-    def of(cls, current: Manifest, before: Manifest | None) -> "DiffBody":
-        """Return what differs between two generations."""
-        now = {file.uri: file.sha256 for file in current.sources}
-        then = {} if before is None else {file.uri: file.sha256 for file in before.sources}
-        return cls(
-            index_version=current.generation,
-            previous=None if before is None else before.generation,
-            added=sorted(now.keys() - then.keys()),
-            changed=sorted(uri for uri in now.keys() & then.keys() if now[uri] != then[uri]),
-            removed=sorted(then.keys() - now.keys()),
-        )

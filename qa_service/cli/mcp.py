@@ -1,0 +1,38 @@
+"""The command that speaks the Model Context Protocol over standard input and output."""
+
+import asyncio
+from typing import Any
+
+from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of
+from qa_service.cli.options import options
+from qa_service.errors import SettingsError
+
+
+@cli.command()
+@options("source", "index", "model", "collection")
+def mcp(**overrides: Any) -> int:
+    """Offer the documents as tools to a language model that started this, over stdin and stdout (MCP)."""
+    ask_with_one_thread()
+    try:
+        from qa_service.api.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
+    except ImportError as error:
+        raise SettingsError("this needs what is not installed: pip install 'qa-service[mcp]'") from error
+    from qa_service.api.links import Links  # noqa: PLC0415
+    from qa_service.api.serving import Opening, Serving  # noqa: PLC0415
+    from qa_service.api.worker import Worker  # noqa: PLC0415
+
+    settings = settings_of(overrides)
+    answerer, degraded = answerer_of(settings)
+    worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
+    serving = Serving(Opening(answerer, settings.index, degraded), worker, Links())
+
+    async def run() -> None:
+        await serving.start()
+        await Tools(serving, {}).over_stdio()
+
+    try:
+        asyncio.run(run())
+    finally:
+        worker.close()
+        answerer.index.close()
+    return 0

@@ -1,0 +1,404 @@
+"""Clients that people have: ours, OpenAI's, the Model Context Protocol's, LangChain, LlamaIndex; streams of events."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx2
+import openai
+import pytest
+import uvicorn
+from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, key_for
+from mcp import Client as MCPClient
+from mcp import StdioServerParameters
+from starlette.testclient import TestClient
+
+from qa_service.access import KeyFile
+from qa_service.api import create_app
+from qa_service.api.protocol import GuardedProtocol
+from qa_service.api.server import bound_socket
+from qa_service.api.serving import Opening
+from qa_service.client import AsyncClient, Client, ServiceError
+from qa_service.embedding import SentenceTransformerEmbedder
+from qa_service.errors import SettingsError
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.settings import Settings
+
+QUESTION = "where does the cat sleep"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"access": "keys", "mcp": True})
+
+
+@pytest.fixture
+def token(settings: Settings) -> str:
+    return key_for(settings, "ask", "feedback")["Authorization"].removeprefix("Bearer ")
+
+
+@pytest.fixture
+def url(token: str, answerer: QuestionAnswerer, settings: Settings) -> Iterator[str]:
+    """Serve on a free port, with a collection that has a name."""
+    listener = bound_socket("127.0.0.1", 0)
+    app = create_app(answerer, settings, named={"zoo": Opening(answerer, settings.index)})
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", http=GuardedProtocol, ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def test_our_client_does_what_the_service_does(url: str, token: str) -> None:
+    """Every method, typed; of the default collection and of one with a name."""
+    for collection, prefix in (("", ""), ("zoo", "/collections/zoo")):
+        with Client(url, key=token, collection=collection) as service:
+            assert service.ready().status == "ready"
+            answer = service.ask(QUESTION, top_k=2, explain=True, min_confidence=0.1)
+            assert answer.results[0].text.startswith("The cat sleeps")
+            assert answer.results[0].explanation is not None
+            citation = answer.results[0].citation
+            assert citation.permalink.startswith(f"{prefix}/cite/")
+            assert service.ask(QUESTION, filters={"path_prefix": "sea"}).results[0].citation.uri == "sea.txt"
+            batch = service.ask_batch([QUESTION, {"question": "", "top_k": 1}])
+            assert [item.status for item in batch.results] == [200, 422]
+            listed = list(service.sources())
+            assert {document.uri for document in listed} == set(TWO_DOCUMENTS)
+            found = service.source_at("sea.txt")
+            assert found is not None
+            assert service.source_at("none") is None
+            text = service.source(found.document_id).text
+            assert text == TWO_DOCUMENTS["sea.txt"]
+            assert service.passages(found.document_id).passages[0].start_char == 0
+            assert service.cite(citation.permalink).state == "exact"
+            assert service.verify([citation.model_dump()]).verdicts[0].state == "exact"
+            assert service.index().documents == 2
+            assert [one.name for one in service.collections().collections] == ["zoo"]
+            given = service.feedback(answer.id, useful=True, right_passage=citation.permalink, note="thanks")
+            assert given.useful
+
+
+def test_the_client_to_be_awaited_does_the_same(url: str, token: str) -> None:
+    """Method by method, and several at once."""
+
+    async def scenario() -> None:
+        async with AsyncClient(url, key=token) as service:
+            assert (await service.ready()).status == "ready"
+            answers = await asyncio.gather(*(service.ask(QUESTION, top_k=1) for _ in range(5)))
+            assert {answer.results[0].text for answer in answers} == {answers[0].results[0].text}
+            citation = answers[0].results[0].citation
+            assert len((await service.ask_batch([QUESTION])).results) == 1
+            assert {document.uri async for document in service.sources()} == set(TWO_DOCUMENTS)
+            found = await service.source_at("sea.txt")
+            assert found is not None
+            assert (await service.source(found.document_id)).uri == "sea.txt"
+            assert (await service.passages(found.document_id)).passages
+            assert (await service.cite(citation.permalink)).state == "exact"
+            assert (await service.verify([citation.model_dump()])).verdicts[0].state == "exact"
+            assert (await service.index()).documents == 2
+            assert (await service.collections()).collections
+            assert (await service.feedback(answers[0].id, useful=False)).useful is False
+
+    asyncio.run(scenario())
+    sync = {name for name in vars(Client) if not name.startswith("_")}
+    assert sync == {name for name in vars(AsyncClient) if not name.startswith("_")}
+
+
+def test_errors_of_the_client_say_what_the_service_said(url: str) -> None:
+    """With its problem document; at once, since no patience helps."""
+    started = time.monotonic()
+    with Client(url, patience=20) as service, pytest.raises(ServiceError) as caught:
+        service.ask(QUESTION)
+    assert time.monotonic() - started < 5
+    assert caught.value.status == 401
+    assert caught.value.problem is not None
+    assert caught.value.problem.type == "urn:qa-service:problem:unauthorized"
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Answers as a test says, one entry a request."""
+
+    answers: ClassVar[list[tuple[int, dict[str, str], bytes]]] = []
+    asked: ClassVar[list[float]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(time.monotonic())
+        status, headers, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def busy() -> Iterator[str]:
+    Busy.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+READY = {"status": "ready", "index_version": "v", "degraded": False, "runtime": "r", "collections": {}, "new": 1}
+
+
+def test_a_busy_service_is_asked_again_when_it_says(busy: str) -> None:
+    """No sooner than Retry-After, whatever else stands there; fields that are new are no error."""
+    Busy.answers = [
+        (503, {"Retry-After": "1"}, b"full"),
+        (429, {"Retry-After": "soon"}, b"{}"),
+        (504, {}, b""),
+        (200, {}, json.dumps(READY).encode()),
+    ]
+    with Client(busy) as service:
+        assert service.ready().index_version == "v"
+    assert len(Busy.asked) == 4
+    assert Busy.asked[1] - Busy.asked[0] >= 1
+
+
+def test_patience_ends(busy: str) -> None:
+    """With the last error, sync and async; what is no answer of ours is told."""
+    Busy.answers = [(503, {"Retry-After": "0"}, b"full")]
+    started = time.monotonic()
+    with Client(busy, patience=1) as service, pytest.raises(ServiceError, match="answered 503"):
+        service.ready()
+    assert 1 <= time.monotonic() - started < 8
+    assert len(Busy.asked) > 2
+
+    async def scenario() -> None:
+        async with AsyncClient(busy, patience=0.5) as waiting:
+            await waiting.ready()
+
+    with pytest.raises(ServiceError):
+        asyncio.run(scenario())
+    Busy.answers = [(200, {}, b"<html>")]
+    with Client(busy) as service, pytest.raises(ServiceError, match="does not answer as this service does"):
+        service.ready()
+    with Client("http://127.0.0.1:1", patience=0.3) as nowhere, pytest.raises(ServiceError, match="can't be reached"):
+        nowhere.ready()
+
+
+def test_the_client_loads_no_model_and_no_server() -> None:
+    """Whoever imports it gets HTTP and types."""
+    code = "import sys, qa_service.client; print(' '.join(sys.modules))"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert not loaded & {"numpy", "faiss", "torch", "onnxruntime", "fastapi", "uvicorn", "sqlite3"}
+
+
+def test_openais_client_searches(url: str, token: str) -> None:
+    """With filters, a threshold, a collection as store; errors are the client's own classes."""
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0)
+    for store in ("default", "zoo"):
+        page = client.vector_stores.search(store, query=QUESTION, max_num_results=2)
+        assert page.search_query == [QUESTION]
+        first = page.data[0]
+        assert first.filename == "zoo/animals.md"
+        assert first.content[0].text.startswith("The cat sleeps")
+        assert first.attributes is not None
+        assert first.attributes["quote"] == "The cat sleeps on the warm mat."
+        assert 0 <= first.score <= 1
+        assert [result.file_id for result in client.vector_stores.search(store, query=[QUESTION])]
+    only = client.vector_stores.search(
+        "default", query=QUESTION, filters={"type": "and", "filters": [{"type": "eq", "key": "uri", "value": "sea"}]}
+    )
+    assert {result.filename for result in only.data} == {"sea.txt"}
+    high = client.vector_stores.search("default", query=QUESTION, ranking_options={"score_threshold": 0.99})
+    assert len(high.data) == 1
+    with pytest.raises(openai.NotFoundError):
+        client.vector_stores.search("none", query=QUESTION)
+    with pytest.raises(openai.UnprocessableEntityError):
+        client.vector_stores.search("default", query=QUESTION, max_num_results=51)
+    with pytest.raises(openai.UnprocessableEntityError):
+        client.vector_stores.search("default", query=QUESTION, filters={"type": "gt", "key": "uri", "value": 1})
+    with pytest.raises(openai.AuthenticationError):
+        openai.OpenAI(base_url=f"{url}/v1", api_key="sk_wrong", max_retries=0).vector_stores.search(
+            "default", query="x"
+        )
+
+
+async def use_tools(client: MCPClient) -> None:
+    """Ask and read through the official client."""
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert set(tools) == {"ask", "read_source"}
+    assert tools["ask"].annotations is not None
+    assert tools["ask"].annotations.read_only_hint
+    result = await client.call_tool("ask", {"question": QUESTION, "top_k": 1})
+    assert not result.is_error
+    answer = result.structured_content
+    assert answer is not None
+    citation = answer["results"][0]["citation"]
+    assert "cat sleeps" in answer["results"][0]["text"]
+    read = await client.call_tool("read_source", {"document_id": citation["document_id"], "start_char": 5})
+    assert read.structured_content is not None
+    text = read.structured_content["text"]
+    assert text == str(TWO_DOCUMENTS[citation["uri"]])[5:]
+    assert read.structured_content["characters"] == len(text) + 5
+    for name, arguments in (
+        ("ask", {"question": ""}),
+        ("ask", {"question": QUESTION, "collection": "none"}),
+        ("ask", {"question": QUESTION, "top_k": 0}),
+        ("read_source", {"document_id": "none"}),
+    ):
+        failed = await client.call_tool(name, arguments)
+        assert failed.is_error, arguments
+        assert "Traceback" not in str(failed.content)
+
+
+def test_a_language_models_client_uses_the_tools_over_http(url: str, token: str) -> None:
+    """With a key; without one, or from a page, nothing is told."""
+
+    async def scenario() -> None:
+        from mcp.client.streamable_http import streamable_http_client
+
+        async with (
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http,
+            MCPClient(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
+        ):
+            await use_tools(client)
+            zoo = await client.call_tool("ask", {"question": QUESTION, "collection": "zoo"})
+            assert not zoo.is_error
+
+    asyncio.run(scenario())
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accepts = {"Accept": "application/json, text/event-stream"}
+    assert httpx2.post(f"{url}/mcp", json=call, headers=accepts).status_code == 401
+    page = accepts | {"Authorization": f"Bearer {token}", "Origin": "https://evil.example"}
+    assert httpx2.post(f"{url}/mcp", json=call, headers=page).status_code == 403
+
+
+def test_a_key_for_a_collection_opens_no_other_to_tools_and_stores(
+    answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """The routes that name a collection in themselves look at it."""
+    token = KeyFile(settings.data).create("hr", collections=("hr",))
+    named = {name: Opening(answerer, settings.index) for name in ("hr", "legal")}
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
+    with TestClient(create_app(answerer, settings, named=named), base_url="http://localhost") as client:
+        found = {
+            name: client.post(f"/v1/vector_stores/{name}/search", json={"query": "cat"}, headers=headers).status_code
+            for name in ("hr", "legal", "default")
+        }
+        assert found == {"hr": 200, "legal": 403, "default": 403}
+        for name, refused in (("hr", False), ("legal", True), ("", True)):
+            call = {"name": "ask", "arguments": {"question": "cat", "collection": name}}
+            body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+            result = client.post("/mcp", json=body, headers=headers).json()["result"]
+            assert result.get("isError", False) is refused, result
+
+
+def test_a_language_models_client_uses_the_tools_over_stdio(
+    exported_models: Path, folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path
+) -> None:
+    """`qa-service mcp` as a process of its own, with the real model."""
+    import shutil
+
+    index = tmp_path / "ix"
+    shutil.copytree(exported_models, index / "models")
+    flags = ["--source", str(folder(TWO_DOCUMENTS)), "--index", str(index)]
+    subprocess.run([sys.executable, "-m", "qa_service", "index", *flags], check=True, capture_output=True)
+
+    async def scenario() -> None:
+        server = StdioServerParameters(command=sys.executable, args=["-m", "qa_service", "mcp", *flags])
+        async with MCPClient(server) as client:
+            await use_tools(client)
+
+    asyncio.run(scenario())
+
+
+def test_without_the_extra_it_is_told(
+    answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which one to install; and unless it is wanted there is no such path."""
+    monkeypatch.setitem(sys.modules, "qa_service.api.mcp", None)
+    with pytest.raises(SettingsError, match=r"qa-service\[mcp\]"):
+        create_app(answerer, settings)
+    off = settings.model_copy(update={"mcp": False, "access": "open"})
+    with TestClient(create_app(answerer, off), base_url="http://localhost") as client:
+        response = client.post("/mcp", json={})
+        assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+
+
+EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs/integrations.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=lambda code: code.split("\n")[0])
+def test_the_examples_of_the_documentation_run(
+    code: str, url: str, token: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against a real server: what they find is what it has."""
+    names: dict[str, Any] = {}
+    exec(compile(code.replace("http://127.0.0.1:8000", url).replace("sk_…", token), "example", "exec"), names)  # noqa: S102
+    for value in (getattr(value, "service", value) for value in names.values()):
+        if isinstance(value, Client | openai.OpenAI):
+            value.close()
+    printed = capsys.readouterr().out
+    found = [str(part) for part in (*names.get("documents", ()), *names.get("nodes", ()))]
+    assert "The cat sleeps on the warm mat" in "\n".join([printed, *found])
+
+
+def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the events of a stream, by name."""
+    blocks = [block for block in text.split("\n\n") if block.strip()]
+    parsed = [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
+    return [(block["event"], json.loads(block["data"])) for block in parsed]
+
+
+def test_results_come_before_the_answer(
+    real: SentenceTransformerEmbedder, folder: Callable[[dict[str, str | bytes]], Path], settings: Settings
+) -> None:
+    """First ranked without rerank and without a verdict, then what is returned otherwise."""
+    local = settings.model_copy(update={"access": "open", "mcp": False, "passage_tokens": 64})
+    folder(TWO_DOCUMENTS)
+    build(local, real)
+    answerer, _ = open_answerer(local, real)
+    with TestClient(create_app(answerer, local), base_url="http://localhost") as client:
+        body = {"question": "Who swims in the ocean?", "top_k": 3}
+        plain = client.post("/ask", json=body).json()
+        response = client.post("/ask", json=body, headers={"Accept": "text/event-stream"})
+        assert response.headers["content-type"].startswith("text/event-stream")
+        (first, results), (last, answer) = events_of(response.text)
+        assert (first, last) == ("results", "answer")
+        assert results["confidence"] is results["answerable"] is None
+        assert all(one["scores"]["rerank"] is None and one["confidence"] is None for one in results["results"])
+        varying = {"id", "took_ms"}
+        assert {k: v for k, v in answer.items() if k not in varying} == {
+            k: v for k, v in plain.items() if k not in varying
+        }
+        assert results["id"] == answer["id"]
+        bad = client.post("/ask", json={"question": ""}, headers={"Accept": "text/event-stream"})
+        assert (bad.status_code, bad.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_an_error_in_a_stream_is_an_event(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """With the problem document."""
+    local = settings.model_copy(update={"access": "open", "mcp": False, "deadline_seconds": 0.2})
+
+    class Stuck(FakeEmbedder):
+        def embed_questions(self, questions: Any) -> Any:
+            if "stuck" in questions:
+                time.sleep(1)
+            return super().embed_questions(questions)
+
+    slow, _ = open_answerer(local, Stuck())
+    with TestClient(create_app(slow, local), base_url="http://localhost") as client:
+        response = client.post("/ask", json={"question": "stuck"}, headers={"Accept": "text/event-stream"})
+        assert [(name, problem["status"]) for name, problem in events_of(response.text)] == [("error", 504)]
