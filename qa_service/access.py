@@ -5,6 +5,7 @@ one is bound to the origins of those pages, may ask and give feedback, and nothi
 bits, so its sha256 is all that is kept of it; no slow hash is needed against guessing.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -29,6 +30,7 @@ KEYS = "keys.json"
 _TOKEN = re.compile(r"(sk|pk)_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 _SIGNATURE_BYTES = 16
 _OWNER_ONLY = 0o600
+_OTHERS = 0o077
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
 
@@ -207,6 +209,22 @@ def check_access(settings: Settings) -> None:
             f"{settings.host} can be reached by others, and there is no key in {settings.data}: create one with "
             "`qa-service keys create NAME`, or pass --open to let everybody ask"
         )
+
+
+def unsafe(settings: Settings) -> list[str]:
+    """Return what an operator should know before others can ask; nothing of it keeps the service from starting."""
+    found = []
+    if "*" in settings.allowed_hosts:
+        found.append("QA_ALLOWED_HOSTS is *: requests are answered whichever host they are addressed to")
+    if "*" in settings.trusted_proxies:
+        found.append("QA_TRUSTED_PROXIES is *: every client may say which address it has")
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and not is_loopback(settings.host):
+        found.append("running as root; use an account that may do less")
+    keys = settings.data / KEYS
+    with contextlib.suppress(OSError):
+        if keys.stat().st_mode & _OTHERS:
+            found.append(f"{keys} can be read by other accounts of this machine; chmod 600 mends it")
+    return found
 
 
 def _digest(token: str) -> str:

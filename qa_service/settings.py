@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qa_service.errors import SettingsError
 
 PREFIX = "QA_"
+FILE = Path(".env")
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _USUAL_PORTS = {"http": 80, "https": 443}
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_ASSIGNMENT = re.compile(rf"^\s*(?:export\s+)?({PREFIX}\w+)\s*=", re.IGNORECASE | re.MULTILINE)
+_MOST_FILE_BYTES = 1 << 20
+_SHOWN = 100
 
 
 def _comma_separated(value: object) -> object:
@@ -41,6 +46,7 @@ def origin_of(text: str) -> str:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
+Secret = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^([!-~]{16,200})?$")]
 Rate = Annotated[str, StringConstraints(pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$")]
 
 
@@ -51,8 +57,8 @@ class Settings(BaseSettings):
         frozen=True,
         extra="forbid",
         env_prefix=PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
+        env_file=FILE,
+        env_file_encoding="utf-8-sig",
         dotenv_filtering="match_prefix",  # a .env may serve other programs too
         enable_decoding=False,
     )
@@ -159,7 +165,7 @@ class Settings(BaseSettings):
         description="Origins of pages that may ask without a key, as `https://www.example.org`, or `*` for all, with "
         "`QA_ACCESS=open` or on loopback. Pages with a key have those of the key.",
     )
-    key: str = Field("", repr=False, description="Key to show to the service that `evaluate --url` asks.")
+    key: Secret = Field("", repr=False, description="Key to show to the service that `evaluate --url` asks.")
     rate: Rate = Field("", description="Requests by each key, as `600/minute`, if the key has no rate of its own.")
     visitor_rate: Rate = Field(
         "60/minute",
@@ -204,6 +210,22 @@ class Settings(BaseSettings):
     feedback: bool = Field(True, description="Take feedback on answers (POST /feedback).")
     deadline_seconds: float = Field(10, gt=0, le=600, description="A question that takes longer gets 504.")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _are_plain_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what Python would take for a number and few people would: ``1_000``, ``1e3``, ``5 ``, other digits."""
+        number = info.field_name is not None and cls.model_fields[info.field_name].annotation in {int, float}
+        if number and isinstance(value, str) and not _NUMBER.fullmatch(value):
+            raise ValueError("write a plain decimal number, without a unit: the name tells which it is")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if hosts:
+            return hosts
+        raise ValueError("name the hosts that requests are addressed to, or * for any")
+
     @field_validator("collections")
     @classmethod
     def _are_collections(cls, collections: tuple[str, ...]) -> tuple[str, ...]:
@@ -240,6 +262,7 @@ def load_settings(**overrides: Any) -> Settings:
     for name in os.environ:
         if name.upper().startswith(PREFIX) and name.upper().removeprefix(PREFIX).lower() not in fields:
             raise SettingsError(_unknown(name.upper()))
+    _check_file()
     try:
         return Settings(**{key: value for key, value in overrides.items() if value is not None})
     except ValidationError as error:
@@ -248,17 +271,44 @@ def load_settings(**overrides: Any) -> Settings:
         name = PREFIX + field.upper()
         if first["type"] == "extra_forbidden":
             raise SettingsError(_unknown(name)) from error
-        raise SettingsError(f"{name} (--{field.replace('_', '-')}) is {first['input']!r}: {first['msg']}") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        value = repr(first["input"])[:_SHOWN] if fields[field].repr else "not shown"
+        raise SettingsError(f"{name} (--{field.replace('_', '-')}) is {value}: {reason}") from error
+
+
+def _check_file() -> None:
+    """Refuse a file of which a setting would be lost without a word."""
+    try:
+        if not FILE.exists():
+            return
+        if not FILE.is_file() or FILE.stat().st_size > _MOST_FILE_BYTES:
+            raise SettingsError(f"{FILE} is no file of at most {_MOST_FILE_BYTES >> 20} MB; fix or remove it")
+        names = [name.upper() for name in _ASSIGNMENT.findall(FILE.read_text(encoding="utf-8-sig"))]
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"can't read .env: {error}; fix or remove the file") from error
+        raise SettingsError(f"can't read {FILE}: {error}; fix or remove the file") from error
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"{FILE} sets {', '.join(twice)} twice; keep one of them")
+
+
+def described(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return each setting's name, its value as it would be set, and where that is from; secrets are not shown."""
+    environment = {name.upper() for name in os.environ}
+    found = []
+    for field, info in Settings.model_fields.items():
+        name, value = PREFIX + field.upper(), getattr(settings, field)
+        shown = _as_set(value) if info.repr or value == info.default else "(not shown)"
+        given = "environment" if name in environment else str(FILE)
+        found.append((name, shown, given if field in settings.model_fields_set else "default"))
+    return found
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """Return the environment of another process of this program with the same settings."""
-    return os.environ | {
-        PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
-        for name, value in settings.model_dump().items()
-    }
+    return os.environ | {PREFIX + name.upper(): _as_set(value) for name, value in settings.model_dump().items()}
+
+
+def _as_set(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def hand_on(settings: Settings) -> None:

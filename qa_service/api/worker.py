@@ -7,6 +7,7 @@ prepared together, in one forward pass of the model: none is held back to wait f
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 Result = TypeVar("Result")
 
 _BATCH = 8
+_logger = logging.getLogger(__name__)
 
 
 Prepare = Callable[[Sequence[str]], object]
@@ -45,6 +47,17 @@ class Worker:
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
+
+    def check_limit(self, seconds: float) -> None:
+        """Tell the log if the last of a full queue would wait past its deadline, at so many seconds a call."""
+        if self._limit * seconds > self._deadline:
+            _logger.warning(
+                "%d questions of %.0f ms each may wait (QA_QUEUE_LIMIT), which takes %.0f s; QA_DEADLINE_SECONDS is %g",
+                self._limit,
+                seconds * 1000,
+                self._limit * seconds,
+                self._deadline,
+            )
 
     def refusal(self) -> Overloaded | None:
         """Return the error for one more call, or ``None`` if it may wait."""

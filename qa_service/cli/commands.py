@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, metrics_shared, settings_of
+from qa_service.cli.group import (
+    answerer_of,
+    ask_with_one_thread,
+    check_memory,
+    cli,
+    metrics_shared,
+    settings_of,
+    take_signals,
+)
 from qa_service.cli.options import HELP, beir_settings, options
 from qa_service.cli.show import (
+    complain,
     print_answer,
     print_build,
     print_build_problems,
@@ -133,6 +142,8 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
 @click.option("--open", "anybody", is_flag=True, help="Let everybody ask who can reach the address, without a key.")
 def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Serve the index over HTTP until interrupted."""
+    take_signals()
+    check_memory()
     ask_with_one_thread()
     settings = settings_of(overrides | ({"access": "open"} if anybody else {}))
     with metrics_shared() if settings.workers > 1 else nullcontext():
@@ -140,7 +151,7 @@ def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
 
 
 def _serve(settings: "Settings") -> int:
-    from qa_service.access import check_access  # noqa: PLC0415 - seconds of import
+    from qa_service.access import check_access, unsafe  # noqa: PLC0415 - seconds of import
     from qa_service.api import server  # noqa: PLC0415
     from qa_service.logs import start_logging  # noqa: PLC0415
     from qa_service.settings import hand_on  # noqa: PLC0415
@@ -155,6 +166,8 @@ def _serve(settings: "Settings") -> int:
     except QAServiceError as error:
         listener.close()
         raise ServerStartError(str(error)) from error
+    for warning in unsafe(settings):
+        complain(warning, "warning")
     listener.listen()  # from here on who connects waits for the server instead of being refused
     host, port = listener.getsockname()[:2]
     click.echo(
@@ -185,6 +198,21 @@ def why(question: str, document: str, **overrides: Any) -> int:
     ask_with_one_thread()
     answerer, _ = answerer_of(settings_of(overrides))
     print_why(answerer.why(question, document), len(answerer.index))
+    return 0
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def settings(as_json: bool) -> int:  # noqa: FBT001 - a flag
+    """Print every setting in force and where it is from: the environment, .env, or the default."""
+    from qa_service.settings import described  # noqa: PLC0415 - pydantic takes a while
+
+    found = described(settings_of({}))
+    if as_json:
+        click.echo(json.dumps({name: {"value": value, "from": origin} for name, value, origin in found}, indent=1))
+    else:
+        for name, value, origin in found:
+            click.echo(f"{name}={printable(value)}" + ("" if origin == "default" else f"  # {origin}"))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,15 +13,21 @@ import click
 
 from qa_service import __version__
 from qa_service.cli.show import complain
-from qa_service.errors import QAServiceError, SettingsError
+from qa_service.errors import QAServiceError, ServerStartError, SettingsError
 
 if TYPE_CHECKING:
     from qa_service.pipeline import QuestionAnswerer
     from qa_service.settings import Settings
 
+_LEAST_ADDRESS_SPACE = 2 << 30
+
 
 def main() -> NoReturn:
     """Run the command line and exit: errors are one line on stderr, never a traceback."""
+    if sys.getfilesystemencoding() != "utf-8":
+        # The locale can't write most of what documents hold: begin again, here and in processes that are started.
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -89,10 +96,42 @@ def ask_with_one_thread() -> None:
     """Keep the libraries' thread pools from waiting for each other over one short question.
 
     torch, FAISS and NumPy bring a pool each; with all of them at work a question took twice as long as with
-    one thread. To be called before they are imported; a number set in the environment stays.
+    one thread. To be called before they are imported; a number set in the environment stays, if it is one of threads
+    that the machine can run at once.
     """
+    cores = os.cpu_count() or 1
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+        value = os.environ.setdefault(name, "1")
+        if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= cores):
+            os.environ[name] = "1"
+            complain(f"{name} is {value[:20]!r}, no number from 1 to {cores}; taken as 1", "warning")
+
+
+def check_memory() -> None:
+    """Raise :class:`ServerStartError` where the process may not have the address space that it needs.
+
+    To be called before the model's libraries are imported, which end the process without a word then.
+    """
+    try:
+        from resource import RLIMIT_AS, getrlimit  # noqa: PLC0415 - POSIX only
+    except ImportError:
+        return
+    limit = getrlimit(RLIMIT_AS)[0]
+    if 0 <= limit < _LEAST_ADDRESS_SPACE:
+        raise ServerStartError(
+            f"the address space is limited to {limit >> 20} MB and {_LEAST_ADDRESS_SPACE >> 20} MB are needed; "
+            "raise the limit (ulimit -v)"
+        )
+
+
+def take_signals() -> None:
+    """Go on at signals that have no meaning here, and stop as at Ctrl-C would when the terminal is closed."""
+    for name in ("SIGUSR1", "SIGUSR2", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP") and sys.stdin is not None and sys.stdin.isatty():
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 @contextmanager

@@ -185,9 +185,9 @@ def print_verdict(verdict: "Verdict", *, as_json: bool) -> None:
         click.echo(printable(f"  now: {verdict.now}"))
 
 
-def complain(message: str) -> None:
+def complain(message: str, weight: str = "error") -> None:
     """Print an error as one line on stderr."""
-    click.echo(f"error: {printable(message)}", err=True)
+    click.echo(f"{weight}: {printable(message)}", err=True)
 
 
 def print_build_problems(report: "BuildReport", *, allow_skips: bool) -> int:

