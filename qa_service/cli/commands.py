@@ -68,9 +68,11 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
             click.echo(json.dumps(default | {"collections": dict(zip(list(reports)[1:], others, strict=True))}))
         return max(print_build_problems(report, allow_skips=settings.allow_skips) for report in reports.values())
 
-    from qa_service.cli.watching import again_and_again  # noqa: PLC0415
+    if not watch:
+        return once()
+    from qa_service.cli.watching import again_and_again  # noqa: PLC0415 - loads a library of its own
 
-    return again_and_again(once, settings.source) if watch else once()
+    return again_and_again(once, settings.source)
 
 
 @cli.command()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from qa_service.cleaning import check_question
+from qa_service.cleaning import MAX_QUESTION_CHARACTERS, check_question
 from qa_service.datatypes import Answer, CitedPassage, Filters, Position
 from qa_service.errors import InvalidRequest
 
@@ -26,7 +26,11 @@ def _askable(question: str) -> str:
     return question
 
 
-Askable = Annotated[str, AfterValidator(_askable)]
+Askable = Annotated[
+    str,
+    AfterValidator(_askable),
+    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_QUESTION_CHARACTERS, "pattern": "^[^\\u0000]*$"}),
+]
 
 
 class FiltersBody(BaseModel):
@@ -172,8 +176,8 @@ class BatchRequest(BaseModel):
 
     questions: list[Any] = Field(
         min_length=1,
-        description="As many as the server takes at once. One that is invalid gets an error of its own.",
-        json_schema_extra={"items": {"anyOf": [{"type": "string"}, {"type": "object"}]}},
+        description="Texts, or objects as for `POST /ask`, as many as the server takes at once. One that is anything "
+        "else gets an error of its own.",
     )
 
 

