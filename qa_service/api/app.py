@@ -31,8 +31,10 @@ from qa_service.api.observing import Observing, watch_the_loop
 from qa_service.api.operations import index_routes, operation_routes
 from qa_service.api.problems import ProblemsForAll, install_handlers
 from qa_service.api.questions import question_routes
+from qa_service.api.responses import problems
 from qa_service.api.serving import Opening, Reopen, Serving
 from qa_service.api.vector_stores import vector_store_routes
+from qa_service.api.widget import widget_routes
 from qa_service.api.worker import Worker
 from qa_service.errors import SettingsError
 from qa_service.pipeline import QuestionAnswerer
@@ -104,6 +106,7 @@ def create_app(
             "logs": False,  # which would hold what was sent
             "operation_spans": False,
         },
+        responses=problems(408, 414, 431),
         redirect_slashes=False,  # the redirect would be built from the client's Host header
         middleware=[
             Middleware(Observing),
@@ -117,16 +120,21 @@ def create_app(
         ],
     )
     install_handlers(app)
+    guarded = problems(401, 403, 429)
     for mounting in collections.mountings():
-        app.include_router(question_routes(mounting, comments, gate, settings))
-        app.include_router(feedback_routes(mounting, comments))
-        app.include_router(index_routes(mounting))
-        app.include_router(listing_routes(mounting))
-        app.include_router(document_routes(mounting))
-    app.include_router(vector_store_routes(collections))
+        for router in (
+            question_routes(mounting, comments, gate, settings),
+            feedback_routes(mounting, comments),
+            index_routes(mounting),
+            listing_routes(mounting),
+            document_routes(mounting),
+        ):
+            app.include_router(router, responses=guarded | (problems(404, 422) if mounting.prefix else {}))
+    app.include_router(vector_store_routes(collections), responses=guarded)
     app.include_router(operation_routes(collections))
-    app.include_router(admin_routes(builder))
-    app.include_router(evaluation_routes(evaluations))
+    app.include_router(widget_routes())
+    app.include_router(admin_routes(builder), responses=guarded)
+    app.include_router(evaluation_routes(evaluations), responses=guarded)
     if tools is not None:
         app.router.routes += tools.routes(settings.max_body_bytes)
     return app

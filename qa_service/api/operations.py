@@ -4,7 +4,6 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 
-from qa_service import __version__
 from qa_service.api.collections import Collections, Mounting
 from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.metrics import CONTENT_TYPE, exposition
@@ -75,16 +74,6 @@ def operation_routes(collections: Collections) -> APIRouter:
     async def metrics() -> Response:
         """Return what is counted, in Prometheus' text format; of all server processes together."""
         return Response(await asyncio.to_thread(exposition), headers={"Content-Type": CONTENT_TYPE})
-
-    @router.get("/", operation_id="root", summary="What is here?", include_in_schema=False)
-    async def root() -> dict[str, str]:
-        """Name the ways in, for people who open the address in a browser."""
-        return {
-            "service": f"qa_service {__version__}",
-            "ask": 'POST /ask {"question": "…"}',
-            "description": "/openapi.json",
-            "ready": "/readyz",
-        }
 
     return router
 

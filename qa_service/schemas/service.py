@@ -93,3 +93,17 @@ class FeedbackResponse(BaseModel):
     answer_id: str
     useful: bool
     right_passage: str | None
+
+
+class WidgetFile(BaseModel):
+    """A file of the chat widget."""
+
+    path: str = Field(description="Where it stands for as long as its content does not change.")
+    integrity: str = Field(description="Its hash, as the attribute `integrity` takes it.")
+
+
+class WidgetBody(BaseModel):
+    """The chat widget in this version."""
+
+    version: str
+    files: list[WidgetFile]

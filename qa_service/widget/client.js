@@ -1,0 +1,165 @@
+/* Talking to the service: what is sent, what is taken from what comes, and which errors there are. */
+
+const fetch = globalThis.fetch.bind(globalThis); // the page may put another in its place later
+const PATIENCE_MS = 15_000;
+const TRIES = 3;
+const MOST_CHARACTERS = 2_000_000;
+const MOST_RESULTS = 50;
+const CUT = 20_000;
+// Controls, direction overrides, tag characters: they show nothing and can make text look like other text.
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/gu;
+const STACKED = /(\p{M}{4})\p{M}+/gu;
+
+/** An error with a `kind` that has a text in the strings, and `seconds` until it makes sense to ask again. */
+export class ServiceError extends Error {
+  constructor(kind, seconds = 0) {
+    super(kind);
+    this.kind = kind;
+    this.seconds = seconds;
+  }
+}
+
+/** Return the address of the service without its last slash. Throws an `Error` that says what is wrong with it. */
+export function checkedEndpoint(text, page = globalThis.location) {
+  const fault = (reason) => new Error(`endpoint ${JSON.stringify(text)} ${reason}`);
+  let url;
+  try {
+    url = new URL(text);
+  } catch {
+    throw fault("is no complete address, as https://qa.example.org");
+  }
+  const local = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
+  if (url.protocol !== "https:" && url.protocol !== "http:") throw fault("is neither https nor http");
+  if (url.username || url.password) throw fault("holds a password, which everybody could read");
+  if (url.protocol === "http:" && !local && url.origin !== page.origin) throw fault("is http; only https is safe");
+  return url.origin + url.pathname.replace(/\/+$/, "");
+}
+
+/** Ask; `waiting` is told the seconds until another try. Returns the answer. Throws a {@link ServiceError}. */
+export async function ask({ base, key, question, topK, signal, waiting }) {
+  for (let attempt = 1; ; attempt++) {
+    const response = await send(`${base}/ask`, key, { question, ...(topK ? { top_k: topK } : {}) }, signal);
+    if (response.ok) return readAnswer(await jsonOf(response));
+    const seconds = secondsOf(response.headers.get("retry-after"));
+    if (response.status !== 503 || attempt === TRIES) throw new ServiceError(kindOf(response.status), seconds);
+    const wait = seconds + Math.random() / 2;
+    waiting(seconds);
+    await pause(wait * 1000, signal);
+  }
+}
+
+/** Tell the service what somebody thinks of an answer. Throws a {@link ServiceError}. */
+export async function tell({ base, key, answerId, useful, note }) {
+  const response = await send(`${base}/feedback`, key, { answer_id: answerId, useful, note: note.slice(0, 2000) });
+  if (!response.ok) throw new ServiceError(kindOf(response.status));
+}
+
+async function send(url, key, body, signal) {
+  const late = AbortSignal.timeout(PATIENCE_MS);
+  try {
+    return await fetch(url, {
+      method: "POST",
+      mode: "cors",
+      credentials: "omit",
+      cache: "no-store",
+      redirect: "error",
+      referrerPolicy: "strict-origin-when-cross-origin",
+      headers: { "Content-Type": "application/json", ...(key ? { Authorization: `Bearer ${key}` } : {}) },
+      body: JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, late]) : late,
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ServiceError(late.aborted ? "slow" : navigator.onLine === false ? "offline" : "unreachable");
+  }
+}
+
+function kindOf(status) {
+  const kinds = { 400: "invalid", 401: "denied", 403: "denied", 404: "missing", 413: "invalid", 415: "invalid" };
+  return { ...kinds, 422: "invalid", 429: "limited", 503: "busy", 504: "slow" }[status] ?? "failed";
+}
+
+/** A wait of 1 to 30 seconds, whatever a header says. */
+export function secondsOf(header) {
+  const seconds = /^\d+$/.test(header ?? "") ? Number(header) : 1;
+  return Math.min(30, Math.max(1, seconds));
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+  });
+}
+
+async function jsonOf(response) {
+  if (!/^application\/json\b/.test(response.headers.get("content-type") ?? "")) throw new ServiceError("unreadable");
+  try {
+    const text = await response.text();
+    if (text.length <= MOST_CHARACTERS) return JSON.parse(text);
+  } catch (error) {
+    if (error?.name === "AbortError") throw error;
+  }
+  throw new ServiceError("unreadable");
+}
+
+/** Return text that shows as it is: nothing hidden, no towers of accents, of at most so many characters. */
+export function visible(text, most = CUT) {
+  const clean = String(text).replace(HIDDEN, "").replace(STACKED, "$1");
+  return clean.length > most ? `${clean.slice(0, most)}…` : clean;
+}
+
+/**
+ * Return what the widget uses of an answer: `{id, found, confidence, best, results}`, each result
+ * `{before, quote, after, title, section, page, lines, url}`. Throws a {@link ServiceError} where that is not in it.
+ */
+export function readAnswer(raw) {
+  if (!raw || typeof raw.id !== "string" || !Array.isArray(raw.results)) throw new ServiceError("unreadable");
+  const results = raw.results.slice(0, MOST_RESULTS).map(readResult);
+  const best = raw.answer?.citation_index;
+  return {
+    id: raw.id,
+    question: visible(raw.question ?? "", 2000),
+    found: raw.answerable !== false && results.length > 0,
+    confidence: Number.isFinite(raw.confidence) ? raw.confidence : null,
+    best: Number.isInteger(best) && best >= 0 && best < results.length ? best : 0,
+    results,
+    raw,
+  };
+}
+
+function readResult(raw) {
+  const citation = raw?.citation;
+  if (typeof raw?.text !== "string" || !citation || typeof citation !== "object") throw new ServiceError("unreadable");
+  const characters = Array.from(raw.text.slice(0, CUT)); // offsets count code points
+  const bound = (value) => (Number.isInteger(value) ? Math.min(Math.max(value, 0), characters.length) : 0);
+  const start = bound(citation.quote_start);
+  const end = Math.max(start, bound(citation.quote_end));
+  const part = (from, to) => visible(characters.slice(from, to).join(""));
+  const number = (value) => (Number.isInteger(value) && value > 0 ? value : null);
+  const [first, last] = [number(citation.start_line), number(citation.end_line)];
+  const sections = Array.isArray(citation.section_path) ? citation.section_path : [];
+  return {
+    before: part(0, start),
+    quote: part(start, end),
+    after: part(end),
+    title: visible(citation.title || citation.uri || "", 200),
+    section: visible(sections.filter((one) => typeof one === "string").join(" › "), 300),
+    page: number(citation.page),
+    lines: first && last ? [first, last] : null,
+    url: typeof citation.url === "string" ? citation.url : "",
+    permalink: typeof citation.permalink === "string" ? citation.permalink : "",
+  };
+}
+
+/** Return a link of an answer as an address to go to, or "" for what is none, or leads where no page does. */
+export function safeLink(text, base) {
+  if (!text || /[\s\\\u0000-\u001f]/.test(text) || text.startsWith("//")) return "";
+  try {
+    const origin = new URL(base).origin;
+    const url = new URL(text.startsWith("/") ? origin + text : text);
+    return ["https:", "http:"].includes(url.protocol) && !url.username && !url.password ? url.href : "";
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,430 @@
+/*
+ * <qa-chat>: a question box with cited answers. Importing this file does nothing; qa-chat-define.js registers the
+ * element. See docs/widget.md for attributes, properties, parts, slots, events and methods.
+ */
+
+import { ask, checkedEndpoint, readAnswer, ServiceError, tell } from "./client.js";
+import { filled, stringsOf } from "./strings.js";
+import { styleSheet } from "./styles.js";
+import { answerOf, entryOf, h, icon, iconButton, skeleton } from "./view.js";
+
+const MODES = ["inline", "launcher", "page"];
+const CORNERS = ["bottom-right", "bottom-left", "top-right", "top-left"];
+const MOST_ENTRIES = 100;
+const MOST_CHARACTERS = 2000;
+const MOST_LABEL = 200;
+const SKELETON_MS = 300;
+const ATTRIBUTES = [
+  ...["endpoint", "key", "collection", "mode", "corner", "lang", "heading", "placeholder", "greeting"],
+  ...["suggestions", "top-k", "history", "no-feedback", "strings"],
+];
+
+export class QaChat extends HTMLElement {
+  static observedAttributes = ATTRIBUTES;
+
+  #root = this.attachShadow({ mode: "open" });
+  #parts = null;
+  #asked = []; // {question, raw}, to be kept in the session's storage
+  #running = null; // {controller, entry}
+  #overrides = null;
+  #strings = stringsOf("en");
+  #base = "";
+  #timers = new Set();
+  #trusted = "";
+  #drawing = false;
+
+  constructor() {
+    super();
+    this.#root.adoptedStyleSheets = [styleSheet()];
+  }
+
+  /** Single strings in other words: an object of the shape of those in strings.js. */
+  get strings() {
+    return this.#overrides;
+  }
+
+  set strings(value) {
+    this.#overrides = value;
+    this.#draw();
+  }
+
+  /** Whether the panel is shown; without a launcher it always is. */
+  get isOpen() {
+    return this.#mode !== "launcher" || Boolean(this.#parts && !this.#parts.panel.hidden);
+  }
+
+  connectedCallback() {
+    if (!this.#parts) this.#draw();
+  }
+
+  disconnectedCallback() {
+    // An element that is moved is removed and put in within one task.
+    queueMicrotask(() => this.isConnected || this.#stop());
+  }
+
+  attributeChangedCallback(_, before, now) {
+    if (this.#parts && before !== now) this.#draw();
+  }
+
+  /** Ask a question as if it had been typed. Returns the service's answer, or `null` where there is none. */
+  async ask(text) {
+    if (!this.#parts) this.#draw();
+    const question = String(text).trim();
+    const length = Array.from(question).length;
+    const fault = !question ? this.#strings.empty : length > MOST_CHARACTERS ? filled(this.#strings.tooLong, length) : "";
+    this.#note(fault);
+    this.#parts.input.setAttribute("aria-invalid", String(Boolean(fault)));
+    if (fault) return null;
+    if (!this.#send("qa-ask", { question }, true)) return null;
+    this.open();
+    this.#stop(this.#strings.stopped);
+    const entry = this.#append(entryOf(question, this.#strings));
+    return this.#answer(question, entry);
+  }
+
+  /** Ask with a key that its owner has typed in, a secret one too: it is kept in memory, not in the page. */
+  trust(key) {
+    this.#trusted = String(key);
+  }
+
+  /** Show the panel. */
+  open() {
+    if (!this.#parts || this.isOpen) return;
+    this.#parts.panel.hidden = false;
+    this.#parts.root.classList.add("open");
+    this.#parts.launch.setAttribute("aria-expanded", "true");
+    this.#parts.input.focus();
+  }
+
+  /** Hide the panel and put the focus back on the launcher. */
+  close() {
+    if (this.#mode !== "launcher" || !this.isOpen) return;
+    const focused = this.#root.activeElement;
+    this.#parts.panel.hidden = true;
+    this.#parts.root.classList.remove("open");
+    this.#parts.launch.setAttribute("aria-expanded", "false");
+    if (focused) this.#parts.launch.focus();
+  }
+
+  /** Forget what was asked. */
+  clear() {
+    this.#stop();
+    this.#asked = [];
+    this.#keep();
+    this.#parts?.log.querySelectorAll(".entry").forEach((entry) => entry.remove());
+    if (this.#parts) {
+      this.#parts.welcome.hidden = false;
+      this.#parts.input.focus();
+    }
+  }
+
+  get #mode() {
+    return this.#choice("mode", MODES);
+  }
+
+  #choice(name, choices) {
+    const value = this.getAttribute(name);
+    if (value === null || choices.includes(value)) return value ?? choices[0];
+    console.warn(`qa-chat: ${name}=${JSON.stringify(value.slice(0, 50))} is none of ${choices.join(", ")}`);
+    return choices[0];
+  }
+
+  #label(name, fallback) {
+    return (this.getAttribute(name) ?? fallback).slice(0, MOST_LABEL);
+  }
+
+  get #topK() {
+    const number = Number.parseInt(this.getAttribute("top-k") ?? "", 10);
+    return Number.isNaN(number) ? 0 : Math.min(50, Math.max(1, number));
+  }
+
+  get #connection() {
+    const collection = this.getAttribute("collection");
+    return {
+      base: this.#base + (collection ? `/collections/${encodeURIComponent(collection)}` : ""),
+      key: this.#trusted || (this.getAttribute("key") ?? ""),
+    };
+  }
+
+  #configure() {
+    const language = this.closest("[lang]")?.getAttribute("lang") || navigator.language;
+    let overrides = this.#overrides;
+    try {
+      overrides ??= JSON.parse(this.getAttribute("strings") ?? "null");
+    } catch {
+      console.warn("qa-chat: the attribute strings is no JSON");
+    }
+    this.#strings = stringsOf(language, overrides);
+    this.#base = "";
+    try {
+      this.#base = checkedEndpoint(this.getAttribute("endpoint") ?? "");
+      if (/^sk_/.test(this.getAttribute("key") ?? "")) {
+        this.#base = "";
+        throw new Error("key is a secret one, which everybody could read here; take a publishable one (pk_…)");
+      }
+    } catch (error) {
+      console.error(`qa-chat: ${error.message}`);
+    }
+  }
+
+  /** Build the panel anew; what was asked stays. */
+  #draw() {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    const open = Boolean(this.#parts && this.isOpen && this.#mode === "launcher");
+    const typed = this.#parts?.input.value ?? "";
+    if (this.#parts) this.#stop();
+    this.#configure();
+    const t = this.#strings;
+    const mode = this.#mode;
+    const hidden = mode === "launcher" && !open;
+    const title = h("h2", { id: "title", part: "title", dir: "auto" }, h("slot", { name: "title" }, this.#label("heading", t.heading)));
+    const input = h("textarea", {
+      id: "input",
+      part: "input",
+      rows: "1",
+      placeholder: this.#label("placeholder", t.placeholder),
+      "aria-describedby": "note",
+      dir: "auto",
+      enterkeyhint: "send",
+      autocomplete: "off",
+      onkeydown: (event) => this.#key(event),
+    });
+    input.value = typed;
+    const suggestions = (this.getAttribute("suggestions") ?? "").split("|").map((one) => one.trim()).filter(Boolean).slice(0, 8);
+    const welcome = h(
+      "div",
+      { class: "welcome" },
+      h("p", { class: "greeting", part: "greeting", dir: "auto" }, h("slot", { name: "greeting" }, this.#label("greeting", t.greeting))),
+      suggestions.length
+        ? h(
+            "ul",
+            { class: "suggestions", part: "suggestions", "aria-label": t.suggestions },
+            ...suggestions.map((text) =>
+              h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => this.ask(text) }, text.slice(0, MOST_LABEL))),
+            ),
+          )
+        : null,
+    );
+    const log = h("div", { class: "log", part: "log", role: "log", "aria-live": "polite", "aria-label": t.log, tabindex: "0" }, welcome);
+    const send = h("button", { class: "send", part: "send", type: "submit" }, t.send);
+    const form = h(
+      "form",
+      { part: "form", onsubmit: (event) => (event.preventDefault(), this.#submit()) },
+      h("label", { class: "sr", for: "input" }, t.label),
+      input,
+      send,
+    );
+    const note = h("p", { id: "note", role: "status" });
+    const panel = h(
+      "section",
+      { class: "panel", part: "panel", role: mode === "launcher" ? "dialog" : "region", "aria-labelledby": "title", hidden },
+      h(
+        "header",
+        { part: "header" },
+        title,
+        iconButton("clear", t.clear, "clear", () => this.clear()),
+        mode === "launcher" ? iconButton("close", t.close, "close", () => this.close()) : null,
+      ),
+      log,
+      form,
+      h("div", { class: "foot", part: "footer" }, note, h("slot", { name: "footer" })),
+    );
+    const launch = h(
+      "button",
+      { type: "button", class: "launch", part: "launcher", "aria-expanded": String(!hidden), "aria-haspopup": "dialog", onclick: () => (this.isOpen ? this.close() : this.open()) },
+      h("slot", { name: "icon" }, icon("chat")),
+      h("span", {}, this.#label("heading", t.launch)),
+    );
+    const root = h(
+      "div",
+      { class: `root ${mode} ${mode === "launcher" ? this.#choice("corner", CORNERS) : ""} ${open ? "open" : ""}`, lang: this.closest("[lang]")?.lang || null },
+      panel,
+      mode === "launcher" ? launch : null,
+    );
+    root.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && mode === "launcher" && this.isOpen) {
+        event.stopPropagation();
+        this.close();
+      }
+    });
+    const first = !this.#parts;
+    this.#parts = { root, panel, launch, log, input, send, note, welcome };
+    this.#root.replaceChildren(root);
+    if (first) this.#restore();
+    for (const { question, raw } of this.#asked) this.#showAgain(question, raw);
+    if (!this.#base) this.#note(t.errors.setup);
+    input.disabled = send.disabled = !this.#base;
+    this.#drawing = false;
+  }
+
+  #key(event) {
+    // Enter that ends the composing of a character, as in Korean, is not meant to send.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    if (!event.repeat) this.#submit();
+  }
+
+  #submit() {
+    const { input } = this.#parts;
+    const asked = this.ask(input.value);
+    if (input.getAttribute("aria-invalid") !== "true") input.value = "";
+    return asked;
+  }
+
+  async #answer(question, entry) {
+    const controller = new AbortController();
+    this.#running = { controller, entry };
+    const status = h("p", { class: "sr" }, this.#strings.searching);
+    const slow = this.#later(SKELETON_MS, () => entry.append(status, skeleton()));
+    const settle = (...nodes) => {
+      clearTimeout(slow);
+      entry.querySelectorAll(":scope > :not(.question)").forEach((node) => node.remove());
+      entry.append(...nodes);
+    };
+    const waiting = (seconds) => {
+      clearTimeout(slow);
+      settle(h("p", {}, filled(this.#strings.waiting, seconds)));
+    };
+    try {
+      if (!this.#base) throw new ServiceError("setup");
+      const answer = await ask({ ...this.#connection, question, topK: this.#topK, signal: controller.signal, waiting });
+      if (controller.signal.aborted) return null;
+      settle(this.#view(answer));
+      this.#asked.push({ question, raw: answer.raw });
+      this.#asked = this.#asked.slice(-MOST_ENTRIES);
+      this.#keep();
+      this.#send("qa-answer", { question, answer: answer.raw });
+      return answer.raw;
+    } catch (error) {
+      clearTimeout(slow);
+      if (controller.signal.aborted) return null;
+      const fault = error instanceof ServiceError ? error : new ServiceError("failed");
+      if (!(error instanceof ServiceError)) console.error("qa-chat:", error);
+      settle(this.#fault(fault, question, entry));
+      this.#send("qa-error", { question, kind: fault.kind, seconds: fault.seconds });
+      return null;
+    } finally {
+      if (this.#running?.controller === controller) this.#running = null;
+      if (entry.isConnected) this.#scrollTo(entry);
+    }
+  }
+
+  #view(answer) {
+    return answerOf(answer, this.#strings, {
+      base: this.#base,
+      noFeedback: this.hasAttribute("no-feedback"),
+      source: (result, url) => this.#send("qa-source-click", { url, title: result.title }),
+      feedback: async (useful, note) => {
+        await tell({ ...this.#connection, answerId: answer.id, useful, note });
+        this.#send("qa-feedback", { answerId: answer.id, useful, note });
+      },
+    });
+  }
+
+  #fault({ kind, seconds }, question, entry) {
+    const t = this.#strings;
+    const text = t.errors[kind] ?? t.errors.failed;
+    const says = h("p", {}, filled(text, seconds));
+    const box = h("div", { class: "error", part: "error" }, says);
+    if (["denied", "setup", "invalid", "missing"].includes(kind)) return box;
+    const again = () => {
+      this.#stop(t.stopped);
+      box.remove();
+      this.#parts.input.focus();
+      this.#answer(question, entry);
+    };
+    const retry = h("button", { type: "button", class: "plain", part: "retry", onclick: again }, t.retry);
+    box.append(retry);
+    if (seconds && text.includes("{n}")) this.#countDown(retry, says, text, seconds);
+    return box;
+  }
+
+  #countDown(retry, says, text, seconds) {
+    retry.disabled = true;
+    // The seconds are read out once; a number that changes would be read out each time.
+    const shown = h("span", { "aria-hidden": "true" });
+    retry.append(shown);
+    const tick = (left) => {
+      shown.textContent = left > 0 ? ` (${left})` : "";
+      retry.disabled = left > 0;
+      if (left > 0) this.#later(1000, () => tick(left - 1));
+      else says.textContent = filled(text, 0);
+    };
+    tick(seconds);
+  }
+
+  #append(entry) {
+    const { log, welcome } = this.#parts;
+    welcome.hidden = true;
+    log.append(entry);
+    const entries = log.querySelectorAll(".entry");
+    if (entries.length > MOST_ENTRIES) entries[0].remove();
+    this.#scrollTo(entry);
+    return entry;
+  }
+
+  /** Show a question at the top with its answer below; the page around does not move. */
+  #scrollTo(entry) {
+    const { log } = this.#parts;
+    log.scrollTop += entry.getBoundingClientRect().top - log.getBoundingClientRect().top - 16;
+  }
+
+  #showAgain(question, raw) {
+    try {
+      const view = this.#view(readAnswer(raw));
+      this.#append(entryOf(question, this.#strings)).append(view);
+    } catch {
+      // What a page put into the storage that is no answer is not shown.
+    }
+  }
+
+  /** Abort what is under way; `said` stands in its place. */
+  #stop(said = "") {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    if (!this.#running) return;
+    const { controller, entry } = this.#running;
+    this.#running = null;
+    controller.abort();
+    entry.querySelectorAll(":scope > :not(.question)").forEach((node) => node.remove());
+    entry.append(h("p", { class: "source" }, said || this.#strings.stopped));
+  }
+
+  #later(milliseconds, function_) {
+    const timer = setTimeout(() => (this.#timers.delete(timer), function_()), milliseconds);
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  #note(text) {
+    this.#parts.note.textContent = text;
+  }
+
+  #send(name, detail, cancelable = false) {
+    return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable }));
+  }
+
+  get #place() {
+    return `qa-chat:${this.#connection.base}:${this.id}`;
+  }
+
+  #keep() {
+    if (this.getAttribute("history") !== "session") return;
+    try {
+      sessionStorage.setItem(this.#place, JSON.stringify(this.#asked));
+    } catch {
+      // Storage that is blocked or full: the history ends with the page.
+    }
+  }
+
+  #restore() {
+    if (this.getAttribute("history") !== "session") return;
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(this.#place) ?? "[]");
+      this.#asked = kept.filter((one) => typeof one?.question === "string" && one.raw).slice(-MOST_ENTRIES);
+    } catch {
+      this.#asked = [];
+    }
+  }
+}

@@ -1,0 +1,198 @@
+/* The parts that are shown, as DOM nodes. Text is only ever text: there is no way from it to markup. */
+
+import { safeLink, visible } from "./client.js";
+import { filled } from "./strings.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const ICONS = {
+  chat: "M4 4h16v12H9l-5 4V4z",
+  close: "M6 6l12 12M18 6L6 18",
+  clear: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13",
+  copy: "M9 9h11v11H9zM5 15H4V4h11v1",
+  up: "M7 11v9H4v-9zM7 11l4-8c2 0 3 1 2 4l-1 3h7l-2 10H7",
+  down: "M7 13V4H4v9zM7 13l4 8c2 0 3-1 2-4l-1-3h7L17 4H7",
+};
+const STRONG = 0.75;
+const GOOD = 0.45;
+
+/** Return an element with attributes and children; `on…` are listeners, `null`s are left out. */
+export function h(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== ""));
+  return element;
+}
+
+/** Return a drawing that screen readers skip. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  const path = document.createElementNS(SVG, "path");
+  const looks = { viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": "1.8" };
+  for (const [key, value] of Object.entries({ ...looks, "aria-hidden": "true", "stroke-linejoin": "round" })) {
+    svg.setAttribute(key, value);
+  }
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
+/** Return a button with a drawing, its name for screen readers and as a tool tip. */
+export function iconButton(name, label, part, onclick, rest = {}) {
+  return h("button", { type: "button", class: "icon", part, title: label, "aria-label": label, onclick, ...rest }, icon(name));
+}
+
+/** Return the node of a question, to which its answer is added. */
+export function entryOf(question, strings) {
+  return h(
+    "article",
+    { class: "entry", part: "entry" },
+    h("p", { class: "question", part: "question", dir: "auto" }, h("span", { class: "sr" }, `${strings.you} `), visible(question, 2000)),
+  );
+}
+
+/** Return what stands there while an answer is waited for. */
+export function skeleton() {
+  return h("div", { class: "skeleton", part: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
+}
+
+/** Return an answer; `acts` are `{base, source(result), feedback(useful, note), noFeedback}`. */
+export function answerOf(answer, strings, acts) {
+  const box = h("div", { class: "answer", part: "answer" }, h("h3", { class: "sr" }, strings.answer));
+  const rest = answer.found ? answer.results.filter((_, place) => place !== answer.best) : answer.results;
+  if (answer.found) {
+    const best = answer.results[answer.best];
+    box.append(
+      h("blockquote", { part: "passage", dir: "auto", tabindex: "0" }, ...passage(best)),
+      source(best, strings, acts),
+      tools(answer, best, strings, acts),
+    );
+  } else {
+    box.append(
+      h("p", { class: "verdict", part: "not-found" }, strings.notFound),
+      h("p", { part: "hint" }, strings.notFoundHint),
+      tools(answer, null, strings, acts),
+    );
+  }
+  if (rest.length) {
+    const label = filled(answer.found ? strings.more : strings.nearest, rest.length);
+    box.append(
+      h(
+        "details",
+        { part: "more" },
+        h("summary", {}, label),
+        h("ol", { class: "passages" }, ...rest.map((one) => other(one, strings, acts))),
+      ),
+    );
+  }
+  return box;
+}
+
+function other(result, strings, acts) {
+  return h("li", {}, h("div", { class: "text", part: "passage", dir: "auto", tabindex: "0" }, ...passage(result)), source(result, strings, acts));
+}
+
+function passage(result) {
+  return [result.before, result.quote ? h("mark", { part: "quote" }, result.quote) : null, result.after];
+}
+
+/** Return where a passage stands, in words. */
+export function placeOf(result, strings) {
+  if (result.page) return filled(strings.page, result.page);
+  if (!result.lines) return "";
+  const [first, last] = result.lines;
+  return first === last ? filled(strings.line, first) : filled(strings.lines, `${first}–${last}`);
+}
+
+function source(result, strings, acts) {
+  const href = safeLink(result.url, acts.base);
+  const title = result.title || strings.source;
+  const follow = () => acts.source(result, href);
+  const link = { href, target: "_blank", rel: "noopener noreferrer nofollow", part: "source-link", dir: "auto" };
+  return h(
+    "p",
+    { class: "source", part: "source" },
+    h("span", { class: "sr" }, `${strings.source}: `),
+    href
+      ? h("a", { ...link, onclick: follow, onauxclick: follow }, title, h("span", { class: "sr" }, ` ${strings.newTab}`))
+      : h("span", { dir: "auto" }, title),
+    result.section ? h("span", { class: "section" }, ` · `, h("span", { class: "sr" }, strings.section), ` ${result.section}`) : null,
+    placeOf(result, strings) ? ` · ${placeOf(result, strings)}` : null,
+  );
+}
+
+function tools(answer, best, strings, acts) {
+  const row = h("div", { class: "tools", part: "tools" });
+  const said = h("span", { role: "status", class: "source" });
+  if (best && answer.confidence !== null) {
+    const word = answer.confidence >= STRONG ? "strong" : answer.confidence >= GOOD ? "good" : "weak";
+    const percent = `${strings[word]} · ${Math.round(answer.confidence * 100)} %`;
+    row.append(h("span", { class: `confidence ${word}`, part: "confidence" }, percent));
+  }
+  if (best) {
+    const copy = () =>
+      navigator.clipboard.writeText(quoteOf(best, strings, acts.base)).then(
+        () => (said.textContent = strings.copied),
+        () => (said.textContent = strings.notCopied),
+      );
+    if (navigator.clipboard) row.append(iconButton("copy", strings.copy, "copy", copy));
+  }
+  const box = h("div", {}, row);
+  if (!acts.noFeedback) row.append(...thumbs(strings, acts, said, box));
+  row.append(said);
+  return box;
+}
+
+function quoteOf(result, strings, base) {
+  const place = [result.title, result.section, placeOf(result, strings)].filter(Boolean).join(", ");
+  const link = safeLink(result.permalink, base);
+  return `“${(result.quote || result.before).trim()}” — ${place}${link ? ` (${link})` : ""}`;
+}
+
+function thumbs(strings, acts, said, box) {
+  let form = null;
+  const press = (useful) => {
+    up.setAttribute("aria-pressed", String(useful));
+    down.setAttribute("aria-pressed", String(!useful));
+  };
+  const send = async (useful, note) => {
+    form?.remove();
+    form = null;
+    press(useful);
+    try {
+      await acts.feedback(useful, note);
+      said.textContent = strings.thanks;
+    } catch {
+      up.removeAttribute("aria-pressed");
+      down.removeAttribute("aria-pressed");
+      said.textContent = strings.notTaken;
+    }
+  };
+  const up = iconButton("up", strings.useful, "useful", () => send(true, ""));
+  const down = iconButton("down", strings.notUseful, "not-useful", () => {
+    if (form) return;
+    form = reasons(strings, (note) => (send(false, note), down.focus()));
+    box.append(form);
+    form.querySelector("input").focus();
+  });
+  return [up, down];
+}
+
+function reasons(strings, done) {
+  const name = `why-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
+  const words = h("textarea", { rows: "2", maxlength: "1500" });
+  const choices = strings.reasons.map((reason) => h("label", {}, h("input", { type: "radio", name, value: reason }), reason));
+  const fields = h("fieldset", { part: "reasons" }, h("legend", {}, strings.why), ...choices);
+  const send = () => {
+    const chosen = fields.querySelector("input:checked")?.value ?? "";
+    done([chosen, words.value.trim()].filter(Boolean).join(": "));
+  };
+  fields.append(
+    h("label", { class: "words" }, strings.note, words),
+    h("button", { type: "button", class: "plain", onclick: send }, strings.sendNote),
+  );
+  return fields;
+}

@@ -1,0 +1,819 @@
+"""The chat widget and the playground in a real browser, on pages of another origin as on our own."""
+
+import functools
+import http.server
+import json
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ROOT, key_for, served
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from starlette.testclient import TestClient
+from test_browser import browser  # noqa: F401 - a fixture
+from widget_size import ELEMENT, MOST_BYTES, sizes
+
+from qa_service.access import KeyFile
+from qa_service.api import create_app
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.settings import Settings
+
+WIDGET = ROOT / "qa_service/widget"
+FOUND = "Where does the cat sleep?"
+ANSWER = "The cat sleeps on the warm mat."
+STRICT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {endpoint}; base-uri 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+
+def test_the_widget_is_small() -> None:
+    """Each file as it goes over the network; `make check` prints the sizes."""
+    assert sum(sizes().values()) < MOST_BYTES
+
+
+def test_no_text_becomes_markup() -> None:
+    """No sink of markup or code stands anywhere in it, and nothing of another host."""
+    for path in WIDGET.glob("*.*"):
+        source = path.read_text(encoding="utf-8")
+        sinks = r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|setHTML|DOMParser|srcdoc"
+        assert not re.search(sinks, source), path.name
+        hosts = r"https?://(?!www\.w3\.org/2000/svg|qa\.example\.org|your\.page|host)\w"
+        assert not re.search(hosts, source), path.name
+
+
+# Files over HTTP.
+
+
+@pytest.fixture
+def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+        yield connected
+
+
+def test_files_have_addresses_that_never_change_and_others_that_follow(client: TestClient) -> None:
+    """With ETag, for every origin, as scripts; the hashes are those that browsers check."""
+    import base64
+    import hashlib
+
+    body = client.get("/widget").json()
+    assert [file["path"].rsplit("/", 1)[1] for file in body["files"]] == list(ELEMENT)
+    for file in body["files"]:
+        fixed = client.get(file["path"], headers={"Origin": "https://a.example"})
+        digest = base64.b64encode(hashlib.sha384(fixed.content).digest()).decode()
+        assert file["integrity"] == f"sha384-{digest}"
+        assert "immutable" in fixed.headers["cache-control"]
+        current = client.get(f"/widget/{file['path'].rsplit('/', 1)[1]}")
+        assert current.content == fixed.content
+        assert current.headers["cache-control"] == "no-cache"
+        for response in (fixed, current):
+            assert response.headers["content-type"].startswith("text/javascript")
+            assert response.headers.get_list("access-control-allow-origin") == ["*"]
+            assert response.headers["x-content-type-options"] == "nosniff"
+        again = client.get(file["path"], headers={"If-None-Match": fixed.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_no_other_file_can_be_had(client: TestClient) -> None:
+    """Names are looked up, not opened."""
+    for name in (
+        *("playground.html", "__init__.py", "../api/app.py", "..%2fapi%2fapp.py", "%2e%2e/settings.py", "/etc/passwd"),
+        *("qa-chat.js/", "qa-chat.js%00", "QA-CHAT.JS", "000000000000/qa-chat.js", "%5c.."),
+    ):
+        assert client.get(f"/widget/{name}").status_code in {400, 404}, name
+
+
+def test_people_see_the_playground_and_programs_the_ways_in(client: TestClient) -> None:
+    """By what they accept."""
+    page = client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "trusted-types 'none'" in page.headers["content-security-policy"]
+    assert client.get("/").json()["ready"] == "/readyz"
+
+
+# Pages.
+
+
+class Site:
+    """A folder published on a port of its own: another origin than the service's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.policy = ""
+        self.written = 0
+        self.folder.mkdir()
+        site = self
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                if self.path == "/favicon.ico":
+                    self.send_response(204)
+                    self.end_headers()
+                else:
+                    super().do_GET()
+
+            def end_headers(self) -> None:
+                if site.policy:
+                    self.send_header("Content-Security-Policy", site.policy)
+                super().end_headers()
+
+        self.server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
+        )
+        self.origin = f"http://127.0.0.1:{self.server.server_port}"
+
+    def write(self, body: str, name: str = "page.html", head: str = "", lang: str = "en") -> str:
+        """Write a page; return its address."""
+        (self.folder / name).write_text(
+            f"<!doctype html><html lang='{lang}'><head><meta charset='utf-8'>"
+            f"<meta name='viewport' content='width=device-width, initial-scale=1'><title>A page</title>{head}</head>"
+            f"<body><main><h1>A page</h1><p>It has words of its own.</p>{body}</main></body></html>",
+            encoding="utf-8",
+        )
+        self.written += 1
+        return f"{self.origin}/{name}?{self.written}"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path / "site")
+    thread = threading.Thread(target=made.server.serve_forever)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+@pytest.fixture
+def endpoint(answerer: QuestionAnswerer, settings: Settings, site: Site) -> Iterator[str]:
+    with served(answerer, settings.model_copy(update={"origins": (site.origin,)})) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:  # noqa: F811 - a fixture
+    made = browser.new_context(locale="en-US")
+    made.set_default_timeout(10_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return _watched(context.new_page())
+
+
+def _watched(page: Page) -> Page:
+    """Collect what goes wrong on a page in ``page.faults``."""
+    page.faults = []  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
+    page.on(
+        "console",
+        lambda message: page.faults.append(message.text) if message.type in {"error", "warning"} else None,  # type: ignore[attr-defined]
+    )
+    page.add_init_script(
+        "window.violations = []; addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective))"
+    )
+    return page
+
+
+def chat(endpoint: str, **attributes: str) -> str:
+    """Return the element's tag and the script of the service."""
+    given = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in attributes.items())
+    script = f'<script type="module" src="{endpoint}/widget/qa-chat-define.js"></script>'
+    return f'{script}<qa-chat endpoint="{endpoint}"{given}></qa-chat>'
+
+
+def ask(page: Page, question: str) -> None:
+    page.locator("qa-chat textarea#input").fill(question)
+    page.locator("qa-chat textarea#input").press("Enter")
+
+
+def answered(page: Page) -> None:
+    page.locator("qa-chat .entry").last.locator(".answer").wait_for()
+
+
+@pytest.mark.browser
+def test_a_page_with_a_strict_policy_and_another_origin(
+    page: Page, site: Site, answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """Only its own scripts, no inline style, Trusted Types; with a publishable key, an answer, a link, feedback."""
+    for name in ELEMENT:
+        shutil.copy(WIDGET / name, site.folder)
+    key = KeyFile(settings.data).create("page", ("ask", "feedback"), publishable=True, origins=(site.origin,))
+    with served(answerer, settings.model_copy(update={"access": "keys"})) as port:
+        endpoint = f"http://127.0.0.1:{port}"
+        site.policy = STRICT.format(endpoint=endpoint)
+        tag = f'<qa-chat endpoint="{endpoint}" key="{key}" mode="launcher"></qa-chat>'
+        page.goto(site.write(f'<script type="module" src="qa-chat-define.js"></script>{tag}'))
+        page.get_by_role("button", name="Ask the documents").click()
+        ask(page, FOUND)
+        expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+        page.get_by_role("button", name="This did not help").click()
+        page.get_by_label("Too little").check()
+        page.get_by_role("button", name="Send", exact=True).click()
+        expect(page.get_by_text("Thank you for telling us.")).to_be_visible()
+        with page.context.expect_page() as opened:
+            page.locator("qa-chat blockquote ~ .source a").first.click()
+        expect(opened.value.locator("mark#quote")).to_have_text(ANSWER)
+        assert page.evaluate("violations") == []
+        assert page.faults == []  # type: ignore[attr-defined]
+        assert any(b"Too little" in path.read_bytes() for path in settings.data.iterdir())
+
+
+@pytest.mark.browser
+def test_another_origin_is_denied_in_plain_words(
+    page: Page, site: Site, answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """A key of another page opens nothing here."""
+    key = KeyFile(settings.data).create("page", ("ask",), publishable=True, origins=("https://other.example",))
+    with served(answerer, settings.model_copy(update={"access": "keys"})) as port:
+        page.goto(site.write(chat(f"http://127.0.0.1:{port}", key=key)))
+        ask(page, FOUND)
+        expect(page.locator("qa-chat .error")).to_contain_text("can't be reached from this page")
+
+
+def _empty(page: Page) -> None:
+    expect(page.locator("qa-chat textarea")).to_be_visible()
+
+
+def _answer(page: Page) -> None:
+    ask(page, FOUND)
+    answered(page)
+    page.locator("qa-chat summary").last.click()
+
+
+def _not_found(route: Route) -> None:
+    response = route.fetch()
+    route.fulfill(response=response, json=response.json() | {"answerable": False, "confidence": 0.02})
+
+
+def _nothing(page: Page) -> None:
+    page.route("**/ask", _not_found)
+    ask(page, FOUND)
+    expect(page.locator("qa-chat .verdict")).to_have_text("Not found in these documents")
+    page.get_by_role("button", name="This did not help").last.click()
+    page.unroute_all()
+
+
+def _error(page: Page) -> None:
+    page.route("**/ask", lambda route: route.fulfill(status=429, headers=_cors({"Retry-After": "9"}), body="{}"))
+    ask(page, FOUND)
+    expect(page.locator("qa-chat .error")).to_contain_text("ask again in 9 s")
+    page.unroute_all()
+
+
+def _waiting(page: Page) -> None:
+    page.route("**/ask", lambda _: None)
+    ask(page, FOUND)
+    page.locator("qa-chat .skeleton").wait_for()
+
+
+def _cors(headers: dict[str, str]) -> dict[str, str]:
+    return {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Headers": "*",
+        "Access-Control-Expose-Headers": "Retry-After",
+        **headers,
+    }
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("mode", ["inline", "launcher", "page"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 320), ("forced", 640)])
+def test_every_mode_theme_and_state_is_accessible(
+    mode: str,
+    theme: str,
+    width: int,
+    browser: Browser,  # noqa: F811 - a fixture
+    site: Site,
+    endpoint: str,
+) -> None:
+    """Axe finds nothing; nothing is wider than the window; every control is at least 24 pixels in size.
+
+    At first; and with an answer, one not found with the form for feedback, an error and a question under way.
+    """
+    looks: dict[str, Any] = {"forced_colors": "active"} if theme == "forced" else {}
+    context = browser.new_context(
+        viewport={"width": width, "height": 720}, locale="en-US", reduced_motion="reduce", **looks
+    )
+    page = _watched(context.new_page())
+    given = {"mode": mode, "suggestions": "Where does the cat sleep?|What sings?"}
+    if theme != "forced":
+        given["theme"] = theme
+    dark = "<style>body{background:#111;color:#eee}</style>" if theme == "dark" else ""
+    page.goto(site.write(f"<div style='height:640px'>{chat(endpoint, **given)}</div>", head=dark))
+    if mode == "launcher":
+        page.locator("qa-chat .launch").click()
+    for states in ((_empty,), (_answer, _nothing, _error, _waiting)):
+        for state in states:
+            state(page)
+        found = Axe().run(page, options=AXE)
+        assert found.violations_count == 0, found.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate(SMALL) == []
+    context.close()
+
+
+AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
+SMALL = """() => [...document.querySelector("qa-chat").shadowRoot.querySelectorAll("button, a, summary, textarea")]
+  .filter(one => one.offsetParent && !one.classList.contains("sr"))
+  .filter(one => { const box = one.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
+  .map(one => one.outerHTML.slice(0, 120))"""
+
+PAYLOADS = [
+    *("<script>hit()</script>", "<img src=x onerror=hit()>", "<svg onload=hit()>", "<iframe srcdoc='<script>hit()'>"),
+    *('"><img src onerror=hit()>', "</mark><b onmouseover=hit()>x", "javascript:hit()", "{{constructor.hit()}}"),
+    *("${hit()}", "&lt;script&gt;hit()&lt;/script&gt;", "<a href='javascript:hit()'>x</a>", "<style>*{display:none}"),
+    *("<template><script>hit()", "<math><mtext><script>hit()", "<!--<img src=x onerror=hit()>-->", "'-hit()-'"),
+    *(
+        "<details open ontoggle=hit()>",
+        "<input autofocus onfocus=hit()>",
+        "<base href=//evil.example>",
+        "<meta http-equiv=refresh content=0>",
+    ),
+    *("\u202egnp.exe", "\u2066\u202eabc\u2069", "z\u0300" + "\u0301" * 500, "x" * 30_000, "\U000e0041\U000e0042"),
+]
+
+
+def _answering(body: str) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(status=200, content_type="application/json", headers=_cors({}), body=body)
+
+
+def _hostile(payload: str, place: int) -> dict[str, object]:
+    links = ["javascript:hit()", "data:text/html,<script>hit()</script>", "//evil.example/x", "/a\tb", "vbscript:hit()"]
+    citation = {
+        "title": payload,
+        "uri": payload,
+        "section_path": [payload] * 3,
+        "page": None,
+        "quote": payload,
+        "start_line": 1,
+        "end_line": 2,
+        "quote_start": 0,
+        "quote_end": 5,
+        "url": links[place % 5],
+        "permalink": links[place % 5],
+        "document_id": payload,
+    }
+    result = {"rank": 1, "score": 1, "confidence": 0.9, "text": payload * 2, "scores": {}, "citation": citation}
+    return {
+        "id": payload,
+        "question": payload,
+        "answerable": place % 2 == 0,
+        "confidence": 0.9,
+        "took_ms": 1,
+        "answer": {"text": payload, "citation_index": 0},
+        "results": [result] * 3,
+        "index_version": payload,
+    }
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("own", [False, True], ids=["page of another", "playground"])
+def test_fifty_hostile_documents_and_questions(own: bool, page: Page, site: Site, endpoint: str) -> None:
+    """Nothing is executed, no link leads to code, nothing breaks out of the panel."""
+    page.add_init_script("window.hits = 0; window.hit = () => hits++")
+    page.goto(endpoint if own else site.write(chat(endpoint, heading="<img src=x onerror=hit()>")))
+    for place, payload in enumerate(PAYLOADS * 2):
+        body = json.dumps(_hostile(payload, place))
+        page.unroute_all()
+        page.route("**/ask", _answering(body))
+        ask(page, payload[:1900])
+        page.wait_for_function(
+            "count => document.querySelector('qa-chat').shadowRoot.querySelectorAll('.answer').length === count",
+            arg=place + 1,
+        )
+    page.wait_for_timeout(200)
+    assert page.evaluate("hits") == 0
+    assert page.evaluate("violations") == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    shown = page.evaluate(
+        """() => { const root = document.querySelector("qa-chat").shadowRoot, panel = root.querySelector(".panel");
+        return { links: [...root.querySelectorAll("a")].map(a => a.href),
+          foreign: root.querySelectorAll("script, img, iframe, style, base, meta, template").length,
+          wide: [...root.querySelectorAll(".entry *")].filter(e => e.offsetParent && !e.closest("svg, .sr") &&
+            e.getBoundingClientRect().right > panel.getBoundingClientRect().right + 1).length } }"""
+    )
+    assert shown == {"links": [], "foreign": 0, "wide": 0}
+
+
+@pytest.mark.browser
+def test_from_the_page_to_the_citation_by_keyboard_alone(page: Page, site: Site, endpoint: str) -> None:
+    """Tab, Enter and Escape; the focus is always to be seen, and goes back to where it came from."""
+    page.goto(site.write(chat(endpoint, mode="launcher")))
+    page.locator("qa-chat .launch").wait_for()
+    focused = "document.querySelector('qa-chat').shadowRoot.activeElement?.className"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "launch"
+    page.keyboard.press("Enter")
+    page.keyboard.type(FOUND)
+    page.keyboard.press("Enter")
+    answered(page)
+    page.keyboard.press("Shift+Tab")  # to what is before the field: the last of the answers
+    for _ in range(12):
+        assert page.evaluate(
+            "getComputedStyle(document.querySelector('qa-chat').shadowRoot.activeElement).outlineStyle"
+        ) in {"solid", "auto"}
+        if page.evaluate("document.querySelector('qa-chat').shadowRoot.activeElement.localName") == "a":
+            break
+        page.keyboard.press("Shift+Tab")
+    with page.context.expect_page() as opened:
+        page.keyboard.press("Enter")
+    expect(opened.value.locator("mark#quote")).to_be_visible()
+    opened.value.close()
+    page.keyboard.press("Escape")
+    expect(page.locator("qa-chat .panel")).to_be_hidden()
+    assert page.evaluate(focused) == "launch"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("answer", "says", "again"),
+    [
+        ({"status": 401, "body": "{}"}, "not allowed to ask here", False),
+        ({"status": 403, "body": "{}"}, "not allowed to ask here", False),
+        ({"status": 404, "body": "{}"}, "nothing to ask", False),
+        ({"status": 422, "body": "{}"}, "can't take this question", False),
+        ({"status": 500, "body": "oh"}, "failed to answer", True),
+        ({"status": 504, "body": "{}"}, "took too long", True),
+        ({"status": 200, "content_type": "text/html", "body": "<script>hit()</script>"}, "could not be read", True),
+        ({"status": 200, "content_type": "application/json", "body": ""}, "could not be read", True),
+        ({"status": 200, "content_type": "application/json", "body": '{"id": 1}'}, "could not be read", True),
+        ({"status": 200, "content_type": "application/json", "body": '{"id":"a","results":[{}]}'}, "not be read", True),
+        ({"status": 200, "content_type": "application/json", "body": '"' + "x" * 3_000_000 + '"'}, "not be read", True),
+        ({"status": 302, "headers": {"Location": "https://login.example"}}, "can't be reached", True),
+    ],
+)
+def test_errors_are_told_in_plain_words(
+    answer: dict[str, Any],
+    says: str,
+    again: bool,
+    page: Page,
+    site: Site,
+    endpoint: str,
+) -> None:
+    """With another try where that can help, which then works."""
+    page.goto(site.write(chat(endpoint)))
+    page.evaluate("addEventListener('qa-error', event => window.kind = event.detail.kind)")
+    page.route("**/ask", lambda route: route.fulfill(**answer | {"headers": _cors(answer.get("headers", {}))}))
+    ask(page, FOUND)
+    expect(page.locator("qa-chat .error")).to_contain_text(says)
+    assert page.evaluate("kind")
+    retry = page.get_by_role("button", name="Try again")
+    assert retry.count() == again
+    if again:
+        page.unroute_all()
+        retry.click()
+        expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+
+
+@pytest.mark.browser
+def test_a_busy_service_is_asked_again_and_a_limit_is_waited_for(page: Page, site: Site, endpoint: str) -> None:
+    """By itself after the seconds that it names; a rate limit shows the seconds until the button works."""
+    page.goto(site.write(chat(endpoint)))
+    tried = []
+
+    def busy_once(route: Route) -> None:
+        tried.append(route.request.method)
+        if tried.count("POST") == 1:
+            route.fulfill(status=503, headers=_cors({"Retry-After": "1"}), body="{}")
+        else:
+            route.fallback()
+
+    page.route("**/ask", busy_once)
+    ask(page, FOUND)
+    expect(page.get_by_text("trying again in 1 s")).to_be_visible()
+    answered(page)
+    page.unroute_all()
+    page.route("**/ask", lambda route: route.fulfill(status=429, headers=_cors({"Retry-After": "2"}), body="{}"))
+    ask(page, FOUND)
+    retry = page.locator("qa-chat .error button")
+    expect(retry).to_be_disabled()
+    page.unroute_all()
+    expect(retry).to_be_enabled()
+    retry.click()
+    expect(page.locator("qa-chat .answer")).to_have_count(2)
+
+
+@pytest.mark.browser
+def test_offline_is_told_and_nothing_is_lost(page: Page, site: Site, endpoint: str) -> None:
+    """The question stays, and is asked again at the press of a button."""
+    page.goto(site.write(chat(endpoint)))
+    page.locator("qa-chat textarea").wait_for()
+    page.context.set_offline(True)
+    ask(page, FOUND)
+    expect(page.locator("qa-chat .error")).to_contain_text("You are offline")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    answered(page)
+
+
+@pytest.mark.browser
+def test_the_last_question_wins(page: Page, site: Site, endpoint: str) -> None:
+    """One that is still under way is aborted; one request goes out for each question, however often Enter comes."""
+    page.goto(site.write(chat(endpoint)))
+    asked = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if request.method == "POST" else None)
+    page.route("**/ask", lambda route: None if len(asked) < 2 else route.fallback())
+    ask(page, "What sings?")
+    field = page.locator("qa-chat textarea")
+    field.fill(FOUND)
+    field.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    field.dispatch_event("keydown", {"key": "Enter", "repeat": True})
+    assert len(asked) == 1
+    field.press("Enter")
+    field.press("Enter")
+    answered(page)
+    expect(page.locator("qa-chat .entry").first).to_contain_text("Stopped")
+    assert [one["question"] for one in asked] == ["What sings?", FOUND]
+    expect(page.locator("qa-chat #note")).to_have_text("Write a question first.")
+    field.fill("x" * 2001)
+    field.press("Enter")
+    expect(page.locator("qa-chat #note")).to_contain_text("this one has 2001")
+    assert len(field.input_value()) == 2001
+    assert len(asked) == 2
+
+
+@pytest.mark.browser
+def test_it_is_moved_removed_and_there_may_be_several(page: Page, site: Site, endpoint: str) -> None:
+    """A move keeps what was asked, a removal aborts it; events leave the shadow; two do not know of each other."""
+    page.goto(
+        site.write(chat(endpoint, id="one") + f'<qa-chat id="two" endpoint="{endpoint}"></qa-chat><div id=far></div>')
+    )
+    page.evaluate(
+        "window.seen = []; for (const n of ['ask','answer','error','source-click','feedback']) "
+        "document.addEventListener('qa-' + n, e => seen.push([n, e.target.id]))"
+    )
+    moved = page.evaluate(
+        """async question => { const one = document.getElementById("one"), answer = one.ask(question);
+        document.getElementById("far").append(one); return (await answer).answer.text }""",
+        FOUND,
+    )
+    assert moved == ANSWER
+    removed = page.evaluate(
+        """async question => { const one = document.getElementById("one"), answer = one.ask(question);
+        one.remove(); return await answer }""",
+        FOUND,
+    )
+    assert removed is None
+    page.locator("#two textarea").fill(FOUND)
+    page.locator("#two textarea").press("Enter")
+    page.locator("#two .answer").wait_for()
+    assert page.evaluate("seen") == [
+        ["ask", "one"],
+        ["answer", "one"],
+        ["ask", "one"],
+        ["ask", "two"],
+        ["answer", "two"],
+    ]
+    page.evaluate("document.getElementById('two').clear()")
+    expect(page.locator("#two .entry")).to_have_count(0)
+    page.evaluate("addEventListener('qa-ask', event => event.preventDefault())")
+    assert page.evaluate("document.getElementById('two').ask('What sings?')") is None
+    assert page.faults == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "/relative",
+        "//host",
+        "javascript:alert(1)",
+        "data:text/plain,x",
+        "https://u:p@host",
+        "http://far.example",
+        "x",
+    ],
+)
+def test_a_wrong_endpoint_is_told_once_and_asks_nobody(wrong: str, page: Page, site: Site, endpoint: str) -> None:
+    """In the console for who built the page; the box is inert. A secret key in a page is as wrong."""
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url) if "/ask" in request.url else None)
+    tag = chat(endpoint).replace(f'endpoint="{endpoint}"', f'endpoint="{wrong}"', 1)
+    page.goto(site.write(tag))
+    expect(page.locator("qa-chat textarea")).to_be_disabled()
+    assert len(page.faults) == 1  # type: ignore[attr-defined]
+    assert "qa-chat: endpoint" in page.faults[0]  # type: ignore[attr-defined]
+    page.evaluate("document.querySelector('qa-chat').ask('Anything?')")
+    expect(page.locator("qa-chat .error")).to_contain_text("not set up correctly")
+    page.goto(site.write(chat(endpoint, key="sk_12345678_secret")))
+    expect(page.locator("qa-chat textarea")).to_be_disabled()
+    assert requests == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("attributes", "lang", "expected"),
+    [
+        ({}, "ko-KR", ["문서에 질문하기", "질문하기"]),
+        ({"lang": "de"}, "en", ["Die Dokumente fragen", "Fragen"]),
+        ({}, "fr", ["Ask the documents", "Ask"]),
+        ({"lang": "__proto__"}, "en", ["Ask the documents", "Ask"]),
+        (
+            {"strings": "{&quot;send&quot;: &quot;Los&quot;, &quot;toString&quot;: 1}"},
+            "en",
+            ["Ask the documents", "Los"],
+        ),
+        ({"heading": "Zoo <b>help</b>"}, "en", ["Zoo <b>help</b>", "Ask"]),
+    ],
+)
+def test_languages_and_words(
+    attributes: dict[str, str], lang: str, expected: list[str], page: Page, site: Site, endpoint: str
+) -> None:
+    """By the element's language or the page's; single strings by the page."""
+    page.goto(site.write(chat(endpoint, **attributes), lang=lang))
+    expect(page.locator("qa-chat h2")).to_have_text(expected[0])
+    expect(page.locator("qa-chat .send")).to_have_text(expected[1])
+
+
+def test_every_language_has_every_string() -> None:
+    """Compared by their keys, in the source."""
+    source = (WIDGET / "strings.js").read_text(encoding="utf-8")
+    blocks = re.findall(r"const (\w\w) = \{(.*?)\n\};", source, re.DOTALL)
+    keys = [re.findall(r"^\s+(\w+):", block, re.MULTILINE) for _, block in blocks]
+    assert [name for name, _ in blocks] == ["en", "ko", "de"]
+    assert keys[0] == keys[1] == keys[2]
+    assert all(re.findall(r"\{n\}", blocks[0][1]).__len__() == block.count("{n}") for _, block in blocks)
+
+
+@pytest.mark.browser
+def test_right_to_left_and_corners(page: Page, site: Site, endpoint: str) -> None:
+    """The panel opens inside the window in each corner, whichever way the page reads."""
+    for corner in ("bottom-right", "bottom-left", "top-right", "top-left"):
+        for direction in ("ltr", "rtl"):
+            page.goto(site.write(f"<div dir={direction}>{chat(endpoint, mode='launcher', corner=corner)}</div>"))
+            page.locator("qa-chat .launch").click()
+            box = page.locator("qa-chat .panel").bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["y"] >= 0
+            assert box["x"] + box["width"] <= 1280
+            assert box["y"] + box["height"] <= 720
+            button = page.locator("qa-chat .launch").bounding_box()
+            assert button is not None
+            assert (button["x"] > 640) == ("right" in corner)
+            assert (button["y"] > 360) == ("bottom" in corner)
+
+
+@pytest.mark.browser
+def test_a_page_that_unsets_everything_does_not_hide_it(page: Page, site: Site, endpoint: str) -> None:
+    """Nor one whose ids and globals have our names, or that puts other functions in the place of the browser's."""
+    head = "<style>* { all: unset } div { display: none !important }</style>"
+    clobber = "<form id=config></form><form id=input></form><form name=strings></form>"
+    page.goto(site.write(clobber + chat(endpoint), head=head))
+    page.locator("qa-chat textarea").wait_for()
+    page.evaluate("window.fetch = () => { throw Error('not ours') }; Array.prototype.extra = () => 0")
+    ask(page, FOUND)
+    expect(page.locator("qa-chat mark").first).to_be_visible()
+
+
+@pytest.mark.browser
+def test_the_history_is_kept_where_that_is_asked_for(page: Page, site: Site, endpoint: str) -> None:
+    """For the session, by the page; what is no answer in the storage is dropped; clearing clears it."""
+    address = site.write(chat(endpoint, history="session"))
+    page.goto(address)
+    ask(page, FOUND)
+    answered(page)
+    page.reload()
+    expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+    page.get_by_role("button", name="Clear history").click()
+    page.reload()
+    expect(page.locator("qa-chat .entry")).to_have_count(0)
+    place = f"qa-chat:{endpoint}:"
+    for poison in ("{", "7", '[{"question": 1}]', '[{"question": "a", "raw": {"id": "x", "results": [null]}}]'):
+        page.evaluate("([place, poison]) => sessionStorage.setItem(place, poison)", [place, poison])
+        page.reload()
+        expect(page.locator("qa-chat textarea")).to_be_enabled()
+        expect(page.locator("qa-chat .entry")).to_have_count(0)
+    page.goto(site.write(chat(endpoint)))
+    ask(page, FOUND)
+    answered(page)
+    page.reload()
+    expect(page.locator("qa-chat .entry")).to_have_count(0)
+
+
+@pytest.mark.browser
+def test_a_thousand_questions_leave_a_hundred(page: Page, site: Site, endpoint: str) -> None:
+    """What is shown is bounded."""
+    page.goto(site.write(chat(endpoint)))
+    body = json.dumps(_hostile("calm", 0))
+    page.route("**/ask", _answering(body))
+    page.evaluate("async () => { for (let i = 0; i < 130; i++) await document.querySelector('qa-chat').ask('q' + i) }")
+    expect(page.locator("qa-chat .entry")).to_have_count(100)
+
+
+@pytest.mark.browser
+def test_files_that_are_not_the_pinned_ones_are_blocked(page: Page, site: Site, endpoint: str) -> None:
+    """The snippet of the playground works as it is, and not with another hash."""
+    page.goto(endpoint)
+    page.get_by_role("tab", name="Embed").click()
+    snippet = page.locator("#embed pre").first.inner_text().replace('key="pk_…" ', "")
+    page.goto(site.write(snippet))
+    page.locator("qa-chat .launch").wait_for()
+    wrong = re.sub(
+        r'(<script[^>]*integrity="sha384-)(.)', lambda found: found[1] + ("A" if found[2] != "A" else "B"), snippet
+    )
+    page.goto(site.write(wrong))
+    page.wait_for_timeout(500)
+    assert page.evaluate("customElements.get('qa-chat') === undefined")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs/examples").glob("*.html")))
+def test_the_examples_of_the_docs_work(name: str, page: Page, site: Site, endpoint: str) -> None:
+    """Each is opened as it is, with this service in the place of the one it names."""
+    source = (ROOT / "docs/examples" / name).read_text(encoding="utf-8")
+    (site.folder / name).write_text(source.replace("https://qa.example.org", endpoint), encoding="utf-8")
+    for library in re.findall(r'src="\./(react[\w.-]*\.js)"', source):
+        shutil.copy(_react() / library, site.folder / library)
+    page.goto(f"{site.origin}/{name}")
+    page.locator("qa-chat textarea").wait_for(state="attached")
+    if page.locator("qa-chat .launch").count():
+        page.locator("qa-chat .launch").click()
+    ask(page, FOUND)
+    expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+    if "react" in name:
+        expect(page.locator("#last")).to_have_text(ANSWER)
+    assert page.faults == []  # type: ignore[attr-defined]
+
+
+def _react() -> Path:
+    """Return a folder of React as its package has it, fetched by npm."""
+    import subprocess
+    import tempfile
+
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("no npm to fetch React with")
+    folder = Path(tempfile.gettempdir(), "qa-react-18")
+    for package, file in (("react@18.3.1", "react"), ("react-dom@18.3.1", "react-dom")):
+        if (folder / f"{file}.production.min.js").exists():
+            continue
+        folder.mkdir(exist_ok=True)
+        done = subprocess.run([npm, "pack", package], cwd=folder, capture_output=True, check=False, timeout=120)
+        if done.returncode:
+            pytest.skip("React can't be fetched")
+        subprocess.run(["tar", "xzf", f"{package.replace('@', '-')}.tgz"], cwd=folder, check=True)
+        shutil.copy(folder / f"package/umd/{file}.production.min.js", folder)
+        shutil.rmtree(folder / "package")
+    return folder
+
+
+@pytest.mark.browser
+def test_the_playground(browser: Browser, endpoint: str) -> None:  # noqa: F811 - a fixture
+    """On a desktop and on a phone, light and dark: the widget, the sources, the answer, the bars, the index."""
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, locale="en-US")
+        page = _watched(context.new_page())
+        page.goto(endpoint)
+        expect(page.locator("#state")).to_contain_text("Ready")
+        ask(page, FOUND)
+        expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+        expect(page.locator("#explain .result")).not_to_have_count(0)
+        assert page.evaluate("document.querySelector('.track i').getBoundingClientRect().width") > 0
+        page.locator("#tab-explain").focus()
+        for name, holds in (
+            ("sources", "Animals"),
+            ("json", '"citation_index": 0'),
+            ("index", "Passages"),
+            ("embed", "integrity="),
+        ):
+            page.keyboard.press("ArrowRight")
+            expect(page.locator(f"#{name}")).to_contain_text(holds)
+            found = Axe().run(page)
+            assert found.violations_count == 0, f"{width} {name}: {found.generate_report()}"
+        page.get_by_role("tab", name="Sources").click()
+        page.get_by_role("button", name="Animals").click()
+        expect(page.locator("#sources pre")).to_contain_text("The cat sleeps on the warm mat.")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.faults == []  # type: ignore[attr-defined]
+        context.close()
+
+
+@pytest.mark.browser
+def test_the_playground_asks_for_a_key_where_one_is_needed(
+    page: Page, answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """And keeps it nowhere."""
+    token = key_for(settings, "ask", "feedback")["Authorization"].removeprefix("Bearer ")
+    with served(answerer, settings.model_copy(update={"access": "keys"})) as port:
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.get_by_label("Key").fill(token)
+        page.get_by_label("Key").press("Enter")
+        ask(page, FOUND)
+        expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+        assert token not in page.evaluate(
+            "document.documentElement.outerHTML + JSON.stringify({...sessionStorage, ...localStorage})"
+        )
