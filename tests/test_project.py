@@ -119,3 +119,18 @@ def test_nothing_is_fetched_while_building_and_asking(tmp_path: Path) -> None:
     flags = ["--source", str(tmp_path / "docs"), "--index", str(tmp_path / "ix")]
     for command in (["index", *flags], ["ask", "When was the treaty signed?", *flags]):
         subprocess.run(["unshare", "-n", sys.executable, "-m", "qa_service", *command], check=True, capture_output=True)
+
+
+def test_every_threat_has_tests_that_there_are() -> None:
+    """docs/threats.md names files and tests by their names."""
+    page = (ROOT / "docs/threats.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 19
+    everything = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    for row in rows:
+        proof = row.rsplit("|", 2)[1]
+        files = re.findall(r"`(test_\w+\.py)", proof)
+        assert files
+        assert all((ROOT / "tests" / name).is_file() for name in files)
+        for name in re.findall(r"(?:::|`)(test_\w+)(?![\w.])", proof):
+            assert f"def {name}(" in everything, name

@@ -3,9 +3,9 @@
 import asyncio
 import json
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from pydantic import BaseModel, Field
 
 from qa_service.api import children
@@ -29,12 +29,19 @@ class Builder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._task: asyncio.Task[None] | None = None
+        self._key: str | None = None
         self.state = Reindexing(status="idle")
 
-    def start(self) -> Reindexing:
-        """Begin a build. Raises :class:`BuildInProgress` while one is under way."""
+    def start(self, key: str | None = None) -> Reindexing:
+        """Begin a build, unless the last one was begun with the same key: then that one's state is returned.
+
+        Raises :class:`BuildInProgress` while one of another key, or without one, is under way.
+        """
+        if key is not None and key == self._key:
+            return self.state
         if self.state.status == "building":
             raise BuildInProgress("a build is under way; GET /admin/reindex tells when it is done")
+        self._key = key
         self.state = Reindexing(status="building")
         self._task = asyncio.create_task(self._build())
         return self.state
@@ -69,11 +76,20 @@ def admin_routes(builder: Builder) -> APIRouter:
         operation_id="reindex",
         summary="Build the index anew",
         status_code=202,
-        responses=problems(401, 403, 409, "default"),
+        responses=problems(401, 403, 409, 422, "default"),
     )
-    async def reindex() -> Reindexing:
+    async def reindex(
+        idempotency_key: Annotated[
+            str | None,
+            Header(
+                min_length=1,
+                max_length=100,
+                description="A name of your choice for this build: sent again with it, a request begins no other one.",
+            ),
+        ] = None,
+    ) -> Reindexing:
         """Start a build; the old index serves until the new one is whole, then answers come from that."""
-        return builder.start()
+        return builder.start(idempotency_key)
 
     @router.get(
         "/reindex",

@@ -24,9 +24,10 @@ def operation_routes(collections: Collections) -> APIRouter:
     """Return the routes that are about the service as a whole."""
     router = APIRouter(route_class=StrictJSONRoute, tags=["operations"])
 
-    @router.get("/livez", operation_id="livez", summary="Is the process alive?")
+    @router.get("/livez", operation_id="livez", summary="Is the process alive?", responses=problems(503))
     async def livez() -> Health:
-        """Answer as long as the event loop runs."""
+        """Answer 200 as long as the event loop runs, and what computes answers is not stuck; however busy it is."""
+        collections.default.worker.expect_alive()
         return Health(status="alive")
 
     @router.get("/readyz", operation_id="readyz", summary="Can questions be answered?", responses=problems(503))

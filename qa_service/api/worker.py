@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -21,6 +22,8 @@ from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 Result = TypeVar("Result")
 
 _BATCH = 8
+STUCK_SECONDS = 25.0
+"""A call that takes longer, and longer than a question may, is taken for one that never ends."""
 _logger = logging.getLogger(__name__)
 
 
@@ -45,6 +48,7 @@ class Worker:
         self._taken = 0
         self._changed = threading.Condition()
         self._closed = False
+        self._since: float | None = None  # when the jobs in work were begun
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
 
@@ -58,6 +62,12 @@ class Worker:
                 self._limit * seconds,
                 self._deadline,
             )
+
+    def expect_alive(self) -> None:
+        """Raise :class:`NotReady` where one call has been computing for so long that it will not end any more."""
+        since = self._since
+        if since is not None and time.monotonic() - since > max(STUCK_SECONDS, self._deadline):
+            raise NotReady("what computes answers does not answer any more; restart the service")
 
     def refusal(self) -> Overloaded | None:
         """Return the error for one more call, or ``None`` if it may wait."""
@@ -102,6 +112,7 @@ class Worker:
 
     def _work(self) -> None:
         while jobs := self._next():
+            self._since = time.monotonic()
             together: defaultdict[Prepare, list[str]] = defaultdict(list)
             for job in jobs:
                 if job.question is not None and not job.future.cancelled():
@@ -113,7 +124,9 @@ class Worker:
                         prepare(questions)
             for job in jobs:
                 if job.future.set_running_or_notify_cancel():
+                    self._since = time.monotonic()
                     _run(job)
+            self._since = None
 
     def _next(self) -> list[_Job]:
         """Wait for jobs; return the first ones, or none once the worker is closed and nothing waits."""

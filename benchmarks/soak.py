@@ -1,0 +1,84 @@
+"""Load a server for half an hour at a part of its peak, and print minute by minute what it holds and how fast it is.
+
+    python benchmarks/soak.py QUESTION_FILE [--index DIR] [--minutes N] [--load SHARE]
+
+The server runs on the first core, this program on the second. The peak is what four clients get that ask one question
+after another for half a minute; then questions arrive by Poisson at a share of it, latencies counted from when each
+was meant to be sent. At the end: memory beside that of the fifth minute, and each 99th percentile beside the first
+minute's.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import re
+import subprocess
+import sys
+from itertools import cycle
+from pathlib import Path
+
+import aiohttp
+import uvloop
+from common import memory_mb, setup
+from load import PATIENCE, STEADY, closed_loop, ms, open_loop, send
+
+from qa_service.evaluation import Question, QuestionFile
+
+SETTLED = 5
+
+
+def main() -> None:
+    """Serve, load, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("questions", type=Path)
+    parser.add_argument("--index", default="index")
+    parser.add_argument("--minutes", type=int, default=30)
+    parser.add_argument("--load", type=float, default=0.7)
+    parser.add_argument("--seed", type=int, default=20261123)
+    arguments = parser.parse_args()
+    random.seed(arguments.seed)
+    questions = [item.question for item in QuestionFile(arguments.questions) if isinstance(item, Question)]
+    random.shuffle(questions)
+    print(setup())
+    command = [sys.executable, "-m", "qa_service", "serve", "--index", arguments.index, "--port", "0"]
+    environment = {**os.environ, "QA_CACHE_MB": "1", "QA_LOG_LEVEL": "warning"}
+    os.sched_setaffinity(0, {0})  # which the server inherits with all its threads
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        try:
+            os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+            assert server.stderr is not None
+            found = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
+            assert found, "the server did not start"
+            uvloop.run(run(found.group(), server.pid, questions, arguments.minutes, arguments.load))
+        finally:
+            server.terminate()
+
+
+async def run(url: str, server: int, questions: list[str], minutes: int, load: float) -> None:
+    """Find the peak, then load minute by minute."""
+    connector, patience = aiohttp.TCPConnector(limit=1000), aiohttp.ClientTimeout(PATIENCE)
+    async with aiohttp.ClientSession(url, connector=connector, timeout=patience) as client:
+        while (await send(client, "/readyz"))[0] != 200:  # noqa: ASYNC110, PLR2004 - until it is ready
+            await asyncio.sleep(0.1)
+        source = cycle(questions)
+        await closed_loop(client, source, 1, 5)
+        _, peak = await closed_loop(client, source, 4, 30)
+        print(f"peak {peak:.0f} answers/s, {len(questions)} questions; load {load:.0%} of it")
+        print("minute", *(f"{column:>9}" for column in ("answers", "not 200", "p50 ms", "p99 ms", "RSS MB", "files")))
+        memory, slowest = [], []
+        for minute in range(1, minutes + 1):
+            step = await open_loop(client, source, load * peak, 60, STEADY, source, url)
+            failed = len(step.shed) + step.timed_out + step.other
+            memory.append(memory_mb(server))
+            slowest.append(float(ms(step.answered, 0.99)))
+            row = [len(step.answered), failed, ms(step.answered, 0.5), f"{slowest[-1]:.0f}", f"{memory[-1]:.0f}"]
+            row.append(len(os.listdir(f"/proc/{server}/fd")))
+            print(f"{minute:6}", *(f"{figure:>9}" for figure in row), flush=True)
+        settled = memory[min(SETTLED, minutes) - 1]
+        print(f"memory at the end / at minute {SETTLED}: {memory[-1] / settled:.3f}, most {max(memory) / settled:.3f}")
+        print(f"slowest minute's p99 / first minute's: {max(slowest) / slowest[0]:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""Who might do harm, and how: one test for each that no other file has. docs/threats.md names them all."""
+
+import ast
+import asyncio
+import json
+import random
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import httpx2
+import pytest
+from conftest import ROOT, FakeEmbedder, key_for, served
+from starlette.testclient import TestClient
+
+from qa_service.access import KeyFile
+from qa_service.api import admin, create_app, worker
+from qa_service.embedding import QuestionEmbedding
+from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.settings import Settings
+
+QUESTIONS = ["Where does the cat sleep?", "What guards the farm?", "What swims in the ocean?", "How does a crab walk?"]
+
+
+@pytest.fixture
+def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+        yield connected
+
+
+def test_one_that_floods_takes_nothing_from_the_others(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Nine of ten keys get every answer they ask for while the tenth asks forty times as much as it may."""
+    keys = KeyFile(settings.data)
+    flooding, *others = [keys.create(f"key {number}", rate="10/hour") for number in range(10)]
+
+    def ask(token: str, times: int) -> Counter[int]:
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx2.Client(base_url=address, headers=headers, timeout=20) as own:
+            return Counter(own.post("/ask", json={"question": QUESTIONS[0]}).status_code for _ in range(times))
+
+    with served(answerer, settings) as port, ThreadPoolExecutor(10) as threads:
+        address = f"http://127.0.0.1:{port}"
+        flood = threads.submit(ask, flooding, 400)
+        assert all(found.result() == {200: 10} for found in [threads.submit(ask, token, 10) for token in others])
+        assert flood.result() == {200: 10, 429: 390}
+
+
+def test_paths_lead_to_routes_and_nowhere_else(client: TestClient) -> None:
+    """A thousand attempts to climb out of a folder: nothing but the few public routes answers with 200."""
+    generator = random.Random(20261123)
+    steps = [
+        "..",
+        ".",
+        "%2e%2e",
+        "..%2f",
+        "%5c..",
+        "....",
+        "\\",
+        "etc",
+        "passwd",
+        "widget",
+        "%00",
+        "sources",
+        "//",
+        "~",
+    ]
+    for _ in range(1000):
+        path = "/" + "/".join(generator.choice(steps) for _ in range(generator.randint(1, 8)))
+        response = client.get(f"http://localhost{path}")
+        if response.status_code == 200:
+            assert response.request.url.path in {"/", "/widget", "/sources"}, path
+        assert "root:" not in response.text
+
+
+def test_nothing_is_computed_or_read_for_who_has_no_key(client: TestClient, settings: Settings) -> None:
+    """A wrong key with a body that can't be read is 401: nothing of it was looked at."""
+    key_for(settings, "ask")
+    locked = settings.model_copy(update={"access": "keys"})
+    answerer = open_answerer(locked, FakeEmbedder())[0]
+    with TestClient(create_app(answerer, locked), base_url="http://localhost") as other:
+        before = answerer.questions.embedded
+        for path in ("/ask", "/ask/batch", "/verify", "/evaluate", "/admin/reindex", "/v1/vector_stores/x/search"):
+            for body in (b"", b"{", b"\xff" * 60_000, json.dumps({"question": "cat"}).encode()):
+                headers = {"Authorization": "Bearer wrong", "Content-Type": "application/json"}
+                assert other.post(path, content=body, headers=headers).status_code == 401
+        assert answerer.questions.embedded == before
+
+
+@pytest.mark.parametrize("room", ["loading", "index", "retrieval", "stores", "lexical", "late_interaction"])
+def test_no_document_makes_the_service_fetch_anything(room: str) -> None:
+    """The rooms that documents pass through import nothing that speaks over a network."""
+    network = {"httpx", "httpx2", "requests", "urllib3", "aiohttp", "socket", "http", "ftplib", "smtplib", "websockets"}
+    for path in (ROOT / "qa_service" / room).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert not {name.split(".")[0] for name in names} & network, path.name
+            assert "urllib.request" not in names, path.name
+
+
+def test_answers_hold_no_vectors_and_few_digits(client: TestClient) -> None:
+    """What could be used to rebuild embeddings stays inside: three decimals, for texts that are shown anyway."""
+    for question in QUESTIONS:
+        answer = client.post("/ask", json={"question": question}).text
+        assert not re.search(r"vector|embedding", answer)
+        assert not re.search(r"\d\.\d{4}", re.sub(r'"took_ms":[\d.]+', "", answer))
+
+
+def test_what_describes_the_service_is_not_for_everybody(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """No pages of documentation that load scripts; where others can ask, the description and the numbers need keys."""
+    KeyFile(settings.data).create("a", ("ask",))
+    locked = settings.model_copy(update={"access": "keys"})
+    with TestClient(create_app(answerer, locked), base_url="http://localhost") as client:
+        for path in ("/docs", "/redoc", "/openapi.json", "/metrics", "/admin/reindex", "/index", "/collections"):
+            response = client.get(path)
+            assert response.status_code == 401, path
+            assert "server" not in response.headers
+        assert client.get("/docs", headers=key_for(settings, "ask", "admin")).status_code in {401, 404}
+
+
+def test_no_key_stands_in_a_log_or_an_answer(
+    answerer: QuestionAnswerer, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sent in every place where clients put them by mistake."""
+    token = KeyFile(settings.data).create("a", ("ask", "admin"))
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+        answers = [
+            client.post("/ask", json={"question": QUESTIONS[0]}, headers={"Authorization": f"Bearer {token}"}),
+            client.post("/ask", json={"question": QUESTIONS[0], "key": token}),
+            client.get(f"/sources?key={token}"),
+            client.get(f"/{token}"),
+            client.get("/metrics", headers={"Authorization": f"Bearer {token}"}),
+            client.get("/index", headers={"Authorization": token, "X-Request-ID": token, "Origin": token}),
+        ]
+    out, err = capsys.readouterr()
+    secret = token.split("_", 2)[2]
+    assert not any(secret in answer.text or secret in str(answer.headers) for answer in answers)
+    assert secret not in out + err
+    assert secret not in (settings.data / "keys.json").read_text(encoding="utf-8")
+
+
+class Stuck(FakeEmbedder):
+    """Computes for as long as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.go.set()
+
+    def embed_questions(self, questions: list[str]) -> list[QuestionEmbedding]:
+        self.go.wait(30)
+        return super().embed_questions(questions)
+
+
+def test_a_stuck_encoder_is_told_by_livez_and_a_busy_one_is_not(
+    answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that what runs the service can restart it."""
+    monkeypatch.setattr(worker, "STUCK_SECONDS", 0.6)
+    embedder = Stuck()
+    hasty = settings.model_copy(update={"deadline_seconds": 0.3})
+    answerer = open_answerer(hasty, embedder)[0]
+    with TestClient(create_app(answerer, hasty), base_url="http://localhost") as client:
+        assert client.get("/livez").status_code == 200
+        embedder.go.clear()
+        assert client.post("/ask", json={"question": "cat"}).status_code == 504
+        assert client.get("/livez").status_code == 200
+        time.sleep(0.6)
+        response = client.get("/livez")
+        assert response.status_code == 503
+        assert "restart" in response.json()["detail"]
+        embedder.go.set()
+        for _ in range(100):
+            if client.get("/livez").status_code == 200:
+                break
+            time.sleep(0.02)
+        assert client.post("/ask", json={"question": "cat"}).status_code == 200
+
+
+def test_a_build_that_is_asked_for_again_is_the_same_build(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Ten requests with one Idempotency-Key begin one build; another key begins another once that is done."""
+    begun = []
+
+    async def build(self: admin.Builder) -> None:
+        begun.append(self.state)
+        await asyncio.sleep(0)
+        self.state = admin.Reindexing(status="done", exit_code=0)
+
+    monkeypatch.setattr(admin.Builder, "_build", build)
+
+    async def run() -> None:
+        builder = admin.Builder(settings)
+        for _ in range(10):
+            builder.start("one")
+        await asyncio.sleep(0.01)
+        assert builder.start("one").status == "done"
+        assert len(begun) == 1
+        builder.start("two")
+        await asyncio.sleep(0.01)
+        assert len(begun) == 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.proof
+def test_proof_answers_do_not_mix(
+    answerer: QuestionAnswerer, settings: Settings, record_property: Callable[[str, object], None]
+) -> None:
+    """Sixteen threads, a thousand questions each: every answer equals the one asked alone."""
+    generator = random.Random(20261123)
+    words = ["cat", "dog", "whale", "crab", "sleeps", "guards", "swims", "walks", "farm", "mat", "noon", "foxes"]
+    questions = [" ".join(generator.choices(words, k=generator.randint(1, 30))) for _ in range(200)]
+    roomy = settings.model_copy(update={"queue_limit": 64})
+
+    def answer(own: httpx2.Client, question: str) -> object:
+        body = own.post("/ask", json={"question": question}).json()
+        return [(result["citation"]["permalink"], result["score"]) for result in body["results"]]
+
+    with served(answerer, roomy) as port, httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as alone:
+        expected = {question: answer(alone, question) for question in questions}
+
+        def ask_on(number: int) -> int:
+            own_questions = random.Random(number).choices(questions, k=1000)
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as own:
+                return sum(answer(own, question) != expected[question] for question in own_questions)
+
+        with ThreadPoolExecutor(16) as threads:
+            different = sum(threads.map(ask_on, range(16)))
+    assert different == 0
+    record_property("figure", "16 threads, 16000 questions, 0 answers other than asked alone")
+
+
+@pytest.mark.proof
+def test_proof_five_hundred_slow_senders(
+    answerer: QuestionAnswerer, settings: Settings, record_property: Callable[[str, object], None]
+) -> None:
+    """A byte every two seconds each: all are let go at their deadline, and others are answered meanwhile."""
+    with served(answerer, settings) as port, httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as own:
+
+        def times(count: int) -> list[float]:
+            found = []
+            for number in range(count):
+                started = time.perf_counter()
+                assert own.post("/ask", json={"question": QUESTIONS[number % 4]}).status_code == 200
+                found.append(time.perf_counter() - started)
+            return sorted(found)
+
+        quiet = times(1000)
+        senders = [socket.create_connection(("127.0.0.1", port)) for _ in range(500)]
+        began, gone, meanwhile = time.monotonic(), 0, []
+        for byte in b"POST /ask HTTP/1.1\r\nHost: localhost\r\nX: " * 2:
+            for sender in senders:
+                with suppress(OSError):
+                    sender.send(bytes([byte]))
+            meanwhile += times(60)
+            for sender in list(senders):
+                sender.setblocking(False)
+                try:
+                    sender.recv(4096)  # an error document, or the end
+                except BlockingIOError:
+                    continue
+                except ConnectionError:
+                    pass
+                sender.close()
+                senders.remove(sender)
+                gone += 1
+            if not senders:
+                break
+            time.sleep(1.5)
+        seconds = time.monotonic() - began
+        for sender in senders:
+            sender.close()
+    assert gone == 500
+    slowest, usual = sorted(meanwhile)[int(0.99 * len(meanwhile))], quiet[int(0.99 * len(quiet))]
+    record_property(
+        "figure", f"500 of 500 let go within {seconds:.0f} s; p99 of others {slowest / usual:.1f} times the quiet one"
+    )
