@@ -817,3 +817,76 @@ def test_the_playground_asks_for_a_key_where_one_is_needed(
         assert token not in page.evaluate(
             "document.documentElement.outerHTML + JSON.stringify({...sessionStorage, ...localStorage})"
         )
+
+
+BOUNDS = r"""async () => {
+  const { secondsOf, safeLink, visible, checkedEndpoint, readAnswer } = await import("/widget/client.js");
+  const thrown = call => { try { return call() } catch (error) { return error.kind ?? "refused" } };
+  const secure = { origin: "https://shop.example" };
+  const link = text => safeLink(text, "https://qa.example.org/base");
+  const citation = { quote_start: 1, quote_end: 99, start_line: NaN, page: -1, section_path: [7, "S"] };
+  const answer = { id: "a", results: [{ text: "\u{1f600}ab", citation }], answer: { citation_index: 12 } };
+  const [result] = readAnswer(answer).results;
+  return {
+    seconds: ["1", "abc", "-5", "Wed, 21 Oct 2026 07:28:00 GMT", "1000000000", "", null, "7.5"].map(secondsOf),
+    links: [
+      ...["/cite/1", "https://a.example/b#:~:text=c", "javascript:x()", "data:,x", "//evil", "/a\\b"].map(link),
+      ...["/a\tb", "", "https://u:p@a.example", "ftp://a.example", " /x", "x"].map(link),
+    ],
+    texts: ["a\u202eb\u0000c\u{e0041}d", "e" + "\u0301".repeat(500), "x".repeat(30000)].map(t => visible(t).length),
+    endpoints: [
+      ...["https://qa.example.org/", "https://qa.example.org/sub/", "http://qa.example.org", "http://localhost:1"],
+      "https://u@h",
+    ].map(text => thrown(() => checkedEndpoint(text, secure))),
+    answers: [
+      ...[null, 7, {}, { id: 1, results: [] }, { id: "a", results: [null] }, { id: "a", results: "x" }],
+      { id: "a", results: [{ text: "x" }] },
+    ].map(raw => thrown(() => readAnswer(raw))),
+    cut: [result.before, result.quote, result.after, result.lines, result.page],
+  };
+}"""
+
+
+@pytest.mark.browser
+def test_what_comes_from_outside_is_bounded(page: Page, endpoint: str) -> None:
+    """Waits, links, texts and addresses, by the functions that read them."""
+    page.goto(endpoint)
+    found = page.evaluate(BOUNDS)
+    origin = "https://qa.example.org"
+    assert found["seconds"] == [1, 1, 1, 1, 30, 1, 1, 1]
+    assert found["links"] == [f"{origin}/cite/1", "https://a.example/b#:~:text=c", *[""] * 10]
+    assert found["texts"] == [4, 5, 20_001]
+    assert found["endpoints"] == [origin, f"{origin}/sub", "refused", "http://localhost:1", "refused"]
+    assert found["answers"] == ["unreadable"] * 7
+    assert found["cut"] == ["\U0001f600", "ab", "", None, None]
+
+
+@pytest.mark.browser
+def test_pages_that_do_it_twice_or_change_their_mind(page: Page, site: Site, endpoint: str) -> None:
+    """Two loaders put one widget; an attribute that changes is checked as at first; a huge paste is refused."""
+    loader = f'<script src="{endpoint}/widget/qa-chat-loader.js" data-endpoint="{endpoint}"></script>'
+    again = f'<script type="module" src="{endpoint}/widget/qa-chat-define.js"></script>'
+    page.goto(site.write("", head=loader * 2 + again))
+    page.locator("qa-chat .launch").click()
+    expect(page.locator("qa-chat")).to_have_count(1)
+    assert page.evaluate("document.querySelector('qa-chat').ask('x'.repeat(1e6))") is None
+    expect(page.locator("qa-chat #note")).to_contain_text("this one has 1000000")
+    ask(page, FOUND)
+    answered(page)
+    page.evaluate("document.querySelector('qa-chat').setAttribute('lang', 'de')")
+    expect(page.locator("qa-chat .send")).to_have_text("Fragen")
+    expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+    page.evaluate("document.querySelector('qa-chat').setAttribute('endpoint', 'javascript:alert(1)')")
+    expect(page.locator("qa-chat textarea")).to_be_disabled()
+
+
+@pytest.mark.browser
+def test_a_frame_without_an_origin(page: Page, site: Site, endpoint: str) -> None:
+    """Storage throws there, and the service does not know the origin: both are told or borne, nothing breaks."""
+    inner = site.write(chat(endpoint, history="session"), name="inner.html")
+    page.goto(site.write(f'<iframe sandbox="allow-scripts" src="{inner}" width="600" height="600" title="x"></iframe>'))
+    frame = page.frame_locator("iframe")
+    frame.locator("qa-chat textarea").fill(FOUND)
+    frame.locator("qa-chat textarea").press("Enter")
+    expect(frame.locator("qa-chat .error")).to_contain_text("can't be reached from this page")
+    assert not [fault for fault in page.faults if "qa-chat" in fault or "Uncaught" in fault]  # type: ignore[attr-defined]
