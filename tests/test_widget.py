@@ -890,3 +890,16 @@ def test_a_frame_without_an_origin(page: Page, site: Site, endpoint: str) -> Non
     frame.locator("qa-chat textarea").press("Enter")
     expect(frame.locator("qa-chat .error")).to_contain_text("can't be reached from this page")
     assert not [fault for fault in page.faults if "qa-chat" in fault or "Uncaught" in fault]  # type: ignore[attr-defined]
+
+
+@pytest.mark.browser
+def test_a_quote_is_copied_with_its_citation(page: Page, site: Site, endpoint: str) -> None:
+    """As text: the words, where they stand, and the link that stays."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.origin)
+    page.goto(site.write(chat(endpoint)))
+    ask(page, FOUND)
+    answered(page)
+    page.get_by_role("button", name="Copy quote").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(rf"“{re.escape(ANSWER)}” — Animals, Cats, line 5 \({endpoint}/cite/[\w.-]+\)", copied), copied

@@ -61,7 +61,7 @@ button:disabled { cursor: not-allowed; opacity: .65; }
 .bottom-left .panel, .top-left .panel { left: 0; }
 .panel[hidden] { display: none; }
 header {
-  display: flex; align-items: center; gap: .25rem; padding: .6rem .6rem .6rem 1rem;
+  display: flex; align-items: center; gap: .25rem; padding-block: .6rem; padding-inline: 1rem .6rem;
   border-block-end: 1px solid var(--_border);
 }
 h2 { font-size: 1.05em; line-height: 1.3; margin: 0; flex: 1; min-width: 0; }
@@ -83,7 +83,7 @@ h2 { font-size: 1.05em; line-height: 1.3; margin: 0; flex: 1; min-width: 0; }
 .suggestions button:hover { background: var(--_raised); }
 .entry { margin-block-end: 1.75rem; }
 .question {
-  margin: 0 0 .75rem auto; width: fit-content; max-width: 88%; padding: .5rem .85rem; border-radius: 14px 14px 3px 14px;
+  margin-block: 0 .75rem; margin-inline: auto 0; width: fit-content; max-width: 88%; padding: .5rem .85rem; border-radius: 14px; border-end-end-radius: 3px;
   background: var(--_raised); white-space: pre-wrap; unicode-bidi: plaintext; max-height: 12rem; overflow-y: auto;
 }
 .answer > p { margin: 0 0 .6rem; }
@@ -95,10 +95,10 @@ blockquote, .text {
 mark { background: var(--_mark); color: var(--_mark-text); padding: .1em .15em; border-radius: 3px; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
 .source { font-size: .9em; margin: 0 0 .5rem; color: var(--_muted); }
 .source a { color: var(--_accent); font-weight: 600; display: inline-block; min-height: 24px; unicode-bidi: plaintext; }
-.section { unicode-bidi: plaintext; }
 .tools { display: flex; flex-wrap: wrap; align-items: center; gap: .15rem; margin-block: .35rem .6rem; }
 .confidence {
   font-size: .8em; padding: .1rem .6rem; border: 1px solid var(--_control); border-radius: 999px; margin-inline-end: auto;
+  unicode-bidi: plaintext;
 }
 .strong { background: var(--_accent); color: var(--_accent-text); border-color: transparent; }
 summary { cursor: pointer; min-height: 2rem; padding-block: .25rem; color: var(--_accent); font-weight: 600; width: fit-content; }

@@ -50,7 +50,7 @@ export function entryOf(question, strings) {
   return h(
     "article",
     { class: "entry", part: "entry" },
-    h("p", { class: "question", part: "question", dir: "auto" }, h("span", { class: "sr" }, `${strings.you} `), visible(question, 2000)),
+    h("p", { class: "question", part: "question" }, h("span", { class: "sr" }, `${strings.you} `), visible(question, 2000)),
   );
 }
 
@@ -119,8 +119,8 @@ function source(result, strings, acts) {
     href
       ? h("a", { ...link, onclick: follow, onauxclick: follow }, title, h("span", { class: "sr" }, ` ${strings.newTab}`))
       : h("span", { dir: "auto" }, title),
-    result.section ? h("span", { class: "section" }, ` · `, h("span", { class: "sr" }, strings.section), ` ${result.section}`) : null,
-    placeOf(result, strings) ? ` · ${placeOf(result, strings)}` : null,
+    ...(result.section ? [" · ", h("span", { class: "sr" }, `${strings.section} `), h("bdi", {}, result.section)] : []),
+    ...(placeOf(result, strings) ? [" · ", h("bdi", {}, placeOf(result, strings))] : []),
   );
 }
 
