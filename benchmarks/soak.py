@@ -10,6 +10,7 @@ minute's.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
 import re
@@ -55,6 +56,16 @@ def main() -> None:
             server.terminate()
 
 
+def opened(process: int) -> tuple[int, int]:
+    """Return how many files a process holds open, and how many sockets: those of the clients' connections too."""
+    targets = []
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            targets.append(str(link.readlink()))
+    sockets = sum(target.startswith("socket:") for target in targets)
+    return len(targets) - sockets, sockets
+
+
 async def run(url: str, server: int, questions: list[str], minutes: int, load: float) -> None:
     """Find the peak, then load minute by minute."""
     connector, patience = aiohttp.TCPConnector(limit=1000), aiohttp.ClientTimeout(PATIENCE)
@@ -65,7 +76,10 @@ async def run(url: str, server: int, questions: list[str], minutes: int, load: f
         await closed_loop(client, source, 1, 5)
         _, peak = await closed_loop(client, source, 4, 30)
         print(f"peak {peak:.0f} answers/s, {len(questions)} questions; load {load:.0%} of it")
-        print("minute", *(f"{column:>9}" for column in ("answers", "not 200", "p50 ms", "p99 ms", "RSS MB", "files")))
+        print(
+            "minute",
+            *(f"{column:>9}" for column in ("answers", "not 200", "p50 ms", "p99 ms", "RSS MB", "files", "sockets")),
+        )
         memory, slowest = [], []
         for minute in range(1, minutes + 1):
             step = await open_loop(client, source, load * peak, 60, STEADY, source, url)
@@ -73,7 +87,7 @@ async def run(url: str, server: int, questions: list[str], minutes: int, load: f
             memory.append(memory_mb(server))
             slowest.append(float(ms(step.answered, 0.99)))
             row = [len(step.answered), failed, ms(step.answered, 0.5), f"{slowest[-1]:.0f}", f"{memory[-1]:.0f}"]
-            row.append(len(os.listdir(f"/proc/{server}/fd")))
+            row += opened(server)
             print(f"{minute:6}", *(f"{figure:>9}" for figure in row), flush=True)
         settled = memory[min(SETTLED, minutes) - 1]
         print(f"memory at the end / at minute {SETTLED}: {memory[-1] / settled:.3f}, most {max(memory) / settled:.3f}")
