@@ -3,7 +3,12 @@
 import json
 import os
 import platform
+import random
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -11,7 +16,7 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-from qa_service.evaluation import Question
+from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus
 from qa_service.index import OpenIndex
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
@@ -70,6 +75,28 @@ def relevant_passages(index: OpenIndex, question: Question) -> set[int]:
             assert document is not None
             found.update(index.overlapping(document.id, span.start, span.end))
     return found
+
+
+def shuffled_questions(file: Path, seed: int) -> list[str]:
+    """Return the questions of a file in an order that a seed decides, as all chance after it."""
+    random.seed(seed)
+    questions = [item.question for item in QuestionFile(file) if isinstance(item, Question)]
+    random.shuffle(questions)
+    return questions
+
+
+@contextmanager
+def serving(*arguments: str, **environment: str) -> Iterator[tuple[str, int]]:
+    """Run ``qa-service serve`` on a free port; give its address and the number of its process."""
+    command = [sys.executable, "-m", "qa_service", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment) as server:
+        try:
+            assert server.stderr is not None
+            found = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
+            assert found, "the server did not start"
+            yield found.group(), server.pid
+        finally:
+            server.terminate()
 
 
 def memory_mb(process: int, *, most: bool = False) -> float:

@@ -13,12 +13,8 @@ for twice within a step's memory.
 import argparse
 import asyncio
 import contextlib
-import os
 import random
-import re
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -26,9 +22,7 @@ from pathlib import Path
 
 import aiohttp
 import uvloop
-from common import memory_mb, setup
-
-from qa_service.evaluation import Question, QuestionFile
+from common import memory_mb, serving, setup, shuffled_questions
 
 STEADY, BURST, HOSTILE = "", " burst", " hostile"
 SHAPES = [*((load, STEADY) for load in (0.1, 0.5, 0.8, 1, 2, 4, 0.5)), (0.2, BURST), (0.5, HOSTILE)]
@@ -81,23 +75,11 @@ def main() -> None:
     parser.add_argument("--workers", default="1")
     parser.add_argument("--seed", type=int, default=20261123)
     arguments = parser.parse_args()
-    random.seed(arguments.seed)
-    questions = [item.question for item in QuestionFile(arguments.questions) if isinstance(item, Question)]
-    random.shuffle(questions)
+    questions = shuffled_questions(arguments.questions, arguments.seed)
     print(setup())
-    command = [sys.executable, "-m", "qa_service", "serve", "--index", arguments.index, "--port", "0"]
     # The smallest memory for questions asked lately, since here each is to be embedded.
-    environment = {**os.environ, "QA_CACHE_MB": "1"}
-    with subprocess.Popen(
-        [*command, "--workers", arguments.workers], stderr=subprocess.PIPE, text=True, env=environment
-    ) as server:
-        try:
-            assert server.stderr is not None
-            found = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
-            assert found, "the server did not start"
-            uvloop.run(run(found.group(), server.pid, questions, arguments.seconds))
-        finally:
-            server.terminate()
+    with serving("--index", arguments.index, "--workers", arguments.workers, QA_CACHE_MB="1") as (url, server):
+        uvloop.run(run(url, server, questions, arguments.seconds))
 
 
 async def run(url: str, server: int, questions: list[str], seconds: float) -> None:

@@ -12,19 +12,13 @@ import argparse
 import asyncio
 import contextlib
 import os
-import random
-import re
-import subprocess
-import sys
 from itertools import cycle
 from pathlib import Path
 
 import aiohttp
 import uvloop
-from common import memory_mb, setup
+from common import memory_mb, serving, setup, shuffled_questions
 from load import PATIENCE, STEADY, closed_loop, ms, open_loop, send
-
-from qa_service.evaluation import Question, QuestionFile
 
 SETTLED = 5
 
@@ -38,22 +32,12 @@ def main() -> None:
     parser.add_argument("--load", type=float, default=0.7)
     parser.add_argument("--seed", type=int, default=20261123)
     arguments = parser.parse_args()
-    random.seed(arguments.seed)
-    questions = [item.question for item in QuestionFile(arguments.questions) if isinstance(item, Question)]
-    random.shuffle(questions)
+    questions = shuffled_questions(arguments.questions, arguments.seed)
     print(setup())
-    command = [sys.executable, "-m", "qa_service", "serve", "--index", arguments.index, "--port", "0"]
-    environment = {**os.environ, "QA_CACHE_MB": "1", "QA_LOG_LEVEL": "warning"}
     os.sched_setaffinity(0, {0})  # which the server inherits with all its threads
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
-        try:
-            os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
-            assert server.stderr is not None
-            found = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
-            assert found, "the server did not start"
-            uvloop.run(run(found.group(), server.pid, questions, arguments.minutes, arguments.load))
-        finally:
-            server.terminate()
+    with serving("--index", arguments.index, QA_CACHE_MB="1", QA_LOG_LEVEL="warning") as (url, server):
+        os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+        uvloop.run(run(url, server, questions, arguments.minutes, arguments.load))
 
 
 def opened(process: int) -> tuple[int, int]:

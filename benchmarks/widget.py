@@ -7,8 +7,6 @@ after the answer is in the page. The service's time is that of the same request,
 """
 
 import argparse
-import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -17,7 +15,7 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
-from common import setup
+from common import serving, setup
 from playwright.sync_api import sync_playwright
 
 from qa_service.evaluation import Question, QuestionFile
@@ -46,19 +44,9 @@ def main() -> None:
     asked = [item.question for item in QuestionFile(arguments.questions) if isinstance(item, Question)]
     with tempfile.TemporaryDirectory() as scratch:
         flags = ["--source", str(arguments.source), "--index", f"{scratch}/index"]
-        program = [sys.executable, "-m", "qa_service"]
-        subprocess.run([*program, "index", *flags], check=True, stdout=subprocess.DEVNULL)
-        environment = os.environ | {"QA_DATA": f"{scratch}/data", "QA_LOG_LEVEL": "error"}
-        with subprocess.Popen(
-            [*program, "serve", "--port", "0", *flags], stderr=subprocess.PIPE, text=True, env=environment
-        ) as server:
-            try:
-                found = re.search(r"http://[\d.:]+", server.stderr.readline() if server.stderr else "")
-                if found is None:
-                    sys.exit("the server did not start")
-                pairs = timed(found.group(), asked)
-            finally:
-                server.terminate()
+        subprocess.run([sys.executable, "-m", "qa_service", "index", *flags], check=True, stdout=subprocess.DEVNULL)
+        with serving(*flags, QA_DATA=f"{scratch}/data", QA_LOG_LEVEL="error") as (address, _):
+            pairs = timed(address, asked)
     widget, service = (statistics.median(values) for values in zip(*pairs, strict=True))
     worst = max(shown - 2 * answered for shown, answered in pairs)
     print(setup())

@@ -8,7 +8,9 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 # Tests run in as many processes as there are cores; more threads would wait for each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -90,6 +92,19 @@ class FakeEmbedder:
         )
 
 
+class HeldEmbedder(FakeEmbedder):
+    """Waits for a signal before it answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.go.set()
+
+    def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+        self.go.wait(30)
+        return super().embed_questions(questions)
+
+
 @pytest.fixture
 def fake() -> FakeEmbedder:
     return FakeEmbedder()
@@ -167,16 +182,23 @@ def key_for(settings: Settings, *scopes: Scope) -> dict[str, str]:
 
 @contextmanager
 def served(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
-    """Serve on a free port, in a thread, with our protocol."""
+    """Serve an answerer as :func:`listening` does."""
+    from qa_service.api import create_app
+
+    with listening(create_app(answerer, settings)) as port:
+        yield port
+
+
+@contextmanager
+def listening(app: Any) -> Iterator[int]:
+    """Serve an application on a free port, in a thread, with our protocol."""
     import uvicorn
 
-    from qa_service.api import create_app
     from qa_service.api.protocol import GuardedProtocol
     from qa_service.api.server import bound_socket
 
     listener = bound_socket("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(answerer, settings), log_level="critical", http=GuardedProtocol, ws="none")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", http=GuardedProtocol, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     port = listener.getsockname()[1]
@@ -187,6 +209,19 @@ def served(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def published(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Let a handler answer on a free port, in a thread; give its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class Run:

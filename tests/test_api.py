@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import httpx2
 import pytest
-from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder
+from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, HeldEmbedder
 from hypothesis import HealthCheck, given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -323,24 +323,11 @@ def test_a_bug_is_a_500_that_tells_nothing(
         assert client.post("/ask", json={"question": "cat"}).is_success
 
 
-class Slow(FakeEmbedder):
-    """Waits for a signal before it answers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go = threading.Event()
-        self.go.set()
-
-    def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        self.go.wait(30)
-        return super().embed_questions(questions)
-
-
 def test_a_full_queue_sheds_at_once_and_health_answers_meanwhile(
     answerer: QuestionAnswerer, settings: Settings
 ) -> None:
     """Three of six may wait; the others get 503 while the encoder is stuck, and /livez does not notice."""
-    slow = Slow()
+    slow = HeldEmbedder()
     app = create_app(
         asked_by(slow, settings),
         settings.model_copy(update={"queue_limit": 3}),
@@ -361,7 +348,7 @@ def test_a_full_queue_sheds_at_once_and_health_answers_meanwhile(
 
 def test_a_question_that_takes_too_long_gets_504(answerer: QuestionAnswerer, settings: Settings) -> None:
     """And the next one is served."""
-    slow = Slow()
+    slow = HeldEmbedder()
     app = create_app(
         asked_by(slow, settings),
         settings.model_copy(update={"deadline_seconds": 0.1}),
@@ -378,7 +365,7 @@ def test_questions_that_wait_together_are_embedded_together(answerer: QuestionAn
     """One forward pass for what came in while the last one ran; one bad question among them spoils nothing."""
     batches: list[list[str]] = []
 
-    class Noting(Slow):
+    class Noting(HeldEmbedder):
         def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
             batches.append(list(questions))
             if "break" in questions:

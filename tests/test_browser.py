@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -14,14 +13,11 @@ from typing import Literal
 
 import numpy as np
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from conftest import FakeEmbedder
+from conftest import FakeEmbedder, published, served
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from qa_service.api import create_app
-from qa_service.api.server import bound_socket
 from qa_service.evaluation import Plan, QuestionFile, Target, evaluate
 from qa_service.evaluation.asking import InProcess
 from qa_service.evaluation.comparing import compare
@@ -95,14 +91,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path: Path) -> Iterator[str]:
     """Publish the source folder on a port of this machine."""
     (tmp_path / "source").mkdir(exist_ok=True)
-    handler = functools.partial(_Quiet, directory=str(tmp_path / "source"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with published(functools.partial(_Quiet, directory=str(tmp_path / "source"))) as address:
+        yield address
 
 
 def lit(page: Page) -> tuple[int, int, int, int] | None:
@@ -172,18 +162,13 @@ def test_the_view_scrolls_to_the_quote_without_scripts(
     (tmp_path / "source/long.txt").write_text(f"{filler}\n\nThe cat sleeps <b>here</b>.\n\n{filler}", encoding="utf-8")
     build(settings, fake)
     answerer, _ = open_answerer(settings, fake)
-    listener = bound_socket("127.0.0.1", 0)
-    listener.listen()
-    server = uvicorn.Server(uvicorn.Config(create_app(answerer, settings), log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
+    with served(answerer, settings) as port:
         url = answerer.ask("where does the cat sleep").results[0].citation.url
         context = browser.new_context(java_script_enabled=False, viewport={"width": 800, "height": 600})
         page = context.new_page()
         told: list[str] = []
         page.on("console", lambda message: told.append(message.text))
-        page.goto(f"http://127.0.0.1:{listener.getsockname()[1]}{url}")
+        page.goto(f"http://127.0.0.1:{port}{url}")
         mark = page.locator("mark#quote")
         assert mark.inner_text() == "The cat sleeps <b>here</b>."
         box = mark.bounding_box()
@@ -191,10 +176,6 @@ def test_the_view_scrolls_to_the_quote_without_scripts(
         assert 0 <= box["y"] <= 600 - box["height"]
         assert told == []
         context.close()
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

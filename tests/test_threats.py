@@ -6,7 +6,6 @@ import json
 import random
 import re
 import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,12 +14,11 @@ from contextlib import suppress
 
 import httpx2
 import pytest
-from conftest import ROOT, FakeEmbedder, key_for, served
+from conftest import ROOT, FakeEmbedder, HeldEmbedder, key_for, served
 from starlette.testclient import TestClient
 
 from qa_service.access import KeyFile
 from qa_service.api import admin, create_app, worker
-from qa_service.embedding import QuestionEmbedding
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.settings import Settings
 
@@ -147,25 +145,12 @@ def test_no_key_stands_in_a_log_or_an_answer(
     assert secret not in (settings.data / "keys.json").read_text(encoding="utf-8")
 
 
-class Stuck(FakeEmbedder):
-    """Computes for as long as it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go = threading.Event()
-        self.go.set()
-
-    def embed_questions(self, questions: list[str]) -> list[QuestionEmbedding]:
-        self.go.wait(30)
-        return super().embed_questions(questions)
-
-
 def test_a_stuck_encoder_is_told_by_livez_and_a_busy_one_is_not(
     answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that what runs the service can restart it."""
     monkeypatch.setattr(worker, "STUCK_SECONDS", 0.6)
-    embedder = Stuck()
+    embedder = HeldEmbedder()
     hasty = settings.model_copy(update={"deadline_seconds": 0.3})
     answerer = open_answerer(hasty, embedder)[0]
     with TestClient(create_app(answerer, hasty), base_url="http://localhost") as client:

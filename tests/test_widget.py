@@ -1,18 +1,16 @@
 """The chat widget and the playground in a real browser, on pages of another origin as on our own."""
 
-import functools
 import http.server
 import json
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT, key_for, served
+from conftest import ROOT, key_for, published, served
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from starlette.testclient import TestClient
 from test_browser import browser  # noqa: F401 - a fixture
@@ -104,9 +102,13 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.origin = ""
         self.policy = ""
         self.written = 0
         self.folder.mkdir()
+
+    def handler(self, *arguments: Any) -> http.server.SimpleHTTPRequestHandler:
+        """Answer with what is in the folder, under the policy."""
         site = self
 
         class Handler(http.server.SimpleHTTPRequestHandler):
@@ -125,10 +127,7 @@ class Site:
                     self.send_header("Content-Security-Policy", site.policy)
                 super().end_headers()
 
-        self.server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
-        )
-        self.origin = f"http://127.0.0.1:{self.server.server_port}"
+        return Handler(*arguments, directory=str(self.folder))
 
     def write(self, body: str, name: str = "page.html", head: str = "", lang: str = "en") -> str:
         """Write a page; return its address."""
@@ -145,12 +144,8 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path / "site")
-    thread = threading.Thread(target=made.server.serve_forever)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
+    with published(made.handler) as made.origin:
+        yield made
 
 
 @pytest.fixture

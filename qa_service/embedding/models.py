@@ -119,15 +119,21 @@ def _check_config(path: Path) -> None:
         for key in _FORBIDDEN_KEYS:
             if content.get(key):
                 raise ModelCorrupt(f"{path} has the key {key!r}, which can run code; such models are not loaded")
-    if path.name == _LENGTHS and isinstance(content, dict):
-        length = content.get("max_seq_length")
-        if length is not None and (type(length) is not int or not 16 <= length <= 1_000_000):  # noqa: PLR2004
-            raise ModelCorrupt(f"{path} has max_seq_length {length!r}; a whole number from 16 on is needed")
+    lengths = content if path.name == _LENGTHS and isinstance(content, dict) else {}
+    if (length := lengths.get("max_seq_length")) is not None:
+        checked_window(length, path)
     if path.name == "modules.json":
         for module in content if isinstance(content, list) else [{}]:
             kind = str(module.get("type") if isinstance(module, dict) else None)
             if not kind.startswith(_MODULE_PREFIXES):
                 raise ModelCorrupt(f"{path} asks for the module {kind}; only sentence-transformers' own are loaded")
+
+
+def checked_window(length: object, place: Path) -> int:
+    """Return a model's length limit in tokens. Raises :class:`ModelCorrupt`, naming its ``place``, for what is none."""
+    if isinstance(length, int) and 16 <= length <= 1_000_000:  # noqa: PLR2004 - nothing fits below
+        return length
+    raise ModelCorrupt(f"{place} has max_seq_length {length!r}; a whole number from 16 on is needed")
 
 
 def sha256_of(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qa_service.embedding.models import ModelFiles, find_model
+from qa_service.embedding.models import ModelFiles, checked_window, find_model
 from qa_service.embedding.protocol import (
     PassageEmbeddings,
     QuestionEmbedding,
@@ -66,10 +66,7 @@ class SentenceTransformerEmbedder:
     @property
     def window(self) -> int:
         """The model's own length limit, in tokens."""
-        window = self.model.max_seq_length
-        if not isinstance(window, int) or not 16 <= window <= 1_000_000:  # noqa: PLR2004 - nothing fits below
-            raise ModelCorrupt(f"{self.files.folder} has max_seq_length {window!r}; a number from 16 on is needed")
-        return int(window)
+        return checked_window(self.model.max_seq_length, self.files.folder)
 
     @property
     def question_prompt(self) -> str:

@@ -6,6 +6,18 @@ const TRIES = 3;
 const MOST_CHARACTERS = 2_000_000;
 const MOST_RESULTS = 50;
 const CUT = 20_000;
+const KINDS = {
+  400: "invalid",
+  401: "denied",
+  403: "denied",
+  404: "missing",
+  413: "invalid",
+  415: "invalid",
+  422: "invalid",
+  429: "limited",
+  503: "busy",
+  504: "slow",
+};
 // Controls, direction overrides, tag characters: they show nothing and can make text look like other text.
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/gu;
 const STACKED = /(\p{M}{4})\p{M}+/gu;
@@ -41,7 +53,7 @@ export async function ask({ base, key, question, topK, signal, waiting }) {
     const response = await send(`${base}/ask`, key, { question, ...(topK ? { top_k: topK } : {}) }, signal);
     if (response.ok) return readAnswer(await jsonOf(response));
     const seconds = secondsOf(response.headers.get("retry-after"));
-    if (response.status !== 503 || attempt === TRIES) throw new ServiceError(kindOf(response.status), seconds);
+    if (response.status !== 503 || attempt === TRIES) throw new ServiceError(KINDS[response.status] ?? "failed", seconds);
     const wait = seconds + Math.random() / 2;
     waiting(seconds);
     await pause(wait * 1000, signal);
@@ -51,7 +63,7 @@ export async function ask({ base, key, question, topK, signal, waiting }) {
 /** Tell the service what somebody thinks of an answer. Throws a {@link ServiceError}. */
 export async function tell({ base, key, answerId, useful, note }) {
   const response = await send(`${base}/feedback`, key, { answer_id: answerId, useful, note: note.slice(0, 2000) });
-  if (!response.ok) throw new ServiceError(kindOf(response.status));
+  if (!response.ok) throw new ServiceError(KINDS[response.status] ?? "failed");
 }
 
 async function send(url, key, body, signal) {
@@ -72,11 +84,6 @@ async function send(url, key, body, signal) {
     if (signal?.aborted) throw error;
     throw new ServiceError(late.aborted ? "slow" : navigator.onLine === false ? "offline" : "unreachable");
   }
-}
-
-function kindOf(status) {
-  const kinds = { 400: "invalid", 401: "denied", 403: "denied", 404: "missing", 413: "invalid", 415: "invalid" };
-  return { ...kinds, 422: "invalid", 429: "limited", 503: "busy", 504: "slow" }[status] ?? "failed";
 }
 
 /** A wait of 1 to 30 seconds, whatever a header says. */
@@ -119,7 +126,6 @@ export function readAnswer(raw) {
   const best = raw.answer?.citation_index;
   return {
     id: raw.id,
-    question: visible(raw.question ?? "", 2000),
     found: raw.answerable !== false && results.length > 0,
     confidence: Number.isFinite(raw.confidence) ? raw.confidence : null,
     best: Number.isInteger(best) && best >= 0 && best < results.length ? best : 0,

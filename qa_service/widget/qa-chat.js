@@ -6,7 +6,7 @@
 import { ask, checkedEndpoint, readAnswer, ServiceError, tell } from "./client.js";
 import { filled, stringsOf } from "./strings.js";
 import { styleSheet } from "./styles.js";
-import { answerOf, entryOf, h, icon, iconButton, skeleton } from "./view.js";
+import { answerOf, entryOf, fill, h, icon, iconButton, skeleton } from "./view.js";
 
 const MODES = ["inline", "launcher", "page"];
 const CORNERS = ["bottom-right", "bottom-left", "top-right", "top-left"];
@@ -31,7 +31,6 @@ export class QaChat extends HTMLElement {
   #base = "";
   #timers = new Set();
   #trusted = "";
-  #drawing = false;
 
   constructor() {
     super();
@@ -77,7 +76,7 @@ export class QaChat extends HTMLElement {
     if (fault) return null;
     if (!this.#send("qa-ask", { question }, true)) return null;
     this.open();
-    this.#stop(this.#strings.stopped);
+    this.#stop();
     const entry = this.#append(entryOf(question, this.#strings));
     return this.#answer(question, entry);
   }
@@ -111,11 +110,11 @@ export class QaChat extends HTMLElement {
     this.#stop();
     this.#asked = [];
     this.#keep();
-    this.#parts?.log.querySelectorAll(".entry").forEach((entry) => entry.remove());
-    if (this.#parts) {
-      this.#parts.welcome.hidden = false;
-      this.#parts.input.focus();
-    }
+    if (!this.#parts) return;
+    const { log, welcome, input } = this.#parts;
+    log.querySelectorAll(".entry").forEach((entry) => entry.remove());
+    welcome.hidden = false;
+    input.focus();
   }
 
   get #mode() {
@@ -157,11 +156,11 @@ export class QaChat extends HTMLElement {
     this.#strings = stringsOf(language, overrides);
     this.#base = "";
     try {
-      this.#base = checkedEndpoint(this.getAttribute("endpoint") ?? "");
+      const base = checkedEndpoint(this.getAttribute("endpoint") ?? "");
       if (/^sk_/.test(this.getAttribute("key") ?? "")) {
-        this.#base = "";
         throw new Error("key is a secret one, which everybody could read here; take a publishable one (pk_…)");
       }
+      this.#base = base;
     } catch (error) {
       console.error(`qa-chat: ${error.message}`);
     }
@@ -169,8 +168,6 @@ export class QaChat extends HTMLElement {
 
   /** Build the panel anew; what was asked stays. */
   #draw() {
-    if (this.#drawing) return;
-    this.#drawing = true;
     const open = Boolean(this.#parts && this.isOpen && this.#mode === "launcher");
     const typed = this.#parts?.input.value ?? "";
     if (this.#parts) this.#stop();
@@ -255,7 +252,6 @@ export class QaChat extends HTMLElement {
     for (const { question, raw } of this.#asked) this.#showAgain(question, raw);
     if (!this.#base) this.#note(t.errors.setup);
     input.disabled = send.disabled = !this.#base;
-    this.#drawing = false;
   }
 
   #key(event) {
@@ -279,13 +275,10 @@ export class QaChat extends HTMLElement {
     const slow = this.#later(SKELETON_MS, () => entry.append(status, skeleton()));
     const settle = (...nodes) => {
       clearTimeout(slow);
-      entry.querySelectorAll(":scope > :not(.question)").forEach((node) => node.remove());
-      entry.append(...nodes);
+      this.#timers.delete(slow);
+      fill(entry, ...nodes);
     };
-    const waiting = (seconds) => {
-      clearTimeout(slow);
-      settle(h("p", {}, filled(this.#strings.waiting, seconds)));
-    };
+    const waiting = (seconds) => settle(h("p", {}, filled(this.#strings.waiting, seconds)));
     try {
       if (!this.#base) throw new ServiceError("setup");
       const answer = await ask({ ...this.#connection, question, topK: this.#topK, signal: controller.signal, waiting });
@@ -297,7 +290,6 @@ export class QaChat extends HTMLElement {
       this.#send("qa-answer", { question, answer: answer.raw });
       return answer.raw;
     } catch (error) {
-      clearTimeout(slow);
       if (controller.signal.aborted) return null;
       const fault = error instanceof ServiceError ? error : new ServiceError("failed");
       if (!(error instanceof ServiceError)) console.error("qa-chat:", error);
@@ -329,7 +321,7 @@ export class QaChat extends HTMLElement {
     const box = h("div", { class: "error", part: "error" }, says);
     if (["denied", "setup", "invalid", "missing"].includes(kind)) return box;
     const again = () => {
-      this.#stop(t.stopped);
+      this.#stop();
       box.remove();
       this.#parts.input.focus();
       this.#answer(question, entry);
@@ -379,16 +371,15 @@ export class QaChat extends HTMLElement {
     }
   }
 
-  /** Abort what is under way; `said` stands in its place. */
-  #stop(said = "") {
+  /** Abort what is under way, and say so in its place. */
+  #stop() {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     if (!this.#running) return;
     const { controller, entry } = this.#running;
     this.#running = null;
     controller.abort();
-    entry.querySelectorAll(":scope > :not(.question)").forEach((node) => node.remove());
-    entry.append(h("p", { class: "source" }, said || this.#strings.stopped));
+    fill(entry, h("p", { class: "source" }, this.#strings.stopped));
   }
 
   #later(milliseconds, function_) {

@@ -54,6 +54,11 @@ export function entryOf(question, strings) {
   );
 }
 
+/** Put nodes below the question of an entry, in the place of what stands there. */
+export function fill(entry, ...nodes) {
+  entry.replaceChildren(entry.firstElementChild, ...nodes);
+}
+
 /** Return what stands there while an answer is waited for. */
 export function skeleton() {
   return h("div", { class: "skeleton", part: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
