@@ -132,7 +132,7 @@ def documents_measured(beir: Path) -> Callable[[OpenIndex, Ranking], str]:
         run = []
         for number, question, _ in questions:
             names = [
-                index.document_without_text(index.passage(place)[0].document_id).uri[:-3]
+                index.document_without_text(index.passage(place).document_id).uri[:-3]
                 for place in ranking(question, DEPTH)
             ]
             run += [ir_measures.ScoredDoc(number, name, -rank) for rank, name in enumerate(dict.fromkeys(names))]
@@ -173,7 +173,7 @@ def _characters(index: OpenIndex, question: Question, ranked: list[int]) -> tupl
         assert document is not None
         wanted |= {(document.id, place) for place in range(reference.start_index or 0, reference.end_index or 0)}
     for number in ranked:
-        passage, _ = index.passage(number)
+        passage = index.passage(number)
         position = passage.position
         got |= {(passage.document_id, place) for place in range(position.start_char, position.end_char)}
     return len(wanted & got) / len(wanted), len(wanted & got) / len(wanted | got)

@@ -214,6 +214,18 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the index an answer is from: 1 and true, unless a shared store answered in part.
+
+    ``searched`` is the share, 0..1, of all passages whose vectors were searched. Without ``words`` no passage was found
+    by its words alone, though those found were ranked by them.
+    """
+
+    searched: float
+    words: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A question with its ranked, cited passages.
 
@@ -228,6 +240,7 @@ class Answer:
     confidence: float | None
     answerable: bool | None
     index_version: str
+    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)

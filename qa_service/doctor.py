@@ -8,7 +8,7 @@ from importlib import metadata
 from qa_service import __version__
 from qa_service.embedding import Embedder
 from qa_service.errors import QAServiceError
-from qa_service.index import IndexFolder
+from qa_service.index import Index, IndexFolder
 from qa_service.pipeline import contents_of, open_answerer
 from qa_service.runtimes import embedder_to_ask
 from qa_service.settings import Settings
@@ -71,7 +71,8 @@ def _packages() -> Finding:
 def _index(settings: Settings, embedder: Embedder | None) -> str:
     if embedder is None:
         opened = IndexFolder(settings.index).open(None)
-        index, degraded = opened.index, opened.degraded
+        index: Index = opened.index
+        degraded = opened.degraded
     else:
         answerer, degraded = open_answerer(settings, embedder)
         index = answerer.index

@@ -28,7 +28,7 @@ from qa_service.datatypes import (
 from qa_service.drafting import Draft
 from qa_service.embedding import Embedder, QuestionEmbedding, RememberedQuestions
 from qa_service.errors import IndexCorrupt, NotFound, SettingsError, SourceError
-from qa_service.index import Contents, IndexFolder, Manifest, OpenIndex
+from qa_service.index import Contents, Index, IndexFolder, Manifest, OpenIndex
 from qa_service.lexical import languages
 from qa_service.loading import (
     FORMATS,
@@ -176,7 +176,7 @@ class QuestionAnswerer:
 
     def __init__(
         self,
-        index: OpenIndex,
+        index: Index,
         embedder: Embedder,
         retriever: Retriever,
         *,
@@ -225,6 +225,7 @@ class QuestionAnswerer:
             confidence=confidence,
             answerable=None if confidence is None else bool(results) and confidence >= threshold,
             index_version=self.index.version,
+            coverage=retrieved.coverage,
         )
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
@@ -258,7 +259,7 @@ class QuestionAnswerer:
         found = self.index.document(document) or self.index.document_by_uri(document)
         if found is None:
             raise NotFound(f"no document {document!r} in the index; name it by its path below the source folder")
-        passages = self.index.matching(Filters(document_ids=(found.id,)))
+        passages = np.array(self.index.overlapping(found.id, 0, len(found.text)))
         return self._retriever.why(embeddable(question), self.embed([question])[0], passages)
 
     def document(self, document_id: str) -> SourceDocument:
@@ -271,7 +272,7 @@ class QuestionAnswerer:
     def citation(self, identifier: str) -> Verdict:
         """Tell what became of the quote that a permalink names. Raises :class:`NotFound` if it was never cited here."""
         wanted = CitationId.parse(identifier)
-        found = None if wanted is None else self.index.passages.cited(wanted.passage_id)
+        found = None if wanted is None else self.index.cited(wanted.passage_id)
         if wanted is None or found is None or wanted.end > len(found[2]):
             raise NotFound("no citation of that id; ids stand in the permalinks of answers")
         uri, start, text = found
@@ -288,7 +289,7 @@ class QuestionAnswerer:
         """
         if not len(self.index):
             raise IndexCorrupt("the index holds no passages; rebuild with `qa-service index`")
-        passage, _ = self.index.passage(0)
+        passage = self.index.passage(0)
         vector = self.embedder.embed_passages([embedding_text(passage.context, passage.text)]).vectors[0]
         cosine = float(self.index.store.vectors(np.array([0]))[0] @ vector)
         if cosine < _SAME_TEXT:

@@ -388,7 +388,7 @@ def test_a_folder_of_every_format_is_cited_exactly(folder: Write, settings: Sett
     assert report.completeness.covered_characters == report.completeness.content_characters
     index = IndexFolder(settings.index).open(None).index
     for number in range(len(index)):
-        passage, _ = index.passage(number)
+        passage = index.passage(number)
         text = index.document(passage.document_id).text
         place = passage.position
         assert text[place.start_char : place.end_char] == passage.text

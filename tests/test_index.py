@@ -58,9 +58,8 @@ def test_an_index_opens_as_it_was_built(built: Path, settings: Settings) -> None
     index = open_current(settings)
     assert index.version == built.name
     assert [entry.uri for entry in index.manifest.sources] == ["sea.txt", "zoo/animals.md"]
-    first, row = index.passage(0)
+    first = index.passage(0)
     assert first.text.startswith("The whale swims")
-    assert row == 0
     document = index.document(first.document_id)
     assert document is not None
     assert document.text == TWO_DOCUMENTS["sea.txt"]
@@ -68,7 +67,7 @@ def test_an_index_opens_as_it_was_built(built: Path, settings: Settings) -> None
     assert index.overlapping(first.document_id, 10_000, 10_001) == []
     assert index.document("nothing") is None
     assert index.tokens is not None
-    assert len(index.tokens.sentences) == sum(len(index.passage(number)[0].sentences) for number in range(len(index)))
+    assert len(index.tokens.sentences) == sum(len(index.passage(number).sentences) for number in range(len(index)))
 
 
 def test_the_same_documents_are_the_same_generation(built: Path, settings: Settings, folder: Write) -> None:
@@ -103,7 +102,7 @@ def test_a_deleted_document_is_gone(built: Path, settings: Settings) -> None:
     build(settings, FakeEmbedder())
     index = open_current(settings)
     assert index.document_by_uri("sea.txt") is None
-    assert all("whale" not in index.passage(number)[0].text for number in range(len(index)))
+    assert all("whale" not in index.passage(number).text for number in range(len(index)))
 
 
 # Missing, foreign, half written
@@ -353,7 +352,7 @@ def test_a_generation_opened_before_it_was_removed_still_answers(built: Path, se
     """Removing unlinks; what is open stays readable."""
     index = open_current(settings)
     shutil.rmtree(built)
-    assert index.passage(0)[0].text.startswith("The whale")
+    assert index.passage(0).text.startswith("The whale")
 
 
 def test_a_second_builder_is_turned_away(built: Path, settings: Settings) -> None:
@@ -469,7 +468,7 @@ def kill_builds(kills: int, settings: Settings, folder: Write) -> tuple[int, int
             child.kill()
         opened = IndexFolder(settings.index).open(FakeEmbedder().identity)
         assert opened.degraded is None
-        texts = [opened.index.passage(row)[0].text for row in range(len(opened.index))]
+        texts = [opened.index.passage(row).text for row in range(len(opened.index))]
         assert all("of" not in text.split() or f"Sentence {number} " in text for text in texts) or (
             opened.index.version == old
         )

@@ -44,10 +44,10 @@ def listing_routes(mounting: Mounting) -> APIRouter:
     ) -> SourcesBody:
         """List documents by id, without their texts, a page at a time."""
         serving = mounting.of(request)
-        reader = serving.answerer.index.passages
+        index = serving.answerer.index
         if uri is None:
-            return SourcesBody.of(await serving.worker.run(lambda: reader.listed(after, limit)))
-        found = await serving.worker.run(lambda: reader.document_by_uri(uri))
+            return SourcesBody.of(await serving.worker.run(lambda: index.listed(after, limit)))
+        found = await serving.worker.run(lambda: index.document_by_uri(uri))
         return SourcesBody.of([] if found is None else [found])
 
     @router.get(
@@ -63,7 +63,7 @@ def listing_routes(mounting: Mounting) -> APIRouter:
 
         def spans() -> list[tuple[int, int]]:
             answerer.document(document_id)
-            return answerer.index.passages.spans(document_id)
+            return answerer.index.spans(document_id)
 
         found = await serving.worker.run(spans)
         return PassagesBody(passages=[SpanBody(start_char=start, end_char=end) for start, end in found])

@@ -204,7 +204,7 @@ def calibrate(file: Path, form: Any, qrels: Path | None, split: str, **overrides
     IndexFolder(settings.index).write_calibration(
         index.manifest.model.weights_sha256,
         fitted.calibration.to_dict(),
-        token_vectors=index.tokens is not None,
+        token_vectors=index.has_tokens,
         labels=True,
     )
     print_problems(fitted.problems)

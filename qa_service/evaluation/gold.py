@@ -14,7 +14,7 @@ from urllib.parse import quote
 from cachetools import LRUCache
 
 from qa_service.evaluation.questions import LineProblem, Question, Reference
-from qa_service.index import OpenIndex
+from qa_service.index import Index
 
 ENDINGS = (".md", ".txt", ".html", ".pdf")
 _REMEMBERED = 1000
@@ -52,7 +52,7 @@ class Corpus(Protocol):
 class IndexCorpus:
     """The documents of an open index."""
 
-    def __init__(self, index: OpenIndex) -> None:
+    def __init__(self, index: Index) -> None:
         self._index = index
         self.version = index.version
 
@@ -63,17 +63,17 @@ class IndexCorpus:
 
     def texts(self) -> Iterator[Text]:
         """Yield all documents."""
-        for uri, text in self._index.passages.texts():
+        for uri, text in self._index.texts():
             yield Text(uri, text)
 
     def has(self, uri: str) -> bool:
         """Tell whether a document stands at that path."""
-        return self._index.passages.id_of(uri) is not None
+        return self._index.document_id_at(uri) is not None
 
     def passages(self, uri: str, start: int, end: int) -> list[tuple[int, int]]:
         """Return the spans of the passages of a document that share a character with ``[start, end)``."""
-        document_id = self._index.passages.id_of(uri)
-        return [] if document_id is None else self._index.passages.spans(document_id, start, end)
+        document_id = self._index.document_id_at(uri)
+        return [] if document_id is None else self._index.spans(document_id, start, end)
 
 
 @dataclass(frozen=True, slots=True)

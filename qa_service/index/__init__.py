@@ -4,6 +4,7 @@
 one generation opened, checked and never changing. ``docs/index-format.md`` explains the files.
 """
 
+from qa_service.index.base import Index, Match, Nearest, Words
 from qa_service.index.folder import IndexFolder
 from qa_service.index.generation import OpenIndex, Written, write_generation
 from qa_service.index.manifest import PASSAGES, Contents, Manifest
@@ -14,11 +15,15 @@ __all__ = [
     "PASSAGES",
     "Contents",
     "Covered",
+    "Index",
     "IndexFolder",
     "Manifest",
+    "Match",
+    "Nearest",
     "OpenIndex",
     "PassageReader",
     "PassageWriter",
+    "Words",
     "Written",
     "write_generation",
 ]

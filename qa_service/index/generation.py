@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from qa_service import __version__
 from qa_service.datatypes import Completeness, Filters, Passage, Skipped, SourceDocument
-from qa_service.embedding import ModelIdentity, Vectors
+from qa_service.embedding import ModelIdentity, TokenEmbeddings, Vectors
 from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
+from qa_service.index.base import Index, Nearest
 from qa_service.index.durable import storage_errors, sync_file, sync_folder, write_file
 from qa_service.index.manifest import (
     FORMAT_VERSION,
@@ -30,12 +31,11 @@ from qa_service.index.manifest import (
     parse_manifest,
 )
 from qa_service.index.passages import PassageReader
-from qa_service.late_interaction import PassageTokens
-from qa_service.lexical import MATRIX_FILES, LexicalIndex
-from qa_service.stores import VectorStore
+from qa_service.late_interaction import PassageTokens, Similarities
+from qa_service.lexical import MATRIX_FILES, Identifiers, LexicalIndex
+from qa_service.stores import Ids, Selection
 from qa_service.stores.faiss import FaissStore
 
-_LOOKED_FOR, _LOOKED_THROUGH = 500, 50  # characters of a quote, and passages
 _BLOCK = 10_000  # vectors that are read, scaled and added at once
 _REBUILD = "rebuild with `qa-service index`"
 
@@ -92,17 +92,19 @@ def write_generation(
     return manifest
 
 
-class OpenIndex:
-    """A generation that was checked byte for byte and is ready to be asked.
+class OpenIndex(Index):
+    """A generation in a folder, checked byte for byte and ready to be asked.
 
-    ``store`` searches the passages' vectors and ``lexical`` their words; ``tokens`` are their token
-    vectors, ``None`` if the index was built without.
+    ``tokens`` are the passages' token vectors, ``None`` if the index was built without.
     """
+
+    store: FaissStore
+    lexical: LexicalIndex
 
     def __init__(
         self,
         manifest: Manifest,
-        store: VectorStore,
+        store: FaissStore,
         lexical: LexicalIndex,
         tokens: PassageTokens | None,
         reader: PassageReader,
@@ -159,23 +161,37 @@ class OpenIndex:
             )
         return cls(manifest, store, lexical, tokens, reader)
 
-    def passage(self, number: int) -> tuple[Passage, int]:
-        """Return a passage and the row in ``tokens.sentences`` of its first sentence."""
-        return self._reader.passage(number)
-
     @property
     def passages(self) -> PassageReader:
         """The documents and passages, for the build of the next generation."""
         return self._reader
 
-    def document_holding(self, text: str) -> SourceDocument | None:
-        """Return a document that has a passage which holds a text, word for word, among those that share its terms."""
-        match = self.lexical.match(text[:_LOOKED_FOR])
-        for number in [] if match is None else match.best(_LOOKED_THROUGH):
-            passage, _ = self.passage(int(number))
-            if text in passage.text:
-                return self.document(passage.document_id)
-        return None
+    @property
+    def has_tokens(self) -> bool:
+        """Whether there are token vectors."""
+        return self.tokens is not None
+
+    def nearest(self, vector: Vectors, depth: int, allowed: Selection | None) -> Nearest:
+        """Return the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
+        ids, _ = self.store.search(vector[None, :], depth, _numbers(allowed))
+        return Nearest(ids[0], 1.0)
+
+    def similarities(self, question: TokenEmbeddings, numbers: Ids) -> Similarities:
+        """Return the cosines of a question's tokens with those of some passages."""
+        return self._tokens().similarities(question, numbers)
+
+    def token_rows(self, number: int) -> npt.NDArray[np.int32]:
+        """Return the row ranges (sentences, 2) of a passage's sentences among its tokens."""
+        return self._tokens().sentences[self._sentences(number)]
+
+    def passage(self, number: int) -> Passage:
+        """Return a passage."""
+        return self._reader.passage(number)[0]
+
+    def sentence_terms(self, number: int) -> list[Identifiers]:
+        """Return the ids of the terms in each sentence of a passage, as they stand there."""
+        rows = self._sentences(number)
+        return [self.lexical.sentence_terms(row, row + 1) for row in range(rows.start, rows.stop)]
 
     def document(self, document_id: str) -> SourceDocument | None:
         """Return a document, or ``None`` if there is none of that id."""
@@ -185,21 +201,43 @@ class OpenIndex:
         """Return a document's id, uri, title and hash, with an empty text."""
         return self._reader.document_without_text(document_id)
 
-    def document_by_uri(self, uri: str) -> SourceDocument | None:
-        """Return the document at a path below the source folder, or ``None``."""
-        return self._reader.document_by_uri(uri)
+    def document_id_at(self, uri: str) -> str | None:
+        """Return the id of the document at a path below the source folder, or ``None``."""
+        return self._reader.id_of(uri)
+
+    def listed(self, after: str, limit: int) -> list[SourceDocument]:
+        """Return the documents whose ids come after one, by id, without their texts."""
+        return self._reader.listed(after, limit)
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield path and text of every document."""
+        return self._reader.texts()
+
+    def cited(self, identifier: str) -> tuple[str, int, str] | None:
+        """Return document's uri, first character and text of the passage of an id, one retired included."""
+        return self._reader.cited(identifier)
 
     def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
         """Return the numbers of the passages that share a character with ``[start, end)``."""
         return self._reader.overlapping(document_id, start, end)
 
-    def matching(self, filters: Filters) -> npt.NDArray[np.int64]:
+    def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
+        """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
+        return self._reader.spans(document_id, start, end)
+
+    def matching(self, filters: Filters) -> Ids:
         """Return the numbers of the passages that pass the filters, in order."""
         return np.array(self._reader.matching(filters), dtype=np.int64)
 
-    def __len__(self) -> int:
-        """Return the number of passages."""
-        return len(self.store)
+    def _sentences(self, number: int) -> slice:
+        """Return the rows of a passage's sentences, among those of all passages."""
+        passage, first = self._reader.passage(number)
+        return slice(first, first + len(passage.sentences))
+
+    def _tokens(self) -> PassageTokens:
+        if self.tokens is None:
+            raise ValueError("the index was built without token vectors")
+        return self.tokens
 
     def close(self) -> None:
         """Free memory and files."""
@@ -207,6 +245,12 @@ class OpenIndex:
         if self.tokens is not None:
             self.tokens.close()
         self._reader.close()
+
+
+def _numbers(allowed: Selection | None) -> Ids | None:
+    if isinstance(allowed, str):
+        raise TypeError("a condition selects passages in a store that others share, not in a folder")
+    return allowed
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -74,11 +74,6 @@ class PassageReader:
             self._documents[document_id] = _document(row)
         return self._documents[document_id]
 
-    def document_by_uri(self, uri: str) -> SourceDocument | None:
-        """Return the document at a path below the source folder, or ``None``."""
-        row = self._one_or_none(f"SELECT {_DOCUMENT}, text FROM documents WHERE uri = ?", uri)  # noqa: S608 - constants
-        return None if row is None else _document(row)
-
     def cited(self, identifier: str) -> tuple[str, int, str] | None:
         """Return document's uri, first character and text of the passage of an id, one retired included."""
         statement = (

@@ -1,16 +1,18 @@
 """The lexical leg: BM25 over normalised words, in any script."""
 
 from qa_service.lexical.builder import LexicalBuilder
-from qa_service.lexical.index import FILES, MATRIX_FILES, LexicalIndex, LexicalMatch, idf
+from qa_service.lexical.index import FILES, MATRIX_FILES, Identifiers, LexicalIndex, LexicalMatch, Scores, idf
 from qa_service.lexical.terms import NO_STEMMING, languages, terms
 
 __all__ = [
     "FILES",
     "MATRIX_FILES",
     "NO_STEMMING",
+    "Identifiers",
     "LexicalBuilder",
     "LexicalIndex",
     "LexicalMatch",
+    "Scores",
     "idf",
     "languages",
     "terms",

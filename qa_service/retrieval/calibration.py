@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_service.embedding import Embedder
-from qa_service.index import OpenIndex
+from qa_service.index import Index
 from qa_service.retrieval.answerability import EVIDENCE_NAMES, Calibration, evidence_row
 from qa_service.retrieval.retriever import Retriever
 
@@ -47,7 +47,7 @@ def confidences_of(calibration: Calibration, rows: npt.NDArray[np.float64]) -> n
     return confidences
 
 
-def fit_to_own_sentences(index: OpenIndex, embedder: Embedder) -> Calibration | None:
+def fit_to_own_sentences(index: Index, embedder: Embedder) -> Calibration | None:
     """Return a calibration of the cosine alone, without labels; ``None`` if the index holds too little."""
     if len(index) < FEWEST_PASSAGES:
         return None
@@ -57,7 +57,7 @@ def fit_to_own_sentences(index: OpenIndex, embedder: Embedder) -> Calibration | 
     rows: list[list[float]] = []
     right: list[bool] = []
     for number in generator.permutation(len(index))[:_QUESTIONS]:
-        passage, _ = index.passage(int(number))
+        passage = index.passage(int(number))
         question = _thinned(passage.text, passage.sentences, generator)
         if question is None:
             continue

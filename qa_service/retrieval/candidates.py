@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.index import OpenIndex
+from qa_service.datatypes import Coverage
+from qa_service.index import Index
+from qa_service.stores import Selection
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -28,6 +30,7 @@ class Candidates:
     lexical_ranks: Integers
     weights: dict[str, float]
     terms: dict[str, int]
+    coverage: Coverage
 
     def take(self, places: Integers) -> "Candidates":
         """Return the candidates at some places, in that order."""
@@ -39,29 +42,31 @@ class Candidates:
             self.lexical_ranks[places],
             self.weights,
             self.terms,
+            self.coverage,
         )
 
 
 def gather(
-    index: OpenIndex, question: str, vector: Floats, depth: int, allowed: Integers | None, extra: Integers | None = None
+    index: Index, question: str, vector: Floats, depth: int, allowed: Selection | None, extra: Integers | None = None
 ) -> Candidates:
     """Return the best ``depth`` of each leg, in the order of their numbers, and the passages of ``extra``.
 
     ``allowed`` limits the choice. Each candidate has the scores of both legs, whichever found it.
     """
-    ids, _ = index.store.search(vector[None, :], depth, allowed)
+    nearest = index.nearest(vector, depth, allowed)
     match = index.lexical.match(question)
     best = np.empty(0, np.int64) if match is None else match.best(depth, allowed)
     weights = index.lexical.weights(question) if match is None else match.weights
-    numbers = np.unique(np.concatenate([ids[0], best, *(() if extra is None else (extra,))]))
+    numbers = np.unique(np.concatenate([nearest.numbers, best, *(() if extra is None else (extra,))]))
     return Candidates(
         numbers=numbers,
         dense=index.store.vectors(numbers) @ vector,
         lexical=None if match is None else match.of(numbers),
-        dense_ranks=_ranks(numbers, ids[0]),
+        dense_ranks=_ranks(numbers, nearest.numbers),
         lexical_ranks=_ranks(numbers, best),
         weights=weights,
         terms=index.lexical.ids(weights),
+        coverage=Coverage(nearest.searched, words=index.lexical.complete),
     )
 
 

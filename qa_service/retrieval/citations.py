@@ -4,10 +4,10 @@ import hashlib
 
 from qa_service.citing import CitationId, link, passage_id
 from qa_service.datatypes import Citation, ScoredPassage
-from qa_service.index import OpenIndex
+from qa_service.index import Index
 
 
-def cite(index: OpenIndex, scored: ScoredPassage, published: str) -> Citation:
+def cite(index: Index, scored: ScoredPassage, published: str) -> Citation:
     """Return the citation of a result; ``published`` is the address below which the source folder stands, if any."""
     passage = scored.passage
     document = index.document_without_text(passage.document_id)

@@ -1,21 +1,24 @@
 """The ranking, from a question to results: candidates, first order, rerank, fuse, collapse, quote, judge."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
-from qa_service.datatypes import Explanation, Passage, ScoredPassage, Scores
+from qa_service.datatypes import Coverage, Explanation, Passage, ScoredPassage, Scores
 from qa_service.embedding import QuestionEmbedding
-from qa_service.index import OpenIndex
+from qa_service.index import Index
 from qa_service.late_interaction import Similarities
+from qa_service.lexical import Identifiers
 from qa_service.retrieval.answerability import AskedQuestion, Calibration, Evidence, evidence, stop_words
 from qa_service.retrieval.candidates import DEPTH, Candidates, gather
 from qa_service.retrieval.fusion import LEXICAL, fuse
 from qa_service.retrieval.reranking import DEPTH as RERANKER_DEPTH
 from qa_service.retrieval.reranking import Reranker
+from qa_service.stores import Selection
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -34,6 +37,7 @@ class Retrieved:
     best: int
     evidence: Evidence | None
     confidence: float | None
+    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class _Judged:
 
     result: ScoredPassage
     evidence: Evidence
-    terms: npt.NDArray[np.int32]
+    terms: Identifiers
 
 
 class Retriever:
@@ -82,7 +86,7 @@ class Retriever:
 
     def __init__(
         self,
-        index: OpenIndex,
+        index: Index,
         calibration: Calibration | None,
         *,
         late_interaction: bool = True,
@@ -97,14 +101,14 @@ class Retriever:
         self._max_per_document = max_per_document
         self._lexical_weight = lexical_weight
         self._stop_terms = frozenset(index.lexical.terms(stop_words()))
-        self._terms: LRUCache[int, npt.NDArray[np.int32]] = LRUCache(_REMEMBERED)
+        self._terms: LRUCache[int, Identifiers] = LRUCache(_REMEMBERED)
 
     def retrieve(
         self,
         question: str,
         embedding: QuestionEmbedding,
         top_k: int,
-        allowed: Integers | None = None,
+        allowed: Selection | None = None,
         *,
         explain: bool = False,
         quick: bool = False,
@@ -113,22 +117,20 @@ class Retriever:
 
         ``explain`` adds to each result why it has its rank. What is ``quick`` is not reranked, nor is it judged.
         """
-        if allowed is not None and not len(allowed):
-            return Retrieved((), 0, None, None if self._calibration is None else 0.0)
         depth = max(DEPTH, 2 * top_k)
         candidates = gather(self._index, question, embedding.vector, depth, allowed)
+        if not len(candidates.numbers):
+            return Retrieved((), 0, None, None if self._calibration is None else 0.0, candidates.coverage)
         ranking = self._rank(question, embedding, candidates, depth, rerank=not quick)
         asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
         judged = self._results(asked, ranking, top_k)
-        if not judged:
-            return Retrieved((), 0, None, None if self._calibration is None else 0.0)
         first = [one.evidence for one in judged[:_JUDGED]]
         best = max(range(len(first)), key=lambda place: (first[place].sentence or first[place].coverage, -place))
         confidence = None if quick else judged[best].result.confidence
         if quick:
             judged = [replace(one, result=replace(one.result, confidence=None)) for one in judged]
         results = (self._explained(one.result, ranking.candidates) if explain else one.result for one in judged)
-        return Retrieved(tuple(results), best, first[best], confidence)
+        return Retrieved(tuple(results), best, first[best], confidence, candidates.coverage)
 
     def _explained(self, result: ScoredPassage, candidates: Candidates) -> ScoredPassage:
         number = result.passage.number
@@ -150,7 +152,7 @@ class Retriever:
         numbers = ranking.candidates.numbers
         place = int(np.flatnonzero(np.isin(numbers, passages))[0])
         asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
-        passage, _ = self._index.passage(int(numbers[place]))
+        passage = self._index.passage(int(numbers[place]))
         return Why(
             passage=passage,
             rank=place + 1,
@@ -172,10 +174,10 @@ class Retriever:
     ) -> _Ranking:
         first = fuse(candidates.dense, candidates.lexical, lexical_weight=self._lexical_weight)
         candidates = candidates.take(np.lexsort((candidates.numbers, -first))[:depth])
-        tokens, asked = self._index.tokens, embedding.tokens
+        asked = embedding.tokens
         similarities = None
-        if rerank and tokens is not None and asked is not None and len(asked.ids):
-            similarities = tokens.similarities(asked, candidates.numbers)
+        if rerank and self._index.has_tokens and asked is not None and len(asked.ids):
+            similarities = self._index.similarities(asked, candidates.numbers)
         second = None
         if rerank and self._reranker is not None:
             second = self._second_opinion(self._reranker, question, candidates)
@@ -194,7 +196,7 @@ class Retriever:
     def _second_opinion(self, reranker: Reranker, question: str, candidates: Candidates) -> Floats:
         """Return the reranker's scores of the first candidates; the rest get its lowest."""
         numbers = candidates.numbers[:RERANKER_DEPTH].tolist()
-        scores = reranker.score(question, [self._index.passage(number)[0].text for number in numbers])
+        scores = reranker.score(question, [self._index.passage(number).text for number in numbers])
         return np.concatenate([scores, np.full(len(candidates.numbers) - len(scores), scores.min(), np.float32)])
 
     def _results(self, asked: AskedQuestion, ranking: _Ranking, top_k: int) -> list[_Judged]:
@@ -223,11 +225,12 @@ class Retriever:
     def _result(self, asked: AskedQuestion, ranking: _Ranking, place: int, rank: int) -> _Judged:
         candidates = ranking.candidates
         number = int(candidates.numbers[place])
-        passage, first_row = self._index.passage(number)
-        chosen, cosines = self._best_sentence(asked, ranking, place, passage, first_row)
+        passage = self._index.passage(number)
+        terms = self._index.sentence_terms(number)
+        chosen, cosines = self._best_sentence(asked, ranking, place, terms)
         quote = passage.sentences[chosen]
         sentence = passage.text[slice(*quote)]
-        quoted = self._quoted_terms(candidates, first_row + chosen)
+        quoted = _quoted_terms(candidates, terms[chosen])
         item = evidence(asked, passage.text, sentence, quoted, float(candidates.dense[place]), cosines)
         result = ScoredPassage(
             rank=rank,
@@ -238,31 +241,29 @@ class Retriever:
             quote=quote,
             explanation=None,
         )
-        return _Judged(result, item, self._terms_of(passage, first_row))
+        return _Judged(result, item, self._terms_of(number, terms))
 
-    def _terms_of(self, passage: Passage, first_row: int) -> npt.NDArray[np.int32]:
-        if passage.number not in self._terms:
-            last_row = first_row + len(passage.sentences)
-            self._terms[passage.number] = np.unique(self._index.lexical.sentence_terms(first_row, last_row))
-        return self._terms[passage.number]
+    def _terms_of(self, number: int, terms: Sequence[Identifiers]) -> Identifiers:
+        if number not in self._terms:
+            self._terms[number] = np.unique(np.concatenate(terms))
+        return self._terms[number]
 
     def _best_sentence(
-        self, asked: AskedQuestion, ranking: _Ranking, place: int, passage: Passage, first_row: int
+        self, asked: AskedQuestion, ranking: _Ranking, place: int, terms: Sequence[Identifiers]
     ) -> tuple[int, Floats | None]:
         """Return the number of the best sentence: by its tokens, or by its words where there are no tokens."""
-        if ranking.similarities is not None and self._index.tokens is not None:
-            rows = self._index.tokens.sentences[first_row : first_row + len(passage.sentences)]
+        candidates = ranking.candidates
+        if ranking.similarities is not None:
+            rows = self._index.token_rows(int(candidates.numbers[place]))
             return ranking.similarities.sentence(int(ranking.places[place]), rows)
-        shares = [
-            sum(asked.weights[term] for term in self._quoted_terms(ranking.candidates, first_row + number))
-            for number in range(len(passage.sentences))
-        ]
+        shares = [sum(asked.weights[term] for term in _quoted_terms(candidates, own)) for own in terms]
         return int(np.argmax(shares)), None
 
-    def _quoted_terms(self, candidates: Candidates, sentence: int) -> set[str]:
-        """Return the question's terms that stand in a sentence, given by its row."""
-        own = set(self._index.lexical.sentence_terms(sentence, sentence + 1).tolist())
-        return {term for term, identifier in candidates.terms.items() if identifier in own}
+
+def _quoted_terms(candidates: Candidates, sentence: Identifiers) -> set[str]:
+    """Return the question's terms that stand in a sentence, given by its terms."""
+    own = set(sentence.tolist())
+    return {term for term, identifier in candidates.terms.items() if identifier in own}
 
 
 def _scores(ranking: _Ranking, place: int) -> Scores:
@@ -274,7 +275,7 @@ def _scores(ranking: _Ranking, place: int) -> Scores:
     )
 
 
-def _alike(one: npt.NDArray[np.int32], other: npt.NDArray[np.int32]) -> bool:
+def _alike(one: Identifiers, other: Identifiers) -> bool:
     """Tell whether two sorted sets of terms are as good as equal; sizes that differ rule it out."""
     smaller, larger = sorted((len(one), len(other)))
     if not larger or smaller < _NEAR_DUPLICATE * larger:

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+Selection = Ids | str
+"""Passages to choose from: their ids, growing, or a condition in the language of a store that has one."""
 
 
 class VectorStore(Protocol):
@@ -38,3 +40,13 @@ class VectorStore(Protocol):
     def close(self) -> None:
         """Free what the store holds. It can't be used afterwards."""
         ...
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Return vectors (n, d) scaled to length 1. One without a direction is a ``ValueError``."""
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or (norms == 0).any():
+        raise ValueError("a vector has no direction: zero, infinite or not a number")
+    scaled: Vectors = (vectors / norms).astype(np.float32)
+    return scaled

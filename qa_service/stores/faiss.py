@@ -7,7 +7,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from qa_service.stores import Ids, Vectors
+from qa_service.stores import Ids, Vectors, unit
 
 EXACT_UP_TO = 20_000
 """Vectors up to which exact search takes no longer than a graph's; above, a graph is tried."""
@@ -92,7 +92,7 @@ class FaissStore:
             faiss.omp_set_num_threads(threads)
         generator = np.random.default_rng(_SEED)
         chosen = self._exact().reconstruct_batch(generator.integers(len(self), size=_QUERIES))
-        queries = _unit(chosen + _unit(generator.normal(size=chosen.shape).astype(np.float32)))
+        queries = unit(chosen + unit(generator.normal(size=chosen.shape).astype(np.float32)))
         _, exact = self._exact().search(queries, 10)
         for ef_search in _EF_SEARCH:
             graph.hnsw.efSearch = ef_search
@@ -116,7 +116,7 @@ class FaissStore:
             return
         if (np.diff(ids, prepend=self._ids[-1:] if len(self._ids) else [-1]) <= 0).any():
             raise ValueError("ids must be new, not negative and growing")
-        self._index.add_with_ids(_unit(vectors), np.ascontiguousarray(ids, dtype=np.int64))
+        self._index.add_with_ids(unit(vectors), np.ascontiguousarray(ids, dtype=np.int64))
         self._ids = np.concatenate([self._ids, ids])
 
     def search(self, queries: Vectors, top_k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
@@ -129,11 +129,11 @@ class FaissStore:
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         if allowed is None:
-            scores, ids = self._index.search(_unit(queries), k)
+            scores, ids = self._index.search(unit(queries), k)
         else:
             selector = faiss.IDSelectorBatch(self._places(allowed))
             parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-            scores, places = self._exact().search(_unit(queries), k, params=parameters)
+            scores, places = self._exact().search(unit(queries), k, params=parameters)
             ids = self._ids[places]
         order = np.lexsort((ids, -scores), axis=1)
         rows = np.arange(len(queries))[:, None]
@@ -153,12 +153,3 @@ class FaissStore:
     def close(self) -> None:
         """Free the vectors."""
         self._index = faiss.IndexIDMap(faiss.IndexFlatIP(self._dimension))
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    if not np.isfinite(norms).all() or (norms == 0).any():
-        raise ValueError("a vector has no direction: zero, infinite or not a number")
-    unit: Vectors = (vectors / norms).astype(np.float32)
-    return unit

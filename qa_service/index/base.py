@@ -1,0 +1,158 @@
+"""What can be asked of an index, wherever it lies: in a folder of this machine, or in a store that others share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from qa_service.datatypes import Filters, Passage, SourceDocument
+from qa_service.embedding import TokenEmbeddings
+from qa_service.index.manifest import Manifest
+from qa_service.late_interaction import Similarities
+from qa_service.lexical import Identifiers, Scores
+from qa_service.stores import Ids, Selection, VectorStore
+
+_LOOKED_FOR, _LOOKED_THROUGH = 500, 50  # characters of a quote, and passages
+
+
+class Match(Protocol):
+    """How a question's words meet the passages. ``weights`` is the idf of each of its terms."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The idf of each of the question's terms."""
+
+    def best(self, depth: int, allowed: Any = None) -> Ids:
+        """Return the numbers of the ``depth`` best passages, of a :data:`Selection`, best first, ties by number."""
+
+    def of(self, numbers: Ids) -> Scores:
+        """Return the BM25 scores of some passages, which come in the order of their numbers."""
+
+
+class Words(Protocol):
+    """The lexical leg: which passages hold which terms."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether passages are found by their words; else only those that the vectors find are scored by them."""
+
+    def match(self, question: str) -> Match | None:
+        """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
+
+    def weights(self, question: str) -> dict[str, float]:
+        """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
+
+    def ids(self, wanted: Iterable[str]) -> dict[str, int]:
+        """Return the ids of those terms that stand in some passage."""
+
+    def terms(self, text: str) -> set[str]:
+        """Return the set of a text's terms, as this index sees them."""
+
+    def holds(self, passage: int, term: int) -> bool:
+        """Tell whether a passage, its title and headings included, holds the term of an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Numbers of passages, nearest first, and the share, 0..1, of all passages that were searched for them."""
+
+    numbers: Ids
+    searched: float
+
+
+class Index(ABC):
+    """A generation of passages that never changes. One thread at a time may be inside a method.
+
+    ``store`` has the passages' vectors and ``lexical`` their words.
+    """
+
+    manifest: Manifest
+    version: str
+    store: VectorStore
+    lexical: Words
+
+    @property
+    @abstractmethod
+    def has_tokens(self) -> bool:
+        """Whether there are token vectors."""
+
+    @abstractmethod
+    def nearest(self, vector: npt.NDArray[np.float32], depth: int, allowed: Selection | None) -> Nearest:
+        """Return the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
+
+    @abstractmethod
+    def similarities(self, question: TokenEmbeddings, numbers: Ids) -> Similarities:
+        """Return the cosines of a question's tokens with those of some passages. Only with token vectors."""
+
+    @abstractmethod
+    def token_rows(self, number: int) -> npt.NDArray[np.int32]:
+        """Return the row ranges (sentences, 2) of a passage's sentences among its tokens. Only with token vectors."""
+
+    @abstractmethod
+    def passage(self, number: int) -> Passage:
+        """Return a passage."""
+
+    @abstractmethod
+    def sentence_terms(self, number: int) -> list[Identifiers]:
+        """Return the ids of the terms in each sentence of a passage, as they stand there."""
+
+    @abstractmethod
+    def document(self, document_id: str) -> SourceDocument | None:
+        """Return a document, or ``None`` if there is none of that id."""
+
+    @abstractmethod
+    def document_without_text(self, document_id: str) -> SourceDocument:
+        """Return a document's id, uri, title and hash, with an empty text."""
+
+    @abstractmethod
+    def document_id_at(self, uri: str) -> str | None:
+        """Return the id of the document at a path below the source folder, or ``None``."""
+
+    @abstractmethod
+    def listed(self, after: str, limit: int) -> list[SourceDocument]:
+        """Return the documents whose ids come after one, by id, without their texts."""
+
+    @abstractmethod
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield path and text of every document."""
+
+    @abstractmethod
+    def cited(self, identifier: str) -> tuple[str, int, str] | None:
+        """Return document's uri, first character and text of the passage of an id, one retired included."""
+
+    @abstractmethod
+    def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
+        """Return the numbers of the passages that share a character with ``[start, end)``."""
+
+    @abstractmethod
+    def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
+        """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
+
+    @abstractmethod
+    def matching(self, filters: Filters) -> Selection:
+        """Return the passages that pass the filters."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what is held."""
+
+    def document_by_uri(self, uri: str) -> SourceDocument | None:
+        """Return the document at a path below the source folder, or ``None``."""
+        document_id = self.document_id_at(uri)
+        return None if document_id is None else self.document(document_id)
+
+    def document_holding(self, text: str) -> SourceDocument | None:
+        """Return a document that has a passage which holds a text, word for word, among those that share its terms."""
+        match = self.lexical.match(text[:_LOOKED_FOR])
+        for number in [] if match is None else match.best(_LOOKED_THROUGH):
+            passage = self.passage(int(number))
+            if text in passage.text:
+                return self.document(passage.document_id)
+        return None
+
+    def __len__(self) -> int:
+        """Return the number of passages."""
+        return len(self.store)
