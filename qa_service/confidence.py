@@ -1,5 +1,7 @@
 """Which calibration of confidence an index has: by labels, by public question sets, or by the index itself."""
 
+from typing import Protocol
+
 from qa_service.embedding import Embedder
 from qa_service.index import IndexFolder, Manifest
 from qa_service.retrieval import Calibration
@@ -7,9 +9,16 @@ from qa_service.retrieval.answerability import CALIBRATIONS
 from qa_service.retrieval.calibration import fit_to_own_sentences
 
 
-def calibration_of(folder: IndexFolder, manifest: Manifest) -> Calibration | None:
+class Calibrations(Protocol):
+    """Where constants of confidence are kept."""
+
+    def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
+        """Return the constants that were fitted to an index of such a model, or ``None``."""
+
+
+def calibration_of(folder: Calibrations, manifest: Manifest) -> Calibration | None:
     """Return the best calibration there is: by labels, by public question sets, or by the index itself."""
-    weights, token_vectors = _calibrated_for(manifest)
+    weights, token_vectors = calibrated_for(manifest)
     labelled = folder.calibration(weights, token_vectors=token_vectors, labels=True)
     if labelled is None and (weights, token_vectors) in CALIBRATIONS:
         return CALIBRATIONS[weights, token_vectors]
@@ -19,7 +28,7 @@ def calibration_of(folder: IndexFolder, manifest: Manifest) -> Calibration | Non
 
 def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embedder) -> None:
     """Fit confidence to the index itself where its model has no constants of its own."""
-    weights, token_vectors = _calibrated_for(manifest)
+    weights, token_vectors = calibrated_for(manifest)
     if (weights, token_vectors) in CALIBRATIONS:
         return
     index = folder.open(embedder.identity).index
@@ -31,6 +40,6 @@ def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embe
         index.close()
 
 
-def _calibrated_for(manifest: Manifest) -> tuple[str, bool]:
+def calibrated_for(manifest: Manifest) -> tuple[str, bool]:
     """Return what constants of confidence are for: a model's weights, with token vectors or without."""
     return manifest.model.weights_sha256, manifest.has_tokens

@@ -8,7 +8,8 @@ from importlib import metadata
 from qa_service import __version__
 from qa_service.embedding import Embedder
 from qa_service.errors import QAServiceError
-from qa_service.index import Index, IndexFolder
+from qa_service.generations import generations_of
+from qa_service.index import Index
 from qa_service.pipeline import contents_of, open_answerer
 from qa_service.runtimes import embedder_to_ask
 from qa_service.settings import Settings
@@ -70,7 +71,7 @@ def _packages() -> Finding:
 
 def _index(settings: Settings, embedder: Embedder | None) -> str:
     if embedder is None:
-        opened = IndexFolder(settings.index).open(None)
+        opened = generations_of(settings).open(None)
         index: Index = opened.index
         degraded = opened.degraded
     else:
@@ -79,9 +80,10 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
     try:
         if embedder is not None:
             answerer.self_test()
+        whole = "every file whole" if settings.store == "faiss" else f"published as {settings.milvus_alias}"
         state = (
             f"generation {index.version}, {index.manifest.documents} documents, {len(index)} passages, "
-            f"built {index.manifest.created_at}, every file whole"
+            f"built {index.manifest.created_at}, {whole}"
         )
     finally:
         index.close()
@@ -92,7 +94,7 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
 
 def _documents(settings: Settings, embedder: Embedder) -> str:
     contents, source = contents_of(settings, embedder)
-    current = IndexFolder(settings.index).current()
+    current = generations_of(settings).pointed()[0]
     state = f"{len(source.files)} files that are read, {len(source.left_out)} others"
     if contents.generation_id() != current:
         raise _Stale(f"{state}; they differ from the index: run `qa-service index`")

@@ -27,8 +27,10 @@
         ├── NotFound             404     ├── TooManyRequests      429
         ├── MethodNotAllowed     405     ├── HeadersTooLarge      431
         ├── TooSlow              408     ├── Overloaded, NotReady 503
-        ├── JobInProgress        409     └── DeadlineExceeded     504
-        └── BodyTooLarge         413
+        ├── JobInProgress        409     ├── StoreUnavailable     503, exit 5
+        └── BodyTooLarge         413     └── DeadlineExceeded     504
+
+    ``StoreRefused`` (exit 5, HTTP 503) stands beside these: a store that can't do what it is asked.
 
 A message says what happened, with the value, and then what to do. It never quotes a request.
 """
@@ -265,6 +267,28 @@ class NotReady(RequestError):
     http_status = 503
     slug = "not-ready"
     title = "Not ready"
+
+
+class StoreUnavailable(RequestError):
+    """The vector store that is shared with others does not answer. The service recovers by itself when it does."""
+
+    exit_code = 5
+    http_status = 503
+    slug = "store-unavailable"
+    title = "Vector store away"
+
+
+class StoreRefused(QAServiceError):
+    """The vector store can't do what it is asked, and would not if it were asked again."""
+
+    exit_code = 5
+    http_status = 503
+    slug = "store-refused"
+    title = "Vector store refused"
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class DeadlineExceeded(RequestError):

@@ -15,7 +15,7 @@ import numpy as np
 
 from qa_service.citing import CitationId, CitedBefore, Verdict, check
 from qa_service.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
-from qa_service.confidence import calibrate_unlabelled, calibration_of
+from qa_service.confidence import Calibrations, calibrate_unlabelled, calibration_of
 from qa_service.datatypes import (
     Answer,
     BuildReport,
@@ -28,7 +28,8 @@ from qa_service.datatypes import (
 from qa_service.drafting import Draft
 from qa_service.embedding import Embedder, QuestionEmbedding, RememberedQuestions
 from qa_service.errors import IndexCorrupt, NotFound, SettingsError, SourceError
-from qa_service.index import Contents, Index, IndexFolder, Manifest, OpenIndex
+from qa_service.generations import generations_of, publish
+from qa_service.index import Contents, Generations, Index, IndexFolder, Manifest, OpenIndex
 from qa_service.lexical import languages
 from qa_service.loading import (
     FORMATS,
@@ -80,6 +81,8 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
                     lambda path: _write(path, contents, source, embedder, previous, settings, progress),
                 )
             calibrate_unlabelled(folder, added, embedder)
+        if settings.store == "milvus":
+            publish(settings, folder, lambda index: _answerer(settings, embedder, index, folder).self_test())
         folder.reap(settings.keep_generations)
         manifest = folder.manifest(contents.generation_id())
     return BuildReport(
@@ -145,29 +148,32 @@ def _write(
     )
 
 
-def open_answerer(settings: Settings, embedder: Embedder) -> "tuple[QuestionAnswerer, str | None]":
+def open_answerer(
+    settings: Settings, embedder: Embedder, generations: Generations | None = None
+) -> "tuple[QuestionAnswerer, str | None]":
     """Open the current index and return what answers from it, and what is wrong if it is not the current one."""
-    folder = IndexFolder(settings.index)
-    opened = folder.open(embedder.identity)
+    where = generations or generations_of(settings)
+    opened = where.open(embedder.identity)
+    return _answerer(settings, embedder, opened.index, where), opened.degraded
+
+
+def _answerer(settings: Settings, embedder: Embedder, index: Index, calibrations: Calibrations) -> "QuestionAnswerer":
     retriever = Retriever(
-        opened.index,
-        calibration_of(folder, opened.index.manifest),
+        index,
+        calibration_of(calibrations, index.manifest),
         late_interaction=settings.rerank == MAXSIM,
         max_per_document=settings.max_per_document,
         lexical_weight=settings.lexical_weight,
         reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
     )
-    return (
-        QuestionAnswerer(
-            opened.index,
-            embedder,
-            retriever,
-            top_k=settings.top_k,
-            min_confidence=settings.min_confidence,
-            cache_mb=settings.cache_mb,
-            published=settings.published,
-        ),
-        opened.degraded,
+    return QuestionAnswerer(
+        index,
+        embedder,
+        retriever,
+        top_k=settings.top_k,
+        min_confidence=settings.min_confidence,
+        cache_mb=settings.cache_mb,
+        published=settings.published,
     )
 
 
@@ -291,7 +297,7 @@ class QuestionAnswerer:
             raise IndexCorrupt("the index holds no passages; rebuild with `qa-service index`")
         passage = self.index.passage(0)
         vector = self.embedder.embed_passages([embedding_text(passage.context, passage.text)]).vectors[0]
-        cosine = float(self.index.store.vectors(np.array([0]))[0] @ vector)
+        cosine = float(self.index.vectors(np.array([0]))[0] @ vector)
         if cosine < _SAME_TEXT:
             raise IndexCorrupt(
                 f"self-test failed: the first passage's vector has cosine {cosine:.3f} with that of the index; "

@@ -8,46 +8,22 @@ import os
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qa_service.errors import SettingsError
+from qa_service.values import Names, Rate, Secret, Token, origin_of
 
 PREFIX = "QA_"
 FILE = Path(".env")
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_USUAL_PORTS = {"http": 80, "https": 443}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _ASSIGNMENT = re.compile(rf"^\s*(?:export\s+)?({PREFIX}\w+)\s*=", re.IGNORECASE | re.MULTILINE)
 _MOST_FILE_BYTES = 1 << 20
 _SHOWN = 100
-
-
-def _comma_separated(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def origin_of(text: str) -> str:
-    """Return an origin as browsers send it. Raises ``ValueError`` for what is none."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    rest = (parts.path, parts.query, parts.fragment, parts.username or "", parts.password or "")
-    if parts.scheme not in _USUAL_PORTS or not parts.hostname or any(rest) or "*" in text:
-        raise ValueError(f"{text!r} is no origin; write it as https://www.example.org")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + ("" if port in {None, _USUAL_PORTS[parts.scheme]} else f":{port}")
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
-Secret = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^([!-~]{16,200})?$")]
-Rate = Annotated[str, StringConstraints(pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$")]
 
 
 class Settings(BaseSettings):
@@ -73,6 +49,30 @@ class Settings(BaseSettings):
     )
     include: Names = Field(
         (), description="Patterns of paths below the source folder, as `reports/*.pdf`; none means every file."
+    )
+
+    store: Literal["faiss", "milvus"] = Field(
+        "faiss",
+        description="Where questions are answered from: the index folder, or a Milvus server that replicas share, for "
+        "which qa-service[milvus] is needed.",
+    )
+    milvus_uri: str = Field(
+        "http://localhost:19530",
+        pattern=r"^https?://[^\s/@]+$",
+        description="Address of the Milvus server; `https://` is by TLS.",
+    )
+    milvus_token: Token = Field("", repr=False, description="Token, or `user:password`, to show to the Milvus server.")
+    milvus_ca: str = Field("", description="File of the authority that signed the Milvus server's certificate.")
+    milvus_prefix: str = Field(
+        "qa",
+        pattern=r"^[a-z][a-z0-9]{0,30}$",
+        description="Beginning of the names of collections in the Milvus server.",
+    )
+    milvus_partitions: int = Field(
+        1, ge=1, le=64, description="Partitions of a published generation, searched at once; one may fail to answer."
+    )
+    milvus_seconds: float = Field(
+        2, gt=0, le=60, description="Time that one call of the Milvus server may take, retries included."
     )
 
     model: str = Field(
@@ -210,6 +210,11 @@ class Settings(BaseSettings):
     feedback: bool = Field(True, description="Take feedback on answers (POST /feedback).")
     deadline_seconds: float = Field(10, gt=0, le=600, description="A question that takes longer gets 504.")
 
+    @property
+    def milvus_alias(self) -> str:
+        """The alias, in the Milvus server, of this collection's generation in force."""
+        return self.milvus_prefix if "_" in self.milvus_prefix else f"{self.milvus_prefix}_default"
+
     @field_validator("*", mode="before")
     @classmethod
     def _are_plain_numbers(cls, value: object, info: ValidationInfo) -> object:
@@ -243,7 +248,9 @@ class Settings(BaseSettings):
         for text in self.collections:
             name, _, folder = text.partition("=")
             own = {"source": Path(folder) if folder else self.source / name, "index": self.index / "collections" / name}
-            found[name] = self.model_copy(update={**own, "collections": ()})
+            # No name has a capital letter, and a Milvus server takes no hyphen.
+            shared = f"{self.milvus_prefix}_{name.replace('-', 'H')}"
+            found[name] = self.model_copy(update={**own, "milvus_prefix": shared, "collections": ()})
         return found
 
     @field_validator("origins")

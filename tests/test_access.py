@@ -22,8 +22,10 @@ from qa_service.api import create_app
 from qa_service.api.rates import Limit, Rates
 from qa_service.api.serving import Opening
 from qa_service.errors import NotFound, SettingsError, TooManyRequests
+from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.settings import Settings, load_settings, origin_of
+from qa_service.settings import Settings, load_settings
+from qa_service.values import origin_of
 
 PAGE = "https://www.example.org"
 OTHER = "https://evil.example"
@@ -470,7 +472,7 @@ def two(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> I
     for name, own in both.of_collections().items():
         build(own, fake)
         opened, degraded = open_answerer(own, fake)
-        named[name] = Opening(opened, own.index, degraded, lambda own=own: open_answerer(own, fake))
+        named[name] = Opening(opened, IndexFolder(own.index), degraded, lambda own=own: open_answerer(own, fake))
     with TestClient(create_app(answerer, both, named=named), base_url="http://localhost") as client:
         yield client
 
@@ -516,7 +518,7 @@ def test_feedback_belongs_to_its_collection(two: TestClient, run: Run, settings:
 def test_a_key_may_be_for_some_collections_only(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Then the default one and all others are closed to it."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
-    named = {name: Opening(answerer, settings.index) for name in ("hr", "legal")}
+    named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     with TestClient(create_app(answerer, settings, named=named), base_url="http://localhost") as client:
         body = {"question": "cat"}
         assert client.post("/collections/hr/ask", json=body, headers=shown(token)).status_code == 200

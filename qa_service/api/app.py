@@ -37,6 +37,7 @@ from qa_service.api.vector_stores import vector_store_routes
 from qa_service.api.widget import widget_routes
 from qa_service.api.worker import Worker
 from qa_service.errors import SettingsError
+from qa_service.index import Generations, IndexFolder
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import Settings
 
@@ -49,12 +50,14 @@ def create_app(
     *,
     degraded: str | None = None,
     reopen: Reopen | None = None,
+    generations: Generations | None = None,
     named: Mapping[str, Opening] = MappingProxyType({}),
 ) -> FastAPI:
     """Return the ASGI application that answers from ``answerer``, and from ``named`` collections.
 
     It is ready once a self-test question was answered. ``degraded`` says what is wrong with the index
     although it can be served. With ``reopen``, another generation that comes into force is opened by it and served.
+    ``generations`` are where that is looked for: by default, in the folder of the index.
     """
     gate = Gate(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
@@ -64,7 +67,7 @@ def create_app(
         return Serving(opening, worker, Links(prefix, signed_by))
 
     collections = Collections(
-        serving_of(Opening(answerer, settings.index, degraded, reopen), ""),
+        serving_of(Opening(answerer, generations or IndexFolder(settings.index), degraded, reopen), ""),
         {name: serving_of(opening, f"/collections/{name}") for name, opening in named.items()},
     )
     builder = Builder(settings)

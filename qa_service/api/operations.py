@@ -8,7 +8,7 @@ from qa_service.api.collections import Collections, Mounting
 from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.metrics import CONTENT_TYPE, exposition
 from qa_service.api.responses import problems
-from qa_service.index import IndexFolder, Manifest
+from qa_service.index import Manifest
 from qa_service.schemas.service import (
     CollectionBody,
     CollectionsBody,
@@ -105,7 +105,7 @@ def index_routes(mounting: Mounting) -> APIRouter:
         serving = mounting.of(request)
         serving.expect_ready()
         current = serving.answerer.index.manifest
-        before = await asyncio.to_thread(IndexFolder(serving.index).before, current.generation)
+        before = await asyncio.to_thread(serving.generations.before, current.generation)
         return _diff_body(current, before)
 
     return router

@@ -13,6 +13,7 @@ from qa_service.api.protocol import GuardedProtocol
 from qa_service.api.serving import Opening
 from qa_service.embedding import Embedder
 from qa_service.errors import ServerStartError, SettingsError
+from qa_service.generations import generations_of
 from qa_service.logs import start_logging
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.runtimes import embedder_to_ask
@@ -56,13 +57,21 @@ def app_of(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
     embedder = embedder_to_ask(settings)
     opening = _opening(settings, embedder)
     named = {name: _opening(own, embedder) for name, own in settings.of_collections().items()}
-    app = create_app(opening.answerer, settings, degraded=opening.degraded, reopen=opening.reopen, named=named)
+    app = create_app(
+        opening.answerer,
+        settings,
+        degraded=opening.degraded,
+        reopen=opening.reopen,
+        generations=opening.generations,
+        named=named,
+    )
     return app, opening.answerer
 
 
 def _opening(settings: Settings, embedder: Embedder) -> Opening:
-    answerer, degraded = open_answerer(settings, embedder)
-    return Opening(answerer, settings.index, degraded, lambda: open_answerer(settings, embedder))
+    generations = generations_of(settings)
+    answerer, degraded = open_answerer(settings, embedder, generations)
+    return Opening(answerer, generations, degraded, lambda: open_answerer(settings, embedder, generations))
 
 
 def run_server(app: FastAPI, listener: socket.socket, settings: Settings) -> None:

@@ -5,13 +5,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from qa_service.api.links import Links
 from qa_service.api.metrics import EMBEDDED, INDEX, SWAPS
 from qa_service.api.worker import Result, Worker
-from qa_service.errors import NotReady, QAServiceError
-from qa_service.index import IndexFolder
+from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
+from qa_service.index import Generations
 from qa_service.pipeline import QuestionAnswerer
 
 _logger = logging.getLogger(__name__)
@@ -21,10 +20,10 @@ Reopen = Callable[[], tuple[QuestionAnswerer, str | None]]
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An index that was opened to be served: where it lies, what is wrong with it, and how to open its successors."""
+    """An index that was opened to be served, what is wrong with it, where its successors lie, and how to open them."""
 
     answerer: QuestionAnswerer
-    index: Path
+    generations: Generations
     degraded: str | None = None
     reopen: Reopen | None = None
 
@@ -38,13 +37,14 @@ class Serving:
 
     def __init__(self, opening: Opening, worker: Worker, links: Links) -> None:
         self.answerer = opening.answerer
-        self.index = opening.index
+        self.generations = opening.generations
         self.degraded = opening.degraded
         self.worker = worker
         self.links = links
         self._reopen = opening.reopen
         self.ready = False
         self.reason = "starting, the self-test is not done"
+        self._away: StoreUnavailable | None = None
 
     async def answer(self, function: Callable[[], Result], question: str) -> Result:
         """Have the worker run a function that asks a question; those that wait are embedded together."""
@@ -63,7 +63,9 @@ class Serving:
             EMBEDDED.inc(questions.embedded - before)
 
     def expect_ready(self) -> None:
-        """Raise :class:`NotReady` with the reason."""
+        """Raise :class:`NotReady` with the reason; :class:`StoreUnavailable` while the vector store is away."""
+        if self._away is not None:
+            raise StoreUnavailable(str(self._away))
         if not self.ready:
             raise NotReady(f"the service is not ready: {self.reason}")
 
@@ -88,14 +90,21 @@ class Serving:
         reopen = self._reopen
         if reopen is None:
             return
-        folder = IndexFolder(self.index)
         seen: tuple[str, int] | None = None
         while True:
             await asyncio.sleep(seconds)
             try:
-                pointed = await asyncio.to_thread(folder.pointed)
+                pointed = await asyncio.to_thread(self.generations.pointed)
+            except StoreUnavailable as error:
+                if self._away is None:
+                    _logger.error("%s", error)  # noqa: TRY400 - the message says it all
+                self._away = error
+                continue
             except QAServiceError:
                 continue  # a moment's state of the folder, or a broken pointer: `doctor` tells
+            if self._away is not None:
+                _logger.warning("the vector store answers again")
+            self._away = None
             # A generation that was damaged is built anew under its old name: then only the time is another.
             if pointed != seen:
                 seen = pointed

@@ -79,10 +79,9 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
 @options("index", "collection")
 def rollback(**overrides: Any) -> int:
     """Make the generation of the index before the current one the current one; servers follow by themselves."""
-    from qa_service.index import IndexFolder  # noqa: PLC0415 - seconds of import
+    from qa_service.generations import generations_of  # noqa: PLC0415 - seconds of import
 
-    settings = settings_of(overrides)
-    click.echo(f"index {IndexFolder(settings.index).rollback()} is in force")
+    click.echo(f"index {generations_of(settings_of(overrides)).rollback()} is in force")
     return 0
 
 

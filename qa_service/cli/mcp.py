@@ -20,11 +20,12 @@ def mcp(**overrides: Any) -> int:
     from qa_service.api.links import Links  # noqa: PLC0415
     from qa_service.api.serving import Opening, Serving  # noqa: PLC0415
     from qa_service.api.worker import Worker  # noqa: PLC0415
+    from qa_service.generations import generations_of  # noqa: PLC0415
 
     settings = settings_of(overrides)
     answerer, degraded = answerer_of(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
-    serving = Serving(Opening(answerer, settings.index, degraded), worker, Links())
+    serving = Serving(Opening(answerer, generations_of(settings), degraded), worker, Links())
 
     async def run() -> None:
         await serving.start()

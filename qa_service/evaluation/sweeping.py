@@ -127,7 +127,7 @@ def _fill(row: Row, settings: Settings, questions: QuestionFile, sha256: str, ou
     index = output / _INDEXES / _digest({name: getattr(settings, name) for name in _BUILT_BY})
     for other in (settings.index, *sorted((output / _INDEXES).glob("*"))):
         IndexFolder(index).take_over_models(other)
-    settings = settings.model_copy(update={"index": index})
+    settings = settings.model_copy(update={"index": index, "store": "faiss"})
     build(settings, embedder_to_build(settings))
     answerer, _ = open_answerer(settings, embedder_to_ask(settings))
     try:

@@ -4,10 +4,10 @@
 one generation opened, checked and never changing. ``docs/index-format.md`` explains the files.
 """
 
-from qa_service.index.base import Index, Match, Nearest, Words
+from qa_service.index.base import Generations, Index, Match, Nearest, Opened, Words
 from qa_service.index.folder import IndexFolder
-from qa_service.index.generation import OpenIndex, Written, write_generation
-from qa_service.index.manifest import PASSAGES, Contents, Manifest
+from qa_service.index.generation import OpenIndex, Written, check_model, write_generation
+from qa_service.index.manifest import PASSAGES, Contents, Manifest, parse_manifest
 from qa_service.index.passages import Covered, PassageReader
 from qa_service.index.writing import PassageWriter
 
@@ -15,15 +15,19 @@ __all__ = [
     "PASSAGES",
     "Contents",
     "Covered",
+    "Generations",
     "Index",
     "IndexFolder",
     "Manifest",
     "Match",
     "Nearest",
     "OpenIndex",
+    "Opened",
     "PassageReader",
     "PassageWriter",
     "Words",
     "Written",
+    "check_model",
+    "parse_manifest",
     "write_generation",
 ]

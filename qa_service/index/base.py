@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_service.datatypes import Filters, Passage, SourceDocument
-from qa_service.embedding import TokenEmbeddings
+from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.index.manifest import Manifest
 from qa_service.late_interaction import Similarities
 from qa_service.lexical import Identifiers, Scores
@@ -63,6 +63,33 @@ class Nearest:
     searched: float
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open index, and what is wrong if it is not the one that should have been opened."""
+
+    index: "Index"
+    degraded: str | None
+
+
+class Generations(Protocol):
+    """The generations of an index in one place, and which of them is in force."""
+
+    def pointed(self) -> tuple[str, int]:
+        """Return the id of the current generation, and when it was made the current one, in nanoseconds."""
+
+    def open(self, identity: ModelIdentity | None) -> Opened:
+        """Open the current generation for a model."""
+
+    def before(self, generation: str) -> Manifest | None:
+        """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
+
+    def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
+        """Return the constants that were fitted to an index of such a model, or ``None``."""
+
+    def rollback(self) -> str:
+        """Make the newest whole generation that is older than the current one the current one; return its id."""
+
+
 class Index(ABC):
     """A generation of passages that never changes. One thread at a time may be inside a method.
 
@@ -82,6 +109,10 @@ class Index(ABC):
     @abstractmethod
     def nearest(self, vector: npt.NDArray[np.float32], depth: int, allowed: Selection | None) -> Nearest:
         """Return the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
+
+    @abstractmethod
+    def vectors(self, numbers: Ids) -> npt.NDArray[np.float32]:
+        """Return the unit vectors (n, d) of n passages."""
 
     @abstractmethod
     def similarities(self, question: TokenEmbeddings, numbers: Ids) -> Similarities:

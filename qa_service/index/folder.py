@@ -20,7 +20,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +29,7 @@ from filelock import FileLock, Timeout
 from qa_service import strict_json
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import BuildInProgress, IndexCorrupt, IndexMissing, IndexProblem, QAServiceError, StorageError
+from qa_service.index.base import Opened
 from qa_service.index.durable import replace_file, storage_errors, sync_file, sync_folder
 from qa_service.index.generation import OpenIndex, read_manifest
 from qa_service.index.manifest import MANIFEST, Manifest
@@ -40,12 +40,10 @@ Written = TypeVar("Written")
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An open index, and what is wrong if it is not the one that should have been opened."""
+class OpenedIndex(Opened):
+    """An open index of a folder."""
 
     index: OpenIndex
-    degraded: str | None
 
 
 class IndexFolder:
@@ -136,14 +134,14 @@ class IndexFolder:
         with storage_errors(self._pointer):
             return self.current(), self._pointer.stat().st_mtime_ns
 
-    def open(self, identity: ModelIdentity | None) -> Opened:
+    def open(self, identity: ModelIdentity | None) -> OpenedIndex:
         """Open the current generation, or else the newest whole one.
 
         A generation opened in place of the current one is reported as degraded and logged as an error,
         never silently. With none to fall back on, the current one's own error is raised.
         """
         try:
-            return Opened(OpenIndex.open(self._generations / self.current(), identity), None)
+            return OpenedIndex(OpenIndex.open(self._generations / self.current(), identity), None)
         except IndexMissing:
             raise
         except IndexProblem as error:
@@ -154,7 +152,7 @@ class IndexFolder:
                     continue
                 reason = f"serving generation {generation} instead of the current one: {error}"
                 _logger.error("%s", reason)  # noqa: TRY400 - the message says it all
-                return Opened(index, reason)
+                return OpenedIndex(index, reason)
             raise
 
     @contextmanager

@@ -127,7 +127,7 @@ class OpenIndex(Index):
         if manifest.generation != folder.name:
             raise IndexCorrupt(f"{folder / MANIFEST} is that of generation {manifest.generation}; {_REBUILD}")
         if identity is not None:
-            _check_model(manifest, identity)
+            check_model(manifest, identity)
         for name, entry in sorted(manifest.files.items()):
             _check_file(folder / name, entry)
         count = manifest.passages
@@ -175,6 +175,10 @@ class OpenIndex(Index):
         """Return the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
         ids, _ = self.store.search(vector[None, :], depth, _numbers(allowed))
         return Nearest(ids[0], 1.0)
+
+    def vectors(self, numbers: Ids) -> Vectors:
+        """Return the unit vectors (n, d) of n passages."""
+        return self.store.vectors(numbers)
 
     def similarities(self, question: TokenEmbeddings, numbers: Ids) -> Similarities:
         """Return the cosines of a question's tokens with those of some passages."""
@@ -266,7 +270,8 @@ def read_manifest(folder: Path) -> Manifest:
         return parse_manifest(path.read_bytes(), str(path))
 
 
-def _check_model(manifest: Manifest, identity: ModelIdentity) -> None:
+def check_model(manifest: Manifest, identity: ModelIdentity) -> None:
+    """Raise :class:`IndexIncompatible` or :class:`ModelChanged` if a generation is of another model."""
     built = manifest.model
     if built.weights_sha256 != identity.weights_sha256:
         if built.name == identity.name:

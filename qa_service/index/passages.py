@@ -143,6 +143,16 @@ class PassageReader:
             ).fetchall()
         return document, rows
 
+    def metadata(self, document_id: str) -> dict[str, Any]:
+        """Return what a document says of itself, by names."""
+        said: dict[str, Any] = json.loads(self._one("SELECT metadata FROM documents WHERE id = ?", document_id)[0])
+        return said
+
+    def retired(self) -> Iterator[tuple[str, str, int, str]]:
+        """Yield id, document's uri, first character and text of passages that come no more."""
+        with sqlite_errors(self._path):
+            yield from self._connection.execute("SELECT id, uri, start_char, text FROM retired ORDER BY id")
+
     def summary(self) -> tuple[Covered, list[str]]:
         """Return how much of all documents stands in passages, and what was remarked on them, by uri."""
         content, covered = self._one(

@@ -12,6 +12,15 @@ among the passage's tokens; here their cosines are averaged, weighted by how rar
 
 from qa_service.late_interaction.builder import MAX_PASSAGE_BYTES, PassageTokensBuilder
 from qa_service.late_interaction.codec import Codec
-from qa_service.late_interaction.tokens import FILES, STARTS, PassageTokens, Similarities
+from qa_service.late_interaction.tokens import FILES, STARTS, PassageTokens, Similarities, token_weights
 
-__all__ = ["FILES", "MAX_PASSAGE_BYTES", "STARTS", "Codec", "PassageTokens", "PassageTokensBuilder", "Similarities"]
+__all__ = [
+    "FILES",
+    "MAX_PASSAGE_BYTES",
+    "STARTS",
+    "Codec",
+    "PassageTokens",
+    "PassageTokensBuilder",
+    "Similarities",
+    "token_weights",
+]

@@ -116,9 +116,7 @@ class PassageTokens:
 
     def weights(self, ids: Integers) -> Floats:
         """Return each question token's weight: its idf over passages, as BM25 defines it."""
-        passages = len(self.starts) - 1
-        known = np.where(ids < len(self.frequencies), self.frequencies[np.minimum(ids, len(self.frequencies) - 1)], 0)
-        return idf(passages, known).astype(np.float32)
+        return token_weights(ids, self.frequencies, len(self.starts) - 1)
 
     def similarities(self, question: TokenEmbeddings, passages: Integers) -> "Similarities":
         """Return the cosines of a question's tokens with all tokens of some passages, in their order."""
@@ -159,3 +157,9 @@ class Similarities:
         bests = np.maximum.reduceat(own, edges[:-1] if edges[-1] == own.shape[1] else edges, axis=1)[:, ::2]
         chosen = int(np.argmax(bests.sum(axis=0)))
         return int(spoken[chosen]), bests[:, chosen]
+
+
+def token_weights(ids: Integers, frequencies: npt.NDArray[np.int32], passages: int) -> Floats:
+    """Return the idf of tokens, by how many of the passages hold each; ``frequencies`` are by token id."""
+    known = np.where(ids < len(frequencies), frequencies[np.minimum(ids, len(frequencies) - 1)], 0)
+    return idf(passages, known).astype(np.float32)

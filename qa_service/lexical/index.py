@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import bm25s
 import numpy as np
@@ -121,6 +122,13 @@ class LexicalIndex:
         """Return the numbers of the passages that hold the term of an id, growing, and its BM25 score in each."""
         span = slice(int(self._term_starts[term]), int(self._term_starts[term + 1]))
         return self._passages_by_term[span], self._term_scores[span]
+
+    def by_passage(self) -> Any:
+        """Return the BM25 scores as a sparse matrix (passages, terms) in rows, terms growing in each."""
+        from scipy.sparse import csc_array  # noqa: PLC0415 - for who publishes an index
+
+        given = (self._term_scores, self._passages_by_term, self._term_starts)
+        return csc_array(given, shape=(self._passages, len(self._frequencies))).tocsr()
 
     def weights(self, question: str) -> dict[str, float]:
         """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""

@@ -60,7 +60,7 @@ def gather(
     numbers = np.unique(np.concatenate([nearest.numbers, best, *(() if extra is None else (extra,))]))
     return Candidates(
         numbers=numbers,
-        dense=index.store.vectors(numbers) @ vector,
+        dense=index.vectors(numbers) @ vector,
         lexical=None if match is None else match.of(numbers),
         dense_ranks=_ranks(numbers, nearest.numbers),
         lexical_ranks=_ranks(numbers, best),

@@ -1,0 +1,9 @@
+"""A generation in a store that service replicas share: put there by one build, asked by any number of them.
+
+``Generations`` is to a Milvus server what ``IndexFolder`` is to a folder; ``SharedIndex`` is one generation opened.
+"""
+
+from qa_service.distributed.generations import SharedGenerations
+from qa_service.distributed.shared import SharedIndex
+
+__all__ = ["SharedGenerations", "SharedIndex"]

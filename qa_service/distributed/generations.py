@@ -1,0 +1,234 @@
+"""The generations in a Milvus server, and the alias that names the one in force.
+
+A generation is two collections, ``<alias>_<generation>`` with a row for each passage and ``…_records`` with the rest.
+It is written whole, counted and tested before the alias is moved to it, which is one step for all who read.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from contextlib import suppress
+
+from qa_service.distributed.publishing import put_records, put_rows
+from qa_service.distributed.records import Records
+from qa_service.distributed.rows import extra_fields
+from qa_service.distributed.shared import MANIFEST, PARTS, SharedIndex
+from qa_service.embedding import ModelIdentity
+from qa_service.errors import IndexCorrupt, IndexMissing, QAServiceError, StoreRefused, StoreUnavailable
+from qa_service.index import Index, Manifest, Opened, OpenIndex, check_model, parse_manifest
+from qa_service.stores.connection import Connection, missing
+from qa_service.stores.milvus import EXACT_UP_TO, MilvusStore, load
+
+_PATIENCE = 30.0
+_GENERATION = re.compile(r"[0-9a-f]{16}\Z")
+_RECORDS = "_records"
+_logger = logging.getLogger(__name__)
+
+
+class SharedGenerations:
+    """What :class:`IndexFolder` is to a folder, of the generations below one alias."""
+
+    def __init__(self, connection: Connection, alias: str, *, partitions: int = 1) -> None:
+        self._connection = connection
+        self.alias = alias
+        self._partitions = partitions
+
+    def pointed(self) -> tuple[str, int]:
+        """Return the id of the generation that the alias names, and 0, as no time is known.
+
+        Asks the server even if it was away a moment ago, has the generation in memory if it is not, and reads from
+        it: a server that starts again knows its aliases before it has its rows. Raises :class:`IndexMissing` if there
+        is no alias, :class:`StoreUnavailable` if nothing can be read.
+        """
+        self._connection.probe()
+        generation = self.current()
+        first: dict[str, int | str] = {self._name(generation): 0, self._records_name(generation): MANIFEST}
+        for name, key in first.items():
+            load(self._connection, name)
+            if not self._connection.call("get", name, [key], output_fields=["id"], consistency_level="Eventually"):
+                raise StoreUnavailable(f"the vector store has {name} and does not find its rows; ask again")
+        return generation, 0
+
+    def current(self) -> str:
+        """Return the id of the generation that the alias names. Raises :class:`IndexMissing` if there is none."""
+        try:
+            name: str = self._connection.call("describe_alias", self.alias)["collection_name"]
+        except StoreRefused as error:
+            if missing(error):
+                raise IndexMissing(
+                    f"nothing is published as {self.alias} in the vector store; run `qa-service index`"
+                ) from error
+            raise
+        generation = name.removeprefix(self.alias + "_")
+        if not _GENERATION.match(generation):
+            raise IndexCorrupt(f"the alias {self.alias} names {name}, which no build wrote; run `qa-service index`")
+        return generation
+
+    def open(self, identity: ModelIdentity | None) -> Opened:
+        """Open the generation in force; none is opened in its place."""
+        generation, _ = self.pointed()
+        return Opened(self._opened(generation, identity), None)
+
+    def _opened(self, generation: str, identity: ModelIdentity | None, *, newest: bool = False) -> SharedIndex:
+        records = self._records(generation)
+        found = records.get([MANIFEST, PARTS], newest=newest)
+        manifest = self._parsed(generation, found.get(MANIFEST))
+        if identity is not None:
+            check_model(manifest, identity)
+        parts = json.loads(found[PARTS])
+        store = MilvusStore(
+            self._connection,
+            self._name(generation),
+            manifest.model.dimension,
+            parts["rows"],
+            exact=parts["exact"],
+        )
+        counted = store.counted()
+        if counted != manifest.passages:
+            raise IndexCorrupt(f"{store.name} has {counted} rows, expected {manifest.passages}; run `qa-service index`")
+        return SharedIndex(manifest, store, records, words=parts["words"])
+
+    def manifest(self, generation: str, *, newest: bool = False) -> Manifest:
+        """Return the manifest of a generation."""
+        return self._parsed(generation, self._records(generation).one(MANIFEST, newest=newest))
+
+    def _parsed(self, generation: str, text: str | None) -> Manifest:
+        where = f"{self._name(generation)}{_RECORDS}"
+        if text is None:
+            raise IndexCorrupt(f"{where} has no manifest: its publication did not finish; run `qa-service index`")
+        return parse_manifest(text.encode(), where)
+
+    def before(self, generation: str) -> Manifest | None:
+        """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
+        own = self.manifest(generation)
+        older = [other for other in self._whole() if other.created_at < own.created_at]
+        return max(older, key=lambda other: other.created_at, default=None)
+
+    def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
+        """Return the constants that were published with the generation in force, or ``None``."""
+        key = _calibration_key(weights_sha256, token_vectors=token_vectors, labels=labels)
+        found = self._records(self.current()).one(key)
+        return None if found is None else {str(name): float(value) for name, value in json.loads(found).items()}
+
+    def publish(
+        self,
+        index: OpenIndex,
+        constants: dict[tuple[str, bool, bool], dict[str, float]],
+        check: Callable[[Index], None],
+    ) -> bool:
+        """Put a generation there and move the alias to it, once ``check`` has asked it; tell whether it was new.
+
+        ``constants`` are calibrations by weights, token vectors and labels. What an interrupted publication left is
+        removed first. If anything fails, the alias stays where it is.
+        """
+        generation = index.version
+        new = generation not in {manifest.generation for manifest in self._whole()}
+        if new:
+            self._drop(generation)
+            self._write(index)
+        records = self._records(generation)
+        records.put(
+            (_calibration_key(weights, token_vectors=tokens, labels=labels), json.dumps(values))
+            for (weights, tokens, labels), values in constants.items()
+        )
+        opened = self._opened(generation, None, newest=True)
+        try:
+            check(opened)
+        finally:
+            opened.close()
+        self.point_to(generation)
+        return new
+
+    def _write(self, index: OpenIndex) -> None:
+        name = self._name(index.version)
+        exact = len(index) <= EXACT_UP_TO
+        parts = min(self._partitions, len(index))
+        words = True
+        create = {"fields": extra_fields(), "parts": parts, "exact": exact}
+        dimension = index.manifest.model.dimension
+        try:
+            store = MilvusStore.create(self._connection, name, dimension, words=True, **create)  # type: ignore[arg-type]
+        except StoreRefused as error:
+            _logger.warning("the vector store has no BM25, so passages are found by vectors alone (%s)", error)
+            words = False
+            store = MilvusStore.create(self._connection, name, dimension, words=False, **create)  # type: ignore[arg-type]
+        records = Records.create(self._connection, name + _RECORDS)
+        put_rows(index, store, records, parts, words=words)
+        put_records(index, records)
+        store.finish()
+        counted = store.counted()
+        if counted != len(index):
+            raise IndexCorrupt(f"{name} has {counted} rows after {len(index)} were sent; publish again")
+        rows = [(part + 1) * len(index) // parts - part * len(index) // parts for part in range(parts)]
+        records.put([(PARTS, json.dumps({"rows": rows, "words": words, "exact": exact}))])
+        records.finish()
+        records.put([(MANIFEST, index.manifest.to_bytes().decode())])  # last: without it nothing of this counts
+        records.finish()
+        store.close()
+
+    def point_to(self, generation: str) -> None:
+        """Move the alias to a generation that was published."""
+        name = self._name(generation)
+        try:
+            self._connection.call("alter_alias", name, self.alias, patience=_PATIENCE)
+        except StoreRefused as error:
+            if not missing(error):
+                raise
+            self._connection.call("create_alias", name, self.alias, patience=_PATIENCE)
+
+    def rollback(self) -> str:
+        """Move the alias to the newest whole generation that is older than the one in force; return its id."""
+        current = self.current()
+        older = self.before(current)
+        if older is None:
+            raise IndexMissing(f"the vector store holds no generation of {self.alias} older than {current}")
+        self.point_to(older.generation)
+        return older.generation
+
+    def reap(self, keep: int) -> None:
+        """Remove all but the newest ``keep`` generations, and unfinished ones; the one in force always stays."""
+        current = self.current()
+        newest = sorted(self._whole(), key=lambda manifest: manifest.created_at, reverse=True)
+        others = [manifest.generation for manifest in newest if manifest.generation != current]
+        kept = {current, *others[: keep - 1]}
+        for generation in self._generations():
+            if generation not in kept:
+                self._drop(generation)
+
+    def _drop(self, generation: str) -> None:
+        for name in (self._name(generation) + _RECORDS, self._name(generation)):
+            if self._connection.call("has_collection", name):
+                self._connection.call("drop_collection", name, patience=_PATIENCE)
+
+    def _whole(self) -> list[Manifest]:
+        """Return the manifests of the generations that were published to the end."""
+        found = []
+        for generation in self._generations():
+            with suppress(IndexCorrupt, StoreRefused):
+                found.append(self.manifest(generation, newest=True))
+        return found
+
+    def _generations(self) -> list[str]:
+        names: list[str] = self._connection.call("list_collections", patience=_PATIENCE)
+        own = self.alias + "_"
+        ends = {name.removeprefix(own).removesuffix(_RECORDS) for name in names if name.startswith(own)}
+        return sorted(end for end in ends if _GENERATION.match(end))
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(QAServiceError):
+            self._connection.close()
+
+    def _name(self, generation: str) -> str:
+        return f"{self.alias}_{generation}"
+
+    def _records(self, generation: str) -> Records:
+        return Records(self._connection, self._records_name(generation))
+
+    def _records_name(self, generation: str) -> str:
+        return self._name(generation) + _RECORDS
+
+
+def _calibration_key(weights_sha256: str, *, token_vectors: bool, labels: bool) -> str:
+    return f"calibration/{weights_sha256}/{int(token_vectors)}{int(labels)}"

@@ -1,0 +1,112 @@
+"""A generation of a folder, row by row into the shared store."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from qa_service.citing import passage_id
+from qa_service.cleaning import embeddable
+from qa_service.distributed.records import Records
+from qa_service.distributed.rows import (
+    PASSAGE,
+    SCORES,
+    TOKENS,
+    Tokens,
+    filterable,
+    passage_field,
+    row_value,
+    scores_field,
+    tokens_field,
+)
+from qa_service.distributed.shared import CODEC, FREQUENCIES, document_header, term_key, uri_key
+from qa_service.index import OpenIndex
+from qa_service.lexical import terms
+from qa_service.stores.milvus import ROWS, TERMS, MilvusStore
+
+_LONGEST_TERMS = 65_000
+
+
+def put_rows(index: OpenIndex, store: MilvusStore, records: Records, parts: int, *, words: bool) -> None:
+    """Add a row for each passage, its partition by its number."""
+    scores = index.lexical.by_passage()
+    ids = index.lexical.vocabulary()
+    metadata: dict[str, Any] = {}
+    count = len(index)
+    for part in range(parts):
+        first, last = part * count // parts, (part + 1) * count // parts
+        for start in range(first, last, ROWS):
+            numbers = np.arange(start, min(last, start + ROWS))
+            rows: list[dict[str, Any]] = []
+            overflow: list[tuple[str, str]] = []
+            for number in numbers.tolist():
+                passage = index.passage(number)
+                document = index.document_without_text(passage.document_id)
+                if document.id not in metadata:
+                    metadata = {document.id: index.passages.metadata(document.id)}
+                said = index.sentence_terms(number)
+                own = slice(int(scores.indptr[number]), int(scores.indptr[number + 1]))
+                scored = scores_field(scores.indices[own], scores.data[own])
+                token_data = tokens_field(_tokens_of(index, number)) if index.has_tokens else b""
+                row = {
+                    **filterable(document.id, document.uri, passage.section_path, metadata[document.id]),
+                    SCORES: row_value(scored, number, SCORES, overflow),
+                    TOKENS: row_value(token_data, number, TOKENS, overflow),
+                    PASSAGE: row_value(passage_field(passage, said), number, PASSAGE, overflow),
+                }
+                if words:
+                    heading = terms(embeddable(passage.context), index.manifest.language)
+                    every = [*(ids[term] for term in heading), *(int(term) for line in said for term in line)]
+                    row[TERMS] = " ".join(map(str, every))[:_LONGEST_TERMS]
+                rows.append(row)
+            store.add_rows(numbers, index.vectors(numbers), rows, part)
+            records.put(overflow)
+
+
+def put_records(index: OpenIndex, records: Records) -> None:
+    """Add all that is looked up by a key: terms, documents, places of passages, old citations, the codec."""
+    records.put(_term_records(index))
+    records.put(_document_records(index))
+    records.put(
+        (f"cited/{identifier}", json.dumps([uri, start, text]))
+        for identifier, uri, start, text in index.passages.retired()
+    )
+    if index.tokens is not None:
+        frequencies = json.dumps(index.tokens.frequencies.tolist())
+        records.put([(CODEC, json.dumps(index.tokens.codec.to_array().tolist())), (FREQUENCIES, frequencies)])
+
+
+def _term_records(index: OpenIndex) -> Iterator[tuple[str, str]]:
+    for term, number in index.lexical.vocabulary().items():
+        if term:
+            yield term_key(term), f"{number} {len(index.lexical.posting(number)[0])}"
+
+
+def _document_records(index: OpenIndex) -> Iterator[tuple[str, str]]:
+    after = ""
+    while some := index.listed(after, 100):
+        for header in some:
+            document = index.document(header.id) or header
+            yield f"document/{document.id}", document_header(document)
+            yield f"text/{document.id}", document.text
+            yield uri_key(document.uri), document.id
+            numbers = index.overlapping(document.id, 0, 2**62)
+            places = [(number, index.passage(number)) for number in numbers]
+            spans = [(number, own.position.start_char, own.position.end_char) for number, own in places]
+            yield f"spans/{document.id}", json.dumps(spans)
+            for number, own in places:
+                start = own.position.start_char
+                identifier = passage_id(document.uri, start, own.text)
+                yield f"cited/{identifier}", json.dumps([document.uri, start, number])
+        after = some[-1].id
+
+
+def _tokens_of(index: OpenIndex, number: int) -> Tokens:
+    stored = index.tokens
+    if stored is None:
+        raise ValueError("the index was built without token vectors")
+    first, last = int(stored.starts[number]), int(stored.starts[number + 1])
+    own = slice(first, last)
+    codes = stored.codes.read([(first, last)])
+    return Tokens(codes, stored.lengths[own], stored.ids[own], index.token_rows(number))

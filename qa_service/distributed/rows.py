@@ -1,0 +1,226 @@
+"""How a passage lies in a row of the shared store, and the rows that were read lately."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+from cachetools import LRUCache
+
+from qa_service.datatypes import Filters, Passage, Position
+from qa_service.distributed.records import LONGEST, Records, packed
+from qa_service.lexical import Identifiers
+from qa_service.stores import Ids, Vectors
+from qa_service.stores.milvus import VECTOR, MilvusStore
+
+SCORES, TOKENS, PASSAGE = "scores", "tokens", "passage"
+_DOCUMENT, _URI, _SECTIONS, _METADATA = "document_id", "uri", "sections", "metadata"
+_REMEMBERED = 4_000
+_MOST_NAMES = 256
+_ELSEWHERE = "@"
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A passage's tokens as they are stored: codes (t, w), lengths (t,), ids (t,), and row ranges (sentences, 2)."""
+
+    codes: Bytes
+    lengths: npt.NDArray[np.float16]
+    ids: npt.NDArray[np.int32]
+    sentences: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What ranks a passage first: its vector (d,), and its terms with the BM25 score of each."""
+
+    vector: Vectors
+    terms: Identifiers
+    scores: npt.NDArray[np.float32]
+
+    def sum(self, terms: Identifiers) -> float:
+        """Return the sum of the scores of some terms, which come in order."""
+        places = np.minimum(np.searchsorted(self.terms, terms), max(0, len(self.terms) - 1))
+        found = self.terms[places] == terms if len(self.terms) else np.zeros(len(terms), bool)
+        return float(self.scores[places[found]].sum(dtype=np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Detailed:
+    """All else of a passage: itself, the terms of each of its sentences, its tokens if there are any."""
+
+    passage: Passage
+    sentence_terms: list[Identifiers]
+    tokens: Tokens | None
+
+
+def extra_fields() -> dict[str, dict[str, Any]]:
+    """Return the fields of a row besides its id, its vector and its terms."""
+    from pymilvus import DataType  # noqa: PLC0415 - an extra
+
+    names = {
+        "datatype": DataType.ARRAY,
+        "element_type": DataType.VARCHAR,
+        "max_capacity": _MOST_NAMES,
+        "max_length": 32,
+    }
+    text = {"datatype": DataType.VARCHAR, "max_length": 65_535}
+    return {
+        _DOCUMENT: {"datatype": DataType.VARCHAR, "max_length": 64},
+        _URI: text,
+        _SECTIONS: names,
+        _METADATA: names,
+        SCORES: text,
+        TOKENS: text,
+        PASSAGE: text,
+    }
+
+
+def filterable(document_id: str, uri: str, sections: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that :func:`condition` looks at."""
+    said = [
+        _name(f"{key}={value}")
+        for key, values in metadata.items()
+        for value in ([values] if isinstance(values, str) else values)
+    ]
+    return {
+        _DOCUMENT: document_id,
+        _URI: _path(uri),
+        _SECTIONS: sorted({_name(section) for section in sections})[:_MOST_NAMES],
+        _METADATA: sorted(set(said))[:_MOST_NAMES],
+    }
+
+
+def condition(filters: Filters) -> str:
+    """Return a server's condition for the passages that pass filters. Nothing in it is as a client wrote it."""
+    every = []
+    if filters.document_ids:
+        every.append(f"{_DOCUMENT} in {json.dumps([_plain(item) for item in filters.document_ids])}")
+    if filters.path_prefixes:
+        # No path holds a tilde, which comes after all that a path can hold.
+        ranges = (f'({_URI} >= "{path}" and {_URI} < "{path}~")' for path in map(_path, filters.path_prefixes))
+        every.append(f"({' or '.join(ranges)})")
+    if filters.sections:
+        every.append(f"array_contains_any({_SECTIONS}, {json.dumps([_name(item) for item in filters.sections])})")
+    for key, values in filters.metadata.items():
+        wanted = [_name(f"{key}={value}") for value in values]
+        every.append(f"array_contains_any({_METADATA}, {json.dumps(wanted)})")
+    return " and ".join(every)
+
+
+def _name(text: str) -> str:
+    """Return what stands for a text of any length and any characters: 32 digits of its sha256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _path(uri: str) -> str:
+    return quote(uri, safe="/").replace("~", "%7E")
+
+
+def _plain(document_id: str) -> str:
+    return document_id if document_id.isascii() and document_id.isalnum() else _name(document_id)
+
+
+def scores_field(terms: Identifiers, scores: npt.NDArray[np.float32]) -> bytes:
+    """Return terms and their scores as bytes."""
+    return terms.astype("<i4").tobytes() + scores.astype("<f4").tobytes()
+
+
+def _scored(vector: Sequence[float], data: bytes) -> Scored:
+    half = len(data) // 2
+    terms, scores = np.frombuffer(data[:half], "<i4"), np.frombuffer(data[half:], "<f4")
+    return Scored(np.array(vector, np.float32), terms, scores)
+
+
+def tokens_field(tokens: Tokens) -> bytes:
+    """Return tokens as bytes, their numbers first."""
+    sizes = np.array([*tokens.codes.shape, len(tokens.sentences)], "<i4")
+    spans, ids, lengths = tokens.sentences.astype("<i4"), tokens.ids.astype("<i4"), tokens.lengths.astype("<f2")
+    return b"".join(part.tobytes() for part in (sizes, spans, ids, lengths, tokens.codes))
+
+
+def _tokens(data: bytes) -> Tokens:
+    rows, width, sentences = np.frombuffer(data, "<i4", 3).tolist()
+    at = 12
+    spans = np.frombuffer(data, "<i4", 2 * sentences, at).reshape(-1, 2)
+    at += spans.nbytes
+    ids = np.frombuffer(data, "<i4", rows, at)
+    at += ids.nbytes
+    lengths = np.frombuffer(data, "<f2", rows, at)
+    at += lengths.nbytes
+    return Tokens(np.frombuffer(data, np.uint8, rows * width, at).reshape(rows, width), lengths, ids, spans)
+
+
+def passage_field(passage: Passage, sentence_terms: Sequence[Identifiers]) -> bytes:
+    """Return a passage and its sentences' terms as bytes."""
+    place = passage.position
+    content = [
+        *(passage.document_id, passage.text, passage.section_path, passage.context),
+        *(place.start_char, place.end_char, place.start_utf16, place.end_utf16),
+        *(place.start_byte, place.end_byte, place.start_line, place.end_line),
+        *(passage.sentences, [terms.tolist() for terms in sentence_terms]),
+    ]
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _passage(number: int, data: bytes) -> tuple[Passage, list[Identifiers]]:
+    document_id, text, path, context, *place, sentences, terms = json.loads(data.decode("utf-8", "surrogatepass"))
+    spans = tuple((start, end) for start, end in sentences)
+    passage = Passage(number, document_id, text, tuple(path), context, Position(*place), spans)
+    return passage, [np.array(own, np.int32) for own in terms]
+
+
+def overflow_key(number: int, field: str) -> str:
+    """Return under which key the value of a field stands that is too long for its row."""
+    return f"row/{number}/{field}"
+
+
+def row_value(data: bytes, number: int, field: str, overflow: list[tuple[str, str]]) -> str:
+    """Return the value of a field; one that is too long is added to ``overflow``, and the field tells so."""
+    value = packed(data)
+    if len(value) <= LONGEST:
+        return value
+    overflow.append((overflow_key(number, field), value))
+    return _ELSEWHERE
+
+
+class Rows:
+    """Reads rows by number; those read lately stay in memory, as they never change."""
+
+    def __init__(self, store: MilvusStore, records: Records) -> None:
+        self._store = store
+        self._records = records
+        self._first: LRUCache[int, Scored] = LRUCache(_REMEMBERED)
+        self._second: LRUCache[int, Detailed] = LRUCache(_REMEMBERED)
+
+    def scored(self, numbers: Ids) -> list[Scored]:
+        """Return vectors, terms and scores of passages, in one call of the server."""
+        found = {number: self._first[number] for number in numbers.tolist() if number in self._first}
+        missing = np.array([number for number in numbers.tolist() if number not in found], np.int64)
+        if len(missing):
+            for number, row in self._store.rows(missing, [VECTOR, SCORES]).items():
+                found[number] = self._first[number] = _scored(row[VECTOR], self._data(number, SCORES, row))
+        return [found[number] for number in numbers.tolist()]
+
+    def detailed(self, numbers: Ids) -> list[Detailed]:
+        """Return passages with their tokens, in one call of the server."""
+        found = {number: self._second[number] for number in numbers.tolist() if number in self._second}
+        missing = np.array([number for number in numbers.tolist() if number not in found], np.int64)
+        if len(missing):
+            for number, row in self._store.rows(missing, [TOKENS, PASSAGE]).items():
+                passage, terms = _passage(number, self._data(number, PASSAGE, row))
+                data = self._data(number, TOKENS, row)
+                found[number] = self._second[number] = Detailed(passage, terms, _tokens(data) if data else None)
+        return [found[number] for number in numbers.tolist()]
+
+    def _data(self, number: int, field: str, row: Mapping[str, Any]) -> bytes:
+        value: str | None = row[field]
+        if value == _ELSEWHERE:
+            value = self._records.one(overflow_key(number, field))
+        return base64.b64decode(value or "")

@@ -1,0 +1,256 @@
+"""One generation in the shared store, opened: the same answers as from a folder, and nothing kept here but caches."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+from cachetools import LRUCache
+
+from qa_service.datatypes import Filters, Passage, SourceDocument
+from qa_service.distributed.records import Records
+from qa_service.distributed.rows import Rows, condition
+from qa_service.embedding import TokenEmbeddings, Vectors
+from qa_service.errors import IndexCorrupt
+from qa_service.index import Index, Manifest, Nearest
+from qa_service.late_interaction import Codec, Similarities, token_weights
+from qa_service.lexical import Identifiers, Scores, terms
+from qa_service.stores import Ids, Selection
+from qa_service.stores.milvus import MilvusStore
+
+MANIFEST, CODEC, FREQUENCIES, PARTS = "manifest", "codec", "frequencies", "parts"
+_MOST = 1_000  # passages that are ranked at all
+_TERMS, _DOCUMENTS = 100_000, 10_000
+
+
+def term_key(term: str) -> str:
+    """Return under which key a term's id and frequency stand."""
+    return "term/" + hashlib.sha256(term.encode()).hexdigest()[:32]
+
+
+def uri_key(uri: str) -> str:
+    """Return under which key the id of the document at a path stands."""
+    return "uri/" + hashlib.sha256(uri.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class SharedWords:
+    """The lexical leg: candidates from the server's BM25 if it has one, scores from the passages' own rows."""
+
+    def __init__(self, store: MilvusStore, records: Records, rows: Rows, manifest: Manifest, *, complete: bool) -> None:
+        self._store = store
+        self._records = records
+        self._rows = rows
+        self._language = manifest.language
+        self._passages = manifest.passages
+        self._complete = complete
+        self._known: LRUCache[str, tuple[int, int]] = LRUCache(_TERMS)
+
+    @property
+    def complete(self) -> bool:
+        """Whether passages are found by their words."""
+        return self._complete
+
+    def match(self, question: str) -> "SharedMatch | None":
+        """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
+        weights = self.weights(question)
+        known = sorted(self.ids(weights).values())
+        return SharedMatch(self._store if self._complete else None, self._rows, known, weights) if known else None
+
+    def weights(self, question: str) -> dict[str, float]:
+        """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
+        wanted = sorted(self.terms(question))
+        found = self._looked_up(wanted)
+        return {term: self._idf(found[term][1]) for term in wanted}
+
+    def ids(self, wanted: Iterable[str]) -> dict[str, int]:
+        """Return the ids of those terms that stand in some passage."""
+        return {term: number for term, (number, _) in self._looked_up(list(wanted)).items() if number >= 0}
+
+    def terms(self, text: str) -> set[str]:
+        """Return the set of a text's terms, as this index sees them."""
+        return set(terms(text, self._language))
+
+    def holds(self, passage: int, term: int) -> bool:
+        """Tell whether a passage, its title and headings included, holds the term of an id."""
+        (row,) = self._rows.scored(np.array([passage]))
+        return bool(np.isin(term, row.terms))
+
+    def _looked_up(self, wanted: list[str]) -> dict[str, tuple[int, int]]:
+        """Return id and frequency of terms; those of one that no passage holds are -1 and 0."""
+        found = {term: self._known[term] for term in wanted if term in self._known}
+        keys = {term: term_key(term) for term in wanted if term not in found}
+        values = self._records.get(keys.values()) if keys else {}
+        for term, key in keys.items():
+            number, frequency = map(int, values.get(key, "-1 0").split())
+            found[term] = self._known[term] = (number, frequency)
+        return found
+
+    def _idf(self, frequency: int) -> float:
+        return math.log(1 + (self._passages - frequency + 0.5) / (frequency + 0.5))
+
+
+class SharedMatch:
+    """How a question meets the passages of a shared index. ``weights`` is the idf of each of its terms."""
+
+    def __init__(self, store: MilvusStore | None, rows: Rows, known: list[int], weights: dict[str, float]) -> None:
+        self.weights = weights
+        self._store = store
+        self._rows = rows
+        self._terms = np.array(known, np.int32)
+
+    def best(self, depth: int, allowed: Selection | None = None) -> Ids:
+        """Return the numbers of the ``depth`` best passages, best first, ties by number; none without BM25 there."""
+        if self._store is None or (allowed is not None and not len(allowed)):
+            return np.empty(0, np.int64)
+        asked = " ".join(map(str, self._terms.tolist()))
+        # The server rounds lengths and scores, so that some of the last may be others than by the exact scores.
+        numbers = np.sort(self._store.holding(asked, min(depth + depth // 2, _MOST), allowed))
+        return numbers[np.lexsort((numbers, -self.of(numbers)))][:depth]
+
+    def of(self, numbers: Ids) -> Scores:
+        """Return the BM25 scores of some passages."""
+        return np.array([row.sum(self._terms) for row in self._rows.scored(numbers)], np.float32)
+
+
+class SharedIndex(Index):
+    """A generation in collections of a Milvus server."""
+
+    store: MilvusStore
+    lexical: SharedWords
+
+    def __init__(self, manifest: Manifest, store: MilvusStore, records: Records, *, words: bool) -> None:
+        self.manifest = manifest
+        self.version = manifest.generation
+        self.store = store
+        self._records = records
+        self._rows = Rows(store, records)
+        self.lexical = SharedWords(store, records, self._rows, manifest, complete=words)
+        self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
+        self._codec: Codec | None = None
+        self._frequencies = np.empty(0, np.int32)
+        if manifest.has_tokens:
+            found = records.get([CODEC, FREQUENCIES])
+            if len(found) < 2:  # noqa: PLR2004 - both
+                raise IndexCorrupt(f"{store.name} lacks its codec of token vectors; publish it again")
+            self._codec = Codec.from_array(np.array(json.loads(found[CODEC]), np.float32))
+            self._frequencies = np.array(json.loads(found[FREQUENCIES]), np.int32)
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether there are token vectors."""
+        return self._codec is not None
+
+    def nearest(self, vector: Vectors, depth: int, allowed: Selection | None) -> Nearest:
+        """Return the passages, of those allowed, whose vectors are nearest to one (d,), at most a thousand."""
+        ids, _, searched = self.store.nearest(vector[None, :], min(depth, _MOST), allowed)
+        return Nearest(ids[0], searched)
+
+    def vectors(self, numbers: Ids) -> Vectors:
+        """Return the unit vectors (n, d) of n passages."""
+        found = [row.vector for row in self._rows.scored(numbers)]
+        return np.array(found, np.float32).reshape(len(numbers), self.manifest.model.dimension)
+
+    def similarities(self, question: TokenEmbeddings, numbers: Ids) -> Similarities:
+        """Return the cosines of a question's tokens with those of some passages."""
+        if self._codec is None:
+            raise ValueError("the index was built without token vectors")
+        found = [row.tokens for row in self._rows.detailed(numbers) if row.tokens is not None]
+        codes = np.concatenate([tokens.codes for tokens in found])
+        lengths = np.concatenate([tokens.lengths for tokens in found])
+        starts = np.concatenate([[0], np.cumsum([len(tokens.ids) for tokens in found])])
+        cosines = self._codec.cosines(question.vectors, codes, lengths)
+        return Similarities(cosines, starts, token_weights(question.ids, self._frequencies, len(self)))
+
+    def token_rows(self, number: int) -> npt.NDArray[np.int32]:
+        """Return the row ranges (sentences, 2) of a passage's sentences among its tokens."""
+        (row,) = self._rows.detailed(np.array([number]))
+        if row.tokens is None:
+            raise ValueError("the index was built without token vectors")
+        return row.tokens.sentences
+
+    def passage(self, number: int) -> Passage:
+        """Return a passage."""
+        return self._rows.detailed(np.array([number]))[0].passage
+
+    def sentence_terms(self, number: int) -> list[Identifiers]:
+        """Return the ids of the terms in each sentence of a passage, as they stand there."""
+        return self._rows.detailed(np.array([number]))[0].sentence_terms
+
+    def document(self, document_id: str) -> SourceDocument | None:
+        """Return a document, or ``None`` if there is none of that id."""
+        if not document_id.isalnum() or not document_id.isascii():
+            return None
+        found = self._records.get([f"document/{document_id}", f"text/{document_id}"])
+        if not found:
+            return None
+        return _document(found[f"document/{document_id}"], found[f"text/{document_id}"])
+
+    def document_without_text(self, document_id: str) -> SourceDocument:
+        """Return a document's id, uri, title and hash, with an empty text."""
+        if document_id not in self._documents:
+            found = self._records.one(f"document/{document_id}")
+            if found is None:
+                raise IndexCorrupt(f"{self.store.name} has no document {document_id}; publish it again")
+            self._documents[document_id] = _document(found, "")
+        return self._documents[document_id]
+
+    def document_id_at(self, uri: str) -> str | None:
+        """Return the id of the document at a path below the source folder, or ``None``."""
+        return self._records.one(uri_key(uri))
+
+    def listed(self, after: str, limit: int) -> list[SourceDocument]:
+        """Return the documents whose ids come after one, by id, without their texts."""
+        known = after if after.isascii() and after.isalnum() else ""
+        keys = self._records.scan("document/", f"document/{known}", limit)
+        found = self._records.get(keys)
+        return [_document(found[key], "") for key in keys]
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield path and text of every document."""
+        after = ""
+        while some := self.listed(after, 100):
+            for document in some:
+                yield document.uri, self._records.one(f"text/{document.id}") or ""
+            after = some[-1].id
+
+    def cited(self, identifier: str) -> tuple[str, int, str] | None:
+        """Return document's uri, first character and text of the passage of an id, one retired included."""
+        found = self._records.one(f"cited/{identifier}")
+        if found is None:
+            return None
+        uri, start, what = json.loads(found)
+        return uri, start, self.passage(what).text if isinstance(what, int) else what
+
+    def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
+        """Return the numbers of the passages that share a character with ``[start, end)``."""
+        return [number for number, *_ in self._spans(document_id, start, end)]
+
+    def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
+        """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
+        return [(first, last) for _, first, last in self._spans(document_id, start, end)]
+
+    def _spans(self, document_id: str, start: int, end: int) -> list[tuple[int, int, int]]:
+        found = self._records.one(f"spans/{document_id}")
+        every = [] if found is None else json.loads(found)
+        return [(number, first, last) for number, first, last in every if first < end and last > start]
+
+    def matching(self, filters: Filters) -> str:
+        """Return the server's condition for the passages that pass the filters."""
+        return condition(filters)
+
+    def close(self) -> None:
+        """Free what is held."""
+        self.store.close()
+
+
+def _document(header: str, text: str) -> SourceDocument:
+    identifier, uri, title, sha256, source, media_type, url, pages = json.loads(header)
+    return SourceDocument(identifier, uri, title, sha256, source, media_type, url, tuple(pages), text)
+
+
+def document_header(document: SourceDocument) -> str:
+    """Return all of a document but its text."""
+    own = (document.id, document.uri, document.title, document.sha256, document.source, document.media_type)
+    return json.dumps([*own, document.url, document.pages])

@@ -1,0 +1,39 @@
+"""Where generations are that questions are answered from: in the index folder, or in a store that replicas share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from qa_service.confidence import calibrated_for
+from qa_service.distributed import SharedGenerations
+from qa_service.index import Generations, Index, IndexFolder
+from qa_service.settings import Settings
+from qa_service.stores.connection import Address, Connection
+
+
+def generations_of(settings: Settings) -> Generations:
+    """Return where the settings say that the generations are."""
+    return IndexFolder(settings.index) if settings.store == "faiss" else _shared(settings)
+
+
+def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], None]) -> None:
+    """Put the generation in force of the folder into the shared store, in force there once ``check`` has asked it."""
+    generations = _shared(settings)
+    index = folder.open(None).index
+    try:
+        weights, tokens = calibrated_for(index.manifest)
+        found = {
+            (weights, tokens, labels): constants
+            for labels in (True, False)
+            if (constants := folder.calibration(weights, token_vectors=tokens, labels=labels)) is not None
+        }
+        generations.publish(index, found, check)
+        generations.reap(settings.keep_generations)
+    finally:
+        index.close()
+        generations.close()
+
+
+def _shared(settings: Settings) -> SharedGenerations:
+    authority = Path(settings.milvus_ca) if settings.milvus_ca else None
+    address = Address(settings.milvus_uri, settings.milvus_token, authority, settings.milvus_seconds)
+    return SharedGenerations(Connection(address), settings.milvus_alias, partitions=settings.milvus_partitions)

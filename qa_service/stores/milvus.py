@@ -1,0 +1,261 @@
+"""The shared store: a collection of a Milvus server, searched exactly or by its HNSW graph; cosine either way."""
+
+import concurrent.futures
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from qa_service.errors import StoreRefused, StoreUnavailable
+from qa_service.stores import Ids, Selection, Vectors, unit
+from qa_service.stores.connection import Connection
+
+ID, VECTOR, TERMS, WORDS = "id", "vector", "terms", "words"
+ROWS = 500
+"""Rows that are sent at once."""
+EXACT_UP_TO = 20_000
+_PATIENCE = 30.0
+"""Times the seconds of a question that writing may take."""
+_DIGITS, _TIES = 6, 8
+"""Scores that differ less are equal, for servers add up in one order or another; so many more are asked for."""
+_NEIGHBOURS, _EF_CONSTRUCTION, _EF_SEARCH = 32, 200, 256
+
+
+class MilvusStore:
+    """A collection whose rows have an id and a vector, and whatever else ``fields`` name.
+
+    Rows lie in partitions, in the order of their ids; each partition is a search of its own, and one that does not
+    answer in time is left out of the result, as :meth:`nearest` tells.
+    """
+
+    def __init__(
+        self, connection: Connection, name: str, dimension: int, parts: Sequence[int] = (), *, exact: bool = True
+    ) -> None:
+        self.connection = connection
+        self.name = name
+        self._dimension = dimension
+        self._exact = exact
+        self._parts = list(parts) or [0]
+        self._last = -1
+        self._count: int | None = None
+        self._threads = (
+            concurrent.futures.ThreadPoolExecutor(len(self._parts), "store") if len(self._parts) > 1 else None
+        )
+
+    @classmethod
+    def create(
+        cls,
+        connection: Connection,
+        name: str,
+        dimension: int,
+        *,
+        fields: Mapping[str, Mapping[str, Any]] | None = None,
+        words: bool = False,
+        parts: int = 1,
+        exact: bool = True,
+    ) -> "MilvusStore":
+        """Make a new, empty collection. ``fields`` are further ones by name, as the client's ``add_field`` takes them.
+
+        With ``words`` there is also a field of terms, which are numbers parted by spaces, searched by the server's
+        BM25 with k1 1.2 and b 0.75. Raises :class:`StoreRefused` if the server has none.
+        """
+        from pymilvus import DataType, Function, FunctionType, MilvusClient  # noqa: PLC0415 - an extra
+
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field(ID, DataType.INT64, is_primary=True)
+        schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dimension)
+        for field, given in (fields or {}).items():
+            schema.add_field(field, **given)
+        index = MilvusClient.prepare_index_params()
+        graph = {"M": _NEIGHBOURS, "efConstruction": _EF_CONSTRUCTION}
+        index.add_index(VECTOR, index_type="FLAT" if exact else "HNSW", metric_type="IP", params={} if exact else graph)
+        if words:
+            analyzer = {"tokenizer": "standard"}
+            schema.add_field(TERMS, DataType.VARCHAR, max_length=65535, enable_analyzer=True, analyzer_params=analyzer)
+            schema.add_field(WORDS, DataType.SPARSE_FLOAT_VECTOR)
+            schema.add_function(
+                Function("bm25", FunctionType.BM25, input_field_names=[TERMS], output_field_names=[WORDS])
+            )
+            index.add_index(
+                WORDS,
+                index_type="SPARSE_INVERTED_INDEX",
+                metric_type="BM25",
+                params={"bm25_k1": 1.2, "bm25_b": 0.75},
+            )
+        try:
+            connection.call("create_collection", name, schema=schema, index_params=index, patience=_PATIENCE)
+        except StoreRefused:
+            # A server without BM25 makes the collection and then refuses its index.
+            connection.call("drop_collection", name, patience=_PATIENCE)
+            raise
+        if parts > 1:
+            for part in range(parts):
+                connection.call("create_partition", name, _partition(part), patience=_PATIENCE)
+        return cls(connection, name, dimension, [0] * parts, exact=exact)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add unit copies of ``vectors`` under ``ids``, each larger than every id before it."""
+        self.add_rows(ids, vectors, [{} for _ in ids])
+
+    def add_rows(self, ids: Ids, vectors: Vectors, rows: Sequence[Mapping[str, Any]], part: int = 0) -> None:
+        """Add vectors with their other fields to a partition. One thread at a time: a collection takes no more."""
+        if vectors.shape != (len(ids), self._dimension):
+            raise ValueError(f"vectors of shape {vectors.shape} for {len(ids)} ids of dimension {self._dimension}")
+        if len(ids) == 0:
+            return
+        if (np.diff(ids, prepend=self._last) <= 0).any():
+            raise ValueError("ids must be new, not negative and growing")
+        scaled = unit(vectors)
+        for start in range(0, len(ids), ROWS):
+            block = slice(start, start + ROWS)
+            data = [
+                {ID: int(number), VECTOR: vector.tolist(), **row}
+                for number, vector, row in zip(ids[block], scaled[block], rows[block], strict=True)
+            ]
+            # Upsert, as a call may be repeated of which only the answer was lost.
+            where = {} if len(self._parts) == 1 else {"partition_name": _partition(part)}
+            self.connection.call("upsert", self.name, data, patience=_PATIENCE, **where)
+        self._last = int(ids[-1])
+        self._parts[part] += len(ids)
+        self._count = None
+
+    def finish(self) -> None:
+        """Make all rows that were added visible to every search from now on, and load them to be searched."""
+        finish(self.connection, self.name)
+
+    def search(self, queries: Vectors, top_k: int, allowed: Selection | None = None) -> tuple[Ids, Vectors]:
+        """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id.
+
+        Raises :class:`StoreUnavailable` if a partition does not answer.
+        """
+        ids, scores, searched = self.nearest(queries, top_k, allowed)
+        if searched < 1:
+            raise StoreUnavailable("a part of the vector store did not answer in time; ask again")
+        return ids, scores
+
+    def nearest(self, queries: Vectors, top_k: int, allowed: Selection | None = None) -> tuple[Ids, Vectors, float]:
+        """Return what :meth:`search` does, of the partitions that answer, and the share, 0..1, of rows in them.
+
+        Raises :class:`StoreUnavailable` if none does.
+        """
+        if queries.ndim != 2 or queries.shape[1] != self._dimension:  # noqa: PLR2004 - rows and columns
+            raise ValueError(f"queries of shape {queries.shape} for dimension {self._dimension}")
+        if top_k < 1:
+            raise ValueError(f"top_k is {top_k}; it must be 1 or more")
+        scaled = unit(queries) if len(queries) else queries
+        k = top_k if isinstance(allowed, str) else min(top_k, len(self) if allowed is None else len(allowed))
+        if k == 0 or len(queries) == 0:
+            return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32), 1.0
+        parameters = {"metric_type": "IP", "params": {} if self._exact else {"ef": max(_EF_SEARCH, 2 * k)}}
+        parts, searched = self._found(scaled.tolist(), VECTOR, k + _TIES, allowed, parameters)
+        found = [sorted(row, key=lambda hit: (-round(hit[1], _DIGITS), hit[0]))[:k] for row in parts]
+        kept = min(map(len, found))  # a condition may leave fewer than were asked for
+        ids = np.array([[number for number, _ in row[:kept]] for row in found], np.int64).reshape(len(found), kept)
+        scores = np.array([[score for _, score in row[:kept]] for row in found], np.float32).reshape(len(found), kept)
+        return ids, scores, searched
+
+    def holding(self, terms: str, top_k: int, allowed: Selection | None = None) -> Ids:
+        """Return the ids of the rows that the server's BM25 puts first for terms, best first.
+
+        Partitions that do not answer are left out.
+        """
+        parts, _ = self._found([terms], WORDS, top_k, allowed, {"metric_type": "BM25"})
+        # Servers differ in the sign of the score, not in the order; of several partitions, the size decides.
+        ranked = sorted(parts[0], key=lambda hit: -abs(hit[1]))
+        return np.array([number for number, _ in ranked[:top_k]], np.int64)
+
+    def _found(
+        self, data: list[Any], field: str, top_k: int, allowed: Selection | None, parameters: dict[str, Any]
+    ) -> tuple[list[list[tuple[int, float]]], float]:
+        """Return the hits of each query in all partitions that answer, and the share of rows in those."""
+        named: dict[str, Any] = {
+            "data": data,
+            "anns_field": field,
+            "limit": top_k,
+            "search_params": parameters,
+            "filter": _condition(allowed),
+            "output_fields": [ID],
+            # What is searched was whole before it was named; waiting for the newest writes would cost 200 ms.
+            "consistency_level": "Eventually",
+        }
+        if self._threads is None:
+            hits = self.connection.call("search", self.name, **named)
+            return [[(int(hit[ID]), float(hit["distance"])) for hit in row] for row in hits], 1.0
+        asked = [
+            self._threads.submit(self.connection.call, "search", self.name, **named, partition_names=[_partition(part)])
+            for part in range(len(self._parts))
+        ]
+        found: list[list[tuple[int, float]]] = [[] for _ in data]
+        answered, failure = 0, None
+        concurrent.futures.wait(asked, self.connection.address.timeout)
+        for size, future in zip(self._parts, asked, strict=True):
+            try:
+                hits = future.result(0)
+            except (StoreUnavailable, TimeoutError) as error:
+                future.cancel()
+                failure = error
+                continue
+            answered += size
+            for row, more in zip(found, hits, strict=True):
+                row += [(int(hit[ID]), float(hit["distance"])) for hit in more]
+        if failure is not None and not answered:
+            raise StoreUnavailable("no part of the vector store answered in time; ask again") from failure
+        return found, answered / max(1, len(self))
+
+    def rows(self, ids: Ids, fields: Sequence[str]) -> dict[int, dict[str, Any]]:
+        """Return some fields of rows, by id. Raises :class:`StoreRefused` if a row is not there."""
+        found: dict[int, dict[str, Any]] = {}
+        for start in range(0, len(ids), ROWS):
+            given = ids[start : start + ROWS].tolist()
+            rows = self.connection.call(
+                "get", self.name, given, output_fields=[ID, *fields], consistency_level="Eventually"
+            )
+            found.update((int(row[ID]), row) for row in rows)
+        if len(found) < len(ids):
+            raise StoreRefused(f"{len(ids) - len(found)} rows are missing in {self.name}", 0)
+        return found
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """Return the unit vectors of ids."""
+        rows = self.rows(ids, [VECTOR])
+        return np.array([rows[int(number)][VECTOR] for number in ids], np.float32).reshape(len(ids), self._dimension)
+
+    def __len__(self) -> int:
+        """Return the number of rows, as the server counts them where it is not known."""
+        if self._count is None:
+            known = sum(self._parts)
+            self._count = known or self.counted()
+        return self._count
+
+    def counted(self) -> int:
+        """Return the number of rows that the server counts, all that was added considered."""
+        named: dict[str, Any] = {"filter": "", "output_fields": ["count(*)"], "consistency_level": "Strong"}
+        return int(self.connection.call("query", self.name, **named, patience=_PATIENCE)[0]["count(*)"])
+
+    def close(self) -> None:
+        """Stop searching; the connection stays open for others."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def finish(connection: Connection, name: str) -> None:
+    """Make all that was written to a collection visible to every reader from now on."""
+    connection.call("flush", name, patience=_PATIENCE)
+    connection.call("load_collection", name, patience=_PATIENCE)
+
+
+def load(connection: Connection, name: str) -> None:
+    """Have a collection in memory that is not: some servers forget it when they start again."""
+    state = connection.call("get_load_state", name)["state"]
+    if getattr(state, "name", str(state)) not in {"Loaded", "Loading"}:
+        connection.call("load_collection", name, patience=_PATIENCE)
+
+
+def _partition(part: int) -> str:
+    return f"part_{part}"
+
+
+def _condition(allowed: Selection | None) -> str:
+    if allowed is None:
+        return ""
+    return allowed if isinstance(allowed, str) else f"{ID} in {allowed.tolist()}"

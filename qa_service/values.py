@@ -1,0 +1,32 @@
+"""The kinds of values that settings have, beyond plain ones."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, StringConstraints
+
+_USUAL_PORTS = {"http": 80, "https": 443}
+
+
+def _comma_separated(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def origin_of(text: str) -> str:
+    """Return an origin as browsers send it. Raises ``ValueError`` for what is none."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    rest = (parts.path, parts.query, parts.fragment, parts.username or "", parts.password or "")
+    if parts.scheme not in _USUAL_PORTS or not parts.hostname or any(rest) or "*" in text:
+        raise ValueError(f"{text!r} is no origin; write it as https://www.example.org")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port in {None, _USUAL_PORTS[parts.scheme]} else f":{port}")
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
+Secret = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^([!-~]{16,200})?$")]
+Token = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[!-~]{0,400}$")]
+Rate = Annotated[str, StringConstraints(pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$")]

@@ -1,0 +1,119 @@
+"""What deploy/ holds: settings that there are, schemas that hold, nothing that runs as root."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from qa_service.settings import load_settings
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+KUBERNETES = DEPLOY / "kubernetes"
+VERSION = "1.34"
+
+
+def settings_in(environment: dict[str, str]) -> None:
+    """Expect settings that there are, with values that hold."""
+    load_settings(**{name.removeprefix("QA_").lower(): value for name, value in environment.items()})
+
+
+def resources() -> list[dict[str, Any]]:
+    names = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
+    return [one for name in names for one in yaml.safe_load_all((KUBERNETES / name).read_text())]
+
+
+def of_kind(kind: str) -> dict[str, Any]:
+    (found,) = [one for one in resources() if one["kind"] == kind]
+    return found
+
+
+def test_every_resource_holds_to_its_schema() -> None:
+    """And every file but the values of another chart is one of them."""
+    kinds = set()
+    for resource in resources():
+        kubernetes_validate.validate(resource, VERSION, strict=True)
+        kinds.add(resource["kind"])
+    assert kinds >= {"Deployment", "CronJob", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"}
+    listed = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
+    others = {"kustomization.yaml", "milvus-values.yaml"}
+    assert {path.name for path in KUBERNETES.iterdir()} == {*listed, *others}
+
+
+def test_the_schemas_can_fail() -> None:
+    """A field that there is not is refused."""
+    broken = of_kind("Deployment")
+    broken["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, VERSION, strict=True)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "CronJob"])
+def test_pods_are_locked_down(kind: str) -> None:
+    """No root, no new rights, a root file system that can't be written, no token of the cluster, limits of memory."""
+    spec = of_kind(kind)["spec"]
+    pod = (spec if kind == "Deployment" else spec["jobTemplate"]["spec"])["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+    assert container["resources"]["limits"]["memory"]
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
+    settings_in({item["name"]: item["value"] for item in container["env"] if "value" in item})
+
+
+def test_replicas_are_probed_where_the_service_tells_and_drain_in_time() -> None:
+    """Probes name a host that is allowed; names and labels refer to each other; the grace is longer than the drain."""
+    deployment, settings = of_kind("Deployment"), of_kind("ConfigMap")["data"]
+    settings_in(settings)
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    paths = {}
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+        given = container[name]["httpGet"]
+        paths[name] = given["path"]
+        (header,) = given["httpHeaders"]
+        assert header["value"] in settings["QA_ALLOWED_HOSTS"].split(",")
+        assert given["port"] in {port["name"] for port in container["ports"]}
+    assert paths == {"startupProbe": "/readyz", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
+    known = load_settings(**{key.removeprefix("QA_").lower(): value for key, value in settings.items()})
+    assert pod["terminationGracePeriodSeconds"] >= known.drain_seconds + known.deadline_seconds + 30
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert of_kind("Service")["spec"]["selector"].items() <= labels.items()
+    assert of_kind("PodDisruptionBudget")["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    scaled = of_kind("HorizontalPodAutoscaler")["spec"]
+    assert scaled["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert scaled["minReplicas"] > of_kind("PodDisruptionBudget")["spec"]["minAvailable"]
+    assert container["envFrom"][0]["configMapRef"]["name"] == of_kind("ConfigMap")["metadata"]["name"]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not here; the schemas are checked above")
+def test_kustomize_renders_them_with_one_namespace_and_image() -> None:
+    """As `kubectl apply -k` does."""
+    rendered = subprocess.run(["kubectl", "kustomize", str(KUBERNETES)], check=True, capture_output=True, text=True)
+    found = list(yaml.safe_load_all(rendered.stdout))
+    assert len(found) == len(resources())
+    assert {one["metadata"]["namespace"] for one in found} == {"qa-service"}
+    for one in found:
+        kubernetes_validate.validate(one, VERSION, strict=True)
+    assert rendered.stdout.count("image: registry.example.org/qa-service:") == 2
+
+
+def test_the_compose_file_of_replicas_is_hardened() -> None:
+    """Settings that there are, ports on loopback, folders that there are."""
+    compose = yaml.safe_load((DEPLOY / "milvus.yaml").read_text())
+    for name in ("first", "second", "index"):
+        service = compose["services"][name]
+        settings_in(service["environment"])
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    for service in compose["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert source in compose["volumes"] or (DEPLOY / source).resolve().is_dir()

@@ -1,0 +1,539 @@
+"""The shared store: the contract of stores, the same answers as from a folder, and a server that goes away."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import TWO_DOCUMENTS, FakeEmbedder, Run
+from fastapi.testclient import TestClient
+from milvus_servers import Server, lite, real, real_is_there
+
+from qa_service.api import create_app
+from qa_service.datatypes import Answer, Filters
+from qa_service.distributed import SharedGenerations
+from qa_service.distributed.records import Records
+from qa_service.errors import IndexMissing, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
+from qa_service.generations import generations_of
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.settings import Settings, load_settings
+from qa_service.stores.connection import Address, Connection
+from qa_service.stores.milvus import MilvusStore
+
+Write = Callable[[dict[str, str | bytes]], Path]
+DOCUMENTS: dict[str, str | bytes] = {
+    **TWO_DOCUMENTS,
+    "notes/a%b_~c.md": '---\nauthor: Ann "Quick" O\'Hara\n---\n# Rivers\n\nThe river floods the meadow in spring. It '
+    "carries sand.\n\n# Lakes\n\nThe lake freezes in winter. Children skate on the lake.\n",
+    "korean.txt": "서울은 한국의 수도이다. 부산은 항구 도시이다.\n\nThe ferry leaves 부산 at noon 🚢 every day.\n",
+    **{f"more/{at}.txt": f"Farm {at} keeps {at} cows. The barn of farm {at} is red." for at in range(30)},
+}
+QUESTIONS = (
+    "where does the cat sleep",
+    "Which river floods the meadow?",
+    "부산은 어떤 도시인가",
+    "how many cows does farm 7 keep",
+    "what colour is the barn",
+    "zzz qqq",
+    "who skates on the lake",
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with lite(tmp_path_factory.mktemp("lite")) as started:
+        yield started
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[Connection]:
+    opened = Connection(Address(server.uri))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def shared(settings: Settings, server: Server, request: pytest.FixtureRequest) -> Settings:
+    """Return settings of a part of the server that no other test uses."""
+    name = "t" + format(abs(hash(request.node.nodeid)) % 10**9, "d")
+    return settings.model_copy(update={"store": "milvus", "milvus_uri": server.uri, "milvus_prefix": name})
+
+
+def alike(one: Answer, other: Answer) -> None:
+    """Expect the same answer, scores to six digits."""
+    for left, right in zip(one.results, other.results, strict=True):
+        assert left.citation == right.citation
+        assert left.scored.passage == right.scored.passage
+        assert left.scored.score == pytest.approx(right.scored.score, abs=1e-6)
+        # Of vectors that differ in the last digit either may come first.
+        explained = [replace(one.scored.explanation, fused=0, dense_rank=None) for one in (left, right)]
+        assert explained[0] == explained[1]
+    assert one.confidence == pytest.approx(other.confidence, abs=1e-6)
+    assert (one.best, one.answerable, one.coverage) == (other.best, other.answerable, other.coverage)
+    assert one.index_version == other.index_version
+
+
+def both(settings: Settings, fake: FakeEmbedder) -> tuple[QuestionAnswerer, QuestionAnswerer]:
+    """Return what answers from the folder, and what answers from the server."""
+    local = settings.model_copy(update={"store": "faiss"})
+    return open_answerer(local, fake)[0], open_answerer(settings, fake)[0]
+
+
+SHAPES = [(0, 8, 1), (1, 2, 1), (60, 8, 1), (61, 384, 3)]
+
+
+@pytest.mark.parametrize(("count", "dimension", "parts"), SHAPES)
+def test_a_shared_store_searches_as_brute_force_does(
+    connection: Connection, count: int, dimension: int, parts: int
+) -> None:
+    """Ids and cosines, best first, of all and of those allowed, by numbers and by a condition."""
+    searches_as_brute_force_does(connection, count, dimension, parts)
+
+
+def searches_as_brute_force_does(connection: Connection, count: int, dimension: int, parts: int) -> None:
+    generator = np.random.default_rng(count)
+    vectors = generator.normal(size=(count, dimension)).astype(np.float32) * 7
+    ids = np.cumsum(generator.integers(1, 9, size=count))
+    name = f"contract_{count}_{dimension}"
+    store = MilvusStore.create(connection, name, dimension, parts=parts)
+    for part in range(parts):
+        own = slice(part * count // parts, (part + 1) * count // parts)
+        store.add_rows(ids[own], vectors[own], [{} for _ in ids[own]], part)
+    store.finish()
+    assert len(store) == count
+    assert store.counted() == count
+    queries = generator.normal(size=(3, dimension)).astype(np.float32)
+    scaled = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = queries / np.linalg.norm(queries, axis=1, keepdims=True) @ scaled.T
+    expected = np.argsort(-cosines, axis=1)[:, :9]
+    found, scores = store.search(queries, 9)
+    np.testing.assert_array_equal(found, ids[expected] if count else expected)
+    np.testing.assert_allclose(scores, np.take_along_axis(cosines, expected, axis=1), atol=1e-5)
+    if count > 9:
+        chosen = np.sort(generator.choice(count, 7, replace=False))
+        by_numbers, _ = store.search(queries[:1], 9, ids[chosen])
+        np.testing.assert_array_equal(by_numbers[0], ids[chosen][np.argsort(-cosines[0, chosen])])
+        by_condition, _ = store.search(queries[:1], 50, f"id <= {ids[9]}")
+        np.testing.assert_array_equal(by_condition[0], ids[:10][np.argsort(-cosines[0, :10])])
+        np.testing.assert_allclose(store.vectors(ids[chosen]), scaled[chosen], atol=1e-6)
+    assert store.search(queries[:1], 9, np.empty(0, np.int64))[0].shape == (1, 0)
+    store.close()
+
+
+def test_a_shared_store_refuses_what_it_must(connection: Connection) -> None:
+    """Ids that do not grow, vectors without a direction or of another dimension, rows that are not there."""
+    store = MilvusStore.create(connection, "refusals", 3)
+    store.add(np.array([3]), np.ones((1, 3), np.float32))
+    for ids in ([-1], [3], [5, 5]):
+        with pytest.raises(ValueError, match="growing"):
+            store.add(np.array(ids), np.ones((len(ids), 3), np.float32))
+    with pytest.raises(ValueError, match="no direction"):
+        store.add(np.array([9]), np.zeros((1, 3), np.float32))
+    with pytest.raises(ValueError, match="no direction"):
+        store.search(np.full((1, 3), np.nan, np.float32), 1)
+    with pytest.raises(ValueError, match="shape"):
+        store.search(np.ones((1, 2), np.float32), 1)
+    with pytest.raises(ValueError, match="top_k"):
+        store.search(np.ones((1, 3), np.float32), 0)
+    store.finish()
+    with pytest.raises(StoreRefused, match="missing"):
+        store.vectors(np.array([3, 4]))
+
+
+def test_records_hold_any_text(connection: Connection) -> None:
+    """Of any length and any characters; keys that are not there are left out; pages come in order."""
+    odd, long = "한국 \0 \ud800 🚢\"'\\\n" * 50, "".join(map(chr, range(40, 9000))) * 30
+    texts = {"a/1": "", "a/2": "=@z", "a/3": odd, "a/4": long}
+    records = Records.create(connection, "records")
+    records.put(texts.items())
+    records.put([("a/1", "written again")])
+    records.finish()
+    assert records.get([*texts, "none"]) == texts | {"a/1": "written again"}
+    assert records.scan("a/") == sorted(texts)
+    assert records.scan("a/", "a/2", 1) == ["a/3"]
+    assert records.one("none") is None
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder, parts: int) -> None:
+    """Results, citations, scores, confidence, explanations, with every filter; and all that is read besides."""
+    folder(DOCUMENTS)
+    chosen = shared.model_copy(update={"milvus_partitions": parts, "milvus_prefix": f"{shared.milvus_prefix}p{parts}"})
+    build(chosen, fake)
+    local, remote = both(chosen, fake)
+    some = local.index.listed("", 100)
+    filters: list[Filters | None] = [
+        None,
+        Filters(document_ids=(some[0].id, some[3].id)),
+        Filters(path_prefixes=("more/1", "zoo")),
+        Filters(path_prefixes=("notes/a%b_~",)),
+        Filters(sections=("Lakes", "Dogs")),
+        Filters(metadata={"author": ('Ann "Quick" O\'Hara',)}),
+        Filters(document_ids=('" or id >= 0 or "',)),
+        Filters(path_prefixes=('" or id >= 0 or uri >= "',), sections=("Cats",)),
+    ]
+    for question in QUESTIONS:
+        for chosen_filters in filters:
+            alike(*(one.ask(question, 4, filters=chosen_filters, explain=True) for one in (local, remote)))
+        assert local.why(question, "sea.txt") == remote.why(question, "sea.txt")
+    assert remote.index.listed("", 100) == some
+    assert remote.index.listed(some[4].id, 3) == some[5:8]
+    assert sorted(remote.index.texts()) == sorted(local.index.texts())
+    for document in some:
+        assert remote.index.document(document.id) == local.index.document(document.id)
+        assert remote.index.document_by_uri(document.uri) == local.index.document(document.id)
+        assert remote.index.spans(document.id) == local.index.spans(document.id)
+        assert remote.index.overlapping(document.id, 5, 9) == local.index.overlapping(document.id, 5, 9)
+    assert remote.index.document('x" or "') is None
+    assert remote.index.document_by_uri("nowhere") is None
+    answer = local.ask(QUESTIONS[0])
+    for result in answer.results:
+        assert remote.citation(result.citation.permalink) == local.citation(result.citation.permalink)
+    assert remote.index.document_holding("Children skate on the lake.") is not None
+
+
+def test_a_row_that_is_too_long_lies_elsewhere(
+    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fields of more than a row takes come back whole; here a row takes little."""
+    monkeypatch.setattr("qa_service.distributed.rows.LONGEST", 200)
+    folder(DOCUMENTS)
+    build(shared, fake)
+    local, remote = both(shared, fake)
+    assert {row["passage"] for row in remote.index.store.rows(np.arange(3), ["passage"]).values()} == {"@"}
+    for question in QUESTIONS:
+        alike(*(one.ask(question, explain=True) for one in (local, remote)))
+
+
+def test_a_generation_is_swapped_kept_and_rolled_back(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """The same documents publish nothing; old generations go after their number; a retired citation is still told."""
+    generations = generations_of(shared)
+    with pytest.raises(IndexMissing, match="nothing is published"):
+        generations.pointed()
+    versions = []
+    for build_number in range(3):
+        folder({"a.txt": f"The cat of build {build_number} sleeps."})
+        versions.append(build(shared, fake).index_version)
+        assert not build(shared, fake).changed
+        assert generations.pointed()[0] == versions[-1]
+        if build_number == 1:
+            old = open_answerer(shared, fake)[0].ask("cat").results[0].citation.permalink
+    before = generations.before(versions[2])
+    assert before is not None
+    assert before.generation == versions[1]
+    assert generations.before(versions[1]) is None  # two are kept
+    answerer = open_answerer(shared, fake)[0]
+    assert "build 2" in answerer.ask("cat").results[0].scored.passage.text
+    assert answerer.citation(old).state == "changed"
+    assert generations.rollback() == versions[1]
+    assert "build 1" in open_answerer(shared, fake)[0].ask("cat").results[0].scored.passage.text
+    with pytest.raises(IndexMissing, match="older"):
+        generations.rollback()
+    with pytest.raises(ModelChanged):
+        open_answerer(shared, FakeEmbedder(weights="c" * 64))
+
+
+def test_an_interrupted_publication_changes_nothing(
+    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old generation answers on, and the next build publishes the new one."""
+    folder({"a.txt": "The cat of build 0 sleeps."})
+    first = build(shared, fake).index_version
+    folder({"a.txt": "The cat of build 1 sleeps."})
+    for broken in ("qa_service.distributed.generations.put_records", "qa_service.pipeline.QuestionAnswerer.self_test"):
+        with monkeypatch.context() as patched:
+            patched.setattr(broken, _away)
+            with pytest.raises(StoreUnavailable):
+                build(shared, fake)
+        assert generations_of(shared).pointed()[0] == first
+    second = build(shared, fake).index_version
+    assert generations_of(shared).pointed()[0] == second != first
+
+
+def _away(*_: object, **__: object) -> None:
+    raise StoreUnavailable("the vector store does not answer")
+
+
+def test_a_partition_that_does_not_answer_is_told(
+    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is from the others, and its coverage says so; with none left there is no answer."""
+    folder(DOCUMENTS)
+    build(shared.model_copy(update={"milvus_partitions": 4}), fake)
+    answerer = open_answerer(shared, fake)[0]
+    whole = answerer.ask("how many cows does farm 7 keep").coverage
+    assert (whole.searched, whole.words) == (1.0, True)
+    called = Connection.call
+    lost = {"part_1"}
+
+    def call(self: Connection, method: str, *arguments: Any, **named: Any) -> Any:
+        if method == "search" and lost.intersection(named["partition_names"]):
+            raise StoreUnavailable("too slow")
+        return called(self, method, *arguments, **named)
+
+    monkeypatch.setattr(Connection, "call", call)
+    answer = answerer.ask("how many cows does farm 8 keep")
+    assert 0.7 < answer.coverage.searched < 0.8
+    assert answer.results
+    with pytest.raises(StoreUnavailable):
+        answerer.index.store.search(np.ones((1, 128), np.float32), 3)
+    lost.update(f"part_{part}" for part in range(4))
+    with pytest.raises(StoreUnavailable):
+        answerer.ask("how many cows does farm 9 keep")
+
+
+def test_without_bm25_the_answer_says_so(
+    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passages are found by vectors, still ranked by their words."""
+    create = MilvusStore.create
+
+    def without(*arguments: Any, words: bool, **named: Any) -> MilvusStore:
+        if words:
+            raise StoreRefused("no such index")
+        return create(*arguments, words=False, **named)
+
+    monkeypatch.setattr(MilvusStore, "create", without)
+    folder(DOCUMENTS)
+    build(shared, fake)
+    local, remote = both(shared, fake)
+    answer = remote.ask("where does the cat sleep")
+    assert not answer.coverage.words
+    assert answer.results[0].scored.scores.lexical
+    assert answer.results[0].citation == local.ask("where does the cat sleep").results[0].citation
+
+
+@contextmanager
+def replica(shared: Settings, fake: FakeEmbedder) -> Iterator[TestClient]:
+    """Serve as `qa-service serve` does."""
+    generations = generations_of(shared)
+    answerer, _ = open_answerer(shared, fake, generations)
+    app = create_app(answerer, shared, reopen=lambda: open_answerer(shared, fake, generations), generations=generations)
+    with TestClient(app, base_url="http://localhost") as client:
+        yield client
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def followed(settings: Settings, server: Server) -> Settings:
+    update = {"store": "milvus", "milvus_uri": server.uri, "reload_seconds": 0.1, "milvus_seconds": 1.0}
+    return settings.model_copy(update=update)
+
+
+def test_a_server_that_dies_is_told_at_once_and_found_again(
+    settings: Settings, folder: Write, fake: FakeEmbedder, tmp_path: Path
+) -> None:
+    """503 with a reason on every route that needs it, never a hang; when it is back, answers, without a restart."""
+    folder(TWO_DOCUMENTS)
+    with lite(tmp_path) as server:
+        shared = followed(settings, server)
+        build(shared, fake)
+        with replica(shared, fake) as client:
+            before = client.post("/ask", json={"question": "where does the cat sleep"}).json()
+            server.kill()
+            slowest = 0.0
+            for number in range(8):
+                started = time.monotonic()
+                response = client.post("/ask", json={"question": f"where does dog {number} bark"})
+                slowest = max(slowest, time.monotonic() - started)
+                assert response.status_code == 503
+                assert response.json()["type"].endswith("store-unavailable")
+                assert response.headers["retry-after"]
+            assert slowest < 5
+            until(lambda: client.get("/readyz").status_code == 503)
+            assert client.get("/livez").status_code == 200
+            server.start()
+            until(lambda: client.get("/readyz").status_code == 200)
+            after = client.post("/ask", json={"question": "where does the cat sleep"}).json()
+            assert after["results"] == before["results"]
+            folder({"a.txt": "The heron stands in the reeds."})
+            version = build(shared, fake).index_version
+            until(lambda: client.get("/readyz").json().get("index_version") == version)
+            found = client.post("/ask", json={"question": "where does the heron stand"}).json()
+            assert "heron" in found["results"][0]["text"]
+            assert client.get("/index/diff").json()["added"] == ["a.txt"]
+
+
+def swap_under_load(shared: Settings, folder: Write, fake: FakeEmbedder, swaps: int) -> int:
+    """Move the alias between two generations while four clients ask two replicas; return how many answers came."""
+    kept = shared.model_copy(update={"keep_generations": 10})
+    versions = {}
+    for name in ("anna", "berta"):
+        folder({f"{at}.txt": f"The {word} of build {name} sleeps." for at, word in enumerate(["cat", "dog", "crab"])})
+        versions[build(kept, fake).index_version] = name
+    generations = generations_of(kept)
+    assert isinstance(generations, SharedGenerations)
+    done = False
+
+    def ask(client: TestClient) -> int:
+        answers = 0
+        while not done:
+            response = client.post("/ask", json={"question": "where does the cat sleep", "top_k": 3})
+            assert response.status_code == 200, response.text
+            body = response.json()
+            assert len(body["results"]) == 3
+            assert all(f"build {versions[body['index_version']]}" in result["text"] for result in body["results"])
+            answers += 1
+        return answers
+
+    with replica(kept, fake) as one, replica(kept, fake) as other, ThreadPoolExecutor(4) as threads:
+        asking = [threads.submit(ask, client) for client in (one, other, one, other)]
+        try:
+            for number in range(swaps):
+                version = list(versions)[number % 2]
+                generations.point_to(version)
+                for client in (one, other):
+                    until(lambda c=client, v=version: c.get("/readyz").json().get("index_version") == v)
+        finally:
+            done = True
+        return sum(future.result() for future in asking)
+
+
+def test_the_alias_is_swapped_under_load(shared: Settings, server: Server, folder: Write, fake: FakeEmbedder) -> None:
+    """Two replicas, four clients: no request fails, no answer mixes generations, both follow."""
+    assert swap_under_load(shared.model_copy(update={"reload_seconds": 0.1}), folder, fake, 4) > 20
+
+
+@pytest.fixture(scope="module")
+def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if not real_is_there():
+        pytest.skip("needs root, the program ip, and the package milvus: make proof installs it")
+    with real(tmp_path_factory.mktemp("real")) as started:
+        yield started
+
+
+@pytest.mark.proof
+def test_proof_a_real_store_searches_as_brute_force_does(
+    real_server: Server, record_property: Callable[[str, object], None]
+) -> None:
+    """The contract, on a standalone server of Milvus 2.3.5."""
+    connection = Connection(Address(real_server.uri))
+    for shape in SHAPES:
+        searches_as_brute_force_does(connection, *shape)
+    record_property("figure", f"{len(SHAPES)} collections on Milvus 2.3.5: ids and scores as by brute force")
+
+
+@pytest.mark.proof
+def test_proof_a_real_store_is_swapped_under_load(
+    real_server: Server,
+    settings: Settings,
+    folder: Write,
+    fake: FakeEmbedder,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Thirty swaps between two replicas and four clients."""
+    answers = swap_under_load(followed(settings, real_server), folder, fake, 30)
+    record_property("figure", f"30 alias swaps, 2 replicas, 4 clients, {answers} answers of one generation, 0 failed")
+
+
+@pytest.mark.proof
+def test_proof_a_real_store_is_killed_under_load(
+    real_server: Server,
+    settings: Settings,
+    folder: Write,
+    fake: FakeEmbedder,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Kill -9 while four clients ask: 200 or 503, none later than the deadline; all rows are there afterwards."""
+    folder(DOCUMENTS)
+    shared = followed(settings, real_server)
+    passages = build(shared, fake).passages
+    done, slowest = False, 0.0
+    codes: Counter[int] = Counter()
+
+    def ask(client: TestClient, seed: int) -> None:
+        nonlocal slowest
+        number = 0
+        while not done:
+            number += 1
+            started = time.monotonic()
+            response = client.post("/ask", json={"question": f"how many cows does farm {number} {seed} keep"})
+            slowest = max(slowest, time.monotonic() - started)
+            codes[response.status_code] += 1
+            if response.status_code != 200:
+                time.sleep(0.05)
+
+    with replica(shared, fake) as client, ThreadPoolExecutor(4) as threads:
+        before = client.post("/ask", json={"question": "how many cows does farm 7 keep"}).json()
+        asking = [threads.submit(ask, client, seed) for seed in range(4)]
+        time.sleep(2)
+        real_server.kill()
+        time.sleep(10)
+        started = time.monotonic()
+        real_server.start(seconds=300)
+        until(lambda: client.get("/readyz").status_code == 200, 300)
+        back = time.monotonic() - started
+        done = True
+        for future in asking:
+            future.result()
+        after = client.post("/ask", json={"question": "how many cows does farm 7 keep"}).json()
+    assert set(codes) == {200, 503}
+    assert slowest < shared.deadline_seconds
+    assert after["results"] == before["results"]
+    assert open_answerer(shared, fake)[0].index.store.counted() == passages
+    figure = f"{codes[200]} answers, {codes[503]} times 503, slowest {slowest:.1f} s; back {back:.0f} s after its start"
+    record_property("figure", f"{figure}, {passages} of {passages} rows")
+
+
+def test_calls_are_few_and_stop_for_a_while() -> None:
+    """Of a server that is not there: three attempts a call, and none after three calls."""
+    connection = Connection(Address("http://127.0.0.1:9", timeout=0.5))
+    attempts = 0
+    attempt = connection._attempt
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        return attempt(*arguments)
+
+    connection._attempt = counted  # type: ignore[method-assign]
+    started = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(StoreUnavailable):
+            connection.call("list_collections")
+    assert 3 <= attempts <= 9
+    assert time.monotonic() - started < 10
+
+
+def test_without_the_client_the_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a wrong address is told by its setting's name."""
+    monkeypatch.setenv("QA_STORE", "milvus")
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    code, _, err = run("ask", "anything")
+    assert code == 2
+    assert "pip install 'qa-service[milvus]'" in err
+    monkeypatch.setenv("QA_MILVUS_URI", "localhost")
+    assert run("ask", "anything")[0] == 2
+
+
+def test_collections_and_secrets_have_names_that_a_server_takes() -> None:
+    """Each collection has an alias of its own; the token is never shown."""
+    token = "root:" + "s" * 20
+    settings = load_settings(collections=("hr", "a-b", "a_b"), milvus_token=token)
+    aliases = [own.milvus_alias for own in (settings, *settings.of_collections().values())]
+    assert aliases == ["qa_default", "qa_hr", "qa_aHb", "qa_a_b"]
+    assert token not in repr(settings)
+    with pytest.raises(SettingsError, match="not shown"):
+        load_settings(milvus_token=f"{token} {token}")
+
+
+def test_what_others_wrote_is_no_generation(shared: Settings, connection: Connection) -> None:
+    """An alias on a collection that no build wrote is an error that says what to do."""
+    MilvusStore.create(connection, "strange", 4).finish()
+    connection.call("create_alias", "strange", shared.milvus_alias)
+    from qa_service.errors import IndexCorrupt
+
+    with pytest.raises(IndexCorrupt, match="no build wrote"):
+        SharedGenerations(connection, shared.milvus_alias).current()
