@@ -19,7 +19,6 @@ from qa_service.confidence import Calibrations, calibrate_unlabelled, calibratio
 from qa_service.datatypes import (
     Answer,
     BuildReport,
-    CitedPassage,
     Completeness,
     Filters,
     SourceDocument,
@@ -221,9 +220,7 @@ class QuestionAnswerer:
         threshold = self._min_confidence if min_confidence is None else min_confidence
         confidence = retrieved.confidence
         with _timed("cite", done):
-            results = tuple(
-                CitedPassage(result, cite(self.index, result, self._published)) for result in retrieved.results
-            )
+            results = cite(self.index, retrieved.results, self._published)
         return Answer(
             question=question,
             results=results,

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 
+import numpy as np
+
 from qa_service.distributed.publishing import put_records, put_rows
 from qa_service.distributed.records import Records
 from qa_service.distributed.rows import extra_fields
@@ -17,6 +19,7 @@ from qa_service.distributed.shared import MANIFEST, PARTS, SharedIndex
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexMissing, QAServiceError, StoreRefused, StoreUnavailable
 from qa_service.index import Index, Manifest, Opened, OpenIndex, check_model, parse_manifest
+from qa_service.stores import noisy_queries
 from qa_service.stores.connection import Connection, missing
 from qa_service.stores.milvus import EXACT_UP_TO, MilvusStore, load
 
@@ -83,6 +86,7 @@ class SharedGenerations:
             manifest.model.dimension,
             parts["rows"],
             exact=parts["exact"],
+            ef_search=parts["ef_search"],
         )
         counted = store.counted()
         if counted != manifest.passages:
@@ -160,8 +164,12 @@ class SharedGenerations:
         counted = store.counted()
         if counted != len(index):
             raise IndexCorrupt(f"{name} has {counted} rows after {len(index)} were sent; publish again")
+        queries = noisy_queries(index.vectors, len(index))
+        exact_ids, _ = index.store.search(queries, min(10, len(index)), np.arange(len(index)))
+        recall = store.settle(queries, exact_ids)
+        _logger.info("%s: recall@10 %.4f, searched %d wide", name, recall, store.ef_search)
         rows = [(part + 1) * len(index) // parts - part * len(index) // parts for part in range(parts)]
-        records.put([(PARTS, json.dumps({"rows": rows, "words": words, "exact": exact}))])
+        records.put([(PARTS, json.dumps({"rows": rows, "words": words, "exact": exact, "ef_search": store.ef_search}))])
         records.finish()
         records.put([(MANIFEST, index.manifest.to_bytes().decode())])  # last: without it nothing of this counts
         records.finish()

@@ -187,14 +187,17 @@ class SharedIndex(Index):
             return None
         return _document(found[f"document/{document_id}"], found[f"text/{document_id}"])
 
-    def document_without_text(self, document_id: str) -> SourceDocument:
-        """Return a document's id, uri, title and hash, with an empty text."""
-        if document_id not in self._documents:
-            found = self._records.one(f"document/{document_id}")
-            if found is None:
-                raise IndexCorrupt(f"{self.store.name} has no document {document_id}; publish it again")
-            self._documents[document_id] = _document(found, "")
-        return self._documents[document_id]
+    def documents_without_text(self, document_ids: Iterable[str]) -> dict[str, SourceDocument]:
+        """Return documents with empty texts, by id, in one call of the server."""
+        wanted = set(document_ids)
+        found = {identifier: self._documents[identifier] for identifier in wanted if identifier in self._documents}
+        unknown = sorted(wanted - found.keys())
+        headers = self._records.get(f"document/{identifier}" for identifier in unknown) if unknown else {}
+        if len(headers) < len(unknown):
+            raise IndexCorrupt(f"{self.store.name} lacks documents of its passages; publish it again")
+        for identifier in unknown:
+            found[identifier] = self._documents[identifier] = _document(headers[f"document/{identifier}"], "")
+        return found
 
     def document_id_at(self, uri: str) -> str | None:
         """Return the id of the document at a path below the source folder, or ``None``."""

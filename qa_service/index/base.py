@@ -135,8 +135,8 @@ class Index(ABC):
         """Return a document, or ``None`` if there is none of that id."""
 
     @abstractmethod
-    def document_without_text(self, document_id: str) -> SourceDocument:
-        """Return a document's id, uri, title and hash, with an empty text."""
+    def documents_without_text(self, document_ids: Iterable[str]) -> dict[str, SourceDocument]:
+        """Return documents with empty texts, by id: all that citations need, without reading large ones."""
 
     @abstractmethod
     def document_id_at(self, uri: str) -> str | None:
@@ -169,6 +169,10 @@ class Index(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free what is held."""
+
+    def document_without_text(self, document_id: str) -> SourceDocument:
+        """Return a document's id, uri, title and hash, with an empty text."""
+        return self.documents_without_text([document_id])[document_id]
 
     def document_by_uri(self, uri: str) -> SourceDocument | None:
         """Return the document at a path below the source folder, or ``None``."""

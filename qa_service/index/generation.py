@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -201,9 +201,9 @@ class OpenIndex(Index):
         """Return a document, or ``None`` if there is none of that id."""
         return self._reader.document(document_id)
 
-    def document_without_text(self, document_id: str) -> SourceDocument:
-        """Return a document's id, uri, title and hash, with an empty text."""
-        return self._reader.document_without_text(document_id)
+    def documents_without_text(self, document_ids: Iterable[str]) -> dict[str, SourceDocument]:
+        """Return documents with empty texts, by id."""
+        return {identifier: self._reader.document_without_text(identifier) for identifier in document_ids}
 
     def document_id_at(self, uri: str) -> str | None:
         """Return the id of the document at a path below the source folder, or ``None``."""

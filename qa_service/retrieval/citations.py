@@ -1,16 +1,24 @@
 """What proves a result: where its passage and its quote stand, in every unit, with hashes and links."""
 
 import hashlib
+from collections.abc import Sequence
 
 from qa_service.citing import CitationId, link, passage_id
-from qa_service.datatypes import Citation, ScoredPassage
+from qa_service.datatypes import Citation, CitedPassage, ScoredPassage, SourceDocument
 from qa_service.index import Index
 
 
-def cite(index: Index, scored: ScoredPassage, published: str) -> Citation:
-    """Return the citation of a result; ``published`` is the address below which the source folder stands, if any."""
+def cite(index: Index, results: Sequence[ScoredPassage], published: str) -> tuple[CitedPassage, ...]:
+    """Return results with citations; ``published`` is the address below which the source folder stands, if any."""
+    documents = index.documents_without_text(result.passage.document_id for result in results)
+    return tuple(
+        CitedPassage(result, _citation(index, documents[result.passage.document_id], result, published))
+        for result in results
+    )
+
+
+def _citation(index: Index, document: SourceDocument, scored: ScoredPassage, published: str) -> Citation:
     passage = scored.passage
-    document = index.document_without_text(passage.document_id)
     start, end = scored.quote
     place = (passage.position.start_char + start, passage.position.start_char + end)
     if document.media_type == "text/html":

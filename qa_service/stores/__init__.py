@@ -1,9 +1,13 @@
 """Backends that search vectors. One protocol; every backend is tested against NumPy brute force."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+_SEED = 20261123
+_QUERIES = 200
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -50,3 +54,10 @@ def unit(vectors: Vectors) -> Vectors:
         raise ValueError("a vector has no direction: zero, infinite or not a number")
     scaled: Vectors = (vectors / norms).astype(np.float32)
     return scaled
+
+
+def noisy_queries(vectors: Callable[[Ids], Vectors], count: int) -> Vectors:
+    """Return 200 queries to measure recall by: some of ``count`` vectors, each moved by noise of its own length."""
+    generator = np.random.default_rng(_SEED)
+    chosen = vectors(generator.integers(count, size=_QUERIES))
+    return unit(chosen + unit(generator.normal(size=chosen.shape).astype(np.float32)))

@@ -7,7 +7,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from qa_service.stores import Ids, Vectors, unit
+from qa_service.stores import Ids, Vectors, noisy_queries, unit
 
 EXACT_UP_TO = 20_000
 """Vectors up to which exact search takes no longer than a graph's; above, a graph is tried."""
@@ -19,8 +19,6 @@ _HEADER_BYTES = 37  # fourcc 4, d 4, ntotal 8, unused 16, is_trained 1, metric 4
 _LENGTH_BYTES = 8
 _NEIGHBOURS, _EF_CONSTRUCTION = 32, 100
 _EF_SEARCH = (64, 128, 256, 512, 1024)
-_SEED = 20261123
-_QUERIES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +88,7 @@ class FaissStore:
             mapped.add_with_ids(self._exact().reconstruct_n(0, len(self)), self._ids)
         finally:
             faiss.omp_set_num_threads(threads)
-        generator = np.random.default_rng(_SEED)
-        chosen = self._exact().reconstruct_batch(generator.integers(len(self), size=_QUERIES))
-        queries = unit(chosen + unit(generator.normal(size=chosen.shape).astype(np.float32)))
+        queries = noisy_queries(self._exact().reconstruct_batch, len(self))
         _, exact = self._exact().search(queries, 10)
         for ef_search in _EF_SEARCH:
             graph.hnsw.efSearch = ef_search

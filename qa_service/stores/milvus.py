@@ -1,6 +1,7 @@
 """The shared store: a collection of a Milvus server, searched exactly or by its HNSW graph; cosine either way."""
 
 import concurrent.futures
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,11 @@ _PATIENCE = 30.0
 """Times the seconds of a question that writing may take."""
 _DIGITS, _TIES = 6, 8
 """Scores that differ less are equal, for servers add up in one order or another; so many more are asked for."""
-_NEIGHBOURS, _EF_CONSTRUCTION, _EF_SEARCH = 32, 200, 256
+_LOOKS = 0.5  # seconds
+_MOST_RESULTS = 1_000  # of one call
+LEAST_RECALL = 0.99
+_NEIGHBOURS, _EF_CONSTRUCTION = 32, 200
+_EF_SEARCH = (64, 128, 256, 512, 1024)
 
 
 class MilvusStore:
@@ -29,12 +34,20 @@ class MilvusStore:
     """
 
     def __init__(
-        self, connection: Connection, name: str, dimension: int, parts: Sequence[int] = (), *, exact: bool = True
+        self,
+        connection: Connection,
+        name: str,
+        dimension: int,
+        parts: Sequence[int] = (),
+        *,
+        exact: bool = True,
+        ef_search: int = 0,
     ) -> None:
         self.connection = connection
         self.name = name
         self._dimension = dimension
         self._exact = exact
+        self.ef_search = ef_search
         self._parts = list(parts) or [0]
         self._last = -1
         self._count: int | None = None
@@ -123,6 +136,33 @@ class MilvusStore:
         """Make all rows that were added visible to every search from now on, and load them to be searched."""
         finish(self.connection, self.name)
 
+    def settle(self, queries: Vectors, expected: Ids) -> float:
+        """Wait until searches find what they should, and choose how widely a graph is searched; return recall@k.
+
+        ``expected`` (n, k) are the ids that exact search finds for ``queries`` (n, d). A server counts rows before all
+        searches find them, and builds graphs when it has time. Raises
+        :class:`StoreUnavailable` if less than 99 % is found when the time is over.
+        """
+        ends = time.monotonic() + self.connection.address.timeout * _PATIENCE
+        while True:
+            waiting = self.connection.call("describe_index", self.name, VECTOR).get("pending_index_rows", 0)
+            recall = 0.0
+            for ef_search in (0,) if self._exact else _EF_SEARCH:
+                self.ef_search = ef_search
+                recall = self._recall(queries, expected)
+                if recall >= LEAST_RECALL and not waiting:
+                    return recall
+            if time.monotonic() > ends:
+                raise StoreUnavailable(f"{self.name} finds {recall:.1%} of what it should; publish it again")
+            time.sleep(_LOOKS)
+
+    def _recall(self, queries: Vectors, expected: Ids) -> float:
+        most = max(1, _MOST_RESULTS // expected.shape[1])
+        found = np.concatenate(
+            [self.search(queries[at : at + most], expected.shape[1])[0] for at in range(0, len(queries), most)]
+        )
+        return float(np.mean([len(np.intersect1d(*pair)) / len(pair[0]) for pair in zip(expected, found, strict=True)]))
+
     def search(self, queries: Vectors, top_k: int, allowed: Selection | None = None) -> tuple[Ids, Vectors]:
         """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id.
 
@@ -146,7 +186,7 @@ class MilvusStore:
         k = top_k if isinstance(allowed, str) else min(top_k, len(self) if allowed is None else len(allowed))
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32), 1.0
-        parameters = {"metric_type": "IP", "params": {} if self._exact else {"ef": max(_EF_SEARCH, 2 * k)}}
+        parameters = {"metric_type": "IP", "params": {} if self._exact else {"ef": max(self.ef_search, 2 * k)}}
         parts, searched = self._found(scaled.tolist(), VECTOR, k + _TIES, allowed, parameters)
         found = [sorted(row, key=lambda hit: (-round(hit[1], _DIGITS), hit[0]))[:k] for row in parts]
         kept = min(map(len, found))  # a condition may leave fewer than were asked for
