@@ -29,7 +29,6 @@ export class QaChat extends HTMLElement {
   #overrides = null;
   #strings = stringsOf("en");
   #base = "";
-  #timers = new Set();
   #trusted = "";
 
   constructor() {
@@ -44,7 +43,7 @@ export class QaChat extends HTMLElement {
 
   set strings(value) {
     this.#overrides = value;
-    this.#draw();
+    if (this.#parts) this.#draw();
   }
 
   /** Whether the panel is shown; without a launcher it always is. */
@@ -270,12 +269,11 @@ export class QaChat extends HTMLElement {
 
   async #answer(question, entry) {
     const controller = new AbortController();
-    this.#running = { controller, entry };
     const status = h("p", { class: "sr" }, this.#strings.searching);
-    const slow = this.#later(SKELETON_MS, () => entry.append(status, skeleton()));
+    const slow = setTimeout(() => entry.append(status, skeleton()), SKELETON_MS);
+    this.#running = { controller, entry, slow };
     const settle = (...nodes) => {
       clearTimeout(slow);
-      this.#timers.delete(slow);
       fill(entry, ...nodes);
     };
     const waiting = (seconds) => settle(h("p", {}, filled(this.#strings.waiting, seconds)));
@@ -340,7 +338,7 @@ export class QaChat extends HTMLElement {
     const tick = (left) => {
       shown.textContent = left > 0 ? ` (${left})` : "";
       retry.disabled = left > 0;
-      if (left > 0) this.#later(1000, () => tick(left - 1));
+      if (left > 0) setTimeout(() => retry.isConnected && tick(left - 1), 1000);
       else says.textContent = filled(text, 0);
     };
     tick(seconds);
@@ -373,19 +371,12 @@ export class QaChat extends HTMLElement {
 
   /** Abort what is under way, and say so in its place. */
   #stop() {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
     if (!this.#running) return;
-    const { controller, entry } = this.#running;
+    const { controller, entry, slow } = this.#running;
     this.#running = null;
+    clearTimeout(slow);
     controller.abort();
     fill(entry, h("p", { class: "source" }, this.#strings.stopped));
-  }
-
-  #later(milliseconds, function_) {
-    const timer = setTimeout(() => (this.#timers.delete(timer), function_()), milliseconds);
-    this.#timers.add(timer);
-    return timer;
   }
 
   #note(text) {
