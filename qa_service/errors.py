@@ -27,10 +27,9 @@
         ├── NotFound             404     ├── TooManyRequests      429
         ├── MethodNotAllowed     405     ├── HeadersTooLarge      431
         ├── TooSlow              408     ├── Overloaded, NotReady 503
-        ├── JobInProgress        409     ├── StoreUnavailable     503, exit 5
-        └── BodyTooLarge         413     └── DeadlineExceeded     504
-
-    ``StoreRefused`` (exit 5, HTTP 503) stands beside these: a store that can't do what it is asked.
+        ├── JobInProgress        409     ├── DeadlineExceeded     504
+        └── BodyTooLarge         413     └── StoreUnavailable     503, exit 5
+                                             └── StoreRefused
 
 A message says what happened, with the value, and then what to do. It never quotes a request.
 """
@@ -46,6 +45,10 @@ class QAServiceError(Exception):
     http_status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
+
+    def in_full(self) -> str:
+        """Return what is told to who runs the service."""
+        return str(self)
 
 
 class SettingsError(QAServiceError):
@@ -270,24 +273,33 @@ class NotReady(RequestError):
 
 
 class StoreUnavailable(RequestError):
-    """The vector store that is shared with others does not answer. The service recovers by itself when it does."""
+    """The vector store that is shared with others does not answer. The service recovers by itself when it does.
+
+    ``reason`` is for the log and the terminal: it may name what those who ask need not know.
+    """
 
     exit_code = 5
     http_status = 503
     slug = "store-unavailable"
     title = "Vector store away"
 
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
-class StoreRefused(QAServiceError):
-    """The vector store can't do what it is asked, and would not if it were asked again."""
+    def in_full(self) -> str:
+        """Return the message with its reason."""
+        return f"{self} ({self.reason})" if self.reason else str(self)
 
-    exit_code = 5
-    http_status = 503
+
+class StoreRefused(StoreUnavailable):
+    """The vector store can't do what it is asked, and would not if it were asked again; ``code`` is its own."""
+
     slug = "store-refused"
     title = "Vector store refused"
 
-    def __init__(self, message: str, code: int = 0) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, reason: str = "", code: int = 0) -> None:
+        super().__init__(message, reason)
         self.code = code
 
 

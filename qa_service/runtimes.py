@@ -22,7 +22,7 @@ from qa_service.embedding import (
     open_runtime,
 )
 from qa_service.embedding.runtime import RECIPE
-from qa_service.errors import ModelCorrupt
+from qa_service.errors import ModelCorrupt, StorageError
 from qa_service.index import IndexFolder
 from qa_service.settings import Settings
 
@@ -31,10 +31,17 @@ _logger = logging.getLogger(__name__)
 
 
 def embedder_to_ask(settings: Settings) -> Embedder:
-    """Return the exported model of the index folder, or else the reference. Nothing is written."""
+    """Return the exported model of the index folder, or else the reference.
+
+    Nothing is written, but by a replica of a shared store, for which nobody built here: it exports the model once,
+    where its index folder can be written.
+    """
     files = find_model(settings.model, allow_download=settings.allow_download)
     for precision in _precisions(settings):
-        if exported := _exported(settings, files, precision, threads=1):
+        exported = _exported(settings, files, precision, threads=1)
+        if exported is None and settings.store == "milvus" and _export_if_possible(settings, files, precision):
+            exported = _exported(settings, files, precision, threads=1)
+        if exported is not None:
             return exported
     return SentenceTransformerEmbedder(files)
 
@@ -123,6 +130,14 @@ def _export(settings: Settings, files: ModelFiles, precision: str) -> bool:
         _logger.warning("%s can't be exported in %s: %s", files.identity.name, precision, error)
         return False
     return True
+
+
+def _export_if_possible(settings: Settings, files: ModelFiles, precision: str) -> bool:
+    try:
+        return _export(settings, files, precision)
+    except StorageError as error:
+        _logger.warning("the model is run by torch, as it can't be exported: %s", error)
+        return False
 
 
 def _name(files: ModelFiles, precision: str) -> str:

@@ -23,6 +23,7 @@ from qa_service.distributed.records import Records
 from qa_service.errors import IndexMissing, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
 from qa_service.generations import generations_of
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.runtimes import embedder_to_ask
 from qa_service.settings import Settings, load_settings
 from qa_service.stores.connection import Address, Connection
 from qa_service.stores.milvus import MilvusStore
@@ -350,6 +351,7 @@ def test_a_server_that_dies_is_told_at_once_and_found_again(
                 slowest = max(slowest, time.monotonic() - started)
                 assert response.status_code == 503
                 assert response.json()["type"].endswith("store-unavailable")
+                assert server.uri not in response.text  # which is nobody's business who asks
                 assert response.headers["retry-after"]
             assert slowest < 5
             until(lambda: client.get("/readyz").status_code == 503)
@@ -505,6 +507,24 @@ def test_calls_are_few_and_stop_for_a_while() -> None:
             connection.call("list_collections")
     assert 3 <= attempts <= 9
     assert time.monotonic() - started < 10
+
+
+def test_who_runs_the_service_is_told_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address and the reason stand on the terminal."""
+    monkeypatch.setenv("QA_STORE", "milvus")
+    monkeypatch.setenv("QA_MILVUS_URI", "http://127.0.0.1:9")
+    code, _, err = run("ask", "anything")
+    assert code == 5
+    assert "http://127.0.0.1:9" in err
+
+
+def test_a_replica_exports_the_model_that_nobody_built_here(tmp_path: Path) -> None:
+    """Once, into its index folder; where that can't be written it answers by the reference."""
+    shared = load_settings(store="milvus", index=tmp_path / "cache")
+    assert "int8" in embedder_to_ask(shared).runtime
+    assert "int8" in embedder_to_ask(load_settings(index=tmp_path / "cache")).runtime
+    (tmp_path / "file").write_text("no folder")
+    assert embedder_to_ask(load_settings(store="milvus", index=tmp_path / "file")).runtime.startswith("torch")
 
 
 def test_without_the_client_the_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ class Serving:
                 pointed = await asyncio.to_thread(self.generations.pointed)
             except StoreUnavailable as error:
                 if self._away is None:
-                    _logger.error("%s", error)  # noqa: TRY400 - the message says it all
+                    _logger.error("%s", error.in_full())  # noqa: TRY400 - the message says it all
                 self._away = error
                 continue
             except QAServiceError:

@@ -166,7 +166,7 @@ def _serve(settings: "Settings") -> int:
         raise
     except QAServiceError as error:
         listener.close()
-        raise ServerStartError(str(error)) from error
+        raise ServerStartError(error.in_full()) from error
     for warning in unsafe(settings):
         complain(warning, "warning")
     listener.listen()  # from here on who connects waits for the server instead of being refused

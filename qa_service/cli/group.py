@@ -38,7 +38,7 @@ def main() -> NoReturn:
         complain(f"{error.format_message().rstrip('.')}; see `{_command_path(error)} --help`")
         code = 2
     except QAServiceError as error:
-        complain(str(error))
+        complain(error.in_full())
         code = error.exit_code
     except MemoryError:
         complain("not enough memory; what was in force before stays so: free some, or index fewer documents at once")

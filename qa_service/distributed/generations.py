@@ -50,7 +50,7 @@ class SharedGenerations:
         for name, key in first.items():
             load(self._connection, name)
             if not self._connection.call("get", name, [key], output_fields=["id"], consistency_level="Eventually"):
-                raise StoreUnavailable(f"the vector store has {name} and does not find its rows; ask again")
+                raise StoreUnavailable("the vector store does not find its rows; ask again", name)
         return generation, 0
 
     def current(self) -> str:
@@ -154,7 +154,7 @@ class SharedGenerations:
         try:
             store = MilvusStore.create(self._connection, name, dimension, words=True, **create)  # type: ignore[arg-type]
         except StoreRefused as error:
-            _logger.warning("the vector store has no BM25, so passages are found by vectors alone (%s)", error)
+            _logger.warning("the vector store has no BM25, so passages are found by vectors alone (%s)", error.reason)
             words = False
             store = MilvusStore.create(self._connection, name, dimension, words=False, **create)  # type: ignore[arg-type]
         records = Records.create(self._connection, name + _RECORDS)

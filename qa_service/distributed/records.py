@@ -66,7 +66,7 @@ class Records:
         for key, value in raw.items():
             names = _part_keys(key, value)
             if any(name not in parts for name in names):
-                raise StoreRefused(f"a part of {key} is missing in {self._name}")
+                raise StoreRefused("rows are missing in the vector store", f"a part of {key} in {self._name}")
             found[key] = _unpacked("".join(parts[name] for name in names) if names else value)
         return found
 

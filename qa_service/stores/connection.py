@@ -82,7 +82,7 @@ class Connection:
             return self._attempt(method, arguments, named, max(0.05, min(seconds / 2, ends - time.monotonic())))
 
         return tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(StoreUnavailable),
+            retry=tenacity.retry_if_exception(_may_pass),
             wait=tenacity.wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
             stop=tenacity.stop_any(
                 tenacity.stop_after_attempt(_ATTEMPTS), tenacity.stop_before_delay(seconds - _FIRST_WAIT)
@@ -101,7 +101,9 @@ class Connection:
         except MilvusException as error:
             text = str(error.message)
             if error.code in _OURS and not any(sign in text for sign in _LOST):
-                raise StoreRefused(f"the vector store refuses {method}: {text[:300]}", error.code) from error
+                raise StoreRefused(
+                    "the vector store refuses what it was asked", f"{method}: {text[:300]}", error.code
+                ) from error
             raise self._lost(text) from error
         except (grpc.RpcError, grpc.FutureTimeoutError, OSError) as error:
             raise self._lost(str(error) or type(error).__name__) from error
@@ -110,7 +112,7 @@ class Connection:
         """Give the connection up: the next attempt opens one, without waiting as a broken one does."""
         self.close()
         first = reason.strip().splitlines()[0][:200] if reason.strip() else "no answer"
-        return StoreUnavailable(f"the vector store at {self.address.uri} does not answer: {first}")
+        return StoreUnavailable("the vector store does not answer; ask again", f"{self.address.uri}: {first}")
 
     def _arguments(self) -> dict[str, Any]:
         address = self.address
@@ -122,6 +124,10 @@ class Connection:
         }
 
 
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, StoreUnavailable) and not isinstance(error, StoreRefused)
+
+
 def missing(error: StoreRefused) -> bool:
     """Tell whether a store refused because there is no collection, or alias, of a name."""
-    return error.code in {_NO_SUCH_COLLECTION, _NO_SUCH_ALIAS} or "not found" in str(error)
+    return error.code in {_NO_SUCH_COLLECTION, _NO_SUCH_ALIAS} or "not found" in error.reason

@@ -153,7 +153,8 @@ class MilvusStore:
                 if recall >= LEAST_RECALL and not waiting:
                     return recall
             if time.monotonic() > ends:
-                raise StoreUnavailable(f"{self.name} finds {recall:.1%} of what it should; publish it again")
+                message = "the vector store does not find what it should; publish again"
+                raise StoreUnavailable(message, f"{self.name}: {recall:.1%}")
             time.sleep(_LOOKS)
 
     def _recall(self, queries: Vectors, expected: Ids) -> float:
@@ -252,7 +253,7 @@ class MilvusStore:
             )
             found.update((int(row[ID]), row) for row in rows)
         if len(found) < len(ids):
-            raise StoreRefused(f"{len(ids) - len(found)} rows are missing in {self.name}", 0)
+            raise StoreRefused("rows are missing in the vector store", f"{len(ids) - len(found)} in {self.name}")
         return found
 
     def vectors(self, ids: Ids) -> Vectors:
