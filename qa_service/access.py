@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -225,6 +226,11 @@ def unsafe(settings: Settings) -> list[str]:
     with contextlib.suppress(OSError):
         if keys.stat().st_mode & _OTHERS:
             found.append(f"{keys} can be read by other accounts of this machine; chmod 600 mends it")
+    uri = urlsplit(settings.milvus_uri)
+    if settings.store == "milvus" and uri.scheme == "http" and not is_loopback(uri.hostname or ""):
+        found.append(
+            f"QA_MILVUS_URI is {settings.milvus_uri}: documents and QA_MILVUS_TOKEN cross the network in clear"
+        )
     return found
 
 

@@ -173,6 +173,8 @@ def test_what_is_unsafe_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ]
     monkeypatch.setattr(os, "geteuid", lambda: 10001)
     assert "running as root" not in str(unsafe(load_settings(data=data, host="0.0.0.0")))
+    for uri, warned in (("http://milvus:19530", True), ("https://milvus:19530", False), ("http://localhost:1", False)):
+        assert ("in clear" in str(unsafe(load_settings(data=data, store="milvus", milvus_uri=uri)))) == warned
 
 
 def test_a_queue_longer_than_its_deadline_is_told(caplog: pytest.LogCaptureFixture) -> None:
