@@ -1,5 +1,6 @@
 """The shared store: the contract of stores, the same answers as from a folder, and a server that goes away."""
 
+import shutil
 import sys
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from qa_service.api import create_app
 from qa_service.datatypes import Answer, Filters
 from qa_service.distributed import SharedGenerations
 from qa_service.distributed.records import Records
-from qa_service.errors import IndexMissing, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
+from qa_service.errors import IndexMissing, ModelChanged, SettingsError, StorageError, StoreRefused, StoreUnavailable
 from qa_service.generations import generations_of
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.runtimes import embedder_to_ask
@@ -518,8 +519,18 @@ def test_who_runs_the_service_is_told_why(run: Run, monkeypatch: pytest.MonkeyPa
     assert "http://127.0.0.1:9" in err
 
 
-def test_a_replica_exports_the_model_that_nobody_built_here(tmp_path: Path) -> None:
+def test_a_replica_exports_the_model_that_nobody_built_here(
+    tmp_path: Path, exported_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once, into its index folder; where that can't be written it answers by the reference."""
+
+    def exported(settings: Settings, *_: object) -> bool:
+        if settings.index.is_file():
+            raise StorageError("no folder")
+        shutil.copytree(exported_models, settings.index / "models")
+        return True
+
+    monkeypatch.setattr("qa_service.runtimes._export", exported)
     shared = load_settings(store="milvus", index=tmp_path / "cache")
     assert "int8" in embedder_to_ask(shared).runtime
     assert "int8" in embedder_to_ask(load_settings(index=tmp_path / "cache")).runtime
