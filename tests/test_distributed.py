@@ -1,6 +1,7 @@
 """The shared store: the contract of stores, the same answers as from a folder, and a server that goes away."""
 
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -367,6 +368,27 @@ def test_a_server_that_dies_is_told_at_once_and_found_again(
             found = client.post("/ask", json={"question": "where does the heron stand"}).json()
             assert "heron" in found["results"][0]["text"]
             assert client.get("/index/diff").json()["added"] == ["a.txt"]
+
+
+def test_a_server_that_hangs_holds_nobody_up(
+    settings: Settings, folder: Write, fake: FakeEmbedder, tmp_path: Path
+) -> None:
+    """One that takes calls and answers none: 503 in time, and answers once it goes on."""
+    folder(TWO_DOCUMENTS)
+    with lite(tmp_path) as server:
+        shared = followed(settings, server)
+        build(shared, fake)
+        with replica(shared, fake) as client:
+            server.signal(signal.SIGSTOP)
+            for number in range(5):
+                started = time.monotonic()
+                response = client.post("/ask", json={"question": f"where does dog {number} bark"})
+                assert response.status_code == 503
+                assert time.monotonic() - started < 2 * shared.milvus_seconds + 2
+            until(lambda: client.get("/readyz").status_code == 503)
+            server.signal(signal.SIGCONT)
+            until(lambda: client.get("/readyz").status_code == 200)
+            assert client.post("/ask", json={"question": "where does the dog bark"}).status_code == 200
 
 
 def swap_under_load(shared: Settings, folder: Write, fake: FakeEmbedder, swaps: int) -> int:

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ _NO_SUCH_COLLECTION, _INVALID, _NO_SUCH_ALIAS = 100, 1100, 1600
 _UNEXPECTED = 65535  # what old servers answer to an expression that they can't read
 _OURS = frozenset((4, 5, 6, _NO_SUCH_COLLECTION, _INVALID, _NO_SUCH_ALIAS, _UNEXPECTED))
 """Codes by which a server refuses what was asked; it would refuse it again."""
+_LATE = ("DEADLINE_EXCEEDED", "Deadline Exceeded", "Retry timeout")
 _LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "Retry timeout", "connect")
 
 
@@ -44,6 +46,7 @@ class Connection:
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what it logs is raised too
         self.address = address
         self._client: Any = None
+        self._opening = threading.Lock()
         self._broken = pybreaker.CircuitBreakerError
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=_FAILURES, reset_timeout=_AWAY_SECONDS, exclude=[StoreRefused], name=address.uri
@@ -95,9 +98,11 @@ class Connection:
         from pymilvus import MilvusClient, MilvusException  # noqa: PLC0415
 
         try:
-            if self._client is None:
-                self._client = MilvusClient(**self._arguments(), timeout=seconds)
-            return getattr(self._client, method)(*arguments, **named, timeout=seconds)
+            with self._opening:
+                if self._client is None:
+                    self._client = MilvusClient(**self._arguments(), timeout=seconds)
+                client = self._client
+            return getattr(client, method)(*arguments, **named, timeout=seconds)
         except MilvusException as error:
             text = str(error.message)
             if error.code in _OURS and not any(sign in text for sign in _LOST):
@@ -105,12 +110,18 @@ class Connection:
                     "the vector store refuses what it was asked", f"{method}: {text[:300]}", error.code
                 ) from error
             raise self._lost(text) from error
-        except (grpc.RpcError, grpc.FutureTimeoutError, OSError) as error:
+        except (grpc.RpcError, grpc.FutureTimeoutError, OSError, ValueError) as error:
+            if isinstance(error, ValueError) and "closed channel" not in str(error):
+                raise
             raise self._lost(str(error) or type(error).__name__) from error
 
     def _lost(self, reason: str) -> StoreUnavailable:
-        """Give the connection up: the next attempt opens one, without waiting as a broken one does."""
-        self.close()
+        """Give the connection up, so that the next attempt opens one, without waiting as a broken one does.
+
+        One on which an answer is only late is kept: other threads wait for theirs.
+        """
+        if not any(sign in reason for sign in _LATE):
+            self.close()
         first = reason.strip().splitlines()[0][:200] if reason.strip() else "no answer"
         return StoreUnavailable("the vector store does not answer; ask again", f"{self.address.uri}: {first}")
 
