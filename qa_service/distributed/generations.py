@@ -20,10 +20,9 @@ from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexMissing, QAServiceError, StoreRefused, StoreUnavailable
 from qa_service.index import Index, Manifest, Opened, OpenIndex, check_model, parse_manifest
 from qa_service.stores import noisy_queries
-from qa_service.stores.connection import Connection, missing
+from qa_service.stores.connection import WRITING, Connection, missing
 from qa_service.stores.milvus import EXACT_UP_TO, MilvusStore, load
 
-_PATIENCE = 30.0
 _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
 _RECORDS = "_records"
 _logger = logging.getLogger(__name__)
@@ -120,15 +119,14 @@ class SharedGenerations:
         index: OpenIndex,
         constants: dict[tuple[str, bool, bool], dict[str, float]],
         check: Callable[[Index], None],
-    ) -> bool:
-        """Put a generation there and move the alias to it, once ``check`` has asked it; tell whether it was new.
+    ) -> None:
+        """Put a generation there and move the alias to it, once ``check`` has asked it.
 
         ``constants`` are calibrations by weights, token vectors and labels. What an interrupted publication left is
         removed first. If anything fails, the alias stays where it is.
         """
         generation = index.version
-        new = generation not in {manifest.generation for manifest in self._whole()}
-        if new:
+        if generation not in {manifest.generation for manifest in self._whole()}:
             self._drop(generation)
             self._write(index)
         records = self._records(generation)
@@ -142,7 +140,6 @@ class SharedGenerations:
         finally:
             opened.close()
         self.point_to(generation)
-        return new
 
     def _write(self, index: OpenIndex) -> None:
         name = self._name(index.version)
@@ -179,11 +176,11 @@ class SharedGenerations:
         """Move the alias to a generation that was published."""
         name = self._name(generation)
         try:
-            self._connection.call("alter_alias", name, self.alias, patience=_PATIENCE)
+            self._connection.call("alter_alias", name, self.alias, patience=WRITING)
         except StoreRefused as error:
             if not missing(error):
                 raise
-            self._connection.call("create_alias", name, self.alias, patience=_PATIENCE)
+            self._connection.call("create_alias", name, self.alias, patience=WRITING)
 
     def rollback(self) -> str:
         """Move the alias to the newest whole generation that is older than the one in force; return its id."""
@@ -207,7 +204,7 @@ class SharedGenerations:
     def _drop(self, generation: str) -> None:
         for name in (self._name(generation) + _RECORDS, self._name(generation)):
             if self._connection.call("has_collection", name):
-                self._connection.call("drop_collection", name, patience=_PATIENCE)
+                self._connection.call("drop_collection", name, patience=WRITING)
 
     def _whole(self) -> list[Manifest]:
         """Return the manifests of the generations that were published to the end."""
@@ -218,7 +215,7 @@ class SharedGenerations:
         return found
 
     def _generations(self) -> list[str]:
-        names: list[str] = self._connection.call("list_collections", patience=_PATIENCE)
+        names: list[str] = self._connection.call("list_collections", patience=WRITING)
         own = self.alias + "_"
         ends = {name.removeprefix(own).removesuffix(_RECORDS) for name in names if name.startswith(own)}
         return sorted(end for end in ends if _GENERATION.match(end))

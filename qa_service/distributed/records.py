@@ -1,13 +1,14 @@
 """Texts by key in a collection of their own: all of a generation that is not searched by vectors."""
 
 import base64
+import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
 from qa_service.errors import StoreRefused
-from qa_service.stores.connection import Connection
+from qa_service.stores.connection import WRITING, Connection
 from qa_service.stores.milvus import finish
 
 LONGEST = 65_000
@@ -16,7 +17,6 @@ _KEY, _VALUE, _NOTHING = "id", "value", "nothing"
 _SENT, _ASKED = 2_000, 500
 _SENT_BYTES = 4_000_000
 _SHORT = 200
-_PATIENCE = 30.0
 _PLAIN, _PACKED, _PARTED = "=", "z", "@"
 
 
@@ -38,7 +38,7 @@ class Records:
         schema.add_field(_NOTHING, DataType.FLOAT_VECTOR, dim=2)  # a collection must have a vector
         index = MilvusClient.prepare_index_params()
         index.add_index(_NOTHING, index_type="FLAT", metric_type="L2")
-        connection.call("create_collection", name, schema=schema, index_params=index, patience=_PATIENCE)
+        connection.call("create_collection", name, schema=schema, index_params=index, patience=WRITING)
         return cls(connection, name)
 
     def put(self, records: Iterable[tuple[str, str]]) -> None:
@@ -87,7 +87,7 @@ class Records:
         return sorted(row[_KEY] for row in rows)
 
     def _send(self, rows: list[dict[str, Any]]) -> None:
-        self._connection.call("upsert", self._name, rows, patience=_PATIENCE)
+        self._connection.call("upsert", self._name, rows, patience=WRITING)
 
     def _raw(self, keys: Iterable[str], *, newest: bool) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -102,6 +102,11 @@ class Records:
             )
             found.update((row[_KEY], row[_VALUE]) for row in rows)
         return found
+
+
+def digest(text: str) -> str:
+    """Return what stands for a text of any length and any characters: 32 digits of its sha256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def packed(data: bytes) -> str:

@@ -1,11 +1,10 @@
 """How a passage lies in a row of the shared store, and the rows that were read lately."""
 
 import base64
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from qa_service.datatypes import Filters, Passage, Position
-from qa_service.distributed.records import LONGEST, Records, packed
+from qa_service.distributed.records import LONGEST, Records, digest, packed
 from qa_service.lexical import Identifiers
 from qa_service.stores import Ids, Vectors
 from qa_service.stores.milvus import VECTOR, MilvusStore
@@ -24,6 +23,7 @@ _REMEMBERED = 4_000
 _MOST_NAMES = 256
 _ELSEWHERE = "@"
 Bytes = npt.NDArray[np.uint8]
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,14 @@ def extra_fields() -> dict[str, dict[str, Any]]:
 def filterable(document_id: str, uri: str, sections: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that :func:`condition` looks at."""
     said = [
-        _name(f"{key}={value}")
+        digest(f"{key}={value}")
         for key, values in metadata.items()
         for value in ([values] if isinstance(values, str) else values)
     ]
     return {
         _DOCUMENT: document_id,
         _URI: _path(uri),
-        _SECTIONS: sorted({_name(section) for section in sections})[:_MOST_NAMES],
+        _SECTIONS: sorted({digest(section) for section in sections})[:_MOST_NAMES],
         _METADATA: sorted(set(said))[:_MOST_NAMES],
     }
 
@@ -107,16 +107,11 @@ def condition(filters: Filters) -> str:
         ranges = (f'({_URI} >= "{path}" and {_URI} < "{path}~")' for path in map(_path, filters.path_prefixes))
         every.append(f"({' or '.join(ranges)})")
     if filters.sections:
-        every.append(f"array_contains_any({_SECTIONS}, {json.dumps([_name(item) for item in filters.sections])})")
+        every.append(f"array_contains_any({_SECTIONS}, {json.dumps([digest(item) for item in filters.sections])})")
     for key, values in filters.metadata.items():
-        wanted = [_name(f"{key}={value}") for value in values]
+        wanted = [digest(f"{key}={value}") for value in values]
         every.append(f"array_contains_any({_METADATA}, {json.dumps(wanted)})")
     return " and ".join(every)
-
-
-def _name(text: str) -> str:
-    """Return what stands for a text of any length and any characters: 32 digits of its sha256."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _path(uri: str) -> str:
@@ -124,7 +119,7 @@ def _path(uri: str) -> str:
 
 
 def _plain(document_id: str) -> str:
-    return document_id if document_id.isascii() and document_id.isalnum() else _name(document_id)
+    return document_id if document_id.isascii() and document_id.isalnum() else digest(document_id)
 
 
 def scores_field(terms: Identifiers, scores: npt.NDArray[np.float32]) -> bytes:
@@ -201,23 +196,34 @@ class Rows:
 
     def scored(self, numbers: Ids) -> list[Scored]:
         """Return vectors, terms and scores of passages, in one call of the server."""
-        found = {number: self._first[number] for number in numbers.tolist() if number in self._first}
-        missing = np.array([number for number in numbers.tolist() if number not in found], np.int64)
-        if len(missing):
-            for number, row in self._store.rows(missing, [VECTOR, SCORES]).items():
-                found[number] = self._first[number] = _scored(row[VECTOR], self._data(number, SCORES, row))
-        return [found[number] for number in numbers.tolist()]
+        return self._read(self._first, numbers, (VECTOR, SCORES), self._to_scored)
 
     def detailed(self, numbers: Ids) -> list[Detailed]:
         """Return passages with their tokens, in one call of the server."""
-        found = {number: self._second[number] for number in numbers.tolist() if number in self._second}
-        missing = np.array([number for number in numbers.tolist() if number not in found], np.int64)
+        return self._read(self._second, numbers, (TOKENS, PASSAGE), self._to_detailed)
+
+    def _read(
+        self,
+        remembered: LRUCache[int, Read],
+        numbers: Ids,
+        fields: Sequence[str],
+        read: Callable[[int, Mapping[str, Any]], Read],
+    ) -> list[Read]:
+        wanted: list[int] = numbers.tolist()
+        found = {number: remembered[number] for number in wanted if number in remembered}
+        missing = np.array([number for number in wanted if number not in found], np.int64)
         if len(missing):
-            for number, row in self._store.rows(missing, [TOKENS, PASSAGE]).items():
-                passage, terms = _passage(number, self._data(number, PASSAGE, row))
-                data = self._data(number, TOKENS, row)
-                found[number] = self._second[number] = Detailed(passage, terms, _tokens(data) if data else None)
-        return [found[number] for number in numbers.tolist()]
+            for number, row in self._store.rows(missing, fields).items():
+                found[number] = remembered[number] = read(number, row)
+        return [found[number] for number in wanted]
+
+    def _to_scored(self, number: int, row: Mapping[str, Any]) -> Scored:
+        return _scored(row[VECTOR], self._data(number, SCORES, row))
+
+    def _to_detailed(self, number: int, row: Mapping[str, Any]) -> Detailed:
+        passage, terms = _passage(number, self._data(number, PASSAGE, row))
+        data = self._data(number, TOKENS, row)
+        return Detailed(passage, terms, _tokens(data) if data else None)
 
     def _data(self, number: int, field: str, row: Mapping[str, Any]) -> bytes:
         value: str | None = row[field]

@@ -1,8 +1,6 @@
 """One generation in the shared store, opened: the same answers as from a folder, and nothing kept here but caches."""
 
-import hashlib
 import json
-import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -10,13 +8,13 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from qa_service.datatypes import Filters, Passage, SourceDocument
-from qa_service.distributed.records import Records
+from qa_service.distributed.records import Records, digest
 from qa_service.distributed.rows import Rows, condition
 from qa_service.embedding import TokenEmbeddings, Vectors
 from qa_service.errors import IndexCorrupt
 from qa_service.index import Index, Manifest, Nearest
 from qa_service.late_interaction import Codec, Similarities, token_weights
-from qa_service.lexical import Identifiers, Scores, terms
+from qa_service.lexical import Identifiers, Scores, idf_of_one, terms
 from qa_service.stores import Ids, Selection
 from qa_service.stores.milvus import MilvusStore
 
@@ -27,12 +25,12 @@ _TERMS, _DOCUMENTS = 100_000, 10_000
 
 def term_key(term: str) -> str:
     """Return under which key a term's id and frequency stand."""
-    return "term/" + hashlib.sha256(term.encode()).hexdigest()[:32]
+    return "term/" + digest(term)
 
 
 def uri_key(uri: str) -> str:
     """Return under which key the id of the document at a path stands."""
-    return "uri/" + hashlib.sha256(uri.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return "uri/" + digest(uri)
 
 
 class SharedWords:
@@ -62,7 +60,7 @@ class SharedWords:
         """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
         wanted = sorted(self.terms(question))
         found = self._looked_up(wanted)
-        return {term: self._idf(found[term][1]) for term in wanted}
+        return {term: idf_of_one(self._passages, found[term][1]) for term in wanted}
 
     def ids(self, wanted: Iterable[str]) -> dict[str, int]:
         """Return the ids of those terms that stand in some passage."""
@@ -86,9 +84,6 @@ class SharedWords:
             number, frequency = map(int, values.get(key, "-1 0").split())
             found[term] = self._known[term] = (number, frequency)
         return found
-
-    def _idf(self, frequency: int) -> float:
-        return math.log(1 + (self._passages - frequency + 0.5) / (frequency + 0.5))
 
 
 class SharedMatch:

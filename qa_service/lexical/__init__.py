@@ -1,7 +1,16 @@
 """The lexical leg: BM25 over normalised words, in any script."""
 
 from qa_service.lexical.builder import LexicalBuilder
-from qa_service.lexical.index import FILES, MATRIX_FILES, Identifiers, LexicalIndex, LexicalMatch, Scores, idf
+from qa_service.lexical.index import (
+    FILES,
+    MATRIX_FILES,
+    Identifiers,
+    LexicalIndex,
+    LexicalMatch,
+    Scores,
+    idf,
+    idf_of_one,
+)
 from qa_service.lexical.terms import NO_STEMMING, languages, terms
 
 __all__ = [
@@ -14,6 +23,7 @@ __all__ = [
     "LexicalMatch",
     "Scores",
     "idf",
+    "idf_of_one",
     "languages",
     "terms",
 ]

@@ -39,6 +39,11 @@ def idf(passages: int, frequencies: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return weights
 
 
+def idf_of_one(passages: int, frequency: int) -> float:
+    """Return the same of one number, without the time that an array takes."""
+    return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))
+
+
 class LexicalIndex:
     """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1, and the terms of their sentences.
 
@@ -140,8 +145,7 @@ class LexicalIndex:
         return set(terms(text, self._language))
 
     def _idf(self, identifier: int | None) -> float:
-        frequency = 0 if identifier is None else int(self._frequencies[identifier])
-        return math.log(1 + (self._passages - frequency + 0.5) / (frequency + 0.5))  # as idf(), of one number
+        return idf_of_one(self._passages, 0 if identifier is None else int(self._frequencies[identifier]))
 
     def __len__(self) -> int:
         """Return the number of passages."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from qa_service.errors import SettingsError, StoreRefused, StoreUnavailable
 
+WRITING = 30.0
+"""Times the seconds of a question that writing may take."""
 _ATTEMPTS = 3
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 0.5  # seconds
 _FAILURES = 3

@@ -9,14 +9,12 @@ import numpy as np
 
 from qa_service.errors import StoreRefused, StoreUnavailable
 from qa_service.stores import Ids, Selection, Vectors, unit
-from qa_service.stores.connection import Connection
+from qa_service.stores.connection import WRITING, Connection
 
 ID, VECTOR, TERMS, WORDS = "id", "vector", "terms", "words"
 ROWS = 500
 """Rows that are sent at once."""
 EXACT_UP_TO = 20_000
-_PATIENCE = 30.0
-"""Times the seconds of a question that writing may take."""
 _DIGITS, _TIES = 6, 8
 """Scores that differ less are equal, for servers add up in one order or another; so many more are asked for."""
 _LOOKS = 0.5  # seconds
@@ -96,14 +94,14 @@ class MilvusStore:
                 params={"bm25_k1": 1.2, "bm25_b": 0.75},
             )
         try:
-            connection.call("create_collection", name, schema=schema, index_params=index, patience=_PATIENCE)
+            connection.call("create_collection", name, schema=schema, index_params=index, patience=WRITING)
         except StoreRefused:
             # A server without BM25 makes the collection and then refuses its index.
-            connection.call("drop_collection", name, patience=_PATIENCE)
+            connection.call("drop_collection", name, patience=WRITING)
             raise
         if parts > 1:
             for part in range(parts):
-                connection.call("create_partition", name, _partition(part), patience=_PATIENCE)
+                connection.call("create_partition", name, _partition(part), patience=WRITING)
         return cls(connection, name, dimension, [0] * parts, exact=exact)
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
@@ -127,7 +125,7 @@ class MilvusStore:
             ]
             # Upsert, as a call may be repeated of which only the answer was lost.
             where = {} if len(self._parts) == 1 else {"partition_name": _partition(part)}
-            self.connection.call("upsert", self.name, data, patience=_PATIENCE, **where)
+            self.connection.call("upsert", self.name, data, patience=WRITING, **where)
         self._last = int(ids[-1])
         self._parts[part] += len(ids)
         self._count = None
@@ -143,7 +141,7 @@ class MilvusStore:
         searches find them, and builds graphs when it has time. Raises
         :class:`StoreUnavailable` if less than 99 % is found when the time is over.
         """
-        ends = time.monotonic() + self.connection.address.timeout * _PATIENCE
+        ends = time.monotonic() + self.connection.address.timeout * WRITING
         while True:
             waiting = self.connection.call("describe_index", self.name, VECTOR).get("pending_index_rows", 0)
             recall = 0.0
@@ -271,7 +269,7 @@ class MilvusStore:
     def counted(self) -> int:
         """Return the number of rows that the server counts, all that was added considered."""
         named: dict[str, Any] = {"filter": "", "output_fields": ["count(*)"], "consistency_level": "Strong"}
-        return int(self.connection.call("query", self.name, **named, patience=_PATIENCE)[0]["count(*)"])
+        return int(self.connection.call("query", self.name, **named, patience=WRITING)[0]["count(*)"])
 
     def close(self) -> None:
         """Stop searching; the connection stays open for others."""
@@ -281,15 +279,15 @@ class MilvusStore:
 
 def finish(connection: Connection, name: str) -> None:
     """Make all that was written to a collection visible to every reader from now on."""
-    connection.call("flush", name, patience=_PATIENCE)
-    connection.call("load_collection", name, patience=_PATIENCE)
+    connection.call("flush", name, patience=WRITING)
+    connection.call("load_collection", name, patience=WRITING)
 
 
 def load(connection: Connection, name: str) -> None:
     """Have a collection in memory that is not: some servers forget it when they start again."""
     state = connection.call("get_load_state", name)["state"]
     if getattr(state, "name", str(state)) not in {"Loaded", "Loading"}:
-        connection.call("load_collection", name, patience=_PATIENCE)
+        connection.call("load_collection", name, patience=WRITING)
 
 
 def _partition(part: int) -> str:
