@@ -1,27 +1,31 @@
 """A generation under way: documents one after the other, then the vectors of their passages.
 
 What the generation before has already is taken from it: documents of unchanged files whole, and of changed
-files the vectors of passages of which the model sees the same. Of documents and vectors no more than one
-document and one batch are in memory, so that a folder larger than memory can be indexed.
+files the vectors of passages of which the model sees the same. So are documents of the shards of a build on many
+machines. Of documents and vectors no more than one document and one batch are in memory, so that a folder larger
+than memory can be indexed.
 """
 
 import hashlib
 import json
 import os
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from qa_service.cleaning import embeddable
-from qa_service.datatypes import Completeness, Document, Offsets, Skipped, SourceFile
+from qa_service.datatypes import Completeness, Document, Offsets, Passage, Skipped, SourceFile
 from qa_service.embedding import Embedder, Vectors, in_batches
 from qa_service.errors import TooManyFailed
 from qa_service.index import (
     PASSAGES,
     Contents,
     Covered,
+    IndexFolder,
     Manifest,
     OpenIndex,
     PassageReader,
@@ -29,33 +33,77 @@ from qa_service.index import (
     Written,
     write_generation,
 )
-from qa_service.late_interaction import PassageTokensBuilder
-from qa_service.lexical import LexicalBuilder
-from qa_service.splitting import Splitter, covered_characters, embedded_sentences, embedding_text
+from qa_service.late_interaction import Codec, PassageTokensBuilder
+from qa_service.lexical import LexicalBuilder, Terms
+from qa_service.splitting import CountTokens, Splitter, covered_characters, embedded_sentences, embedding_text
 from qa_service.stores import Ids
 
 _SPOOL = "vectors.spool"
 _BLOCK = 10_000
+_NEW, _PREVIOUS = -1, 0
+_OPEN_SHARDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SplitDocument:
+    """A document and its passages; of each passage its tokens and a key that tells what the model sees of it."""
+
+    document: Document
+    passages: Sequence[Passage]
+    tokens: Sequence[int]
+    keys: Sequence[bytes]
+    covered: Covered
+
+
+def split(document: Document, splitter: Splitter, count_tokens: CountTokens) -> SplitDocument:
+    """Split a document."""
+    passages = splitter.split(document)
+    texts = [embedding_text(passage.context, passage.text) for passage in passages]
+    keys = [_content_key(text, embedded_sentences(passage)) for text, passage in zip(texts, passages, strict=True)]
+    return SplitDocument(
+        document, passages, count_tokens(texts), keys, Covered(*covered_characters(document, passages))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """Finished parts of a build, each a generation of ``folder``.
+
+    By the uri of a file: the generation that is ``holding`` it, or why it is ``empty``, without a document.
+    """
+
+    folder: IndexFolder
+    holding: Mapping[str, str]
+    empty: Mapping[str, Sequence[Skipped]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An open index that documents are taken over from, by its number."""
+
+    number: int
+    index: OpenIndex
+    terms: Terms
 
 
 class Draft:
     """What is known so far of a generation that is being written into ``folder``, which must be empty.
 
     From ``previous``, the generation before, if there is one, vectors are taken over that the same model made in the
-    same way; its passages that come no more are kept for the citations of them.
+    same way; its passages that come no more are kept for the citations of them. Token vectors are written in the
+    ``codec``, if one is given.
     """
 
     def __init__(
         self,
         folder: Path,
         contents: Contents,
-        splitter: Splitter,
         embedder: Embedder,
         previous: OpenIndex | None,
+        codec: Codec | None = None,
     ) -> None:
         self._folder = folder
         self._contents = contents
-        self._splitter = splitter
         self._embedder = embedder
         self._retire_from = previous
         if previous is not None and not (
@@ -63,50 +111,83 @@ class Draft:
         ):
             previous = None
         self._previous = previous
-        # Documents can be taken over only if the same would be made of the same file.
-        self._same_documents = previous is not None and previous.manifest.reads_like(contents)
+        self.codec = codec if previous is None or previous.tokens is None else previous.tokens.codec
         self._writer = PassageWriter(folder / PASSAGES)
-        self._lexical = LexicalBuilder(
-            contents.language, previous.lexical if previous is not None and self._same_documents else None
-        )
+        self._lexical = LexicalBuilder(contents.language)
+        # Documents can be taken over only if the same would be made of the same file.
+        self._before: _Part | None = None
+        if previous is not None and previous.manifest.reads_like(contents):
+            self._before = _Part(_PREVIOUS, previous, self._lexical.terms_of(previous.lexical))
+        self._shards = Shards(IndexFolder(folder), {}, {})
+        self._shard_numbers: dict[str, int] = {}
+        self._open: dict[str, _Part] = {}
         self.documents = 0
         self.skipped: list[Skipped] = list(contents.skipped_at_once())
-        # Of each passage: its tokens and sentences; its number before, or -1, and its first sentence's row then.
-        self._tokens, self._sentences, self._known, self._rows = array("q"), array("q"), array("q"), array("q")
+        # Of each passage: its tokens and sentences; the part that has it, and number and first row there.
+        self._tokens, self._sentences = array("q"), array("q")
+        self._parts, self._known, self._rows = array("q"), array("q"), array("q")
+
+    def holds(self, file: SourceFile) -> bool:
+        """Tell whether the generation before has documents of a file that is unchanged."""
+        return self._before is not None and bool(self._before.index.passages.ids_of_file(file.uri, file.sha256))
+
+    def merge(self, shards: Shards) -> None:
+        """Have the documents of files that stand in shards taken over from them, when their turn comes."""
+        self._shards = shards
+        names = sorted(set(shards.holding.values()))
+        self._shard_numbers = {name: number for number, name in enumerate(names, start=_PREVIOUS + 1)}
 
     def take_over(self, file: SourceFile) -> bool:
-        """Add the documents of a file that is unchanged; tell whether it is."""
-        if self._previous is None or not self._same_documents:
-            return False
-        reader = self._previous.passages
+        """Add the documents of a file that is unchanged, or in a shard; tell whether it is."""
+        if self._before is not None and self._take(self._before, file):
+            return True
+        name = self._shards.holding.get(file.uri)
+        if name is not None:
+            shard = self._shard(name)
+            self._take(shard, file)
+            self.skipped.extend(item.skipped() for item in shard.index.manifest.skipped if item.uri == file.uri)
+        self.skipped.extend(self._shards.empty.get(file.uri, ()))
+        return name is not None or file.uri in self._shards.empty
+
+    def _take(self, part: _Part, file: SourceFile) -> bool:
+        reader = part.index.passages
         found = reader.ids_of_file(file.uri, file.sha256)
         for document_id in found:
             for passage in self._writer.take_over(reader, document_id):
                 first, last = passage.first_sentence, passage.first_sentence + passage.sentences
-                self._lexical.take_over(embeddable(passage.context), first, last)
-                self._note(passage.tokens, passage.sentences, (passage.number, first))
+                self._lexical.take_over(embeddable(passage.context), part.terms, first, last)
+                self._note(passage.tokens, passage.sentences, part.number, (passage.number, first))
             self.documents += 1
         if found:
-            parts = (item for item in self._previous.manifest.skipped if item.uri.startswith(f"{file.uri}#"))
+            parts = (item for item in part.index.manifest.skipped if item.uri.startswith(f"{file.uri}#"))
             self.skipped.extend(item.skipped() for item in parts)
         return bool(found)
 
-    def add(self, document: Document | Skipped) -> None:
-        """Split a document and add it, or note that a file, or a part of one, holds none."""
-        if isinstance(document, Skipped):
-            self.skipped.append(document)
+    def _shard(self, name: str) -> _Part:
+        """Return a shard, open; those that were not of use for longest are closed."""
+        part = self._open.pop(name, None)
+        if part is None:
+            index = self._shards.folder.opened(name)
+            part = _Part(self._shard_numbers[name], index, self._lexical.terms_of(index.lexical))
+        self._open[name] = part
+        while len(self._open) > _OPEN_SHARDS:
+            self._open.pop(next(iter(self._open))).index.close()
+        return part
+
+    def add(self, found: SplitDocument | Skipped) -> None:
+        """Add a document, or note that a file, or a part of one, holds none."""
+        if isinstance(found, Skipped):
+            self.skipped.append(found)
             return
-        passages = self._splitter.split(document, first_number=len(self._tokens))
-        texts = [embedding_text(passage.context, passage.text) for passage in passages]
-        keys = [_content_key(text, embedded_sentences(passage)) for text, passage in zip(texts, passages, strict=True)]
-        tokens = self._embedder.count_tokens(texts)
-        content, covered = covered_characters(document, passages)
-        self._writer.add(document, passages, tokens, keys, Covered(content, covered))
-        for passage, count, key in zip(passages, tokens, keys, strict=True):
+        self._writer.add(found.document, found.passages, found.tokens, found.keys, found.covered)
+        for passage, count, key in zip(found.passages, found.tokens, found.keys, strict=True):
             sentences = [embeddable(passage.text[slice(*span)]) for span in passage.sentences]
             self._lexical.add(embeddable(passage.context), sentences)
             known = None if self._previous is None else self._previous.passages.same_passage(key)
-            self._note(count, len(sentences), known)
+            if known is None:
+                self._note(count, len(sentences), _NEW, (-1, -1))
+            else:
+                self._note(count, len(sentences), _PREVIOUS, known)
         self.documents += 1
 
     def expect_few_failures(self, most_percent: float) -> None:
@@ -125,14 +206,18 @@ class Draft:
                 "force is kept: mend the files or pass --allow-skips"
             )
 
-    def _note(self, tokens: int, sentences: int, known: tuple[int, int] | None) -> None:
+    def _note(self, tokens: int, sentences: int, part: int, known: tuple[int, int]) -> None:
         self._tokens.append(tokens)
         self._sentences.append(sentences)
-        self._known.append(-1 if known is None else known[0])
-        self._rows.append(-1 if known is None else known[1])
+        self._parts.append(part)
+        self._known.append(known[0])
+        self._rows.append(known[1])
 
     def finish(self, *, batch_size: int, progress: Callable[[int, int], None]) -> Manifest:
         """Embed what is not known, write the rest and force all of it to disk."""
+        for part in self._open.values():
+            part.index.close()
+        self._open.clear()
         self._writer.close(None if self._retire_from is None else self._retire_from.passages.path)
         reader = PassageReader(self._folder / PASSAGES)
         try:
@@ -164,13 +249,18 @@ class Draft:
         self, reader: PassageReader, batch_size: int, progress: Callable[[int, int], None]
     ) -> tuple[Vectors, dict[str, int]]:
         """Return the vectors (n, d) of all passages, in a file, and what was written of their tokens."""
-        known = np.array(self._known, np.int64)
-        vectors = _array_in_file(self._folder / _SPOOL, (len(known), self._embedder.dimension))
-        tokens = PassageTokensBuilder(len(known), self._folder) if self._contents.token_vectors else None
-        taken, new = np.flatnonzero(known >= 0), np.flatnonzero(known < 0)
-        if self._previous is not None and len(taken):
-            tokens = self._take_vectors(self._previous, taken, vectors, tokens)
-        done = len(taken)
+        parts = np.array(self._parts, np.int64)
+        vectors = _array_in_file(self._folder / _SPOOL, (len(parts), self._embedder.dimension))
+        tokens = None
+        if self._contents.token_vectors:
+            tokens = PassageTokensBuilder(len(parts), self._folder, self.codec)
+        if self._previous is not None:
+            tokens = self._take_vectors(self._previous, np.flatnonzero(parts == _PREVIOUS), vectors, tokens)
+        for name, number in self._shard_numbers.items():
+            with closing(self._shards.folder.opened(name)) as shard:
+                tokens = self._take_vectors(shard, np.flatnonzero(parts == number), vectors, tokens)
+        new = np.flatnonzero(parts == _NEW)
+        done = len(parts) - len(new)
         for places in in_batches([self._tokens[number] for number in new], batch_size):
             numbers = new[places]
             passages = [reader.passage(int(number))[0] for number in numbers]
@@ -184,29 +274,25 @@ class Draft:
                 for number, passage, text, own in zip(numbers, passages, texts, embedded.tokens, strict=True):
                     tokens.add(int(number), text, own, embedded_sentences(passage))
             done += len(places)
-            progress(done, len(known))
+            progress(done, len(parts))
         return vectors, {} if tokens is None else tokens.finish()
 
     def _take_vectors(
-        self,
-        previous: OpenIndex,
-        taken: Ids,
-        vectors: Vectors,
-        tokens: PassageTokensBuilder | None,
+        self, part: OpenIndex, taken: Ids, vectors: Vectors, tokens: PassageTokensBuilder | None
     ) -> PassageTokensBuilder | None:
         """Copy the vectors and tokens of some passages; return where tokens go on to be collected."""
         known = np.array(self._known, np.int64)
         for start in range(0, len(taken), _BLOCK):
             block = taken[start : start + _BLOCK]
-            vectors[block] = previous.store.vectors(known[block])
-        if tokens is None:
-            return None
-        if previous.tokens is None:
-            tokens.drop()  # nor had the model any when the last generation was built
+            vectors[block] = part.store.vectors(known[block])
+        if tokens is None or not len(taken):
+            return tokens
+        if part.tokens is None:
+            tokens.drop()  # nor had the model any when that was built
             return None
         for number in taken.tolist():
             rows = slice(self._rows[number], self._rows[number] + self._sentences[number])
-            tokens.add_stored(number, previous.tokens, self._known[number], rows)
+            tokens.add_stored(number, part.tokens, self._known[number], rows)
         return tokens
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qa_service.bulk import build_shards, remove_shards
 from qa_service.citing import CitationId, CitedBefore, Verdict, check
 from qa_service.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
 from qa_service.confidence import Calibrations, calibrate_unlabelled, calibration_of
@@ -21,10 +22,11 @@ from qa_service.datatypes import (
     BuildReport,
     Completeness,
     Filters,
+    Skipped,
     SourceDocument,
     Stage,
 )
-from qa_service.drafting import Draft
+from qa_service.drafting import Draft, split
 from qa_service.embedding import Embedder, QuestionEmbedding, RememberedQuestions
 from qa_service.errors import IndexCorrupt, NotFound, SettingsError, SourceError
 from qa_service.generations import generations_of, publish
@@ -80,6 +82,7 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
                     lambda path: _write(path, contents, source, embedder, previous, settings, progress),
                 )
             calibrate_unlabelled(folder, added, embedder)
+            remove_shards(settings.index)
         if settings.store == "milvus":
             publish(settings, folder, lambda index: _answerer(settings, embedder, index, folder).self_test())
         folder.reap(settings.keep_generations)
@@ -127,14 +130,18 @@ def _write(
     settings: Settings,
     progress: Progress,
 ) -> Manifest:
-    splitter = Splitter(_splitter_settings(settings, embedder), embedder.count_tokens)
-    draft = Draft(path, contents, splitter, embedder, previous)
+    splitting = _splitter_settings(settings, embedder)
+    splitter = Splitter(splitting, embedder.count_tokens)
+    draft = Draft(path, contents, embedder, previous)
     limits = limits_of(settings)
+    if settings.engine == "ray":
+        new = [file for file in source.files if not draft.holds(file)]
+        draft.merge(build_shards(settings, contents, new, splitting, embedder, draft.codec, progress))
     with ParserProcess(limits) as parser:
         for done, file in enumerate(source.files, start=1):
             if not draft.take_over(file):
                 for found in read_documents(file, limits, parser):
-                    draft.add(found)
+                    draft.add(found if isinstance(found, Skipped) else split(found, splitter, embedder.count_tokens))
             progress("reading documents", done, len(source.files))
     if not draft.documents:
         reasons = "; ".join(f"{item.uri}: {item.reason}" for item in draft.skipped[:3]) or "it holds no files"

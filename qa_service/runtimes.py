@@ -7,16 +7,13 @@ when an index is built, and served without torch. What can't be exported is serv
 import logging
 import os
 import platform
-from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 from qa_service.embedding import (
+    BulkEmbedder,
     Embedder,
     ModelFiles,
     OnnxEmbedder,
-    PassageEmbeddings,
-    QuestionEmbedding,
     SentenceTransformerEmbedder,
     find_model,
     open_runtime,
@@ -68,38 +65,6 @@ def has_bf16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-class BulkEmbedder:
-    """An exported model that leaves passages to torch in bf16, which is loaded when the first ones come."""
-
-    def __init__(self, exported: OnnxEmbedder, files: ModelFiles) -> None:
-        self._exported = exported
-        self._files = files
-        self.identity = exported.identity
-        self.dimension = exported.dimension
-        self.window = exported.window
-
-    @cached_property
-    def _bulk(self) -> SentenceTransformerEmbedder:
-        return SentenceTransformerEmbedder(self._files, "bf16")
-
-    @property
-    def runtime(self) -> str:
-        """What runs the model."""
-        return f"torch bf16 for passages, {self._exported.runtime} for questions"
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return each passage's number of tokens."""
-        return self._exported.count_tokens(texts)
-
-    def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        """Return the embeddings of questions."""
-        return self._exported.embed_questions(questions)
-
-    def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
-        """Return the embeddings of texts."""
-        return self._bulk.embed_passages(texts)
 
 
 def _precisions(settings: Settings) -> tuple[str, ...]:

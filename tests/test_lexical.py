@@ -13,8 +13,8 @@ from qa_service.lexical import FILES, LexicalBuilder, LexicalIndex, terms
 TEXTS = ["the cat sat on the mat", "dogs run fast and far", "the dog sat", "한국은 아름답다", "Москва большая"]
 
 
-def indexed(passages: list[tuple[str, list[str]]], previous: LexicalIndex | None = None) -> LexicalIndex:
-    builder = LexicalBuilder("english", previous)
+def indexed(passages: list[tuple[str, list[str]]]) -> LexicalIndex:
+    builder = LexicalBuilder("english")
     for heading, sentences in passages:
         builder.add(heading, sentences)
     return builder.finish()
@@ -121,9 +121,9 @@ def test_what_is_taken_over_is_what_cutting_the_text_again_gives(tmp_path: Path)
     indexed(old).save(tmp_path)
     previous = LexicalIndex.load(tmp_path, "english")
     wanted = [("New heading", ["a mouse appears"]), ("Both", ["dogs run", "?!", "apples fall"])]
-    builder = LexicalBuilder("english", previous)
+    builder = LexicalBuilder("english")
     builder.add(*wanted[0])
-    builder.take_over("Both", 2, 5)
+    builder.take_over("Both", builder.terms_of(previous), 2, 5)
     found, expected = builder.finish(), indexed(wanted)
     assert found.vocabulary() == expected.vocabulary()
     assert "zebra" not in found.vocabulary()
@@ -135,10 +135,15 @@ def test_what_is_taken_over_is_what_cutting_the_text_again_gives(tmp_path: Path)
     np.testing.assert_array_equal(scores.of(np.arange(2)), again.of(np.arange(2)))
 
 
-def test_nothing_can_be_taken_from_no_index() -> None:
-    """A slip of the program is told at once."""
-    with pytest.raises(ValueError, match="no index"):
-        LexicalBuilder("english").take_over("", 0, 1)
+def test_sentences_are_taken_from_several_indexes() -> None:
+    """Each has ids of its own."""
+    parts = [[("One", ["zebras graze"])], [("Two", ["apples fall", "zebras fall"]), ("", ["gone"])]]
+    builder = LexicalBuilder("english")
+    for part, last in zip(parts, (1, 2), strict=True):
+        builder.take_over(part[0][0], builder.terms_of(indexed(part)), 0, last)
+    found, expected = builder.finish(), indexed([part[0] for part in parts])
+    assert found.vocabulary() == expected.vocabulary()
+    np.testing.assert_array_equal(found.sentence_terms(0, 3), expected.sentence_terms(0, 3))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.booleans())

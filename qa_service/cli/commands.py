@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 
 @cli.command()
-@options("source", "index", "model")
+@options("source", "index", "model", "engine")
+@click.option("--address", "ray_address", metavar="HOST:PORT", help=HELP["ray_address"])
 @click.option("--allow-skips", is_flag=True, default=None, help="Exit with 0 although broken files were skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @click.option("--watch", is_flag=True, help="Go on: build again whenever the documents change, until interrupted.")

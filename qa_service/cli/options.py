@@ -108,5 +108,8 @@ HELP = {
     "collection": "Collection that has a name, of those in QA_COLLECTIONS.",
     "workers": "Server processes on the same port.  [QA_WORKERS; default: 1]",
     "data": "Folder of feedback and evaluations.  [QA_DATA; default: data]",
+    "engine": "What builds: `local`, this process, or `ray`, a cluster.  [QA_ENGINE; default: local]",
+    "ray_address": "Ray cluster that this machine is part of, or `auto`; none starts one of this machine alone.  "
+    "[QA_RAY_ADDRESS]",
     "model": "Embedding model: the built-in one, a folder, or a hub name.  [QA_MODEL]",
 }

@@ -1,5 +1,6 @@
 """Text -> vectors: the protocol, the reference by torch, the fast runtime that serves, and how it is exported."""
 
+from qa_service.embedding.bulk import BulkEmbedder
 from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
 from qa_service.embedding.protocol import (
     Embedder,
@@ -18,6 +19,7 @@ from qa_service.embedding.runtime import OnnxEmbedder, open_runtime
 
 __all__ = [
     "DEFAULT_WEIGHTS",
+    "BulkEmbedder",
     "Embedder",
     "Integers",
     "ModelFiles",

@@ -118,6 +118,10 @@ class OnnxEmbedder:
         except Exception as error:  # the library raises a dozen classes of its own
             raise ModelCorrupt(f"{self._folder / MODEL} can't be loaded: {error}") from error
 
+    def files(self) -> dict[str, bytes]:
+        """Return the files that :func:`open_runtime` needs, by name, for other machines."""
+        return {name: (self._folder / name).read_bytes() for name in (MODEL, TOKENIZER, SPECIFICATION)}
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return each passage's number of tokens, prompt and special tokens included, nothing cut off."""
         self._tokenizer.no_truncation()

@@ -8,6 +8,7 @@
     ├── calibration.json         constants of confidence, if `qa-service calibrate` was run
     ├── calibration-unlabelled.json  the same as a build found them, for a model that has none by itself
     ├── models/<name>/           a model as it was exported to be served; can be made anew
+    ├── shards/                  what a build on many machines has so far, an index folder of its own
     └── generations/
         ├── <id>/                never changed once it stands under this name
         └── <id>.partial/        a build under way, or killed: the next build removes it
@@ -88,19 +89,35 @@ class IndexFolder:
 
         To be called inside :meth:`building`. If anything fails, the current generation stays in force.
         """
-        manifest = _put(self._generations / generation, write)
+        manifest = self.keep(generation, write)
         self.point_to(generation)
         return manifest
+
+    def keep(self, generation: str, write: Callable[[Path], Manifest]) -> Manifest:
+        """Let ``write`` fill a folder and give it its name, whole or not at all; which one is current stays as it is.
+
+        To be called inside :meth:`building`.
+        """
+        return _put(self._generations / generation, write)
+
+    def remove(self, generation: str) -> None:
+        """Remove a generation by its id. To be called inside :meth:`building`."""
+        with storage_errors(self._generations):
+            shutil.rmtree(self._generations / generation)
 
     def point_to(self, generation: str) -> None:
         """Make a generation that is on disk the current one."""
         with storage_errors(self._pointer):
             replace_file(self._pointer, (generation + "\n").encode())
 
+    def opened(self, generation: str) -> OpenIndex:
+        """Open a generation by its id, whatever model it is of. Raises :class:`IndexProblem`."""
+        return OpenIndex.open(self._generations / generation, None)
+
     def whole(self, generation: str) -> bool:
         """Tell whether a generation is on disk and undamaged."""
         try:
-            OpenIndex.open(self._generations / generation, None).close()
+            self.opened(generation).close()
         except QAServiceError:
             return False
         return True
@@ -119,7 +136,7 @@ class IndexFolder:
             if self._pointer.is_symlink() or (self._pointer.exists() and not self._pointer.is_file()):
                 raise IndexCorrupt(f"{self._pointer} is not a plain file; rebuild with `qa-service index`")
             if not self._pointer.exists():
-                if any(self._complete()):
+                if any(self.complete()):
                     raise IndexCorrupt(f"{self._pointer} is missing; rebuild with `qa-service index`")
                 raise IndexMissing(f"no index in {self.path}; build it with `qa-service index`")
             with self._pointer.open("rb") as file:
@@ -145,7 +162,7 @@ class IndexFolder:
         except IndexMissing:
             raise
         except IndexProblem as error:
-            for generation in self._complete():
+            for generation in self.complete():
                 try:
                     index = OpenIndex.open(self._generations / generation, identity)
                 except QAServiceError:
@@ -160,7 +177,7 @@ class IndexFolder:
         """Open the current generation for the build of the next one; ``None`` if there is none that is whole."""
         index = None
         with suppress(QAServiceError):
-            index = OpenIndex.open(self._generations / self.current(), None)
+            index = self.opened(self.current())
         try:
             yield index
         finally:
@@ -172,7 +189,7 @@ class IndexFolder:
 
         Raises :class:`IndexCorrupt`, naming the file.
         """
-        index = OpenIndex.open(self._generations / self.current(), None)
+        index = self.opened(self.current())
         index.close()
         return index.manifest
 
@@ -199,10 +216,9 @@ class IndexFolder:
     def reap(self, keep: int) -> None:
         """Remove all but the newest ``keep`` generations; the current one always stays."""
         current = self.current()
-        others = [generation for generation in self._complete() if generation != current]
+        others = [generation for generation in self.complete() if generation != current]
         for generation in others[keep - 1 :]:
-            with storage_errors(self._generations):
-                shutil.rmtree(self._generations / generation)
+            self.remove(generation)
 
     def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
         """Return the constants that were fitted to an index of such a model, or ``None``.
@@ -264,10 +280,10 @@ class IndexFolder:
 
     def _older_than(self, generation: str) -> list[str]:
         """Return the generations that have a manifest and are older than another, newest first."""
-        complete = self._complete()
+        complete = self.complete()
         return complete[complete.index(generation) + 1 :] if generation in complete else complete
 
-    def _complete(self) -> list[str]:
+    def complete(self) -> list[str]:
         """Return the generations that have a manifest, newest first."""
         if not self._generations.is_dir():
             return []

@@ -136,6 +136,12 @@ class Contents(_Part):
             left_out=tuple(SkippedEntry(**asdict(item)) for item in left_out),
         )
 
+    def of_part(self, files: Sequence[SourceFile]) -> "Contents":
+        """Return the same for some of the files alone."""
+        sources = tuple(SourceEntry(uri=file.uri, sha256=file.sha256) for file in files)
+        own = {name: getattr(self, name) for name in Contents.model_fields}
+        return Contents(**{**own, "sources": sources, "left_out": ()})
+
     def like(self, other: "Contents") -> bool:
         """Tell whether the same model makes the same of the same passage in both."""
         return (self.model, self.token_vectors) == (other.model, other.token_vectors)

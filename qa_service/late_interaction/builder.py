@@ -33,14 +33,14 @@ _COLUMNS = {CODES: "codes", LENGTHS: "length", IDS: "id"}
 class PassageTokensBuilder:
     """Collects passages' tokens in any order. Memory holds a few numbers a passage; the rest lies in ``folder``.
 
-    The codec is that of the stored tokens, if any are taken over first; else it is fitted to the first
-    tokens that come, so these should be a fair sample.
+    Without a ``codec`` it is that of the stored tokens, if any are taken over first; else it is fitted to the
+    first tokens that come, so these should be a fair sample.
     """
 
-    def __init__(self, passages: int, folder: Path) -> None:
+    def __init__(self, passages: int, folder: Path, codec: Codec | None = None) -> None:
         self._folder = folder
         self._spool = (folder / _SPOOL).open("wb")
-        self._codec: Codec | None = None
+        self._codec = codec
         self._waiting: list[tuple[int, Floats, TokenIds]] = []
         self._rows = 0
         self._first = np.full(passages, -1, np.int64)
@@ -49,8 +49,14 @@ class PassageTokensBuilder:
         self._frequencies = np.zeros(0, np.int32)
 
     def add_stored(self, number: int, stored: PassageTokens, passage: int, sentences: slice) -> None:
-        """Take over a passage's tokens as they are stored; ``sentences`` are its rows in ``stored.sentences``."""
-        self._codec = stored.codec
+        """Take over a passage's tokens as they are stored; ``sentences`` are its rows in ``stored.sentences``.
+
+        Raises ``ValueError`` if they are in another code than those before.
+        """
+        if stored.codec is not self._codec:
+            if self._codec is not None and not self._codec.same_as(stored.codec):
+                raise ValueError("the stored tokens are in another code")
+            self._codec = stored.codec
         rows = slice(int(stored.starts[passage]), int(stored.starts[passage + 1]))
         self._sentences[number] = np.ascontiguousarray(stored.sentences[sentences], np.int32).tobytes()
         self._write(number, stored.codes.read([(rows.start, rows.stop)]), stored.lengths[rows], stored.ids[rows])

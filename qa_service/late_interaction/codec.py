@@ -88,6 +88,10 @@ class Codec:
         cosines *= 1 / lengths.astype(np.float32)
         return cosines
 
+    def same_as(self, other: "Codec") -> bool:
+        """Tell whether codes of the one are codes of the other."""
+        return np.array_equal(self.to_array(), other.to_array())
+
     def to_array(self) -> Floats:
         """Return all numbers as one array (d, k + 2), for a file."""
         deviation = np.full(len(self.mean), self.deviation, np.float32)

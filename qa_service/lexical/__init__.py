@@ -1,6 +1,6 @@
 """The lexical leg: BM25 over normalised words, in any script."""
 
-from qa_service.lexical.builder import LexicalBuilder
+from qa_service.lexical.builder import LexicalBuilder, Terms
 from qa_service.lexical.index import (
     FILES,
     MATRIX_FILES,
@@ -22,6 +22,7 @@ __all__ = [
     "LexicalIndex",
     "LexicalMatch",
     "Scores",
+    "Terms",
     "idf",
     "idf_of_one",
     "languages",

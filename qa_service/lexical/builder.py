@@ -17,13 +17,23 @@ from qa_service.lexical.terms import terms
 _K1, _B = 1.2, 0.75
 
 
-class LexicalBuilder:
-    """Collects passages in the order of their numbers; those that an index has need not be cut into terms again."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Another index, from which sentences are taken over, and the id here of each of its terms."""
 
-    def __init__(self, language: str, previous: LexicalIndex | None = None) -> None:
+    index: LexicalIndex
+    ids: Identifiers
+
+
+class LexicalBuilder:
+    """Collects passages in the order of their numbers; those that another index has need not be cut into terms again.
+
+    That must be of the same language.
+    """
+
+    def __init__(self, language: str) -> None:
         self._language = language
-        self._previous = previous
-        self._ids: dict[str, int] = {} if previous is None else previous.vocabulary()
+        self._ids: dict[str, int] = {}
         # Ids of terms, and how many of them each heading line and each sentence has; sentences a passage.
         self._headings, self._heading_lengths = array("i"), array("q")
         self._said, self._sentence_lengths = array("i"), array("q")
@@ -36,12 +46,18 @@ class LexicalBuilder:
         self._append(self._headings, self._heading_lengths, heading)
         self._sentences.append(len(sentences))
 
-    def take_over(self, heading: str, first: int, last: int) -> None:
-        """Add a passage whose sentences are those from ``first`` to ``last``, exclusive, of the previous index."""
-        if self._previous is None:
-            raise ValueError("there is no index to take sentences from")
-        self._said.frombytes(np.ascontiguousarray(self._previous.sentence_terms(first, last)).tobytes())
-        self._sentence_lengths.frombytes(self._previous.sentence_lengths(first, last).tobytes())
+    def terms_of(self, index: LexicalIndex) -> Terms:
+        """Return what is needed to take sentences over from an index."""
+        vocabulary = index.vocabulary()
+        ids = np.zeros(len(vocabulary), np.int32)
+        for term, identifier in vocabulary.items():
+            ids[identifier] = self._ids.setdefault(term, len(self._ids))
+        return Terms(index, ids)
+
+    def take_over(self, heading: str, terms: Terms, first: int, last: int) -> None:
+        """Add a passage whose sentences are those from ``first`` to ``last``, exclusive, of another index."""
+        self._said.frombytes(terms.ids[terms.index.sentence_terms(first, last)].tobytes())
+        self._sentence_lengths.frombytes(terms.index.sentence_lengths(first, last).tobytes())
         self._append(self._headings, self._heading_lengths, heading)
         self._sentences.append(last - first)
 

@@ -4,20 +4,22 @@
 """
 
 from qa_service.loading.apart import ParserProcess
-from qa_service.loading.folder import SourceFolder, look_through, source_root
+from qa_service.loading.folder import SkipFile, SourceFolder, look_through, source_root
 from qa_service.loading.formats import FORMATS, READERS
 from qa_service.loading.outline import Limits, limits_of
-from qa_service.loading.reading import SourceChangedError, read_documents
+from qa_service.loading.reading import SourceChangedError, read_documents, read_file
 
 __all__ = [
     "FORMATS",
     "READERS",
     "Limits",
     "ParserProcess",
+    "SkipFile",
     "SourceChangedError",
     "SourceFolder",
     "limits_of",
     "look_through",
     "read_documents",
+    "read_file",
     "source_root",
 ]

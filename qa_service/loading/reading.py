@@ -32,13 +32,22 @@ class SourceChangedError(Exception):
     """A file is not what it was when the folder was looked through."""
 
 
-def read_documents(file: SourceFile, limits: Limits, parser: ParserProcess) -> Iterator[Document | Skipped]:
+def read_file(file: SourceFile, limits: Limits) -> bytes:
+    """Return a file's bytes, one more than the limit at most. Raises :class:`SkipFile`."""
+    with opened_file(file.path, limits.file_bytes) as opened:
+        return opened.read(limits.file_bytes + 1)
+
+
+def read_documents(
+    file: SourceFile, limits: Limits, parser: ParserProcess, data: bytes | None = None
+) -> Iterator[Document | Skipped]:
     """Yield the documents that a file holds, and what of it holds none and why.
 
-    Raises :class:`SourceChangedError` if the file is not what it was.
+    ``data`` is what it holds, if that was read already. Raises :class:`SourceChangedError` if the file is not what it
+    was.
     """
     try:
-        yield from _documents(file, limits, parser)
+        yield from _documents(file, read_file(file, limits) if data is None else data, limits, parser)
     except SkipFile as skip:
         yield Skipped(file.uri, skip.reason, skip.failed)
     except UnreadableError as error:
@@ -47,9 +56,7 @@ def read_documents(file: SourceFile, limits: Limits, parser: ParserProcess) -> I
         yield Skipped(file.uri, "nested too deeply", failed=True)
 
 
-def _documents(file: SourceFile, limits: Limits, parser: ParserProcess) -> Iterator[Document | Skipped]:
-    with opened_file(file.path, limits.file_bytes) as opened:
-        data = opened.read(limits.file_bytes + 1)
+def _documents(file: SourceFile, data: bytes, limits: Limits, parser: ParserProcess) -> Iterator[Document | Skipped]:
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise SourceChangedError(file.uri)
     if not data.strip(b" \t\r\n\f\v").removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\f\v"):

@@ -1,19 +1,12 @@
-"""Every setting, with its bounds: the only reader of the environment.
+"""Every setting, with its bounds."""
 
-Command line over environment (``QA_…``) over a ``.env`` file in the working directory. An unknown
-``QA_`` name is an error, since a misspelt setting that silently does nothing is worse than none.
-"""
-
-import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from qa_service.errors import SettingsError
 from qa_service.values import Names, Rate, Secret, Token, origin_of
 
 PREFIX = "QA_"
@@ -21,13 +14,10 @@ FILE = Path(".env")
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_ASSIGNMENT = re.compile(rf"^\s*(?:export\s+)?({PREFIX}\w+)\s*=", re.IGNORECASE | re.MULTILINE)
-_MOST_FILE_BYTES = 1 << 20
-_SHOWN = 100
 
 
 class Settings(BaseSettings):
-    """All settings, frozen. Build it with :func:`load_settings`, which reports errors as one line."""
+    """All settings, frozen. Build it with ``load_settings``, which reports errors as one line."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -85,6 +75,23 @@ class Settings(BaseSettings):
         "auto",
         description="How the model is run: `int8` or `fp32` by ONNX Runtime, `torch` by sentence-transformers; "
         "`auto` takes the first of these that the model can be exported to.",
+    )
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        description="What builds an index: this process, or a Ray cluster, for which qa-service[ray] is needed.",
+    )
+    ray_address: str = Field(
+        "",
+        pattern=r"^(auto|[^\s:/]+:[0-9]+)?$",
+        description="Address of the Ray cluster that this machine is a node of, as `host:6379`, or `auto`; none starts "
+        "one of this machine alone.",
+    )
+    shard_kb: float = Field(
+        1000,
+        gt=0,
+        le=1_000_000,
+        description="Kilobytes of documents that a machine of the cluster builds as one shard: so much of its work is "
+        "lost with it. Larger files are shards of their own.",
     )
     batch_size: int = Field(32, ge=1, le=1024, description="Passages embedded at once while building.")
     passage_tokens: int = Field(
@@ -257,72 +264,3 @@ class Settings(BaseSettings):
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return origins if origins == ("*",) else tuple(map(origin_of, origins))
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """Return the settings in force.
-
-    ``overrides`` are the command line's values; ``None`` means "not given". Raises
-    :class:`SettingsError`, naming the setting, the value and what is allowed.
-    """
-    fields = Settings.model_fields
-    for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper().removeprefix(PREFIX).lower() not in fields:
-            raise SettingsError(_unknown(name.upper()))
-    _check_file()
-    try:
-        return Settings(**{key: value for key, value in overrides.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = str(first["loc"][0])
-        name = PREFIX + field.upper()
-        if first["type"] == "extra_forbidden":
-            raise SettingsError(_unknown(name)) from error
-        reason = first["msg"].removeprefix("Value error, ")
-        value = repr(first["input"])[:_SHOWN] if fields[field].repr else "not shown"
-        raise SettingsError(f"{name} (--{field.replace('_', '-')}) is {value}: {reason}") from error
-
-
-def _check_file() -> None:
-    """Refuse a file of which a setting would be lost without a word."""
-    try:
-        if not FILE.exists():
-            return
-        if not FILE.is_file() or FILE.stat().st_size > _MOST_FILE_BYTES:
-            raise SettingsError(f"{FILE} is no file of at most {_MOST_FILE_BYTES >> 20} MB; fix or remove it")
-        names = [name.upper() for name in _ASSIGNMENT.findall(FILE.read_text(encoding="utf-8-sig"))]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"can't read {FILE}: {error}; fix or remove the file") from error
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SettingsError(f"{FILE} sets {', '.join(twice)} twice; keep one of them")
-
-
-def described(settings: Settings) -> list[tuple[str, str, str]]:
-    """Return each setting's name, its value as it would be set, and where that is from; secrets are not shown."""
-    environment = {name.upper() for name in os.environ}
-    found = []
-    for field, info in Settings.model_fields.items():
-        name, value = PREFIX + field.upper(), getattr(settings, field)
-        shown = _as_set(value) if info.repr or value == info.default else "(not shown)"
-        given = "environment" if name in environment else str(FILE)
-        found.append((name, shown, given if field in settings.model_fields_set else "default"))
-    return found
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Return the environment of another process of this program with the same settings."""
-    return os.environ | {PREFIX + name.upper(): _as_set(value) for name, value in settings.model_dump().items()}
-
-
-def _as_set(value: object) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
-
-
-def hand_on(settings: Settings) -> None:
-    """Put settings into the environment of this process, for the processes that it starts."""
-    os.environ |= environment_of(settings)
-
-
-def _unknown(name: str) -> str:
-    near = get_close_matches(name, [PREFIX + field.upper() for field in Settings.model_fields], n=1)
-    return f"unknown setting {name}; " + (f"did you mean {near[0]}?" if near else "docs/settings.md lists them all")

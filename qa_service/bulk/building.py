@@ -1,0 +1,176 @@
+"""Which files make a shard, what is built already, and the code that the token vectors of all shards share."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from qa_service.bulk import cluster
+from qa_service.bulk.work import BuiltShard, Embedding, Model, Plan, Splitting, read
+from qa_service.datatypes import Skipped, SourceFile
+from qa_service.drafting import Shards
+from qa_service.embedding import Embedder
+from qa_service.errors import IndexIncompatible, QAServiceError
+from qa_service.index import MANIFEST, Contents, IndexFolder, Manifest, parse_manifest, storage_errors, write_file
+from qa_service.late_interaction import Codec
+from qa_service.loading import SourceChangedError, limits_of
+from qa_service.settings import Settings
+from qa_service.splitting import SplitterSettings
+
+_MOST_FILES = 500
+_KB = 1000
+Progress = Callable[[str, int, int], None]
+
+
+def build_shards(
+    settings: Settings,
+    contents: Contents,
+    files: Sequence[SourceFile],
+    splitter: SplitterSettings,
+    embedder: Embedder,
+    codec: Codec | None,
+    progress: Progress,
+) -> Shards:
+    """Have ``files`` built by the cluster, shard by shard; those that an interrupted build left are not built again.
+
+    Token vectors are written in the ``codec``; without one, a sample of the files is built here first, and decides.
+    To be called while the index folder is being built. Raises :class:`SourceChangedError`, :class:`RemoteError`, and
+    whatever a machine of the cluster raises.
+    """
+    folder, size = IndexFolder(_folder(settings.index)), int(settings.shard_kb * _KB)
+    with folder.building(), cluster.connected(settings.ray_address):
+        checkpoints = _Checkpoints(folder, contents, embedder.runtime, codec)
+        left = checkpoints.missing(files)
+        plan = Plan(contents.of_part(()), splitter, limits_of(settings), settings.batch_size, checkpoints.codec)
+        if left and contents.token_vectors and checkpoints.codec is None:
+            sample = read(_sample(left, size), plan.limits)
+            here = Embedding(plan, embedder)(
+                Splitting(plan, embedder)(sample),
+                lambda done, passages: progress("embedding a sample", done, passages),
+            )
+            checkpoints.add(here)
+            left = checkpoints.missing(files)
+            plan = replace(plan, codec=checkpoints.codec)
+        groups = list(_groups(left, size))
+        if groups:
+            for done, shard in enumerate(cluster.built(plan, Model.of(embedder, settings), groups), start=1):
+                checkpoints.add(shard)
+                progress("building shards", done, len(groups))
+    return Shards(folder, checkpoints.holding(files), checkpoints.empty)
+
+
+def remove_shards(index: Path) -> None:
+    """Remove what was built shard by shard, once it stands in a generation."""
+    if (folder := _folder(index)).exists():
+        with storage_errors(folder):
+            shutil.rmtree(folder)
+
+
+def _folder(index: Path) -> Path:
+    return index / "shards"
+
+
+class _Checkpoints:
+    """The shards that are on disk, each checked byte by byte when it is found or added.
+
+    Those that the same build would not make are removed. ``codec`` is the one of all; if none is given, that of
+    those found, and else that of the first one added.
+    """
+
+    def __init__(self, folder: IndexFolder, contents: Contents, runtime: str, codec: Codec | None) -> None:
+        self._folder = folder
+        self._contents = contents
+        self._runtime = runtime
+        self._names: dict[tuple[str, str], str] = {}
+        self.codec = codec
+        self.empty: dict[str, list[Skipped]] = {}
+        """The files without a document, by uri, and why."""
+        for name in folder.complete():
+            try:
+                self._note(name)
+            except QAServiceError:
+                folder.remove(name)
+
+    def missing(self, files: Sequence[SourceFile]) -> list[SourceFile]:
+        """Return those of the files that are in no shard yet."""
+        return [file for file in files if _key(file) not in self._names and file.uri not in self.empty]
+
+    def holding(self, files: Sequence[SourceFile]) -> dict[str, str]:
+        """Return which shard each file is in, by uri."""
+        return {file.uri: self._names[_key(file)] for file in files if _key(file) in self._names}
+
+    def add(self, shard: BuiltShard) -> None:
+        """Write a shard to disk. Raises :class:`IndexProblem` if it is not what it says."""
+        if not shard.data:
+            for file in shard.files:
+                self.empty[file.uri] = [item for item in shard.skipped if f"{item.uri}#".startswith(f"{file.uri}#")]
+            return
+
+        def write(path: Path) -> Manifest:
+            manifest = parse_manifest(shard.data.get(MANIFEST, b""), "a shard")
+            for name in (*manifest.files, MANIFEST):  # these are names that a manifest may have
+                write_file(path / name, shard.data.get(name, b""))
+            return manifest
+
+        name = self._contents.of_part(shard.files).generation_id()
+        self._folder.keep(name, write)
+        self._note(name)
+
+    def _note(self, name: str) -> None:
+        with closing(self._folder.opened(name)) as index:
+            found = index.manifest
+            like = found.like(self._contents) and found.reads_like(self._contents)
+            if not like or found.embedded_by != self._runtime:
+                raise IndexIncompatible(f"shard {name} is of another model, or read in another way")
+            own = None if index.tokens is None else index.tokens.codec
+            if own is not None and self.codec is not None and not self.codec.same_as(own):
+                raise IndexIncompatible(f"shard {name} has its token vectors in another code")
+            self.codec = self.codec or own
+            for source in found.sources:
+                self._names[source.uri, source.sha256] = name
+
+
+def _sample(files: Sequence[SourceFile], enough: int) -> list[SourceFile]:
+    """Return some files, by chance but always the same, that together have ``enough`` bytes to fit a codec to.
+
+    Larger ones only if the others do not suffice.
+    """
+    sizes = {file: _size(file) for file in sorted(files, key=lambda file: file.sha256)}
+    small = [file for file, size in sizes.items() if size <= enough]
+    large = sorted((file for file, size in sizes.items() if size > enough), key=sizes.__getitem__)
+    chosen: list[SourceFile] = []
+    total = 0
+    for file in (*small, *large):
+        if total >= enough:
+            break
+        chosen.append(file)
+        total += sizes[file]
+    return sorted(chosen, key=lambda file: file.uri)
+
+
+def _groups(files: Sequence[SourceFile], most: int) -> Iterator[list[SourceFile]]:
+    """Yield the files of each shard, of ``most`` bytes together; a larger file is one by itself."""
+    group: list[SourceFile] = []
+    total = 0
+    for file in files:
+        size = _size(file)
+        if group and (total + size > most or len(group) == _MOST_FILES):
+            yield group
+            group, total = [], 0
+        group.append(file)
+        total += size
+    if group:
+        yield group
+
+
+def _size(file: SourceFile) -> int:
+    try:
+        return os.path.getsize(file.path)
+    except OSError as error:
+        raise SourceChangedError(file.uri) from error
+
+
+def _key(file: SourceFile) -> tuple[str, str]:
+    return file.uri, file.sha256

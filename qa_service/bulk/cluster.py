@@ -1,0 +1,142 @@
+"""The stages on a Ray cluster, as one streaming pipeline of Ray Data: reading | splitting | embedding.
+
+Files are read where the build was started, the only machine that need have them; their bytes, the model and what
+becomes of them go through Ray. Work that is lost with a machine is done again on another.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import Any
+
+from qa_service.bulk.work import BuiltShard, Embedding, Model, Plan, Splitting, read
+from qa_service.datatypes import SourceFile
+from qa_service.embedding import Embedder
+from qa_service.errors import QAServiceError, RemoteError, SettingsError
+from qa_service.loading import Limits, SourceChangedError
+
+# Shares of a core: both have room on a machine with one, where stages that want whole cores would wait forever.
+_SPLITTING, _EMBEDDING = 0.25, 0.75
+_READERS = 2
+_SPLITTERS = 4  # cores that one splitter feeds
+_LOCAL = "local"
+_COLUMN = "shard"
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Be connected to a cluster, or to one of this machine alone if no address is given.
+
+    Raises :class:`SettingsError` where Ray is not installed, :class:`RemoteError` if there is no cluster.
+    """
+    ray = _ray()
+    try:
+        ray.init(
+            address=address or _LOCAL,
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        if not address:
+            raise RemoteError(f"Ray can't be started: {_line(error)}") from error
+        raise RemoteError(
+            f"no Ray cluster at {address}: {_line(error)}; this machine must be a node of it, and have its token "
+            "in RAY_AUTH_TOKEN or ~/.ray/auth_token"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def built(plan: Plan, model: Model, groups: Sequence[Sequence[SourceFile]]) -> Iterator[BuiltShard]:
+    """Yield shards of groups of files as they become ready, in any order.
+
+    Raises what a stage raises, and :class:`RemoteError` if the cluster fails.
+    """
+    ray = _ray()
+    from ray.data import ActorPoolStrategy, DataContext, from_items  # noqa: PLC0415 - optional
+    from ray.exceptions import RayError  # noqa: PLC0415
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+    arguments = (ray.put(plan), ray.put(model))
+    stages = from_items([list(group) for group in groups], override_num_blocks=len(groups))
+    stages = stages.map(
+        partial(_read, limits=plan.limits), num_cpus=0, concurrency=min(_READERS, len(groups)), label_selector=here
+    )
+    cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    for stage, share, most in ((_Splitting, _SPLITTING, -(-cores // _SPLITTERS)), (_Embedding, _EMBEDDING, cores)):
+        pool = ActorPoolStrategy(min_size=1, max_size=most)
+        stages = stages.map(stage, fn_constructor_args=arguments, num_cpus=share, compute=pool)
+    try:
+        for row in stages.iter_rows():
+            if isinstance(row[_COLUMN], Exception):
+                raise row[_COLUMN]
+            yield row[_COLUMN]
+    except RayError as error:
+        raise RemoteError(
+            f"the Ray cluster failed: {_line(error)}; what is built so far is kept for the next try"
+        ) from error
+
+
+def _read(row: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    return _one_further(partial(read, limits=limits), row["item"])
+
+
+class _Stage:
+    """A stage of the pipeline, in a process of its own.
+
+    It is got ready when the first row comes, so that what goes wrong then is told as it is.
+    """
+
+    work: Callable[[Plan, Embedder], Callable[[Any], Any]]
+
+    def __init__(self, plan_at: Any, model_at: Any) -> None:
+        self._at = [plan_at, model_at]
+
+    @cached_property
+    def _work(self) -> Callable[[Any], Any]:
+        plan, model = _ray().get(self._at)
+        return type(self).work(plan, model.open())
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the row with its shard one stage further."""
+        return _one_further(lambda shard: self._work(shard), row[_COLUMN])  # noqa: PLW0108 - what fails is the work
+
+
+class _Splitting(_Stage):
+    work = Splitting
+
+
+class _Embedding(_Stage):
+    work = Embedding
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers unless told
+    try:
+        import ray  # noqa: PLC0415 - optional, and a second of import
+    except ImportError as error:
+        raise SettingsError("QA_ENGINE=ray needs Ray; pip install 'qa-service[ray]'") from error
+    return ray
+
+
+def _one_further(work: Callable[[Any], Any], shard: Any) -> dict[str, Any]:
+    """Return a row with what becomes of a shard, or with what went wrong, of which Ray would keep but a text."""
+    if isinstance(shard, Exception):
+        return {_COLUMN: shard}
+    try:
+        return {_COLUMN: work(shard)}
+    except (QAServiceError, SourceChangedError) as error:
+        return {_COLUMN: error.with_traceback(None)}
+
+
+def _line(error: BaseException) -> str:
+    """Return the last line of what an error says: above it Ray says where it was."""
+    return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

@@ -1,0 +1,176 @@
+"""What is done to a shard, stage by stage, on whichever machine. Nothing here knows who hands the shards around."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qa_service import __version__
+from qa_service.datatypes import Skipped, SourceFile
+from qa_service.drafting import Draft, SplitDocument, split
+from qa_service.embedding import (
+    BulkEmbedder,
+    Embedder,
+    ModelFiles,
+    ModelIdentity,
+    OnnxEmbedder,
+    SentenceTransformerEmbedder,
+    find_model,
+    open_runtime,
+)
+from qa_service.errors import IndexIncompatible, ModelChanged
+from qa_service.index import Contents
+from qa_service.late_interaction import Codec
+from qa_service.loading import Limits, ParserProcess, SkipFile, SourceChangedError, read_documents, read_file
+from qa_service.settings import Settings
+from qa_service.splitting import Splitter, SplitterSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all shards of a build have in common."""
+
+    contents: Contents
+    """Of a generation of no files."""
+    splitter: SplitterSettings
+    limits: Limits
+    batch_size: int
+    codec: Codec | None
+    version: str = __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model on its way to other machines: the files of an exported one, or the name of one that is there already.
+
+    One that is exported for questions and run by torch for passages is both.
+    """
+
+    name: str
+    allow_download: bool
+    identity: ModelIdentity
+    runtime: str
+    exported: Mapping[str, bytes] | None
+
+    @classmethod
+    def of(cls, embedder: Embedder, settings: Settings) -> "Model":
+        """Return what other machines need to embed as this one does."""
+        exported = embedder.exported if isinstance(embedder, BulkEmbedder) else embedder
+        files = exported.files() if isinstance(exported, OnnxEmbedder) else None
+        return cls(settings.model, settings.allow_download, embedder.identity, embedder.runtime, files)
+
+    def open(self) -> Embedder:
+        """Open it by one thread. Raises :class:`ModelProblem` if it is not there, or another has its name."""
+        embedder = self._opened()
+        if (embedder.identity, embedder.runtime) != (self.identity, self.runtime):
+            raise ModelChanged(
+                f"{self.name} is another model, or run in another way ({embedder.runtime}), on a machine of the "
+                "cluster; install the same on all"
+            )
+        return embedder
+
+    def _opened(self) -> Embedder:
+        if self.exported is None:
+            return SentenceTransformerEmbedder(self._files())
+        folder = Path(tempfile.mkdtemp(prefix="qa-service-model-"))
+        try:
+            for name, data in self.exported.items():
+                (folder / name).write_bytes(data)
+            exported = open_runtime(folder, threads=1)
+            exported.count_tokens([""])
+            exported.embed_questions(["?"])
+        finally:
+            shutil.rmtree(folder)
+        return exported if exported.runtime == self.runtime else BulkEmbedder(exported, self._files())
+
+    def _files(self) -> ModelFiles:
+        return find_model(self.name, allow_download=self.allow_download)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadShard:
+    """Some files with their bytes."""
+
+    files: Sequence[SourceFile]
+    data: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitShard:
+    """Some files with the documents and passages in them."""
+
+    files: Sequence[SourceFile]
+    found: Sequence[SplitDocument | Skipped]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltShard:
+    """Some files as a generation of their own, by the bytes of what it consists of; without a document of nothing."""
+
+    files: Sequence[SourceFile]
+    data: Mapping[str, bytes]
+    skipped: Sequence[Skipped]
+
+
+def read(files: Sequence[SourceFile], limits: Limits) -> ReadShard:
+    """Read files where they lie. Raises :class:`SourceChangedError` if one can't be read any more."""
+    data = []
+    for file in files:
+        try:
+            data.append(read_file(file, limits))
+        except SkipFile as skip:
+            raise SourceChangedError(file.uri) from skip
+    return ReadShard(files, data)
+
+
+class Splitting:
+    """Makes documents of files, and passages of documents. Raises :class:`SourceChangedError`."""
+
+    def __init__(self, plan: Plan, embedder: Embedder) -> None:
+        check_version(plan)
+        self._limits = plan.limits
+        self._count_tokens = embedder.count_tokens
+        self._splitter = Splitter(plan.splitter, embedder.count_tokens)
+
+    def __call__(self, shard: ReadShard) -> SplitShard:
+        """Split one shard."""
+        with ParserProcess(self._limits) as parser:
+            found = [
+                document if isinstance(document, Skipped) else split(document, self._splitter, self._count_tokens)
+                for file, data in zip(shard.files, shard.data, strict=True)
+                for document in read_documents(file, self._limits, parser, data)
+            ]
+        return SplitShard(shard.files, found)
+
+
+class Embedding:
+    """Makes a generation of passages."""
+
+    def __init__(self, plan: Plan, embedder: Embedder) -> None:
+        check_version(plan)
+        self._plan = plan
+        self._embedder = embedder
+
+    def __call__(self, shard: SplitShard, progress: Callable[[int, int], None] = lambda *_: None) -> BuiltShard:
+        """Embed one shard."""
+        skipped = [item for item in shard.found if isinstance(item, Skipped)]
+        if len(skipped) == len(shard.found):
+            return BuiltShard(shard.files, {}, skipped)
+        with tempfile.TemporaryDirectory(prefix="qa-service-shard-") as scratch:
+            folder = Path(scratch)
+            draft = Draft(folder, self._plan.contents.of_part(shard.files), self._embedder, None, self._plan.codec)
+            for item in shard.found:
+                draft.add(item)
+            draft.finish(batch_size=self._plan.batch_size, progress=progress)
+            data = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        return BuiltShard(shard.files, data, skipped)
+
+
+def check_version(plan: Plan) -> None:
+    """Raise :class:`IndexIncompatible` on a machine with another version of this program."""
+    if plan.version != __version__:
+        raise IndexIncompatible(
+            f"the build is by qa-service {plan.version}, a machine of the cluster has {__version__}; "
+            "install the same on all"
+        )

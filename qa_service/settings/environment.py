@@ -1,0 +1,88 @@
+"""The only reader of the environment.
+
+Command line over environment (``QA_…``) over a ``.env`` file in the working directory. An unknown
+``QA_`` name is an error, since a misspelt setting that silently does nothing is worse than none.
+"""
+
+import os
+import re
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from qa_service.errors import SettingsError
+from qa_service.settings.fields import FILE, PREFIX, Settings
+
+_ASSIGNMENT = re.compile(rf"^\s*(?:export\s+)?({PREFIX}\w+)\s*=", re.IGNORECASE | re.MULTILINE)
+_MOST_FILE_BYTES = 1 << 20
+_SHOWN = 100
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Return the settings in force.
+
+    ``overrides`` are the command line's values; ``None`` means "not given". Raises
+    :class:`SettingsError`, naming the setting, the value and what is allowed.
+    """
+    fields = Settings.model_fields
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper().removeprefix(PREFIX).lower() not in fields:
+            raise SettingsError(_unknown(name.upper()))
+    _check_file()
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = str(first["loc"][0])
+        name = PREFIX + field.upper()
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(_unknown(name)) from error
+        reason = first["msg"].removeprefix("Value error, ")
+        value = repr(first["input"])[:_SHOWN] if fields[field].repr else "not shown"
+        raise SettingsError(f"{name} (--{field.replace('_', '-')}) is {value}: {reason}") from error
+
+
+def _check_file() -> None:
+    """Refuse a file of which a setting would be lost without a word."""
+    try:
+        if not FILE.exists():
+            return
+        if not FILE.is_file() or FILE.stat().st_size > _MOST_FILE_BYTES:
+            raise SettingsError(f"{FILE} is no file of at most {_MOST_FILE_BYTES >> 20} MB; fix or remove it")
+        names = [name.upper() for name in _ASSIGNMENT.findall(FILE.read_text(encoding="utf-8-sig"))]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"can't read {FILE}: {error}; fix or remove the file") from error
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"{FILE} sets {', '.join(twice)} twice; keep one of them")
+
+
+def described(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return each setting's name, its value as it would be set, and where that is from; secrets are not shown."""
+    environment = {name.upper() for name in os.environ}
+    found = []
+    for field, info in Settings.model_fields.items():
+        name, value = PREFIX + field.upper(), getattr(settings, field)
+        shown = _as_set(value) if info.repr or value == info.default else "(not shown)"
+        given = "environment" if name in environment else str(FILE)
+        found.append((name, shown, given if field in settings.model_fields_set else "default"))
+    return found
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the environment of another process of this program with the same settings."""
+    return os.environ | {PREFIX + name.upper(): _as_set(value) for name, value in settings.model_dump().items()}
+
+
+def _as_set(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def hand_on(settings: Settings) -> None:
+    """Put settings into the environment of this process, for the processes that it starts."""
+    os.environ |= environment_of(settings)
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name, [PREFIX + field.upper() for field in Settings.model_fields], n=1)
+    return f"unknown setting {name}; " + (f"did you mean {near[0]}?" if near else "docs/settings.md lists them all")
