@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import networks
+from networks import Machine
+
 from qa_service.errors import QAServiceError
 from qa_service.stores.connection import Address, Connection
 
@@ -19,8 +21,9 @@ from qa_service.stores.connection import Address, Connection
 class Server:
     """A server that is started by a command, and can be killed and started again on the data that it had."""
 
-    def __init__(self, command: list[str], uri: str, log: Path) -> None:
-        self.uri = uri
+    def __init__(self, command: list[str], address: Address, log: Path) -> None:
+        self.address = address
+        self.uri = address.uri
         self._command = command
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -29,7 +32,7 @@ class Server:
         """Start it and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
-        connection = Connection(Address(self.uri))
+        connection = Connection(self.address)
         ends = time.monotonic() + seconds
         while True:
             try:
@@ -65,7 +68,7 @@ def lite(folder: Path) -> Iterator[Server]:
         port = free.getsockname()[1]
     program = Path(sys.executable).with_name("milvus-lite")
     command = [str(program), "server", "--host", "127.0.0.1", "--port", str(port), "--data-dir", str(folder / "data")]
-    server = Server(command, f"http://127.0.0.1:{port}", folder / "log")
+    server = Server(command, Address(f"http://127.0.0.1:{port}"), folder / "log")
     try:
         server.start()
         yield server
@@ -75,33 +78,21 @@ def lite(folder: Path) -> Iterator[Server]:
 
 def real_is_there() -> bool:
     """Tell whether the real server can be run: its package, and the right to make a network of its own."""
-    return bool(importlib.util.find_spec("milvus")) and shutil.which("ip") is not None and os.geteuid() == 0
+    return bool(importlib.util.find_spec("milvus")) and networks.can_be()
 
 
 @contextlib.contextmanager
-def real(folder: Path) -> Iterator[Server]:
-    """Run the server of the package ``milvus``, which listens on all addresses, where there is but one."""
-    space, inner, outer = f"qa{os.getpid()}", f"qi{os.getpid()}", f"qo{os.getpid()}"
-    here, there = "10.231.9.1", "10.231.9.2"
-    setup = (
-        f"ip netns add {space}",
-        f"ip link add {outer} type veth peer name {inner}",
-        f"ip link set {inner} netns {space}",
-        f"ip addr add {here}/30 dev {outer}",
-        f"ip link set {outer} up",
-        f"ip -n {space} addr add {there}/30 dev {inner}",
-        f"ip -n {space} link set {inner} up",
-        f"ip -n {space} link set lo up",
-    )
-    code = "import sys, milvus; sys.argv = ['', '--data', sys.argv[1], '--proxy-port', '19530']; milvus.main()"
-    command = ["ip", "netns", "exec", space, sys.executable, "-c", code, str(folder / "data")]
-    server = Server(command, f"http://{there}:19530", folder / "log")
+def real(
+    folder: Path, machine: Machine, *flags: str, token: str = "", authority: Path | None = None
+) -> Iterator[Server]:
+    """Run the server of the package ``milvus``, which listens on all addresses, on a machine of its own."""
+    code = "import sys, milvus; sys.argv[0] = ''; milvus.main()"
+    own = ("--data", str(folder / "data"), "--proxy-port", "19530")
+    scheme = "http" if authority is None else "https"
+    address = Address(f"{scheme}://{machine.address}:19530", token, authority)
+    server = Server(machine.command(sys.executable, "-c", code, *own, *flags), address, folder / "log")
     try:
-        for line in setup:
-            subprocess.run(line.split(), check=True, capture_output=True)
         server.start()
         yield server
     finally:
         server.kill()
-        subprocess.run(["ip", "netns", "del", space], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "del", outer], check=False, capture_output=True)

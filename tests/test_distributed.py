@@ -1,7 +1,10 @@
 """The shared store: the contract of stores, the same answers as from a folder, and a server that goes away."""
 
+import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -12,11 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import networks
 import numpy as np
 import pytest
+import trustme
 from conftest import TWO_DOCUMENTS, FakeEmbedder, Run
 from fastapi.testclient import TestClient
 from milvus_servers import Server, lite, real, real_is_there
+from networks import Machine
 
 from qa_service.api import create_app
 from qa_service.datatypes import Answer, Filters
@@ -25,7 +32,7 @@ from qa_service.distributed.records import Records
 from qa_service.errors import IndexMissing, ModelChanged, SettingsError, StorageError, StoreRefused, StoreUnavailable
 from qa_service.generations import generations_of
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.runtimes import embedder_to_ask
+from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import Settings, load_settings
 from qa_service.stores.connection import Address, Connection
 from qa_service.stores.milvus import MilvusStore
@@ -47,6 +54,8 @@ QUESTIONS = (
     "zzz qqq",
     "who skates on the lake",
 )
+
+_NEEDED = "needs root, the program ip, and the package milvus: make proof installs it"
 
 
 @pytest.fixture(scope="module")
@@ -434,8 +443,8 @@ def test_the_alias_is_swapped_under_load(shared: Settings, server: Server, folde
 @pytest.fixture(scope="module")
 def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not real_is_there():
-        pytest.skip("needs root, the program ip, and the package milvus: make proof installs it")
-    with real(tmp_path_factory.mktemp("real")) as started:
+        pytest.skip(_NEEDED)
+    with networks.machines(1) as (machine,), real(tmp_path_factory.mktemp("real"), machine) as started:
         yield started
 
 
@@ -510,6 +519,152 @@ def test_proof_a_real_store_is_killed_under_load(
     assert open_answerer(shared, fake)[0].index.store.counted() == passages
     figure = f"{codes[200]} answers, {codes[503]} times 503, slowest {slowest:.1f} s; back {back:.0f} s after its start"
     record_property("figure", f"{figure}, {passages} of {passages} rows")
+
+
+@pytest.mark.proof
+def test_proof_two_replicas_on_machines_of_their_own(
+    tmp_path: Path, folder: Write, exported_models: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Both answer alike and follow a new generation under load; one that is cut off from the store says so, alone."""
+    if not real_is_there():
+        pytest.skip(_NEEDED)
+    folder({**DOCUMENTS, "new.txt": "nothing yet"})
+    with networks.machines(3) as (store, *replicas), real(tmp_path, store) as server:
+        settings = load_settings(
+            source=tmp_path / "source", index=tmp_path / "ix", store="milvus", milvus_uri=server.uri, runtime="int8"
+        )
+        shutil.copytree(exported_models, settings.index / "models")
+        embedder = embedder_to_build(settings)
+        first = build(settings, embedder).index_version
+        started = [_serve(machine, tmp_path / machine.space, exported_models, server) for machine in replicas]
+        try:
+            for machine in replicas:
+                until(lambda machine=machine: _ask(machine, "x")[0] == 200, 60)
+            answers = [[_ask(machine, question)[1] for machine in replicas] for question in QUESTIONS]
+            local = open_answerer(settings.model_copy(update={"store": "faiss"}), embedder)[0]
+            for question, (one, other) in zip(QUESTIONS, answers, strict=True):
+                assert one["results"] == other["results"]
+                here = [result.citation.quote for result in local.ask(question).results]
+                assert [result["citation"]["quote"] for result in one["results"]] == here
+            done = False
+            seen: Counter[tuple[int, str]] = Counter()
+
+            def asking(machine: Machine) -> None:
+                while not done:
+                    code, answer = _ask(machine, "who carries the lantern")
+                    seen[code, answer.get("index_version", "")] += 1
+
+            with ThreadPoolExecutor(4) as threads:
+                futures = [threads.submit(asking, machine) for machine in (*replicas, *replicas)]
+                folder({"new.txt": "The night watchman carries the lantern."})
+                second = build(settings, embedder).index_version
+                until(lambda: all(_ask(machine, "x")[1].get("index_version") == second for machine in replicas), 30)
+                done = True
+                for future in futures:
+                    future.result()
+            assert set(seen) == {(200, first), (200, second)}
+            cut, whole = replicas
+            cut.cut()
+            until(lambda: _ask_within(cut)[0] == 503)
+            slowest, codes = 0.0, Counter()
+            for _ in range(20):
+                begun = time.monotonic()
+                code, problem = _ask_within(cut)
+                slowest = max(slowest, time.monotonic() - begun)
+                codes[code, problem.get("type", "").rpartition(":")[2]] += 1
+                assert _ask(whole, "who carries the lantern")[0] == 200
+            assert set(codes) == {(503, "store-unavailable")}
+            cut.mend()
+            begun = time.monotonic()
+            until(lambda: _ask(cut, "who carries the lantern")[0] == 200, 30)
+            back = time.monotonic() - begun
+        finally:
+            for process in started:
+                networks.end(process)
+    figure = (
+        f"{sum(seen.values())} answers, 0 failed, over a swap; one cut off: 20 of 20 times 503, slowest {slowest:.1f} s"
+    )
+    record_property(
+        "figure", f"2 replicas and a store, a network each: {figure}, the other 200; back {back:.1f} s after"
+    )
+
+
+def _serve(machine: Machine, folder: Path, models: Path, server: Server) -> "subprocess.Popen[bytes]":
+    shutil.copytree(models, folder / "ix/models")
+    own = {"QA_STORE": "milvus", "QA_MILVUS_URI": server.uri, "QA_RUNTIME": "int8", "QA_ALLOWED_HOSTS": "*"}
+    environment = {**os.environ, **own, "QA_INDEX": str(folder / "ix"), "QA_VISITOR_RATE": "1000000/minute"}
+    with (folder / "log").open("wb") as log:
+        command = (sys.executable, "-m", "qa_service", "serve", "--host", "0.0.0.0", "--open")
+        return machine.start(*command, env=environment, cwd=folder, stdout=log, stderr=log)
+
+
+def _ask(machine: Machine, question: str) -> tuple[int, dict[str, Any]]:
+    """Ask a replica over the network; 0 if it can't be reached."""
+    try:
+        with httpx2.Client(timeout=15) as client:
+            response = client.post(f"http://{machine.address}:8000/ask", json={"question": question})
+    except httpx2.TransportError:
+        return 0, {}
+    return response.status_code, response.json()
+
+
+def _ask_within(machine: Machine) -> tuple[int, dict[str, Any]]:
+    """Ask a replica that is cut off from within its machine."""
+    code = (
+        "import http.client, json; it = http.client.HTTPConnection('127.0.0.1', 8000, timeout=15); "
+        "it.request('POST', '/ask', '{\"question\": \"who has a lantern\"}', {'Content-Type': 'application/json'}); "
+        "got = it.getresponse(); print(json.dumps([got.status, json.loads(got.read())]))"
+    )
+    done = subprocess.run(machine.command(sys.executable, "-c", code), capture_output=True, text=True, check=True)
+    status, body = json.loads(done.stdout)
+    return status, body
+
+
+@pytest.mark.proof
+def test_proof_a_real_store_by_tls_and_with_a_token(
+    tmp_path: Path,
+    settings: Settings,
+    folder: Write,
+    fake: FakeEmbedder,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Asked as from the folder; with another authority, without TLS or with another token not at all, in time."""
+    if not real_is_there():
+        pytest.skip(_NEEDED)
+    folder(DOCUMENTS)
+    known, unknown = trustme.CA(), trustme.CA()
+    for name, authority in (("known", known), ("unknown", unknown)):
+        authority.cert_pem.write_to_path(tmp_path / f"{name}.pem")
+    with networks.machines(1) as (machine,):
+        certificate = known.issue_cert(machine.address)
+        certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+        for pem in certificate.cert_chain_pems:
+            pem.write_to_path(tmp_path / "server.pem", append=True)
+        flags = ("--tls-mode", "1", "--server-pem-path", str(tmp_path / "server.pem"), "--server-key-path")
+        flags = (*flags, str(tmp_path / "key.pem"), "--authorization-enabled", "true")
+        token = "root:Milvus"  # noqa: S105 - the one that the server comes with
+        with real(tmp_path, machine, *flags, token=token, authority=tmp_path / "known.pem") as server:
+            own = {"store": "milvus", "milvus_uri": server.uri, "milvus_token": token, "milvus_seconds": 5}
+            shared = settings.model_copy(update={**own, "milvus_ca": str(tmp_path / "known.pem")})
+            passages = build(shared, fake).passages
+            local, remote = both(shared, fake)
+            for question in QUESTIONS:
+                assert remote.ask(question).index_version == local.index.version
+            wrong = {
+                "authority": {"milvus_ca": str(tmp_path / "unknown.pem")},
+                "no TLS": {"milvus_uri": server.uri.replace("https", "http"), "milvus_ca": ""},
+                "token": {"milvus_token": "root:guess"},
+                "no token": {"milvus_token": ""},
+            }
+            slowest = 0.0
+            for change in wrong.values():
+                begun = time.monotonic()
+                with pytest.raises((StoreUnavailable, StoreRefused)):
+                    open_answerer(shared.model_copy(update=change), fake)
+                slowest = max(slowest, time.monotonic() - begun)
+            assert slowest < 10
+    figure = f"Milvus 2.3.5 by TLS, with a token: {passages} passages published and asked; refused with another "
+    record_property("figure", f"{figure}{', '.join(wrong)}, within {slowest:.1f} s")
 
 
 def test_calls_are_few_and_stop_for_a_while() -> None:

@@ -1,0 +1,77 @@
+"""Machines that are network namespaces of this one, on one bridge, for proofs."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine with a network of its own, in which servers may listen on all addresses."""
+
+    space: str
+    address: str
+
+    def command(self, *command: str) -> list[str]:
+        """Return the command line that runs a command there."""
+        return ["ip", "netns", "exec", self.space, *command]
+
+    def start(self, *command: str, **options: Any) -> "subprocess.Popen[Any]":
+        """Start a command there, in a session of its own."""
+        return subprocess.Popen(self.command(*command), start_new_session=True, **options)
+
+    def cut(self) -> None:
+        """Take it off the network."""
+        _ip(f"link set {self.space} down")
+
+    def mend(self) -> None:
+        """Put it back."""
+        _ip(f"link set {self.space} up")
+
+
+def can_be() -> bool:
+    """Tell whether there is the right to make networks."""
+    return shutil.which("ip") is not None and os.geteuid() == 0
+
+
+@contextlib.contextmanager
+def machines(count: int) -> Iterator[Sequence[Machine]]:
+    """Make so many machines that reach each other, and this one."""
+    # Each process that runs proofs has a network of its own.
+    bridge, net = f"qb{os.getpid()}", f"10.231.{os.getpid() % 250}"
+    found = [Machine(f"q{number}n{os.getpid()}", f"{net}.{number + 2}") for number in range(count)]
+    try:
+        _ip(f"link add {bridge} type bridge")
+        _ip(f"addr add {net}.1/24 dev {bridge}")
+        _ip(f"link set {bridge} up")
+        for machine in found:
+            _ip(f"netns add {machine.space}")
+            _ip(f"link add {machine.space} type veth peer name inside netns {machine.space}")
+            _ip(f"link set {machine.space} master {bridge} up")
+            _ip(f"-n {machine.space} addr add {machine.address}/24 dev inside")
+            for device in ("inside", "lo"):
+                _ip(f"-n {machine.space} link set {device} up")
+        yield found
+    finally:
+        for machine in found:
+            for command in ("link del", "netns del"):
+                subprocess.run(["ip", *command.split(), machine.space], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "del", bridge], check=False, capture_output=True)
+
+
+def end(process: "subprocess.Popen[Any]") -> None:
+    """End a process and all of its session at once."""
+    listed = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True, check=False)
+    for pid in listed.stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    process.wait()
+
+
+def _ip(arguments: str) -> None:
+    subprocess.run(["ip", *arguments.split()], check=True, capture_output=True)
