@@ -687,6 +687,34 @@ def test_calls_are_few_and_stop_for_a_while() -> None:
     assert time.monotonic() - started < 10
 
 
+def test_a_server_that_builds_its_index_is_waited_for_while_it_gets_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than any call may take, and no longer than that once it stands still."""
+    monkeypatch.setattr("qa_service.stores.milvus._LOOKS", 0.02)
+
+    class Slow:
+        address = Address("http://nowhere", timeout=0.01)
+
+        def __init__(self, *pending: int) -> None:
+            self.pending = list(pending)
+            self.called: list[str] = []
+
+        def call(self, method: str, *_: object, **__: object) -> dict[str, int]:
+            self.called.append(method)
+            last = len(self.pending) == 1
+            return {"pending_index_rows": self.pending[0] if last else self.pending.pop(0)}
+
+    slow = Slow(*range(40, -1, -1))
+    begun = time.monotonic()
+    MilvusStore(slow, "rows", 8).finish()  # type: ignore[arg-type]
+    assert time.monotonic() - begun > 2 * 0.01 * 30
+    assert [slow.called[0], slow.called[-1]] == ["flush", "load_collection"]
+    stuck = Slow(9, 7)
+    with pytest.raises(StoreUnavailable) as caught:
+        MilvusStore(stuck, "rows", 8).finish()  # type: ignore[arg-type]
+    assert "7 rows are waiting" in caught.value.in_full()
+    assert "load_collection" not in stuck.called
+
+
 def test_who_runs_the_service_is_told_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The address and the reason stand on the terminal."""
     monkeypatch.setenv("QA_STORE", "milvus")

@@ -202,3 +202,13 @@ def test_a_missing_passage_is_an_error(tmp_path: Path) -> None:
     builder.add(0, "cat", asked("cat"), [])
     with pytest.raises(ValueError, match="tokens of 1 passages out of 2 are missing"):
         builder.finish()
+
+
+def test_tokens_in_another_code_are_refused(tmp_path: Path) -> None:
+    """They would be read as something else; those in the code that was given are taken."""
+    one, other = stored(["cat sat", "dog"], [[], []]), stored(["a whale swims far", "seals"], [[], []])
+    builder = PassageTokensBuilder(2, tmp_path, one.codec)
+    builder.add_stored(0, one, 1, slice(0, 0))
+    with pytest.raises(ValueError, match="another code"):
+        builder.add_stored(1, other, 0, slice(0, 0))
+    builder.drop()

@@ -131,8 +131,30 @@ class MilvusStore:
         self._count = None
 
     def finish(self) -> None:
-        """Make all rows that were added visible to every search from now on, and load them to be searched."""
+        """Make all rows that were added visible to every search from now on, and load them to be searched.
+
+        A server builds graphs when it has time, which takes minutes where there are many rows: it is waited for as
+        long as it gets on. Raises :class:`StoreUnavailable` if it does not.
+        """
+        self.connection.call("flush", self.name, patience=WRITING)
+        left, ends = self._waiting(), self._patience()
+        while left:
+            time.sleep(_LOOKS)
+            now = self._waiting()
+            if now != left:  # it may grow: what was flushed is counted later
+                left, ends = now, self._patience()
+            elif time.monotonic() > ends:
+                message = "the vector store does not get on with its index; publish again"
+                raise StoreUnavailable(message, f"{self.name}: {left} rows are waiting")
         finish(self.connection, self.name)
+
+    def _waiting(self) -> int:
+        """Return how many rows the server has not put into its index yet."""
+        return int(self.connection.call("describe_index", self.name, VECTOR).get("pending_index_rows", 0))
+
+    def _patience(self) -> float:
+        """Return until when a server may take that writes."""
+        return time.monotonic() + self.connection.address.timeout * WRITING
 
     def settle(self, queries: Vectors, expected: Ids) -> float:
         """Wait until searches find what they should, and choose how widely a graph is searched; return recall@k.
@@ -141,9 +163,9 @@ class MilvusStore:
         searches find them, and builds graphs when it has time. Raises
         :class:`StoreUnavailable` if less than 99 % is found when the time is over.
         """
-        ends = time.monotonic() + self.connection.address.timeout * WRITING
+        ends = self._patience()
         while True:
-            waiting = self.connection.call("describe_index", self.name, VECTOR).get("pending_index_rows", 0)
+            waiting = self._waiting()
             recall = 0.0
             for ef_search in (0,) if self._exact else _EF_SEARCH:
                 self.ef_search = ef_search
