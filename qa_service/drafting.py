@@ -143,9 +143,7 @@ class Draft:
             return True
         name = self._shards.holding.get(file.uri)
         if name is not None:
-            shard = self._shard(name)
-            self._take(shard, file)
-            self.skipped.extend(item.skipped() for item in shard.index.manifest.skipped if item.uri == file.uri)
+            self._take(self._shard(name), file)
         self.skipped.extend(self._shards.empty.get(file.uri, ()))
         return name is not None or file.uri in self._shards.empty
 
@@ -158,9 +156,9 @@ class Draft:
                 self._lexical.take_over(embeddable(passage.context), part.terms, first, last)
                 self._note(passage.tokens, passage.sentences, part.number, (passage.number, first))
             self.documents += 1
-        if found:
-            parts = (item for item in part.index.manifest.skipped if item.uri.startswith(f"{file.uri}#"))
-            self.skipped.extend(item.skipped() for item in parts)
+        if found or part.number != _PREVIOUS:  # what could not be read before is tried again
+            without = (item for item in part.index.manifest.skipped if f"{item.uri}#".startswith(f"{file.uri}#"))
+            self.skipped.extend(item.skipped() for item in without)
         return bool(found)
 
     def _shard(self, name: str) -> _Part:

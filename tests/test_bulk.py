@@ -29,6 +29,7 @@ from qa_service.runtimes import embedder_to_build
 from qa_service.settings import Settings, load_settings
 
 Files = Callable[[dict[str, str | bytes]], Path]
+REFUSED = ("09.jsonl#line=1", "09.jsonl#line=2")
 SUBJECTS = ("river", "mountain", "harbour", "railway", "orchard", "library", "bridge", "museum", "market", "castle")
 
 
@@ -42,7 +43,7 @@ def documents(count: int) -> dict[str, str | bytes]:
     }
     rows = "".join(f'{{"id": "{number}", "text": "Row {number} names the fox."}}\n' for number in range(4))
     broken = {"05-empty.txt": "", "07-broken.pdf": b"%PDF-1.4 no", "08.jsonl": rows + '{"id": "x"\n', "99.txt": " \n"}
-    return {**texts, **broken}
+    return {**texts, **broken, "09.jsonl": '{"id": "x"\n{"id": "y"\n'}
 
 
 class Machines:
@@ -121,7 +122,13 @@ def test_the_index_is_that_of_one_machine(
     assert compare(settings, apart) > 40
     same, other = (replace(report, seconds=0) for report in reports)
     assert same == other
-    assert {item.uri for item in other.skipped} == {"05-empty.txt", "07-broken.pdf", "08.jsonl#line=5", "99.txt"}
+    assert {item.uri for item in other.skipped} == {
+        "05-empty.txt",
+        "07-broken.pdf",
+        "08.jsonl#line=5",
+        "99.txt",
+        *REFUSED,
+    }
     answers = [open_answerer(each, fake)[0].ask("When was the harbour opened?", 3) for each in (settings, apart)]
     quotes = [[result.citation.quote for result in answer.results] for answer in answers]
     assert quotes[0] == quotes[1]
