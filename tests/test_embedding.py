@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,28 @@ def test_a_batch_does_not_change_a_vector(real: SentenceTransformerEmbedder) -> 
     alone, together = real.embed_passages([short]), real.embed_passages([short, long])
     np.testing.assert_allclose(alone.vectors[0], together.vectors[0], atol=1e-5)
     np.testing.assert_allclose(alone.tokens[0].vectors, together.tokens[0].vectors, atol=1e-5)
+
+
+def test_passages_come_in_few_lengths(real: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch keeps something of each; vectors and tokens are the same."""
+    lengths = []
+    forward = real.model[0].forward
+
+    def measured(features: dict[str, Any], **options: Any) -> dict[str, Any]:
+        lengths.append(features["input_ids"].shape[1])
+        return forward(features, **options)
+
+    monkeypatch.setattr(real.model[0], "forward", measured)
+    texts = ["word " * count for count in (3, 40, 90, 1000)]
+    padded = [real.embed_passages([text]) for text in texts]
+    assert lengths == [32, 64, 96, 256]
+    for text, one in zip(texts, padded, strict=True):
+        asked = real.embed_questions([text])[0]
+        assert (one.vectors[0] @ asked.vector) > 1 - 1e-6
+        assert one.tokens is not None
+        assert asked.tokens is not None
+        np.testing.assert_array_equal(one.tokens[0].spans, asked.tokens.spans)
+    assert lengths[4:] == [5, 42, 92, 256]
 
 
 def test_tokens_are_counted_with_the_special_ones_and_without_a_limit(real: SentenceTransformerEmbedder) -> None:

@@ -18,6 +18,7 @@ from qa_service.embedding.protocol import (
 from qa_service.errors import ModelCorrupt
 
 _QUESTION_PROMPTS = ("query",)
+_MULTIPLE = 32  # tokens
 _PASSAGE_PROMPTS = ("document", "passage", "corpus")
 
 
@@ -102,9 +103,19 @@ class SentenceTransformerEmbedder:
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         """Return vectors of texts and of their tokens, from one forward pass."""
         outputs = self.model.encode_document(
-            list(texts), output_value=None, batch_size=max(1, len(texts)), show_progress_bar=False
+            list(texts), output_value=None, batch_size=max(1, len(texts)), show_progress_bar=False, **self._lengths
         )
         return self._split(texts, outputs, self.passage_prompt)
+
+    @cached_property
+    def _lengths(self) -> dict[str, Any]:
+        """Options that pad batches to one of few lengths, where the model takes them all.
+
+        Torch keeps kernels of every length that it met: a long build would grow by 7 MB with each.
+        """
+        if not isinstance(getattr(self.model[0], "processing_kwargs", None), dict) or self.window % _MULTIPLE:
+            return {}
+        return {"processing_kwargs": {"text": {"pad_to_multiple_of": _MULTIPLE}}}
 
     def _split(self, texts: Sequence[str], outputs: Sequence[dict[str, Any]], prompt: str) -> PassageEmbeddings:
         vectors = unit_length(np.stack([output["sentence_embedding"].float().numpy() for output in outputs]))

@@ -1,0 +1,115 @@
+"""What rows of a Milvus server cost, from ten thousand to a million: time, memory and disk, search and recall.
+
+    python benchmarks/rows.py INDEX --uri http://… [--data FOLDER] [--rows N …] [--fields]
+
+INDEX is an index folder. Its vectors, each moved a little so that none is there twice, are the rows; with ``--fields``
+they also carry the tokens, texts and scores of its passages, else a row is a vector alone. The graph and how widely it
+is searched are those that publishing chooses. FOLDER is where the server keeps its data. Recall@10 is held against
+brute force, on questions that are as near to rows as a paraphrase. Memory is what processes named milvus hold.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+from common import memory_mb, setup
+
+from qa_service.distributed.rows import PASSAGE, SCORES, TOKENS, extra_fields
+from qa_service.index import IndexFolder
+from qa_service.stores import unit
+from qa_service.stores.connection import Address, Connection
+from qa_service.stores.milvus import ROWS, MilvusStore
+
+_MOVED, _ASKED = 0.5, 0.7  # lengths of what is added to a vector: cosines of .89 and .82
+_QUESTIONS, _DEPTH = 200, 10
+_BYTES = {SCORES: 900, TOKENS: 15_500, PASSAGE: 2_400}  # of a row, as shared.py prints them
+
+
+def main() -> None:
+    """Measure each size and print a line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("index", type=Path)
+    parser.add_argument("--uri", required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--fields", action="store_true")
+    arguments = parser.parse_args()
+    index = IndexFolder(arguments.index).open(None).index
+    real = index.vectors(np.arange(len(index)))
+    connection = Connection(Address(arguments.uri, timeout=10))
+    print(setup())
+    print(f"vectors of {len(real)} passages, rows {'with all fields' if arguments.fields else 'of a vector alone'}")
+    print("| rows | ms a row to publish | s to build the graph | memory MB | disk MB | p50 ms | recall@10 | ef |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for count in arguments.rows:
+        print(measure(connection, real, count, arguments.data, fields=arguments.fields), flush=True)
+
+
+def measure(connection: Connection, real: np.ndarray, count: int, data: Path | None, *, fields: bool) -> str:
+    """Publish so many rows, ask them, drop them; return a line of the table."""
+    name = f"rows_{count}"
+    memory, disk = milvus_mb(), folder_mb(data)
+    store = MilvusStore.create(connection, name, real.shape[1], fields=extra_fields() if fields else None, exact=False)
+    own: dict[str, object] = {}
+    if fields:
+        own = {field: "x" * size for field, size in _BYTES.items()}
+        own |= {"document_id": "x", "uri": "x", "sections": [], "metadata": []}
+    generator = np.random.default_rng(7)
+    questions = moved(real[generator.integers(0, len(real), _QUESTIONS)], _ASKED, generator)
+    best = np.full((_QUESTIONS, _DEPTH), -1, np.int64), np.full((_QUESTIONS, _DEPTH), -2, np.float32)
+    seconds = 0.0
+    for start in range(0, count, 10 * ROWS):
+        numbers = np.arange(start, min(count, start + 10 * ROWS))
+        vectors = moved(real[numbers % len(real)], _MOVED, generator)
+        best = merged(best, numbers, questions @ vectors.T)
+        started = time.perf_counter()
+        store.add_rows(numbers, vectors, [own for _ in numbers])
+        seconds += time.perf_counter() - started
+    started = time.perf_counter()
+    store.finish()
+    recall = store.settle(questions, best[0])
+    building = time.perf_counter() - started
+    times = []
+    for question in questions:
+        started = time.perf_counter()
+        store.search(question[None, :], 50)
+        times.append(1000 * (time.perf_counter() - started))
+    grown = milvus_mb() - memory, folder_mb(data) - disk
+    connection.call("drop_collection", name, patience=30)
+    return (
+        f"| {count} | {1000 * seconds / count:.2f} | {building:.0f} | {grown[0]:.0f} | {grown[1]:.0f} | "
+        f"{statistics.median(times):.1f} | {recall:.4f} | {store.ef_search} |"
+    )
+
+
+def moved(vectors: np.ndarray, length: float, generator: np.random.Generator) -> np.ndarray:
+    """Return unit vectors near others."""
+    noise = unit(generator.normal(size=vectors.shape).astype(np.float32))
+    return unit(vectors + length * noise)
+
+
+def merged(
+    best: tuple[np.ndarray, np.ndarray], numbers: np.ndarray, scores: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids and scores of the best of those known and of some more."""
+    ids = np.concatenate([best[0], np.broadcast_to(numbers, scores.shape)], axis=1)
+    scores = np.concatenate([best[1], scores], axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :_DEPTH]
+    return np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def milvus_mb() -> float:
+    """Return the megabytes that processes named milvus hold."""
+    names = ((path, path.read_text(encoding="utf-8").strip()) for path in Path("/proc").glob("[0-9]*/comm"))
+    return sum(memory_mb(int(path.parent.name)) for path, name in names if name == "milvus")
+
+
+def folder_mb(folder: Path | None) -> float:
+    """Return the megabytes of the files below a folder."""
+    return 0 if folder is None else sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+if __name__ == "__main__":
+    main()
