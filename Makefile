@@ -89,8 +89,8 @@ $(VENV)/.installed-proof: $(VENV)/.installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps milvus==2.3.5
 	@touch $@
 
-proof: $(VENV)/.installed-proof programs  ## Run the long proofs and write docs/proofs.md
-	$(BIN)/python tests/proof.py
+proof: $(VENV)/.installed-proof programs  ## Run the long proofs, or those of ONLY=EXPRESSION, and write docs/proofs.md
+	$(BIN)/python tests/proof.py "$(ONLY)"
 
 clean:  ## Remove what make has made, but not the index
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

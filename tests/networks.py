@@ -1,6 +1,7 @@
 """Machines that are network namespaces of this one, on one bridge, for proofs."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -8,6 +9,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+_NETWORKS = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,10 @@ def can_be() -> bool:
 @contextlib.contextmanager
 def machines(count: int) -> Iterator[Sequence[Machine]]:
     """Make so many machines that reach each other, and this one."""
-    # Each process that runs proofs has a network of its own.
-    bridge, net = f"qb{os.getpid()}", f"10.231.{os.getpid() % 250}"
-    found = [Machine(f"q{number}n{os.getpid()}", f"{net}.{number + 2}") for number in range(count)]
+    # Each process that runs proofs has networks of its own.
+    own = next(_NETWORKS)
+    bridge, net = f"qb{own}p{os.getpid()}", f"10.231.{(8 * os.getpid() + own) % 250}"
+    found = [Machine(f"q{own}n{number}p{os.getpid()}", f"{net}.{number + 2}") for number in range(count)]
     try:
         _ip(f"link add {bridge} type bridge")
         _ip(f"addr add {net}.1/24 dev {bridge}")

@@ -1,10 +1,12 @@
-"""Run the long proofs and write docs/proofs.md: ``make proof``.
+"""Run the long proofs and write docs/proofs.md: ``make proof``, or ``make proof ONLY=EXPRESSION`` for some of them.
 
-A proof is a test with the marker ``proof`` that records its figure with ``record_property("figure", …)``.
+A proof is a test with the marker ``proof`` that records its figure with ``record_property("figure", …)``. EXPRESSION
+is one of ``pytest -k``; the other rows of the page stay as they are.
 """
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,39 +19,42 @@ ROOT = Path(__file__).parent.parent
 SEED = "20261123"
 
 
+PAGE = ROOT / "docs/proofs.md"
+HEAD = """# Proofs
+
+Written by `make proof`; the test suite runs a short version of each.
+
+{setup}
+
+| proof | outcome | figure | seconds | run |
+| --- | --- | --- | --- | --- |
+"""
+
+
 def main() -> None:
     """Run pytest on the proofs, collect their figures, write the page; exit as pytest does."""
-    load = os.getloadavg()[0]
-    started = datetime.now(UTC)
+    only = sys.argv[1] if sys.argv[1:] else ""
+    run = f"{datetime.now(UTC):%Y-%m-%d %H:%M}, load {os.getloadavg()[0]:.1f}"
     with tempfile.TemporaryDirectory() as scratch:
         xml = Path(scratch, "proofs.xml")
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-m",
-            "proof",
-            "--timeout=3600",
-            f"--junitxml={xml}",
-            "-o",
-            "junit_family=xunit1",
-            "-q",
-        ]
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        command = [sys.executable, "-m", "pytest", "-m", "proof", "-k", only, "--timeout=3600", f"--junitxml={xml}"]
+        code = subprocess.run([*command, "-o", "junit_family=xunit1", "-q"], cwd=ROOT, check=False).returncode
         cases = list(ET.parse(xml).iter("testcase"))  # noqa: S314 - pytest wrote it just now
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("faiss-cpu", "numpy", "hypothesis"))
-    setup = (
-        f"{started:%Y-%m-%d}; Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores, "
-        f"load average {load:.2f} at the start; {versions}; seed {SEED}."
-    )
-    lines = ["# Proofs", "", "Written by `make proof`; the test suite runs a short version of each.", "", setup, ""]
-    lines += ["| proof | outcome | figure | seconds |", "| --- | --- | --- | --- |"]
+    kept = re.findall(r"^\| (test_\S+) \|.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE) if only else []
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = {name: next(line for line in lines if line.startswith(f"| {name} |")) for name in kept}
     for case in cases:
         failed = any(child.tag in {"failure", "error"} for child in case)
         figures = "; ".join(item.get("value", "") for item in case.iter("property") if item.get("name") == "figure")
         outcome = "FAILED" if failed else "holds"
-        lines.append(f"| {case.get('name')} | {outcome} | {figures} | {float(case.get('time', 0)):.0f} |")
-    (ROOT / "docs/proofs.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        took = float(case.get("time", 0))
+        rows[str(case.get("name"))] = f"| {case.get('name')} | {outcome} | {figures} | {took:.0f} | {run} |"
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("faiss-cpu", "numpy", "hypothesis"))
+    setup = (
+        f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores; {versions}; seed {SEED}. "
+        "The load average is that at the start of a run."
+    )
+    PAGE.write_text(HEAD.format(setup=setup) + "\n".join(rows.values()) + "\n", encoding="utf-8")
     sys.exit(code)
 
 

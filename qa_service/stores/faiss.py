@@ -18,7 +18,7 @@ _KINDS = {"flat": b"IxFI", "hnsw": b"IHNf"}  # IndexFlatIP, IndexHNSWFlat
 _HEADER_BYTES = 37  # fourcc 4, d 4, ntotal 8, unused 16, is_trained 1, metric 4
 _LENGTH_BYTES = 8
 _NEIGHBOURS, _EF_CONSTRUCTION = 32, 100
-_EF_SEARCH = (64, 128, 256, 512, 1024)
+_EF_SEARCH = (64, 128, 256, 512, 1024, 2048)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class FaissStore:
     def choose_index(self, exact_up_to: int = EXACT_UP_TO) -> VectorIndex:
         """Build a graph if there are many vectors, and keep it if it finds what exact search finds.
 
-        Held against exact search on 200 vectors of the store, each moved by noise of its own length, with ever
+        Held against exact search on 200 vectors of the store, each moved by noise of twice its length, with ever
         wider searches until recall@10 is 0.99. Built by one thread, so that the same vectors make the same graph.
         """
         if len(self) <= exact_up_to:

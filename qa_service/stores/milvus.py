@@ -21,7 +21,7 @@ _LOOKS = 0.5  # seconds
 _MOST_RESULTS = 1_000  # of one call
 LEAST_RECALL = 0.99
 _NEIGHBOURS, _EF_CONSTRUCTION = 32, 200
-_EF_SEARCH = (64, 128, 256, 512, 1024)
+_EF_SEARCH = (64, 128, 256, 512, 1024, 2048)
 
 
 class MilvusStore:
