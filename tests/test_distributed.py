@@ -715,6 +715,27 @@ def test_a_server_that_builds_its_index_is_waited_for_while_it_gets_on(monkeypat
     assert "load_collection" not in stuck.called
 
 
+def test_rows_that_are_late_do_not_widen_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How widely a graph is searched is chosen when all rows are there."""
+    monkeypatch.setattr("qa_service.stores.milvus._LOOKS", 0.001)
+    store = MilvusStore(Connection(Address("http://nowhere")), "rows", 8, exact=False)
+    asked: list[int] = []
+
+    def recall(*_: object) -> float:
+        asked.append(store.ef_search)
+        late = len(asked) < 4
+        return 0.5 if late else 0.97 if store.ef_search < 256 else 0.995
+
+    monkeypatch.setattr(store, "_recall", recall)
+    monkeypatch.setattr(store, "_waiting", lambda: 0)
+    nothing = np.empty((0, 8), np.float32), np.empty((0, 10), np.int64)
+    assert store.settle(*nothing) == 0.995
+    assert (store.ef_search, asked) == (256, [2048] * 4 + [64, 128, 256])
+    monkeypatch.setattr(store, "_recall", lambda *_: 0.98 + store.ef_search / 200_000)
+    assert store.settle(*nothing) == 0.98 + 2048 / 200_000
+    assert store.ef_search == 2048
+
+
 def test_who_runs_the_service_is_told_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The address and the reason stand on the terminal."""
     monkeypatch.setenv("QA_STORE", "milvus")

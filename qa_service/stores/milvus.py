@@ -164,18 +164,23 @@ class MilvusStore:
         :class:`StoreUnavailable` if less than 99 % is found when the time is over.
         """
         ends = self._patience()
+        widths = (0,) if self._exact else _EF_SEARCH
         while True:
-            waiting = self._waiting()
-            recall = 0.0
-            for ef_search in (0,) if self._exact else _EF_SEARCH:
-                self.ef_search = ef_search
-                recall = self._recall(queries, expected)
-                if recall >= LEAST_RECALL and not waiting:
-                    return recall
+            # As widely as can be: what is still not found is not there yet.
+            self.ef_search = widths[-1]
+            waiting, recall = self._waiting(), self._recall(queries, expected)
+            if recall >= LEAST_RECALL and not waiting:
+                break
             if time.monotonic() > ends:
                 message = "the vector store does not find what it should; publish again"
                 raise StoreUnavailable(message, f"{self.name}: {recall:.1%}")
             time.sleep(_LOOKS)
+        for self.ef_search in widths[:-1]:
+            narrow = self._recall(queries, expected)
+            if narrow >= LEAST_RECALL:
+                return narrow
+        self.ef_search = widths[-1]
+        return recall
 
     def _recall(self, queries: Vectors, expected: Ids) -> float:
         most = max(1, _MOST_RESULTS // expected.shape[1])
