@@ -1,9 +1,10 @@
 """What rows of a Milvus server cost, from ten thousand to a million: time, memory and disk, search and recall.
 
-    python benchmarks/rows.py INDEX --uri http://… [--data FOLDER] [--rows N …] [--fields]
+    python benchmarks/rows.py INDEX --uri http://… [--data FOLDER] [--rows N …] [--fields] [--exact]
 
 INDEX is an index folder. Its vectors, each moved a little so that none is there twice, are the rows; with ``--fields``
-they also carry the tokens, texts and scores of its passages, else a row is a vector alone. The graph and how widely it
+they also carry the tokens, texts and scores of its passages, else a row is a vector alone. With ``--exact`` there is no
+graph, which a million rows take the better part of an hour to get on two cores. The graph and how widely it
 is searched are those that publishing chooses. FOLDER is where the server keeps its data. Recall@10 is held against
 brute force, on questions that are as near to rows as a paraphrase. Memory is what processes named milvus hold.
 """
@@ -35,23 +36,28 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--fields", action="store_true")
+    parser.add_argument("--exact", action="store_true")
     arguments = parser.parse_args()
     index = IndexFolder(arguments.index).open(None).index
     real = index.vectors(np.arange(len(index)))
     connection = Connection(Address(arguments.uri, timeout=10))
     print(setup())
-    print(f"vectors of {len(real)} passages, rows {'with all fields' if arguments.fields else 'of a vector alone'}")
-    print("| rows | ms a row to publish | s to build the graph | memory MB | disk MB | p50 ms | recall@10 | ef |")
+    kind = "with all fields" if arguments.fields else "of a vector alone"
+    print(f"vectors of {len(real)} passages, rows {kind}, {'exact' if arguments.exact else 'HNSW'}")
+    print("| rows | ms a row to publish | s until found | memory MB | disk MB | p50 ms | recall@10 | ef |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for count in arguments.rows:
-        print(measure(connection, real, count, arguments.data, fields=arguments.fields), flush=True)
+        print(measure(connection, real, count, arguments), flush=True)
 
 
-def measure(connection: Connection, real: np.ndarray, count: int, data: Path | None, *, fields: bool) -> str:
+def measure(connection: Connection, real: np.ndarray, count: int, arguments: argparse.Namespace) -> str:
     """Publish so many rows, ask them, drop them; return a line of the table."""
+    data, fields = arguments.data, arguments.fields
     name = f"rows_{count}"
     memory, disk = milvus_mb(), folder_mb(data)
-    store = MilvusStore.create(connection, name, real.shape[1], fields=extra_fields() if fields else None, exact=False)
+    store = MilvusStore.create(
+        connection, name, real.shape[1], fields=extra_fields() if fields else None, exact=arguments.exact
+    )
     own: dict[str, object] = {}
     if fields:
         own = {field: "x" * size for field, size in _BYTES.items()}
