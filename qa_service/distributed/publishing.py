@@ -23,7 +23,8 @@ from qa_service.distributed.rows import (
 from qa_service.distributed.shared import CODEC, FREQUENCIES, document_header, term_key, uri_key
 from qa_service.index import OpenIndex
 from qa_service.lexical import terms
-from qa_service.stores.milvus import ROWS, TERMS, MilvusStore
+from qa_service.stores.layout import TERMS
+from qa_service.stores.milvus import ROWS, MilvusStore
 
 _LONGEST_TERMS = 65_000
 

@@ -15,7 +15,8 @@ from qa_service.datatypes import Filters, Passage, Position
 from qa_service.distributed.records import LONGEST, Records, digest, packed
 from qa_service.lexical import Identifiers
 from qa_service.stores import Ids, Vectors
-from qa_service.stores.milvus import VECTOR, MilvusStore
+from qa_service.stores.layout import VECTOR
+from qa_service.stores.milvus import MilvusStore
 
 SCORES, TOKENS, PASSAGE = "scores", "tokens", "passage"
 _DOCUMENT, _URI, _SECTIONS, _METADATA = "document_id", "uri", "sections", "metadata"

@@ -10,8 +10,8 @@ import numpy as np
 from qa_service.errors import StoreRefused, StoreUnavailable
 from qa_service.stores import Ids, Selection, Vectors, unit
 from qa_service.stores.connection import WRITING, Connection
+from qa_service.stores.layout import ID, VECTOR, WORDS, layout
 
-ID, VECTOR, TERMS, WORDS = "id", "vector", "terms", "words"
 ROWS = 500
 """Rows that are sent at once."""
 EXACT_UP_TO = 20_000
@@ -20,7 +20,6 @@ _DIGITS, _TIES = 6, 8
 _LOOKS = 0.5  # seconds
 _MOST_RESULTS = 1_000  # of one call
 LEAST_RECALL = 0.99
-_NEIGHBOURS, _EF_CONSTRUCTION = 32, 200
 _EF_SEARCH = (64, 128, 256, 512, 1024, 2048)
 
 
@@ -70,29 +69,7 @@ class MilvusStore:
         With ``words`` there is also a field of terms, which are numbers parted by spaces, searched by the server's
         BM25 with k1 1.2 and b 0.75. Raises :class:`StoreRefused` if the server has none.
         """
-        from pymilvus import DataType, Function, FunctionType, MilvusClient  # noqa: PLC0415 - an extra
-
-        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field(ID, DataType.INT64, is_primary=True)
-        schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dimension)
-        for field, given in (fields or {}).items():
-            schema.add_field(field, **given)
-        index = MilvusClient.prepare_index_params()
-        graph = {"M": _NEIGHBOURS, "efConstruction": _EF_CONSTRUCTION}
-        index.add_index(VECTOR, index_type="FLAT" if exact else "HNSW", metric_type="IP", params={} if exact else graph)
-        if words:
-            analyzer = {"tokenizer": "standard"}
-            schema.add_field(TERMS, DataType.VARCHAR, max_length=65535, enable_analyzer=True, analyzer_params=analyzer)
-            schema.add_field(WORDS, DataType.SPARSE_FLOAT_VECTOR)
-            schema.add_function(
-                Function("bm25", FunctionType.BM25, input_field_names=[TERMS], output_field_names=[WORDS])
-            )
-            index.add_index(
-                WORDS,
-                index_type="SPARSE_INVERTED_INDEX",
-                metric_type="BM25",
-                params={"bm25_k1": 1.2, "bm25_b": 0.75},
-            )
+        schema, index = layout(dimension, fields or {}, words=words, exact=exact)
         try:
             connection.call("create_collection", name, schema=schema, index_params=index, patience=WRITING)
         except StoreRefused:
@@ -185,7 +162,10 @@ class MilvusStore:
     def _recall(self, queries: Vectors, expected: Ids) -> float:
         most = max(1, _MOST_RESULTS // expected.shape[1])
         found = np.concatenate(
-            [self.search(queries[at : at + most], expected.shape[1])[0] for at in range(0, len(queries), most)]
+            [
+                self.nearest(queries[at : at + most], expected.shape[1], None, patience=WRITING)[0]
+                for at in range(0, len(queries), most)
+            ]
         )
         return float(np.mean([len(np.intersect1d(*pair)) / len(pair[0]) for pair in zip(expected, found, strict=True)]))
 
@@ -199,9 +179,12 @@ class MilvusStore:
             raise StoreUnavailable("a part of the vector store did not answer in time; ask again")
         return ids, scores
 
-    def nearest(self, queries: Vectors, top_k: int, allowed: Selection | None = None) -> tuple[Ids, Vectors, float]:
+    def nearest(
+        self, queries: Vectors, top_k: int, allowed: Selection | None = None, *, patience: float = 1.0
+    ) -> tuple[Ids, Vectors, float]:
         """Return what :meth:`search` does, of the partitions that answer, and the share, 0..1, of rows in them.
 
+        ``patience`` multiplies the time that a question may take: many at once take longer.
         Raises :class:`StoreUnavailable` if none does.
         """
         if queries.ndim != 2 or queries.shape[1] != self._dimension:  # noqa: PLR2004 - rows and columns
@@ -213,7 +196,7 @@ class MilvusStore:
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32), 1.0
         parameters = {"metric_type": "IP", "params": {} if self._exact else {"ef": max(self.ef_search, 2 * k)}}
-        parts, searched = self._found(scaled.tolist(), VECTOR, k + _TIES, allowed, parameters)
+        parts, searched = self._found(scaled.tolist(), VECTOR, k + _TIES, allowed, parameters, patience)
         found = [sorted(row, key=lambda hit: (-round(hit[1], _DIGITS), hit[0]))[:k] for row in parts]
         kept = min(map(len, found))  # a condition may leave fewer than were asked for
         ids = np.array([[number for number, _ in row[:kept]] for row in found], np.int64).reshape(len(found), kept)
@@ -231,7 +214,13 @@ class MilvusStore:
         return np.array([number for number, _ in ranked[:top_k]], np.int64)
 
     def _found(
-        self, data: list[Any], field: str, top_k: int, allowed: Selection | None, parameters: dict[str, Any]
+        self,
+        data: list[Any],
+        field: str,
+        top_k: int,
+        allowed: Selection | None,
+        parameters: dict[str, Any],
+        patience: float = 1.0,
     ) -> tuple[list[list[tuple[int, float]]], float]:
         """Return the hits of each query in all partitions that answer, and the share of rows in those."""
         named: dict[str, Any] = {
@@ -243,6 +232,7 @@ class MilvusStore:
             "output_fields": [ID],
             # What is searched was whole before it was named; waiting for the newest writes would cost 200 ms.
             "consistency_level": "Eventually",
+            "patience": patience,
         }
         if self._threads is None:
             hits = self.connection.call("search", self.name, **named)
@@ -253,7 +243,7 @@ class MilvusStore:
         ]
         found: list[list[tuple[int, float]]] = [[] for _ in data]
         answered, failure = 0, None
-        concurrent.futures.wait(asked, self.connection.address.timeout)
+        concurrent.futures.wait(asked, self.connection.address.timeout * patience)
         for size, future in zip(self._parts, asked, strict=True):
             try:
                 hits = future.result(0)
