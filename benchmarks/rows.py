@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from common import memory_mb, setup
 
-from qa_service.distributed.rows import PASSAGE, SCORES, TOKENS, extra_fields
+from qa_service.distributed.rows import PASSAGE, SCORES, TOKENS, extra_fields, filterable
 from qa_service.index import IndexFolder
 from qa_service.stores import unit
 from qa_service.stores.connection import Address, Connection
@@ -60,8 +60,7 @@ def measure(connection: Connection, real: np.ndarray, count: int, arguments: arg
     )
     own: dict[str, object] = {}
     if fields:
-        own = {field: "x" * size for field, size in _BYTES.items()}
-        own |= {"document_id": "x", "uri": "x", "sections": [], "metadata": []}
+        own = {**filterable("x", "x", (), {}), **{field: "x" * size for field, size in _BYTES.items()}}
     generator = np.random.default_rng(7)
     questions = moved(real[generator.integers(0, len(real), _QUESTIONS)], _ASKED, generator)
     best = np.full((_QUESTIONS, _DEPTH), -1, np.int64), np.full((_QUESTIONS, _DEPTH), -2, np.float32)

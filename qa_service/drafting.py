@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from qa_service.index import (
 )
 from qa_service.late_interaction import Codec, PassageTokensBuilder
 from qa_service.lexical import LexicalBuilder, Terms
-from qa_service.splitting import CountTokens, Splitter, covered_characters, embedded_sentences, embedding_text
+from qa_service.splitting import Splitter, covered_characters, embedded_sentences, embedding_text
 from qa_service.stores import Ids
 
 _SPOOL = "vectors.spool"
@@ -55,13 +56,15 @@ class SplitDocument:
     covered: Covered
 
 
-def split(document: Document, splitter: Splitter, count_tokens: CountTokens) -> SplitDocument:
-    """Split a document."""
+def split(document: Document | Skipped, splitter: Splitter) -> SplitDocument | Skipped:
+    """Split a document; what holds none stays as it is."""
+    if isinstance(document, Skipped):
+        return document
     passages = splitter.split(document)
     texts = [embedding_text(passage.context, passage.text) for passage in passages]
     keys = [_content_key(text, embedded_sentences(passage)) for text, passage in zip(texts, passages, strict=True)]
     return SplitDocument(
-        document, passages, count_tokens(texts), keys, Covered(*covered_characters(document, passages))
+        document, passages, splitter.count_tokens(texts), keys, Covered(*covered_characters(document, passages))
     )
 
 
@@ -247,17 +250,19 @@ class Draft:
         self, reader: PassageReader, batch_size: int, progress: Callable[[int, int], None]
     ) -> tuple[Vectors, dict[str, int]]:
         """Return the vectors (n, d) of all passages, in a file, and what was written of their tokens."""
-        parts = np.array(self._parts, np.int64)
+        parts = np.frombuffer(self._parts, np.int64)
         vectors = _array_in_file(self._folder / _SPOOL, (len(parts), self._embedder.dimension))
         tokens = None
         if self._contents.token_vectors:
             tokens = PassageTokensBuilder(len(parts), self._folder, self.codec)
+        order = np.argsort(parts, kind="stable")
+        starts = np.searchsorted(parts, np.arange(_PREVIOUS, len(self._shard_numbers) + 2), sorter=order)
+        new, taken = order[: starts[0]], [order[slice(*ends)] for ends in pairwise(starts)]
         if self._previous is not None:
-            tokens = self._take_vectors(self._previous, np.flatnonzero(parts == _PREVIOUS), vectors, tokens)
+            tokens = self._take_vectors(self._previous, taken[_PREVIOUS], vectors, tokens)
         for name, number in self._shard_numbers.items():
             with closing(self._shards.folder.opened(name)) as shard:
-                tokens = self._take_vectors(shard, np.flatnonzero(parts == number), vectors, tokens)
-        new = np.flatnonzero(parts == _NEW)
+                tokens = self._take_vectors(shard, taken[number], vectors, tokens)
         done = len(parts) - len(new)
         for places in in_batches([self._tokens[number] for number in new], batch_size):
             numbers = new[places]
@@ -279,7 +284,7 @@ class Draft:
         self, part: OpenIndex, taken: Ids, vectors: Vectors, tokens: PassageTokensBuilder | None
     ) -> PassageTokensBuilder | None:
         """Copy the vectors and tokens of some passages; return where tokens go on to be collected."""
-        known = np.array(self._known, np.int64)
+        known = np.frombuffer(self._known, np.int64)
         for start in range(0, len(taken), _BLOCK):
             block = taken[start : start + _BLOCK]
             vectors[block] = part.store.vectors(known[block])

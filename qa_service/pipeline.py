@@ -22,7 +22,6 @@ from qa_service.datatypes import (
     BuildReport,
     Completeness,
     Filters,
-    Skipped,
     SourceDocument,
     Stage,
 )
@@ -130,18 +129,17 @@ def _write(
     settings: Settings,
     progress: Progress,
 ) -> Manifest:
-    splitting = _splitter_settings(settings, embedder)
-    splitter = Splitter(splitting, embedder.count_tokens)
+    splitter = Splitter(contents.splitter.settings(), embedder.count_tokens)
     draft = Draft(path, contents, embedder, previous)
     limits = limits_of(settings)
     if settings.engine == "ray":
         new = [file for file in source.files if not draft.holds(file)]
-        draft.merge(build_shards(settings, contents, new, splitting, embedder, draft.codec, progress))
+        draft.merge(build_shards(settings, contents, new, embedder, draft.codec, progress))
     with ParserProcess(limits) as parser:
         for done, file in enumerate(source.files, start=1):
             if not draft.take_over(file):
                 for found in read_documents(file, limits, parser):
-                    draft.add(found if isinstance(found, Skipped) else split(found, splitter, embedder.count_tokens))
+                    draft.add(split(found, splitter))
             progress("reading documents", done, len(source.files))
     if not draft.documents:
         reasons = "; ".join(f"{item.uri}: {item.reason}" for item in draft.skipped[:3]) or "it holds no files"

@@ -62,11 +62,11 @@ class Splitter:
 
     def __init__(self, settings: SplitterSettings, count_tokens: CountTokens) -> None:
         self.settings = settings
-        self._count_with_special = count_tokens
+        self.count_tokens = count_tokens
         self._special = count_tokens([""])[0]
 
-    def split(self, document: Document, first_number: int = 0) -> list[Passage]:
-        """Return the document's passages in reading order, numbered from ``first_number``."""
+    def split(self, document: Document) -> list[Passage]:
+        """Return the document's passages in reading order, numbered from 0."""
         positions = PositionMap(document.text)
         passages: list[Passage] = []
         for _, members in groupby(document.blocks, key=lambda block: block.group):
@@ -75,7 +75,7 @@ class Splitter:
             for start, end, sentences in self._spans(document.text, blocks, context):
                 passages.append(
                     Passage(
-                        number=first_number + len(passages),
+                        number=len(passages),
                         document_id=document.id,
                         text=document.text[start:end],
                         section_path=blocks[0].section_path,
@@ -87,7 +87,7 @@ class Splitter:
         return passages
 
     def _count(self, texts: Sequence[str]) -> list[int]:
-        return [count - self._special for count in self._count_with_special([embeddable(text) for text in texts])]
+        return [count - self._special for count in self.count_tokens([embeddable(text) for text in texts])]
 
     def _context(self, document: Document, section_path: tuple[str, ...]) -> str:
         """Return title and headings as one line of at most a quarter of the window, inner headings first."""
@@ -117,7 +117,7 @@ class Splitter:
             start, end = units[first - lead].start, units[last - 1].end
             whole = embedding_text(context, text[start:end])
             single = last - first == 1 and not lead
-            if single or self._count_with_special([whole])[0] <= self.settings.window:
+            if single or self.count_tokens([whole])[0] <= self.settings.window:
                 yield start, end, [(unit.start, unit.end) for unit in units[first - lead : last]]
                 return
         middle = (first + last) // 2

@@ -6,7 +6,6 @@ is one of ``pytest -k``; the other rows of the page stay as they are.
 
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -33,16 +32,15 @@ Written by `make proof`; the test suite runs a short version of each.
 
 def main() -> None:
     """Run pytest on the proofs, collect their figures, write the page; exit as pytest does."""
-    only = sys.argv[1] if sys.argv[1:] else ""
+    only = "".join(sys.argv[1:])
     run = f"{datetime.now(UTC):%Y-%m-%d %H:%M}, load {os.getloadavg()[0]:.1f}"
     with tempfile.TemporaryDirectory() as scratch:
         xml = Path(scratch, "proofs.xml")
         command = [sys.executable, "-m", "pytest", "-m", "proof", "-k", only, "--timeout=3600", f"--junitxml={xml}"]
         code = subprocess.run([*command, "-o", "junit_family=xunit1", "-q"], cwd=ROOT, check=False).returncode
         cases = list(ET.parse(xml).iter("testcase"))  # noqa: S314 - pytest wrote it just now
-    kept = re.findall(r"^\| (test_\S+) \|.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE) if only else []
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
-    rows = {name: next(line for line in lines if line.startswith(f"| {name} |")) for name in kept}
+    lines = PAGE.read_text(encoding="utf-8").splitlines() if only else []
+    rows = {line.split()[1]: line for line in lines if line.startswith("| test_")}
     for case in cases:
         failed = any(child.tag in {"failure", "error"} for child in case)
         figures = "; ".join(item.get("value", "") for item in case.iter("property") if item.get("name") == "figure")

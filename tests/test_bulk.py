@@ -112,6 +112,14 @@ def compare(one: Settings, several: Settings, *, least_cosine: float = 1 - 1e-6)
     return len(every)
 
 
+def interrupt(settings: Settings, machines: Machines, after: int) -> None:
+    """Have a build fail after so many shards; the next one does not."""
+    machines.most = after
+    with pytest.raises(RemoteError, match="failed"):
+        build(settings, machines.embedder)
+    machines.most = None
+
+
 def test_the_index_is_that_of_one_machine(
     folder: Files, settings: Settings, apart: Settings, machines: Machines, fake: FakeEmbedder
 ) -> None:
@@ -141,12 +149,9 @@ def test_an_interrupted_build_goes_on_where_it_was(
     folder(documents(24))
     build(settings, fake)
     whole = fake.embedded
-    machines.most = 4
-    with pytest.raises(RemoteError, match="failed"):
-        build(apart, fake)
+    interrupt(apart, machines, 4)
     assert not (apart.index / "current").exists()
     assert 0 < fake.embedded - whole < whole
-    machines.most = None
     build(apart, fake)
     assert fake.embedded == 2 * whole
     compare(settings, apart)
@@ -157,10 +162,7 @@ def test_what_is_left_is_of_use_though_other_files_have_come(
 ) -> None:
     """Where one shard ends is not what counts; a file that has changed is built again."""
     source = folder(documents(24))
-    machines.most = 4
-    with pytest.raises(RemoteError):
-        build(apart, fake)
-    machines.most = None
+    interrupt(apart, machines, 4)
     before = fake.embedded
     folder({"00-first.md": "# First\n\nA new beginning.", "20.md": "# Changed\n\nAnother text."})
     (source / "03.md").unlink()
@@ -177,16 +179,13 @@ def test_a_damaged_shard_is_built_again(
 ) -> None:
     """One byte is enough; half a folder, left by a kill, is removed."""
     folder(documents(24))
-    machines.most = 6
-    with pytest.raises(RemoteError):
-        build(apart, fake)
+    interrupt(apart, machines, 6)
     shards = sorted((apart.index / "shards/generations").iterdir())
     victim = shards[1] / "vectors.faiss"
     data = bytearray(victim.read_bytes())
     data[-1] ^= 1
     victim.write_bytes(data)
     (shards[0].parent / "0123456789abcdef.partial").mkdir()
-    machines.most = None
     build(apart, fake)
     build(settings, fake)
     compare(settings, apart)
@@ -198,10 +197,7 @@ def test_shards_of_other_settings_are_not_used(
 ) -> None:
     """They are removed."""
     folder(documents(12))
-    machines.most = 2
-    with pytest.raises(RemoteError):
-        build(apart, fake)
-    machines.most = None
+    interrupt(apart, machines, 2)
     build(apart.model_copy(update=change), fake)
     build(settings.model_copy(update=change), fake)
     one, several = opened(settings), opened(apart)
@@ -234,10 +230,7 @@ def test_shards_in_another_code_are_not_used(
 ) -> None:
     """As when a generation was built in between, without them."""
     folder(documents(24))
-    machines.most = 3
-    with pytest.raises(RemoteError):
-        build(apart, fake)
-    machines.most = None
+    interrupt(apart, machines, 3)
     shutil.move(apart.index / "shards", settings.index / "shards")
     folder({"50.md": "# Alone\n\nSomething about whales, of all things."})
     build(apart, fake)
@@ -335,7 +328,7 @@ def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: 
     assert named.exported is None
     with pytest.raises(ModelChanged, match="torch fp32"):
         named.open()
-    plan = Plan(None, None, Limits(), 1, None, version="0.0.1")  # type: ignore[arg-type]
+    plan = Plan(None, Limits(), 1, None, version="0.0.1")  # type: ignore[arg-type]
     for stage in (Splitting, Embedding):
         with pytest.raises(IndexIncompatible, match=r"0\.0\.1"):
             stage(plan, fake)

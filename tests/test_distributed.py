@@ -344,60 +344,65 @@ def followed(settings: Settings, server: Server) -> Settings:
     return settings.model_copy(update=update)
 
 
+@contextmanager
+def own_server(
+    settings: Settings, folder: Write, fake: FakeEmbedder, place: Path
+) -> Iterator[tuple[Server, Settings, TestClient]]:
+    """Yield a server that no other test uses, with two documents, and a replica that answers from it."""
+    folder(TWO_DOCUMENTS)
+    with lite(place) as server:
+        shared = followed(settings, server)
+        build(shared, fake)
+        with replica(shared, fake) as client:
+            yield server, shared, client
+
+
 def test_a_server_that_dies_is_told_at_once_and_found_again(
     settings: Settings, folder: Write, fake: FakeEmbedder, tmp_path: Path
 ) -> None:
     """503 with a reason on every route that needs it, never a hang; when it is back, answers, without a restart."""
-    folder(TWO_DOCUMENTS)
-    with lite(tmp_path) as server:
-        shared = followed(settings, server)
-        build(shared, fake)
-        with replica(shared, fake) as client:
-            before = client.post("/ask", json={"question": "where does the cat sleep"}).json()
-            server.kill()
-            slowest = 0.0
-            for number in range(8):
-                started = time.monotonic()
-                response = client.post("/ask", json={"question": f"where does dog {number} bark"})
-                slowest = max(slowest, time.monotonic() - started)
-                assert response.status_code == 503
-                assert response.json()["type"].endswith("store-unavailable")
-                assert server.uri not in response.text  # which is nobody's business who asks
-                assert response.headers["retry-after"]
-            assert slowest < 5
-            until(lambda: client.get("/readyz").status_code == 503)
-            assert client.get("/livez").status_code == 200
-            server.start()
-            until(lambda: client.get("/readyz").status_code == 200)
-            after = client.post("/ask", json={"question": "where does the cat sleep"}).json()
-            assert after["results"] == before["results"]
-            folder({"a.txt": "The heron stands in the reeds."})
-            version = build(shared, fake).index_version
-            until(lambda: client.get("/readyz").json().get("index_version") == version)
-            found = client.post("/ask", json={"question": "where does the heron stand"}).json()
-            assert "heron" in found["results"][0]["text"]
-            assert client.get("/index/diff").json()["added"] == ["a.txt"]
+    with own_server(settings, folder, fake, tmp_path) as (server, shared, client):
+        before = client.post("/ask", json={"question": "where does the cat sleep"}).json()
+        server.kill()
+        slowest = 0.0
+        for number in range(8):
+            started = time.monotonic()
+            response = client.post("/ask", json={"question": f"where does dog {number} bark"})
+            slowest = max(slowest, time.monotonic() - started)
+            assert response.status_code == 503
+            assert response.json()["type"].endswith("store-unavailable")
+            assert server.uri not in response.text  # which is nobody's business who asks
+            assert response.headers["retry-after"]
+        assert slowest < 5
+        until(lambda: client.get("/readyz").status_code == 503)
+        assert client.get("/livez").status_code == 200
+        server.start()
+        until(lambda: client.get("/readyz").status_code == 200)
+        after = client.post("/ask", json={"question": "where does the cat sleep"}).json()
+        assert after["results"] == before["results"]
+        folder({"a.txt": "The heron stands in the reeds."})
+        version = build(shared, fake).index_version
+        until(lambda: client.get("/readyz").json().get("index_version") == version)
+        found = client.post("/ask", json={"question": "where does the heron stand"}).json()
+        assert "heron" in found["results"][0]["text"]
+        assert client.get("/index/diff").json()["added"] == ["a.txt"]
 
 
 def test_a_server_that_hangs_holds_nobody_up(
     settings: Settings, folder: Write, fake: FakeEmbedder, tmp_path: Path
 ) -> None:
     """One that takes calls and answers none: 503 in time, and answers once it goes on."""
-    folder(TWO_DOCUMENTS)
-    with lite(tmp_path) as server:
-        shared = followed(settings, server)
-        build(shared, fake)
-        with replica(shared, fake) as client:
-            server.signal(signal.SIGSTOP)
-            for number in range(5):
-                started = time.monotonic()
-                response = client.post("/ask", json={"question": f"where does dog {number} bark"})
-                assert response.status_code == 503
-                assert time.monotonic() - started < 2 * shared.milvus_seconds + 2
-            until(lambda: client.get("/readyz").status_code == 503)
-            server.signal(signal.SIGCONT)
-            until(lambda: client.get("/readyz").status_code == 200)
-            assert client.post("/ask", json={"question": "where does the dog bark"}).status_code == 200
+    with own_server(settings, folder, fake, tmp_path) as (server, shared, client):
+        server.signal(signal.SIGSTOP)
+        for number in range(5):
+            started = time.monotonic()
+            response = client.post("/ask", json={"question": f"where does dog {number} bark"})
+            assert response.status_code == 503
+            assert time.monotonic() - started < 2 * shared.milvus_seconds + 2
+        until(lambda: client.get("/readyz").status_code == 503)
+        server.signal(signal.SIGCONT)
+        until(lambda: client.get("/readyz").status_code == 200)
+        assert client.post("/ask", json={"question": "where does the dog bark"}).status_code == 200
 
 
 def swap_under_load(shared: Settings, folder: Write, fake: FakeEmbedder, swaps: int) -> int:

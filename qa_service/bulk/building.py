@@ -17,7 +17,6 @@ from qa_service.index import MANIFEST, Contents, IndexFolder, Manifest, parse_ma
 from qa_service.late_interaction import Codec
 from qa_service.loading import SourceChangedError, limits_of
 from qa_service.settings import Settings
-from qa_service.splitting import SplitterSettings
 
 _MOST_FILES = 500
 _KB = 1000
@@ -28,7 +27,6 @@ def build_shards(
     settings: Settings,
     contents: Contents,
     files: Sequence[SourceFile],
-    splitter: SplitterSettings,
     embedder: Embedder,
     codec: Codec | None,
     progress: Progress,
@@ -43,7 +41,7 @@ def build_shards(
     with folder.building(), cluster.connected(settings.ray_address):
         checkpoints = _Checkpoints(folder, contents, embedder.runtime, codec)
         left = checkpoints.missing(files)
-        plan = Plan(contents.of_part(()), splitter, limits_of(settings), settings.batch_size, checkpoints.codec)
+        plan = Plan(contents.of_part(()), limits_of(settings), settings.batch_size, checkpoints.codec)
         if left and contents.token_vectors and checkpoints.codec is None:
             sample = read(_sample(left, size), plan.limits)
             here = Embedding(plan, embedder)(

@@ -24,7 +24,7 @@ from qa_service.index import Contents
 from qa_service.late_interaction import Codec
 from qa_service.loading import Limits, ParserProcess, SkipFile, SourceChangedError, read_documents, read_file
 from qa_service.settings import Settings
-from qa_service.splitting import Splitter, SplitterSettings
+from qa_service.splitting import Splitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,6 @@ class Plan:
 
     contents: Contents
     """Of a generation of no files."""
-    splitter: SplitterSettings
     limits: Limits
     batch_size: int
     codec: Codec | None
@@ -130,14 +129,13 @@ class Splitting:
     def __init__(self, plan: Plan, embedder: Embedder) -> None:
         check_version(plan)
         self._limits = plan.limits
-        self._count_tokens = embedder.count_tokens
-        self._splitter = Splitter(plan.splitter, embedder.count_tokens)
+        self._splitter = Splitter(plan.contents.splitter.settings(), embedder.count_tokens)
 
     def __call__(self, shard: ReadShard) -> SplitShard:
         """Split one shard."""
         with ParserProcess(self._limits) as parser:
             found = [
-                document if isinstance(document, Skipped) else split(document, self._splitter, self._count_tokens)
+                split(document, self._splitter)
                 for file, data in zip(shard.files, shard.data, strict=True)
                 for document in read_documents(file, self._limits, parser, data)
             ]

@@ -80,6 +80,10 @@ class SplitterEntry(_Part):
     overlap_tokens: Count
     version: Count
 
+    def settings(self) -> SplitterSettings:
+        """Return the same for the other rooms."""
+        return SplitterSettings(**self.model_dump())
+
 
 class CompletenessEntry(_Part):
     """What the build found and what of it the passages and the model got."""

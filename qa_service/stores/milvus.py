@@ -123,7 +123,7 @@ class MilvusStore:
             elif time.monotonic() > ends:
                 message = "the vector store does not get on with its index; publish again"
                 raise StoreUnavailable(message, f"{self.name}: {left} rows are waiting")
-        finish(self.connection, self.name)
+        self.connection.call("load_collection", self.name, patience=WRITING)
 
     def _waiting(self) -> int:
         """Return how many rows the server has not put into its index yet."""
@@ -163,18 +163,21 @@ class MilvusStore:
         most = max(1, _MOST_RESULTS // expected.shape[1])
         found = np.concatenate(
             [
-                self.nearest(queries[at : at + most], expected.shape[1], None, patience=WRITING)[0]
+                self.search(queries[at : at + most], expected.shape[1], patience=WRITING)[0]
                 for at in range(0, len(queries), most)
             ]
         )
         return float(np.mean([len(np.intersect1d(*pair)) / len(pair[0]) for pair in zip(expected, found, strict=True)]))
 
-    def search(self, queries: Vectors, top_k: int, allowed: Selection | None = None) -> tuple[Ids, Vectors]:
+    def search(
+        self, queries: Vectors, top_k: int, allowed: Selection | None = None, *, patience: float = 1.0
+    ) -> tuple[Ids, Vectors]:
         """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id.
 
-        Raises :class:`StoreUnavailable` if a partition does not answer.
+        ``patience`` multiplies the time that a question may take: many at once take longer. Raises
+        :class:`StoreUnavailable` if a partition does not answer.
         """
-        ids, scores, searched = self.nearest(queries, top_k, allowed)
+        ids, scores, searched = self.nearest(queries, top_k, allowed, patience=patience)
         if searched < 1:
             raise StoreUnavailable("a part of the vector store did not answer in time; ask again")
         return ids, scores
@@ -184,7 +187,6 @@ class MilvusStore:
     ) -> tuple[Ids, Vectors, float]:
         """Return what :meth:`search` does, of the partitions that answer, and the share, 0..1, of rows in them.
 
-        ``patience`` multiplies the time that a question may take: many at once take longer.
         Raises :class:`StoreUnavailable` if none does.
         """
         if queries.ndim != 2 or queries.shape[1] != self._dimension:  # noqa: PLR2004 - rows and columns
