@@ -38,6 +38,8 @@ def embeddable(text: str) -> str:
     Control characters become spaces. Bidirectional controls, zero-width characters, soft hyphens and
     tag characters go. Single joiners stay, since Persian, Indic scripts and emoji need them.
     """
+    if text.replace("\n", "").isprintable():  # which none of them is: most texts are left as they are
+        return text
     return _JOINER_RUNS.sub("", text.translate(_CLEAN))
 
 

@@ -2,7 +2,7 @@
 
 What the generation before has already is taken from it: documents of unchanged files whole, and of changed
 files the vectors of passages of which the model sees the same. So are documents of the shards of a build on many
-machines. Of documents and vectors no more than one document and one batch are in memory, so that a folder larger
+machines. Of documents and vectors no more than one document and two batches are in memory, so that a folder larger
 than memory can be indexed.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from qa_service.cleaning import embeddable
 from qa_service.datatypes import Completeness, Document, Offsets, Passage, Skipped, SourceFile
-from qa_service.embedding import Embedder, Vectors, in_batches
+from qa_service.embedding import Embedder, Vectors, ahead, in_batches
 from qa_service.errors import TooManyFailed
 from qa_service.index import (
     PASSAGES,
@@ -87,6 +87,15 @@ class _Part:
     number: int
     index: OpenIndex
     terms: Terms
+
+
+class _Batch:
+    """Passages that are embedded together, their numbers, and what the model reads of them."""
+
+    def __init__(self, numbers: Ids, passages: Sequence[Passage]) -> None:
+        self.numbers = numbers
+        self.passages = passages
+        self.texts = [embedding_text(passage.context, passage.text) for passage in passages]
 
 
 class Draft:
@@ -264,19 +273,22 @@ class Draft:
             with closing(self._shards.folder.opened(name)) as shard:
                 tokens = self._take_vectors(shard, taken[number], vectors, tokens)
         done = len(parts) - len(new)
-        for places in in_batches([self._tokens[number] for number in new], batch_size):
-            numbers = new[places]
-            passages = [reader.passage(int(number))[0] for number in numbers]
-            texts = [embedding_text(passage.context, passage.text) for passage in passages]
-            embedded = self._embedder.embed_passages(texts)
+        batches = (
+            _Batch(new[places], [reader.passage(int(number))[0] for number in new[places]])
+            for places in in_batches([self._tokens[number] for number in new], batch_size)
+        )
+        for batch, embedded in ahead(lambda batch: self._embedder.embed_passages(batch.texts), batches):
+            numbers = batch.numbers
             vectors[numbers] = embedded.vectors
             if tokens is not None and embedded.tokens is None:
                 tokens.drop()  # this model has no token vectors; the index does without
                 tokens = None
             elif tokens is not None and embedded.tokens is not None:
-                for number, passage, text, own in zip(numbers, passages, texts, embedded.tokens, strict=True):
+                for number, passage, text, own in zip(
+                    numbers, batch.passages, batch.texts, embedded.tokens, strict=True
+                ):
                     tokens.add(int(number), text, own, embedded_sentences(passage))
-            done += len(places)
+            done += len(numbers)
             progress(done, len(parts))
         return vectors, {} if tokens is None else tokens.finish()
 

@@ -6,15 +6,18 @@ when an index is built, and served without torch. What can't be exported is serv
 
 import logging
 import os
-import platform
-from pathlib import Path
+from functools import cached_property
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from qa_service.embedding import (
+    BULK,
     BulkEmbedder,
     Embedder,
+    ExportedEmbedder,
     ModelFiles,
-    OnnxEmbedder,
     SentenceTransformerEmbedder,
+    cpu_flags,
     find_model,
     open_runtime,
 )
@@ -22,6 +25,9 @@ from qa_service.embedding.runtime import RECIPE
 from qa_service.errors import ModelCorrupt, StorageError
 from qa_service.index import IndexFolder
 from qa_service.settings import Settings
+
+if TYPE_CHECKING:
+    from qa_service.embedding.export import Exporter
 
 _AUTO, _TORCH = "auto", "torch"
 _logger = logging.getLogger(__name__)
@@ -34,10 +40,14 @@ def embedder_to_ask(settings: Settings) -> Embedder:
     where its index folder can be written.
     """
     files = find_model(settings.model, allow_download=settings.allow_download)
+    exports = _Exports(settings, files, threads=1)
     for precision in _precisions(settings):
-        exported = _exported(settings, files, precision, threads=1)
-        if exported is None and settings.store == "milvus" and _export_if_possible(settings, files, precision):
-            exported = _exported(settings, files, precision, threads=1)
+        exported = exports.found(precision)
+        if exported is None and settings.store == "milvus":
+            try:
+                exported = exports.found_or_written(precision)
+            except StorageError as error:
+                _logger.warning("the model is run by torch, as it can't be exported: %s", error)
         if exported is not None:
             return exported
     return SentenceTransformerEmbedder(files)
@@ -46,25 +56,18 @@ def embedder_to_ask(settings: Settings) -> Embedder:
 def embedder_to_build(settings: Settings) -> Embedder:
     """Return what embeds passages fastest in the precision set, exporting the model first if that was not done."""
     files = find_model(settings.model, allow_download=settings.allow_download)
-    cores = os.cpu_count() or 1
+    exports = _Exports(settings, files, threads=os.cpu_count() or 1)
     for precision in _precisions(settings):
-        exported = _exported(settings, files, precision, threads=cores)
-        if exported is None and _export(settings, files, precision):
-            exported = _exported(settings, files, precision, threads=cores)
+        exported = exports.found_or_written(precision)
         if exported is not None:
-            return BulkEmbedder(exported, files) if settings.runtime == _AUTO and has_bf16() else exported
+            bulk = exports.found_or_written(BULK) if settings.runtime == _AUTO and has_wide_int8() else None
+            return exported if bulk is None else BulkEmbedder(exported, bulk)
     return SentenceTransformerEmbedder(files)
 
 
-def has_bf16() -> bool:
-    """Tell whether this CPU multiplies 16-bit brain floats in hardware, as torch then does four times faster."""
-    if platform.system() != "Linux":
-        return False
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+def has_wide_int8() -> bool:
+    """Tell whether this CPU multiplies 8-bit integers 64 at once, where OpenVINO is the fastest by far."""
+    return "avx512_vnni" in cpu_flags() and find_spec("openvino") is not None
 
 
 def _precisions(settings: Settings) -> tuple[str, ...]:
@@ -73,36 +76,45 @@ def _precisions(settings: Settings) -> tuple[str, ...]:
     return () if settings.runtime == _TORCH else (settings.runtime,)
 
 
-def _exported(settings: Settings, files: ModelFiles, precision: str, *, threads: int) -> OnnxEmbedder | None:
-    folder = IndexFolder(settings.index).exported_model(_name(files, precision))
-    if folder is None:
-        return None
-    try:
-        return open_runtime(folder, threads=threads)
-    except ModelCorrupt as error:
-        _logger.warning("%s; `qa-service index` writes it anew", error)
-        return None
+class _Exports:
+    """The exports of one model in an index folder, opened to be run by so many threads."""
 
+    def __init__(self, settings: Settings, files: ModelFiles, *, threads: int) -> None:
+        self._folder = IndexFolder(settings.index)
+        self._files = files
+        self._threads = threads
 
-def _export(settings: Settings, files: ModelFiles, precision: str) -> bool:
-    from qa_service.embedding.export import ExportFailed, export  # noqa: PLC0415 - only where one is missing
+    def found(self, precision: str) -> ExportedEmbedder | None:
+        """Return the model in a precision; ``None`` if it was not exported or is damaged."""
+        folder = self._folder.exported_model(_name(self._files, precision))
+        if folder is None:
+            return None
+        try:
+            return open_runtime(folder, threads=self._threads)
+        except ModelCorrupt as error:
+            _logger.warning("%s; `qa-service index` writes it anew", error)
+            return None
 
-    try:
-        IndexFolder(settings.index).add_exported_model(
-            _name(files, precision), lambda folder: export(files, folder, precision)
-        )
-    except ExportFailed as error:
-        _logger.warning("%s can't be exported in %s: %s", files.identity.name, precision, error)
-        return False
-    return True
+    def found_or_written(self, precision: str) -> ExportedEmbedder | None:
+        """Return the model in a precision, exported if it was not; ``None`` if it can't be."""
+        from qa_service.embedding.export import ExportFailed  # noqa: PLC0415 - only where one may be missing
 
+        if (found := self.found(precision)) is not None:
+            return found
+        try:
+            self._folder.add_exported_model(
+                _name(self._files, precision), lambda folder: self._exporter.write(folder, precision)
+            )
+        except ExportFailed as error:
+            _logger.warning("%s can't be exported in %s: %s", self._files.identity.name, precision, error)
+            return None
+        return self.found(precision)
 
-def _export_if_possible(settings: Settings, files: ModelFiles, precision: str) -> bool:
-    try:
-        return _export(settings, files, precision)
-    except StorageError as error:
-        _logger.warning("the model is run by torch, as it can't be exported: %s", error)
-        return False
+    @cached_property
+    def _exporter(self) -> "Exporter":
+        from qa_service.embedding.export import Exporter  # noqa: PLC0415 - as above
+
+        return Exporter(self._files)
 
 
 def _name(files: ModelFiles, precision: str) -> str:

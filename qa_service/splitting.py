@@ -62,11 +62,20 @@ class Splitter:
 
     def __init__(self, settings: SplitterSettings, count_tokens: CountTokens) -> None:
         self.settings = settings
-        self.count_tokens = count_tokens
+        self._count_tokens = count_tokens
         self._special = count_tokens([""])[0]
+        self._counted: dict[str, int] = {}
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the texts' numbers of tokens; those of the passages split last are known."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._counted]
+        if new:
+            self._counted.update(zip(new, self._count_tokens(new), strict=True))
+        return [self._counted[text] for text in texts]
 
     def split(self, document: Document) -> list[Passage]:
         """Return the document's passages in reading order, numbered from 0."""
+        self._counted.clear()
         positions = PositionMap(document.text)
         passages: list[Passage] = []
         for _, members in groupby(document.blocks, key=lambda block: block.group):
@@ -87,7 +96,7 @@ class Splitter:
         return passages
 
     def _count(self, texts: Sequence[str]) -> list[int]:
-        return [count - self._special for count in self.count_tokens([embeddable(text) for text in texts])]
+        return [count - self._special for count in self._count_tokens([embeddable(text) for text in texts])]
 
     def _context(self, document: Document, section_path: tuple[str, ...]) -> str:
         """Return title and headings as one line of at most a quarter of the window, inner headings first."""
@@ -103,7 +112,11 @@ class Splitter:
         room = self.settings.window - self._special - self._count([context + "\n"])[0]
         limit = min(self.settings.passage_tokens, room)
         units = self._units(text, blocks, limit)
-        for first, last in _cheapest_cuts(units, limit):
+        cuts = list(_cheapest_cuts(units, limit))
+        starts = [units[first - self._lead(units, first)].start for first, _ in cuts]
+        ends = [units[last - 1].end for _, last in cuts]
+        self.count_tokens([embedding_text(context, text[start:end]) for start, end in zip(starts, ends, strict=True)])
+        for first, last in cuts:
             yield from self._fitted(text, units, first, last, context)
 
     def _fitted(
@@ -188,6 +201,8 @@ def embedding_text(context: str, text: str) -> str:
 def embedded_sentences(passage: Passage) -> list[Offsets]:
     """Return where a passage's sentences stand in its embedding text."""
     head = len(embedding_text(passage.context, ""))
+    if len(embeddable(passage.text)) == len(passage.text):
+        return [(head + start, head + end) for start, end in passage.sentences]
     return [
         (head + len(embeddable(passage.text[:start])), head + len(embeddable(passage.text[:end])))
         for start, end in passage.sentences

@@ -375,6 +375,29 @@ def test_a_build_by_ray_itself(folder: Files, tmp_path: Path, exported_models: P
 
 
 @pytest.mark.proof
+@pytest.mark.filterwarnings("default")  # Ray's own
+def test_work_that_ends_every_machine_ends_the_build(
+    folder: Files, tmp_path: Path, exported_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried some times more, as if the machine had been at fault; then the build says so, and nothing hangs."""
+    tried = tmp_path / "tried"
+
+    class Fatal(cluster._Stage):  # one of a module would be looked up there by the workers
+        def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+            with tried.open("a") as file:
+                file.write("x")
+            os._exit(1)
+
+    monkeypatch.setattr(cluster, "_Embedding", Fatal)
+    settings = load_settings(source=folder(documents(6)), index=tmp_path / "index", runtime="int8", engine="ray")
+    settings = settings.model_copy(update={"shard_kb": 0.8, "allow_skips": True})
+    shutil.copytree(exported_models, settings.index / "models")
+    with pytest.raises(RemoteError, match="kept for the next try"):
+        build(settings, embedder_to_build(settings))
+    assert len(tried.read_text()) == 5
+
+
+@pytest.mark.proof
 @pytest.mark.skipif(not can_be(), reason="needs Ray, and the right to make networks")
 def test_a_machine_and_then_the_builder_are_lost(
     tmp_path: Path, folder: Files, exported_models: Path, record_property: Callable[[str, object], None]

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
-from qa_service.embedding import SentenceTransformerEmbedder, in_batches, open_embedder
+from qa_service.embedding import SentenceTransformerEmbedder, ahead, in_batches, open_embedder
 from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
@@ -82,6 +84,33 @@ def test_tokens_are_counted_with_the_special_ones_and_without_a_limit(real: Sent
     """Which is what makes lost tokens visible."""
     assert real.count_tokens(["", "treaty", "treaty " * 1000]) == [2, 3, 1002]
     assert real.count_tokens([]) == []
+
+
+def test_the_next_batch_is_begun_before_one_is_taken() -> None:
+    """In another thread, one at a time and no further; batches come back in their order, and so does an error."""
+    begun: list[int] = []
+    given: list[int] = []
+
+    def batches() -> Iterator[int]:
+        for number in range(4):
+            given.append(number)
+            yield number
+
+    def made(number: int) -> int:
+        assert threading.current_thread() is not threading.main_thread()
+        begun.append(number)
+        if number == 3:
+            raise ModelCorrupt("broken")
+        return number * 10
+
+    results = ahead(made, batches())
+    assert next(results) == (0, 0)
+    assert given == [0, 1]
+    assert [next(results), next(results)] == [(1, 10), (2, 20)]
+    with pytest.raises(ModelCorrupt, match="broken"):
+        next(results)
+    assert begun == given == [0, 1, 2, 3]
+    assert list(ahead(made, [])) == []
 
 
 def test_batches_are_of_texts_of_one_length(fake: FakeEmbedder) -> None:

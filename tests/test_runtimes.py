@@ -1,4 +1,4 @@
-"""The fast runtime: the same vectors as the reference's, by files that are checked, without torch."""
+"""The fast runtimes: the same vectors as the reference's, by files that are checked, without torch."""
 
 import json
 import shutil
@@ -6,12 +6,22 @@ import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import QUESTIONS, ROOT
 
-from qa_service.embedding import OnnxEmbedder, SentenceTransformerEmbedder, find_model, open_runtime
+from qa_service import runtimes
+from qa_service.embedding import (
+    BULK,
+    BulkEmbedder,
+    ExportedEmbedder,
+    OnnxEmbedder,
+    SentenceTransformerEmbedder,
+    find_model,
+    open_runtime,
+)
 from qa_service.embedding.export import LEAST_COSINE, ExportFailed, export
 from qa_service.embedding.models import ModelFiles
 from qa_service.embedding.runtime import MODEL, SPECIFICATION, TOKENIZER
@@ -22,7 +32,7 @@ from qa_service.evaluation.gold import GoldFinder, IndexCorpus
 from qa_service.evaluation.measures import Asked, measure, parse
 from qa_service.index import IndexFolder
 from qa_service.pipeline import build, open_answerer
-from qa_service.runtimes import BulkEmbedder, embedder_to_ask, embedder_to_build
+from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
 TEXTS = [
@@ -33,7 +43,7 @@ TEXTS = [
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Export the default model in both precisions."""
+    """Export the default model in all precisions."""
     folders = {}
     for precision in LEAST_COSINE:
         folders[precision] = tmp_path_factory.mktemp(precision)
@@ -42,11 +52,11 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(params=sorted(LEAST_COSINE))
-def exported(request: pytest.FixtureRequest, exports: dict[str, Path]) -> OnnxEmbedder:
-    return open_runtime(exports[request.param])
+def exported(request: pytest.FixtureRequest, exports: dict[str, Path]) -> ExportedEmbedder:
+    return open_runtime(exports[request.param], threads=2 if request.param == BULK else 1)
 
 
-def test_vectors_are_those_of_the_reference(exported: OnnxEmbedder, real: SentenceTransformerEmbedder) -> None:
+def test_vectors_are_those_of_the_reference(exported: ExportedEmbedder, real: SentenceTransformerEmbedder) -> None:
     """Of texts: cosine .999 in fp32, .97 in int8, .99 on average; of tokens likewise; ids, places, counts equal."""
     least = 0.999 if "fp32" in exported.runtime else 0.97
     mine, theirs = exported.embed_passages(TEXTS), real.embed_passages(TEXTS)
@@ -63,7 +73,7 @@ def test_vectors_are_those_of_the_reference(exported: OnnxEmbedder, real: Senten
     np.testing.assert_allclose(question.vector, mine.vectors[0], atol=1e-5)
 
 
-def test_a_batch_changes_no_vector(exported: OnnxEmbedder) -> None:
+def test_a_batch_changes_no_vector(exported: ExportedEmbedder) -> None:
     """Whatever else is in it and however long that is: also in int8, where a scale for the batch would."""
     together = exported.embed_questions(TEXTS[:24])
     for text, among_others in zip(TEXTS[:24], together, strict=True):
@@ -77,7 +87,7 @@ def test_the_precision_does_not_change_how_well_questions_are_answered(
 ) -> None:
     """The shipped questions: the mean reciprocal rank stays in fp32, and within two questions' worth in int8."""
 
-    def reciprocal_rank(name: str, embedder: OnnxEmbedder | SentenceTransformerEmbedder) -> float:
+    def reciprocal_rank(name: str, embedder: ExportedEmbedder | SentenceTransformerEmbedder) -> float:
         settings = load_settings(source=ROOT / "source_text", index=tmp_path / name)
         build(settings, embedder)
         answerer, _ = open_answerer(settings, embedder)
@@ -92,7 +102,8 @@ def test_the_precision_does_not_change_how_well_questions_are_answered(
 
     expected = reciprocal_rank("reference", real)
     assert reciprocal_rank("fp32", open_runtime(exports["fp32"])) == pytest.approx(expected, abs=0.003)
-    assert reciprocal_rank("int8", open_runtime(exports["int8"])) == pytest.approx(expected, abs=0.03)
+    for precision in ("int8", BULK):
+        assert reciprocal_rank(precision, open_runtime(exports[precision])) == pytest.approx(expected, abs=0.03)
 
 
 @pytest.mark.parametrize("name", [MODEL, TOKENIZER, SPECIFICATION])
@@ -136,17 +147,65 @@ def test_the_reference_serves_where_it_is_asked_for_or_nothing_was_exported(tmp_
     assert not (tmp_path / "index").exists()
 
 
-def test_passages_go_to_torch_and_questions_to_the_export(exports: dict[str, Path]) -> None:
-    """Where the CPU has bf16; here it is slow, but the same vectors."""
-    exported = open_runtime(exports["int8"])
-    embedder = BulkEmbedder(exported, find_model(DEFAULT_MODEL))
-    mine, theirs = embedder.embed_passages(TEXTS[:4]), exported.embed_passages(TEXTS[:4])
-    assert (mine.vectors * theirs.vectors).sum(axis=1).min() >= 0.97
-    assert embedder.count_tokens(TEXTS) == exported.count_tokens(TEXTS)
+def test_passages_go_to_one_export_and_questions_to_another(exports: dict[str, Path]) -> None:
+    """Each as by itself."""
+    questions, passages = open_runtime(exports["int8"]), open_runtime(exports[BULK], threads=2)
+    embedder = BulkEmbedder(questions, passages)
     np.testing.assert_array_equal(
-        embedder.embed_questions(TEXTS[:1])[0].vector, exported.embed_questions(TEXTS[:1])[0].vector
+        embedder.embed_questions(TEXTS[:1])[0].vector, questions.embed_questions(TEXTS[:1])[0].vector
     )
-    assert "bf16" in embedder.runtime
+    np.testing.assert_array_equal(
+        embedder.embed_passages(TEXTS[:5]).vectors, passages.embed_passages(TEXTS[:5]).vectors
+    )
+    assert embedder.count_tokens(TEXTS) == questions.count_tokens(TEXTS)
+    assert embedder.runtime == passages.runtime
+    assert embedder.runtime.startswith("OpenVINO")
+
+
+@pytest.mark.parametrize(
+    ("flags", "runtime", "chosen"),
+    [
+        ({"avx512_vnni"}, "auto", BulkEmbedder),
+        ({"avx512_vnni"}, "int8", OnnxEmbedder),
+        ({"avx2"}, "auto", OnnxEmbedder),
+    ],
+)
+def test_openvino_embeds_passages_where_the_cpu_is_made_for_it(
+    exports: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: set[str],
+    runtime: str,
+    chosen: type,
+) -> None:
+    """And no precision was asked for."""
+    monkeypatch.setattr(runtimes, "cpu_flags", lambda: frozenset(flags))
+    files = find_model(DEFAULT_MODEL)
+    for precision in ("int8", BULK):
+        shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes._name(files, precision))
+    settings = load_settings(index=tmp_path / "index", runtime=runtime)
+    assert type(embedder_to_build(settings)) is chosen
+    assert type(embedder_to_ask(settings)) is OnnxEmbedder
+
+
+def test_lengths_that_openvino_meets_are_few(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps kernels of each; a batch is cut into parts of like size, in order."""
+    embedder = open_runtime(exports[BULK], threads=2)
+    shapes = []
+    inputs = type(embedder)._inputs
+
+    def seen(self: ExportedEmbedder, *arguments: Any) -> dict[str, Any]:
+        made = inputs(self, *arguments)
+        shapes.append(made["input_ids"].shape)
+        return made
+
+    monkeypatch.setattr(type(embedder), "_inputs", seen)
+    texts = ["word " * count for count in (3, 9, 40, 90, 1000)]
+    together = embedder.embed_passages(texts)
+    assert shapes == [(3, 48), (2, 256)]
+    for text, vector in zip(texts, together.vectors, strict=True):
+        assert embedder.embed_passages([text]).vectors[0] @ vector > 0.999
+    assert shapes[2:] == [(1, 16), (1, 16), (1, 48), (1, 96), (1, 256)]
 
 
 @pytest.fixture(scope="module")
@@ -214,24 +273,32 @@ def test_an_export_that_differs_is_refused(prompted: Path, tmp_path: Path, monke
         export(ModelFiles(prompted, find_model(str(prompted)).identity), tmp_path, "int8")
 
 
-def test_serving_needs_no_torch(tmp_path: Path, exports: dict[str, Path]) -> None:
-    """A process that may not import it opens the index and answers."""
-    settings = load_settings(source=ROOT / "source_text", index=tmp_path / "index", runtime="int8")
-    shutil.copytree(exports["int8"], tmp_path / "index/models" / _only_name(settings))
-    build(settings, embedder_to_build(settings))
+def test_neither_building_nor_serving_needs_torch(tmp_path: Path, exports: dict[str, Path]) -> None:
+    """A process that may not import it builds an index, opens it and answers, once the model is exported.
+
+    Nor does OpenVINO load what tells its makers of its use.
+    """
+    files = find_model(DEFAULT_MODEL)
+    for precision in ("int8", BULK):
+        shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes._name(files, precision))
     script = """
 import sys
 sys.modules |= dict.fromkeys(("torch", "transformers", "sentence_transformers", "sklearn", "onnx"))
+from qa_service import runtimes
 from qa_service.api import create_app
-from qa_service.pipeline import open_answerer
-from qa_service.runtimes import embedder_to_ask
+from qa_service.pipeline import build, open_answerer
 from qa_service.settings import load_settings
-settings = load_settings(index=sys.argv[1])
-answerer, _ = open_answerer(settings, embedder_to_ask(settings))
+runtimes.cpu_flags = lambda: {"avx512_vnni"}
+settings = load_settings(source=sys.argv[1], index=sys.argv[2])
+build(settings, runtimes.embedder_to_build(settings))
+answerer, _ = open_answerer(settings, runtimes.embedder_to_ask(settings))
 create_app(answerer, settings)
+print(answerer.index.manifest.embedded_by, sys.modules["openvino_telemetry"])
 print(answerer.ask("When was the mutual defense treaty signed?").results[0].citation.title)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(settings.index)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.stdout.strip(), done.stderr
+    command = [sys.executable, "-c", script, str(ROOT / "source_text"), str(tmp_path / "index")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    embedded_by, *answer = done.stdout.splitlines()
+    assert embedded_by.startswith("OpenVINO"), done.stderr
+    assert embedded_by.endswith("None")
+    assert len(answer) == 1

@@ -1,7 +1,8 @@
 """The stages on a Ray cluster, as one streaming pipeline of Ray Data: reading | splitting | embedding.
 
 Files are read where the build was started, the only machine that need have them; their bytes, the model and what
-becomes of them go through Ray. Work that is lost with a machine is done again on another.
+becomes of them go through Ray. Work that is lost with a machine is done again on another, but not without end: what
+ends every machine that tries it ends the build.
 """
 
 import logging
@@ -19,6 +20,7 @@ from qa_service.loading import Limits, SourceChangedError
 
 # Shares of a core: both have room on a machine with one, where stages that want whole cores would wait forever.
 _SPLITTING, _EMBEDDING = 0.25, 0.75
+_TRIES_MORE = 4
 _READERS = 2
 _SPLITTERS = 4  # cores that one splitter feeds
 _LOCAL = "local"
@@ -73,7 +75,9 @@ def built(plan: Plan, model: Model, groups: Sequence[Sequence[SourceFile]]) -> I
     cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
     for stage, share, most in ((_Splitting, _SPLITTING, -(-cores // _SPLITTERS)), (_Embedding, _EMBEDDING, cores)):
         pool = ActorPoolStrategy(min_size=1, max_size=most)
-        stages = stages.map(stage, fn_constructor_args=arguments, num_cpus=share, compute=pool)
+        stages = stages.map(
+            stage, fn_constructor_args=arguments, num_cpus=share, compute=pool, max_task_retries=_TRIES_MORE
+        )
     try:
         for row in stages.iter_rows():
             if isinstance(row[_COLUMN], Exception):

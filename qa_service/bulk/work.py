@@ -12,9 +12,8 @@ from qa_service.drafting import Draft, SplitDocument, split
 from qa_service.embedding import (
     BulkEmbedder,
     Embedder,
-    ModelFiles,
+    ExportedEmbedder,
     ModelIdentity,
-    OnnxEmbedder,
     SentenceTransformerEmbedder,
     find_model,
     open_runtime,
@@ -41,10 +40,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model on its way to other machines: the files of an exported one, or the name of one that is there already.
-
-    One that is exported for questions and run by torch for passages is both.
-    """
+    """A model on its way to other machines: the files of an exported one, or the name of one that is there already."""
 
     name: str
     allow_download: bool
@@ -55,9 +51,9 @@ class Model:
     @classmethod
     def of(cls, embedder: Embedder, settings: Settings) -> "Model":
         """Return what other machines need to embed as this one does."""
-        exported = embedder.exported if isinstance(embedder, BulkEmbedder) else embedder
-        files = exported.files() if isinstance(exported, OnnxEmbedder) else None
-        return cls(settings.model, settings.allow_download, embedder.identity, embedder.runtime, files)
+        passages = embedder.passages if isinstance(embedder, BulkEmbedder) else embedder
+        files = passages.files() if isinstance(passages, ExportedEmbedder) else None
+        return cls(settings.model, settings.allow_download, passages.identity, passages.runtime, files)
 
     def open(self) -> Embedder:
         """Open it by one thread. Raises :class:`ModelProblem` if it is not there, or another has its name."""
@@ -71,20 +67,17 @@ class Model:
 
     def _opened(self) -> Embedder:
         if self.exported is None:
-            return SentenceTransformerEmbedder(self._files())
+            return SentenceTransformerEmbedder(find_model(self.name, allow_download=self.allow_download))
         folder = Path(tempfile.mkdtemp(prefix="qa-service-model-"))
         try:
             for name, data in self.exported.items():
                 (folder / name).write_bytes(data)
             exported = open_runtime(folder, threads=1)
             exported.count_tokens([""])
-            exported.embed_questions(["?"])
+            exported.load()
         finally:
             shutil.rmtree(folder)
-        return exported if exported.runtime == self.runtime else BulkEmbedder(exported, self._files())
-
-    def _files(self) -> ModelFiles:
-        return find_model(self.name, allow_download=self.allow_download)
+        return exported
 
 
 @dataclass(frozen=True, slots=True)

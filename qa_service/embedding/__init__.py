@@ -1,5 +1,6 @@
 """Text -> vectors: the protocol, the reference by torch, the fast runtime that serves, and how it is exported."""
 
+from qa_service.embedding.batching import ahead, in_batches, in_passes
 from qa_service.embedding.bulk import BulkEmbedder
 from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
 from qa_service.embedding.protocol import (
@@ -10,17 +11,17 @@ from qa_service.embedding.protocol import (
     QuestionEmbedding,
     TokenEmbeddings,
     Vectors,
-    in_batches,
-    in_passes,
 )
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
 from qa_service.embedding.remembering import RememberedQuestions
-from qa_service.embedding.runtime import OnnxEmbedder, open_runtime
+from qa_service.embedding.runtime import BULK, ExportedEmbedder, OnnxEmbedder, cpu_flags, open_runtime
 
 __all__ = [
+    "BULK",
     "DEFAULT_WEIGHTS",
     "BulkEmbedder",
     "Embedder",
+    "ExportedEmbedder",
     "Integers",
     "ModelFiles",
     "ModelIdentity",
@@ -31,7 +32,9 @@ __all__ = [
     "SentenceTransformerEmbedder",
     "TokenEmbeddings",
     "Vectors",
+    "ahead",
     "checked_model_folder",
+    "cpu_flags",
     "find_model",
     "in_batches",
     "in_passes",

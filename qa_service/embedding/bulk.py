@@ -1,41 +1,34 @@
-"""Two ways to run one model at once: the exported one for questions, torch for passages."""
+"""Two ways to run one model at once: one that is fast for a question, one that is fast for many passages."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
-from qa_service.embedding.models import ModelFiles
 from qa_service.embedding.protocol import PassageEmbeddings, QuestionEmbedding
-from qa_service.embedding.reference import SentenceTransformerEmbedder
-from qa_service.embedding.runtime import OnnxEmbedder
+from qa_service.embedding.runtime import ExportedEmbedder
 
 
 class BulkEmbedder:
-    """An exported model that leaves passages to torch in bf16, which is loaded when the first ones come."""
+    """An exported model that leaves passages to another export of it."""
 
-    def __init__(self, exported: OnnxEmbedder, files: ModelFiles) -> None:
-        self.exported = exported
-        self._files = files
-        self.identity = exported.identity
-        self.dimension = exported.dimension
-        self.window = exported.window
-
-    @cached_property
-    def _bulk(self) -> SentenceTransformerEmbedder:
-        return SentenceTransformerEmbedder(self._files, "bf16")
+    def __init__(self, questions: ExportedEmbedder, passages: ExportedEmbedder) -> None:
+        self._questions = questions
+        self.passages = passages
+        self.identity = questions.identity
+        self.dimension = questions.dimension
+        self.window = questions.window
 
     @property
     def runtime(self) -> str:
-        """What runs the model."""
-        return f"torch bf16 for passages, {self.exported.runtime} for questions"
+        """What runs the model for passages."""
+        return self.passages.runtime
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return each passage's number of tokens."""
-        return self.exported.count_tokens(texts)
+        return self.passages.count_tokens(texts)
 
     def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return the embeddings of questions."""
-        return self.exported.embed_questions(questions)
+        return self._questions.embed_questions(questions)
 
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         """Return the embeddings of texts."""
-        return self._bulk.embed_passages(texts)
+        return self.passages.embed_passages(texts)

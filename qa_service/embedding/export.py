@@ -1,18 +1,22 @@
 """Writes a sentence-transformers model once as an ONNX graph, and holds it against the reference."""
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qa_service.embedding.models import ModelFiles, sha256_of
-from qa_service.embedding.quantization import quantize
+from qa_service.embedding.quantization import quantize, quantize_weights
 from qa_service.embedding.reference import SentenceTransformerEmbedder
 from qa_service.embedding.runtime import (
+    BULK,
     INPUTS,
     MODEL,
     OUTPUTS,
@@ -22,10 +26,10 @@ from qa_service.embedding.runtime import (
     Specification,
     open_runtime,
 )
-from qa_service.errors import QAServiceError
+from qa_service.errors import ModelCorrupt, QAServiceError
 
-LEAST_COSINE = {"fp32": 0.999, "int8": 0.97}
-_LEAST_TOKEN_COSINE = {"fp32": 0.999, "int8": 0.9}
+LEAST_COSINE = {"fp32": 0.999, "int8": 0.97, BULK: 0.97}
+_LEAST_TOKEN_COSINE = {"fp32": 0.999, "int8": 0.9, BULK: 0.9}
 _OPSET = 17
 _MODULES = {"Transformer", "Pooling", "Normalize", "Dense"}
 # Held against the reference one by one and together: lengths, scripts, nothing, more than any window.
@@ -38,6 +42,15 @@ _PROBES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """A model as torch's exporter writes it, and the names of what goes in and comes out."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    onnx: bytes
+
+
 class ExportFailed(Exception):
     """A model that can't be exported, or whose export is not the same: the reference serves instead."""
 
@@ -45,86 +58,110 @@ class ExportFailed(Exception):
 def export(files: ModelFiles, folder: Path, precision: str) -> None:
     """Write a model's graph, tokenizer and specification into ``folder``, which must be empty.
 
-    ``precision`` is ``fp32`` or ``int8``. Raises :class:`ExportFailed`, with the reason.
+    ``precision`` is ``fp32`` or ``int8``, or ``int8-bulk`` for OpenVINO. Raises :class:`ExportFailed`, with the reason.
     """
-    reference = SentenceTransformerEmbedder(files)
-    try:
-        with _quiet():
-            inputs, outputs = _write_graph(reference, folder, precision)
-            reference.model.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
-        specification = Specification(
-            identity=files.identity,
-            precision=precision,
-            recipe=RECIPE,
-            dimension=reference.dimension,
-            window=reference.window,
-            inputs=inputs,
-            outputs=outputs,
-            question_prompt=reference.question_prompt,
-            passage_prompt=reference.passage_prompt,
-            sha256={name: sha256_of(folder / name) for name in (MODEL, TOKENIZER)},
-        )
-        (folder / SPECIFICATION).write_bytes(specification.to_bytes())
-    except (QAServiceError, ExportFailed):
-        raise
-    except Exception as error:  # torch, transformers and onnx raise what they like
-        raise ExportFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
-    _compare(reference, folder, precision)
+    Exporter(files).write(folder, precision)
 
 
-def _write_graph(reference: SentenceTransformerEmbedder, folder: Path, precision: str) -> tuple[Any, Any]:
-    import onnx  # noqa: PLC0415 - seconds of import
-    import torch  # noqa: PLC0415
-    from onnxruntime.transformers.fusion_options import FusionOptions  # noqa: PLC0415
-    from onnxruntime.transformers.optimizer import optimize_model  # noqa: PLC0415
+class Exporter:
+    """Writes a model in one precision or several; what they have in common is done once."""
 
-    # Attention written out, not as one call of torch, is what the optimizer knows how to fuse.
-    model = reference.load(attn_implementation="eager")
-    if unknown := {type(module).__name__ for module in model} - _MODULES:
-        raise ExportFailed(f"it has the module {', '.join(sorted(unknown))}")
-    if not all(getattr(module, "include_prompt", True) for module in model):
-        raise ExportFailed("its pooling leaves the prompt out")
-    example = model.preprocess(["A short text.", "Another text that is a little longer."])
-    inputs = tuple(name for name in INPUTS if name in example)
+    def __init__(self, files: ModelFiles) -> None:
+        self._reference = SentenceTransformerEmbedder(files)
 
-    class Graph(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
+    def write(self, folder: Path, precision: str) -> None:
+        """Do what :func:`export` does."""
+        reference = self._reference
+        try:
+            with _quiet():
+                self._write_graph(folder / MODEL, precision)
+                reference.model.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
+            specification = Specification(
+                identity=reference.identity,
+                precision=precision,
+                recipe=RECIPE,
+                dimension=reference.dimension,
+                window=reference.window,
+                inputs=self._graph.inputs,
+                outputs=self._graph.outputs,
+                question_prompt=reference.question_prompt,
+                passage_prompt=reference.passage_prompt,
+                sha256={name: sha256_of(folder / name) for name in (MODEL, TOKENIZER)},
+            )
+            (folder / SPECIFICATION).write_bytes(specification.to_bytes())
+        except (QAServiceError, ExportFailed):
+            raise
+        except Exception as error:  # torch, transformers and onnx raise what they like
+            raise ExportFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
+        _compare(reference, folder, precision)
 
-        def forward(self, *values: Any) -> tuple[Any, ...]:
-            features = self.model(dict(zip(inputs, values, strict=True)))
-            return tuple(features[name] for name in OUTPUTS if features.get(name) is not None)
+    def _write_graph(self, path: Path, precision: str) -> None:
+        import onnx  # noqa: PLC0415 - seconds of import
+        from onnxruntime.transformers.fusion_options import FusionOptions  # noqa: PLC0415
+        from onnxruntime.transformers.optimizer import optimize_model  # noqa: PLC0415
 
-    raw = folder / "raw.onnx"
-    outputs = OUTPUTS[: len(Graph()(*(example[name] for name in inputs)))]
-    shapes: dict[str, dict[int, str]] = {name: {0: "texts", 1: "tokens"} for name in (*inputs, OUTPUTS[1])}
-    torch.onnx.export(
-        Graph(),
-        tuple(example[name] for name in inputs),
-        str(raw),
-        input_names=list(inputs),
-        output_names=list(outputs),
-        dynamic_axes={
-            name: axes for name, axes in {**shapes, OUTPUTS[0]: {0: "texts"}}.items() if name in inputs + outputs
-        },
-        opset_version=_OPSET,
-        dynamo=False,
-    )
-    fusion = FusionOptions("bert")
-    fusion.use_multi_head_attention = True  # which keeps the products apart, to be quantised
-    fusion.enable_embed_layer_norm = False  # which would keep the table of word vectors from being halved
-    optimized = optimize_model(str(raw), model_type="bert", opt_level=0, optimization_options=fusion).model
-    raw.unlink()
-    if precision == "int8":
-        quantize(optimized)
-    onnx.save(optimized, str(folder / MODEL))
-    return inputs, outputs
+        graph = onnx.load_model_from_string(self._graph.onnx)
+        if precision == BULK:  # OpenVINO fuses by itself what it finds
+            quantize_weights(graph)
+        else:
+            fusion = FusionOptions("bert")
+            fusion.use_multi_head_attention = True  # which keeps the products apart, to be quantised
+            fusion.enable_embed_layer_norm = False  # which would keep the table of word vectors from being halved
+            graph = optimize_model(graph, model_type="bert", opt_level=0, optimization_options=fusion).model
+            if precision == "int8":
+                quantize(graph)
+        onnx.save(graph, str(path))
+
+    @cached_property
+    def _graph(self) -> _Graph:
+        import torch  # noqa: PLC0415 - seconds of import
+
+        # Attention written out, not as one call of torch, is what the optimizer knows how to fuse.
+        model = self._reference.load(attn_implementation="eager")
+        if unknown := {type(module).__name__ for module in model} - _MODULES:
+            raise ExportFailed(f"it has the module {', '.join(sorted(unknown))}")
+        if not all(getattr(module, "include_prompt", True) for module in model):
+            raise ExportFailed("its pooling leaves the prompt out")
+        example = model.preprocess(["A short text.", "Another text that is a little longer."])
+        inputs = tuple(name for name in INPUTS if name in example)
+
+        class Graph(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = model
+
+            def forward(self, *values: Any) -> tuple[Any, ...]:
+                features = self.model(dict(zip(inputs, values, strict=True)))
+                return tuple(features[name] for name in OUTPUTS if features.get(name) is not None)
+
+        outputs = OUTPUTS[: len(Graph()(*(example[name] for name in inputs)))]
+        shapes: dict[str, dict[int, str]] = {name: {0: "texts", 1: "tokens"} for name in (*inputs, OUTPUTS[1])}
+        with tempfile.TemporaryDirectory(prefix="qa-service-export-") as folder:
+            path = Path(folder, MODEL)
+            torch.onnx.export(
+                Graph(),
+                tuple(example[name] for name in inputs),
+                path,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_axes={
+                    name: axes
+                    for name, axes in {**shapes, OUTPUTS[0]: {0: "texts"}}.items()
+                    if name in inputs + outputs
+                },
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+            return _Graph(inputs, outputs, path.read_bytes())
 
 
 def _compare(reference: SentenceTransformerEmbedder, folder: Path, precision: str) -> None:
     """Raise :class:`ExportFailed` if the exported model reads, counts or embeds the probes differently."""
     exported = open_runtime(folder)
+    try:
+        exported.load()
+    except ModelCorrupt as error:  # not so: it was just written
+        raise ExportFailed(str(error)) from error
     if exported.count_tokens(_PROBES) != reference.count_tokens(_PROBES):
         raise ExportFailed("its tokenizer counts differently once exported")
     for texts in (*([probe] for probe in _PROBES), list(_PROBES)):

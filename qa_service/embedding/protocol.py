@@ -1,6 +1,6 @@
 """What the other rooms need of a model: its identity, its limits, vectors of texts and of their tokens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,9 +11,6 @@ from qa_service.errors import ModelCorrupt
 
 Vectors = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
-
-_SEED = 20261123
-_SHORT = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +95,6 @@ class Embedder(Protocol):
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         """Return the embeddings of texts."""
         ...
-
-
-def in_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Yield the places in ``lengths`` in batches until each came once.
-
-    Texts of like lengths share a batch, so that little is padded; batches come in a fixed random order,
-    so that the first few are a fair sample of all.
-    """
-    order = np.argsort(-np.asarray(lengths), kind="stable")
-    batches = [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
-    for number in np.random.default_rng(_SEED).permutation(len(batches)):
-        yield batches[number]
-
-
-def in_passes(questions: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the questions that share a forward pass: those of usual length, then each long one by itself.
-
-    In one pass all are padded to the longest, and a long question is not to slow those beside it.
-    """
-    if short := [question for question in questions if len(question) <= _SHORT]:
-        yield short
-    yield from ([question] for question in questions if len(question) > _SHORT)
 
 
 def unit_length(vectors: Vectors) -> Vectors:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -31,13 +31,13 @@ def open_embedder(model: str, *, allow_download: bool = False) -> "SentenceTrans
 
 
 class SentenceTransformerEmbedder:
-    """Runs a model by torch, in ``fp32`` or ``bf16``. Not for use by several threads at once: give it one."""
+    """Runs a model by torch. Not for use by several threads at once: give it one."""
 
-    def __init__(self, files: ModelFiles, precision: Literal["fp32", "bf16"] = "fp32") -> None:
+    runtime = "torch fp32"
+
+    def __init__(self, files: ModelFiles) -> None:
         self.files = files
         self.identity = files.identity
-        self.runtime = f"torch {precision}"
-        self._bf16 = precision == "bf16"
 
     @cached_property
     def model(self) -> Any:
@@ -52,10 +52,9 @@ class SentenceTransformerEmbedder:
 
         logging.disable_progress_bar()
         try:
-            model = SentenceTransformer(
+            return SentenceTransformer(
                 str(self.files.folder), device="cpu", local_files_only=True, model_kwargs=model_options
             )
-            return model.bfloat16() if self._bf16 else model
         except Exception as error:  # half a dozen libraries read these files, each with errors of its own
             raise ModelCorrupt(f"{self.files.folder} can't be loaded: {type(error).__name__}: {error}") from error
 

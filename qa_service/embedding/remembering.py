@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from cachetools import LRUCache
 
-from qa_service.embedding.protocol import Embedder, QuestionEmbedding, in_passes
+from qa_service.embedding.batching import in_passes
+from qa_service.embedding.protocol import Embedder, QuestionEmbedding
 
 
 class RememberedQuestions:

@@ -1,8 +1,14 @@
-"""The fast way to run a model: ONNX Runtime on what :mod:`export` wrote. Nothing here imports torch."""
+"""The fast ways to run a model, on what :mod:`export` wrote. Nothing here imports torch.
+
+Questions are for ONNX Runtime, one after the other by one thread. Batches of passages are for OpenVINO where the CPU
+multiplies 8-bit integers in its widest registers: it then is three times as fast as torch, twice as fast as ONNX
+Runtime; see docs/decisions/0008.
+"""
 
 import hashlib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +24,7 @@ from qa_service.embedding.protocol import (
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
+    Vectors,
     own_tokens,
     unit_length,
 )
@@ -28,6 +35,8 @@ RECIPE = 1
 """Grows with every change of export or quantization that changes what is written."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("sentence_embedding", "token_embeddings")
+BULK = "int8-bulk"
+"""The precision of what OpenVINO runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def open_runtime(folder: Path, *, threads: int = 1) -> "OnnxEmbedder":
+def open_runtime(folder: Path, *, threads: int = 1) -> "ExportedEmbedder":
     """Open an exported model after comparing its files' hashes.
 
     ``threads`` work on one forward pass: one for questions, all cores for passages. Raises
@@ -79,11 +88,29 @@ def open_runtime(folder: Path, *, threads: int = 1) -> "OnnxEmbedder":
                 raise ModelCorrupt(f"{folder / name} has sha256 {digest}, expected {specification.sha256[name]}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelCorrupt(f"{path} is no exported model: {type(error).__name__}: {error}") from error
-    return OnnxEmbedder(folder, specification, threads=threads)
+    runs = OpenVinoEmbedder if specification.precision == BULK else OnnxEmbedder
+    return runs(folder, specification, threads=threads)
 
 
-class OnnxEmbedder:
-    """Runs an exported model by ONNX Runtime. Not for use by several threads at once: give it one."""
+def _openvino() -> Any:
+    # It tells its makers that it was imported, unless what tells them is not there.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino  # noqa: PLC0415 - not for who only asks
+
+    return openvino
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return what the first core can do, by the names that Linux has for it; elsewhere nothing is known."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.split(":", 1)[1] for line in lines if line.startswith("flags")), "").split())
+
+
+class ExportedEmbedder:
+    """An exported model. Not for use by several threads at once: give it one."""
 
     def __init__(self, folder: Path, specification: Specification, *, threads: int) -> None:
         self._folder = folder
@@ -92,7 +119,19 @@ class OnnxEmbedder:
         self.identity = specification.identity
         self.dimension = specification.dimension
         self.window = specification.window
-        self.runtime = f"ONNX Runtime {specification.precision}"
+
+    @property
+    def runtime(self) -> str:
+        """What runs the model, and in which precision."""
+        raise NotImplementedError
+
+    def load(self) -> None:
+        """Load the model now, not with the first text."""
+        raise NotImplementedError
+
+    def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[Vectors, Vectors | None]]:
+        """Yield each text's vector (d,) and, if the model has them, its tokens' (t or more, d)."""
+        raise NotImplementedError
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -105,19 +144,6 @@ class OnnxEmbedder:
         tokenizer.no_padding()
         return tokenizer
 
-    @cached_property
-    def _session(self) -> Any:
-        import onnxruntime  # noqa: PLC0415 - as above
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            return onnxruntime.InferenceSession(str(self._folder / MODEL), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library raises a dozen classes of its own
-            raise ModelCorrupt(f"{self._folder / MODEL} can't be loaded: {error}") from error
-
     def files(self) -> dict[str, bytes]:
         """Return the files that :func:`open_runtime` needs, by name, for other machines."""
         return {name: (self._folder / name).read_bytes() for name in (MODEL, TOKENIZER, SPECIFICATION)}
@@ -129,29 +155,111 @@ class OnnxEmbedder:
         return [len(encoded.ids) for encoded in self._tokenizer.encode_batch([prompt + text for text in texts])]
 
     def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        """Return vectors of questions and of their tokens, from one forward pass."""
+        """Return vectors of questions and of their tokens."""
         return self._run(questions, self._specification.question_prompt).one_by_one()
 
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
-        """Return vectors of texts and of their tokens, from one forward pass."""
+        """Return vectors of texts and of their tokens."""
         return self._run(texts, self._specification.passage_prompt)
 
     def _run(self, texts: Sequence[str], prompt: str) -> PassageEmbeddings:
         self._tokenizer.enable_truncation(self.window)
         encoded = self._tokenizer.encode_batch([prompt + text for text in texts])
-        length = max(len(item.ids) for item in encoded)
+        vectors, tokens = [], []
+        for item, (vector, rows) in zip(encoded, self._forward(encoded), strict=True):
+            vectors.append(vector)
+            if rows is not None:
+                own = rows[: len(item.ids)]
+                tokens.append(own_tokens(item.offsets, item.special_tokens_mask, np.array(item.ids), own, len(prompt)))
+        return PassageEmbeddings(unit_length(np.stack(vectors)), tuple(tokens) if tokens else None)
+
+    def _inputs(self, encoded: Sequence[Any], multiple: int = 1) -> dict[str, Integers]:
+        """Return what the model takes, all texts padded to the longest, whose length is a ``multiple``."""
+        length = -(-max(len(item.ids) for item in encoded) // multiple) * multiple
         ids: Integers = np.zeros((len(encoded), length), np.int64)
         mask: Integers = np.zeros((len(encoded), length), np.int64)
         for row, item in enumerate(encoded):
             ids[row, : len(item.ids)] = item.ids
             mask[row, : len(item.ids)] = 1
         values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        outputs = self._session.run(None, {name: values[name] for name in self._specification.inputs})
-        vectors = unit_length(outputs[0])
-        if len(self._specification.outputs) == 1:
-            return PassageEmbeddings(vectors, None)
-        tokens = (
-            own_tokens(item.offsets, item.special_tokens_mask, np.array(item.ids), row[: len(item.ids)], len(prompt))
-            for item, row in zip(encoded, outputs[1], strict=True)
-        )
-        return PassageEmbeddings(vectors, tuple(tokens))
+        return {name: values[name] for name in self._specification.inputs}
+
+
+class OnnxEmbedder(ExportedEmbedder):
+    """Runs a model by ONNX Runtime, all texts in one pass."""
+
+    @property
+    def runtime(self) -> str:
+        """What runs the model, and in which precision."""
+        return f"ONNX Runtime {self._specification.precision}"
+
+    def load(self) -> None:
+        """Load the model now, not with the first text."""
+        _ = self._session
+
+    def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[Vectors, Vectors | None]]:
+        vectors, *tokens = self._session.run(None, self._inputs(encoded))
+        return zip(vectors, tokens[0] if tokens else [None] * len(vectors), strict=True)
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime  # noqa: PLC0415 - not for who only builds a command line
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(str(self._folder / MODEL), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the library raises a dozen classes of its own
+            raise ModelCorrupt(f"{self._folder / MODEL} can't be loaded: {error}") from error
+
+
+class OpenVinoEmbedder(ExportedEmbedder):
+    """Runs a model by OpenVINO: a batch in parts, each thread one of them.
+
+    Matrix products are of 8 bits, with a scale for each ``_GROUP`` activations of a token, so that what else is in a
+    batch changes nothing; all else is in bf16 where the CPU has it. Lengths are padded to a multiple of ``_MULTIPLE``:
+    OpenVINO keeps kernels of each length that it met, 7 MB each.
+    """
+
+    _GROUP = 128  # activations; of 384 the worst vector has cosine .991, of 128 .996, for a thirtieth of the speed
+    _MULTIPLE = 16  # tokens
+
+    @property
+    def runtime(self) -> str:
+        """What runs the model, and in which precision."""
+        return "OpenVINO int8, bf16" if self._bf16 else "OpenVINO int8"
+
+    def load(self) -> None:
+        """Load the model now, not with the first text."""
+        _ = self._requests
+
+    @cached_property
+    def _bf16(self) -> bool:
+        return "avx512_bf16" in cpu_flags()
+
+    def _forward(self, encoded: Sequence[Any]) -> Iterator[tuple[Vectors, Vectors | None]]:
+        size = -(-len(encoded) // self._threads)
+        parts = [encoded[start : start + size] for start in range(0, len(encoded), size)]
+        for request, part in zip(self._requests, parts, strict=False):
+            request.start_async(self._inputs(part, self._MULTIPLE))
+        for request, part in zip(self._requests, parts, strict=False):
+            request.wait()
+            vectors, *tokens = (np.array(request.get_tensor(name).data) for name in self._specification.outputs)
+            yield from zip(vectors, tokens[0] if tokens else [None] * len(part), strict=True)
+
+    @cached_property
+    def _requests(self) -> list[Any]:
+        openvino = _openvino()
+        options = {
+            "NUM_STREAMS": self._threads,
+            "INFERENCE_NUM_THREADS": self._threads,
+            "INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": self._GROUP,
+        }
+        try:
+            model = openvino.Core().compile_model(str(self._folder / MODEL), "CPU", options)
+            return [model.create_infer_request() for _ in range(self._threads)]
+        except Exception as error:  # the library raises what its parts do
+            raise ModelCorrupt(f"{self._folder / MODEL} can't be loaded: {error}") from error

@@ -42,6 +42,7 @@ class PassageTokensBuilder:
         self._spool = (folder / _SPOOL).open("wb")
         self._codec = codec
         self._waiting: list[tuple[int, Floats, TokenIds]] = []
+        self._waiting_rows = 0
         self._rows = 0
         self._first = np.full(passages, -1, np.int64)
         self._counts = np.zeros(passages, np.int64)
@@ -63,13 +64,16 @@ class PassageTokensBuilder:
 
     def add(self, number: int, text: str, tokens: TokenEmbeddings, sentences: Sequence[Offsets]) -> None:
         """Take a passage's tokens; those without a letter or digit are dropped, and those over 16 KB."""
-        spoken = np.array([any(map(str.isalnum, text[start:end])) for start, end in tokens.spans], dtype=bool)
+        said = np.cumsum(np.fromiter(map(str.isalnum, text), np.int64, len(text)))
+        before = np.concatenate([[0], said])
+        spoken = before[tokens.spans[:, 1]] > before[tokens.spans[:, 0]]
         dimension = min(COMPONENTS, tokens.vectors.shape[1])
         most = MAX_PASSAGE_BYTES // (dimension // COMPONENTS_PER_BYTE + _LENGTH_BYTES + _ID_BYTES)
         kept = np.flatnonzero(spoken if spoken.any() else np.ones(len(spoken), bool))[:most]
         self._sentences[number] = _row_ranges(tokens.spans[kept], sentences).tobytes()
         self._waiting.append((number, tokens.vectors[kept], tokens.ids[kept].astype(np.int32)))
-        if self._codec is not None or sum(len(vectors) for _, vectors, _ in self._waiting) >= _SAMPLE:
+        self._waiting_rows += len(kept)
+        if self._codec is not None or self._waiting_rows >= _SAMPLE:
             self._encode_waiting()
 
     def _encode_waiting(self) -> None:
@@ -152,8 +156,7 @@ class PassageTokensBuilder:
 
 def _row_ranges(spans: Integers, sentences: Sequence[Offsets]) -> npt.NDArray[np.int32]:
     """Return which rows belong to each sentence; both are in reading order, so each has one range."""
-    ranges = [
-        (np.searchsorted(spans[:, 1], start, side="right"), np.searchsorted(spans[:, 0], end, side="left"))
-        for start, end in sentences
-    ]
-    return np.array(ranges, dtype=np.int32).reshape(-1, 2)
+    starts, ends = np.array(sentences, np.int64).reshape(-1, 2).T
+    firsts = np.searchsorted(spans[:, 1], starts, side="right")
+    lasts = np.searchsorted(spans[:, 0], ends, side="left")
+    return np.column_stack([firsts, lasts]).astype(np.int32)
