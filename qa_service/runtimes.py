@@ -86,7 +86,7 @@ class _Exports:
 
     def found(self, precision: str) -> ExportedEmbedder | None:
         """Return the model in a precision; ``None`` if it was not exported or is damaged."""
-        folder = self._folder.exported_model(_name(self._files, precision))
+        folder = self._folder.exported_model(export_name(self._files, precision))
         if folder is None:
             return None
         try:
@@ -103,7 +103,7 @@ class _Exports:
             return found
         try:
             self._folder.add_exported_model(
-                _name(self._files, precision), lambda folder: self._exporter.write(folder, precision)
+                export_name(self._files, precision), lambda folder: self._exporter.write(folder, precision)
             )
         except ExportFailed as error:
             _logger.warning("%s can't be exported in %s: %s", self._files.identity.name, precision, error)
@@ -117,5 +117,6 @@ class _Exports:
         return Exporter(self._files)
 
 
-def _name(files: ModelFiles, precision: str) -> str:
+def export_name(files: ModelFiles, precision: str) -> str:
+    """Return the name of a model's export in an index folder: a model of another content has another."""
     return f"{files.identity.weights_sha256[:16]}-{files.identity.config_sha256[:8]}-{precision}-{RECIPE}"

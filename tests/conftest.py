@@ -18,20 +18,24 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
+from qa_service import runtimes
 from qa_service.access import KeyFile, Scope
 from qa_service.cli import main
 from qa_service.embedding import (
+    BULK,
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
     SentenceTransformerEmbedder,
     TokenEmbeddings,
     Vectors,
+    find_model,
     open_embedder,
 )
+from qa_service.embedding.export import LEAST_COSINE, Exporter
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.runtimes import embedder_to_build
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
@@ -116,11 +120,31 @@ def real() -> SentenceTransformerEmbedder:
 
 
 @pytest.fixture(scope="session")
-def exported_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of the built-in model as a build exports it, to be copied beside an index: that takes seconds."""
-    index = tmp_path_factory.mktemp("exported")
-    embedder_to_build(load_settings(index=index))
-    return index / "models"
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Export the built-in model in all precisions, once for all processes that run tests: it takes half a minute."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folders = {precision: root / "exports" / precision for precision in LEAST_COSINE}
+    with FileLock(root / "exports.lock"):
+        exporter = Exporter(find_model(DEFAULT_MODEL))
+        for precision, folder in folders.items():
+            if not folder.exists():
+                written = folder.with_suffix(".partial")
+                written.mkdir(parents=True)
+                exporter.write(written, precision)
+                written.rename(folder)
+    return folders
+
+
+@pytest.fixture(scope="session")
+def exported_models(tmp_path_factory: pytest.TempPathFactory, exports: dict[str, Path]) -> Path:
+    """Return a folder of the built-in model as a build exports it, to be copied or linked beside an index."""
+    models = tmp_path_factory.mktemp("exported") / "models"
+    files = find_model(DEFAULT_MODEL)
+    for precision in ("int8", *((BULK,) if runtimes.has_wide_int8() else ())):
+        shutil.copytree(exports[precision], models / runtimes.export_name(files, precision), copy_function=os.link)
+    return models
 
 
 @pytest.fixture(autouse=True)
@@ -248,5 +272,5 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def here(folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path, exported_models: Path) -> list[str]:
     """Return the flags for a source folder of two documents and an index folder."""
-    shutil.copytree(exported_models, tmp_path / "ix/models")
+    shutil.copytree(exported_models, tmp_path / "ix/models", copy_function=os.link)
     return ["--source", str(folder(TWO_DOCUMENTS)), "--index", str(tmp_path / "ix")]

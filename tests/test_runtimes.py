@@ -33,22 +33,12 @@ from qa_service.evaluation.measures import Asked, measure, parse
 from qa_service.index import IndexFolder
 from qa_service.pipeline import build, open_answerer
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
-from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
+from qa_service.settings import DEFAULT_MODEL, load_settings
 
 TEXTS = [
     *(item.question for item in islice(QuestionFile(QUESTIONS), 24) if isinstance(item, Question)),
     *(ROOT / "source_text/us-korea-relations.md").read_text(encoding="utf-8").split("\n\n")[5:21],
 ]
-
-
-@pytest.fixture(scope="session")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Export the default model in all precisions."""
-    folders = {}
-    for precision in LEAST_COSINE:
-        folders[precision] = tmp_path_factory.mktemp(precision)
-        export(find_model(DEFAULT_MODEL), folders[precision], precision)
-    return folders
 
 
 @pytest.fixture(params=sorted(LEAST_COSINE))
@@ -112,7 +102,7 @@ def test_a_damaged_export_is_refused_by_name_and_written_anew(
 ) -> None:
     """One flipped bit; the reference answers meanwhile, and the next build mends it."""
     settings = load_settings(index=tmp_path / "index", runtime="int8")
-    folder = tmp_path / "index/models" / _only_name(settings)
+    folder = tmp_path / "index/models" / runtimes.export_name(find_model(settings.model), "int8")
     shutil.copytree(exports["int8"], folder)
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 4
@@ -123,12 +113,6 @@ def test_a_damaged_export_is_refused_by_name_and_written_anew(
     assert name in caplog.text
     assert isinstance(embedder_to_build(settings), OnnxEmbedder)
     assert isinstance(embedder_to_ask(settings), OnnxEmbedder)
-
-
-def _only_name(settings: Settings) -> str:
-    from qa_service.runtimes import _name
-
-    return _name(find_model(settings.model), "int8")
 
 
 def test_nothing_is_exported_while_another_process_builds(tmp_path: Path) -> None:
@@ -182,7 +166,7 @@ def test_openvino_embeds_passages_where_the_cpu_is_made_for_it(
     monkeypatch.setattr(runtimes, "cpu_flags", lambda: frozenset(flags))
     files = find_model(DEFAULT_MODEL)
     for precision in ("int8", BULK):
-        shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes._name(files, precision))
+        shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes.export_name(files, precision))
     settings = load_settings(index=tmp_path / "index", runtime=runtime)
     assert type(embedder_to_build(settings)) is chosen
     assert type(embedder_to_ask(settings)) is OnnxEmbedder
@@ -280,7 +264,7 @@ def test_neither_building_nor_serving_needs_torch(tmp_path: Path, exports: dict[
     """
     files = find_model(DEFAULT_MODEL)
     for precision in ("int8", BULK):
-        shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes._name(files, precision))
+        shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes.export_name(files, precision))
     script = """
 import sys
 sys.modules |= dict.fromkeys(("torch", "transformers", "sentence_transformers", "sklearn", "onnx"))
