@@ -56,7 +56,7 @@ def embedder_to_ask(settings: Settings) -> Embedder:
 def embedder_to_build(settings: Settings) -> Embedder:
     """Return what embeds passages fastest in the precision set, exporting the model first if that was not done."""
     files = find_model(settings.model, allow_download=settings.allow_download)
-    exports = _Exports(settings, files, threads=os.cpu_count() or 1)
+    exports = _Exports(settings, files, threads=_cores())
     for precision in _precisions(settings):
         exported = exports.found_or_written(precision)
         if exported is not None:
@@ -68,6 +68,11 @@ def embedder_to_build(settings: Settings) -> Embedder:
 def has_wide_int8() -> bool:
     """Tell whether this CPU multiplies 8-bit integers 64 at once, where OpenVINO is the fastest by far."""
     return "avx512_vnni" in cpu_flags() and find_spec("openvino") is not None
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use, where the system tells; there may be more."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _precisions(settings: Settings) -> tuple[str, ...]:
