@@ -20,8 +20,16 @@ from ray_nodes import can_be, two_nodes
 from qa_service.bulk import building, cluster
 from qa_service.bulk.work import BuiltShard, Embedding, Model, Plan, Splitting, read
 from qa_service.datatypes import SourceFile
-from qa_service.embedding import OnnxEmbedder
-from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged, RemoteError, SettingsError, SourceError
+from qa_service.embedding import BULK, BulkEmbedder, OnnxEmbedder, open_runtime
+from qa_service.errors import (
+    IndexCorrupt,
+    IndexIncompatible,
+    ModelChanged,
+    ModelCorrupt,
+    RemoteError,
+    SettingsError,
+    SourceError,
+)
 from qa_service.index import IndexFolder, OpenIndex
 from qa_service.loading import Limits, SourceChangedError
 from qa_service.pipeline import build, open_answerer
@@ -322,6 +330,10 @@ def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: 
     embedder = embedder_to_build(settings)
     model = Model.of(embedder, settings)
     assert isinstance(model.open(), OnnxEmbedder)
+    counting = model.open(only_to_count=True)
+    assert counting.count_tokens(["Two words."]) == embedder.count_tokens(["Two words."])
+    with pytest.raises(ModelCorrupt):
+        counting.embed_passages(["Two words."])
     with pytest.raises(ModelChanged, match="same on all"):
         replace(model, identity=fake.identity).open()
     named = Model.of(fake, settings)
@@ -332,6 +344,15 @@ def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: 
     for stage in (Splitting, Embedding):
         with pytest.raises(IndexIncompatible, match=r"0\.0\.1"):
             stage(plan, fake)
+
+
+def test_passages_go_to_the_export_that_is_made_for_them(settings: Settings, exports: dict[str, Path]) -> None:
+    """Also on other machines; the one for questions stays here."""
+    embedder = BulkEmbedder(open_runtime(exports["int8"]), open_runtime(exports[BULK], threads=2))
+    there = Model.of(embedder, settings).open()
+    assert there.runtime == embedder.runtime
+    mine, theirs = (each.embed_passages(["A short text.", "Another."]).vectors for each in (embedder, there))
+    assert (mine * theirs).sum(axis=1).min() > 1 - 1e-3
 
 
 def test_without_ray(run: Run, here: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

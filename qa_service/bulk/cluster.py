@@ -100,6 +100,7 @@ class _Stage:
     """
 
     work: Callable[[Plan, Embedder], Callable[[Any], Any]]
+    only_counts = False
 
     def __init__(self, plan_at: Any, model_at: Any) -> None:
         self._at = [plan_at, model_at]
@@ -107,7 +108,7 @@ class _Stage:
     @cached_property
     def _work(self) -> Callable[[Any], Any]:
         plan, model = _ray().get(self._at)
-        return type(self).work(plan, model.open())
+        return type(self).work(plan, model.open(only_to_count=self.only_counts))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the row with its shard one stage further."""
@@ -116,6 +117,7 @@ class _Stage:
 
 class _Splitting(_Stage):
     work = Splitting
+    only_counts = True
 
 
 class _Embedding(_Stage):

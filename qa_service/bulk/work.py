@@ -55,9 +55,12 @@ class Model:
         files = passages.files() if isinstance(passages, ExportedEmbedder) else None
         return cls(settings.model, settings.allow_download, passages.identity, passages.runtime, files)
 
-    def open(self) -> Embedder:
-        """Open it by one thread. Raises :class:`ModelProblem` if it is not there, or another has its name."""
-        embedder = self._opened()
+    def open(self, *, only_to_count: bool = False) -> Embedder:
+        """Open it by one thread; what is ``only_to_count`` tokens leaves an exported model's graph where it is.
+
+        Raises :class:`ModelProblem` if it is not there, or another has its name.
+        """
+        embedder = self._opened(only_to_count=only_to_count)
         if (embedder.identity, embedder.runtime) != (self.identity, self.runtime):
             raise ModelChanged(
                 f"{self.name} is another model, or run in another way ({embedder.runtime}), on a machine of the "
@@ -65,7 +68,7 @@ class Model:
             )
         return embedder
 
-    def _opened(self) -> Embedder:
+    def _opened(self, *, only_to_count: bool) -> Embedder:
         if self.exported is None:
             return SentenceTransformerEmbedder(find_model(self.name, allow_download=self.allow_download))
         folder = Path(tempfile.mkdtemp(prefix="qa-service-model-"))
@@ -74,7 +77,8 @@ class Model:
                 (folder / name).write_bytes(data)
             exported = open_runtime(folder, threads=1)
             exported.count_tokens([""])
-            exported.load()
+            if not only_to_count:
+                exported.load()
         finally:
             shutil.rmtree(folder)
         return exported
