@@ -217,6 +217,26 @@ def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "prompted"
 
 
+@pytest.mark.parametrize("precision", ["int8", BULK])
+def test_a_tokenizer_may_give_more_than_its_model_looks_at(tmp_path: Path, precision: str) -> None:
+    """DistilBERT has no use for which of two texts a token is in. Its rows are no multiple of any group's size."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import AutoModel, AutoTokenizer, DistilBertConfig, set_seed
+
+    set_seed(1)
+    tokenizer = AutoTokenizer.from_pretrained(find_model(DEFAULT_MODEL).folder)
+    config = DistilBertConfig(vocab_size=len(tokenizer), dim=36, n_layers=1, n_heads=2, hidden_dim=50)
+    for part in (AutoModel.from_config(config), tokenizer):
+        part.save_pretrained(tmp_path / "plain")
+    module = Transformer(str(tmp_path / "plain"), max_seq_length=32)
+    SentenceTransformer(modules=[module, Pooling(36)], device="cpu").save_pretrained(str(tmp_path / "model"))
+    folder = tmp_path / "export"
+    folder.mkdir()
+    export(find_model(str(tmp_path / "model")), folder, precision)
+    assert open_runtime(folder).embed_passages(["Bread was baked from rye."]).vectors.shape == (1, 36)
+
+
 def test_prompts_are_embedded_counted_and_not_cited(prompted: Path, tmp_path: Path) -> None:
     """By the reference and by the export: the vector is that of prompt and text, the tokens are the text's."""
     reference = SentenceTransformerEmbedder(find_model(str(prompted)))
