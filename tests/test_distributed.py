@@ -34,6 +34,7 @@ from qa_service.generations import generations_of
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import Settings, load_settings
+from qa_service.stores import Recall
 from qa_service.stores.connection import Address, Connection
 from qa_service.stores.milvus import MilvusStore
 
@@ -726,17 +727,18 @@ def test_rows_that_are_late_do_not_widen_the_search(monkeypatch: pytest.MonkeyPa
     store = MilvusStore(Connection(Address("http://nowhere")), "rows", 8, exact=False)
     asked: list[int] = []
 
-    def recall(*_: object) -> float:
+    def recall(*_: object) -> Recall:
         asked.append(store.ef_search)
-        late = len(asked) < 4
-        return 0.5 if late else 0.97 if store.ef_search < 256 else 0.995
+        if len(asked) < 4:
+            return Recall(0.5, 0.4)
+        return Recall(0.992, 0.989) if store.ef_search < 256 else Recall(0.995, 0.991)
 
     monkeypatch.setattr(store, "_recall", recall)
     monkeypatch.setattr(store, "_waiting", lambda: 0)
     nothing = np.empty((0, 8), np.float32), np.empty((0, 10), np.int64)
     assert store.settle(*nothing) == 0.995
     assert (store.ef_search, asked) == (256, [2048] * 4 + [64, 128, 256])
-    monkeypatch.setattr(store, "_recall", lambda *_: 0.98 + store.ef_search / 200_000)
+    monkeypatch.setattr(store, "_recall", lambda *_: Recall(0.98 + store.ef_search / 200_000, 0.98))
     assert store.settle(*nothing) == 0.98 + 2048 / 200_000
     assert store.ef_search == 2048
 

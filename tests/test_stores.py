@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qa_service.stores import Recall
 from qa_service.stores.faiss import FaissStore, VectorIndex
 
 
@@ -142,6 +143,28 @@ def test_a_graph_finds_what_exact_search_finds(tmp_path: Path) -> None:
     for one, other in zip(store.search(queries, 10, allowed), exact.search(queries, 10, allowed), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(store.vectors(ids[5:9]), exact.vectors(ids[5:9]))
+
+
+def test_recall_of_few_queries_is_not_taken_for_that_of_all() -> None:
+    """The bound is two standard errors below the mean; where all agree there is nothing to subtract."""
+    exact = np.tile(np.arange(10), (100, 1))
+    found = exact.copy()
+    assert Recall.of(exact, found) == Recall(1.0, 1.0)
+    found[:20, 0] = 99
+    recall = Recall.of(exact, found)
+    assert recall.mean == pytest.approx(0.98)
+    assert recall.least == pytest.approx(0.98 - 2 * 0.04 / 10)
+
+
+def test_a_search_is_as_wide_as_is_surely_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the widest, where that seems to be enough."""
+    store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
+    measured = iter([Recall(0.991, 0.98), Recall(0.993, 0.9901)])
+    monkeypatch.setattr("qa_service.stores.faiss.Recall.of", lambda *_: next(measured))
+    assert store.choose_index(exact_up_to=100) == VectorIndex("hnsw", 128, 0.993)
+    monkeypatch.setattr("qa_service.stores.faiss.Recall.of", lambda *_: Recall(0.991, 0.98))
+    store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
+    assert store.choose_index(exact_up_to=100) == VectorIndex("hnsw", 2048, 0.991)
 
 
 def test_few_vectors_stay_exact_and_so_do_those_that_a_graph_loses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Backends that search vectors. One protocol; every backend is tested against NumPy brute force."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -8,6 +10,8 @@ import numpy.typing as npt
 
 _SEED = 20261123
 _QUERIES, _NOISE = 200, 2.0
+_STANDARD_ERRORS = 2
+LEAST_RECALL = 0.99
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -64,3 +68,21 @@ def noisy_queries(vectors: Callable[[Ids], Vectors], count: int) -> Vectors:
     generator = np.random.default_rng(_SEED)
     chosen = vectors(generator.integers(count, size=_QUERIES))
     return unit(chosen + _NOISE * unit(generator.normal(size=chosen.shape).astype(np.float32)))
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Which share of the nearest a search finds: the mean over some queries, and what that of all is at least.
+
+    The latter is two standard errors less: of so few queries a third finds the mean too high by one.
+    """
+
+    mean: float
+    least: float
+
+    @classmethod
+    def of(cls, exact: Ids, found: Ids) -> "Recall":
+        """Return recall@k of ``found``, held against the ids (n, k) that exact search finds for n queries."""
+        shares = [len(np.intersect1d(*pair)) / len(pair[0]) for pair in zip(exact, found, strict=True)]
+        mean = float(np.mean(shares))
+        return cls(mean, mean - _STANDARD_ERRORS * float(np.std(shares)) / math.sqrt(len(shares)))

@@ -7,11 +7,10 @@ from typing import Any
 import faiss
 import numpy as np
 
-from qa_service.stores import Ids, Vectors, noisy_queries, unit
+from qa_service.stores import LEAST_RECALL, Ids, Recall, Vectors, noisy_queries, unit
 
 EXACT_UP_TO = 20_000
 """Vectors up to which exact search takes no longer than a graph's; above, a graph is tried."""
-LEAST_RECALL = 0.99
 
 _WRAPPER = b"IxMp"  # IndexIDMap
 _KINDS = {"flat": b"IxFI", "hnsw": b"IHNf"}  # IndexFlatIP, IndexHNSWFlat
@@ -75,7 +74,8 @@ class FaissStore:
         """Build a graph if there are many vectors, and keep it if it finds what exact search finds.
 
         Held against exact search on 200 vectors of the store, each moved by noise of twice its length, with ever
-        wider searches until recall@10 is 0.99. Built by one thread, so that the same vectors make the same graph.
+        wider searches until recall@10 is surely .99; the widest is taken if it seems to be .99 there. Built by one
+        thread, so that the same vectors make the same graph.
         """
         if len(self) <= exact_up_to:
             return VectorIndex("flat", 0, 1.0)
@@ -93,10 +93,11 @@ class FaissStore:
         for ef_search in _EF_SEARCH:
             graph.hnsw.efSearch = ef_search
             _, found = graph.search(queries, 10)
-            recall = float(np.mean([len(np.intersect1d(*pair)) / 10 for pair in zip(exact, found, strict=True)]))
-            if recall >= LEAST_RECALL:
+            recall = Recall.of(exact, found)
+            enough = recall.mean if ef_search == _EF_SEARCH[-1] else recall.least
+            if enough >= LEAST_RECALL:
                 self._index = mapped
-                return VectorIndex("hnsw", ef_search, recall)
+                return VectorIndex("hnsw", ef_search, recall.mean)
         return VectorIndex("flat", 0, 1.0)
 
     def _exact(self) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qa_service.errors import StoreRefused, StoreUnavailable
-from qa_service.stores import Ids, Selection, Vectors, unit
+from qa_service.stores import LEAST_RECALL, Ids, Recall, Selection, Vectors, unit
 from qa_service.stores.connection import WRITING, Connection
 from qa_service.stores.layout import ID, VECTOR, WORDS, layout
 
@@ -19,7 +19,6 @@ _DIGITS, _TIES = 6, 8
 """Scores that differ less are equal, for servers add up in one order or another; so many more are asked for."""
 _LOOKS = 0.5  # seconds
 _MOST_RESULTS = 1_000  # of one call
-LEAST_RECALL = 0.99
 _EF_SEARCH = (64, 128, 256, 512, 1024, 2048)
 
 
@@ -138,7 +137,7 @@ class MilvusStore:
 
         ``expected`` (n, k) are the ids that exact search finds for ``queries`` (n, d). A server counts rows before all
         searches find them, and builds graphs when it has time. Raises
-        :class:`StoreUnavailable` if less than 99 % is found when the time is over.
+        :class:`StoreUnavailable` if less than 99 % is found by the widest search when the time is over.
         """
         ends = self._patience()
         widths = (0,) if self._exact else _EF_SEARCH
@@ -146,20 +145,20 @@ class MilvusStore:
             # As widely as can be: what is still not found is not there yet.
             self.ef_search = widths[-1]
             waiting, recall = self._waiting(), self._recall(queries, expected)
-            if recall >= LEAST_RECALL and not waiting:
+            if recall.mean >= LEAST_RECALL and not waiting:
                 break
             if time.monotonic() > ends:
                 message = "the vector store does not find what it should; publish again"
-                raise StoreUnavailable(message, f"{self.name}: {recall:.1%}")
+                raise StoreUnavailable(message, f"{self.name}: {recall.mean:.1%}")
             time.sleep(_LOOKS)
         for self.ef_search in widths[:-1]:
             narrow = self._recall(queries, expected)
-            if narrow >= LEAST_RECALL:
-                return narrow
+            if narrow.least >= LEAST_RECALL:
+                return narrow.mean
         self.ef_search = widths[-1]
-        return recall
+        return recall.mean
 
-    def _recall(self, queries: Vectors, expected: Ids) -> float:
+    def _recall(self, queries: Vectors, expected: Ids) -> Recall:
         most = max(1, _MOST_RESULTS // expected.shape[1])
         found = np.concatenate(
             [
@@ -167,7 +166,7 @@ class MilvusStore:
                 for at in range(0, len(queries), most)
             ]
         )
-        return float(np.mean([len(np.intersect1d(*pair)) / len(pair[0]) for pair in zip(expected, found, strict=True)]))
+        return Recall.of(expected, found)
 
     def search(
         self, queries: Vectors, top_k: int, allowed: Selection | None = None, *, patience: float = 1.0
