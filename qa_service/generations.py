@@ -7,17 +7,21 @@ from qa_service.confidence import calibrated_for
 from qa_service.distributed import SharedGenerations
 from qa_service.index import Generations, Index, IndexFolder
 from qa_service.settings import Settings
-from qa_service.stores.connection import Address, Connection
+from qa_service.stores.connection import WRITING, Address, Connection
 
 
 def generations_of(settings: Settings) -> Generations:
     """Return where the settings say that the generations are."""
-    return IndexFolder(settings.index) if settings.store == "faiss" else _shared(settings)
+    if settings.store == "faiss":
+        return IndexFolder(settings.index)
+    return _shared(settings, Connection(_address(settings)))
 
 
 def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], None]) -> None:
     """Put the generation in force of the folder into the shared store, in force there once ``check`` has asked it."""
-    generations = _shared(settings)
+    connection = Connection(_address(settings), patience=WRITING)
+    connection.probe()  # one that is away is told of at once
+    generations = _shared(settings, connection)
     index = folder.open(None).index
     try:
         weights, tokens = calibrated_for(index.manifest)
@@ -33,7 +37,10 @@ def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], No
         generations.close()
 
 
-def _shared(settings: Settings) -> SharedGenerations:
+def _shared(settings: Settings, connection: Connection) -> SharedGenerations:
+    return SharedGenerations(connection, settings.milvus_alias, partitions=settings.milvus_partitions)
+
+
+def _address(settings: Settings) -> Address:
     authority = Path(settings.milvus_ca) if settings.milvus_ca else None
-    address = Address(settings.milvus_uri, settings.milvus_token, authority, settings.milvus_seconds)
-    return SharedGenerations(Connection(address), settings.milvus_alias, partitions=settings.milvus_partitions)
+    return Address(settings.milvus_uri, settings.milvus_token, authority, settings.milvus_seconds)

@@ -29,7 +29,8 @@ from qa_service.api import create_app
 from qa_service.datatypes import Answer, Filters
 from qa_service.distributed import SharedGenerations
 from qa_service.distributed.records import Records
-from qa_service.errors import IndexMissing, ModelChanged, SettingsError, StorageError, StoreRefused, StoreUnavailable
+from qa_service.embedding.export import Exporter
+from qa_service.errors import IndexMissing, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
 from qa_service.generations import generations_of
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
@@ -753,22 +754,34 @@ def test_who_runs_the_service_is_told_why(run: Run, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_replica_exports_the_model_that_nobody_built_here(
-    tmp_path: Path, exported_models: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once, into its index folder; where that can't be written it answers by the reference."""
+    written: list[str] = []
 
-    def exported(settings: Settings, *_: object) -> bool:
-        if settings.index.is_file():
-            raise StorageError("no folder")
-        shutil.copytree(exported_models, settings.index / "models")
-        return True
+    def write(_: Exporter, folder: Path, precision: str) -> None:
+        written.append(precision)
+        shutil.copytree(exports[precision], folder, dirs_exist_ok=True)
 
-    monkeypatch.setattr("qa_service.runtimes._export", exported)
+    monkeypatch.setattr(Exporter, "write", write)
     shared = load_settings(store="milvus", index=tmp_path / "cache")
     assert "int8" in embedder_to_ask(shared).runtime
+    assert "int8" in embedder_to_ask(shared).runtime
     assert "int8" in embedder_to_ask(load_settings(index=tmp_path / "cache")).runtime
+    assert written == ["int8"]
     (tmp_path / "file").write_text("no folder")
     assert embedder_to_ask(load_settings(store="milvus", index=tmp_path / "file")).runtime.startswith("torch")
+
+
+def test_who_publishes_is_more_patient_than_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that still works on what it was sent is not away."""
+    given: list[float] = []
+    monkeypatch.setattr(Connection, "_retrying", lambda *arguments: given.append(arguments[-1]))
+    address = Address("http://nowhere", timeout=2)
+    for connection in (Connection(address), Connection(address, patience=30)):
+        connection.call("get")
+        connection.call("insert", patience=60)
+    assert given == [2, 120, 60, 120]
 
 
 def test_without_the_client_the_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

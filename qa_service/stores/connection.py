@@ -37,9 +37,12 @@ class Address:
 
 
 class Connection:
-    """A server by its address. Threads may share it. Nothing is sent before a method is called."""
+    """A server by its address. Threads may share it. Nothing is sent before a method is called.
 
-    def __init__(self, address: Address) -> None:
+    ``patience`` is the least that each call has: who publishes can wait longer than who asks.
+    """
+
+    def __init__(self, address: Address, *, patience: float = 1.0) -> None:
         try:
             import pybreaker  # noqa: PLC0415 - an extra, as is the client
             import pymilvus  # noqa: F401, PLC0415
@@ -47,6 +50,7 @@ class Connection:
             raise SettingsError("QA_STORE=milvus needs the Milvus client: pip install 'qa-service[milvus]'") from error
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what it logs is raised too
         self.address = address
+        self._patience = patience
         self._client: Any = None
         self._opening = threading.Lock()
         self._broken = pybreaker.CircuitBreakerError
@@ -60,7 +64,7 @@ class Connection:
         Raises :class:`StoreUnavailable` if the server is away, too slow, or was so lately; :class:`StoreRefused` if
         it can't do what is asked.
         """
-        seconds = self.address.timeout * patience
+        seconds = self.address.timeout * max(patience, self._patience)
         try:
             return self._breaker.call(functools.partial(self._retrying, method, arguments, named, seconds))
         except self._broken as error:
