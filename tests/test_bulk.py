@@ -398,7 +398,11 @@ def test_a_build_by_ray_itself(folder: Files, tmp_path: Path, exported_models: P
 @pytest.mark.proof
 @pytest.mark.filterwarnings("default")  # Ray's own
 def test_work_that_ends_every_machine_ends_the_build(
-    folder: Files, tmp_path: Path, exported_models: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Files,
+    tmp_path: Path,
+    exported_models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """It is tried some times more, as if the machine had been at fault; then the build says so, and nothing hangs."""
     tried = tmp_path / "tried"
@@ -416,6 +420,7 @@ def test_work_that_ends_every_machine_ends_the_build(
     with pytest.raises(RemoteError, match="kept for the next try"):
         build(settings, embedder_to_build(settings))
     assert len(tried.read_text()) == 5
+    record_property("figure", "a shard that ends its process ended 5, then the build")
 
 
 @pytest.mark.proof
