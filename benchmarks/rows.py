@@ -4,7 +4,7 @@
 
 INDEX is an index folder. Its vectors, each moved a little so that none is there twice, are the rows; with ``--fields``
 they also carry the tokens, texts and scores of its passages, else a row is a vector alone. With ``--exact`` there is no
-graph, which a million rows take the better part of an hour to get on two cores. The graph and how widely it
+graph, which a million rows take some twenty minutes to get on two cores. The graph and how widely it
 is searched are those that publishing chooses. FOLDER is where the server keeps its data. Recall@10 is held against
 brute force, on questions that are as near to rows as a paraphrase. Memory is what processes named milvus hold.
 """
@@ -20,7 +20,7 @@ from common import memory_mb, setup
 from qa_service.distributed.rows import PASSAGE, SCORES, TOKENS, extra_fields, filterable
 from qa_service.index import IndexFolder
 from qa_service.stores import unit
-from qa_service.stores.connection import Address, Connection
+from qa_service.stores.connection import WRITING, Address, Connection
 from qa_service.stores.milvus import ROWS, MilvusStore
 
 _MOVED, _ASKED = 0.5, 0.7  # lengths of what is added to a vector: cosines of .89 and .82
@@ -40,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     index = IndexFolder(arguments.index).open(None).index
     real = index.vectors(np.arange(len(index)))
-    connection = Connection(Address(arguments.uri, timeout=10))
+    connection = Connection(Address(arguments.uri, timeout=10), patience=WRITING)
     print(setup())
     kind = "with all fields" if arguments.fields else "of a vector alone"
     print(f"vectors of {len(real)} passages, rows {kind}, {'exact' if arguments.exact else 'HNSW'}")
@@ -82,7 +82,7 @@ def measure(connection: Connection, real: np.ndarray, count: int, arguments: arg
         store.search(question[None, :], 50)
         times.append(1000 * (time.perf_counter() - started))
     grown = milvus_mb() - memory, folder_mb(data) - disk
-    connection.call("drop_collection", name, patience=30)
+    connection.call("drop_collection", name)
     return (
         f"| {count} | {1000 * seconds / count:.2f} | {building:.0f} | {grown[0]:.0f} | {grown[1]:.0f} | "
         f"{statistics.median(times):.1f} | {recall:.4f} | {store.ef_search} |"

@@ -20,7 +20,7 @@ import numpy as np
 
 from qa_service.cleaning import embeddable
 from qa_service.datatypes import Completeness, Document, Offsets, Passage, Skipped, SourceFile
-from qa_service.embedding import Embedder, Vectors, ahead, in_batches
+from qa_service.embedding import Embedder, Vectors, in_batches
 from qa_service.errors import TooManyFailed
 from qa_service.index import (
     PASSAGES,
@@ -38,6 +38,7 @@ from qa_service.late_interaction import Codec, PassageTokensBuilder
 from qa_service.lexical import LexicalBuilder, Terms
 from qa_service.splitting import Splitter, covered_characters, embedded_sentences, embedding_text
 from qa_service.stores import Ids
+from qa_service.working_ahead import ahead
 
 _SPOOL = "vectors.spool"
 _BLOCK = 10_000

@@ -36,7 +36,7 @@ from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import Settings, load_settings
 from qa_service.stores import Recall
-from qa_service.stores.connection import Address, Connection
+from qa_service.stores.connection import WRITING, Address, Connection
 from qa_service.stores.milvus import MilvusStore
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -68,7 +68,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def connection(server: Server) -> Iterator[Connection]:
-    opened = Connection(Address(server.uri))
+    opened = Connection(Address(server.uri), patience=WRITING)
     yield opened
     opened.close()
 
@@ -460,7 +460,7 @@ def test_proof_a_real_store_searches_as_brute_force_does(
     real_server: Server, record_property: Callable[[str, object], None]
 ) -> None:
     """The contract, on a standalone server of Milvus 2.3.5."""
-    connection = Connection(Address(real_server.uri))
+    connection = Connection(Address(real_server.uri), patience=WRITING)
     for shape in SHAPES:
         searches_as_brute_force_does(connection, *shape)
     record_property("figure", f"{len(SHAPES)} collections on Milvus 2.3.5: ids and scores as by brute force")

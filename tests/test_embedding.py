@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
-from qa_service.embedding import SentenceTransformerEmbedder, ahead, in_batches, open_embedder
+from qa_service.embedding import SentenceTransformerEmbedder, in_batches, open_embedder
 from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
+from qa_service.working_ahead import ahead
 
 
 @pytest.fixture(scope="module")

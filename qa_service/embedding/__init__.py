@@ -1,6 +1,6 @@
 """Text -> vectors: the protocol, the reference by torch, the fast runtime that serves, and how it is exported."""
 
-from qa_service.embedding.batching import ahead, in_batches, in_passes
+from qa_service.embedding.batching import in_batches, in_passes
 from qa_service.embedding.bulk import BulkEmbedder
 from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
 from qa_service.embedding.protocol import (
@@ -32,7 +32,6 @@ __all__ = [
     "SentenceTransformerEmbedder",
     "TokenEmbeddings",
     "Vectors",
-    "ahead",
     "checked_model_folder",
     "cpu_flags",
     "find_model",

@@ -1,16 +1,11 @@
-"""Which texts share a forward pass, and work that goes on while one is under way."""
+"""Which texts share a forward pass."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 _SEED = 20261123
 _SHORT = 200  # characters
-_Batch = TypeVar("_Batch")
-_Made = TypeVar("_Made")
 
 
 def in_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
@@ -33,16 +28,3 @@ def in_passes(questions: Sequence[str]) -> Iterator[list[str]]:
     if short := [question for question in questions if len(question) <= _SHORT]:
         yield short
     yield from ([question] for question in questions if len(question) > _SHORT)
-
-
-def ahead(function: Callable[[_Batch], _Made], batches: Iterable[_Batch]) -> Iterator[tuple[_Batch, _Made]]:
-    """Yield each batch with what a function makes of it in another thread, which goes on to the next one meanwhile."""
-    with ThreadPoolExecutor(1, "passages") as thread:
-        waiting: deque[tuple[_Batch, Future[_Made]]] = deque()
-        for batch in batches:
-            waiting.append((batch, thread.submit(function, batch)))
-            if len(waiting) > 1:
-                first, made = waiting.popleft()
-                yield first, made.result()
-        for batch, made in waiting:
-            yield batch, made.result()

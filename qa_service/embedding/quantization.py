@@ -38,22 +38,37 @@ def quantize_weights(model: Any) -> None:
     made: dict[str, Any] = {}
     for node in graph.node:
         name = node.input[1] if node.op_type == "MatMul" else ""
-        if name not in constants or len(constants[name].dims) != 2:  # noqa: PLR2004 - rows and columns
-            continue
         if name not in made:
-            weights = numpy_helper.to_array(constants[name])
-            scales = np.maximum(np.abs(weights).max(axis=0) / _LEVELS, 1e-12).astype(np.float32)
-            parts = {
-                name + "_int8": np.rint(weights / scales).astype(np.int8),
-                name + "_scales": scales,
-                name + "_zeros": np.zeros(len(scales), np.int8),
-            }
+            weights = _matrix(constants.get(name))
+            if weights is None:
+                continue
+            parts = _in_8_bits(name, weights, _LEVELS)
             graph.initializer.extend(numpy_helper.from_array(array, part) for part, array in parts.items())
             graph.initializer.remove(constants[name])
             made[name] = helper.make_node("DequantizeLinear", list(parts), [name + "_float"], axis=1)
         node.input[1] = name + "_float"
     for node in made.values():
         graph.node.insert(0, node)
+
+
+def _matrix(tensor: Any) -> Any:
+    """Return a constant as an array, if it is a matrix of floats."""
+    from onnx import numpy_helper  # noqa: PLC0415 - only when a model is exported
+
+    if tensor is None or len(tensor.dims) != 2:  # noqa: PLR2004 - rows and columns
+        return None
+    array = numpy_helper.to_array(tensor)
+    return array if array.dtype == np.float32 else None
+
+
+def _in_8_bits(name: str, weights: Any, levels: int) -> dict[str, Any]:
+    """Return weights as integers of ``levels`` either way, each column's scale and zero, by names for all three."""
+    scales = np.maximum(np.abs(weights).max(axis=0) / levels, 1e-12).astype(np.float32)
+    return {
+        name + "_int8": np.rint(weights / scales).astype(np.int8),
+        name + "_scales": scales,
+        name + "_zeros": np.zeros(len(scales), np.int8),
+    }
 
 
 class _Rewriter:
@@ -89,11 +104,7 @@ class _Rewriter:
             yield node
 
     def _matrix(self, name: str) -> Any:
-        tensor = self._constants.get(name)
-        if tensor is None or len(tensor.dims) != 2:  # noqa: PLR2004 - rows and columns
-            return None
-        array = self._onnx.numpy_helper.to_array(tensor)
-        return array if array.dtype == np.float32 else None
+        return _matrix(self._constants.get(name))
 
     def _constant(self, name: str, array: Any) -> None:
         self._added[name] = self._onnx.numpy_helper.from_array(array, name)
@@ -111,10 +122,8 @@ class _Rewriter:
             yield make("QuantizeLinear", [values + "_unit", "q_step", "q_zero"], [values + "_int8"])
         if name not in self._replaced:
             self._replaced.add(name)
-            scales = np.maximum(np.abs(weights).max(axis=0) / _WEIGHT_LEVELS, 1e-12).astype(np.float32)
-            self._constant(name + "_int8", np.rint(weights / scales).astype(np.int8))
-            self._constant(name + "_scales", scales)
-            self._constant(name + "_zeros", np.zeros(len(scales), np.int8))
+            for part, array in _in_8_bits(name, weights, _WEIGHT_LEVELS).items():
+                self._constant(part, array)
         inputs = [values + "_int8", name + "_int8", "q_step", name + "_scales", "q_zero", name + "_zeros"]
         output = node.output[0]
         yield make("MatMulIntegerToFloat", inputs, [output + "_unit"], domain=_DOMAIN)

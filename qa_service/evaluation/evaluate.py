@@ -1,9 +1,7 @@
 """Ask every question of a file, batch by batch, and write down what came of it."""
 
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +17,7 @@ from qa_service.evaluation.questions import LineProblem, Question
 from qa_service.evaluation.run import QRELS_TREC, RUN_TREC, SUMMARY, Fingerprint, RunFolder
 from qa_service.evaluation.summary import Summary, qrels_lines, run_lines, summarize
 from qa_service.settings import Settings
+from qa_service.working_ahead import ahead
 
 BATCH = 256
 DOCUMENTS_OUT_OF = 50
@@ -114,18 +113,7 @@ def _asked_ahead(
     def ask(batch: list[tuple[Question, Gold]]) -> list[Outcome]:
         return asker.ask([(question.question, DOCUMENTS_OUT_OF if gold.whole else top_k) for question, gold in batch])
 
-    if not asker.elsewhere:
-        yield from ((batch, ask(batch)) for batch in batches)
-        return
-    with ThreadPoolExecutor(1) as thread:
-        waiting: deque[tuple[list[tuple[Question, Gold]], Future[list[Outcome]]]] = deque()
-        for batch in batches:
-            waiting.append((batch, thread.submit(ask, batch)))
-            if len(waiting) > 1:
-                before, outcomes = waiting.popleft()
-                yield before, outcomes.result()
-        for batch, outcomes in waiting:
-            yield batch, outcomes.result()
+    return ahead(ask, batches) if asker.elsewhere else ((batch, ask(batch)) for batch in batches)
 
 
 def _timed(alone: InProcess, chosen: Sequence[Question], top_k: int) -> list[float]:

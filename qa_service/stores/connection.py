@@ -64,11 +64,15 @@ class Connection:
         Raises :class:`StoreUnavailable` if the server is away, too slow, or was so lately; :class:`StoreRefused` if
         it can't do what is asked.
         """
-        seconds = self.address.timeout * max(patience, self._patience)
+        seconds = self.seconds(patience)
         try:
             return self._breaker.call(functools.partial(self._retrying, method, arguments, named, seconds))
         except self._broken as error:
             raise StoreUnavailable("the vector store did not answer lately; ask again in a few seconds") from error
+
+    def seconds(self, patience: float = 1.0) -> float:
+        """Return how long a call of some patience may take."""
+        return self.address.timeout * max(patience, self._patience)
 
     def probe(self) -> None:
         """Ask the server for its version, whatever was before, so that one that is back is used again at once."""

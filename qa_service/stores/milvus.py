@@ -136,7 +136,7 @@ class MilvusStore:
         """Wait until searches find what they should, and choose how widely a graph is searched; return recall@k.
 
         ``expected`` (n, k) are the ids that exact search finds for ``queries`` (n, d). A server counts rows before all
-        searches find them, and builds graphs when it has time. Raises
+        searches find them, and builds graphs when it has time; so the connection is to be a patient one. Raises
         :class:`StoreUnavailable` if less than 99 % is found by the widest search when the time is over.
         """
         ends = self._patience()
@@ -161,29 +161,21 @@ class MilvusStore:
     def _recall(self, queries: Vectors, expected: Ids) -> Recall:
         most = max(1, _MOST_RESULTS // expected.shape[1])
         found = np.concatenate(
-            [
-                self.search(queries[at : at + most], expected.shape[1], patience=WRITING)[0]
-                for at in range(0, len(queries), most)
-            ]
+            [self.search(queries[at : at + most], expected.shape[1])[0] for at in range(0, len(queries), most)]
         )
         return Recall.of(expected, found)
 
-    def search(
-        self, queries: Vectors, top_k: int, allowed: Selection | None = None, *, patience: float = 1.0
-    ) -> tuple[Ids, Vectors]:
+    def search(self, queries: Vectors, top_k: int, allowed: Selection | None = None) -> tuple[Ids, Vectors]:
         """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id.
 
-        ``patience`` multiplies the time that a question may take: many at once take longer. Raises
-        :class:`StoreUnavailable` if a partition does not answer.
+        Raises :class:`StoreUnavailable` if a partition does not answer.
         """
-        ids, scores, searched = self.nearest(queries, top_k, allowed, patience=patience)
+        ids, scores, searched = self.nearest(queries, top_k, allowed)
         if searched < 1:
             raise StoreUnavailable("a part of the vector store did not answer in time; ask again")
         return ids, scores
 
-    def nearest(
-        self, queries: Vectors, top_k: int, allowed: Selection | None = None, *, patience: float = 1.0
-    ) -> tuple[Ids, Vectors, float]:
+    def nearest(self, queries: Vectors, top_k: int, allowed: Selection | None = None) -> tuple[Ids, Vectors, float]:
         """Return what :meth:`search` does, of the partitions that answer, and the share, 0..1, of rows in them.
 
         Raises :class:`StoreUnavailable` if none does.
@@ -197,7 +189,7 @@ class MilvusStore:
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32), 1.0
         parameters = {"metric_type": "IP", "params": {} if self._exact else {"ef": max(self.ef_search, 2 * k)}}
-        parts, searched = self._found(scaled.tolist(), VECTOR, k + _TIES, allowed, parameters, patience)
+        parts, searched = self._found(scaled.tolist(), VECTOR, k + _TIES, allowed, parameters)
         found = [sorted(row, key=lambda hit: (-round(hit[1], _DIGITS), hit[0]))[:k] for row in parts]
         kept = min(map(len, found))  # a condition may leave fewer than were asked for
         ids = np.array([[number for number, _ in row[:kept]] for row in found], np.int64).reshape(len(found), kept)
@@ -215,13 +207,7 @@ class MilvusStore:
         return np.array([number for number, _ in ranked[:top_k]], np.int64)
 
     def _found(
-        self,
-        data: list[Any],
-        field: str,
-        top_k: int,
-        allowed: Selection | None,
-        parameters: dict[str, Any],
-        patience: float = 1.0,
+        self, data: list[Any], field: str, top_k: int, allowed: Selection | None, parameters: dict[str, Any]
     ) -> tuple[list[list[tuple[int, float]]], float]:
         """Return the hits of each query in all partitions that answer, and the share of rows in those."""
         named: dict[str, Any] = {
@@ -233,7 +219,6 @@ class MilvusStore:
             "output_fields": [ID],
             # What is searched was whole before it was named; waiting for the newest writes would cost 200 ms.
             "consistency_level": "Eventually",
-            "patience": patience,
         }
         if self._threads is None:
             hits = self.connection.call("search", self.name, **named)
@@ -244,7 +229,7 @@ class MilvusStore:
         ]
         found: list[list[tuple[int, float]]] = [[] for _ in data]
         answered, failure = 0, None
-        concurrent.futures.wait(asked, self.connection.address.timeout * patience)
+        concurrent.futures.wait(asked, self.connection.seconds())
         for size, future in zip(self._parts, asked, strict=True):
             try:
                 hits = future.result(0)
