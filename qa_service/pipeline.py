@@ -237,7 +237,7 @@ class QuestionAnswerer:
         )
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        """Return the embeddings of questions: those asked lately from memory, the others by one forward pass."""
+        """Return the embeddings of questions: those asked lately from memory, the others together."""
         return self.questions.embed([embeddable(question) for question in questions])
 
     def retrieve(

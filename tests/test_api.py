@@ -389,7 +389,7 @@ def test_questions_that_wait_together_are_embedded_together(answerer: QuestionAn
             noting.go.set()
             statuses = [future.result().status_code for future in asked]
             assert statuses == [200, *(500 if word == "break" else 200 for word in words)]
-            assert sorted(words) in batches
+            assert sorted(sorted(words), key=len) in batches
         batches.clear()
         assert client.post("/ask", json={"question": "whale"}).is_success
         assert batches == []

@@ -98,6 +98,17 @@ def test_near_duplicates_are_one_result_and_alike_tables_are_not(folder: Write, 
     assert sorted(uris) == ["a.txt", "c.txt", "d.txt"]
 
 
+def test_many_duplicates_leave_room_for_others(folder: Write, settings: Settings) -> None:
+    """Where the first candidates are one text over and over, the rest of them are looked at too."""
+    text = "The harbour master counts every boat that comes in before the tide turns at night."
+    others = {f"{place}.txt": f"Boats of house {place} lie by the mill, {place * 7} in all." for place in range(4)}
+    opened({f"same{copy:02}.txt": text for copy in range(40)} | others, folder, settings)
+    answer = open_answerer(settings, FakeEmbedder())[0].ask("which boat comes in before the tide turns at night", 5)
+    uris = [result.citation.uri for result in answer.results]
+    assert len(uris) == 5
+    assert set(others) < set(uris)
+
+
 def test_a_sentence_is_quoted_once(folder: Write, settings: Settings) -> None:
     """Of two passages that overlap in the best sentence, the second one is left out."""
     text = (

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import APIRouter, Request
@@ -17,28 +18,44 @@ from qa_service.settings import Settings
 
 _logger = logging.getLogger(__name__)
 _MOST_WAITING = 1000
+_TOGETHER = 64
 
 
 class Comments:
-    """Remembers answers and writes feedback down, in a thread of its own."""
+    """Remembers answers and writes feedback down, in a thread of its own.
+
+    Where no other process may be told of the feedback, answers are handed to that thread when many have come, or
+    feedback: to wake it for each would hold every answer up.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.taken = settings.feedback
         self._folder = settings.data
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feedback")
-        self._recent = RecentAnswers(settings.data / RECENT if settings.workers > 1 else None) if self.taken else None
+        shared = settings.workers > 1
+        self._recent = RecentAnswers(settings.data / RECENT if shared else None) if self.taken else None
+        self._together = 1 if shared else _TOGETHER
+        self._waiting: list[Answered] = []
 
     def remember(self, identifier: str, answer: Answer, collection: str) -> None:
         """Remember an answer so that something can be said of it; where too many wait, it is let go."""
-        recent = self._recent
-        if recent is not None and self._thread._work_queue.qsize() < _MOST_WAITING:  # noqa: SLF001 - it tells no other way
-            self._thread.submit(_remember, recent, Answered.of(identifier, collection, answer))
+        if self._recent is not None:
+            self._waiting.append(Answered.of(identifier, collection, answer))
+            if len(self._waiting) >= self._together:
+                self._hand_over(self._recent)
+
+    def _hand_over(self, recent: RecentAnswers) -> None:
+        if self._thread._work_queue.qsize() * self._together < _MOST_WAITING:  # noqa: SLF001 - it tells no other way
+            self._thread.submit(_remember, recent, self._waiting)
+        self._waiting = []
 
     async def add(self, body: FeedbackRequest, right: Quote | None) -> None:
         """Write feedback down. Raises :class:`NotFound` for an answer that is not remembered."""
         recent = self._recent
         if recent is None:
             raise Forbidden("feedback is not taken here (QA_FEEDBACK)")
+
+        self._hand_over(recent)
 
         def write() -> None:
             answered = recent.recall(body.answer_id)
@@ -60,11 +77,12 @@ class Comments:
             self._recent.close()
 
 
-def _remember(recent: RecentAnswers, answered: Answered) -> None:
+def _remember(recent: RecentAnswers, answers: Sequence[Answered]) -> None:
     try:
-        recent.remember(answered)
+        for answered in answers:
+            recent.remember(answered)
     except QAServiceError as error:
-        _logger.error("an answer is not remembered: %s", error)  # noqa: TRY400 - the message says it all
+        _logger.error("answers are not remembered: %s", error)  # noqa: TRY400 - the message says it all
 
 
 def feedback_routes(mounting: Mounting, comments: Comments) -> APIRouter:

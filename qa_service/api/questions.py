@@ -174,7 +174,7 @@ def _answer(
 
 
 def _answers(answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
-    """Embed all questions in one forward pass, then answer each."""
+    """Embed all questions together, then answer each."""
     asked = [item for item in items if isinstance(item, AskRequest)]
     answerer.embed([item.question for item in asked])
     found: list[Answer | QAServiceError] = []

@@ -2,7 +2,7 @@
 
 Handlers are ``async`` and never compute. A request that finds the queue full is turned away at once,
 since one that waits past its deadline costs the same and helps nobody. Questions that wait together are
-prepared together, in one forward pass of the model: none is held back to wait for more.
+prepared together, four in a forward pass of the model: none is held back to wait for more.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ class RememberedQuestions:
         """Questions that had to be embedded, since they were not in memory."""
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        """Return the embeddings of questions: those asked lately from memory, the others by one forward pass."""
+        """Return the embeddings of questions: those asked lately from memory, the others together."""
         known = {text: self._known[text] for text in questions if text in self._known}
         if unknown := sorted(set(questions) - known.keys()):
             self.embedded += len(unknown)

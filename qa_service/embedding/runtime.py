@@ -31,7 +31,7 @@ from qa_service.embedding.protocol import (
 from qa_service.errors import ModelCorrupt
 
 MODEL, TOKENIZER, SPECIFICATION = "model.onnx", "tokenizer.json", "export.json"
-RECIPE = 1
+RECIPE = 2
 """Grows with every change of export or quantization that changes what is written."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("sentence_embedding", "token_embeddings")

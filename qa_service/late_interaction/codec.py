@@ -84,7 +84,7 @@ class Codec:
         cosines = np.empty((len(vectors), len(codes)), np.float32)
         cosines[:] = products(codes, columns)[:, : len(vectors)].T
         cosines *= scales[:, None]
-        cosines += (vectors @ self.mean - _MIDDLE * scales * rounded.sum(axis=1, dtype=np.int32))[:, None]
+        cosines += (vectors @ self.mean - _MIDDLE * scales * rounded.sum(axis=1, dtype=np.float32))[:, None]
         cosines *= 1 / lengths.astype(np.float32)
         return cosines
 

@@ -23,6 +23,7 @@ from qa_service.stores import Selection
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
+_RERANKED = 32
 _NEAR_DUPLICATE = 0.97
 _JUDGED = 3
 _REMEMBERED = 2_000
@@ -68,6 +69,14 @@ class _Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class _Terms:
+    """The ids of a passage's terms: of each sentence, as they stand there, and of all, sorted."""
+
+    sentences: Sequence[Identifiers]
+    all: Identifiers
+
+
+@dataclass(frozen=True, slots=True)
 class _Judged:
     """A result, its evidence, and the ids of its terms, sorted, title and headings left out."""
 
@@ -101,7 +110,7 @@ class Retriever:
         self._max_per_document = max_per_document
         self._lexical_weight = lexical_weight
         self._stop_terms = frozenset(index.lexical.terms(stop_words()))
-        self._terms: LRUCache[int, Identifiers] = LRUCache(_REMEMBERED)
+        self._terms: LRUCache[int, _Terms] = LRUCache(_REMEMBERED)
 
     def retrieve(
         self,
@@ -117,13 +126,16 @@ class Retriever:
 
         ``explain`` adds to each result why it has its rank. What is ``quick`` is not reranked, nor is it judged.
         """
-        depth = max(DEPTH, 2 * top_k)
-        candidates = gather(self._index, question, embedding.vector, depth, allowed)
+        candidates = gather(self._index, question, embedding.vector, max(DEPTH, 2 * top_k), allowed)
         if not len(candidates.numbers):
             return Retrieved((), 0, None, None if self._calibration is None else 0.0, candidates.coverage)
-        ranking = self._rank(question, embedding, candidates, depth, rerank=not quick)
         asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
-        judged = self._results(asked, ranking, top_k)
+        # Where too many are duplicates, or of one document, all candidates are looked at.
+        for depth in (max(_RERANKED, 2 * top_k), len(candidates.numbers)):
+            ranking = self._rank(question, embedding, candidates, depth, rerank=not quick)
+            judged = self._results(asked, ranking, top_k)
+            if len(judged) == top_k or len(candidates.numbers) <= depth:
+                break
         first = [one.evidence for one in judged[:_JUDGED]]
         best = max(range(len(first)), key=lambda place: (first[place].sentence or first[place].coverage, -place))
         confidence = None if quick else judged[best].result.confidence
@@ -226,11 +238,11 @@ class Retriever:
         candidates = ranking.candidates
         number = int(candidates.numbers[place])
         passage = self._index.passage(number)
-        terms = self._index.sentence_terms(number)
-        chosen, cosines = self._best_sentence(asked, ranking, place, terms)
+        terms = self._terms_of(number)
+        chosen, cosines = self._best_sentence(asked, ranking, place, terms.sentences)
         quote = passage.sentences[chosen]
         sentence = passage.text[slice(*quote)]
-        quoted = _quoted_terms(candidates, terms[chosen])
+        quoted = _quoted_terms(candidates, terms.sentences[chosen])
         item = evidence(asked, passage.text, sentence, quoted, float(candidates.dense[place]), cosines)
         result = ScoredPassage(
             rank=rank,
@@ -241,12 +253,14 @@ class Retriever:
             quote=quote,
             explanation=None,
         )
-        return _Judged(result, item, self._terms_of(number, terms))
+        return _Judged(result, item, terms.all)
 
-    def _terms_of(self, number: int, terms: Sequence[Identifiers]) -> Identifiers:
-        if number not in self._terms:
-            self._terms[number] = np.unique(np.concatenate(terms))
-        return self._terms[number]
+    def _terms_of(self, number: int) -> _Terms:
+        known = self._terms.get(number)
+        if known is None:
+            sentences = self._index.sentence_terms(number)
+            known = self._terms[number] = _Terms(sentences, np.unique(np.concatenate(sentences)))
+        return known
 
     def _best_sentence(
         self, asked: AskedQuestion, ranking: _Ranking, place: int, terms: Sequence[Identifiers]

@@ -145,8 +145,9 @@ class FaissStore:
         return np.searchsorted(self._ids, ids)
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._ids)
 
     def close(self) -> None:
         """Free the vectors."""
         self._index = faiss.IndexIDMap(faiss.IndexFlatIP(self._dimension))
+        self._ids = self._ids[:0]
