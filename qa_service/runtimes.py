@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qa_service.embedding import (
     BULK,
+    BULK_BF16,
     BulkEmbedder,
     Embedder,
     ExportedEmbedder,
@@ -60,14 +61,21 @@ def embedder_to_build(settings: Settings) -> Embedder:
     for precision in _precisions(settings):
         exported = exports.found_or_written(precision)
         if exported is not None:
-            bulk = exports.found_or_written(BULK) if settings.runtime == _AUTO and has_wide_int8() else None
+            of_bulk = bulk_precision() if settings.runtime == _AUTO else None
+            bulk = None if of_bulk is None else exports.found_or_written(of_bulk)
             return exported if bulk is None else BulkEmbedder(exported, bulk)
     return SentenceTransformerEmbedder(files)
 
 
-def has_wide_int8() -> bool:
-    """Tell whether this CPU multiplies 8-bit integers 64 at once, where OpenVINO is the fastest by far."""
-    return "avx512_vnni" in cpu_flags() and find_spec("openvino") is not None
+def bulk_precision() -> str | None:
+    """Return the precision in which OpenVINO is by far the fastest for passages; ``None`` if this CPU is made for none.
+
+    It must multiply matrices of bf16 (AMX), or 8-bit integers 64 at once (AVX512 VNNI).
+    """
+    if find_spec("openvino") is None:
+        return None
+    flags = cpu_flags()
+    return BULK_BF16 if "amx_bf16" in flags else BULK if "avx512_vnni" in flags else None
 
 
 def _cores() -> int:

@@ -24,7 +24,6 @@ from qa_service import runtimes
 from qa_service.access import KeyFile, Scope
 from qa_service.cli import main
 from qa_service.embedding import (
-    BULK,
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
@@ -142,7 +141,7 @@ def exported_models(tmp_path_factory: pytest.TempPathFactory, exports: dict[str,
     """Return a folder of the built-in model as a build exports it, to be copied or linked beside an index."""
     models = tmp_path_factory.mktemp("exported") / "models"
     files = find_model(DEFAULT_MODEL)
-    for precision in ("int8", *((BULK,) if runtimes.has_wide_int8() else ())):
+    for precision in filter(None, ("int8", runtimes.bulk_precision())):
         shutil.copytree(exports[precision], models / runtimes.export_name(files, precision), copy_function=os.link)
     return models
 

@@ -14,10 +14,11 @@ from qa_service.embedding.protocol import (
 )
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
 from qa_service.embedding.remembering import RememberedQuestions
-from qa_service.embedding.runtime import BULK, ExportedEmbedder, OnnxEmbedder, cpu_flags, open_runtime
+from qa_service.embedding.runtime import BULK, BULK_BF16, ExportedEmbedder, OnnxEmbedder, cpu_flags, open_runtime
 
 __all__ = [
     "BULK",
+    "BULK_BF16",
     "DEFAULT_WEIGHTS",
     "BulkEmbedder",
     "Embedder",

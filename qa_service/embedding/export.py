@@ -17,6 +17,7 @@ from qa_service.embedding.quantization import quantize, quantize_weights
 from qa_service.embedding.reference import SentenceTransformerEmbedder
 from qa_service.embedding.runtime import (
     BULK,
+    BULK_BF16,
     INPUTS,
     MODEL,
     OUTPUTS,
@@ -28,8 +29,8 @@ from qa_service.embedding.runtime import (
 )
 from qa_service.errors import ModelCorrupt, QAServiceError
 
-LEAST_COSINE = {"fp32": 0.999, "int8": 0.97, BULK: 0.97}
-_LEAST_TOKEN_COSINE = {"fp32": 0.999, "int8": 0.9, BULK: 0.9}
+LEAST_COSINE = {"fp32": 0.999, "int8": 0.97, BULK: 0.97, BULK_BF16: 0.999}
+_LEAST_TOKEN_COSINE = {"fp32": 0.999, "int8": 0.9, BULK: 0.9, BULK_BF16: 0.999}
 _OPSET = 17
 _MODULES = {"Transformer", "Pooling", "Normalize", "Dense"}
 # Held against the reference one by one and together: lengths, scripts, nothing, more than any window.
@@ -58,7 +59,8 @@ class ExportFailed(Exception):
 def export(files: ModelFiles, folder: Path, precision: str) -> None:
     """Write a model's graph, tokenizer and specification into ``folder``, which must be empty.
 
-    ``precision`` is ``fp32`` or ``int8``, or ``int8-bulk`` for OpenVINO. Raises :class:`ExportFailed`, with the reason.
+    ``precision`` is ``fp32`` or ``int8``; ``int8-bulk`` or ``bf16-bulk`` for OpenVINO. Raises :class:`ExportFailed`,
+    with the reason.
     """
     Exporter(files).write(folder, precision)
 
@@ -101,9 +103,9 @@ class Exporter:
         from onnxruntime.transformers.optimizer import optimize_model  # noqa: PLC0415
 
         graph = onnx.load_model_from_string(self._graph.onnx)
-        if precision == BULK:  # OpenVINO fuses by itself what it finds
+        if precision == BULK:
             quantize_weights(graph)
-        else:
+        elif precision != BULK_BF16:  # OpenVINO fuses by itself what it finds
             fusion = FusionOptions("bert")
             fusion.use_multi_head_attention = True  # which keeps the products apart, to be quantised
             fusion.enable_embed_layer_norm = False  # which would keep the table of word vectors from being halved
