@@ -1,18 +1,20 @@
 """Load a running server by questions that arrive whether or not it keeps up, and print what it gives.
 
-    python benchmarks/load.py QUESTION_FILE [--index DIR] [--seconds N] [--workers N]
+    python benchmarks/load.py QUESTION_FILE [--index DIR] [--seconds N] [--workers N] [--apart]
 
 Serves --index itself on a free port. First a closed loop of four clients finds the rate at which it is
 saturated; then open-loop steps of 0.1, 0.5, 0.8, 1, 2 and 4 times that rate, and back, arrivals Poisson, every
 latency counted from the moment the question was meant to be sent, so that a stall shows in every question it
 delays; at last bursts, and a mix of hostile clients. Goodput counts answers within a second. Beside each step:
 /livez every 50 ms, and the server's memory. The questions are all different; no answer and no embedding is asked
-for twice within a step's memory.
+for twice within a step's memory. With ``--apart`` the server has the first core and this program the last, so that
+neither takes from the other.
 """
 
 import argparse
 import asyncio
 import contextlib
+import os
 import random
 import statistics
 import time
@@ -73,12 +75,17 @@ def main() -> None:
     parser.add_argument("--index", default="index")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--workers", default="1")
+    parser.add_argument("--apart", action="store_true")
     parser.add_argument("--seed", type=int, default=20261123)
     arguments = parser.parse_args()
     questions = shuffled_questions(arguments.questions, arguments.seed)
     print(setup())
+    if arguments.apart:
+        os.sched_setaffinity(0, {0})  # which the server inherits with all its threads
     # The smallest memory for questions asked lately, since here each is to be embedded.
     with serving("--index", arguments.index, "--workers", arguments.workers, QA_CACHE_MB="1") as (url, server):
+        if arguments.apart:
+            os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
         uvloop.run(run(url, server, questions, arguments.seconds))
 
 

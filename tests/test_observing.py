@@ -18,10 +18,11 @@ from conftest import ROOT, key_for
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from qa_service.api import create_app
+from qa_service.api import create_app, observing
 from qa_service.api.metrics import exposition
 from qa_service.api.observing import check_traces
-from qa_service.errors import SettingsError
+from qa_service.api.worker import Worker
+from qa_service.errors import Overloaded, SettingsError
 from qa_service.logs import start_logging
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import Settings, load_settings
@@ -78,6 +79,33 @@ def test_each_request_is_one_line_that_no_client_can_break(
     assert lines[0]["key"] == headers["Authorization"].split("_")[1]
     assert CANARY not in text
     assert headers["Authorization"].rsplit("_", 1)[1] not in text
+
+
+def test_a_flood_that_is_turned_away_is_a_line_a_second(
+    answerer: QuestionAnswerer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Each is counted; the line of the next second has the number of those before it."""
+    monkeypatch.setattr(Worker, "refusal", lambda _: Overloaded("too many"))
+    before = numbers(exposition().decode())
+    stop = start_logging(settings.model_copy(update={"log_format": "json"}))
+    try:
+        with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+            capfd.readouterr()
+            for pause in (10.0, 10.0, 10.0, 0.0):
+                monkeypatch.setattr(observing, "_TOLD_EVERY", pause)
+                assert client.post("/ask", json={"question": "cat"}).status_code == 503
+    finally:
+        stop()
+    lines = [line for line in lines_of(capfd.readouterr().err) if line["event"] == "request"]
+    assert [(line["status"], line["route"], line["turned_away"]) for line in lines] == [
+        (503, "/ask", 1),
+        (503, "/ask", 3),
+    ]
+    key = ("qa_requests_total", frozenset({"method": "POST", "route": "/ask", "status": "503"}.items()))
+    assert numbers(exposition().decode())[key] - before.get(key, 0) == 4
 
 
 def test_what_was_asked_is_logged_where_that_is_wanted(

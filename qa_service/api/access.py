@@ -112,13 +112,12 @@ class Gate:
         return len(signatures) == 1 and self.keys.is_signature(connection["path"], signatures[0])
 
     def _limits(self, key: Key | None, connection: Connection) -> list[Limit]:
-        address = _address(connection)
         limits = []
         if key is not None and (rate := key.rate or self._settings.rate):
             limits.append(Limit.of("key", key.id, rate))
         counted = key.publishable if key is not None else self._others_can_ask
         if counted and self._settings.visitor_rate:
-            who = f"{'' if key is None else key.id} {address}"
+            who = f"{'' if key is None else key.id} {_address(connection)}"
             limits.append(Limit.of("visitor", who, self._settings.visitor_rate))
         return limits
 

@@ -18,6 +18,8 @@ from qa_service.errors import BodyTooLarge, Overloaded, UnreadableRequest, Unsup
 _UUID_BYTES, _DRAWN = 16, 256
 CLIENT_GONE = "qa_client_gone"
 """In the scope of a request whose client has left: it was cancelled, and nobody waits for an answer."""
+TURNED_AWAY = "qa_turned_away"
+"""In the scope of a question that was refused unread, since too many wait."""
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -82,6 +84,7 @@ class Admission:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in {"/ask", "/ask/batch"}:
             refusal = self._refusal()
             if refusal is not None:
+                scope[TURNED_AWAY] = True
                 await error_response(scope["qa_request_id"], refusal)(scope, receive, send)
                 return
         await self.app(scope, receive, send)

@@ -134,11 +134,12 @@ class PassageReader:
         return [identifier for (identifier,) in rows]
 
     def document_as_written(self, document_id: str) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
-        """Return a document's row, and of each passage its number, first sentence's row and own columns."""
+        """Return a document's row; of each passage number, first sentence's row, id, sentences and own columns."""
         document = self._one("SELECT * FROM documents WHERE id = ?", document_id)
         with sqlite_errors(self._path):
             rows = self._connection.execute(
-                f"SELECT number, first_sentence, {OWN_COLUMNS} FROM passages WHERE document_id = ? ORDER BY number",  # noqa: S608 - constants
+                f"SELECT number, first_sentence, id, json_array_length(sentences), {OWN_COLUMNS} "  # noqa: S608 - constants
+                "FROM passages WHERE document_id = ? ORDER BY number",
                 (document_id,),
             ).fetchall()
         return document, rows

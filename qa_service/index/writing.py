@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,11 @@ INSERT OR IGNORE INTO retired
 COMMIT;
 DETACH old;
 """  # noqa: S608 - a constant
-_PLACE_OF_CONTEXT, _PLACE_OF_SENTENCES, _PLACE_OF_TOKENS = 2, 11, 12
+_ADD_DOCUMENT = f"INSERT INTO documents VALUES ({', '.join('?' * 13)})"  # noqa: S608 - no values
+_ADD_PASSAGE = (
+    f"INSERT INTO passages (number, document_id, first_sentence, id, {OWN_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 - constants
+)
+_PLACE_OF_CONTEXT, _PLACE_OF_TOKENS = 2, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +95,17 @@ class PassageWriter:
         )
         rows = (
             (
-                passage.text,
-                json.dumps(passage.section_path),
-                passage.context,
-                *astuple(passage.position),
-                json.dumps(passage.sentences),
-                count,
-                key,
+                passage_id(document.uri, passage.position.start_char, passage.text),
+                len(passage.sentences),
+                (
+                    passage.text,
+                    json.dumps(passage.section_path),
+                    passage.context,
+                    *astuple(passage.position),
+                    json.dumps(passage.sentences),
+                    count,
+                    key,
+                ),
             )
             for passage, count, key in zip(passages, tokens, content_keys, strict=True)
         )
@@ -107,30 +115,25 @@ class PassageWriter:
     def take_over(self, previous: PassageReader, document_id: str) -> list[Taken]:
         """Add a document with its passages as another file has them; return them in order."""
         document, rows = previous.document_as_written(document_id)
-        taken = [
-            Taken(
-                number,
-                first_sentence,
-                len(json.loads(row[_PLACE_OF_SENTENCES])),
-                row[_PLACE_OF_CONTEXT],
-                row[_PLACE_OF_TOKENS],
-            )
-            for number, first_sentence, *row in rows
-        ]
         with sqlite_errors(self._path):
-            self._add(document, (tuple(row) for _, _, *row in rows))
-        return taken
+            self._add(document, ((identifier, sentences, own) for _, _, identifier, sentences, *own in rows))
+        return [
+            Taken(number, first_sentence, sentences, own[_PLACE_OF_CONTEXT], own[_PLACE_OF_TOKENS])
+            for number, first_sentence, _, sentences, *own in rows
+        ]
 
-    def _add(self, document: tuple[Any, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-        self._connection.execute(f"INSERT INTO documents VALUES ({', '.join('?' * 13)})", document)  # noqa: S608 - no values
-        for row in rows:
-            self._connection.execute(
-                f"INSERT INTO passages (number, document_id, first_sentence, id, {OWN_COLUMNS}) "  # noqa: S608 - constants
-                f"VALUES ({', '.join('?' * 18)})",
-                (self._passages, document[0], self._sentences, passage_id(document[1], row[3], row[0]), *row),
-            )
+    def _add(self, document: tuple[Any, ...], passages: Iterable[tuple[str, int, Sequence[Any]]]) -> None:
+        """Add a document, and passages by id, number of sentences and the values of their own columns."""
+        self._connection.execute(_ADD_DOCUMENT, document)
+        self._connection.executemany(_ADD_PASSAGE, self._numbered(document[0], passages))
+
+    def _numbered(
+        self, document_id: str, passages: Iterable[tuple[str, int, Sequence[Any]]]
+    ) -> Iterator[tuple[Any, ...]]:
+        for identifier, sentences, own in passages:
+            yield (self._passages, document_id, self._sentences, identifier, *own)
             self._passages += 1
-            self._sentences += len(json.loads(row[_PLACE_OF_SENTENCES]))
+            self._sentences += sentences
 
     def close(self, previous: Path | None = None) -> None:
         """Finish the file. Passages of the ``previous`` one that are not in this are kept as retired."""

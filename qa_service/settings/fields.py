@@ -194,7 +194,8 @@ class Settings(BaseSettings):
         description="Lines of the server's log as JSON or for people; `auto` asks whether it goes to a terminal.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="What the server logs; `info` has a line for each request."
+        "info",
+        description="What the server logs; `info` has a line for each request, one a second for questions turned away.",
     )
     log_questions: bool = Field(False, description="Also log what was asked.")
     traces: bool = Field(
