@@ -86,14 +86,21 @@ def shuffled_questions(file: Path, seed: int) -> list[str]:
 
 
 @contextmanager
-def serving(*arguments: str, **environment: str) -> Iterator[tuple[str, int]]:
-    """Run ``qa-service serve`` on a free port; give its address and the number of its process."""
+def serving(*arguments: str, apart: bool = False, **environment: str) -> Iterator[tuple[str, int]]:
+    """Run ``qa-service serve`` on a free port; give its address and the number of its process.
+
+    ``apart`` gives the server the first core and this process the last, so that neither takes from the other.
+    """
+    if apart:
+        os.sched_setaffinity(0, {0})  # which the server inherits with all its threads
     command = [sys.executable, "-m", "qa_service", "serve", "--port", "0", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment) as server:
         try:
             assert server.stderr is not None
             found = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
             assert found, "the server did not start"
+            if apart:
+                os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
             yield found.group(), server.pid
         finally:
             server.terminate()

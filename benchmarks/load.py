@@ -14,7 +14,6 @@ neither takes from the other.
 import argparse
 import asyncio
 import contextlib
-import os
 import random
 import statistics
 import time
@@ -80,12 +79,9 @@ def main() -> None:
     arguments = parser.parse_args()
     questions = shuffled_questions(arguments.questions, arguments.seed)
     print(setup())
-    if arguments.apart:
-        os.sched_setaffinity(0, {0})  # which the server inherits with all its threads
     # The smallest memory for questions asked lately, since here each is to be embedded.
-    with serving("--index", arguments.index, "--workers", arguments.workers, QA_CACHE_MB="1") as (url, server):
-        if arguments.apart:
-            os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+    flags = ("--index", arguments.index, "--workers", arguments.workers)
+    with serving(*flags, apart=arguments.apart, QA_CACHE_MB="1") as (url, server):
         uvloop.run(run(url, server, questions, arguments.seconds))
 
 

@@ -39,8 +39,9 @@ from qa_service.settings import DEFAULT_MODEL
 
 HERE = Path(__file__).parent
 CLIENTS = (1, 8, 32)
-OURS, FORGETFUL = "qa_service", "forgetful"
-"""The service with its defaults, and the same keeping no question."""
+OURS = "qa_service"
+SERVICE = {OURS: {}, "forgetful": {"QA_CACHE_MB": "1"}}
+"""The service with its defaults, and the same keeping next to no question: settings of each, by name."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def main() -> None:
     print(f"{'':12} {'ready s':>8} {'MB':>5} {'hit@1':>6} {'hit@5':>6} {'exact':>6}")
     with tempfile.TemporaryDirectory() as scratch:
         build_index(documents, Path(scratch))
-        for name in (OURS, FORGETFUL, "naive", *pythons):
+        for name in (*SERVICE, "naive", *pythons):
             with served(name, pythons.get(name, sys.executable), documents, Path(scratch)) as server:
                 uvloop.run(measure(server, questions, texts))
 
@@ -93,17 +94,14 @@ def served(name: str, python: str, documents: Path, scratch: Path) -> Iterator[S
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    ours = name in {OURS, FORGETFUL}
-    if ours:
+    if name in SERVICE:
         command = [python, "-m", "qa_service", "serve", "--index", str(scratch / "index"), "--port", port]
     else:
         model = str(find_model(DEFAULT_MODEL).folder)
         command = [python, str(HERE / "peers" / f"{name}.py"), str(documents), model, port]
     started = time.perf_counter()
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    if name == FORGETFUL:
-        offline["QA_CACHE_MB"] = "1"
-    if not ours:  # they get the threads that their libraries take by themselves
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", **SERVICE.get(name, {})}
+    if name not in SERVICE:  # they get the threads that their libraries take by themselves
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             offline.pop(variable, None)
     with (
@@ -137,11 +135,10 @@ async def ask(client: aiohttp.ClientSession, name: str, question: str) -> list[d
         async with client.get("/search", params={"query": question, "limit": "5"}) as response:
             rows = await response.json()
         return [{"text": row["text"], "document": row["id"].rpartition("#")[0], "start": None} for row in rows]
-    ours = name in {OURS, FORGETFUL}
-    path = "/ask" if ours else {"haystack": "/search/run"}.get(name, "/search")
+    path = "/ask" if name in SERVICE else {"haystack": "/search/run"}.get(name, "/search")
     async with client.post(path, json={"question": question}) as response:
         found = await response.json()
-    if not ours:
+    if name not in SERVICE:
         return list(found["result"] if name == "haystack" else found)
     return [
         {

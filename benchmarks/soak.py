@@ -11,7 +11,6 @@ minute's.
 import argparse
 import asyncio
 import contextlib
-import os
 from itertools import cycle
 from pathlib import Path
 
@@ -34,9 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     questions = shuffled_questions(arguments.questions, arguments.seed)
     print(setup())
-    os.sched_setaffinity(0, {0})  # which the server inherits with all its threads
-    with serving("--index", arguments.index, QA_CACHE_MB="1", QA_LOG_LEVEL="warning") as (url, server):
-        os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+    with serving("--index", arguments.index, apart=True, QA_CACHE_MB="1", QA_LOG_LEVEL="warning") as (url, server):
         uvloop.run(run(url, server, questions, arguments.minutes, arguments.load))
 
 

@@ -18,6 +18,7 @@ from qa_service.embedding.reference import SentenceTransformerEmbedder
 from qa_service.embedding.runtime import (
     BULK,
     BULK_BF16,
+    FOR_OPENVINO,
     INPUTS,
     MODEL,
     OUTPUTS,
@@ -99,25 +100,29 @@ class Exporter:
 
     def _write_graph(self, path: Path, precision: str) -> None:
         import onnx  # noqa: PLC0415 - seconds of import
-        from onnxruntime.transformers.fusion_options import FusionOptions  # noqa: PLC0415
-        from onnxruntime.transformers.optimizer import optimize_model  # noqa: PLC0415
 
         graph = onnx.load_model_from_string(self._graph.onnx)
-        if precision == BULK:
+        if precision not in FOR_OPENVINO:  # which fuses by itself what it finds
+            graph = self._fused(graph)
+        if precision == "int8":
+            quantize(graph)
+        elif precision == BULK:
             quantize_weights(graph)
-        elif precision != BULK_BF16:  # OpenVINO fuses by itself what it finds
-            fusion = FusionOptions("bert")
-            fusion.use_multi_head_attention = True  # which keeps the products apart, to be quantised
-            fusion.enable_embed_layer_norm = False  # which would keep the table of word vectors from being halved
-            # Addition and normalisation take half the time of both in one node.
-            fusion.enable_skip_layer_norm = fusion.enable_bias_skip_layer_norm = False
-            heads, width = self._attention
-            graph = optimize_model(
-                graph, model_type="bert", num_heads=heads, hidden_size=width, opt_level=0, optimization_options=fusion
-            ).model
-            if precision == "int8":
-                quantize(graph)
         onnx.save(graph, str(path))
+
+    def _fused(self, graph: Any) -> Any:
+        from onnxruntime.transformers.fusion_options import FusionOptions  # noqa: PLC0415 - seconds of import
+        from onnxruntime.transformers.optimizer import optimize_model  # noqa: PLC0415
+
+        fusion = FusionOptions("bert")
+        fusion.use_multi_head_attention = True  # which keeps the products apart, to be quantised
+        fusion.enable_embed_layer_norm = False  # which would keep the table of word vectors from being halved
+        # An addition and the normalisation after it take half of the time that one node takes for both.
+        fusion.enable_skip_layer_norm = fusion.enable_bias_skip_layer_norm = False
+        heads, width = self._attention
+        return optimize_model(
+            graph, model_type="bert", num_heads=heads, hidden_size=width, opt_level=0, optimization_options=fusion
+        ).model
 
     @property
     def _attention(self) -> tuple[int, int]:

@@ -37,6 +37,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("sentence_embedding", "token_embeddings")
 BULK, BULK_BF16 = "int8-bulk", "bf16-bulk"
 """The precisions of what OpenVINO runs: weights in 8 bits, or as they are."""
+FOR_OPENVINO = frozenset((BULK, BULK_BF16))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def open_runtime(folder: Path, *, threads: int = 1) -> "ExportedEmbedder":
                 raise ModelCorrupt(f"{folder / name} has sha256 {digest}, expected {specification.sha256[name]}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelCorrupt(f"{path} is no exported model: {type(error).__name__}: {error}") from error
-    runs = OpenVinoEmbedder if specification.precision in {BULK, BULK_BF16} else OnnxEmbedder
+    runs = OpenVinoEmbedder if specification.precision in FOR_OPENVINO else OnnxEmbedder
     return runs(folder, specification, threads=threads)
 
 
