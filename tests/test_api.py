@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import httpx2
 import pytest
-from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, HeldEmbedder
+from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, HeldEmbedder, listening
 from hypothesis import HealthCheck, given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -332,7 +332,11 @@ def test_a_full_queue_sheds_at_once_and_health_answers_meanwhile(
         asked_by(slow, settings),
         settings.model_copy(update={"queue_limit": 3}),
     )
-    with TestClient(app, base_url="http://localhost") as client, ThreadPoolExecutor(6) as threads:
+    with (
+        listening(app) as port,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        ThreadPoolExecutor(6) as threads,
+    ):
         slow.go.clear()
         asked = [threads.submit(client.post, "/ask", json={"question": "cat"}) for _ in range(6)]
         shed = [future.result() for _, future in zip(range(3), as_completed(asked), strict=False)]

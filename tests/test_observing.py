@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from conftest import ROOT, key_for
+from conftest import ROOT, key_for, served
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from qa_service.api import create_app, observing
+from qa_service.api import admission, create_app
 from qa_service.api.metrics import exposition
 from qa_service.api.observing import check_traces
 from qa_service.api.worker import Worker
@@ -92,11 +92,11 @@ def test_a_flood_that_is_turned_away_is_a_line_a_second(
     before = numbers(exposition().decode())
     stop = start_logging(settings.model_copy(update={"log_format": "json"}))
     try:
-        with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+        with served(answerer, settings) as port:
             capfd.readouterr()
             for pause in (10.0, 10.0, 10.0, 0.0):
-                monkeypatch.setattr(observing, "_TOLD_EVERY", pause)
-                assert client.post("/ask", json={"question": "cat"}).status_code == 503
+                monkeypatch.setattr(admission, "_TOLD_EVERY", pause)
+                assert httpx2.post(f"http://127.0.0.1:{port}/ask", json={"question": "cat"}).status_code == 503
     finally:
         stop()
     lines = [line for line in lines_of(capfd.readouterr().err) if line["event"] == "request"]

@@ -25,7 +25,9 @@ import pytest
 from conftest import ROOT, FakeEmbedder, served
 
 from qa_service.api import protocol
+from qa_service.api.worker import Worker
 from qa_service.embedding import QuestionEmbedding
+from qa_service.errors import Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.settings import Settings
 
@@ -189,6 +191,54 @@ def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     assert time.monotonic() - started < 30
     answer = talk(port, keep * 3 + b"\x00garbage\r\n\r\n", half_close=True)
     assert 1 <= answer.count(b"HTTP/1.1 200 OK") <= 3
+
+
+def answers_of(received: bytes) -> list[tuple[int, dict[bytes, bytes], bytes]]:
+    """Return status, headers and body of each answer on a connection."""
+    found = []
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        first, *lines = head.split(b"\r\n")
+        fields = dict(line.lower().split(b": ", 1) for line in lines)
+        length = int(fields[b"content-length"])
+        found.append((int(first.split(b" ", 2)[1]), fields, rest[:length]))
+        received = rest[length:]
+    return found
+
+
+def test_questions_that_can_not_be_taken_are_turned_away_unread(
+    answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the application would, on a connection that goes on; only a question is, and only if nothing is ambiguous."""
+    refusals: list[Overloaded | None] = [None]
+    monkeypatch.setattr(Worker, "refusal", lambda _: refusals[-1])
+    origin = "https://www.example.org"
+    settings = settings.model_copy(update={"origins": (origin,)})
+    kept = request(headers=f"Origin: {origin}\r\n").replace(b"Connection: close\r\n", b"")
+    huge = b" " * (2 * settings.max_body_bytes)
+    others = [
+        request(method="GET", target="/livez", body=b"").replace(b"Connection: close\r\n", b""),
+        request(target="/collections/x/ask?explain=true", body=huge).replace(b"Connection: close\r\n", b""),
+        request(target="/verify", body=b"{").replace(b"Connection: close\r\n", b""),
+        kept.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n", 1),
+        kept.replace(b"POST", b"PUT", 1),
+        request(headers="Origin: https://other.example\r\n"),
+    ]
+    with served(answerer, settings) as port:
+        refusals.append(Overloaded("too many wait"))
+        received = talk(port, kept, kept + kept[:40], kept[40:] + others[0] + kept, *others[1:], pause=0.1)
+    assert received.count(b"HTTP/1.1 100 Continue\r\n\r\n") == 1
+    *answers, last = answers_of(received.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b""))
+    assert [status for status, _, _ in answers] == [503, 503, 503, 200, 503, 503, 400, 503, 405]
+    unread, read = answers[0], answers[7]
+    assert unread[1].keys() == read[1].keys()
+    same = unread[1].keys() - {b"date", b"x-request-id", b"content-length"}
+    assert {name: unread[1][name] for name in same} == {name: read[1][name] for name in same}
+    assert unread[1][b"access-control-allow-origin"] == origin.encode()
+    assert json.loads(unread[2])["request_id"].encode() == unread[1][b"x-request-id"]
+    assert json.loads(unread[2])["detail"] == "too many wait"
+    assert last[0] == 503
+    assert b"access-control-allow-origin" not in last[1]
 
 
 def test_clients_that_leave_cost_nothing(port: int) -> None:

@@ -183,6 +183,14 @@ def _with_headers(send: Send, told: Mapping[str, str]) -> Send:
     return send_with_headers
 
 
+def headers_for_pages(gate: Gate, origin: str) -> dict[str, str]:
+    """Return what :class:`Cors` adds to an answer to a page of an origin."""
+    if not gate.is_origin(origin):
+        return {}
+    exposed = ", ".join(EXPOSED)
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}
+
+
 class Cors(CORSMiddleware):
     """Tells browsers which pages may read answers: those of the keys' origins, or those that the settings name."""
 

@@ -2,9 +2,10 @@
 
 ::
 
-    Observing -> RequestIds -> Cors -> ProblemsForAll -> TrustedHost -> Access -> Admission -> BodyLimit -> routes
+    Observing -> RequestIds -> Cors -> ProblemsForAll -> TrustedHost -> Access -> BodyLimit -> routes
 
-Routes are async; computing is the worker's.
+Routes are async; computing is the worker's. Questions that can't be taken are refused before all this, by the protocol
+that serves the application (:mod:`qa_service.api.admission`).
 """
 
 import asyncio
@@ -20,12 +21,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from qa_service import __version__
 from qa_service.api.access import Access, Cors, Gate
 from qa_service.api.admin import Builder, admin_routes
+from qa_service.api.admission import Admission
 from qa_service.api.collections import Collections
 from qa_service.api.comments import Comments, feedback_routes
 from qa_service.api.documents import document_routes, listing_routes
 from qa_service.api.draining import drain_on_signals
 from qa_service.api.evaluations import EVALUATE, Evaluations, evaluation_routes
-from qa_service.api.limits import Admission, BodyLimit, RequestIds
+from qa_service.api.limits import BodyLimit, RequestIds
 from qa_service.api.links import Links
 from qa_service.api.observing import Observing, watch_the_loop
 from qa_service.api.operations import index_routes, operation_routes
@@ -73,18 +75,19 @@ def create_app(
     builder = Builder(settings)
     evaluations = Evaluations(settings, Links("", gate.keys))
     comments = Comments(settings)
+    admission = Admission(worker.refusal, gate)
 
     tools = _tools(collections) if settings.mcp else None
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         for serving in collections:
             await serving.start()
         tasks = [asyncio.create_task(serving.follow(settings.reload_seconds)) for serving in collections]
         tasks += map(asyncio.create_task, (gate.follow(settings.reload_seconds), watch_the_loop()))
         restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
         async with nullcontext() if tools is None else tools.running():
-            yield
+            yield {Admission.STATE: admission}
         restore()
         collections.stop("shutting down")
         for task in tasks:
@@ -118,7 +121,6 @@ def create_app(
             Middleware(ProblemsForAll, own_errors=(MCP,)),
             Middleware(TrustedHostMiddleware, allowed_hosts=_host_names(settings), www_redirect=False),
             Middleware(Access, gate=gate),
-            Middleware(Admission, refusal=worker.refusal),
             Middleware(BodyLimit, max_bytes=settings.max_body_bytes, unread=(EVALUATE,)),
         ],
     )

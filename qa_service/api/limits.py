@@ -13,14 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_service import strict_json
 from qa_service.api.problems import error_response
-from qa_service.errors import BodyTooLarge, Overloaded, UnreadableRequest, UnsupportedMediaType
+from qa_service.errors import BodyTooLarge, UnreadableRequest, UnsupportedMediaType
 
 _UUID_BYTES, _DRAWN = 16, 256
 CLIENT_GONE = "qa_client_gone"
 """In the scope of a request whose client has left: it was cancelled, and nobody waits for an answer."""
-TURNED_AWAY = "qa_turned_away"
-"""In the scope of a question that was refused unread, since too many wait."""
-_SECURITY_HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -58,7 +56,7 @@ class RequestIds:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = scope["qa_request_id"]
-                for name, value in _SECURITY_HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -67,27 +65,6 @@ class RequestIds:
         except asyncio.CancelledError:
             if CLIENT_GONE not in scope:
                 raise
-
-
-class Admission:
-    """Turn questions away before anything of them is read, as long as no more may wait.
-
-    What is refused so costs a tenth of what it would cost in a handler, and that time is the others'.
-    """
-
-    def __init__(self, app: ASGIApp, refusal: Callable[[], Overloaded | None]) -> None:
-        self.app = app
-        self._refusal = refusal
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 503 at once, or pass the request on."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in {"/ask", "/ask/batch"}:
-            refusal = self._refusal()
-            if refusal is not None:
-                scope[TURNED_AWAY] = True
-                await error_response(scope["qa_request_id"], refusal)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
 
 
 class BodyLimit:

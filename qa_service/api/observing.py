@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from typing import Any
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qa_service.api.limits import CLIENT_GONE, TURNED_AWAY
+from qa_service.api.limits import CLIENT_GONE
 from qa_service.api.metrics import GONE, LAG, REQUEST_SECONDS, REQUESTS, STAGE_SECONDS
 from qa_service.datatypes import Stage
 from qa_service.errors import SettingsError
@@ -20,7 +19,6 @@ from qa_service.settings import Settings
 _logger = logging.getLogger("qa_service.requests")
 _tracer = trace.get_tracer("qa_service")
 _BEAT = 0.1
-_TOLD_EVERY = 1.0
 _QUIET = {"/livez", "/readyz", "/metrics"}
 """Asked every few seconds by machines: in the log only if they fail."""
 NOTED = "qa_noted"
@@ -34,16 +32,10 @@ def check_traces(settings: Settings) -> None:
 
 
 class Observing:
-    """Counts every request once it is answered, and has the log tell of it.
-
-    Of questions that are turned away since too many wait it tells once a second, with their number: a line for each
-    would take time from those that are answered.
-    """
+    """Counts every request once it is answered, and has the log tell of it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._turned_away = 0
-        self._told = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and time it."""
@@ -65,12 +57,12 @@ class Observing:
             self._note(scope, status, time.perf_counter() - started)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope["path"] if TURNED_AWAY in scope else getattr(scope.get("route"), "path", None) or "unmatched"
+        route = getattr(scope.get("route"), "path", None) or "unmatched"
         if CLIENT_GONE in scope:
             GONE.inc()
         REQUESTS.labels(scope["method"] if route != "unmatched" else "", route, status).inc()
         REQUEST_SECONDS.labels(route).observe(seconds)
-        if (route in _QUIET and status < 400) or (TURNED_AWAY in scope and not self._is_to_be_told(scope)):  # noqa: PLR2004 - errors begin there
+        if route in _QUIET and status < 400:  # noqa: PLR2004 - errors begin there
             return
         line = {
             "request_id": scope.get("qa_request_id", ""),
@@ -83,16 +75,6 @@ class Observing:
             **scope[NOTED],
         }
         _logger.info("request", extra=line)
-
-    def _is_to_be_told(self, scope: Scope) -> bool:
-        """Tell whether the log is to have a line of a question turned away; it then has the number since the last."""
-        self._turned_away += 1
-        now = time.monotonic()
-        if now - self._told < _TOLD_EVERY:
-            return False
-        note(scope, turned_away=self._turned_away)
-        self._turned_away, self._told = 0, now
-        return True
 
 
 def note(scope: Scope, **fields: Any) -> None:

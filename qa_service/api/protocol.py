@@ -1,15 +1,17 @@
 """The HTTP protocol with deadlines and limits that uvicorn's own does not have, for a server that anybody can reach.
 
 A client that does not get its request out in time is answered 408 and let go, one that does not take its answer is
-dropped, requests that no honest client sends are refused before the application sees them, and when all connections
-are taken, the one that was idle longest makes room.
+dropped, requests that no honest client sends are refused before the application sees them, as are questions while too
+many wait, and when all connections are taken, the one that was idle longest makes room.
 """
 
 import asyncio
 from typing import Any
 
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from qa_service.api.admission import Admission
 from qa_service.api.limits import CLIENT_GONE, random_id
 from qa_service.api.problems import error_response
 from qa_service.errors import AddressTooLong, HeadersTooLarge, RequestError, TooSlow, UnreadableRequest
@@ -39,7 +41,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refusal: RequestError | None = None
         self._task: asyncio.Task[None] | None = None
         self._running: dict[str, Any] = {}
-        self._in_headers = False
+        self._in_headers = self._unread = False
         self._header_bytes = self._waiting_bytes = self._body_bytes = 0
         self.used = 0.0
         """When something last came in, by the loop's clock."""
@@ -80,7 +82,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._in_headers = True
+        self._in_headers, self._unread = True, False
         self._header_bytes = self._waiting_bytes = self._body_bytes = 0
         self._expect_more()
 
@@ -105,7 +107,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stop(UnreadableRequest("this is no HTTP/1.1 request with one Host and a path"))
         self._in_headers = False
         self._expect_more()
-        super().on_headers_complete()
+        self._unset_keepalive_if_required()  # set where the request before was turned away
+        if (answer := self._turned_away()) is None:
+            super().on_headers_complete()
+            return
+        self._unread = True
+        self._write(answer)
+        self.on_response_complete()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         before = set(self.tasks)
@@ -119,12 +127,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self._body_bytes // _PROGRESS_BYTES > before:
             self._expect_more()
-        super().on_body(body)
+        if not self._unread:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request."""
         self._stop_reading()
-        super().on_message_complete()
+        if not self._unread:
+            super().on_message_complete()
 
     def pause_writing(self) -> None:
         """Wait for the client to take what it asked for."""
@@ -178,6 +188,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def _body_is_missing(self) -> bool:
         return self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
 
+    def _turned_away(self) -> Response | None:
+        """Return the answer to a question that can't be taken, if its connection goes on as if it had been read."""
+        admission: Admission | None = self.app_state.get(Admission.STATE)
+        if admission is None or self.parser.get_method() != b"POST" or self.expect_100_continue or not self.idle:
+            return None
+        return admission.refuse(self.url, self.headers) if self.parser.should_keep_alive() else None
+
     def _stop(self, refusal: RequestError) -> None:
         self._refusal = refusal
         raise _RefusedError
@@ -193,11 +210,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.idle or not self.cycle.response_started:
             identifier = random_id()
             headers = {"Connection": "close", "X-Content-Type-Options": "nosniff", "X-Request-ID": identifier}
-            response = error_response(identifier, refusal, headers)
-            lines = [STATUS_LINE[response.status_code].rstrip()]
-            lines += [name + b": " + value for name, value in response.raw_headers]
-            self.transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(response.body))
+            self._write(error_response(identifier, refusal, headers))
         if not self.idle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+    def _write(self, response: Response) -> None:
+        lines = [STATUS_LINE[response.status_code].rstrip()]
+        lines += [name + b": " + value for name, value in (*self.server_state.default_headers, *response.raw_headers)]
+        self.transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(response.body))
