@@ -238,7 +238,7 @@ def listening(app: Any) -> Iterator[int]:
 def published(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
     """Let a handler answer on a free port, in a thread; give its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"

@@ -6,11 +6,12 @@ from typing import Any
 from qa_service.api.problems import MEDIA_TYPE
 from qa_service.schemas.asking import Problem
 
+_CONTENT = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+
 
 def problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:
     """Return the description of problem documents of some statuses."""
-    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
-    return {status: {"description": _phrase(status), "content": content} for status in statuses}
+    return {status: {"description": _phrase(status), "content": _CONTENT} for status in statuses}
 
 
 def _phrase(status: int | str) -> str:
