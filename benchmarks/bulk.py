@@ -16,9 +16,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from common import setup
+
 import numpy as np
 import torch
-from common import setup
 from sentence_transformers import SentenceTransformer
 
 from qa_service.embedding import find_model, in_batches

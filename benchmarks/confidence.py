@@ -13,8 +13,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from common import answerer_for, relevant_passages, setup
+
+import numpy as np
 
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.statistics import auroc, expected_calibration_error, risk_coverage

@@ -13,8 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import ir_measures
 from common import setup
+
+import ir_measures
 from ir_measures import RR
 
 from qa_service.cli.options import beir_settings

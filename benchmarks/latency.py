@@ -12,8 +12,9 @@ import time
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from common import answerer_for, setup
+
+import numpy as np
 
 from qa_service.evaluation import Question, QuestionFile
 

@@ -21,9 +21,10 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 
+from common import memory_mb, serving, setup, shuffled_questions
+
 import aiohttp
 import uvloop
-from common import memory_mb, serving, setup, shuffled_questions
 
 STEADY, BURST, HOSTILE = "", " burst", " hostile"
 SHAPES = [*((load, STEADY) for load in (0.1, 0.5, 0.8, 1, 2, 4, 0.5)), (0.2, BURST), (0.5, HOSTILE)]

@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from common import setup
+
 import fsspec
 import numpy as np
 import uvicorn
-from common import setup
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response

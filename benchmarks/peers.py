@@ -29,9 +29,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from common import memory_mb, setup
+
 import aiohttp
 import uvloop
-from common import memory_mb, setup
 
 from qa_service.embedding import find_model
 from qa_service.evaluation import Question, QuestionFile

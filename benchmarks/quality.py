@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from common import answerer_for, beir_documents, beir_questions, relevant_passages, setup
+
 import ir_measures
 import numpy as np
-from common import answerer_for, beir_documents, beir_questions, relevant_passages, setup
 from ir_measures import nDCG
 
 from qa_service.evaluation import Question, QuestionFile

@@ -14,8 +14,9 @@ import statistics
 import time
 from pathlib import Path
 
-import numpy as np
 from common import memory_mb, setup
+
+import numpy as np
 
 from qa_service.distributed.rows import PASSAGE, SCORES, TOKENS, extra_fields, filterable
 from qa_service.index import IndexFolder

@@ -24,8 +24,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from common import memory_mb, setup
+
+import numpy as np
 
 from qa_service.embedding import DEFAULT_WEIGHTS, ModelIdentity, PassageEmbeddings, QuestionEmbedding, TokenEmbeddings
 from qa_service.index import IndexFolder

@@ -14,8 +14,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from common import answerer_for, beir_documents, memory_mb, setup
+
+import numpy as np
 
 from qa_service.distributed import generations as shared_generations
 from qa_service.distributed.rows import PASSAGE, SCORES, TOKENS

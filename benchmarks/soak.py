@@ -14,9 +14,10 @@ import contextlib
 from itertools import cycle
 from pathlib import Path
 
+from common import memory_mb, serving, setup, shuffled_questions
+
 import aiohttp
 import uvloop
-from common import memory_mb, serving, setup, shuffled_questions
 from load import PATIENCE, STEADY, closed_loop, ms, open_loop, send
 
 SETTLED = 5

@@ -13,8 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 from common import setup
+
+import numpy as np
 
 from qa_service.pipeline import build
 from qa_service.runtimes import embedder_to_build

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from common import serving, setup
+
 from playwright.sync_api import sync_playwright
 
 from qa_service.evaluation import Question, QuestionFile

@@ -21,6 +21,19 @@ from qa_service.cli.show import printable
 Write = Callable[[dict[str, str | bytes]], Path]
 
 
+def test_a_build_leaves_the_cores_to_the_model(run: Run, here: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy's threads spin while they wait; a number that somebody chose stays, one that is none does not."""
+    for given, taken in ((None, "1"), ("2", "2"), ("0", "1")):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+        if given is not None:
+            monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+        monkeypatch.setattr(os, "cpu_count", lambda: 2)
+        assert run("index", *here)[0] == 0
+        assert os.environ["OPENBLAS_NUM_THREADS"] == taken
+        assert "OMP_NUM_THREADS" not in os.environ
+
+
 def test_index_ask_and_index_again(run: Run, here: list[str]) -> None:
     """Build, nothing to do, ask, ask as JSON."""
     code, out, err = run("index", *here)

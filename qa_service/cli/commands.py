@@ -12,6 +12,7 @@ import click
 from qa_service.cli.group import (
     answerer_of,
     ask_with_one_thread,
+    build_with_one_thread_of_numpy,
     check_memory,
     cli,
     metrics_shared,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--beir", type=click.Path(path_type=Path), metavar="DIR", help="Index the corpus.jsonl of a BEIR folder.")
 def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> int:  # noqa: FBT001 - flags
     """Build or update the index of a folder of documents."""
+    build_with_one_thread_of_numpy()
     from qa_service.index import IndexFolder  # noqa: PLC0415 - a second of import
     from qa_service.loading import source_root  # noqa: PLC0415
     from qa_service.pipeline import build  # noqa: PLC0415
