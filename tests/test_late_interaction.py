@@ -196,6 +196,50 @@ def test_punctuation_is_dropped_and_a_passage_keeps_to_its_bytes() -> None:
     assert counts[2] == MAX_PASSAGE_BYTES // (128 // 2 + 2 + 4)
 
 
+def test_passages_are_taken_over_alike_one_by_one_and_many_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any order, all of them or some; files are those that tokens which come one by one give."""
+    texts = [
+        "The cat sleeps. The dog barks.",
+        "…",
+        "Whales are large",
+        "",
+        "A crab walks. It pinches. It hides.",
+        "Fog",
+    ]
+    spans = [[(0, 15), (16, 30)], [(0, 1)], [(0, 16)], [(0, 0)], [(0, 13), (14, 25), (26, 35)], [(0, 3)]]
+    rows = np.cumsum([0, *map(len, spans)])
+    before = stored(texts, spans)
+    files = []
+    for case, (most, runs) in enumerate(
+        [(100_000, [(0, 6)]), (3, [(4, 6), (1, 4), (0, 1)]), (1, [(n, n + 1) for n in (5, 0, 3, 1, 4, 2)])]
+    ):
+        monkeypatch.setattr("qa_service.late_interaction.builder._ROWS", most)
+        (tmp_path / str(case)).mkdir()
+        builder = PassageTokensBuilder(len(texts), tmp_path / str(case))
+        for first, last in runs:
+            builder.add_stored(first, before, first, rows[first : last + 1])
+        builder.finish()
+        files.append({path.name: path.read_bytes() for path in (tmp_path / str(case)).iterdir()})
+    assert files[0] == files[1] == files[2]
+    whole = PassageTokens.load(tmp_path / "0")
+    for name in ("starts", "sentences", "ids", "lengths"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(before, name))
+    some = PassageTokensBuilder(3, tmp_path)
+    some.add_stored(1, before, 4, rows[4:7])
+    some.add_stored(0, before, 0, rows[:2])
+    some.finish()
+    loaded = PassageTokens.load(tmp_path)
+    wanted = [*range(rows[0], rows[1]), *range(rows[4], rows[6])]
+    np.testing.assert_array_equal(loaded.sentences, np.asarray(before.sentences)[wanted])
+    ids = [before.ids[before.starts[number] : before.starts[number + 1]] for number in (0, 4, 5)]
+    np.testing.assert_array_equal(loaded.ids, np.concatenate(ids))
+    counted = np.load(tmp_path / "token-frequencies.npy")
+    for token in np.unique(loaded.ids):
+        assert counted[token] == sum(token in own for own in ids)
+
+
 def test_a_missing_passage_is_an_error(tmp_path: Path) -> None:
     """Not a shift of all that follow."""
     builder = PassageTokensBuilder(2, tmp_path)
@@ -208,7 +252,7 @@ def test_tokens_in_another_code_are_refused(tmp_path: Path) -> None:
     """They would be read as something else; those in the code that was given are taken."""
     one, other = stored(["cat sat", "dog"], [[], []]), stored(["a whale swims far", "seals"], [[], []])
     builder = PassageTokensBuilder(2, tmp_path, one.codec)
-    builder.add_stored(0, one, 1, slice(0, 0))
+    builder.add_stored(0, one, 1, np.array([0, 0]))
     with pytest.raises(ValueError, match="another code"):
-        builder.add_stored(1, other, 0, slice(0, 0))
+        builder.add_stored(1, other, 0, np.array([0, 0]))
     builder.drop()

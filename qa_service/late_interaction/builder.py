@@ -1,6 +1,7 @@
 """How the tokens of a new index are packed: passage after passage into one file, then in order into those that stay."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,11 @@ class PassageTokensBuilder:
         self._sentences: list[bytes] = [b""] * passages
         self._frequencies = np.zeros(0, np.int32)
 
-    def add_stored(self, number: int, stored: PassageTokens, passage: int, sentences: slice) -> None:
-        """Take over a passage's tokens as they are stored; ``sentences`` are its rows in ``stored.sentences``.
+    def add_stored(self, number: int, stored: PassageTokens, passage: int, sentences: Integers) -> None:
+        """Take over the tokens of passages that follow one another as they are stored, from ``passage`` on.
+
+        The first gets the ``number``, those after it the next ones. ``sentences`` (n + 1,) are the rows in
+        ``stored.sentences`` at which those of each begin, and the last end.
 
         Raises ``ValueError`` if they are in another code than those before.
         """
@@ -58,9 +62,12 @@ class PassageTokensBuilder:
             if self._codec is not None and not self._codec.same_as(stored.codec):
                 raise ValueError("the stored tokens are in another code")
             self._codec = stored.codec
-        rows = slice(int(stored.starts[passage]), int(stored.starts[passage + 1]))
-        self._sentences[number] = np.ascontiguousarray(stored.sentences[sentences], np.int32).tobytes()
-        self._write(number, stored.codes.read([(rows.start, rows.stop)]), stored.lengths[rows], stored.ids[rows])
+        starts = stored.starts[passage : passage + len(sentences)]
+        rows = slice(int(starts[0]), int(starts[-1]))
+        for place, (first, last) in enumerate(pairwise(sentences.tolist()), start=number):
+            self._sentences[place] = np.ascontiguousarray(stored.sentences[first:last], np.int32).tobytes()
+        codes = stored.codes.read([(rows.start, rows.stop)])
+        self._write(number, np.diff(starts), codes, stored.lengths[rows], stored.ids[rows])
 
     def add(self, number: int, text: str, tokens: TokenEmbeddings, sentences: Sequence[Offsets]) -> None:
         """Take a passage's tokens; those without a letter or digit are dropped, and those over 16 KB."""
@@ -83,21 +90,30 @@ class PassageTokensBuilder:
             self._codec = Codec.fit(np.concatenate([vectors for _, vectors, _ in self._waiting]))
         for number, vectors, ids in self._waiting:
             codes = self._codec.encode(vectors)
-            self._write(number, codes, self._codec.lengths(codes), ids)
+            self._write(number, np.array([len(ids)]), codes, self._codec.lengths(codes), ids)
         self._waiting.clear()
 
     def _write(
-        self, number: int, codes: npt.NDArray[np.uint8], lengths: npt.NDArray[np.float16], ids: TokenIds
+        self,
+        number: int,
+        counts: Integers,
+        codes: npt.NDArray[np.uint8],
+        lengths: npt.NDArray[np.float16],
+        ids: TokenIds,
     ) -> None:
+        """Write the tokens of passages from ``number`` on, each with so many."""
         records = np.empty(len(ids), self._record(codes.shape[1]))
         records["codes"], records["length"], records["id"] = codes, lengths, ids
         self._spool.write(records.tobytes())
-        self._first[number], self._counts[number] = self._rows, len(ids)
+        numbers = slice(number, number + len(counts))
+        self._first[numbers], self._counts[numbers] = self._rows + np.cumsum(counts) - counts, counts
         self._rows += len(ids)
         most = int(ids.max(initial=-1)) + 1
         if most > len(self._frequencies):
             self._frequencies = np.pad(self._frequencies, (0, most - len(self._frequencies)))
-        self._frequencies[np.unique(ids)] += 1
+        in_each = np.unique(np.repeat(np.arange(len(counts)), counts) * most + ids)
+        found, times = np.unique(in_each % max(1, most), return_counts=True)
+        self._frequencies[found] += times.astype(np.int32)
 
     @staticmethod
     def _record(width: int) -> np.dtype[np.void]:
@@ -144,14 +160,22 @@ class PassageTokensBuilder:
         """Yield the records of some passages after those of others, in the order of their numbers."""
         some: list[npt.NDArray[np.void]] = []
         rows = 0
-        for first, count in zip(self._first.tolist(), self._counts.tolist(), strict=True):
-            some.append(spool[first : first + count])
-            rows += count
+        for start, end in self._ranges():
+            some.append(spool[start:end])
+            rows += end - start
             if rows >= _ROWS:
                 yield np.concatenate(some)
                 some, rows = [], 0
         if some:
             yield np.concatenate(some)
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        """Yield where the records of all passages lie, in the order of their numbers, of neighbours at once."""
+        last = self._first + self._counts
+        apart = np.flatnonzero(self._first[1:] != last[:-1]) + 1
+        for start, end in zip(self._first[np.r_[:1, apart]].tolist(), last[np.r_[apart - 1, -1]].tolist(), strict=True):
+            for first in range(start, end, _ROWS):
+                yield first, min(first + _ROWS, end)
 
 
 def _row_ranges(spans: Integers, sentences: Sequence[Offsets]) -> npt.NDArray[np.int32]:
