@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -193,16 +194,23 @@ def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     assert 1 <= answer.count(b"HTTP/1.1 200 OK") <= 3
 
 
-def answers_of(received: bytes) -> list[tuple[int, dict[bytes, bytes], bytes]]:
-    """Return status, headers and body of each answer on a connection."""
-    found = []
-    while received:
-        head, _, rest = received.partition(b"\r\n\r\n")
+def exchange(connection: socket.socket, *parts: bytes) -> list[tuple[int, dict[bytes, bytes], bytes]]:
+    """Send parts, and return status, headers and body of as many answers, without an interim 100."""
+    connection.sendall(b"".join(parts))
+    received, found = b"", []
+    while len(found) < len(parts):
+        received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+        head, ended, rest = received.partition(b"\r\n\r\n")
         first, *lines = head.split(b"\r\n")
-        fields = dict(line.lower().split(b": ", 1) for line in lines)
-        length = int(fields[b"content-length"])
-        found.append((int(first.split(b" ", 2)[1]), fields, rest[:length]))
-        received = rest[length:]
+        fields = dict(line.lower().split(b": ", 1) for line in lines) if ended else {}
+        length = int(fields.get(b"content-length", 0))
+        if ended and len(rest) >= length:
+            found.append((int(first.split(b" ", 2)[1]), fields, rest[:length]))
+            received = rest[length:]
+        else:
+            block = connection.recv(65536)
+            assert block, received
+            received += block
     return found
 
 
@@ -214,31 +222,36 @@ def test_questions_that_can_not_be_taken_are_turned_away_unread(
     monkeypatch.setattr(Worker, "refusal", lambda _: refusals[-1])
     origin = "https://www.example.org"
     settings = settings.model_copy(update={"origins": (origin,)})
-    kept = request(headers=f"Origin: {origin}\r\n").replace(b"Connection: close\r\n", b"")
+
+    def kept(**parts: Any) -> bytes:
+        return request(**{"headers": f"Origin: {origin}\r\n"} | parts).replace(b"Connection: close\r\n", b"")
+
     huge = b" " * (2 * settings.max_body_bytes)
-    others = [
-        request(method="GET", target="/livez", body=b"").replace(b"Connection: close\r\n", b""),
-        request(target="/collections/x/ask?explain=true", body=huge).replace(b"Connection: close\r\n", b""),
-        request(target="/verify", body=b"{").replace(b"Connection: close\r\n", b""),
-        kept.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n", 1),
-        kept.replace(b"POST", b"PUT", 1),
-        request(headers="Origin: https://other.example\r\n"),
-    ]
-    with served(answerer, settings) as port:
+    with (
+        served(answerer, settings) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=15) as connection,
+    ):
+        assert exchange(connection, kept())[0][0] == 200
         refusals.append(Overloaded("too many wait"))
-        received = talk(port, kept, kept + kept[:40], kept[40:] + others[0] + kept, *others[1:], pause=0.1)
-    assert received.count(b"HTTP/1.1 100 Continue\r\n\r\n") == 1
-    *answers, last = answers_of(received.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b""))
-    assert [status for status, _, _ in answers] == [503, 503, 503, 200, 503, 503, 400, 503, 405]
-    unread, read = answers[0], answers[7]
-    assert unread[1].keys() == read[1].keys()
-    same = unread[1].keys() - {b"date", b"x-request-id", b"content-length"}
-    assert {name: unread[1][name] for name in same} == {name: read[1][name] for name in same}
-    assert unread[1][b"access-control-allow-origin"] == origin.encode()
-    assert json.loads(unread[2])["request_id"].encode() == unread[1][b"x-request-id"]
-    assert json.loads(unread[2])["detail"] == "too many wait"
-    assert last[0] == 503
-    assert b"access-control-allow-origin" not in last[1]
+        ((status, unread, body),) = exchange(connection, kept())
+        assert status == 503
+        assert unread[b"access-control-allow-origin"] == origin.encode()
+        assert json.loads(body)["request_id"].encode() == unread[b"x-request-id"]
+        assert json.loads(body)["detail"] == "too many wait"
+        for target in ("/ask", "/ask/batch", "/ask?explain=true", "/collections/x/ask"):
+            assert exchange(connection, kept(target=target, body=huge))[0][0] == 503
+        ((status, read, _),) = exchange(connection, kept(headers=f"Origin: {origin}\r\nExpect: 100-continue\r\n"))
+        assert (status, read.keys()) == (503, unread.keys())
+        same = unread.keys() - {b"date", b"x-request-id", b"content-length"}
+        assert {name: unread[name] for name in same} == {name: read[name] for name in same}
+        pipelined = exchange(connection, kept(method="GET", target="/livez", body=b""), kept(), kept(method="PUT"))
+        assert [status for status, _, _ in pipelined] == [200, 503, 405]
+        assert [found[0] for found in exchange(connection, kept(), kept())] == [503, 503]
+        assert exchange(connection, kept(target="/verify", body=b"{"))[0][0] == 400
+        ((_, foreign, _),) = exchange(connection, kept(headers="Origin: https://other.example\r\n"))
+        assert b"access-control-allow-origin" not in foreign
+        refusals.append(None)
+        assert exchange(connection, kept())[0][0] == 200
 
 
 def test_clients_that_leave_cost_nothing(port: int) -> None:
