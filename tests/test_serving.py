@@ -1,5 +1,6 @@
 """One index replaced by another while questions come, and the routes that tell of it."""
 
+import gc
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -8,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 from conftest import FakeEmbedder, key_for
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from qa_service.api import create_app
+from qa_service.api.server import bound_socket, run_server
 from qa_service.index import IndexFolder
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings
@@ -81,6 +85,18 @@ def swap_under_load(folder: Write, settings: Settings, fake: FakeEmbedder, swaps
         finally:
             done = True
         return sum(future.result() for future in asking)
+
+
+def test_garbage_collection_leaves_out_what_is_there_before_the_first_request(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once all is loaded, and before a request comes."""
+    done: list[str] = []
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: done.append("run"))
+    with bound_socket("127.0.0.1", 0) as listener:
+        run_server(FastAPI(), listener, settings)
+    assert done == ["freeze", "run"]
 
 
 def test_swaps_under_load_fail_no_request_and_mix_no_answer(
