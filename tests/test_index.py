@@ -11,6 +11,8 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ from qa_service.errors import (
 )
 from qa_service.index import IndexFolder, OpenIndex
 from qa_service.index.manifest import MANIFEST, data_files
+from qa_service.lexical import LexicalIndex
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings
 
@@ -353,6 +356,25 @@ def test_a_generation_opened_before_it_was_removed_still_answers(built: Path, se
     index = open_current(settings)
     shutil.rmtree(built)
     assert index.passage(0).text.startswith("The whale")
+
+
+def test_indexes_are_opened_one_at_a_time(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As several collections may be at once in a server; Python 3.11 can't read two arrays' heads in two threads."""
+    inside = most = 0
+
+    def slow(load: Callable[..., LexicalIndex], *arguments: object) -> LexicalIndex:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.01)
+        inside -= 1
+        return load(*arguments)
+
+    monkeypatch.setattr(LexicalIndex, "load", partial(slow, LexicalIndex.load))
+    with ThreadPoolExecutor(4) as threads:
+        for index in threads.map(lambda _: OpenIndex.open(built, None), range(8)):
+            index.close()
+    assert most == 1
 
 
 def test_a_second_builder_is_turned_away(built: Path, settings: Settings) -> None:

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from qa_service.api import create_app
 from qa_service.api.server import bound_socket, run_server
 from qa_service.index import IndexFolder
-from qa_service.pipeline import build, open_answerer
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -158,6 +158,27 @@ def test_an_index_that_can_not_be_served_is_not(
         assert client.post("/ask", json={"question": "cat"}).json()["index_version"] == first
         assert client.get("/readyz").status_code == 200
         assert second != first
+
+
+def test_an_error_that_nobody_foresaw_does_not_end_the_following(
+    folder: Write, settings: Settings, fake: FakeEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The new index is tried again, and served; the log has the error."""
+    folder({"cat.txt": "The cat sleeps."})
+    build(settings, fake)
+    errors = [SystemError("a bug of somebody"), MemoryError()]
+
+    def reopen() -> tuple[QuestionAnswerer, str | None]:
+        if errors:
+            raise errors.pop(0)
+        return open_answerer(settings, fake)
+
+    app = create_app(open_answerer(settings, fake)[0], settings, reopen=reopen)
+    with TestClient(app, base_url="http://localhost") as client:
+        folder({"cat.txt": "The cat wakes."})
+        wait_for(client, build(settings, fake).index_version)
+    assert not errors
+    assert "a bug of somebody" in caplog.text
 
 
 def test_a_damaged_index_is_replaced_once_it_is_built_anew(

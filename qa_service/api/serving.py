@@ -85,7 +85,8 @@ class Serving:
     async def follow(self, seconds: float) -> None:
         """Look at the pointer to the current generation every so often, and serve another one once it is whole.
 
-        One that can't be opened, or fails its self-test, is told in the log; the one before goes on.
+        One that can't be opened, or fails its self-test, is told in the log; the one before goes on. After an error
+        that nobody foresaw it is tried again at the next look.
         """
         reopen = self._reopen
         if reopen is None:
@@ -109,7 +110,12 @@ class Serving:
             if pointed != seen:
                 seen = pointed
                 if pointed[0] != self.answerer.index.version or self.degraded is not None:
-                    await self._replace(reopen)
+                    try:
+                        await self._replace(reopen)
+                    except Exception:
+                        SWAPS.labels("rejected").inc()
+                        _logger.exception("the new index is not served yet")
+                        seen = None
 
     async def _replace(self, reopen: Reopen) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -38,6 +39,9 @@ from qa_service.stores.faiss import FaissStore
 
 _BLOCK = 10_000  # vectors that are read, scaled and added at once
 _REBUILD = "rebuild with `qa-service index`"
+_one_at_a_time = threading.Lock()
+"""To read arrays. NumPy has Python parse what stands before one, and Python 3.11 counts how deep it is in doing so for
+all threads together: two at once end in a SystemError now and then (github.com/python/cpython/issues/106905)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class OpenIndex(Index):
         if {manifest.files[name].count for name in (VECTORS, *MATRIX_FILES)} != {count}:
             raise IndexCorrupt(f"{folder / MANIFEST}: the counts of its files differ, expected {count}; {_REBUILD}")
         try:
-            with storage_errors(folder):
+            with storage_errors(folder), _one_at_a_time:
                 searched = manifest.vector_index
                 store = FaissStore.open(
                     folder / VECTORS,
