@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -42,7 +42,6 @@ from qa_service.working_ahead import ahead
 
 _SPOOL = "vectors.spool"
 _BLOCK = 10_000
-_RUN = 500  # passages whose tokens are copied at once
 _NEW, _PREVIOUS = -1, 0
 _OPEN_SHARDS = 4
 
@@ -307,21 +306,9 @@ class Draft:
         if part.tokens is None:
             tokens.drop()  # nor had the model any when that was built
             return None
-        for run in self._runs(taken):
-            last = run[-1]
-            sentences = np.append(np.frombuffer(self._rows, np.int64)[run], self._rows[last] + self._sentences[last])
-            tokens.add_stored(int(run[0]), part.tokens, int(known[run[0]]), sentences)
+        rows, sentences = (np.frombuffer(values, np.int64)[taken] for values in (self._rows, self._sentences))
+        tokens.add_stored(taken, part.tokens, known[taken], rows, sentences)
         return tokens
-
-    def _runs(self, taken: Ids) -> Iterator[Ids]:
-        """Cut numbers of passages where these do not follow one another, here or where they are taken from."""
-        known, rows, sentences = (
-            np.frombuffer(values, np.int64)[taken] for values in (self._known, self._rows, self._sentences)
-        )
-        follows = (np.diff(taken) == 1) & (np.diff(known) == 1) & (np.diff(rows) == sentences[:-1])
-        for run in np.split(taken, np.flatnonzero(~follows) + 1):
-            for start in range(0, len(run), _RUN):
-                yield run[start : start + _RUN]
 
 
 def _content_key(text: str, sentences: Sequence[Offsets]) -> bytes:

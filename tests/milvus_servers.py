@@ -18,6 +18,16 @@ from qa_service.errors import QAServiceError
 from qa_service.stores.connection import Address, Connection
 
 
+def _all_stopped(group: int) -> bool:
+    """Tell whether every thread of a group of processes has stopped; on a busy machine that takes its time."""
+    for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            state, _, its_group, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(its_group) == group and state not in "TZ":
+                return False
+    return True
+
+
 class Server:
     """A server that is started by a command, and can be killed and started again on the data that it had."""
 
@@ -47,10 +57,12 @@ class Server:
                 return
 
     def signal(self, number: int) -> None:
-        """Send a signal to it and its children."""
+        """Send a signal to it and its children; one that stops them is waited for."""
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+        while number == signal.SIGSTOP and not _all_stopped(self._process.pid):
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """End it at once, with no chance to tidy up."""

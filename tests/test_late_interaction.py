@@ -212,14 +212,17 @@ def test_passages_are_taken_over_alike_one_by_one_and_many_at_once(
     rows = np.cumsum([0, *map(len, spans)])
     before = stored(texts, spans)
     files = []
-    for case, (most, runs) in enumerate(
-        [(100_000, [(0, 6)]), (3, [(4, 6), (1, 4), (0, 1)]), (1, [(n, n + 1) for n in (5, 0, 3, 1, 4, 2)])]
+    counts = np.diff(rows)
+    for case, (most, run, order) in enumerate(
+        [(9999, 500, range(6)), (3, 2, [4, 5, 1, 2, 3, 0]), (1, 1, [5, 0, 3, 1, 4, 2])]
     ):
         monkeypatch.setattr("qa_service.late_interaction.builder._ROWS", most)
+        monkeypatch.setattr("qa_service.late_interaction.builder._RUN", run)
         (tmp_path / str(case)).mkdir()
         builder = PassageTokensBuilder(len(texts), tmp_path / str(case))
-        for first, last in runs:
-            builder.add_stored(first, before, first, rows[first : last + 1])
+        numbers = np.array(order)
+        builder.add_stored(numbers[:4], before, numbers[:4], rows[numbers[:4]], counts[numbers[:4]])
+        builder.add_stored(numbers[4:], before, numbers[4:], rows[numbers[4:]], counts[numbers[4:]])
         builder.finish()
         files.append({path.name: path.read_bytes() for path in (tmp_path / str(case)).iterdir()})
     assert files[0] == files[1] == files[2]
@@ -227,8 +230,8 @@ def test_passages_are_taken_over_alike_one_by_one_and_many_at_once(
     for name in ("starts", "sentences", "ids", "lengths"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(before, name))
     some = PassageTokensBuilder(3, tmp_path)
-    some.add_stored(1, before, 4, rows[4:7])
-    some.add_stored(0, before, 0, rows[:2])
+    own = np.array([4, 5, 0])
+    some.add_stored(np.array([1, 2, 0]), before, own, rows[own], counts[own])
     some.finish()
     loaded = PassageTokens.load(tmp_path)
     wanted = [*range(rows[0], rows[1]), *range(rows[4], rows[6])]
@@ -237,7 +240,7 @@ def test_passages_are_taken_over_alike_one_by_one_and_many_at_once(
     np.testing.assert_array_equal(loaded.ids, np.concatenate(ids))
     counted = np.load(tmp_path / "token-frequencies.npy")
     for token in np.unique(loaded.ids):
-        assert counted[token] == sum(token in own for own in ids)
+        assert counted[token] == sum(token in each for each in ids)
 
 
 def test_a_missing_passage_is_an_error(tmp_path: Path) -> None:
@@ -252,7 +255,7 @@ def test_tokens_in_another_code_are_refused(tmp_path: Path) -> None:
     """They would be read as something else; those in the code that was given are taken."""
     one, other = stored(["cat sat", "dog"], [[], []]), stored(["a whale swims far", "seals"], [[], []])
     builder = PassageTokensBuilder(2, tmp_path, one.codec)
-    builder.add_stored(0, one, 1, np.array([0, 0]))
+    builder.add_stored(np.array([0]), one, np.array([1]), np.array([0]), np.array([0]))
     with pytest.raises(ValueError, match="another code"):
-        builder.add_stored(1, other, 0, np.array([0, 0]))
+        builder.add_stored(np.array([1]), other, np.array([0]), np.array([0]), np.array([0]))
     builder.drop()

@@ -28,6 +28,7 @@ _SAMPLE = 50_000
 _LENGTH_BYTES, _ID_BYTES = 2, 4
 _SPOOL = "tokens.spool"
 _ROWS = 100_000  # tokens put in order at once
+_RUN = 500  # passages copied at once
 _COLUMNS = {CODES: "codes", LENGTHS: "length", IDS: "id"}
 
 
@@ -50,21 +51,31 @@ class PassageTokensBuilder:
         self._sentences: list[bytes] = [b""] * passages
         self._frequencies = np.zeros(0, np.int32)
 
-    def add_stored(self, number: int, stored: PassageTokens, passage: int, sentences: Integers) -> None:
-        """Take over the tokens of passages that follow one another as they are stored, from ``passage`` on.
+    def add_stored(
+        self, numbers: Integers, stored: PassageTokens, passages: Integers, rows: Integers, sentences: Integers
+    ) -> None:
+        """Take over the tokens of n passages as they are stored, those that follow one another at once.
 
-        The first gets the ``number``, those after it the next ones. ``sentences`` (n + 1,) are the rows in
-        ``stored.sentences`` at which those of each begin, and the last end.
-
-        Raises ``ValueError`` if they are in another code than those before.
+        ``passages`` (n,) are their numbers in ``stored``, ``rows`` (n,) those of their first sentences in
+        ``stored.sentences``, ``sentences`` (n,) how many each has. Raises ``ValueError`` if they are in another code
+        than those before.
         """
         if stored.codec is not self._codec:
             if self._codec is not None and not self._codec.same_as(stored.codec):
                 raise ValueError("the stored tokens are in another code")
             self._codec = stored.codec
-        starts = stored.starts[passage : passage + len(sentences)]
+        follows = (np.diff(numbers) == 1) & (np.diff(passages) == 1) & (np.diff(rows) == sentences[:-1])
+        for run in np.split(np.arange(len(numbers)), np.flatnonzero(~follows) + 1):
+            for start in range(0, len(run), _RUN):
+                some = run[start : start + _RUN]
+                ends = rows[some[0]] + np.concatenate([[0], np.cumsum(sentences[some])])
+                self._take(int(numbers[some[0]]), stored, int(passages[some[0]]), ends)
+
+    def _take(self, number: int, stored: PassageTokens, passage: int, ends: Integers) -> None:
+        """Copy passages from ``passage`` on to those from ``number`` on; their sentences lie between the ``ends``."""
+        starts = stored.starts[passage : passage + len(ends)]
         rows = slice(int(starts[0]), int(starts[-1]))
-        for place, (first, last) in enumerate(pairwise(sentences.tolist()), start=number):
+        for place, (first, last) in enumerate(pairwise(ends.tolist()), start=number):
             self._sentences[place] = np.ascontiguousarray(stored.sentences[first:last], np.int32).tobytes()
         codes = stored.codes.read([(rows.start, rows.stop)])
         self._write(number, np.diff(starts), codes, stored.lengths[rows], stored.ids[rows])
