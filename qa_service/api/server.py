@@ -50,7 +50,7 @@ def served_app() -> FastAPI:
     settings = load_settings()
     start_logging(settings)
     app, _ = app_of(settings)
-    _leave_out_of_collections()
+    _freeze_what_is_there()
     return app
 
 
@@ -79,7 +79,7 @@ def _opening(settings: Settings, embedder: Embedder) -> Opening:
 
 def run_server(app: FastAPI, listener: socket.socket, settings: Settings) -> None:
     """Serve until a signal says stop; requests that were taken are finished."""
-    _leave_out_of_collections()
+    _freeze_what_is_there()
     uvicorn.Server(uvicorn.Config(app, **_options(settings))).run(sockets=[listener])
 
 
@@ -91,7 +91,7 @@ def run_workers(listener: socket.socket, settings: Settings) -> None:
     Multiprocess(config, [listener]).run()
 
 
-def _leave_out_of_collections() -> None:
+def _freeze_what_is_there() -> None:
     """Have the garbage collector pass over what is there before the first request, and stays.
 
     To look through it takes some 60 ms, in which nothing is answered, every few seconds under load.
