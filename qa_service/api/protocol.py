@@ -191,9 +191,11 @@ class GuardedProtocol(HttpToolsProtocol):
     def _turned_away(self) -> Response | None:
         """Return the answer to a question that can't be taken, if its connection goes on as if it had been read."""
         admission: Admission | None = self.app_state.get(Admission.STATE)
-        if admission is None or self.parser.get_method() != b"POST" or self.expect_100_continue or not self.idle:
+        if admission is None or self.parser.get_method() != b"POST":
             return None
-        return admission.refuse(self.url, self.headers) if self.parser.should_keep_alive() else None
+        if self.expect_100_continue or not self.idle or not self.parser.should_keep_alive():
+            return None
+        return admission.refuse(self.url, self.headers)
 
     def _stop(self, refusal: RequestError) -> None:
         self._refusal = refusal

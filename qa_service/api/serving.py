@@ -107,15 +107,17 @@ class Serving:
                 _logger.warning("the vector store answers again")
             self._away = None
             # A generation that was damaged is built anew under its old name: then only the time is another.
-            if pointed != seen:
-                seen = pointed
-                if pointed[0] != self.answerer.index.version or self.degraded is not None:
-                    try:
-                        await self._replace(reopen)
-                    except Exception:
-                        SWAPS.labels("rejected").inc()
-                        _logger.exception("the new index is not served yet")
-                        seen = None
+            if pointed == seen:
+                continue
+            seen = pointed
+            if pointed[0] == self.answerer.index.version and self.degraded is None:
+                continue
+            try:
+                await self._replace(reopen)
+            except Exception:
+                SWAPS.labels("rejected").inc()
+                _logger.exception("the new index is not served yet")
+                seen = None
 
     async def _replace(self, reopen: Reopen) -> None:
         try:

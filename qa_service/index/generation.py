@@ -40,8 +40,9 @@ from qa_service.stores.faiss import FaissStore
 _BLOCK = 10_000  # vectors that are read, scaled and added at once
 _REBUILD = "rebuild with `qa-service index`"
 _one_at_a_time = threading.Lock()
-"""To read arrays. NumPy has Python parse what stands before one, and Python 3.11 counts how deep it is in doing so for
-all threads together: two at once end in a SystemError now and then (github.com/python/cpython/issues/106905)."""
+"""To read arrays, as bm25s does as well. NumPy has Python parse what stands before one, and Python 3.11 counts how deep
+it is in that for all threads together: two at once end in a SystemError now and then
+(github.com/python/cpython/issues/106905)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,7 @@ class PassageTokensBuilder:
         if most > len(self._frequencies):
             self._frequencies = np.pad(self._frequencies, (0, most - len(self._frequencies)))
         in_each = np.unique(np.repeat(np.arange(len(counts)), counts) * most + ids)
-        found, times = np.unique(in_each % max(1, most), return_counts=True)
-        self._frequencies[found] += times.astype(np.int32)
+        np.add.at(self._frequencies, in_each % max(1, most), 1)
 
     @staticmethod
     def _record(width: int) -> np.dtype[np.void]:
