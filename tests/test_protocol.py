@@ -4,6 +4,7 @@ Rows are those of the project's table of bad inputs.
 """
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -252,6 +253,22 @@ def test_questions_that_can_not_be_taken_are_turned_away_unread(
         assert b"access-control-allow-origin" not in foreign
         refusals.append(None)
         assert exchange(connection, kept())[0][0] == 200
+
+
+def test_an_answer_that_nobody_can_take_is_not_told_later(caplog: pytest.LogCaptureFixture) -> None:
+    """A task that failed is told of when it is collected, unless somebody looked at what it ended with."""
+
+    async def fails() -> None:
+        raise RuntimeError("the handler is closed")
+
+    async def ended() -> None:
+        task = asyncio.get_running_loop().create_task(fails())
+        task.add_done_callback(protocol._retrieve)
+        await asyncio.wait([task])
+
+    asyncio.run(ended())
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_clients_that_leave_cost_nothing(port: int) -> None:

@@ -120,6 +120,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
         self._running = cycle.scope
         self._task = next(iter(self.tasks - before))
+        self._task.add_done_callback(_retrieve)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -222,3 +223,12 @@ class GuardedProtocol(HttpToolsProtocol):
         lines = [STATUS_LINE[response.status_code].rstrip()]
         lines += [name + b": " + value for name, value in (*self.server_state.default_headers, *response.raw_headers)]
         self.transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(response.body))
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Look at what a request's task ended with, so that nothing is told of it when it is collected.
+
+    The application's errors are told by then; one that is left is that nobody is there any more to take an answer.
+    """
+    if not task.cancelled():
+        task.exception()
