@@ -182,7 +182,7 @@ def _answerer(settings: Settings, embedder: Embedder, index: Index, calibrations
 
 
 class QuestionAnswerer:
-    """Answers questions from one open index. Use it from one thread at a time."""
+    """Answers questions from one open index. Use it from one thread at a time; another may call :meth:`embed`."""
 
     def __init__(
         self,
@@ -213,15 +213,20 @@ class QuestionAnswerer:
         explain: bool = False,
         stages: list[Stage] | None = None,
         quick: bool = False,
+        embedding: QuestionEmbedding | None = None,
     ) -> Answer:
         """Return the passages that answer best, with citations, and whether they are likely to answer at all.
 
         ``explain`` adds to each result why it has its rank; ``stages`` is given what was done, and when. A ``quick``
-        answer is ranked by words and vectors alone, and says nothing of how likely it is.
+        answer is ranked by words and vectors alone, and says nothing of how likely it is. A question that was embedded
+        before comes with its ``embedding``.
         Raises :class:`InvalidRequest` for a question with nothing to read in it, or over 2,000 characters.
         """
         done = [] if stages is None else stages
-        retrieved = self.retrieve(question, top_k or self._top_k, filters, explain=explain, stages=done, quick=quick)
+        wanted = top_k or self._top_k
+        retrieved = self.retrieve(
+            question, wanted, filters, explain=explain, stages=done, quick=quick, embedding=embedding
+        )
         threshold = self._min_confidence if min_confidence is None else min_confidence
         confidence = retrieved.confidence
         with _timed("cite", done):
@@ -249,12 +254,14 @@ class QuestionAnswerer:
         explain: bool = False,
         stages: list[Stage] | None = None,
         quick: bool = False,
+        embedding: QuestionEmbedding | None = None,
     ) -> Retrieved:
         """Return the results of a question before they are cited."""
         check_question(question)
         done = [] if stages is None else stages
-        with _timed("embed", done):
-            embedding = self.embed([question])[0]
+        if embedding is None:
+            with _timed("embed", done):
+                embedding = self.embed([question])[0]
         with _timed("retrieve", done):
             allowed = None if filters is None else self.index.matching(filters)
             return self._retriever.retrieve(

@@ -107,7 +107,9 @@ class Tools:
             serving.expect_ready()
             body = AskRequest.model_validate({"question": question, "top_k": top_k})
             answerer = serving.answerer
-            answer = await serving.answer(lambda: answerer.ask(body.question, body.top_k), body.question)
+            answer = await serving.answer(
+                lambda embedded: answerer.ask(body.question, body.top_k, embedding=embedded.embedding), body.question
+            )
         except (QAServiceError, ValueError) as error:
             raise _told(error) from None
         return AskResponse.model_validate(ask_body(request_id, answer, 0.0, serving.links.own))

@@ -18,8 +18,8 @@ from qa_service.api.metrics import ANSWERS
 from qa_service.api.observing import note, note_stages
 from qa_service.api.problems import complaint, problem_of, request_id_of
 from qa_service.api.responses import problems
-from qa_service.api.serving import Serving
-from qa_service.datatypes import Answer, Stage
+from qa_service.api.serving import Embedded, Serving
+from qa_service.datatypes import Answer, Filters, Stage
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.schemas.asking import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
@@ -68,7 +68,9 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
         started = time.perf_counter()
         answerer = serving.answerer
         stages: list[Stage] = []
-        answer = await serving.answer(lambda: _answer(answerer, body, explain=explain, stages=stages), body.question)
+        answer = await serving.answer(
+            lambda embedded: _answer(answerer, body, embedded, explain=explain, stages=stages), body.question
+        )
         note_stages(stages, started)
         _note_answer(request, [answer], log_questions=log_questions)
         took_ms = (time.perf_counter() - started) * 1000
@@ -131,8 +133,8 @@ async def _events(
         for event, quick in (("results", True), ("answer", False)):
             asked, stages = time.perf_counter(), list[Stage]()
             answer = await serving.answer(
-                lambda quick=quick, stages=stages: _answer(  # type: ignore[misc]
-                    answerer, body, explain=explain, stages=stages, quick=quick
+                lambda embedded, quick=quick, stages=stages: _answer(  # type: ignore[misc]
+                    answerer, body, embedded, explain=explain, stages=stages, quick=quick
                 ),
                 body.question,
             )
@@ -162,15 +164,27 @@ def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: 
 def _answer(
     answerer: QuestionAnswerer,
     body: AskRequest,
+    embedded: Embedded,
     *,
-    explain: bool = False,
-    stages: list[Stage] | None = None,
+    explain: bool,
+    stages: list[Stage],
     quick: bool = False,
 ) -> Answer:
-    filters = None if body.filters is None else body.filters.filters()
+    stages.append(embedded.stage)
     return answerer.ask(
-        body.question, body.top_k, body.min_confidence, filters, explain=explain, stages=stages, quick=quick
+        body.question,
+        body.top_k,
+        body.min_confidence,
+        _filters(body),
+        explain=explain,
+        stages=stages,
+        quick=quick,
+        embedding=embedded.embedding,
     )
+
+
+def _filters(body: AskRequest) -> Filters | None:
+    return None if body.filters is None else body.filters.filters()
 
 
 def _answers(answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
@@ -180,7 +194,10 @@ def _answers(answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceE
     found: list[Answer | QAServiceError] = []
     for item in items:
         try:
-            found.append(_answer(answerer, item) if isinstance(item, AskRequest) else item)
+            if isinstance(item, AskRequest):
+                found.append(answerer.ask(item.question, item.top_k, item.min_confidence, _filters(item)))
+            else:
+                found.append(item)
         except QAServiceError as error:
             found.append(error)
     return found

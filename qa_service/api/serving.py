@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from qa_service.api.links import Links
 from qa_service.api.metrics import EMBEDDED, INDEX, SWAPS
 from qa_service.api.worker import Result, Worker
+from qa_service.datatypes import Stage
+from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
 from qa_service.index import Generations
 from qa_service.pipeline import QuestionAnswerer
@@ -28,11 +30,19 @@ class Opening:
     reopen: Reopen | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A question's embedding, and when it was made."""
+
+    embedding: QuestionEmbedding
+    stage: Stage
+
+
 class Serving:
     """The answerer in use, and whether it may be used.
 
     A handler takes ``answerer`` once and queues its work before it waits for anything, so that all of an answer
-    comes from one generation. The answerer is used by the worker's thread alone.
+    comes from one generation. The answerer is used by the worker alone.
     """
 
     def __init__(self, opening: Opening, worker: Worker, links: Links) -> None:
@@ -46,21 +56,17 @@ class Serving:
         self.reason = "starting, the self-test is not done"
         self._away: StoreUnavailable | None = None
 
-    async def answer(self, function: Callable[[], Result], question: str) -> Result:
-        """Have the worker run a function that asks a question; those that wait are embedded together."""
-        return await self.worker.run(lambda: self._counting(function), question, self._embed)
+    async def answer(self, function: Callable[[Embedded], Result], question: str) -> Result:
+        """Have the worker run a function of a question's embedding; those that wait are embedded together."""
+        return await self.worker.ask(function, question, self._embed)
 
-    def _embed(self, questions: Sequence[str]) -> None:
-        self._counting(lambda: self.answerer.embed(questions))
-
-    def _counting(self, function: Callable[[], Result]) -> Result:
-        """Return what a function does, and count the questions that it had to embed."""
-        questions = self.answerer.questions
-        before = questions.embedded
-        try:
-            return function()
-        finally:
-            EMBEDDED.inc(questions.embedded - before)
+    def _embed(self, questions: Sequence[str]) -> list[Embedded]:
+        memory = self.answerer.questions
+        before, began = memory.embedded, time.perf_counter()
+        embeddings = self.answerer.embed(questions)
+        EMBEDDED.inc(memory.embedded - before)
+        stage = Stage("embed", began, time.perf_counter())
+        return [Embedded(embedding, stage) for embedding in embeddings]
 
     def expect_ready(self) -> None:
         """Raise :class:`NotReady` with the reason; :class:`StoreUnavailable` while the vector store is away."""

@@ -1,12 +1,12 @@
-"""Admission: one thread that computes, a bounded number of requests that may wait for it.
+"""Admission: threads that compute, and a bounded number of requests that may wait for them.
 
 Handlers are ``async`` and never compute. A request that finds the queue full is turned away at once,
 since one that waits past its deadline costs the same and helps nobody. Questions that wait together are
-prepared together, four in a forward pass of the model: none is held back to wait for more.
+embedded together, four in a forward pass of the model: none is held back to wait for more. While those are answered
+in a second thread, the first embeds the next; where none wait, one thread does both.
 """
 
 import asyncio
-import contextlib
 import logging
 import threading
 import time
@@ -14,32 +14,47 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from queue import Queue
 from typing import Any, TypeVar
 
 from qa_service.api.metrics import BATCH, WAITING
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 
 Result = TypeVar("Result")
+Embedded = TypeVar("Embedded")
 
 _BATCH = 8
+_WORTH_IT = 0.001
+"""Seconds of embedding from which on it is worth another thread: questions that are remembered take less."""
 STUCK_SECONDS = 25.0
 """A call that takes longer, and longer than a question may, is taken for one that never ends."""
 _logger = logging.getLogger(__name__)
 
 
-Prepare = Callable[[Sequence[str]], object]
+_Embed = Callable[[Sequence[str]], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    text: str
+    embed: _Embed
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    function: Callable[[], Any]
-    question: str | None
-    prepare: Prepare
+    """A function to be called, with what was made of its question if it has one."""
+
+    function: Callable[..., Any]
     future: "Future[Any]"
+    question: _Question | None = None
+
+
+_Call = tuple[_Job, Callable[[], Any]]
 
 
 class Worker:
-    """Runs functions one after another in one thread."""
+    """Runs functions one after another; what they ask is embedded by one thread, batch after batch."""
 
     def __init__(self, *, queue_limit: int, deadline_seconds: float) -> None:
         self._limit = queue_limit
@@ -48,9 +63,15 @@ class Worker:
         self._taken = 0
         self._changed = threading.Condition()
         self._closed = False
-        self._since: float | None = None  # when the jobs in work were begun
-        self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
-        self._thread.start()
+        self._since: dict[str, float] = {}
+        """By thread, when it began what it is doing."""
+        self._handed_over: Queue[list[_Call] | None] = Queue(1)
+        self._threads = [
+            threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True)
+            for work in (self._encode, self._answer)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def check_limit(self, seconds: float) -> None:
         """Tell the log if the last of a full queue would wait past its deadline, at so many seconds a call."""
@@ -65,7 +86,7 @@ class Worker:
 
     def expect_alive(self) -> None:
         """Raise :class:`NotReady` where one call has been computing for so long that it will not end any more."""
-        since = self._since
+        since = min(self._since.copy().values(), default=None)
         if since is not None and time.monotonic() - since > max(STUCK_SECONDS, self._deadline):
             raise NotReady("what computes answers does not answer any more; restart the service")
 
@@ -75,19 +96,31 @@ class Worker:
             return None
         return Overloaded(f"{self._limit} questions are waiting already; ask again in a second")
 
-    async def run(
-        self, function: Callable[[], Result], question: str | None = None, prepare: Prepare = lambda _: None
-    ) -> Result:
-        """Return ``function()``, computed in the worker's thread; ``question`` is what it will ask, if anything.
-
-        ``prepare`` is called with the questions of up to eight functions that are about to run and have the same,
-        if there is more than one; what it raises is left to the functions to raise for themselves.
+    async def run(self, function: Callable[[], Result]) -> Result:
+        """Return ``function()``, computed while nothing else is.
 
         Raises :class:`Overloaded` at once if ``queue_limit`` calls are in work or waiting,
         :class:`DeadlineExceeded` after ``deadline_seconds``, :class:`NotReady` after :meth:`close`.
         A call whose deadline passes while it waits is dropped; one in work finishes unseen.
         """
-        future: Future[Result] = Future()
+        result: Result = await self._result(_Job(function, Future()))
+        return result
+
+    async def ask(
+        self,
+        function: Callable[[Embedded], Result],
+        question: str,
+        embed: Callable[[Sequence[str]], Sequence[Embedded]],
+    ) -> Result:
+        """Return ``function(embed([question])[0])``, computed while no other function is.
+
+        ``embed`` is called with up to eight questions that wait and have the same; if it raises, with each by itself.
+        Raises what :meth:`run` does.
+        """
+        result: Result = await self._result(_Job(function, Future(), _Question(question, embed)))
+        return result
+
+    async def _result(self, job: _Job) -> Any:
         with self._changed:
             if self._closed:
                 raise NotReady("the server is shutting down; ask again")
@@ -95,11 +128,11 @@ class Worker:
                 raise refusal
             self._taken += 1
             WAITING.inc()
-            self._waiting.append(_Job(function, question, prepare, future))
+            self._waiting.append(job)
             self._changed.notify()
-        future.add_done_callback(self._release)
+        job.future.add_done_callback(self._release)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._deadline)
+            return await asyncio.wait_for(asyncio.wrap_future(job.future), self._deadline)
         except TimeoutError:
             raise DeadlineExceeded(f"not finished within {self._deadline:g} s; ask again") from None
 
@@ -108,43 +141,86 @@ class Worker:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _work(self) -> None:
+    def _encode(self) -> None:
+        """Embed what was asked, and answer it too unless more is waiting."""
         while jobs := self._next():
-            self._since = time.monotonic()
-            together: defaultdict[Prepare, list[str]] = defaultdict(list)
-            for job in jobs:
-                if job.question is not None and not job.future.cancelled():
-                    together[job.prepare].append(job.question)
-            for prepare, questions in together.items():
-                BATCH.observe(len(questions))
-                if len(questions) > 1:
-                    with contextlib.suppress(Exception):  # each function meets it again, and answers for itself
-                        prepare(questions)
-            for job in jobs:
-                if job.future.set_running_or_notify_cancel():
-                    self._since = time.monotonic()
-                    _run(job)
-            self._since = None
+            self._since["encode"] = time.monotonic()
+            calls, embedded = _embedded(jobs)
+            took = time.monotonic() - self._since.pop("encode")
+            self._handed_over.join()
+            if embedded and self._waiting and took > _WORTH_IT:
+                self._handed_over.put(calls)
+            else:
+                self._call("encode", calls)
+        self._handed_over.put(None)
+
+    def _answer(self) -> None:
+        """Answer what was embedded, while more is."""
+        while (calls := self._handed_over.get()) is not None:
+            self._call("answer", calls)
+            self._handed_over.task_done()
+
+    def _call(self, thread: str, calls: Sequence[_Call]) -> None:
+        for job, function in calls:
+            if job.future.set_running_or_notify_cancel():
+                self._since[thread] = time.monotonic()
+                _run(job.future, function)
+        self._since.pop(thread, None)
 
     def _next(self) -> list[_Job]:
-        """Wait for jobs; return the first ones, or none once the worker is closed and nothing waits."""
+        """Wait for jobs; return the first: questions, or one that is none. None once all is done that was taken."""
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
-            return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            jobs: list[_Job] = []
+            while self._waiting and len(jobs) < _BATCH:
+                if jobs and None in (jobs[-1].question, self._waiting[0].question):
+                    break
+                jobs.append(self._waiting.popleft())
+            return jobs
 
-    def _release(self, _: "Future[Result]") -> None:
+    def _release(self, _: "Future[Any]") -> None:
         with self._changed:
             self._taken -= 1
             WAITING.dec()
 
 
-def _run(job: _Job) -> None:
+def _embedded(jobs: Sequence[_Job]) -> tuple[list[_Call], bool]:
+    """Return what is to be called for some jobs, and whether all of it was embedded.
+
+    What could not be embedded together is embedded by the call, which fails for itself alone.
+    """
+    calls: list[_Call] = []
+    together: defaultdict[_Embed, list[tuple[_Job, str]]] = defaultdict(list)
+    for job in jobs:
+        if job.question is None:
+            calls.append((job, job.function))
+        elif not job.future.cancelled():
+            together[job.question.embed].append((job, job.question.text))
+    whole = not calls
+    for embed, asked in together.items():
+        BATCH.observe(len(asked))
+        try:
+            found = embed([text for _, text in asked])
+        except Exception:  # noqa: BLE001 - each meets it again
+            whole = False
+            calls += [(job, partial(_by_itself, job.function, embed, text)) for job, text in asked]
+        else:
+            calls += [(job, partial(job.function, one)) for (job, _), one in zip(asked, found, strict=True)]
+    return calls, whole
+
+
+def _by_itself(function: Callable[[Any], Any], embed: _Embed, question: str) -> Any:
+    return function(embed([question])[0])
+
+
+def _run(future: "Future[Any]", function: Callable[[], Any]) -> None:
     try:
-        result = job.function()
+        result = function()
     except BaseException as error:  # noqa: BLE001 - it belongs to who waits
-        job.future.set_exception(error)
+        future.set_exception(error)
     else:
-        job.future.set_result(result)
+        future.set_result(result)

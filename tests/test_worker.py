@@ -1,0 +1,171 @@
+"""The threads that compute: what they do at once, in which order, and what they never do."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from qa_service.api import worker as module
+from qa_service.api.worker import Worker
+from qa_service.errors import NotReady
+
+SOON = 30.0
+
+
+class Model:
+    """Takes long for each batch, notes which it was given, and can be made to wait."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.threads: set[str] = set()
+        self.go = threading.Event()
+        self.go.set()
+
+    def embed(self, questions: Sequence[str]) -> list[str]:
+        """Return the questions in capitals."""
+        self.batches.append(list(questions))
+        self.threads.add(threading.current_thread().name)
+        assert self.go.wait(SOON)
+        if "broken" in questions:
+            raise ValueError("broken")
+        return [question.upper() for question in questions]
+
+
+@asynccontextmanager
+async def working() -> AsyncIterator[Worker]:
+    worker = Worker(queue_limit=100, deadline_seconds=SOON)
+    try:
+        yield worker
+    finally:
+        await asyncio.to_thread(worker.close)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(SOON):
+        while not condition():  # noqa: ASYNC110 - other threads set no event of this loop
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def _every_batch_is_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WORTH_IT", -1.0)
+
+
+async def held_with_three_waiting(
+    worker: Worker, model: Model, answered: Callable[[str], str]
+) -> list[asyncio.Task[str]]:
+    """Ask one question, and three more while it is embedded; then let the model go on."""
+    model.go.clear()
+    before = len(model.batches)
+    tasks = [asyncio.create_task(worker.ask(answered, "first", model.embed))]
+    await until(lambda: len(model.batches) > before)
+    tasks += [asyncio.create_task(worker.ask(answered, name, model.embed)) for name in ("second", "third", "fourth")]
+    await asyncio.sleep(0)
+    model.go.set()
+    return tasks
+
+
+def test_the_next_questions_are_embedded_while_the_last_are_answered() -> None:
+    """By one thread, together; the answer to the first one ends only once the others were embedded."""
+    model, threads = Model(), list[str]()
+
+    def answered(text: str) -> str:
+        threads.append(threading.current_thread().name)
+        if text == "FIRST":
+            for _ in range(int(SOON * 100)):
+                if len(model.batches) > 1:
+                    break
+                threading.Event().wait(0.01)
+            else:
+                pytest.fail("nothing is embedded meanwhile")
+        return text.lower()
+
+    async def scenario() -> list[str]:
+        async with working() as worker:
+            return await asyncio.gather(*await held_with_three_waiting(worker, model, answered))
+
+    assert asyncio.run(scenario()) == ["first", "second", "third", "fourth"]
+    assert model.batches == [["first"], ["second", "third", "fourth"]]
+    assert model.threads == {"encode"}
+    assert threads == ["answer", "encode", "encode", "encode"]  # the last ones had none behind them
+
+
+def test_functions_run_one_after_the_other_in_the_order_of_asking() -> None:
+    """An index is closed only after all who took it were answered."""
+    model, done = Model(), list[str]()
+    inside = threading.Lock()
+
+    def noted(text: str) -> str:
+        assert inside.acquire(blocking=False)
+        done.append(text)
+        threading.Event().wait(0.002)
+        inside.release()
+        return text
+
+    async def scenario() -> None:
+        async with working() as worker:
+            calls = []
+            for number in range(60):
+                name = f"Q{number}"
+                if number % 7 == 3:
+                    calls.append(asyncio.create_task(worker.run(lambda name=name: noted(name))))  # type: ignore[misc]
+                else:
+                    calls.append(asyncio.create_task(worker.ask(noted, name, model.embed)))
+            await asyncio.gather(*calls)
+
+    asyncio.run(scenario())
+    assert done == [f"Q{number}" for number in range(60)]
+    assert max(map(len, model.batches)) > 1
+
+
+def test_what_cannot_be_embedded_together_fails_alone() -> None:
+    """Each is embedded by itself then, by the thread that embeds."""
+    model = Model()
+
+    async def scenario() -> list[str | BaseException]:
+        async with working() as worker:
+            tasks = await held_with_three_waiting(worker, model, str)
+            tasks.append(asyncio.create_task(worker.ask(str, "broken", model.embed)))
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    *found, failed = asyncio.run(scenario())
+    assert found == ["FIRST", "SECOND", "THIRD", "FOURTH"]
+    assert isinstance(failed, ValueError)
+    assert model.batches[1:] == [["second", "third", "fourth", "broken"], ["second"], ["third"], ["fourth"], ["broken"]]
+    assert model.threads == {"encode"}
+
+
+def test_an_answer_that_never_ends_is_told_in_either_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the other thread has nothing to do."""
+    monkeypatch.setattr(module, "STUCK_SECONDS", 0.1)
+    model, go = Model(), threading.Event()
+
+    def stuck(_: str) -> str:
+        assert go.wait(SOON)
+        return threading.current_thread().name
+
+    def told(worker: Worker) -> bool:
+        with suppress(NotReady):
+            worker.expect_alive()
+            return False
+        return True
+
+    async def scenario() -> list[str]:
+        worker = Worker(queue_limit=100, deadline_seconds=0.1)
+        names = [asyncio.create_task(worker.ask(stuck, "alone", model.embed))]
+        await until(lambda: told(worker))
+        go.set()
+        await until(lambda: not told(worker))
+        go.clear()
+        names += await held_with_three_waiting(worker, model, stuck)
+        await until(lambda: told(worker))
+        threads = sorted(thread for thread in worker._since)
+        go.set()
+        await until(lambda: not told(worker))
+        await asyncio.gather(*names, return_exceptions=True)
+        await asyncio.to_thread(worker.close)
+        return threads
+
+    assert "answer" in asyncio.run(scenario())
