@@ -6,37 +6,35 @@ machines. Of documents and vectors no more than one document and two batches are
 than memory can be indexed.
 """
 
-import hashlib
-import json
-import os
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from qa_service.cleaning import embeddable
-from qa_service.datatypes import Completeness, Document, Offsets, Passage, Skipped, SourceFile
+from qa_service.datatypes import Completeness, Passage, Skipped, SourceFile
 from qa_service.embedding import Embedder, Vectors, in_batches
 from qa_service.errors import TooManyFailed
 from qa_service.index import (
     PASSAGES,
     Contents,
-    Covered,
     IndexFolder,
     Manifest,
     OpenIndex,
     PassageReader,
     PassageWriter,
     Written,
+    array_in_file,
     write_generation,
 )
 from qa_service.late_interaction import Codec, PassageTokensBuilder
 from qa_service.lexical import LexicalBuilder, Terms
-from qa_service.splitting import Splitter, covered_characters, embedded_sentences, embedding_text
+from qa_service.split_documents import SplitDocument
+from qa_service.splitting import embedded_sentences, embedding_text
 from qa_service.stores import Ids
 from qa_service.working_ahead import ahead
 
@@ -44,29 +42,6 @@ _SPOOL = "vectors.spool"
 _BLOCK = 10_000
 _NEW, _PREVIOUS = -1, 0
 _OPEN_SHARDS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class SplitDocument:
-    """A document and its passages; of each passage its tokens and a key that tells what the model sees of it."""
-
-    document: Document
-    passages: Sequence[Passage]
-    tokens: Sequence[int]
-    keys: Sequence[bytes]
-    covered: Covered
-
-
-def split(document: Document | Skipped, splitter: Splitter) -> SplitDocument | Skipped:
-    """Split a document; what holds none stays as it is."""
-    if isinstance(document, Skipped):
-        return document
-    passages = splitter.split(document)
-    texts = [embedding_text(passage.context, passage.text) for passage in passages]
-    keys = [_content_key(text, embedded_sentences(passage)) for text, passage in zip(texts, passages, strict=True)]
-    return SplitDocument(
-        document, passages, splitter.count_tokens(texts), keys, Covered(*covered_characters(document, passages))
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +63,15 @@ class _Part:
     number: int
     index: OpenIndex
     terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Passages of a part, from one number to another, that are taken over together."""
+
+    part: _Part
+    first: int
+    last: int
 
 
 class _Batch:
@@ -134,6 +118,7 @@ class Draft:
         self._shards = Shards(IndexFolder(folder), {}, {})
         self._shard_numbers: dict[str, int] = {}
         self._open: dict[str, _Part] = {}
+        self._run: _Run | None = None
         self.documents = 0
         self.skipped: list[Skipped] = list(contents.skipped_at_once())
         # Of each passage: its tokens and sentences; the part that has it, and number and first row there.
@@ -142,7 +127,7 @@ class Draft:
 
     def holds(self, file: SourceFile) -> bool:
         """Tell whether the generation before has documents of a file that is unchanged."""
-        return self._before is not None and bool(self._before.index.passages.ids_of_file(file.uri, file.sha256))
+        return self._before is not None and bool(self._before.index.passages.places_of_file(file.uri, file.sha256))
 
     def merge(self, shards: Shards) -> None:
         """Have the documents of files that stand in shards taken over from them, when their turn comes."""
@@ -161,23 +146,39 @@ class Draft:
         return name is not None or file.uri in self._shards.empty
 
     def _take(self, part: _Part, file: SourceFile) -> bool:
-        reader = part.index.passages
-        found = reader.ids_of_file(file.uri, file.sha256)
-        for document_id in found:
-            for passage in self._writer.take_over(reader, document_id):
-                first, last = passage.first_sentence, passage.first_sentence + passage.sentences
-                self._lexical.take_over(embeddable(passage.context), part.terms, first, last)
-                self._note(passage.tokens, passage.sentences, part.number, (passage.number, first))
-            self.documents += 1
+        found = part.index.passages.places_of_file(file.uri, file.sha256)
+        for first, last in found:
+            run = self._run
+            if run is None or run.part is not part or first != run.last + 1 or last - run.first >= _BLOCK:
+                self._end_run()
+                run = _Run(part, first, last)
+            self._run = replace(run, last=last)
+        self.documents += len(found)
         if found or part.number != _PREVIOUS:  # what could not be read before is tried again
             without = (item for item in part.index.manifest.skipped if f"{item.uri}#".startswith(f"{file.uri}#"))
             self.skipped.extend(item.skipped() for item in without)
         return bool(found)
 
+    def _end_run(self) -> None:
+        """Take over the passages that were found one after the other in another index."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        passages = run.part.index.passages
+        taken = passages.taken(run.first, run.last)
+        self._writer.take_over(passages.path, taken)
+        headings = [embeddable(passage.context) for passage in taken]
+        sentences = [passage.sentences for passage in taken]
+        self._lexical.take_over(headings, sentences, run.part.terms, taken[0].first_sentence)
+        for passage in taken:
+            known = (passage.number, passage.first_sentence)
+            self._note(passage.tokens, passage.sentences, run.part.number, known)
+
     def _shard(self, name: str) -> _Part:
         """Return a shard, open; those that were not of use for longest are closed."""
         part = self._open.pop(name, None)
         if part is None:
+            self._end_run()
             index = self._shards.folder.opened(name)
             part = _Part(self._shard_numbers[name], index, self._lexical.terms_of(index.lexical))
         self._open[name] = part
@@ -190,6 +191,7 @@ class Draft:
         if isinstance(found, Skipped):
             self.skipped.append(found)
             return
+        self._end_run()
         self._writer.add(found.document, found.passages, found.tokens, found.keys, found.covered)
         for passage, count, key in zip(found.passages, found.tokens, found.keys, strict=True):
             sentences = [embeddable(passage.text[slice(*span)]) for span in passage.sentences]
@@ -226,6 +228,7 @@ class Draft:
 
     def finish(self, *, batch_size: int, progress: Callable[[int, int], None]) -> Manifest:
         """Embed what is not known, write the rest and force all of it to disk."""
+        self._end_run()
         for part in self._open.values():
             part.index.close()
         self._open.clear()
@@ -261,7 +264,7 @@ class Draft:
     ) -> tuple[Vectors, dict[str, int]]:
         """Return the vectors (n, d) of all passages, in a file, and what was written of their tokens."""
         parts = np.frombuffer(self._parts, np.int64)
-        vectors = _array_in_file(self._folder / _SPOOL, (len(parts), self._embedder.dimension))
+        vectors = array_in_file(self._folder / _SPOOL, (len(parts), self._embedder.dimension))
         tokens = None
         if self._contents.token_vectors:
             tokens = PassageTokensBuilder(len(parts), self._folder, self.codec)
@@ -309,19 +312,3 @@ class Draft:
         rows, sentences = (np.frombuffer(values, np.int64)[taken] for values in (self._rows, self._sentences))
         tokens.add_stored(taken, part.tokens, known[taken], rows, sentences)
         return tokens
-
-
-def _content_key(text: str, sentences: Sequence[Offsets]) -> bytes:
-    """Return 16 bytes that are equal for passages of which the model sees the same."""
-    return hashlib.sha256(json.dumps([text, sentences]).encode()).digest()[:16]
-
-
-def _array_in_file(path: Path, shape: tuple[int, int]) -> Vectors:
-    """Return an array over a new file. Its room is taken at once: a disk full later would kill the process."""
-    size = shape[0] * shape[1] * np.dtype(np.float32).itemsize
-    with path.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
-    return np.memmap(path, np.float32, "r+", shape=shape)

@@ -25,7 +25,7 @@ from qa_service.datatypes import (
     SourceDocument,
     Stage,
 )
-from qa_service.drafting import Draft, split
+from qa_service.drafting import Draft
 from qa_service.embedding import Embedder, QuestionEmbedding, RememberedQuestions
 from qa_service.errors import IndexCorrupt, NotFound, SettingsError, SourceError
 from qa_service.generations import generations_of, publish
@@ -44,6 +44,7 @@ from qa_service.loading import (
 from qa_service.retrieval import Retrieved, Retriever, Why, cite, open_reranker
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
+from qa_service.split_documents import split
 from qa_service.splitting import Splitter, SplitterSettings, embedding_text
 
 _SAME_TEXT = 0.95

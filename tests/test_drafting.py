@@ -1,6 +1,7 @@
 """What a build takes over from the generation before it, and what it must not."""
 
 import re
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
+from qa_service import drafting
 from qa_service.index import IndexFolder, OpenIndex
 from qa_service.pipeline import build, open_answerer
 from qa_service.retrieval.calibration import FEWEST_PASSAGES
@@ -40,6 +42,31 @@ def test_only_what_changed_is_embedded(folder: Write, settings: Settings) -> Non
     fake.embedded = 0
     assert build(settings, fake).passages == 6
     assert fake.embedded == 0
+
+
+@pytest.mark.parametrize("block", [10_000, 3])
+def test_documents_are_taken_over_as_they_would_have_been_read(
+    block: int, folder: Write, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row of both tables, whatever came, went or changed among them, however many are copied at once."""
+    monkeypatch.setattr(drafting, "_BLOCK", block)
+    names = [f"{first}{second}" for first in "bdf" for second in "abcdefgh"]
+    source = folder({f"{name}.md": FOUR["barn.md"].replace("barn", f"barn {name}") for name in names})
+    build(settings, FakeEmbedder())
+    folder({"aa.md": FOUR["mill.md"], "bd.md": FOUR["silo.md"], "cc.md": FOUR["well.md"] * 3, "zz.md": FOUR["barn.md"]})
+    for gone in ("ba", "da", "db", "fh"):
+        (source / f"{gone}.md").unlink()
+    (source / "dd.md").rename(source / "ee.md")
+    build(settings, FakeEmbedder())
+    fresh = settings.model_copy(update={"index": tmp_path / "fresh"})
+    build(fresh, FakeEmbedder())
+    for table in ("documents ORDER BY id", "passages ORDER BY number"):
+        again, anew = (
+            sqlite3.connect(current(one).passages.path).execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - constants
+            for one in (settings, fresh)
+        )
+        assert len(again) > 20
+        assert again == anew
 
 
 def test_what_is_taken_over_is_what_would_have_been_embedded(folder: Write, settings: Settings, tmp_path: Path) -> None:

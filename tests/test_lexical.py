@@ -3,8 +3,10 @@
 import math
 from pathlib import Path
 
+import bm25s
 import numpy as np
 import pytest
+from bm25s.tokenization import Tokenized
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +23,7 @@ def indexed(passages: list[tuple[str, list[str]]]) -> LexicalIndex:
 
 
 EVERY = np.arange(len(TEXTS))
+WORDS = ["a dog", "dogs run", "?!", "the cat sat on the cat", "zebra"]
 PLAIN = [("", [text]) for text in TEXTS]
 
 
@@ -48,6 +51,27 @@ def test_without_stemming_words_stay() -> None:
     """And another language has its own endings."""
     assert terms("Running houses", "none") == ["running", "houses"]
     assert terms("maisons", "french") == ["maison"]
+
+
+@given(st.text())
+def test_a_script_of_pairs_elsewhere_in_a_text_changes_nothing(text: str) -> None:
+    """Words are cut by another expression then."""
+    assert terms(f"{text}\n\u6f22", "english") == [*terms(text, "english"), "\u6f22"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "a cat", "cat dog cat"]), st.lists(st.sampled_from(WORDS)))))
+def test_scores_are_those_of_the_library(passages: list[tuple[str, list[str]]]) -> None:
+    """Which counts passage by passage."""
+    passages = [*passages, ("", ["cat"])]
+    index = indexed(passages)
+    vocabulary = index.vocabulary()
+    ids = [[vocabulary[term] for term in terms(" ".join([head, *said]), "english")] or [0] for head, said in passages]
+    library = bm25s.BM25(k1=1.2, b=0.75, method="lucene")
+    library.index(Tokenized(ids=ids, vocab=vocabulary), show_progress=False)
+    for name in ("data", "indices", "indptr"):
+        made = index._bm25.scores[name]
+        np.testing.assert_array_equal(made, library.scores[name])
+        assert made.dtype == library.scores[name].dtype
 
 
 @given(st.text())
@@ -123,7 +147,7 @@ def test_what_is_taken_over_is_what_cutting_the_text_again_gives(tmp_path: Path)
     wanted = [("New heading", ["a mouse appears"]), ("Both", ["dogs run", "?!", "apples fall"])]
     builder = LexicalBuilder("english")
     builder.add(*wanted[0])
-    builder.take_over("Both", builder.terms_of(previous), 2, 5)
+    builder.take_over(["Both"], [3], builder.terms_of(previous), 2)
     found, expected = builder.finish(), indexed(wanted)
     assert found.vocabulary() == expected.vocabulary()
     assert "zebra" not in found.vocabulary()
@@ -140,7 +164,7 @@ def test_sentences_are_taken_from_several_indexes() -> None:
     parts = [[("One", ["zebras graze"])], [("Two", ["apples fall", "zebras fall"]), ("", ["gone"])]]
     builder = LexicalBuilder("english")
     for part, last in zip(parts, (1, 2), strict=True):
-        builder.take_over(part[0][0], builder.terms_of(indexed(part)), 0, last)
+        builder.take_over([part[0][0]], [last], builder.terms_of(indexed(part)), 0)
     found, expected = builder.finish(), indexed([part[0] for part in parts])
     assert found.vocabulary() == expected.vocabulary()
     np.testing.assert_array_equal(found.sentence_terms(0, 3), expected.sentence_terms(0, 3))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qa_service import __version__
 from qa_service.datatypes import Skipped, SourceFile
-from qa_service.drafting import Draft, SplitDocument, split
+from qa_service.drafting import Draft
 from qa_service.embedding import (
     BulkEmbedder,
     Embedder,
@@ -23,6 +23,7 @@ from qa_service.index import Contents
 from qa_service.late_interaction import Codec
 from qa_service.loading import Limits, ParserProcess, SkipFile, SourceChangedError, read_documents, read_file
 from qa_service.settings import Settings
+from qa_service.split_documents import SplitDocument, split
 from qa_service.splitting import Splitter
 
 

@@ -35,6 +35,17 @@ class Covered:
     covered: int
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A passage to be taken over: its number, its first sentence's row, and what else the next index needs of it."""
+
+    number: int
+    first_sentence: int
+    sentences: int
+    context: str
+    tokens: int
+
+
 class PassageReader:
     """Reads documents and passages by id. One thread at a time may be inside a method."""
 
@@ -123,26 +134,24 @@ class PassageReader:
         """Return number and first sentence's row of a passage that has the key."""
         return self._one_or_none("SELECT number, first_sentence FROM passages WHERE content_key = ?", content_key)
 
-    def ids_of_file(self, uri: str, sha256: str) -> list[str]:
-        """Return the ids of the documents read from a file with these bytes, in the order of their passages."""
+    def places_of_file(self, uri: str, sha256: str) -> list[tuple[int, int]]:
+        """Return first and last passage of the documents read from a file with these bytes, in order."""
         with sqlite_errors(self._path):
-            rows = self._connection.execute(
-                "SELECT documents.id FROM documents JOIN passages ON document_id = documents.id "
-                "WHERE source = ? AND sha256 = ? GROUP BY documents.id ORDER BY min(number)",
+            return self._connection.execute(
+                "SELECT min(number), max(number) FROM documents JOIN passages ON document_id = documents.id "
+                "WHERE source = ? AND sha256 = ? GROUP BY documents.id ORDER BY 1",
                 (uri, sha256),
             ).fetchall()
-        return [identifier for (identifier,) in rows]
 
-    def document_as_written(self, document_id: str) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
-        """Return a document's row; of each passage number, first sentence's row, id, sentences and own columns."""
-        document = self._one("SELECT * FROM documents WHERE id = ?", document_id)
+    def taken(self, first: int, last: int) -> list[Taken]:
+        """Return what is needed of the passages from one number to another to take them over."""
         with sqlite_errors(self._path):
             rows = self._connection.execute(
-                f"SELECT number, first_sentence, id, json_array_length(sentences), {OWN_COLUMNS} "  # noqa: S608 - constants
-                "FROM passages WHERE document_id = ? ORDER BY number",
-                (document_id,),
-            ).fetchall()
-        return document, rows
+                "SELECT number, first_sentence, json_array_length(sentences), context, tokens FROM passages "
+                "WHERE number BETWEEN ? AND ? ORDER BY number",
+                (first, last),
+            )
+            return [Taken(*row) for row in rows]
 
     def metadata(self, document_id: str) -> dict[str, Any]:
         """Return what a document says of itself, by names."""

@@ -3,14 +3,14 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from qa_service.citing import passage_id
 from qa_service.datatypes import Document, Passage
-from qa_service.index.passages import OWN_COLUMNS, Covered, PassageReader, sqlite_errors
+from qa_service.index.passages import OWN_COLUMNS, Covered, Taken, sqlite_errors
 
 _SCHEMA = """
 CREATE TABLE documents (
@@ -29,10 +29,14 @@ CREATE TABLE passages (
 CREATE TABLE retired (
   id TEXT PRIMARY KEY, uri TEXT NOT NULL, start_char INTEGER NOT NULL, text TEXT NOT NULL, age INTEGER NOT NULL
 ) WITHOUT ROWID;
+"""
+_INDEXES = """
+BEGIN;
 CREATE INDEX passages_by_id ON passages (id);
 CREATE INDEX documents_by_source ON documents (source);
 CREATE INDEX passages_by_place ON passages (document_id, start_char, end_char);
 CREATE INDEX passages_by_content ON passages (content_key);
+COMMIT;
 """
 _RETIRED = 100_000
 _RETIRE = f"""
@@ -50,18 +54,14 @@ _ADD_DOCUMENT = f"INSERT INTO documents VALUES ({', '.join('?' * 13)})"  # noqa:
 _ADD_PASSAGE = (
     f"INSERT INTO passages (number, document_id, first_sentence, id, {OWN_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 - constants
 )
-_PLACE_OF_CONTEXT, _PLACE_OF_TOKENS = 2, 12
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A passage that was taken over: its number and its first sentence's row there, and what is needed of it here."""
-
-    number: int
-    first_sentence: int
-    sentences: int
-    context: str
-    tokens: int
+_COPY_DOCUMENTS = """
+INSERT INTO main.documents SELECT * FROM part.documents
+  WHERE id IN (SELECT document_id FROM part.passages WHERE number BETWEEN ? AND ?)
+"""
+_COPY_PASSAGES = f"""
+INSERT INTO main.passages (number, document_id, first_sentence, id, {OWN_COLUMNS})
+  SELECT number + ?, document_id, first_sentence + ?, id, {OWN_COLUMNS} FROM part.passages WHERE number BETWEEN ? AND ?
+"""  # noqa: S608 - constants
 
 
 class PassageWriter:
@@ -112,15 +112,21 @@ class PassageWriter:
         with sqlite_errors(self._path):
             self._add(row, rows)
 
-    def take_over(self, previous: PassageReader, document_id: str) -> list[Taken]:
-        """Add a document with its passages as another file has them; return them in order."""
-        document, rows = previous.document_as_written(document_id)
+    def take_over(self, part: Path, taken: Sequence[Taken]) -> None:
+        """Add passages as they stand one after the other in another file, which is closed, and their documents."""
+        first, last = taken[0], taken[-1]
         with sqlite_errors(self._path):
-            self._add(document, ((identifier, sentences, own) for _, _, identifier, sentences, *own in rows))
-        return [
-            Taken(number, first_sentence, sentences, own[_PLACE_OF_CONTEXT], own[_PLACE_OF_TOKENS])
-            for number, first_sentence, _, sentences, *own in rows
-        ]
+            self._connection.execute("COMMIT")  # files come and go between transactions
+            self._connection.execute("ATTACH ? AS part", (_not_changing(part),))
+            self._connection.execute("BEGIN")
+            self._connection.execute(_COPY_DOCUMENTS, (first.number, last.number))
+            moved = (self._passages - first.number, self._sentences - first.first_sentence)
+            self._connection.execute(_COPY_PASSAGES, (*moved, first.number, last.number))
+            self._connection.execute("COMMIT")
+            self._connection.execute("DETACH part")
+            self._connection.execute("BEGIN")
+        self._passages += len(taken)
+        self._sentences += last.first_sentence + last.sentences - first.first_sentence
 
     def _add(self, document: tuple[Any, ...], passages: Iterable[tuple[str, int, Sequence[Any]]]) -> None:
         """Add a document, and passages by id, number of sentences and the values of their own columns."""
@@ -138,8 +144,12 @@ class PassageWriter:
     def close(self, previous: Path | None = None) -> None:
         """Finish the file. Passages of the ``previous`` one that are not in this are kept as retired."""
         with sqlite_errors(self._path):
-            self._connection.execute("COMMIT")
+            self._connection.executescript(_INDEXES)  # which commits what is there
             if previous is not None:
-                self._connection.execute("ATTACH ? AS old", (f"file:{quote(str(previous.resolve()))}?immutable=1",))
+                self._connection.execute("ATTACH ? AS old", (_not_changing(previous),))
                 self._connection.executescript(_RETIRE)
             self._connection.close()
+
+
+def _not_changing(path: Path) -> str:
+    return f"file:{quote(str(path.resolve()))}?immutable=1"

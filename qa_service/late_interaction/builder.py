@@ -122,8 +122,9 @@ class PassageTokensBuilder:
         most = int(ids.max(initial=-1)) + 1
         if most > len(self._frequencies):
             self._frequencies = np.pad(self._frequencies, (0, most - len(self._frequencies)))
-        in_each = np.unique(np.repeat(np.arange(len(counts)), counts) * most + ids)
-        np.add.at(self._frequencies, in_each % max(1, most), 1)
+        in_each = np.sort(np.repeat(np.arange(len(counts)), counts) * most + ids)
+        first_of_each = in_each[np.diff(in_each, prepend=-1) > 0]
+        self._frequencies += np.bincount(first_of_each % max(1, most), minlength=len(self._frequencies))
 
     @staticmethod
     def _record(width: int) -> np.dtype[np.void]:

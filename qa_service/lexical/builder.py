@@ -3,18 +3,20 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import bm25s
 import numpy as np
 import numpy.typing as npt
 from bm25s.tokenization import Tokenized
+from scipy.sparse import csr_array
 
-from qa_service.lexical.index import Identifiers, LexicalIndex
+from qa_service.lexical.index import Identifiers, LexicalIndex, idf
 from qa_service.lexical.terms import terms
 
 # Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; short passages want little of b.
 _K1, _B = 1.2, 0.75
+_BLOCK = 10_000  # passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,14 @@ class LexicalBuilder:
             ids[identifier] = self._ids.setdefault(term, len(self._ids))
         return Terms(index, ids)
 
-    def take_over(self, heading: str, terms: Terms, first: int, last: int) -> None:
-        """Add a passage whose sentences are those from ``first`` to ``last``, exclusive, of another index."""
+    def take_over(self, headings: Sequence[str], sentences: Sequence[int], terms: Terms, first: int) -> None:
+        """Add passages, each of so many ``sentences``, which another index has from its ``first`` on."""
+        last = first + sum(sentences)
         self._said.frombytes(terms.ids[terms.index.sentence_terms(first, last)].tobytes())
         self._sentence_lengths.frombytes(terms.index.sentence_lengths(first, last).tobytes())
-        self._append(self._headings, self._heading_lengths, heading)
-        self._sentences.append(last - first)
+        for heading in headings:
+            self._append(self._headings, self._heading_lengths, heading)
+        self._sentences.extend(sentences)
 
     def _append(self, ids: "array[int]", lengths: "array[int]", text: str) -> None:
         found = terms(text, self._language)
@@ -69,8 +73,10 @@ class LexicalBuilder:
     def finish(self) -> LexicalIndex:
         """Return the index of all passages added. A term's id is its place among all terms in their order."""
         said, headings = np.array(self._said, np.int32), np.array(self._headings, np.int32)
-        used = np.union1d(said, headings)
         names = list(self._ids)
+        occurs = np.zeros(len(names), bool)
+        occurs[said] = occurs[headings] = True
+        used = np.flatnonzero(occurs)
         # The library can't index a passage without a term; the empty one is never asked for.
         vocabulary = {term: place for place, term in enumerate(sorted({names[place] for place in used} | {""}))}
         renamed = np.zeros(len(names), np.int32)
@@ -78,14 +84,14 @@ class LexicalBuilder:
         said, headings = renamed[said], renamed[headings]
         starts = _starts(self._sentence_lengths)
         corpus = _Corpus(headings, _starts(self._heading_lengths), said, starts[_starts(self._sentences)])
-        bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
+        bm25 = _BM25(k1=_K1, b=_B, method="lucene")
         bm25.index(Tokenized(ids=corpus, vocab=vocabulary), show_progress=False)
         return LexicalIndex(bm25, said, starts, self._language)
 
 
 @dataclass(frozen=True, slots=True)
 class _Corpus:
-    """Lists of term ids, one a passage, made when they are asked for: all at once would fill the memory."""
+    """The term ids of each passage: of its heading line, and of its sentences. An empty one has the empty term."""
 
     headings: Identifiers
     heading_starts: npt.NDArray[np.int64]
@@ -95,9 +101,45 @@ class _Corpus:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def __iter__(self) -> Iterator[list[int]]:
-        for heading, own in zip(pairwise(self.heading_starts), pairwise(self.starts), strict=True):
-            yield [*self.headings[slice(*heading)].tolist(), *self.said[slice(*own)].tolist()] or [0]
+    def counted(self, vocabulary: int) -> Iterator[tuple[npt.NDArray[np.int64], Identifiers, Identifiers]]:
+        """Yield, for some thousand passages at a time, passages, their terms in order, and how often each has it."""
+        for first in range(0, len(self), _BLOCK):
+            last = min(first + _BLOCK, len(self))
+            places = []
+            for ids, starts in ((self.headings, self.heading_starts), (self.said, self.starts)):
+                passages = np.repeat(np.arange(first, last), np.diff(starts[first : last + 1]))
+                places.append(passages * vocabulary + ids[starts[first] : starts[last]])
+            found, counts = np.unique(np.concatenate(places), return_counts=True)
+            empty = np.setdiff1d(np.arange(first, last), found // vocabulary)
+            order = np.argsort(found := np.concatenate([found, empty * vocabulary]))
+            counts = np.concatenate([counts, np.ones(len(empty), np.int64)])[order]
+            passages, terms = np.divmod(found[order], vocabulary)
+            yield passages, terms.astype(np.int32), counts.astype(np.int32)
+
+
+class _BM25(bm25s.BM25):  # type: ignore[misc]
+    """The library's index, made by sorting: it counts the terms of one passage after the other."""
+
+    def build_index_from_ids(
+        self, unique_token_ids: Sequence[int], corpus_token_ids: _Corpus, **_: Any
+    ) -> dict[str, Any]:
+        """Return the scores of Lucene's BM25 as the library does, a sparse matrix (passages, terms) by columns."""
+        self.nonoccurrence_array = None
+        parts = list(corpus_token_ids.counted(len(unique_token_ids)))
+        passages, terms, counts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        lengths = np.bincount(passages, counts)
+        weights = idf(len(lengths), np.bincount(terms, minlength=len(unique_token_ids))).astype(np.float32)
+        saturation = self.k1 * (1 - self.b + self.b * lengths / lengths.mean())
+        scores = (weights[terms] * (counts / (saturation[passages] + counts))).astype(np.float32)
+        starts = np.searchsorted(passages, np.arange(len(lengths) + 1))
+        shape = (len(lengths), len(unique_token_ids))
+        columns = csr_array((scores, terms, starts), shape=shape).tocsc()
+        return {
+            "data": columns.data,
+            "indices": columns.indices.astype(np.int32),
+            "indptr": columns.indptr.astype(np.int64),
+            "num_docs": len(lengths),
+        }
 
 
 def _starts(lengths: "array[int]") -> npt.NDArray[np.int64]:

@@ -15,6 +15,8 @@ import Stemmer
 
 _PAIRED = r"\u30FC\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = regex.compile(rf"([{_PAIRED}]+)|(?:(?![{_PAIRED}])[\p{{L}}\p{{N}}\p{{M}}])+")
+_PAIR = regex.compile(rf"[{_PAIRED}]")
+_WORD_OF_OTHERS = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 _STEMMED_SCRIPTS = {
     "CYRILLIC": "russian",
     "GREEK": "greek",
@@ -28,10 +30,13 @@ NO_STEMMING = "none"
 
 def terms(text: str, language: str) -> list[str]:
     """Return the terms of a text in order. ``language`` names a Snowball stemmer for Latin script."""
-    return list(_terms(unicodedata.normalize("NFKC", text).casefold(), language))
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    if _PAIR.search(folded) is None:
+        return [_stem(word, language) for word in _WORD_OF_OTHERS.findall(folded)]
+    return list(_mixed_terms(folded, language))
 
 
-def _terms(text: str, language: str) -> Iterator[str]:
+def _mixed_terms(text: str, language: str) -> Iterator[str]:
     for match in _WORD.finditer(text):
         word = match.group()
         if match.group(1) is None:
