@@ -59,9 +59,9 @@ async def held_with_three_waiting(
     """Ask one question, and three more while it is embedded; then let the model go on."""
     model.go.clear()
     before = len(model.batches)
-    tasks = [asyncio.create_task(worker.ask(answered, "first", model.embed))]
+    tasks = [asyncio.create_task(worker.answer(answered, "first", model.embed))]
     await until(lambda: len(model.batches) > before)
-    tasks += [asyncio.create_task(worker.ask(answered, name, model.embed)) for name in ("second", "third", "fourth")]
+    tasks += [asyncio.create_task(worker.answer(answered, name, model.embed)) for name in ("second", "third", "fourth")]
     await asyncio.sleep(0)
     model.go.set()
     return tasks
@@ -88,8 +88,8 @@ def test_the_next_questions_are_embedded_while_the_last_are_answered() -> None:
 
     assert asyncio.run(scenario()) == ["first", "second", "third", "fourth"]
     assert model.batches == [["first"], ["second", "third", "fourth"]]
-    assert model.threads == {"encode"}
-    assert threads == ["answer", "encode", "encode", "encode"]  # the last ones had none behind them
+    assert model.threads == {"encoder"}
+    assert threads == ["answerer", "encoder", "encoder", "encoder"]  # the last ones had none behind them
 
 
 def test_functions_run_one_after_the_other_in_the_order_of_asking() -> None:
@@ -112,7 +112,7 @@ def test_functions_run_one_after_the_other_in_the_order_of_asking() -> None:
                 if number % 7 == 3:
                     calls.append(asyncio.create_task(worker.run(lambda name=name: noted(name))))  # type: ignore[misc]
                 else:
-                    calls.append(asyncio.create_task(worker.ask(noted, name, model.embed)))
+                    calls.append(asyncio.create_task(worker.answer(noted, name, model.embed)))
             await asyncio.gather(*calls)
 
     asyncio.run(scenario())
@@ -127,14 +127,14 @@ def test_what_cannot_be_embedded_together_fails_alone() -> None:
     async def scenario() -> list[str | BaseException]:
         async with working() as worker:
             tasks = await held_with_three_waiting(worker, model, str)
-            tasks.append(asyncio.create_task(worker.ask(str, "broken", model.embed)))
+            tasks.append(asyncio.create_task(worker.answer(str, "broken", model.embed)))
             return await asyncio.gather(*tasks, return_exceptions=True)
 
     *found, failed = asyncio.run(scenario())
     assert found == ["FIRST", "SECOND", "THIRD", "FOURTH"]
     assert isinstance(failed, ValueError)
     assert model.batches[1:] == [["second", "third", "fourth", "broken"], ["second"], ["third"], ["fourth"], ["broken"]]
-    assert model.threads == {"encode"}
+    assert model.threads == {"encoder"}
 
 
 def test_an_answer_that_never_ends_is_told_in_either_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_an_answer_that_never_ends_is_told_in_either_thread(monkeypatch: pytest.
 
     async def scenario() -> list[str]:
         worker = Worker(queue_limit=100, deadline_seconds=0.1)
-        names = [asyncio.create_task(worker.ask(stuck, "alone", model.embed))]
+        names = [asyncio.create_task(worker.answer(stuck, "alone", model.embed))]
         await until(lambda: told(worker))
         go.set()
         await until(lambda: not told(worker))
@@ -168,4 +168,4 @@ def test_an_answer_that_never_ends_is_told_in_either_thread(monkeypatch: pytest.
         await asyncio.to_thread(worker.close)
         return threads
 
-    assert "answer" in asyncio.run(scenario())
+    assert "answerer" in asyncio.run(scenario())

@@ -58,7 +58,7 @@ class Serving:
 
     async def answer(self, function: Callable[[Embedded], Result], question: str) -> Result:
         """Have the worker run a function of a question's embedding; those that wait are embedded together."""
-        return await self.worker.ask(function, question, self._embed)
+        return await self.worker.answer(function, question, self._embed)
 
     def _embed(self, questions: Sequence[str]) -> list[Embedded]:
         memory = self.answerer.questions

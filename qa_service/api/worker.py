@@ -68,7 +68,7 @@ class Worker:
         self._handed_over: Queue[list[_Call] | None] = Queue(1)
         self._threads = [
             threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True)
-            for work in (self._encode, self._answer)
+            for work in (self._encoder, self._answerer)
         ]
         for thread in self._threads:
             thread.start()
@@ -106,7 +106,7 @@ class Worker:
         result: Result = await self._result(_Job(function, Future()))
         return result
 
-    async def ask(
+    async def answer(
         self,
         function: Callable[[Embedded], Result],
         question: str,
@@ -144,23 +144,23 @@ class Worker:
         for thread in self._threads:
             thread.join()
 
-    def _encode(self) -> None:
+    def _encoder(self) -> None:
         """Embed what was asked, and answer it too unless more is waiting."""
         while jobs := self._next():
-            self._since["encode"] = time.monotonic()
+            self._since["encoder"] = time.monotonic()
             calls, embedded = _embedded(jobs)
-            took = time.monotonic() - self._since.pop("encode")
+            took = time.monotonic() - self._since.pop("encoder")
             self._handed_over.join()
             if embedded and self._waiting and took > _WORTH_IT:
                 self._handed_over.put(calls)
             else:
-                self._call("encode", calls)
+                self._call("encoder", calls)
         self._handed_over.put(None)
 
-    def _answer(self) -> None:
+    def _answerer(self) -> None:
         """Answer what was embedded, while more is."""
         while (calls := self._handed_over.get()) is not None:
-            self._call("answer", calls)
+            self._call("answerer", calls)
             self._handed_over.task_done()
 
     def _call(self, thread: str, calls: Sequence[_Call]) -> None:
