@@ -251,6 +251,13 @@ def test_questions_that_can_not_be_taken_are_turned_away_unread(
         assert exchange(connection, kept(target="/verify", body=b"{"))[0][0] == 400
         ((_, foreign, _),) = exchange(connection, kept(headers="Origin: https://other.example\r\n"))
         assert b"access-control-allow-origin" not in foreign
+        others = exchange(connection, *[kept(headers="")] * 3)
+        assert len({found[b"x-request-id"] for _, found, _ in others}) == 3
+        for _, found, said in others:
+            assert found.keys() == foreign.keys()
+            assert json.loads(said)["request_id"].encode() == found[b"x-request-id"]
+            assert json.loads(said)["instance"].encode() == b"urn:uuid:" + found[b"x-request-id"]
+            assert len(said) == int(found[b"content-length"])
         refusals.append(None)
         assert exchange(connection, kept())[0][0] == 200
 

@@ -8,7 +8,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.responses import Response
 
@@ -22,6 +22,7 @@ from qa_service.errors import Overloaded
 _logger = logging.getLogger("qa_service.requests")
 _QUESTION = re.compile(rb"(/collections/[^/?]+)?(/ask(?:/batch)?)(?:\?.*)?")
 _TOLD_EVERY = 1.0
+_SAMPLE_ID = random_id()
 
 
 class Admission:
@@ -33,22 +34,31 @@ class Admission:
     def __init__(self, refusal: Callable[[], Overloaded | None], gate: Gate) -> None:
         self._refusal = refusal
         self._gate = gate
+        self._to_others: tuple[int, bytes] | None = None
         self._turned_away = 0
         self._told = -math.inf
 
-    def refuse(self, address: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Response | None:
-        """Return the answer to what is posted to an address, if it is a question and can't be taken now."""
+    def refuse(self, address: bytes, headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, bytes] | None:
+        """Return status, headers and body for what is posted to an address, if it is a question that can't be taken.
+
+        To who is no page in a browser it is the same but for the request's id, and made once.
+        """
         match = _QUESTION.fullmatch(address)
         if match is None or (refusal := self._refusal()) is None:
             return None
+        origin = next((value for name, value in headers if name == b"origin"), None)
+        if origin is not None:
+            status, answer = self._answer(refusal, headers_for_pages(self._gate, origin.decode("latin-1")))
+        else:
+            self._to_others = status, answer = self._to_others or self._answer(refusal, {})
         identifier = random_id()
-        own = {"X-Request-ID": identifier, **SECURITY_HEADERS}
-        for name, value in headers:
-            if name == b"origin":
-                own |= headers_for_pages(self._gate, value.decode("latin-1"))
-        response = error_response(identifier, refusal, own)
-        self._note(identifier, ("" if match[1] is None else PREFIX) + match[2].decode(), response.status_code)
-        return response
+        self._note(identifier, ("" if match[1] is None else PREFIX) + match[2].decode(), status)
+        return status, answer.replace(_SAMPLE_ID.encode(), identifier.encode())
+
+    def _answer(self, refusal: Overloaded, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        own = {"X-Request-ID": _SAMPLE_ID, **SECURITY_HEADERS, **headers}
+        response = error_response(_SAMPLE_ID, refusal, own)
+        return response.status_code, encoded(response)
 
     def _note(self, identifier: str, route: str, status: int) -> None:
         REQUESTS.labels("POST", route, status).inc()
@@ -59,3 +69,9 @@ class Admission:
         line = {"request_id": identifier, "method": "POST", "route": route, "status": status}
         _logger.info("request", extra={**line, "turned_away": self._turned_away})
         self._turned_away, self._told = 0, now
+
+
+def encoded(response: Response) -> bytes:
+    """Return headers and body of an answer as they go over HTTP."""
+    lines = [name + b": " + value for name, value in response.raw_headers]
+    return b"\r\n".join([*lines, b"", bytes(response.body)])

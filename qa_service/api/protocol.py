@@ -6,12 +6,12 @@ many wait, and when all connections are taken, the one that was idle longest mak
 """
 
 import asyncio
+import math
 from typing import Any
 
-from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from qa_service.api.admission import Admission
+from qa_service.api.admission import Admission, encoded
 from qa_service.api.limits import CLIENT_GONE, random_id
 from qa_service.api.problems import error_response
 from qa_service.errors import AddressTooLong, HeadersTooLarge, RequestError, TooSlow, UnreadableRequest
@@ -37,6 +37,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._reading: asyncio.TimerHandle | None = None
+        self._until = math.inf
+        """When it is too late for what is to come in; ``_reading`` looks then, or has looked before."""
         self._writing: asyncio.TimerHandle | None = None
         self._refusal: RequestError | None = None
         self._task: asyncio.Task[None] | None = None
@@ -65,7 +67,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, within limits."""
         self.used = self.loop.time()
-        if self._reading is None and (self.cycle is None or self.cycle.response_complete):
+        if self._until == math.inf and (self.cycle is None or self.cycle.response_complete):
             self._expect_more()
         super().data_received(data)
         if self._in_headers and not self.transport.is_closing():
@@ -112,7 +114,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             return
         self._unread = True
-        self._write(answer)
+        self._write(*answer)
         self.on_response_complete()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
@@ -133,7 +135,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
-        self._stop_reading()
+        self._until = math.inf
         if not self._unread:
             super().on_message_complete()
 
@@ -161,22 +163,30 @@ class GuardedProtocol(HttpToolsProtocol):
         oldest.transport.close()
 
     def _expect_more(self) -> None:
-        self._stop_reading()
-        self._reading = self.loop.call_later(READ_SECONDS, self._too_slow)
+        self._until = self.loop.time() + READ_SECONDS
+        if self._reading is None:
+            self._reading = self.loop.call_at(self._until, self._look_at_the_clock)
 
-    def _stop_reading(self) -> None:
+    def _look_at_the_clock(self) -> None:
+        """Let a client go that is too slow, or look again when it may be: cheaper than a timer for each request."""
+        self._reading = None
+        if self._until == math.inf:
+            return
+        if self.loop.time() < self._until:
+            self._reading = self.loop.call_at(self._until, self._look_at_the_clock)
+        else:
+            self._too_slow()
+
+    def _stop_timers(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
-
-    def _stop_timers(self) -> None:
-        self._stop_reading()
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
 
     def _too_slow(self) -> None:
-        self._reading = None
+        self._until = math.inf
         if self.transport.is_closing():
             return
         if self.flow.read_paused or (self._in_headers and not self.idle):
@@ -189,7 +199,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _body_is_missing(self) -> bool:
         return self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
 
-    def _turned_away(self) -> Response | None:
+    def _turned_away(self) -> tuple[int, bytes] | None:
         """Return the answer to a question that can't be taken, if its connection goes on as if it had been read."""
         admission: Admission | None = self.app_state.get(Admission.STATE)
         if admission is None or self.parser.get_method() != b"POST":
@@ -213,16 +223,16 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.idle or not self.cycle.response_started:
             identifier = random_id()
             headers = {"Connection": "close", "X-Content-Type-Options": "nosniff", "X-Request-ID": identifier}
-            self._write(error_response(identifier, refusal, headers))
+            self._write(refusal.http_status, encoded(error_response(identifier, refusal, headers)))
         if not self.idle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
 
-    def _write(self, response: Response) -> None:
-        lines = [STATUS_LINE[response.status_code].rstrip()]
-        lines += [name + b": " + value for name, value in (*self.server_state.default_headers, *response.raw_headers)]
-        self.transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(response.body))
+    def _write(self, status: int, answer: bytes) -> None:
+        """Send an answer, given by its status, its headers and its body."""
+        headers = [name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers]
+        self.transport.write(b"".join([STATUS_LINE[status], *headers, answer]))
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
