@@ -7,6 +7,8 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -94,11 +96,14 @@ def serving(*arguments: str, apart: bool = False, **environment: str) -> Iterato
     if apart:
         os.sched_setaffinity(0, {0})  # which the server inherits with all its threads
     command = [sys.executable, "-m", "qa_service", "serve", "--port", "0", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment) as server:
+    with (
+        tempfile.NamedTemporaryFile("w") as log,  # a pipe that nobody reads would hold its log up
+        subprocess.Popen(command, stderr=log, env=os.environ | environment) as server,
+    ):
         try:
-            assert server.stderr is not None
-            found = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
-            assert found, "the server did not start"
+            while not (found := re.search(r"http://[\d.]+:\d+", Path(log.name).read_text(encoding="utf-8"))):
+                assert server.poll() is None, "the server did not start"
+                time.sleep(0.01)
             if apart:
                 os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
             yield found.group(), server.pid
