@@ -471,8 +471,11 @@ def test_a_second_signal_stops_at_once(command: list[str]) -> None:
     environment = {**os.environ, "QA_DRAIN_SECONDS": "60"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as server:
         assert server.stderr is not None
-        server.stderr.readline()
-        time.sleep(1)
+        url = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
+        assert url is not None
+        with httpx2.Client(base_url=url.group(), timeout=20) as client:
+            while client.get("/readyz").status_code != 200:
+                time.sleep(0.05)
         server.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         assert server.poll() is None

@@ -12,6 +12,7 @@ from qa_service.api.worker import Worker
 from qa_service.errors import NotReady
 
 SOON = 30.0
+WAITING = ("second", "third", "fourth")
 
 
 class Model:
@@ -53,16 +54,16 @@ def _every_batch_is_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_WORTH_IT", -1.0)
 
 
-async def held_with_three_waiting(
-    worker: Worker, model: Model, answered: Callable[[str], str]
+async def held_with_others_waiting(
+    worker: Worker, model: Model, answered: Callable[[str], str], *others: str
 ) -> list[asyncio.Task[str]]:
-    """Ask one question, and three more while it is embedded; then let the model go on."""
+    """Ask one question, and others while it is embedded; then let the model go on."""
     model.go.clear()
     before = len(model.batches)
     tasks = [asyncio.create_task(worker.answer(answered, "first", model.embed))]
     await until(lambda: len(model.batches) > before)
-    tasks += [asyncio.create_task(worker.answer(answered, name, model.embed)) for name in ("second", "third", "fourth")]
-    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(worker.answer(answered, name, model.embed)) for name in others]
+    await asyncio.sleep(0)  # which has each of them wait
     model.go.set()
     return tasks
 
@@ -84,7 +85,7 @@ def test_the_next_questions_are_embedded_while_the_last_are_answered() -> None:
 
     async def scenario() -> list[str]:
         async with working() as worker:
-            return await asyncio.gather(*await held_with_three_waiting(worker, model, answered))
+            return await asyncio.gather(*await held_with_others_waiting(worker, model, answered, *WAITING))
 
     assert asyncio.run(scenario()) == ["first", "second", "third", "fourth"]
     assert model.batches == [["first"], ["second", "third", "fourth"]]
@@ -126,8 +127,7 @@ def test_what_cannot_be_embedded_together_fails_alone() -> None:
 
     async def scenario() -> list[str | BaseException]:
         async with working() as worker:
-            tasks = await held_with_three_waiting(worker, model, str)
-            tasks.append(asyncio.create_task(worker.answer(str, "broken", model.embed)))
+            tasks = await held_with_others_waiting(worker, model, str, *WAITING, "broken")
             return await asyncio.gather(*tasks, return_exceptions=True)
 
     *found, failed = asyncio.run(scenario())
@@ -159,7 +159,7 @@ def test_an_answer_that_never_ends_is_told_in_either_thread(monkeypatch: pytest.
         go.set()
         await until(lambda: not told(worker))
         go.clear()
-        names += await held_with_three_waiting(worker, model, stuck)
+        names += await held_with_others_waiting(worker, model, stuck, *WAITING)
         await until(lambda: told(worker))
         threads = sorted(thread for thread in worker._since)
         go.set()
