@@ -6,6 +6,7 @@ machines. Of documents and vectors no more than one document and two batches are
 than memory can be indexed.
 """
 
+import os
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -28,7 +29,6 @@ from qa_service.index import (
     PassageReader,
     PassageWriter,
     Written,
-    array_in_file,
     write_generation,
 )
 from qa_service.late_interaction import Codec, PassageTokensBuilder
@@ -149,10 +149,11 @@ class Draft:
         found = part.index.passages.places_of_file(file.uri, file.sha256)
         for first, last in found:
             run = self._run
-            if run is None or run.part is not part or first != run.last + 1 or last - run.first >= _BLOCK:
+            if run is not None and run.part is part and first == run.last + 1 and last - run.first < _BLOCK:
+                self._run = replace(run, last=last)
+            else:
                 self._end_run()
-                run = _Run(part, first, last)
-            self._run = replace(run, last=last)
+                self._run = _Run(part, first, last)
         self.documents += len(found)
         if found or part.number != _PREVIOUS:  # what could not be read before is tried again
             without = (item for item in part.index.manifest.skipped if f"{item.uri}#".startswith(f"{file.uri}#"))
@@ -264,7 +265,7 @@ class Draft:
     ) -> tuple[Vectors, dict[str, int]]:
         """Return the vectors (n, d) of all passages, in a file, and what was written of their tokens."""
         parts = np.frombuffer(self._parts, np.int64)
-        vectors = array_in_file(self._folder / _SPOOL, (len(parts), self._embedder.dimension))
+        vectors = _array_in_file(self._folder / _SPOOL, (len(parts), self._embedder.dimension))
         tokens = None
         if self._contents.token_vectors:
             tokens = PassageTokensBuilder(len(parts), self._folder, self.codec)
@@ -312,3 +313,14 @@ class Draft:
         rows, sentences = (np.frombuffer(values, np.int64)[taken] for values in (self._rows, self._sentences))
         tokens.add_stored(taken, part.tokens, known[taken], rows, sentences)
         return tokens
+
+
+def _array_in_file(path: Path, shape: tuple[int, int]) -> Vectors:
+    """Return an array over a new file. Its room is taken at once: a disk full later would kill the process."""
+    size = shape[0] * shape[1] * np.dtype(np.float32).itemsize
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+    return np.memmap(path, np.float32, "r+", shape=shape)

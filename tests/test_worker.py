@@ -161,7 +161,7 @@ def test_an_answer_that_never_ends_is_told_in_either_thread(monkeypatch: pytest.
         go.clear()
         names += await held_with_others_waiting(worker, model, stuck, *WAITING)
         await until(lambda: told(worker))
-        threads = sorted(thread for thread in worker._since)
+        threads = list(worker._since)
         go.set()
         await until(lambda: not told(worker))
         await asyncio.gather(*names, return_exceptions=True)

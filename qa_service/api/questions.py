@@ -189,13 +189,15 @@ def _filters(body: AskRequest) -> Filters | None:
 
 def _answers(answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
     """Embed all questions together, then answer each."""
-    asked = [item for item in items if isinstance(item, AskRequest)]
-    answerer.embed([item.question for item in asked])
+    embeddings = iter(answerer.embed([item.question for item in items if isinstance(item, AskRequest)]))
     found: list[Answer | QAServiceError] = []
     for item in items:
         try:
             if isinstance(item, AskRequest):
-                found.append(answerer.ask(item.question, item.top_k, item.min_confidence, _filters(item)))
+                own = next(embeddings)
+                found.append(
+                    answerer.ask(item.question, item.top_k, item.min_confidence, _filters(item), embedding=own)
+                )
             else:
                 found.append(item)
         except QAServiceError as error:

@@ -50,7 +50,7 @@ class _Job:
     question: _Question | None = None
 
 
-_Call = tuple[_Job, Callable[[], Any]]
+_Call = tuple["Future[Any]", Callable[[], Any]]
 
 
 class Worker:
@@ -164,10 +164,10 @@ class Worker:
             self._handed_over.task_done()
 
     def _call(self, thread: str, calls: Sequence[_Call]) -> None:
-        for job, function in calls:
-            if job.future.set_running_or_notify_cancel():
+        for future, function in calls:
+            if future.set_running_or_notify_cancel():
                 self._since[thread] = time.monotonic()
-                _run(job.future, function)
+                _run(future, function)
         self._since.pop(thread, None)
 
     def _next(self) -> list[_Job]:
@@ -197,7 +197,7 @@ def _embedded(jobs: Sequence[_Job]) -> tuple[list[_Call], bool]:
     together: defaultdict[_Embed, list[tuple[_Job, str]]] = defaultdict(list)
     for job in jobs:
         if job.question is None:
-            calls.append((job, job.function))
+            calls.append((job.future, job.function))
         elif not job.future.cancelled():
             together[job.question.embed].append((job, job.question.text))
     whole = not calls
@@ -207,9 +207,9 @@ def _embedded(jobs: Sequence[_Job]) -> tuple[list[_Call], bool]:
             found = embed([text for _, text in asked])
         except Exception:  # noqa: BLE001 - each meets it again
             whole = False
-            calls += [(job, partial(_by_itself, job.function, embed, text)) for job, text in asked]
+            calls += [(job.future, partial(_by_itself, job.function, embed, text)) for job, text in asked]
         else:
-            calls += [(job, partial(job.function, one)) for (job, _), one in zip(asked, found, strict=True)]
+            calls += [(job.future, partial(job.function, one)) for (job, _), one in zip(asked, found, strict=True)]
     return calls, whole
 
 

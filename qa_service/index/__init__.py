@@ -5,7 +5,7 @@ one generation opened, checked and never changing. ``docs/index-format.md`` expl
 """
 
 from qa_service.index.base import Generations, Index, Match, Nearest, Opened, Words
-from qa_service.index.durable import array_in_file, storage_errors, write_file
+from qa_service.index.durable import storage_errors, write_file
 from qa_service.index.folder import IndexFolder
 from qa_service.index.generation import OpenIndex, Written, check_model, write_generation
 from qa_service.index.manifest import MANIFEST, PASSAGES, Contents, Manifest, parse_manifest
@@ -29,7 +29,6 @@ __all__ = [
     "PassageWriter",
     "Words",
     "Written",
-    "array_in_file",
     "check_model",
     "parse_manifest",
     "storage_errors",

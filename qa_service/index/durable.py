@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from qa_service.errors import StorageError
 
 
@@ -50,14 +47,3 @@ def replace_file(path: Path, data: bytes) -> None:
     write_file(temporary, data)
     temporary.replace(path)
     sync_folder(path.parent)
-
-
-def array_in_file(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Return an array over a new file. Its room is taken at once: a disk full later would kill the process."""
-    size = shape[0] * shape[1] * np.dtype(np.float32).itemsize
-    with path.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
-    return np.memmap(path, np.float32, "r+", shape=shape)

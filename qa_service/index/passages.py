@@ -54,9 +54,7 @@ class PassageReader:
         self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
         self._passages: LRUCache[int, tuple[Passage, int]] = LRUCache(_PASSAGES)
         with sqlite_errors(path):
-            self._connection = sqlite3.connect(
-                f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True, check_same_thread=False
-            )
+            self._connection = sqlite3.connect(address_of(path), uri=True, check_same_thread=False)
 
     def counts(self) -> tuple[int, int, int]:
         """Return the numbers of documents, passages and sentences."""
@@ -235,6 +233,11 @@ def _passage(row: tuple[Any, ...]) -> Passage:
         position=Position(*position),
         sentences=tuple((start, end) for start, end in json.loads(sentences)),
     )
+
+
+def address_of(path: Path) -> str:
+    """Return by which address SQLite opens the file of a generation that is whole: to read, without any lock."""
+    return f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
 
 
 @contextmanager

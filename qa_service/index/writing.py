@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from qa_service.citing import passage_id
 from qa_service.datatypes import Document, Passage
-from qa_service.index.passages import OWN_COLUMNS, Covered, Taken, sqlite_errors
+from qa_service.index.passages import OWN_COLUMNS, Covered, Taken, address_of, sqlite_errors
 
 _SCHEMA = """
 CREATE TABLE documents (
@@ -93,31 +93,30 @@ class PassageWriter:
             *(json.dumps(dict(document.metadata), sort_keys=True), json.dumps(document.warnings)),
             *(covered.content, covered.covered),
         )
-        rows = (
-            (
-                passage_id(document.uri, passage.position.start_char, passage.text),
-                len(passage.sentences),
-                (
-                    passage.text,
-                    json.dumps(passage.section_path),
-                    passage.context,
-                    *astuple(passage.position),
-                    json.dumps(passage.sentences),
-                    count,
-                    key,
-                ),
-            )
-            for passage, count, key in zip(passages, tokens, content_keys, strict=True)
-        )
         with sqlite_errors(self._path):
-            self._add(row, rows)
+            self._connection.execute(_ADD_DOCUMENT, row)
+            self._connection.executemany(_ADD_PASSAGE, self._numbered(document, passages, tokens, content_keys))
+
+    def _numbered(
+        self, document: Document, passages: Sequence[Passage], tokens: Sequence[int], content_keys: Sequence[bytes]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield a row for each passage, numbered on from those before."""
+        for passage, count, key in zip(passages, tokens, content_keys, strict=True):
+            yield (
+                *(self._passages, document.id, self._sentences),
+                passage_id(document.uri, passage.position.start_char, passage.text),
+                *(passage.text, json.dumps(passage.section_path), passage.context, *astuple(passage.position)),
+                *(json.dumps(passage.sentences), count, key),
+            )
+            self._passages += 1
+            self._sentences += len(passage.sentences)
 
     def take_over(self, part: Path, taken: Sequence[Taken]) -> None:
-        """Add passages as they stand one after the other in another file, which is closed, and their documents."""
+        """Add passages as they stand one after the other in another file, and their documents."""
         first, last = taken[0], taken[-1]
         with sqlite_errors(self._path):
             self._connection.execute("COMMIT")  # files come and go between transactions
-            self._connection.execute("ATTACH ? AS part", (_not_changing(part),))
+            self._connection.execute("ATTACH ? AS part", (address_of(part),))
             self._connection.execute("BEGIN")
             self._connection.execute(_COPY_DOCUMENTS, (first.number, last.number))
             moved = (self._passages - first.number, self._sentences - first.first_sentence)
@@ -128,28 +127,11 @@ class PassageWriter:
         self._passages += len(taken)
         self._sentences += last.first_sentence + last.sentences - first.first_sentence
 
-    def _add(self, document: tuple[Any, ...], passages: Iterable[tuple[str, int, Sequence[Any]]]) -> None:
-        """Add a document, and passages by id, number of sentences and the values of their own columns."""
-        self._connection.execute(_ADD_DOCUMENT, document)
-        self._connection.executemany(_ADD_PASSAGE, self._numbered(document[0], passages))
-
-    def _numbered(
-        self, document_id: str, passages: Iterable[tuple[str, int, Sequence[Any]]]
-    ) -> Iterator[tuple[Any, ...]]:
-        for identifier, sentences, own in passages:
-            yield (self._passages, document_id, self._sentences, identifier, *own)
-            self._passages += 1
-            self._sentences += sentences
-
     def close(self, previous: Path | None = None) -> None:
         """Finish the file. Passages of the ``previous`` one that are not in this are kept as retired."""
         with sqlite_errors(self._path):
             self._connection.executescript(_INDEXES)  # which commits what is there
             if previous is not None:
-                self._connection.execute("ATTACH ? AS old", (_not_changing(previous),))
+                self._connection.execute("ATTACH ? AS old", (address_of(previous),))
                 self._connection.executescript(_RETIRE)
             self._connection.close()
-
-
-def _not_changing(path: Path) -> str:
-    return f"file:{quote(str(path.resolve()))}?immutable=1"

@@ -122,6 +122,7 @@ class PassageTokensBuilder:
         most = int(ids.max(initial=-1)) + 1
         if most > len(self._frequencies):
             self._frequencies = np.pad(self._frequencies, (0, most - len(self._frequencies)))
+        # By sorting: to find distinct numbers numpy hashes them, which took half the time of all this.
         in_each = np.sort(np.repeat(np.arange(len(counts)), counts) * most + ids)
         first_of_each = in_each[np.diff(in_each, prepend=-1) > 0]
         self._frequencies += np.bincount(first_of_each % max(1, most), minlength=len(self._frequencies))

@@ -105,15 +105,15 @@ class _Corpus:
         """Yield, for some thousand passages at a time, passages, their terms in order, and how often each has it."""
         for first in range(0, len(self), _BLOCK):
             last = min(first + _BLOCK, len(self))
-            places = []
-            for ids, starts in ((self.headings, self.heading_starts), (self.said, self.starts)):
-                passages = np.repeat(np.arange(first, last), np.diff(starts[first : last + 1]))
-                places.append(passages * vocabulary + ids[starts[first] : starts[last]])
+            lengths = [np.diff(starts[first : last + 1]) for starts in (self.heading_starts, self.starts)]
+            empty = np.flatnonzero(sum(lengths) == 0) + first
+            places = [empty * vocabulary]
+            for ids, starts, own in zip(
+                (self.headings, self.said), (self.heading_starts, self.starts), lengths, strict=True
+            ):
+                places.append(np.repeat(np.arange(first, last), own) * vocabulary + ids[starts[first] : starts[last]])
             found, counts = np.unique(np.concatenate(places), return_counts=True)
-            empty = np.setdiff1d(np.arange(first, last), found // vocabulary)
-            order = np.argsort(found := np.concatenate([found, empty * vocabulary]))
-            counts = np.concatenate([counts, np.ones(len(empty), np.int64)])[order]
-            passages, terms = np.divmod(found[order], vocabulary)
+            passages, terms = np.divmod(found, vocabulary)
             yield passages, terms.astype(np.int32), counts.astype(np.int32)
 
 
