@@ -197,6 +197,39 @@ def test_lengths_that_openvino_meets_are_few(exports: dict[str, Path], monkeypat
     assert shapes[2:] == [(1, 16), (1, 16), (1, 48), (1, 96), (1, 256)]
 
 
+def test_onnx_runtime_runs_a_few_texts_a_pass(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together no more than so many tokens, a long one by itself; by several threads each has some of a batch."""
+    texts = ["word " * count for count in (1000, 90, 3, 2, 1, 40)]
+    alone = open_runtime(exports["int8"]).embed_passages(texts).vectors
+    shapes, inputs = [], OnnxEmbedder._inputs
+
+    def seen(self: ExportedEmbedder, encoded: Any) -> dict[str, Any]:
+        made = inputs(self, encoded)
+        shapes.append(made["input_ids"].shape)
+        return made
+
+    monkeypatch.setattr(OnnxEmbedder, "_inputs", seen)
+    both = open_runtime(exports["int8"], threads=2)
+    np.testing.assert_allclose(both.embed_passages(texts).vectors, alone, atol=1e-6)
+    assert sorted(shapes) == [(1, 3), (1, 4), (1, 5), (1, 42), (1, 92), (1, 256)]
+    shapes.clear()
+    both.embed_passages(["word word"] * 7)
+    assert sorted(shapes) == [(3, 4), (4, 4)]
+    shapes.clear()
+    open_runtime(exports["int8"]).embed_passages(["word word"] * 50)
+    assert shapes == [(32, 4), (18, 4)]
+
+
+def test_what_fails_in_a_thread_is_raised(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the threads go on for the next batch."""
+    both = open_runtime(exports["int8"], threads=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(OnnxEmbedder, "_inputs", lambda _, encoded: (_ for _ in ()).throw(MemoryError(len(encoded))))
+        with pytest.raises(MemoryError):
+            both.embed_passages(TEXTS)
+    assert len(both.embed_passages(TEXTS).vectors) == len(TEXTS)
+
+
 @pytest.fixture(scope="module")
 def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a tiny model of random weights that wants other words before a question than before a passage."""

@@ -9,8 +9,10 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,7 @@ def _digest(content: dict[str, Any]) -> str:
 def open_runtime(folder: Path, *, threads: int = 1) -> "ExportedEmbedder":
     """Open an exported model after comparing its files' hashes.
 
-    ``threads`` work on one forward pass: one for questions, all cores for passages. Raises
+    ``threads`` run it at once: one for questions, all cores for passages. Raises
     :class:`ModelCorrupt`, naming the file.
     """
     path = folder / SPECIFICATION
@@ -187,7 +189,13 @@ class ExportedEmbedder:
 
 
 class OnnxEmbedder(ExportedEmbedder):
-    """Runs a model by ONNX Runtime, all texts in one pass."""
+    """Runs a model by ONNX Runtime: a passage a pass, or a few texts that are short, each thread its own passes.
+
+    What is worked on then stays in a core's own memory, and little is padded: passages are a third faster than 32 in a
+    pass of all threads.
+    """
+
+    _A_PASS = 128  # tokens
 
     @property
     def runtime(self) -> str:
@@ -199,16 +207,26 @@ class OnnxEmbedder(ExportedEmbedder):
         _ = self._session
 
     def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[Vectors, Vectors | None]]:
+        longest = max(len(item.ids) for item in encoded)
+        size = max(1, min(self._A_PASS // longest, -(-len(encoded) // self._threads)))
+        parts = [encoded[start : start + size] for start in range(0, len(encoded), size)]
+        passes = map(self._pass, parts) if self._threads == 1 else self._pool.map(self._pass, parts)
+        return chain.from_iterable(passes)
+
+    def _pass(self, encoded: Sequence[Any]) -> Iterable[tuple[Vectors, Vectors | None]]:
         vectors, *tokens = self._session.run(None, self._inputs(encoded))
         return zip(vectors, tokens[0] if tokens else [None] * len(vectors), strict=True)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
 
     @cached_property
     def _session(self) -> Any:
         import onnxruntime  # noqa: PLC0415 - not for who only builds a command line
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
             return onnxruntime.InferenceSession(str(self._folder / MODEL), options, providers=["CPUExecutionProvider"])
