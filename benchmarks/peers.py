@@ -4,8 +4,8 @@
 
 SET holds documents/ and questions.jsonl. ``--venv`` names the virtual environment that a peer of
 benchmarks/peers/ is installed in (haystack, llamaindex, langchain, txtai); the naive baseline runs in this one. Every
-system has its defaults and the same model. With its defaults qa_service keeps the embeddings of questions that were
-asked lately, and all are asked again here; so it comes twice, the second time (forgetful) keeping too few to help.
+system has its defaults and the same model. With its defaults qa_service keeps the answers to questions that were asked
+lately, and all are asked again here; so it comes twice, the second time (forgetful) keeping too few to help.
 Ready is the time from the start of the process to its first answer: for the peers that includes reading and embedding
 the documents, which they keep in memory; for qa_service the index is built first, timed beside it. Memory is what is
 resident after all questions. A hit is a result that overlaps a reference; a citation is exact if

@@ -175,8 +175,9 @@ def test_what_is_counted_is_what_happened(client: TestClient) -> None:
     assert grown("qa_request_seconds_count", route="/ask") == 4
     assert sum(grown("qa_answers_total", answerable=value) for value in ("yes", "no", "unknown")) == 3
     for stage in ("wait", "embed", "retrieve", "cite"):
-        assert grown("qa_stage_seconds_count", stage=stage) == 3
+        assert grown("qa_stage_seconds_count", stage=stage) == 2
     assert grown("qa_embedded_questions_total") == 2
+    assert grown("qa_remembered_answers_total") == 1
     assert after["qa_waiting", frozenset()] == 0
     assert any(name == "qa_index_passages" and value > 0 for (name, _), value in after.items())
     assert any(name == "process_resident_memory_bytes" for name, _ in after)

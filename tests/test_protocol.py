@@ -232,7 +232,7 @@ def test_questions_that_can_not_be_taken_are_turned_away_unread(
         served(answerer, settings) as port,
         socket.create_connection(("127.0.0.1", port), timeout=15) as connection,
     ):
-        assert exchange(connection, kept())[0][0] == 200
+        assert exchange(connection, kept(body=b'{"question": "an owl, then"}'))[0][0] == 200
         refusals.append(Overloaded("too many wait"))
         ((status, unread, body),) = exchange(connection, kept())
         assert status == 503

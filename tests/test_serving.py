@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -15,7 +17,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from qa_service.api import create_app
+from qa_service.api.remembering import Asked, RememberedAnswers
 from qa_service.api.server import bound_socket, run_server
+from qa_service.datatypes import Answer, Coverage
 from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
@@ -66,7 +70,9 @@ def swap_under_load(folder: Write, settings: Settings, fake: FakeEmbedder, swaps
     def ask(client: TestClient) -> int:
         answers = 0
         while not done:
-            response = client.post("/ask", json={"question": "where does the cat sleep", "top_k": 4})
+            # In turn one that was asked before, of whatever generation, and one that was not.
+            question = "where does the cat sleep" + f" {answers}" * (answers % 2)
+            response = client.post("/ask", json={"question": question, "top_k": 4})
             assert response.status_code == 200, response.text
             body = response.json()
             name = versions[body["index_version"]]
@@ -315,3 +321,65 @@ def test_cite_and_verify_over_http(folder: Write, settings: Settings, fake: Fake
         assert "It wakes at ten." in page
         for unknown in ("x", "0" * 16 + ".0-1", "%00"):
             assert client.get(f"/cite/{unknown}").status_code == 404
+
+
+def test_a_question_that_was_asked_before_is_answered_from_memory(
+    folder: Write, settings: Settings, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an id of its own, until another index is served; what is asked otherwise is worked out."""
+    folder({"cat.txt": "The cat sleeps on the mat.", "dog.txt": "A dog guards the farm."})
+    build(settings, fake)
+    worked_out: list[str] = []
+    ask = QuestionAnswerer.ask
+
+    def noted(self: QuestionAnswerer, question: str, *arguments: Any, **named: Any) -> Answer:
+        worked_out.append(question)
+        return ask(self, question, *arguments, **named)
+
+    monkeypatch.setattr(QuestionAnswerer, "ask", noted)
+    question = {"question": "where does the cat sleep"}
+    others: list[dict[str, Any]] = [
+        question | {"top_k": 1},
+        question | {"min_confidence": 0.9},
+        question | {"filters": {"path_prefix": "dog"}},
+        {"question": "where does the cat sleep?"},
+    ]
+    with serving(settings, fake) as client:
+        worked_out.clear()
+        first, again = (client.post("/ask", json=question).json() for _ in range(2))
+        assert len(worked_out) == 1
+        assert first["id"] != again["id"]
+        assert all(first[name] == again[name] for name in first.keys() - {"id", "took_ms"})
+        for number, other in enumerate(others, start=2):
+            answered = [client.post("/ask", json=other).json()["results"] for _ in range(2)]
+            assert answered[0] == answered[1]
+            assert len(worked_out) == number
+        explained = client.post("/ask?explain=true", json=question).json()
+        assert explained["results"][0]["explanation"] is not None
+        assert client.post("/ask", json=question).json()["results"][0]["explanation"] is None
+        assert len(worked_out) == len(others) + 2
+        stream = [client.post("/ask", json=question, headers={"Accept": "text/event-stream"}).text for _ in range(2)]
+        assert len(worked_out) == len(others) + 3  # the first results; the answer was known
+        assert all(text.count("event: ") == 2 for text in stream)
+        right = {"answer_id": again["id"], "useful": True}
+        assert client.post("/feedback", json=right).status_code == 201
+        folder({"cat.txt": "The cat sleeps in the barn."})
+        wait_for(client, build(settings, fake).index_version)
+        assert "barn" in str(client.post("/ask", json=question).json()["results"])
+
+
+def test_answers_take_no_more_memory_than_they_may(answerer: QuestionAnswerer) -> None:
+    """Those asked longest ago go first; one that is too large, or of a part of the index, is not kept."""
+    answer = answerer.ask("where does the whale swim")
+    answers = RememberedAnswers(20_000)
+    asked = [Asked(f"question {number}", explain=False, quick=False) for number in range(100)]
+    for one in asked:
+        answers.keep(one, answer)
+    kept = [one for one in asked if answers.get(one) is answer]
+    assert 1 < len(kept) < 20
+    assert kept == asked[-len(kept) :]
+    partly = replace(answer, coverage=Coverage(0.9, words=True))
+    for room, not_kept in ((20_000, partly), (500, answer)):
+        few = RememberedAnswers(room)
+        few.keep(asked[0], not_kept)
+        assert few.get(asked[0]) is None

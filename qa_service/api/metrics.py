@@ -34,6 +34,7 @@ STAGE_SECONDS = _histogram(
 )
 ANSWERS = _counter("qa_answers", "Answers, by whether the documents are likely to hold one.", "answerable")
 EMBEDDED = _counter("qa_embedded_questions", "Questions embedded, which others were found in memory.")
+REMEMBERED = _counter("qa_remembered_answers", "Answers found in memory, of questions that were asked before.")
 BATCH = _histogram("qa_batch_questions", "Questions that were worked on together.", _BATCHES)
 GONE = _counter("qa_client_gone", "Requests whose client left before the answer.")
 SWAPS = _counter("qa_index_swaps", "Indexes that came into force, served or rejected.", "result")

@@ -14,9 +14,10 @@ from qa_service.api.access import Gate
 from qa_service.api.collections import Mounting
 from qa_service.api.comments import Comments
 from qa_service.api.limits import StrictJSONRoute
-from qa_service.api.metrics import ANSWERS
+from qa_service.api.metrics import ANSWERS, REMEMBERED
 from qa_service.api.observing import note, note_stages
 from qa_service.api.problems import complaint, problem_of, request_id_of
+from qa_service.api.remembering import Asked, RememberedAnswers
 from qa_service.api.responses import problems
 from qa_service.api.serving import Embedded, Serving
 from qa_service.datatypes import Answer, Filters, Stage
@@ -66,12 +67,7 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
                 _events(serving, body, request, comments, explain=explain, log_questions=log_questions)
             )
         started = time.perf_counter()
-        answerer = serving.answerer
-        stages: list[Stage] = []
-        answer = await serving.answer(
-            lambda embedded: _answer(answerer, body, embedded, explain=explain, stages=stages), body.question
-        )
-        note_stages(stages, started)
+        answer = await _answer(serving, serving.answerer, serving.answers, body, explain=explain)
         _note_answer(request, [answer], log_questions=log_questions)
         took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
@@ -128,17 +124,10 @@ async def _events(
     serving: Serving, body: AskRequest, request: Request, comments: Comments, *, explain: bool, log_questions: bool
 ) -> AsyncIterator[bytes]:
     started = time.perf_counter()
-    identifier, answerer = request_id_of(request), serving.answerer
+    identifier, answerer, answers = request_id_of(request), serving.answerer, serving.answers
     try:
         for event, quick in (("results", True), ("answer", False)):
-            asked, stages = time.perf_counter(), list[Stage]()
-            answer = await serving.answer(
-                lambda embedded, quick=quick, stages=stages: _answer(  # type: ignore[misc]
-                    answerer, body, embedded, explain=explain, stages=stages, quick=quick
-                ),
-                body.question,
-            )
-            note_stages(stages, asked)
+            answer = await _answer(serving, answerer, answers, body, explain=explain, quick=quick)
             content = ask_body(identifier, answer, (time.perf_counter() - started) * 1000, serving.links.own)
             if not quick:
                 _note_answer(request, [answer], log_questions=log_questions)
@@ -161,14 +150,29 @@ def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: 
     note(request.scope, **told)
 
 
-def _answer(
+async def _answer(
+    serving: Serving,
     answerer: QuestionAnswerer,
+    answers: RememberedAnswers,
     body: AskRequest,
-    embedded: Embedded,
     *,
     explain: bool,
-    stages: list[Stage],
     quick: bool = False,
+) -> Answer:
+    """Return an answer from memory, or have it worked out and count the parts of that."""
+    asked = Asked(body.model_dump_json(), explain=explain, quick=quick)
+    if (known := answers.get(asked)) is not None:
+        REMEMBERED.inc()
+        return known
+    started, stages = time.perf_counter(), list[Stage]()
+    answer = await serving.answer(lambda embedded: _worked_out(answerer, body, asked, embedded, stages), body.question)
+    note_stages(stages, started)
+    answers.keep(asked, answer)
+    return answer
+
+
+def _worked_out(
+    answerer: QuestionAnswerer, body: AskRequest, asked: Asked, embedded: Embedded, stages: list[Stage]
 ) -> Answer:
     stages.append(embedded.stage)
     return answerer.ask(
@@ -176,9 +180,9 @@ def _answer(
         body.top_k,
         body.min_confidence,
         _filters(body),
-        explain=explain,
+        explain=asked.explain,
         stages=stages,
-        quick=quick,
+        quick=asked.quick,
         embedding=embedded.embedding,
     )
 

@@ -211,7 +211,12 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(65536, ge=1024, le=16_777_216, description="Larger request bodies get 413.")
     queue_limit: int = Field(32, ge=1, le=10_000, description="Questions in work or waiting; one more gets 503.")
-    cache_mb: int = Field(16, ge=1, le=4096, description="Memory for embeddings of questions asked lately.")
+    cache_mb: int = Field(
+        16,
+        ge=1,
+        le=4096,
+        description="Memory for embeddings of questions asked lately, and as much for their answers.",
+    )
     max_batch: int = Field(64, ge=1, le=1000, description="Questions of one POST /ask/batch.")
     max_upload_mb: int = Field(50, ge=1, le=2048, description="Question files sent to POST /evaluate, in megabytes.")
     mcp: bool = Field(False, description="Serve the Model Context Protocol at POST /mcp; needs qa-service[mcp].")

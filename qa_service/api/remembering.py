@@ -1,0 +1,43 @@
+"""The answers that were given lately. The same question in the same index has the same answer: it is not worked out."""
+
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+
+from qa_service.datatypes import Answer, CitedPassage
+
+_BYTES, _BYTES_A_RESULT = 1_000, 2_500
+"""Of an answer and of each result, their texts left out; near enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All that an answer depends on, beside the index: the request's body, and what else was asked for."""
+
+    body: str
+    explain: bool
+    quick: bool
+
+
+class RememberedAnswers:
+    """Keeps the answers from one open index in up to so many ``most_bytes`` of memory. For one thread."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._known: LRUCache[Asked, Answer] = LRUCache(most_bytes, _size)
+
+    def get(self, asked: Asked) -> Answer | None:
+        """Return the answer to what was asked before, or ``None``."""
+        return self._known.get(asked)
+
+    def keep(self, asked: Asked, answer: Answer) -> None:
+        """Remember an answer, unless only a part of the index was searched for it or it is too large."""
+        if answer.coverage.searched == 1 and _size(answer) <= self._known.maxsize:
+            self._known[asked] = answer
+
+
+def _size(answer: Answer) -> int:
+    return _BYTES + sum(map(_size_of_result, answer.results))
+
+
+def _size_of_result(result: CitedPassage) -> int:
+    return _BYTES_A_RESULT + 2 * len(result.scored.passage.text)
