@@ -207,6 +207,7 @@ class OnnxEmbedder(ExportedEmbedder):
         _ = self._session
 
     def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[Vectors, Vectors | None]]:
+        self.load()  # before threads would, each for itself
         longest = max(len(item.ids) for item in encoded)
         size = max(1, min(self._A_PASS // longest, -(-len(encoded) // self._threads)))
         parts = [encoded[start : start + size] for start in range(0, len(encoded), size)]
