@@ -41,6 +41,7 @@ from qa_service.loading import (
     look_through,
     read_documents,
 )
+from qa_service.remembering import RememberedAnswers
 from qa_service.retrieval import Retrieved, Retriever, Why, cite, open_reranker
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
@@ -200,6 +201,7 @@ class QuestionAnswerer:
         self.embedder = embedder
         self._retriever = retriever
         self.questions = RememberedQuestions(embedder, cache_mb * 1_000_000)
+        self.answers = RememberedAnswers(cache_mb * 1_000_000)
         self._published = published
         self._top_k = top_k
         self._min_confidence = min_confidence

@@ -19,8 +19,8 @@ from starlette.testclient import TestClient
 
 from qa_service.access import KeyFile
 from qa_service.api import admin, create_app, worker
-from qa_service.api.remembering import RememberedAnswers
 from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.remembering import RememberedAnswers
 from qa_service.settings import Settings
 
 QUESTIONS = ["Where does the cat sleep?", "What guards the farm?", "What swims in the ocean?", "How does a crab walk?"]

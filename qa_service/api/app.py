@@ -66,7 +66,7 @@ def create_app(
     signed_by = gate.keys if gate.keys_needed else None
 
     def serving_of(opening: Opening, prefix: str) -> Serving:
-        return Serving(opening, worker, Links(prefix, signed_by), settings.cache_mb)
+        return Serving(opening, worker, Links(prefix, signed_by))
 
     collections = Collections(
         serving_of(Opening(answerer, generations or IndexFolder(settings.index), degraded, reopen), ""),

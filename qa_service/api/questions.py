@@ -17,12 +17,12 @@ from qa_service.api.limits import StrictJSONRoute
 from qa_service.api.metrics import ANSWERS, REMEMBERED
 from qa_service.api.observing import note, note_stages
 from qa_service.api.problems import complaint, problem_of, request_id_of
-from qa_service.api.remembering import Asked, RememberedAnswers
 from qa_service.api.responses import problems
 from qa_service.api.serving import Embedded, Serving
 from qa_service.datatypes import Answer, Filters, Stage
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.remembering import Asked
 from qa_service.schemas.asking import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
 from qa_service.settings import Settings
 
@@ -67,7 +67,7 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
                 _events(serving, body, request, comments, explain=explain, log_questions=log_questions)
             )
         started = time.perf_counter()
-        answer = await _answer(serving, serving.answerer, serving.answers, body, explain=explain)
+        answer = await _answer(serving, serving.answerer, body, explain=explain)
         _note_answer(request, [answer], log_questions=log_questions)
         took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
@@ -124,10 +124,10 @@ async def _events(
     serving: Serving, body: AskRequest, request: Request, comments: Comments, *, explain: bool, log_questions: bool
 ) -> AsyncIterator[bytes]:
     started = time.perf_counter()
-    identifier, answerer, answers = request_id_of(request), serving.answerer, serving.answers
+    identifier, answerer = request_id_of(request), serving.answerer
     try:
         for event, quick in (("results", True), ("answer", False)):
-            answer = await _answer(serving, answerer, answers, body, explain=explain, quick=quick)
+            answer = await _answer(serving, answerer, body, explain=explain, quick=quick)
             content = ask_body(identifier, answer, (time.perf_counter() - started) * 1000, serving.links.own)
             if not quick:
                 _note_answer(request, [answer], log_questions=log_questions)
@@ -153,7 +153,6 @@ def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: 
 async def _answer(
     serving: Serving,
     answerer: QuestionAnswerer,
-    answers: RememberedAnswers,
     body: AskRequest,
     *,
     explain: bool,
@@ -161,13 +160,13 @@ async def _answer(
 ) -> Answer:
     """Return an answer from memory, or have it worked out and count the parts of that."""
     asked = Asked(body.model_dump_json(), explain=explain, quick=quick)
-    if (known := answers.get(asked)) is not None:
+    if (known := answerer.answers.get(asked)) is not None:
         REMEMBERED.inc()
         return known
     started, stages = time.perf_counter(), list[Stage]()
     answer = await serving.answer(lambda embedded: _worked_out(answerer, body, asked, embedded, stages), body.question)
     note_stages(stages, started)
-    answers.keep(asked, answer)
+    answerer.answers.keep(asked, answer)
     return answer
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from qa_service.api.links import Links
 from qa_service.api.metrics import EMBEDDED, INDEX, SWAPS
-from qa_service.api.remembering import RememberedAnswers
 from qa_service.api.worker import Result, Worker
 from qa_service.datatypes import Stage
 from qa_service.embedding import QuestionEmbedding
@@ -43,14 +42,11 @@ class Serving:
     """The answerer in use, and whether it may be used.
 
     A handler takes ``answerer`` once and queues its work before it waits for anything, so that all of an answer
-    comes from one generation. The answerer is used by the worker alone. ``answers`` are its answers, up to
-    ``cache_mb`` of them in memory, taken with it.
+    comes from one generation. The answerer is used by the worker alone.
     """
 
-    def __init__(self, opening: Opening, worker: Worker, links: Links, cache_mb: int) -> None:
+    def __init__(self, opening: Opening, worker: Worker, links: Links) -> None:
         self.answerer = opening.answerer
-        self.answers = RememberedAnswers(cache_mb * 1_000_000)
-        self._cache_mb = cache_mb
         self.generations = opening.generations
         self.degraded = opening.degraded
         self.worker = worker
@@ -146,7 +142,6 @@ class Serving:
             self.degraded = degraded
             return
         old, self.answerer, self.degraded = self.answerer, answerer, degraded
-        self.answers = RememberedAnswers(self._cache_mb * 1_000_000)
         self.ready = True
         SWAPS.labels("served").inc()
         self._tell_index(old.index.version)

@@ -25,7 +25,7 @@ def mcp(**overrides: Any) -> int:
     settings = settings_of(overrides)
     answerer, degraded = answerer_of(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
-    serving = Serving(Opening(answerer, generations_of(settings), degraded), worker, Links(), settings.cache_mb)
+    serving = Serving(Opening(answerer, generations_of(settings), degraded), worker, Links())
 
     async def run() -> None:
         await serving.start()

@@ -112,6 +112,10 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(next((line.split(":", 1)[1] for line in lines if line.startswith("flags")), "").split())
 
 
+def _in_parts(encoded: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [encoded[start : start + size] for start in range(0, len(encoded), size)]
+
+
 class ExportedEmbedder:
     """An exported model. Not for use by several threads at once: give it one."""
 
@@ -210,7 +214,7 @@ class OnnxEmbedder(ExportedEmbedder):
         self.load()  # before threads would, each for itself
         longest = max(len(item.ids) for item in encoded)
         size = max(1, min(self._A_PASS // longest, -(-len(encoded) // self._threads)))
-        parts = [encoded[start : start + size] for start in range(0, len(encoded), size)]
+        parts = _in_parts(encoded, size)
         passes = map(self._pass, parts) if self._threads == 1 else self._pool.map(self._pass, parts)
         return chain.from_iterable(passes)
 
@@ -261,8 +265,7 @@ class OpenVinoEmbedder(ExportedEmbedder):
         return "avx512_bf16" in cpu_flags()
 
     def _forward(self, encoded: Sequence[Any]) -> Iterator[tuple[Vectors, Vectors | None]]:
-        size = -(-len(encoded) // self._threads)
-        parts = [encoded[start : start + size] for start in range(0, len(encoded), size)]
+        parts = _in_parts(encoded, -(-len(encoded) // self._threads))
         for request, part in zip(self._requests, parts, strict=False):
             request.start_async(self._inputs(part, self._MULTIPLE))
         for request, part in zip(self._requests, parts, strict=False):

@@ -20,7 +20,10 @@ class Asked:
 
 
 class RememberedAnswers:
-    """Keeps the answers from one open index in up to so many ``most_bytes`` of memory. For one thread."""
+    """Keeps the answers from one open index in up to so many ``most_bytes`` of memory.
+
+    For who serves, to look there before it asks; from one thread.
+    """
 
     def __init__(self, most_bytes: int) -> None:
         self._known: LRUCache[Asked, Answer] = LRUCache(most_bytes, _size)
