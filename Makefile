@@ -39,9 +39,9 @@ index: install  ## Build or update the index of source_text/
 evaluate: index  ## Ask the shipped question file and print the measures
 	$(BIN)/qa-service evaluate tests/data/us-korea-questions.jsonl
 
-# One process more than there are cores: tests wait for servers and browsers.
+# Two processes more than there are cores: tests wait for servers and browsers.
 test: $(VENV)/.installed-dev programs  ## Run the tests
-	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(($$(getconf _NPROCESSORS_ONLN) + 2)) $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 # Debian's chromium, which the tests of pages drive, Redis, and the tool that makes networks for servers. Without the right to install them those are skipped.
 programs:

@@ -581,30 +581,19 @@ def test_it_is_moved_removed_and_there_may_be_several(page: Page, site: Site, en
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "",
-        "/relative",
-        "//host",
-        "javascript:alert(1)",
-        "data:text/plain,x",
-        "https://u:p@host",
-        "http://far.example",
-        "x",
-    ],
-)
-def test_a_wrong_endpoint_is_told_once_and_asks_nobody(wrong: str, page: Page, site: Site, endpoint: str) -> None:
+def test_a_wrong_endpoint_is_told_once_and_asks_nobody(page: Page, site: Site, endpoint: str) -> None:
     """In the console for who built the page; the box is inert. A secret key in a page is as wrong."""
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "/ask" in request.url else None)
-    tag = chat(endpoint).replace(f'endpoint="{endpoint}"', f'endpoint="{wrong}"', 1)
-    page.goto(site.write(tag))
-    expect(page.locator("qa-chat textarea")).to_be_disabled()
-    assert len(page.faults) == 1  # type: ignore[attr-defined]
-    assert "qa-chat: endpoint" in page.faults[0]  # type: ignore[attr-defined]
-    page.evaluate("document.querySelector('qa-chat').ask('Anything?')")
-    expect(page.locator("qa-chat .error")).to_contain_text("not set up correctly")
+    wrong = ("", "/relative", "//host", "javascript:alert(1)", "data:text/plain,x", "https://u:p@host", "x")
+    for address in (*wrong, "http://far.example"):
+        page.faults.clear()  # type: ignore[attr-defined]
+        page.goto(site.write(chat(endpoint).replace(f'endpoint="{endpoint}"', f'endpoint="{address}"', 1)))
+        expect(page.locator("qa-chat textarea")).to_be_disabled()
+        assert len(page.faults) == 1, address  # type: ignore[attr-defined]
+        assert "qa-chat: endpoint" in page.faults[0]  # type: ignore[attr-defined]
+        page.evaluate("document.querySelector('qa-chat').ask('Anything?')")
+        expect(page.locator("qa-chat .error")).to_contain_text("not set up correctly")
     page.goto(site.write(chat(endpoint, key="sk_12345678_secret")))
     expect(page.locator("qa-chat textarea")).to_be_disabled()
     assert requests == []
