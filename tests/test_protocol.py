@@ -81,6 +81,7 @@ def status_of(answer: bytes) -> int:
         problem = json.loads(body)
         assert problem["status"] == status
         assert f"x-request-id: {problem['request_id']}".encode() in head.lower()
+        assert b"content-security-policy: default-src 'none'; frame-ancestors 'none'" in head.lower()
         assert len(body) <= 2048
     return status
 

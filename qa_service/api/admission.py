@@ -10,13 +10,11 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from starlette.responses import Response
-
 from qa_service.api.access import Gate, headers_for_pages
 from qa_service.api.collections import PREFIX
-from qa_service.api.limits import SECURITY_HEADERS, random_id
+from qa_service.api.limits import headers_of_all, random_id
 from qa_service.api.metrics import REQUESTS
-from qa_service.api.problems import error_response
+from qa_service.api.problems import encoded, error_response
 from qa_service.errors import Overloaded
 
 _logger = logging.getLogger("qa_service.requests")
@@ -56,8 +54,7 @@ class Admission:
         return status, answer.replace(_SAMPLE_ID.encode(), identifier.encode())
 
     def _answer(self, refusal: Overloaded, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        own = {"X-Request-ID": _SAMPLE_ID, **SECURITY_HEADERS, **headers}
-        response = error_response(_SAMPLE_ID, refusal, own)
+        response = error_response(_SAMPLE_ID, refusal, {**headers_of_all(_SAMPLE_ID), **headers})
         return response.status_code, encoded(response)
 
     def _note(self, identifier: str, route: str, status: int) -> None:
@@ -69,9 +66,3 @@ class Admission:
         line = {"request_id": identifier, "method": "POST", "route": route, "status": status}
         _logger.info("request", extra={**line, "turned_away": self._turned_away})
         self._turned_away, self._told = 0, now
-
-
-def encoded(response: Response) -> bytes:
-    """Return headers and body of an answer as they go over HTTP."""
-    lines = [name + b": " + value for name, value in response.raw_headers]
-    return b"\r\n".join([*lines, b"", bytes(response.body)])

@@ -18,7 +18,7 @@ from qa_service.errors import BodyTooLarge, UnreadableRequest, UnsupportedMediaT
 _UUID_BYTES, _DRAWN = 16, 256
 CLIENT_GONE = "qa_client_gone"
 """In the scope of a request whose client has left: it was cancelled, and nobody waits for an answer."""
-SECURITY_HEADERS = {
+_SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -39,6 +39,11 @@ def random_id() -> str:
     return str(uuid.UUID(bytes=drawn, version=4))
 
 
+def headers_of_all(request_id: str) -> dict[str, str]:
+    """Return the headers that every answer has."""
+    return {"X-Request-ID": request_id, **_SECURITY_HEADERS}
+
+
 class RequestIds:
     """Give each request an id of our own, and each answer that id and the security headers."""
 
@@ -55,8 +60,7 @@ class RequestIds:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = scope["qa_request_id"]
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in headers_of_all(scope["qa_request_id"]).items():
                     headers.setdefault(name, value)
             await send(message)
 

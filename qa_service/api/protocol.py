@@ -11,9 +11,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from qa_service.api.admission import Admission, encoded
-from qa_service.api.limits import CLIENT_GONE, random_id
-from qa_service.api.problems import error_response
+from qa_service.api.admission import Admission
+from qa_service.api.limits import CLIENT_GONE, headers_of_all, random_id
+from qa_service.api.problems import encoded, error_response
 from qa_service.errors import AddressTooLong, HeadersTooLarge, RequestError, TooSlow, UnreadableRequest
 
 READ_SECONDS = 10.0
@@ -222,7 +222,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self.idle or not self.cycle.response_started:
             identifier = random_id()
-            headers = {"Connection": "close", "X-Content-Type-Options": "nosniff", "X-Request-ID": identifier}
+            headers = headers_of_all(identifier) | {"Connection": "close"}
             self._write(refusal.http_status, encoded(error_response(identifier, refusal, headers)))
         if not self.idle:
             self.cycle.disconnected = True
