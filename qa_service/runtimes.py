@@ -5,7 +5,6 @@ when an index is built, and served without torch. What can't be exported is serv
 """
 
 import logging
-import os
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -57,7 +56,7 @@ def embedder_to_ask(settings: Settings) -> Embedder:
 def embedder_to_build(settings: Settings) -> Embedder:
     """Return what embeds passages fastest in the precision set, exporting the model first if that was not done."""
     files = find_model(settings.model, allow_download=settings.allow_download)
-    exports = _Exports(settings, files, threads=_cores())
+    exports = _Exports(settings, files, threads=usable_cores())
     for precision in _precisions(settings):
         exported = exports.found_or_written(precision)
         if exported is not None:
@@ -78,9 +77,11 @@ def bulk_precision() -> str | None:
     return BULK_BF16 if "amx_bf16" in flags else BULK if "avx512_vnni" in flags else None
 
 
-def _cores() -> int:
-    """Return the number of cores that this process may use, where the system tells; there may be more."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores() -> int:
+    """Return the number of cores that this process may use: a container's quota counts, rounded up."""
+    from joblib import cpu_count  # noqa: PLC0415 - for who builds or evaluates
+
+    return int(cpu_count())
 
 
 def _precisions(settings: Settings) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The fast runtimes: the same vectors as the reference's, by files that are checked, without torch."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,18 @@ def test_a_damaged_export_is_refused_by_name_and_written_anew(
             (folder / name).write_bytes(whole)
     assert isinstance(embedder_to_build(settings), OnnxEmbedder)
     assert isinstance(embedder_to_ask(settings), OnnxEmbedder)
+
+
+def test_the_cores_of_a_container_are_those_of_its_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One and a half of sixty-four are two; more threads would be held up by the system."""
+    limit, opened, there = tmp_path / "cpu.max", open, os.path.exists
+    limit.write_text("150000 100000\n")
+    where = {"/sys/fs/cgroup/cpu.max": limit}
+    monkeypatch.setattr("builtins.open", lambda name, *rest, **named: opened(where.get(name, name), *rest, **named))
+    monkeypatch.setattr(os.path, "exists", lambda path: path in where or there(path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert runtimes.usable_cores() == 2
 
 
 def test_nothing_is_exported_while_another_process_builds(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The commands that ask a question file: evaluate, calibrate."""
 
 import json
-import os
 import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from qa_service.settings import Settings
 
 _FEW = 200
+_MOST_JOBS = 64
 """Questions up to which one process asks them all: others would take longer to start."""
 
 
@@ -52,7 +52,10 @@ _FEW = 200
     help="Questions at once, with --url.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1, 64), metavar="N", help="Processes that ask, without --url.  [default: cores]"
+    "--jobs",
+    type=click.IntRange(1, _MOST_JOBS),
+    metavar="N",
+    help="Processes that ask, without --url.  [default: cores]",
 )
 @click.option("--strict", is_flag=True, help="Exit with 4 if a line of the file is unusable.")
 @click.option("--progress", "as_lines", is_flag=True, help="Print how many were asked as lines of JSON on stderr.")
@@ -152,6 +155,7 @@ def _target(
     from qa_service.evaluation.asking import InProcess, Processes, Remote  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.evaluate import Target  # noqa: PLC0415
     from qa_service.evaluation.gold import IndexCorpus  # noqa: PLC0415
+    from qa_service.runtimes import usable_cores  # noqa: PLC0415
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     about: dict[str, Any] = {"questions": questions.path.name, "started": started, "version": __version__}
@@ -172,7 +176,7 @@ def _target(
         "timed": "in process, a sample asked alone",
     }
     corpus = IndexCorpus(answerer.index)
-    count = jobs or os.cpu_count() or 1
+    count = jobs or min(usable_cores(), _MOST_JOBS)
     if count == 1 or (jobs is None and sum(1 for _ in questions) <= _FEW):
         return Target(alone, corpus, alone), about
     processes = Processes(settings, count)
