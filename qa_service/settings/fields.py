@@ -74,7 +74,8 @@ class Settings(BaseSettings):
     runtime: Literal["auto", "int8", "fp32", "torch"] = Field(
         "auto",
         description="How the model is run: `int8` or `fp32` by ONNX Runtime, `torch` by sentence-transformers; "
-        "`auto` takes the first of these that the model can be exported to.",
+        "`auto` takes the first of these that the model can be exported to, and has OpenVINO embed passages where it "
+        "is faster.",
     )
     engine: Literal["local", "ray"] = Field(
         "local",
