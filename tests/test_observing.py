@@ -159,6 +159,7 @@ def test_what_is_counted_is_what_happened(client: TestClient) -> None:
     before = numbers(exposition().decode())
     for question in ("where does the whale swim now", "where does the whale swim now", "crabs"):
         assert client.post("/ask", json={"question": question}).status_code == 200
+    assert client.post("/ask/batch", json={"questions": ["crabs", "seals", "seals"]}).status_code == 200
     client.post("/ask", content=b"{", headers={"Content-Type": "application/json"})
     client.get("/none")
     response = client.get("/metrics")
@@ -173,10 +174,10 @@ def test_what_is_counted_is_what_happened(client: TestClient) -> None:
     assert grown("qa_requests_total", method="POST", route="/ask", status="400") == 1
     assert grown("qa_requests_total", method="", route="unmatched", status="404") == 1
     assert grown("qa_request_seconds_count", route="/ask") == 4
-    assert sum(grown("qa_answers_total", answerable=value) for value in ("yes", "no", "unknown")) == 3
+    assert sum(grown("qa_answers_total", answerable=value) for value in ("yes", "no", "unknown")) == 6
     for stage in ("wait", "embed", "retrieve", "cite"):
         assert grown("qa_stage_seconds_count", stage=stage) == 2
-    assert grown("qa_embedded_questions_total") == 2
+    assert grown("qa_embedded_questions_total") == 3
     assert grown("qa_remembered_answers_total") == 1
     assert after["qa_waiting", frozenset()] == 0
     assert any(name == "qa_index_passages" and value > 0 for (name, _), value in after.items())

@@ -99,7 +99,7 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
         for start in range(0, len(items), _TOGETHER):
             together = items[start : start + _TOGETHER]
             try:
-                answers += await serving.worker.run(lambda together=together: _answers(answerer, together))  # type: ignore[misc]
+                answers += await serving.worker.run(lambda together=together: _answers(serving, answerer, together))  # type: ignore[misc]
             except QAServiceError as error:
                 if not answers:
                     raise
@@ -190,14 +190,16 @@ def _filters(body: AskRequest) -> Filters | None:
     return None if body.filters is None else body.filters.filters()
 
 
-def _answers(answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
+def _answers(
+    serving: Serving, answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]
+) -> list[Answer | QAServiceError]:
     """Embed all questions together, then answer each."""
-    embeddings = iter(answerer.embed([item.question for item in items if isinstance(item, AskRequest)]))
+    embedded = iter(serving.embed([item.question for item in items if isinstance(item, AskRequest)]))
     found: list[Answer | QAServiceError] = []
     for item in items:
         try:
             if isinstance(item, AskRequest):
-                own = next(embeddings)
+                own = next(embedded).embedding
                 found.append(
                     answerer.ask(item.question, item.top_k, item.min_confidence, _filters(item), embedding=own)
                 )

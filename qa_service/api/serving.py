@@ -58,9 +58,10 @@ class Serving:
 
     async def answer(self, function: Callable[[Embedded], Result], question: str) -> Result:
         """Have the worker run a function of a question's embedding; those that wait are embedded together."""
-        return await self.worker.answer(function, question, self._embed)
+        return await self.worker.answer(function, question, self.embed)
 
-    def _embed(self, questions: Sequence[str]) -> list[Embedded]:
+    def embed(self, questions: Sequence[str]) -> list[Embedded]:
+        """Embed questions together, and count those that were not in memory. For the worker."""
         memory = self.answerer.questions
         before, began = memory.embedded, time.perf_counter()
         embeddings = self.answerer.embed(questions)
