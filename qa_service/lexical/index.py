@@ -19,7 +19,7 @@ Scores = npt.NDArray[np.float32]
 Identifiers = npt.NDArray[np.int32]
 
 _COMMON = 8
-_SAMPLE = 5000
+_GROUPS, _GROUPS_A_PLACE = 1000, 8
 _NAMES = {
     "data_name": "lexical-data.npy",
     "indices_name": "lexical-indices.npy",
@@ -213,6 +213,13 @@ def _added(postings: Sequence[tuple[Identifiers, Scores]], numbers: npt.NDArray[
 
 
 def _least_of_best(scores: Scores, depth: int) -> float:
-    """Return a score that at least ``depth`` reach and few surpass; minus infinity if there are no so many."""
-    every = scores[:: max(1, len(scores) // _SAMPLE)]
-    return float(np.partition(every, len(every) - depth)[len(every) - depth]) if len(every) >= depth else -np.inf
+    """Return a score that at least ``depth`` reach and few surpass; minus infinity if there are no so many.
+
+    The scores are dealt out to more than ``depth`` groups. Of the best of each group, the ``depth``-th best is such.
+    """
+    rounds = max(1, len(scores) // max(_GROUPS, _GROUPS_A_PLACE * depth))
+    groups = len(scores) // rounds
+    if groups < depth:
+        return -math.inf
+    best = scores[: rounds * groups].reshape(rounds, groups).max(axis=0)
+    return float(np.partition(best, groups - depth)[groups - depth])
