@@ -264,7 +264,7 @@ def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (_set("format_version", 5), IndexIncompatible, "built by a newer version"),
+        (_set("format_version", 6), IndexIncompatible, "built by a newer version"),
         (_set("format_version", 2), IndexIncompatible, "old format version 2"),
         (_set("format_version", -1), IndexCorrupt, "format_version -1"),
         (_set("format_version", "1"), IndexCorrupt, "format_version '1'"),
