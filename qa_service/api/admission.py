@@ -8,13 +8,12 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from qa_service.api.access import Gate, headers_for_pages
 from qa_service.api.collections import PREFIX
-from qa_service.api.limits import headers_of_all, random_id
+from qa_service.api.limits import encoded_refusal, random_id
 from qa_service.api.metrics import REQUESTS
-from qa_service.api.problems import encoded, error_response
 from qa_service.errors import Overloaded
 
 _logger = logging.getLogger("qa_service.requests")
@@ -46,16 +45,13 @@ class Admission:
             return None
         origin = next((value for name, value in headers if name == b"origin"), None)
         if origin is not None:
-            status, answer = self._answer(refusal, headers_for_pages(self._gate, origin.decode("latin-1")))
+            shown = headers_for_pages(self._gate, origin.decode("latin-1"))
+            status, answer = encoded_refusal(_SAMPLE_ID, refusal, shown)
         else:
-            self._to_others = status, answer = self._to_others or self._answer(refusal, {})
+            self._to_others = status, answer = self._to_others or encoded_refusal(_SAMPLE_ID, refusal, {})
         identifier = random_id()
         self._note(identifier, ("" if match[1] is None else PREFIX) + match[2].decode(), status)
         return status, answer.replace(_SAMPLE_ID.encode(), identifier.encode())
-
-    def _answer(self, refusal: Overloaded, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        response = error_response(_SAMPLE_ID, refusal, {**headers_of_all(_SAMPLE_ID), **headers})
-        return response.status_code, encoded(response)
 
     def _note(self, identifier: str, route: str, status: int) -> None:
         REQUESTS.labels("POST", route, status).inc()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from typing import Any
 
 from fastapi import Request, Response
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_service import strict_json
 from qa_service.api.problems import error_response
-from qa_service.errors import BodyTooLarge, UnreadableRequest, UnsupportedMediaType
+from qa_service.errors import BodyTooLarge, QAServiceError, UnreadableRequest, UnsupportedMediaType
 
 _UUID_BYTES, _DRAWN = 16, 256
 CLIENT_GONE = "qa_client_gone"
@@ -39,9 +39,14 @@ def random_id() -> str:
     return str(uuid.UUID(bytes=drawn, version=4))
 
 
-def headers_of_all(request_id: str) -> dict[str, str]:
-    """Return the headers that every answer has."""
-    return {"X-Request-ID": request_id, **_SECURITY_HEADERS}
+def encoded_refusal(request_id: str, error: QAServiceError, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    """Return status, headers and body of an error as they go over HTTP, for who answers beneath the application.
+
+    It has the headers that every answer has, and more ``headers``.
+    """
+    response = error_response(request_id, error, {"X-Request-ID": request_id, **_SECURITY_HEADERS, **headers})
+    lines = [name + b": " + value for name, value in response.raw_headers]
+    return response.status_code, b"\r\n".join([*lines, b"", bytes(response.body)])
 
 
 class RequestIds:
@@ -60,7 +65,8 @@ class RequestIds:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in headers_of_all(scope["qa_request_id"]).items():
+                headers["X-Request-ID"] = scope["qa_request_id"]
+                for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -78,12 +78,6 @@ def error_response(request_id: str, error: QAServiceError, headers: Mapping[str,
     return problem_response(request_id, error.http_status, error.slug, error.title, detail, told)
 
 
-def encoded(response: Response) -> bytes:
-    """Return headers and body of an answer as they go over HTTP, for who answers beneath the application."""
-    lines = [name + b": " + value for name, value in response.raw_headers]
-    return b"\r\n".join([*lines, b"", bytes(response.body)])
-
-
 def install_handlers(app: FastAPI) -> None:
     """Make every error of ``app`` a problem document."""
     app.add_exception_handler(QAServiceError, _on_our_error)

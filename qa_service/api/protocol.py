@@ -12,8 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from qa_service.api.admission import Admission
-from qa_service.api.limits import CLIENT_GONE, headers_of_all, random_id
-from qa_service.api.problems import encoded, error_response
+from qa_service.api.limits import CLIENT_GONE, encoded_refusal, random_id
 from qa_service.errors import AddressTooLong, HeadersTooLarge, RequestError, TooSlow, UnreadableRequest
 
 READ_SECONDS = 10.0
@@ -221,9 +220,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         if self.idle or not self.cycle.response_started:
-            identifier = random_id()
-            headers = headers_of_all(identifier) | {"Connection": "close"}
-            self._write(refusal.http_status, encoded(error_response(identifier, refusal, headers)))
+            self._write(*encoded_refusal(random_id(), refusal, {"Connection": "close"}))
         if not self.idle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
