@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from qa_service.settings import Settings
 
 _FEW = 200
-_MOST_JOBS = 64
 """Questions up to which one process asks them all: others would take longer to start."""
+_MOST_JOBS = 64
 
 
 @cli.command()
