@@ -154,7 +154,7 @@ def ask_step(source: Path, index: Path, model: Path) -> dict[str, float]:
         "forward pass ms": statistics.median(encode),
         "rest of an answer ms": statistics.median(ask),
         "RSS MB": memory_mb(os.getpid()),
-        "graph": float(kind.kind == "hnsw"),
+        "candidates": float(kind.candidates),
         "recall@10": kind.recall_at_10,
     }
 
@@ -181,7 +181,7 @@ def vectors_step(count: int) -> dict[str, float]:
         "passages": count,
         "build s": seconds,
         "search ms": statistics.median(times),
-        "graph": float(chosen.kind == "hnsw"),
+        "candidates": float(chosen.candidates),
         "recall@10": chosen.recall_at_10,
         "RSS MB": memory_mb(os.getpid()),
     }

@@ -29,7 +29,7 @@ from qa_service.errors import (
     StorageError,
 )
 from qa_service.index import IndexFolder, OpenIndex
-from qa_service.index.manifest import MANIFEST, data_files
+from qa_service.index.manifest import FORMAT_VERSION, MANIFEST, data_files
 from qa_service.lexical import LexicalIndex
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings
@@ -264,7 +264,7 @@ def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (_set("format_version", 6), IndexIncompatible, "built by a newer version"),
+        (_set("format_version", FORMAT_VERSION + 1), IndexIncompatible, "built by a newer version"),
         (_set("format_version", 2), IndexIncompatible, "old format version 2"),
         (_set("format_version", -1), IndexCorrupt, "format_version -1"),
         (_set("format_version", "1"), IndexCorrupt, "format_version '1'"),

@@ -119,30 +119,40 @@ def test_a_header_of_other_numbers_is_refused(tmp_path: Path) -> None:
         FaissStore.open(path, dimension=4, count=4)
     with pytest.raises(ValueError, match="expected"):
         FaissStore.open(path, dimension=3, count=10**12)
-    with pytest.raises(ValueError, match="not a hnsw"):
-        FaissStore.open(path, dimension=3, count=4, kind="hnsw", ef_search=64)
+    with pytest.raises(ValueError, match="not a pq"):
+        FaissStore.open(path, dimension=3, count=4, kind="pq", candidates=64)
 
 
-def test_a_graph_finds_what_exact_search_finds(tmp_path: Path) -> None:
-    """Recall@10 of .99 or more on questions that it was not chosen by, also once written and read; always the same."""
+@pytest.mark.parametrize("dimension", [32, 33])
+def test_codes_find_what_exact_search_finds(dimension: int, tmp_path: Path) -> None:
+    """Recall@10 of .99 or more on questions that they were not chosen by, also once written and read; always the same.
+
+    An odd number of components has a code each.
+    """
     generator = np.random.default_rng(3)
-    centres = generator.normal(size=(40, 32))
-    vectors = (centres[generator.integers(40, size=3000)] + generator.normal(size=(3000, 32))).astype(np.float32)
+    centres = generator.normal(size=(40, dimension))
+    vectors = centres[generator.integers(40, size=3000)] + generator.normal(size=(3000, dimension))
+    vectors = vectors.astype(np.float32)
     ids = np.arange(3000) * 2
     store, exact = filled(vectors, ids), filled(vectors, ids)
     chosen = store.choose_index(exact_up_to=1000)
-    assert chosen.kind == "hnsw"
+    assert chosen.kind == "pq"
     assert chosen.recall_at_10 >= 0.99
     store.save(tmp_path / "v")
     again = filled(vectors, ids)
     again.choose_index(exact_up_to=1000)
     again.save(tmp_path / "again")
     assert (tmp_path / "v").read_bytes() == (tmp_path / "again").read_bytes()
-    store = FaissStore.open(tmp_path / "v", dimension=32, count=3000, kind="hnsw", ef_search=chosen.ef_search)
-    queries = generator.normal(size=(100, 32)).astype(np.float32)
+    store = FaissStore.open(tmp_path / "v", dimension=dimension, count=3000, kind="pq", candidates=chosen.candidates)
+    queries = generator.normal(size=(100, dimension)).astype(np.float32)
     (found, scores), (right, _) = store.search(queries, 10), exact.search(queries, 10)
     assert np.mean([len(np.intersect1d(*pair)) for pair in zip(found, right, strict=True)]) >= 9.8
     assert (np.diff(scores, axis=1) <= 0).all()
+    found, right = store.search(queries, 100)[0], exact.search(queries, 100)[0]
+    assert np.mean([np.isin(*pair).mean() for pair in zip(found, right, strict=True)]) >= 0.99
+    for some in (188, 3000):  # sixteen candidates each are more than there are
+        for one, other in zip(store.search(queries, some), exact.search(queries, some), strict=True):
+            np.testing.assert_array_equal(one, other)
     allowed = ids[::7]
     for one, other in zip(store.search(queries, 10, allowed), exact.search(queries, 10, allowed), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -160,18 +170,18 @@ def test_recall_of_few_queries_is_not_taken_for_that_of_all() -> None:
     assert recall.least == pytest.approx(0.98 - 2 * 0.04 / 10)
 
 
-def test_a_search_is_as_wide_as_is_surely_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the widest, where that seems to be enough."""
+def test_as_many_candidates_are_found_as_are_surely_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the most, where those seem to be enough."""
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
     measured = iter([Recall(0.991, 0.98), Recall(0.993, 0.9901)])
     monkeypatch.setattr("qa_service.stores.faiss.Recall.of", lambda *_: next(measured))
-    assert store.choose_index(exact_up_to=100) == VectorIndex("hnsw", 128, 0.993)
+    assert store.choose_index(exact_up_to=100) == VectorIndex("pq", 256, 0.993)
     monkeypatch.setattr("qa_service.stores.faiss.Recall.of", lambda *_: Recall(0.991, 0.98))
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
-    assert store.choose_index(exact_up_to=100) == VectorIndex("hnsw", 2048, 0.991)
+    assert store.choose_index(exact_up_to=100) == VectorIndex("pq", 2048, 0.991)
 
 
-def test_few_vectors_stay_exact_and_so_do_those_that_a_graph_loses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_vectors_stay_exact_and_so_do_those_that_codes_lose(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recall that can't be reached leaves the flat index in place."""
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
     assert store.choose_index() == VectorIndex("flat", 0, 1.0)

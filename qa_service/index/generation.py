@@ -146,7 +146,7 @@ class OpenIndex(Index):
                     dimension=manifest.model.dimension,
                     count=count,
                     kind=searched.kind,
-                    ef_search=searched.ef_search,
+                    candidates=searched.candidates,
                 )
                 lexical = LexicalIndex.load(folder, manifest.language)
                 tokens = PassageTokens.load(folder) if manifest.has_tokens else None

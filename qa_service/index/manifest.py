@@ -14,7 +14,7 @@ from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexIncompatible
 from qa_service.splitting import SplitterSettings
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 MANIFEST = "manifest.json"
 VECTORS = "vectors.faiss"
 PASSAGES = "passages.sqlite"
@@ -97,8 +97,8 @@ class CompletenessEntry(_Part):
 class VectorIndexEntry(_Part):
     """How the vectors are searched, and how much of what exact search finds that finds."""
 
-    kind: Literal["flat", "hnsw"]
-    ef_search: Count
+    kind: Literal["flat", "pq"]
+    candidates: Count
     recall_at_10: float
 
 

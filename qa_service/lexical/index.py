@@ -206,6 +206,7 @@ def _added(postings: Sequence[tuple[Identifiers, Scores]], numbers: npt.NDArray[
     """Return the sums of the scores that some terms have in passages, given by growing numbers."""
     total = np.zeros(len(numbers), np.float32)
     for holding, scores in postings:
+        numbers = numbers.astype(holding.dtype, copy=False)  # or else all of the posting would be converted
         places = np.minimum(np.searchsorted(holding, numbers), len(holding) - 1)
         found = holding[places] == numbers
         total[found] += scores[places[found]]

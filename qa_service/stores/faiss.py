@@ -1,5 +1,6 @@
-"""The embedded store: FAISS, exact for small indexes, an HNSW graph for large ones; cosine either way."""
+"""The embedded store: FAISS, exact for small indexes, codes of four bits for large ones; cosine either way."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,42 +10,50 @@ import numpy as np
 
 from qa_service.stores import LEAST_RECALL, Ids, Recall, Vectors, noisy_queries, unit
 
-EXACT_UP_TO = 20_000
-"""Vectors up to which exact search takes no longer than a graph's; above, a graph is tried."""
+EXACT_UP_TO = 5_000
+"""Vectors up to which exact search takes a quarter of a millisecond at most; above, codes are tried."""
 
 _WRAPPER = b"IxMp"  # IndexIDMap
-_KINDS = {"flat": b"IxFI", "hnsw": b"IxRF"}  # IndexFlatIP, IndexRefineFlat
+_KINDS = {"flat": b"IxFI", "pq": b"IxRF"}  # IndexFlatIP, IndexRefineFlat
 _HEADER_BYTES = 37  # fourcc 4, d 4, ntotal 8, unused 16, is_trained 1, metric 4
 _LENGTH_BYTES = 8
-_NEIGHBOURS, _EF_CONSTRUCTION = 32, 50
-_REFINED = 2
-"""So many times the vectors asked for come from the graph, for the exact ones to choose among."""
-_EF_SEARCH = (64, 128, 256, 512, 1024, 2048)
+_COMPONENTS, _BITS, _ROUNDS = 4, 4, 10
+"""So many components have one code of so many bits, which this many rounds of k-means choose."""
+_SEED, _SAMPLE = 20261123, 4_096
+"""As many vectors as FAISS trains such codes with at most."""
+_BLOCK = 10_000
+_CANDIDATES, _CANDIDATES_A_RESULT = (128, 256, 512, 1024, 2048), 16
 
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
-    """How vectors are searched: ``flat`` or ``hnsw``, how widely (0 for flat), and the recall@10 measured."""
+    """How vectors are searched, and the recall@10 measured.
+
+    ``flat`` is exact. ``pq`` finds so many ``candidates`` by codes, or sixteen for each result if those are more, which
+    the exact vectors put in order.
+    """
 
     kind: str
-    ef_search: int
+    candidates: int
     recall_at_10: float
 
 
 class FaissStore:
     """An ``IndexIDMap`` over an ``IndexFlatIP``, or over an ``IndexRefineFlat``.
 
-    That has a graph of the vectors in eight bits a component, which are a quarter to read, and a flat index, by which
-    what the graph finds is put in order. Searches among allowed ids are exact in both.
+    That has an ``IndexPQFastScan``, four bits for each four components of a vector, of which a core compares 32 at once
+    (André, Kermarrec and Le Scouarnec, 2017, doi 10.1145/3078971.3078992), and a flat index, by which the best of
+    those are put in order. Searches among allowed ids are exact in both, and so is one for a good part of all.
     """
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
         self._index: Any = faiss.IndexIDMap(faiss.IndexFlatIP(dimension))
         self._ids: Ids = np.empty(0, np.int64)
+        self._candidates = 0
 
     @classmethod
-    def open(cls, path: Path, *, dimension: int, count: int, kind: str = "flat", ef_search: int = 0) -> "FaissStore":
+    def open(cls, path: Path, *, dimension: int, count: int, kind: str = "flat", candidates: int = 0) -> "FaissStore":
         """Return the store that :meth:`save` wrote, its vectors mapped from the file, not read.
 
         FAISS reads most damaged files without complaint, so the caller must have checked a hash, and the file
@@ -64,8 +73,7 @@ class FaissStore:
         if (store._index.d, store._index.ntotal) != (dimension, count):
             raise ValueError(f"holds {store._index.ntotal} vectors of {store._index.d}")
         store._ids = faiss.vector_to_array(store._index.id_map).astype(np.int64)
-        if kind == "hnsw":
-            _set_width(store._index, ef_search)
+        store._candidates = candidates
         return store
 
     def save(self, path: Path) -> None:
@@ -73,31 +81,46 @@ class FaissStore:
         path.write_bytes(faiss.serialize_index(self._index).tobytes())
 
     def choose_index(self, exact_up_to: int = EXACT_UP_TO) -> VectorIndex:
-        """Build a graph if there are many vectors, and keep it if it finds what exact search finds.
+        """Add codes if there are many vectors, and search by them if they find what exact search finds.
 
         Held against exact search on 200 vectors of the store, each moved by noise of twice its length, with ever
-        wider searches until recall@10 is surely .99; the widest is taken if it seems to be .99 there. Built by one
-        thread, so that the same vectors make the same graph.
+        more to choose among until recall@10 is surely .99; the most are taken if it seems to be .99 there. Made by one
+        thread, so that the same vectors have the same codes.
         """
         if len(self) <= exact_up_to:
             return VectorIndex("flat", 0, 1.0)
+        queries = noisy_queries(self._exact().reconstruct_batch, len(self))
+        _, exact = self._exact().search(queries, 10)
+        flat = self._index
         threads = faiss.omp_get_max_threads()
         faiss.omp_set_num_threads(1)
         try:
-            searched = _with_graph(self._exact().reconstruct_n(0, len(self)), self._ids)
+            self._index = _with_codes(self._exact(), self._ids)
         finally:
             faiss.omp_set_num_threads(threads)
-        queries = noisy_queries(self._exact().reconstruct_batch, len(self))
-        _, exact = self._exact().search(queries, 10)
-        for ef_search in _EF_SEARCH:
-            _set_width(searched, ef_search)
-            _, found = searched.search(queries, 10)
+        for self._candidates in _CANDIDATES:
+            found, _ = self.search(queries, 10)
             recall = Recall.of(self._ids[exact], found)
-            enough = recall.mean if ef_search == _EF_SEARCH[-1] else recall.least
+            enough = recall.mean if self._candidates == _CANDIDATES[-1] else recall.least
             if enough >= LEAST_RECALL:
-                self._index = searched
-                return VectorIndex("hnsw", ef_search, recall.mean)
+                return VectorIndex("pq", self._candidates, recall.mean)
+        self._index, self._candidates = flat, 0
         return VectorIndex("flat", 0, 1.0)
+
+    def _by_codes(self, queries: Vectors, k: int, candidates: int) -> tuple[Ids, Vectors]:
+        """Return ids and cosines of the best ``k`` among the candidates that have the best codes."""
+        parameters = faiss.IndexRefineSearchParameters(k_factor=candidates / k)  # type: ignore[call-arg]
+        scores, ids = self._index.search(queries, k, params=parameters)
+        return ids, scores
+
+    def _exactly(self, queries: Vectors, k: int, allowed: Ids | None) -> tuple[Ids, Vectors]:
+        """Return ids and cosines of the best ``k`` of all, or of those allowed."""
+        parameters = None
+        if allowed is not None:
+            selector = faiss.IDSelectorBatch(self._places(allowed))
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+        scores, places = self._exact().search(queries, k, params=parameters)
+        return self._ids[places], scores
 
     def _exact(self) -> Any:
         """Return the flat index that holds the vectors by their place."""
@@ -124,13 +147,12 @@ class FaissStore:
         k = min(top_k, len(self) if allowed is None else len(allowed))
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-        if allowed is None:
-            scores, ids = self._index.search(unit(queries), k)
+        queries = unit(queries)
+        candidates = max(self._candidates, _CANDIDATES_A_RESULT * k)
+        if self._candidates and allowed is None and candidates < len(self):
+            ids, scores = self._by_codes(queries, k, candidates)
         else:
-            selector = faiss.IDSelectorBatch(self._places(allowed))
-            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-            scores, places = self._exact().search(unit(queries), k, params=parameters)
-            ids = self._ids[places]
+            ids, scores = self._exactly(queries, k, allowed)
         order = np.lexsort((ids, -scores), axis=1)
         rows = np.arange(len(queries))[:, None]
         return ids[rows, order], scores[rows, order]
@@ -152,20 +174,15 @@ class FaissStore:
         self._ids = self._ids[:0]
 
 
-def _with_graph(vectors: Vectors, ids: Ids) -> Any:
-    """Return an index of unit vectors under ids that is searched by a graph."""
-    eight_bits: Any = faiss.ScalarQuantizer.QT_8bit
-    graph = faiss.IndexHNSWSQ(vectors.shape[1], eight_bits, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
-    graph.hnsw.efConstruction = _EF_CONSTRUCTION
-    graph.train(vectors)
-    refined = faiss.IndexRefineFlat(graph)
-    refined.k_factor = _REFINED
-    index: Any = faiss.IndexIDMap(refined)
-    index.add_with_ids(vectors, ids)
+def _with_codes(flat: Any, ids: Ids) -> Any:
+    """Return an index of the vectors of a flat one, under ids, that is searched by codes."""
+    parts = flat.d // math.gcd(_COMPONENTS, flat.d)
+    codes: Any = faiss.IndexPQFastScan(flat.d, parts, _BITS, faiss.METRIC_INNER_PRODUCT)
+    codes.pq.cp.niter = _ROUNDS
+    sample = np.random.default_rng(_SEED).permutation(len(ids))[:_SAMPLE]
+    codes.train(flat.reconstruct_batch(np.sort(sample)))
+    index: Any = faiss.IndexIDMap(faiss.IndexRefineFlat(codes))
+    for start in range(0, len(ids), _BLOCK):
+        own = ids[start : start + _BLOCK]
+        index.add_with_ids(flat.reconstruct_n(start, len(own)), own)
     return index
-
-
-def _set_width(index: Any, ef_search: int) -> None:
-    refined: Any = faiss.downcast_index(index.index)
-    graph: Any = faiss.downcast_index(refined.base_index)
-    graph.hnsw.efSearch = ef_search
