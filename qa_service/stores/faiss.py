@@ -17,7 +17,7 @@ _WRAPPER = b"IxMp"  # IndexIDMap
 _KINDS = {"flat": b"IxFI", "pq": b"IxRF"}  # IndexFlatIP, IndexRefineFlat
 _HEADER_BYTES = 37  # fourcc 4, d 4, ntotal 8, unused 16, is_trained 1, metric 4
 _LENGTH_BYTES = 8
-_COMPONENTS, _BITS, _ROUNDS = 4, 4, 10
+_COMPONENTS, _BITS, _ROUNDS = 4, 4, 4
 """So many components have one code of so many bits, which this many rounds of k-means choose."""
 _SEED, _SAMPLE = 20261123, 4_096
 """As many vectors as FAISS trains such codes with at most."""
