@@ -12,7 +12,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 
 import pytest
@@ -31,8 +31,9 @@ from qa_service.errors import (
 from qa_service.index import IndexFolder, OpenIndex
 from qa_service.index.manifest import FORMAT_VERSION, MANIFEST, data_files
 from qa_service.lexical import LexicalIndex
-from qa_service.pipeline import build, open_answerer
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
+from qa_service.stores.faiss import FaissStore
 
 Write = Callable[[dict[str, str | bytes]], Path]
 DATA_FILES = data_files(token_vectors=True)
@@ -97,6 +98,36 @@ def test_two_builds_of_the_same_are_equal_byte_for_byte(built: Path, settings: S
     one, two = (json.loads((path / MANIFEST).read_text()) for path in (built, again))
     del one["created_at"], two["created_at"]
     assert one == two
+
+
+def test_a_large_index_answers_as_one_searched_exactly(
+    folder: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its vectors are found by codes: built, opened, asked, and taken over by the next build."""
+    chance = random.Random(7)
+    texts = [" ".join(f"w{chance.randrange(300)}" for _ in range(10)) for _ in range(1200)]
+    folder({f"{number:04}.txt": f"{text}." for number, text in enumerate(texts)})
+    plain = settings.model_copy(update={"index": tmp_path / "plain"})
+    build(plain, FakeEmbedder())
+    monkeypatch.setattr(FaissStore, "choose_index", partialmethod(FaissStore.choose_index, exact_up_to=1000))
+    build(settings, FakeEmbedder())
+    assert open_current(plain).manifest.vector_index.kind == "flat"
+    chosen = open_current(settings).manifest.vector_index
+    assert chosen.kind == "pq"
+    assert chosen.recall_at_10 >= 0.99
+
+    def uris(answerer: QuestionAnswerer, question: str) -> list[str]:
+        return [result.citation.uri for result in answerer.ask(question).results]
+
+    large, small = (open_answerer(own, FakeEmbedder())[0] for own in (settings, plain))
+    questions = [" ".join(chance.sample(text.split(), 4)) for text in chance.sample(texts, 20)]
+    assert sum(uris(large, question) == uris(small, question) for question in questions) >= 19
+    folder({"0000.txt": "Something else."})
+    fake = FakeEmbedder()
+    build(settings, fake)
+    assert fake.embedded == 1
+    assert open_current(settings).manifest.vector_index.kind == "pq"
+    assert uris(open_answerer(settings, FakeEmbedder())[0], "something else")[0] == "0000.txt"
 
 
 def test_a_deleted_document_is_gone(built: Path, settings: Settings) -> None:
