@@ -75,7 +75,7 @@ def measure(connection: Connection, real: np.ndarray, count: int, arguments: arg
         seconds += time.perf_counter() - started
     started = time.perf_counter()
     store.finish()
-    recall = store.settle(questions, best[0])
+    recall = store.settle(questions, best[1])
     building = time.perf_counter() - started
     times = []
     for question in questions:

@@ -161,10 +161,10 @@ def test_codes_find_what_exact_search_finds(dimension: int, tmp_path: Path) -> N
 
 def test_recall_of_few_queries_is_not_taken_for_that_of_all() -> None:
     """The bound is two standard errors below the mean; where all agree there is nothing to subtract."""
-    exact = np.tile(np.arange(10), (100, 1))
+    exact = np.tile(np.linspace(0.9, 0.5, 10, dtype=np.float32), (100, 1))
     found = exact.copy()
     assert Recall.of(exact, found) == Recall(1.0, 1.0)
-    found[:20, 0] = 99
+    found[:20, 9] = 0.49
     recall = Recall.of(exact, found)
     assert recall.mean == pytest.approx(0.98)
     assert recall.least == pytest.approx(0.98 - 2 * 0.04 / 10)
@@ -179,6 +179,27 @@ def test_as_many_candidates_are_found_as_are_surely_enough(monkeypatch: pytest.M
     monkeypatch.setattr("qa_service.stores.faiss.Recall.of", lambda *_: Recall(0.991, 0.98))
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
     assert store.choose_index(exact_up_to=100) == VectorIndex("pq", 2048, 0.991)
+
+
+def test_of_vectors_that_are_equal_any_is_found() -> None:
+    """What stands in many passages, such as a licence, is no reason to search exactly."""
+    generator = np.random.default_rng(5)
+    vectors = generator.normal(size=(3000, 32)).astype(np.float32)
+    vectors[generator.permutation(3000)[:600]] = vectors[:20].repeat(30, axis=0)
+    store, exact = filled(vectors, np.arange(3000)), filled(vectors, np.arange(3000))
+    assert store.choose_index(exact_up_to=1000).kind == "pq"
+    (_, found), (_, right) = store.search(vectors[:20], 10), exact.search(vectors[:20], 10)
+    np.testing.assert_allclose(found, right, atol=1e-5)
+    assert Recall.of(right, found - 0.001).mean < 1
+
+
+def test_of_vectors_that_are_all_equal_some_are_found() -> None:
+    """Also by one of them, for which FAISS finds none by their codes."""
+    store = filled(np.ones((6000, 384), np.float32), np.arange(6000))
+    assert store.choose_index().kind == "pq"
+    ids, scores = store.search(np.ones((1, 384), np.float32), 20)
+    assert len(set(ids[0].tolist()) & set(range(6000))) == 20
+    np.testing.assert_allclose(scores, 1, atol=1e-6)
 
 
 def test_few_vectors_stay_exact_and_so_do_those_that_codes_lose(monkeypatch: pytest.MonkeyPatch) -> None:

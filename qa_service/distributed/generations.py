@@ -162,8 +162,8 @@ class SharedGenerations:
         if counted != len(index):
             raise IndexCorrupt(f"{name} has {counted} rows after {len(index)} were sent; publish again")
         queries = noisy_queries(index.vectors, len(index))
-        exact_ids, _ = index.store.search(queries, min(10, len(index)), np.arange(len(index)))
-        recall = store.settle(queries, exact_ids)
+        _, cosines = index.store.search(queries, min(10, len(index)), np.arange(len(index)))
+        recall = store.settle(queries, cosines)
         _logger.info("%s: recall@10 %.4f, searched %d wide", name, recall, store.ef_search)
         rows = [(part + 1) * len(index) // parts - part * len(index) // parts for part in range(parts)]
         records.put([(PARTS, json.dumps({"rows": rows, "words": words, "exact": exact, "ef_search": store.ef_search}))])

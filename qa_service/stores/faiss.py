@@ -90,7 +90,7 @@ class FaissStore:
         if len(self) <= exact_up_to:
             return VectorIndex("flat", 0, 1.0)
         queries = noisy_queries(self._exact().reconstruct_batch, len(self))
-        _, exact = self._exact().search(queries, 10)
+        _, exact = self._exactly(queries, 10, None)
         flat = self._index
         threads = faiss.omp_get_max_threads()
         faiss.omp_set_num_threads(1)
@@ -99,19 +99,23 @@ class FaissStore:
         finally:
             faiss.omp_set_num_threads(threads)
         for self._candidates in _CANDIDATES:
-            found, _ = self.search(queries, 10)
-            recall = Recall.of(self._ids[exact], found)
+            _, found = self.search(queries, 10)
+            recall = Recall.of(exact, found)
             enough = recall.mean if self._candidates == _CANDIDATES[-1] else recall.least
             if enough >= LEAST_RECALL:
                 return VectorIndex("pq", self._candidates, recall.mean)
         self._index, self._candidates = flat, 0
         return VectorIndex("flat", 0, 1.0)
 
-    def _by_codes(self, queries: Vectors, k: int, candidates: int) -> tuple[Ids, Vectors]:
-        """Return ids and cosines of the best ``k`` among the candidates that have the best codes."""
+    def _by_codes(self, queries: Vectors, k: int, candidates: int) -> tuple[Ids, Vectors] | None:
+        """Return ids and cosines of the best ``k`` among the candidates that have the best codes.
+
+        ``None`` if there are fewer: FAISS passes over codes that are the worst of all there are, which all may be
+        where all vectors are the same.
+        """
         parameters = faiss.IndexRefineSearchParameters(k_factor=candidates / k)  # type: ignore[call-arg]
         scores, ids = self._index.search(queries, k, params=parameters)
-        return ids, scores
+        return None if (ids < 0).any() else (ids, scores)
 
     def _exactly(self, queries: Vectors, k: int, allowed: Ids | None) -> tuple[Ids, Vectors]:
         """Return ids and cosines of the best ``k`` of all, or of those allowed."""
@@ -149,10 +153,10 @@ class FaissStore:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         queries = unit(queries)
         candidates = max(self._candidates, _CANDIDATES_A_RESULT * k)
+        found = None
         if self._candidates and allowed is None and candidates < len(self):
-            ids, scores = self._by_codes(queries, k, candidates)
-        else:
-            ids, scores = self._exactly(queries, k, allowed)
+            found = self._by_codes(queries, k, candidates)
+        ids, scores = found or self._exactly(queries, k, allowed)
         order = np.lexsort((ids, -scores), axis=1)
         rows = np.arange(len(queries))[:, None]
         return ids[rows, order], scores[rows, order]

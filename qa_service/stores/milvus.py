@@ -132,12 +132,12 @@ class MilvusStore:
         """Return until when a server may take that writes."""
         return time.monotonic() + self.connection.address.timeout * WRITING
 
-    def settle(self, queries: Vectors, expected: Ids) -> float:
+    def settle(self, queries: Vectors, expected: Vectors) -> float:
         """Wait until searches find what they should, and choose how widely a graph is searched; return recall@k.
 
-        ``expected`` (n, k) are the ids that exact search finds for ``queries`` (n, d). A server counts rows before all
-        searches find them, and builds graphs when it has time; so the connection is to be a patient one. Raises
-        :class:`StoreUnavailable` if less than 99 % is found by the widest search when the time is over.
+        ``expected`` (n, k) are the cosines of what exact search finds for ``queries`` (n, d). A server counts rows
+        before all searches find them, and builds graphs when it has time; so the connection is to be a patient one.
+        Raises :class:`StoreUnavailable` if less than 99 % is found by the widest search when the time is over.
         """
         ends = self._patience()
         widths = (0,) if self._exact else _EF_SEARCH
@@ -158,10 +158,10 @@ class MilvusStore:
         self.ef_search = widths[-1]
         return recall.mean
 
-    def _recall(self, queries: Vectors, expected: Ids) -> Recall:
+    def _recall(self, queries: Vectors, expected: Vectors) -> Recall:
         most = max(1, _MOST_RESULTS // expected.shape[1])
         found = np.concatenate(
-            [self.search(queries[at : at + most], expected.shape[1])[0] for at in range(0, len(queries), most)]
+            [self.search(queries[at : at + most], expected.shape[1])[1] for at in range(0, len(queries), most)]
         )
         return Recall.of(expected, found)
 
