@@ -223,6 +223,20 @@ def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: 
     assert remote.index.document_holding("Children skate on the lake.") is not None
 
 
+def test_passages_that_are_equal_can_be_published(
+    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of them are found is chance."""
+    monkeypatch.setattr("qa_service.stores.milvus.WRITING", 1)
+    copies: dict[str, str | bytes] = {
+        f"copy-{number}.txt": "The same terms hold for everybody." for number in range(60)
+    }
+    folder(copies | {f"{number}.txt": f"Rule {number} is of its own." for number in range(20)})
+    build(shared, fake)
+    answer = open_answerer(shared, fake)[0].ask("Which terms hold for everybody?")
+    assert answer.results[0].scored.passage.text == "The same terms hold for everybody."
+
+
 def test_a_row_that_is_too_long_lies_elsewhere(
     shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
