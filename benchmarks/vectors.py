@@ -21,19 +21,19 @@ from common import setup, shuffled_questions
 import faiss
 import numpy as np
 
-from qa_service.embedding import Embedder
+from qa_service.embedding import Embedder, in_batches
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import load_settings
 from qa_service.stores.faiss import FaissStore
 
 SEED, RESULTS, TOGETHER = 20261128, 50, 256
 SHORTEST, LONGEST = 30, 400  # characters
-PRODUCT = faiss.METRIC_INNER_PRODUCT
+PRODUCT, EIGHT_BITS = faiss.METRIC_INNER_PRODUCT, faiss.ScalarQuantizer.QT_8bit
 _END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 
 
 def sentences_of(source: Path, wanted: int) -> list[str]:
-    """Return so many sentences of the files in a folder, by length."""
+    """Return so many sentences of the files in a folder, in an order by chance."""
     files = (path for path in sorted(source.rglob("*")) if path.suffix in {".md", ".txt"})
     found = {
         " ".join(sentence.split())
@@ -43,14 +43,15 @@ def sentences_of(source: Path, wanted: int) -> list[str]:
     }
     texts = sorted(found)
     chosen = np.random.default_rng(SEED).permutation(len(texts))[:wanted]
-    return sorted((texts[place] for place in chosen), key=len)
+    return [texts[place] for place in chosen]
 
 
 def embedded(texts: list[str], embedder: Embedder) -> np.ndarray:
-    """Return unit vectors of texts, mixed."""
-    parts = (texts[start : start + TOGETHER] for start in range(0, len(texts), TOGETHER))
-    vectors = np.concatenate([embedder.embed_passages(part).vectors for part in parts])
-    return vectors[np.random.default_rng(SEED).permutation(len(vectors))]
+    """Return unit vectors of texts."""
+    vectors = np.empty((len(texts), embedder.dimension), np.float32)
+    for places in in_batches(embedder.count_tokens(texts), TOGETHER):
+        vectors[places] = embedder.embed_passages([texts[place] for place in places]).vectors
+    return vectors
 
 
 def refined(index: Any, vectors: np.ndarray, factor: float) -> Any:
@@ -64,7 +65,7 @@ def refined(index: Any, vectors: np.ndarray, factor: float) -> Any:
 
 def graph(vectors: np.ndarray, width: int) -> Any:
     """Return an HNSW graph of vectors in eight bits."""
-    index = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_8bit, 32, PRODUCT)
+    index = faiss.IndexHNSWSQ(vectors.shape[1], EIGHT_BITS, 32, PRODUCT)
     index.hnsw.efConstruction, index.hnsw.efSearch = 50, width
     return refined(index, vectors, 2)
 
@@ -73,15 +74,14 @@ def lists(vectors: np.ndarray, searched: int) -> Any:
     """Return inverted lists, as many as the square root of the vectors, in eight bits."""
     dimension = vectors.shape[1]
     coarse = faiss.IndexFlatIP(dimension)
-    eight_bits = faiss.ScalarQuantizer.QT_8bit
-    index = faiss.IndexIVFScalarQuantizer(coarse, dimension, int(len(vectors) ** 0.5), eight_bits, PRODUCT)
+    index = faiss.IndexIVFScalarQuantizer(coarse, dimension, int(len(vectors) ** 0.5), EIGHT_BITS, PRODUCT)
     index.nprobe = searched
     return refined(index, vectors, 2)
 
 
 def eight_bits(vectors: np.ndarray) -> Any:
     """Return all vectors in eight bits a component."""
-    return refined(faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_8bit, PRODUCT), vectors, 2)
+    return refined(faiss.IndexScalarQuantizer(vectors.shape[1], EIGHT_BITS, PRODUCT), vectors, 2)
 
 
 def one_bit(vectors: np.ndarray) -> Any:

@@ -205,8 +205,8 @@ class LexicalMatch:
 def _added(postings: Sequence[tuple[Identifiers, Scores]], numbers: npt.NDArray[np.int64]) -> Scores:
     """Return the sums of the scores that some terms have in passages, given by growing numbers."""
     total = np.zeros(len(numbers), np.float32)
+    numbers = numbers.astype(np.int32)  # as postings are: or else each of them would be converted
     for holding, scores in postings:
-        numbers = numbers.astype(holding.dtype, copy=False)  # or else all of the posting would be converted
         places = np.minimum(np.searchsorted(holding, numbers), len(holding) - 1)
         found = holding[places] == numbers
         total[found] += scores[places[found]]

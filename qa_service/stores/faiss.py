@@ -107,12 +107,15 @@ class FaissStore:
         self._index, self._candidates = flat, 0
         return VectorIndex("flat", 0, 1.0)
 
-    def _by_codes(self, queries: Vectors, k: int, candidates: int) -> tuple[Ids, Vectors] | None:
+    def _by_codes(self, queries: Vectors, k: int) -> tuple[Ids, Vectors] | None:
         """Return ids and cosines of the best ``k`` among the candidates that have the best codes.
 
-        ``None`` if there are fewer: FAISS passes over codes that are the worst of all there are, which all may be
-        where all vectors are the same.
+        ``None`` if there are no codes, or no more vectors than candidates. Or if fewer are found: FAISS passes over
+        codes that are the worst of all there are, which all may be where all vectors are the same.
         """
+        candidates = max(self._candidates, _CANDIDATES_A_RESULT * k)
+        if not self._candidates or candidates >= len(self):
+            return None
         parameters = faiss.IndexRefineSearchParameters(k_factor=candidates / k)  # type: ignore[call-arg]
         scores, ids = self._index.search(queries, k, params=parameters)
         return None if (ids < 0).any() else (ids, scores)
@@ -152,10 +155,7 @@ class FaissStore:
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         queries = unit(queries)
-        candidates = max(self._candidates, _CANDIDATES_A_RESULT * k)
-        found = None
-        if self._candidates and allowed is None and candidates < len(self):
-            found = self._by_codes(queries, k, candidates)
+        found = self._by_codes(queries, k) if allowed is None else None
         ids, scores = found or self._exactly(queries, k, allowed)
         order = np.lexsort((ids, -scores), axis=1)
         rows = np.arange(len(queries))[:, None]
