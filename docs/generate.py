@@ -10,10 +10,10 @@ from typing import Any, cast
 import click
 
 from qa_service import errors
-from qa_service.api import create_app
-from qa_service.api.collections import PREFIX as COLLECTIONS
 from qa_service.cli import cli
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.app import create_app
+from qa_service.server.collections import PREFIX as COLLECTIONS
 from qa_service.settings import PREFIX, Settings, load_settings
 
 DOCS = Path(__file__).parent

@@ -21,7 +21,6 @@ import pytest
 from filelock import FileLock
 
 from qa_service import runtimes
-from qa_service.access import KeyFile, Scope
 from qa_service.cli import main
 from qa_service.embedding import (
     ModelIdentity,
@@ -35,6 +34,7 @@ from qa_service.embedding import (
 )
 from qa_service.embedding.export import LEAST_COSINE, Exporter
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.server.keys import KeyFile, Scope
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
@@ -206,7 +206,7 @@ def key_for(settings: Settings, *scopes: Scope) -> dict[str, str]:
 @contextmanager
 def served(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
     """Serve an answerer as :func:`listening` does."""
-    from qa_service.api import create_app
+    from qa_service.server.app import create_app
 
     with listening(create_app(answerer, settings)) as port:
         yield port
@@ -217,8 +217,8 @@ def listening(app: Any) -> Iterator[int]:
     """Serve an application on a free port, in a thread, with our protocol."""
     import uvicorn
 
-    from qa_service.api.protocol import GuardedProtocol
-    from qa_service.api.server import bound_socket
+    from qa_service.server.process import bound_socket
+    from qa_service.server.protocol import GuardedProtocol
 
     listener = bound_socket("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", http=GuardedProtocol, ws="none"))

@@ -20,13 +20,13 @@ import pytest
 from conftest import FakeEmbedder, Run, key_for
 from starlette.testclient import TestClient
 
-from qa_service.access import SCOPES, KeyFile, check_access, is_loopback, keys_needed
-from qa_service.api import create_app
-from qa_service.api.rates import Limit, Rates
-from qa_service.api.serving import Opening
 from qa_service.errors import NotFound, SettingsError, TooManyRequests
 from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.server.app import create_app
+from qa_service.server.keys import SCOPES, KeyFile, check_access, is_loopback, keys_needed
+from qa_service.server.live_index import Opening
+from qa_service.server.rates import Limit, Rates
 from qa_service.settings import Settings, load_settings
 from qa_service.values import origin_of
 

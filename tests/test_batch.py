@@ -10,8 +10,8 @@ import pytest
 from conftest import TWO_DOCUMENTS, key_for
 from starlette.testclient import TestClient
 
-from qa_service.api import create_app
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.server.app import create_app
 from qa_service.settings import Settings
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Run
 
-from qa_service.feedback import Answered, FeedbackFile, Quote
+from qa_service.server.feedback import Answered, FeedbackFile, Quote
 
 GOLD = {"document": "sea.txt", "content": "A crab walks sideways"}
 

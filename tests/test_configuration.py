@@ -16,10 +16,10 @@ import httpx2
 import pytest
 from conftest import Run
 
-from qa_service.access import KeyFile, unsafe
-from qa_service.api.worker import Worker
 from qa_service.errors import SettingsError
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.keys import KeyFile, unsafe
+from qa_service.server.worker import Worker
 from qa_service.settings import Settings, load_settings
 
 PROGRAM = [sys.executable, "-m", "qa_service"]
@@ -204,7 +204,7 @@ def test_the_clock_of_the_wall_decides_nothing(answerer: QuestionAnswerer, monke
     finally:
         worker.close()
     assert after.results == before.results
-    sources = (Path(sys.modules["qa_service"].__file__ or "").parent / "api").glob("*.py")
+    sources = (Path(sys.modules["qa_service"].__file__ or "").parent / "server").rglob("*.py")
     using = {path.name for path in sources if "time.time()" in path.read_text(encoding="utf-8")}
     assert using == {"observing.py", "rates.py"}  # the times of a trace, and of the counters that machines share
 

@@ -25,7 +25,6 @@ from fastapi.testclient import TestClient
 from milvus_servers import Server, lite, real, real_is_there
 from networks import Machine
 
-from qa_service.api import create_app
 from qa_service.datatypes import Answer, Filters
 from qa_service.distributed import SharedGenerations
 from qa_service.distributed.records import Records
@@ -35,6 +34,7 @@ from qa_service.generations import generations_of
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import Why
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
+from qa_service.server.app import create_app
 from qa_service.settings import Settings, load_settings
 from qa_service.stores import Recall
 from qa_service.stores.connection import WRITING, Address, Connection

@@ -22,7 +22,6 @@ from conftest import served as server_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.api.server import bound_socket
 from qa_service.errors import QuestionFileError, RemoteError, SettingsError
 from qa_service.evaluation import Plan, Question, QuestionFile, Target, evaluate
 from qa_service.evaluation.asking import Found, InProcess, Outcome, Remote
@@ -35,6 +34,7 @@ from qa_service.evaluation.statistics import effect_size, estimate, holm, random
 from qa_service.evaluation.summary import Summary
 from qa_service.evaluation.sweeping import Row, Sweep, grid, sweep
 from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.server.process import bound_socket
 from qa_service.settings import Settings, load_settings
 
 GOOD = {

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from qa_service.api import create_app
 from qa_service.errors import StorageError
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.feedback import FEEDBACK, Answered, FeedbackFile, Quote, RecentAnswers
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.app import create_app
+from qa_service.server.feedback import FEEDBACK, Answered, FeedbackFile, Quote, RecentAnswers
 from qa_service.settings import Settings
 
 CAT = Quote("a.md", 0, 3, "cat")
@@ -52,7 +52,7 @@ def test_what_people_said_becomes_gold(tmp_path: Path) -> None:
 
 def test_recent_answers_are_recalled_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By id, the last ones only; two processes share a file."""
-    monkeypatch.setattr("qa_service.feedback._KEPT", 3)
+    monkeypatch.setattr("qa_service.server.feedback._KEPT", 3)
     for path in (None, tmp_path / "data/recent.sqlite"):
         recent = RecentAnswers(path)
         for number in range(5):

@@ -19,14 +19,14 @@ from mcp import Client as MCPClient
 from mcp import StdioServerParameters
 from starlette.testclient import TestClient
 
-from qa_service.access import KeyFile
-from qa_service.api import create_app
-from qa_service.api.serving import Opening
 from qa_service.client import AsyncClient, Client, ServiceError
 from qa_service.embedding import SentenceTransformerEmbedder
 from qa_service.errors import SettingsError
 from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.server.app import create_app
+from qa_service.server.keys import KeyFile
+from qa_service.server.live_index import Opening
 from qa_service.settings import Settings
 
 QUESTION = "where does the cat sleep"
@@ -314,7 +314,7 @@ def test_without_the_extra_it_is_told(
     answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which one to install; and unless it is wanted there is no such path."""
-    monkeypatch.setitem(sys.modules, "qa_service.api.mcp", None)
+    monkeypatch.setitem(sys.modules, "qa_service.server.mcp", None)
     with pytest.raises(SettingsError, match=r"qa-service\[mcp\]"):
         create_app(answerer, settings)
     off = settings.model_copy(update={"mcp": False, "access": "open"})

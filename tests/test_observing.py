@@ -18,13 +18,14 @@ from conftest import ROOT, key_for, served
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from qa_service.api import admission, create_app
-from qa_service.api.metrics import exposition
-from qa_service.api.observing import check_traces
-from qa_service.api.worker import Worker
 from qa_service.errors import Overloaded, SettingsError
-from qa_service.logs import start_logging
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server import admission
+from qa_service.server.app import create_app
+from qa_service.server.logs import start_logging
+from qa_service.server.metrics import exposition
+from qa_service.server.middleware.observing import check_traces
+from qa_service.server.worker import Worker
 from qa_service.settings import Settings, load_settings
 
 CANARY = "s3cret-canary"
@@ -257,7 +258,7 @@ def test_an_answer_is_a_trace(answerer: QuestionAnswerer, settings: Settings) ->
 
 def test_traces_without_what_sends_them_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the start, with the extra to install."""
-    monkeypatch.setattr("qa_service.api.observing.find_spec", lambda name: None)
+    monkeypatch.setattr("qa_service.server.middleware.observing.find_spec", lambda name: None)
     check_traces(load_settings())
     with pytest.raises(SettingsError, match=r"qa-service\[otel\]"):
         check_traces(load_settings(traces=True))

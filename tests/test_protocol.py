@@ -26,11 +26,11 @@ import httpx2
 import pytest
 from conftest import ROOT, FakeEmbedder, served
 
-from qa_service.api import protocol
-from qa_service.api.worker import Worker
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.server import protocol
+from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
 ASK = json.dumps({"question": "where does the cat sleep"}).encode()

@@ -340,7 +340,7 @@ def test_neither_building_nor_serving_needs_torch(tmp_path: Path, exports: dict[
 import sys
 sys.modules |= dict.fromkeys(("torch", "transformers", "sentence_transformers", "sklearn", "onnx"))
 from qa_service import runtimes
-from qa_service.api import create_app
+from qa_service.server.app import create_app
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import load_settings
 runtimes.cpu_flags = lambda: {"avx512_vnni"}

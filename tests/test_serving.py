@@ -16,12 +16,12 @@ from conftest import FakeEmbedder, key_for
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from qa_service.api import create_app
-from qa_service.api.server import bound_socket, run_server
 from qa_service.datatypes import Answer, Coverage
 from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.remembering import Asked, RememberedAnswers
+from qa_service.server.app import create_app
+from qa_service.server.process import bound_socket, run_server
 from qa_service.settings import Settings
 
 Write = Callable[[dict[str, str | bytes]], Path]

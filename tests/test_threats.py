@@ -17,10 +17,12 @@ import pytest
 from conftest import ROOT, FakeEmbedder, HeldEmbedder, key_for, served
 from starlette.testclient import TestClient
 
-from qa_service.access import KeyFile
-from qa_service.api import admin, create_app, worker
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.remembering import RememberedAnswers
+from qa_service.server import worker
+from qa_service.server.app import create_app
+from qa_service.server.keys import KeyFile
+from qa_service.server.routes import reindex
 from qa_service.settings import Settings
 
 QUESTIONS = ["Where does the cat sleep?", "What guards the farm?", "What swims in the ocean?", "How does a crab walk?"]
@@ -175,15 +177,15 @@ def test_a_build_that_is_asked_for_again_is_the_same_build(monkeypatch: pytest.M
     """Ten requests with one Idempotency-Key begin one build; another key begins another once that is done."""
     begun = []
 
-    async def build(self: admin.Builder) -> None:
+    async def build(self: reindex.Builder) -> None:
         begun.append(self.state)
         await asyncio.sleep(0)
-        self.state = admin.Reindexing(status="done", exit_code=0)
+        self.state = reindex.Reindexing(status="done", exit_code=0)
 
-    monkeypatch.setattr(admin.Builder, "_build", build)
+    monkeypatch.setattr(reindex.Builder, "_build", build)
 
     async def run() -> None:
-        builder = admin.Builder(settings)
+        builder = reindex.Builder(settings)
         for _ in range(10):
             builder.start("one")
         await asyncio.sleep(0.01)

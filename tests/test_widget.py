@@ -16,12 +16,12 @@ from starlette.testclient import TestClient
 from test_browser import browser  # noqa: F401 - a fixture
 from widget_size import ELEMENT, MOST_BYTES, sizes
 
-from qa_service.access import KeyFile
-from qa_service.api import create_app
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.app import create_app
+from qa_service.server.keys import KeyFile
 from qa_service.settings import Settings
 
-WIDGET = ROOT / "qa_service/widget"
+WIDGET = ROOT / "qa_service/server/widget"
 FOUND = "Where does the cat sleep?"
 ANSWER = "The cat sleeps on the warm mat."
 STRICT = (

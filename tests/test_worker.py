@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from qa_service.api import worker as module
-from qa_service.api.worker import Worker
 from qa_service.errors import NotReady
+from qa_service.server import worker as module
+from qa_service.server.worker import Worker
 
 SOON = 30.0
 WAITING = ("second", "third", "fourth")

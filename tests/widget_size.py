@@ -4,7 +4,7 @@ import gzip
 import sys
 from pathlib import Path
 
-WIDGET = Path(__file__).parent.parent / "qa_service/widget"
+WIDGET = Path(__file__).parent.parent / "qa_service/server/widget"
 ELEMENT = ("qa-chat-define.js", "qa-chat.js", "client.js", "strings.js", "styles.js", "view.js", "qa-chat-loader.js")
 MOST_BYTES = 20_000
 

@@ -155,15 +155,15 @@ def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
 
 
 def _serve(settings: "Settings") -> int:
-    from qa_service.access import check_access, unsafe  # noqa: PLC0415 - seconds of import
-    from qa_service.api import server  # noqa: PLC0415
-    from qa_service.logs import start_logging  # noqa: PLC0415
+    from qa_service.server import process  # noqa: PLC0415
+    from qa_service.server.keys import check_access, unsafe  # noqa: PLC0415 - seconds of import
+    from qa_service.server.logs import start_logging  # noqa: PLC0415
     from qa_service.settings import hand_on  # noqa: PLC0415
 
-    listener = server.bound_socket(settings.host, settings.port)
+    listener = process.bound_socket(settings.host, settings.port)
     try:
         check_access(settings)
-        app, answerer = server.app_of(settings)
+        app, answerer = process.app_of(settings)
     except SettingsError:
         listener.close()
         raise
@@ -182,10 +182,10 @@ def _serve(settings: "Settings") -> int:
     stop_logging = start_logging(settings)
     try:
         if settings.workers == 1:
-            server.run_server(app, listener, settings)
+            process.run_server(app, listener, settings)
         else:
             hand_on(settings)
-            server.run_workers(listener, settings)
+            process.run_workers(listener, settings)
     finally:
         stop_logging()
         listener.close()

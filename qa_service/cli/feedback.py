@@ -19,7 +19,7 @@ def feedback() -> None:
 @click.option("--collection", metavar="NAME", help=HELP["collection"])
 def export(data: Path | None, collection: str | None) -> int:
     """Print feedback as lines of a question file: what people found useful, or named as right, is the gold."""
-    from qa_service.feedback import FeedbackFile  # noqa: PLC0415 - not needed by the other commands
+    from qa_service.server.feedback import FeedbackFile  # noqa: PLC0415 - not needed by the other commands
 
     settings = settings_of({"data": data})
     with FeedbackFile(settings.data) as file:

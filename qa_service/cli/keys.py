@@ -48,7 +48,7 @@ def create(
     data: Path | None,
 ) -> int:
     """Create a key and print it: it is not shown again, since only its hash is kept."""
-    from qa_service.access import KeyFile  # noqa: PLC0415 - pydantic takes a while
+    from qa_service.server.keys import KeyFile  # noqa: PLC0415 - pydantic takes a while
 
     settings = settings_of({"data": data})
     click.echo(
@@ -70,8 +70,8 @@ def list_keys(data: Path | None) -> int:
     """List the keys, by the ids that stand within them."""
     from rich.table import Table  # noqa: PLC0415 - not needed by the other commands
 
-    from qa_service.access import KeyFile  # noqa: PLC0415
     from qa_service.cli.show import console  # noqa: PLC0415
+    from qa_service.server.keys import KeyFile  # noqa: PLC0415
 
     table = Table("id", "name", "kind", "scopes", "origins", "collections", "rate", "created")
     for key in KeyFile(settings_of({"data": data}).data).keys:
@@ -88,7 +88,7 @@ def list_keys(data: Path | None) -> int:
 @_data
 def revoke(identifier: str, data: Path | None) -> int:
     """Revoke a key; running servers follow within a second."""
-    from qa_service.access import KeyFile  # noqa: PLC0415 - pydantic takes a while
+    from qa_service.server.keys import KeyFile  # noqa: PLC0415 - pydantic takes a while
 
     key = KeyFile(settings_of({"data": data}).data).revoke(identifier)
     click.echo(f"revoked {key.id} ({printable(key.name)})")

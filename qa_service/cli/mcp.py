@@ -14,13 +14,13 @@ def mcp(**overrides: Any) -> int:
     """Offer the documents as tools to a language model that started this, over stdin and stdout (MCP)."""
     ask_with_one_thread()
     try:
-        from qa_service.api.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
+        from qa_service.server.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
     except ImportError as error:
         raise SettingsError("this needs what is not installed: pip install 'qa-service[mcp]'") from error
-    from qa_service.api.links import Links  # noqa: PLC0415
-    from qa_service.api.serving import Opening, Serving  # noqa: PLC0415
-    from qa_service.api.worker import Worker  # noqa: PLC0415
     from qa_service.generations import generations_of  # noqa: PLC0415
+    from qa_service.server.links import Links  # noqa: PLC0415
+    from qa_service.server.live_index import Opening, Serving  # noqa: PLC0415
+    from qa_service.server.worker import Worker  # noqa: PLC0415
 
     settings = settings_of(overrides)
     answerer, degraded = answerer_of(settings)

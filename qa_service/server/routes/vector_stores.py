@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from qa_service.api.access import KEY_COLLECTIONS
-from qa_service.api.collections import Collections
-from qa_service.api.limits import StrictJSONRoute
-from qa_service.api.responses import problems
-from qa_service.api.serving import Serving
 from qa_service.datatypes import Answer, CitedPassage, Filters
 from qa_service.errors import Forbidden, InvalidRequest, NotFound
 from qa_service.schemas.asking import Askable
+from qa_service.server.collections import Collections
+from qa_service.server.gate import KEY_COLLECTIONS
+from qa_service.server.live_index import Serving
+from qa_service.server.routes.responses import problems
+from qa_service.server.routes.strict_json_route import StrictJSONRoute
 
 DEFAULT = "default"
 _KEYS = {"uri": "path_prefixes", "file_id": "document_ids", "section": "sections"}

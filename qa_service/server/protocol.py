@@ -11,9 +11,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from qa_service.api.admission import Admission
-from qa_service.api.limits import CLIENT_GONE, encoded_refusal, random_id
 from qa_service.errors import AddressTooLong, HeadersTooLarge, RequestError, TooSlow, UnreadableRequest
+from qa_service.server.admission import Admission
+from qa_service.server.middleware.request_ids import CLIENT_GONE, encoded_refusal, random_id
 
 READ_SECONDS = 10.0
 """Time for a request's headers, and for each 64 KiB of its body."""

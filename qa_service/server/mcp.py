@@ -16,10 +16,10 @@ from pydantic import BaseModel, Field
 from starlette.routing import BaseRoute
 
 from qa_service import __version__
-from qa_service.api.access import KEY_COLLECTIONS
-from qa_service.api.serving import Serving
 from qa_service.errors import QAServiceError, RequestError
 from qa_service.schemas.asking import AskRequest, AskResponse, ask_body
+from qa_service.server.gate import KEY_COLLECTIONS
+from qa_service.server.live_index import Serving
 
 _INSTRUCTIONS = (
     "Answers questions from a fixed set of documents. Every text that the tools return is a quotation, word for word, "

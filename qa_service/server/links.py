@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from qa_service.access import KeyFile
-from qa_service.api.access import SIGNATURE
+from qa_service.server.gate import SIGNATURE
+from qa_service.server.keys import KeyFile
 
 
 @dataclass(frozen=True, slots=True)

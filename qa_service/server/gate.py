@@ -3,19 +3,15 @@
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.datastructures import Headers
 from starlette.types import Scope as Connection
 
-from qa_service.access import Key, KeyFile, Scope, is_loopback, keys_needed
-from qa_service.api.problems import error_response
-from qa_service.api.rates import Limit, Rates, headers
-from qa_service.errors import Forbidden, QAServiceError, RequestError, Unauthorized
+from qa_service.errors import Forbidden, QAServiceError, Unauthorized
+from qa_service.server.keys import Key, KeyFile, Scope, is_loopback, keys_needed
+from qa_service.server.rates import Limit, Rates, headers
 from qa_service.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -33,7 +29,6 @@ KEY_COLLECTIONS = "qa_key_collections"
 """In the scope of a request: the collections that its key is for, none if it is for all."""
 _BY_NAME = re.compile(r"/v1/vector_stores/.*|/mcp")
 """Paths whose routes look at the collection themselves."""
-EXPOSED = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
 
 
 class Gate:
@@ -152,71 +147,3 @@ def _address(connection: Connection) -> str:
     except ValueError:
         return host
     return host if address.version == 4 else str(ip_network((address, _PREFIX_OF_ONE), strict=False))  # noqa: PLR2004 - IPv4
-
-
-class Access:
-    """Lets pass who may."""
-
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
-        self.app = app
-        self._gate = gate
-
-    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Answer 401, 403 or 429 at once, or pass the request on."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        try:
-            told = await self._gate.pass_through(scope)
-        except RequestError as error:
-            await error_response(scope["qa_request_id"], error)(scope, receive, send)
-            return
-        await self.app(scope, receive, _with_headers(send, told) if told else send)
-
-
-def _with_headers(send: Send, told: Mapping[str, str]) -> Send:
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(told)
-        await send(message)
-
-    return send_with_headers
-
-
-def headers_for_pages(gate: Gate, origin: str) -> dict[str, str]:
-    """Return what :class:`Cors` adds to an answer to a page of an origin."""
-    if not gate.is_origin(origin):
-        return {}
-    exposed = ", ".join(EXPOSED)
-    return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}
-
-
-class Cors(CORSMiddleware):
-    """Tells browsers which pages may read answers: those of the keys' origins, or those that the settings name."""
-
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
-        super().__init__(
-            app,
-            allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Content-Type"),
-            expose_headers=EXPOSED,
-        )
-        self._gate = gate
-
-    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Answer a browser's preflight; add headers to other answers."""
-        if scope["type"] == "http" and scope["path"].startswith("/widget/"):
-            await self.app(scope, receive, send)  # for every page, as its own headers say
-            return
-        if scope["type"] == "http" and scope["method"] == "OPTIONS":
-            given = Headers(scope=scope)
-            origin = given.get("origin")
-            if origin is not None and "access-control-request-method" in given and not self._gate.is_origin(origin):
-                problem = Forbidden("pages of this origin may not ask here")
-                await error_response(scope["qa_request_id"], problem)(scope, receive, send)
-                return
-        await super().__call__(scope, receive, send)
-
-    def is_allowed_origin(self, origin: str) -> bool:
-        """Tell whether pages of an origin may read answers."""
-        return self._gate.is_origin(origin)

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import APIRouter, Request
 
-from qa_service.api.collections import Mounting
-from qa_service.api.limits import StrictJSONRoute
-from qa_service.api.responses import problems
 from qa_service.datatypes import Answer
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, NotReady, QAServiceError, StorageError
-from qa_service.feedback import RECENT, Answered, FeedbackFile, Quote, RecentAnswers
 from qa_service.schemas.service import FeedbackRequest, FeedbackResponse
+from qa_service.server.collections import Mounting
+from qa_service.server.feedback import RECENT, Answered, FeedbackFile, Quote, RecentAnswers
+from qa_service.server.routes.responses import problems
+from qa_service.server.routes.strict_json_route import StrictJSONRoute
 from qa_service.settings import Settings
 
 _logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from importlib.resources import files
 from fastapi import APIRouter, Request, Response
 
 from qa_service import __version__
-from qa_service.api.limits import StrictJSONRoute
 from qa_service.errors import NotFound
 from qa_service.schemas.service import WidgetBody, WidgetFile
+from qa_service.server.routes.strict_json_route import StrictJSONRoute
 
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 _ELEMENT = ("qa-chat-define.js", "qa-chat.js", "client.js", "strings.js", "styles.js", "view.js")
@@ -47,7 +47,7 @@ class _File:
 
 
 def _file(name: str) -> _File:
-    content = files("qa_service.widget").joinpath(name).read_bytes()
+    content = files("qa_service.server.widget").joinpath(name).read_bytes()
     digest = hashlib.sha384(content).digest()
     media_type = _TYPES.get(name[name.rindex(".") :], "text/html; charset=utf-8")
     return _File(content, media_type, f'"{digest.hex()[:32]}"', f"sha384-{base64.b64encode(digest).decode()}")

@@ -5,7 +5,7 @@
     Observing -> RequestIds -> Cors -> ProblemsForAll -> TrustedHost -> Access -> BodyLimit -> routes
 
 Routes are async; computing is the worker's. Questions that can't be taken are refused before all this, by the protocol
-that serves the application (:mod:`qa_service.api.admission`).
+that serves the application (:mod:`qa_service.server.admission`).
 """
 
 import asyncio
@@ -19,28 +19,31 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from qa_service import __version__
-from qa_service.api.access import Access, Cors, Gate
-from qa_service.api.admin import Builder, admin_routes
-from qa_service.api.admission import Admission
-from qa_service.api.collections import Collections
-from qa_service.api.comments import Comments, feedback_routes
-from qa_service.api.documents import document_routes, listing_routes
-from qa_service.api.draining import drain_on_signals
-from qa_service.api.evaluations import EVALUATE, Evaluations, evaluation_routes
-from qa_service.api.limits import BodyLimit, RequestIds
-from qa_service.api.links import Links
-from qa_service.api.observing import Observing, watch_the_loop
-from qa_service.api.operations import index_routes, operation_routes
-from qa_service.api.problems import ProblemsForAll, install_handlers
-from qa_service.api.questions import question_routes
-from qa_service.api.responses import problems
-from qa_service.api.serving import Opening, Reopen, Serving
-from qa_service.api.vector_stores import vector_store_routes
-from qa_service.api.widget import widget_routes
-from qa_service.api.worker import Worker
 from qa_service.errors import SettingsError
 from qa_service.index import Generations, IndexFolder
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.admission import Admission
+from qa_service.server.collections import Collections
+from qa_service.server.draining import drain_on_signals
+from qa_service.server.gate import Gate
+from qa_service.server.links import Links
+from qa_service.server.live_index import Opening, Reopen, Serving
+from qa_service.server.middleware.access import Access
+from qa_service.server.middleware.cors import Cors
+from qa_service.server.middleware.limits import BodyLimit
+from qa_service.server.middleware.observing import Observing, watch_the_loop
+from qa_service.server.middleware.problems import ProblemsForAll, install_handlers
+from qa_service.server.middleware.request_ids import RequestIds
+from qa_service.server.routes.ask import question_routes
+from qa_service.server.routes.documents import document_routes, listing_routes
+from qa_service.server.routes.evaluate import EVALUATE, Evaluations, evaluation_routes
+from qa_service.server.routes.feedback import Comments, feedback_routes
+from qa_service.server.routes.operations import index_routes, operation_routes
+from qa_service.server.routes.reindex import Builder, admin_routes
+from qa_service.server.routes.responses import problems
+from qa_service.server.routes.vector_stores import vector_store_routes
+from qa_service.server.routes.widget import widget_routes
+from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
 MCP = "/mcp"
@@ -147,7 +150,7 @@ def create_app(
 
 def _tools(collections: Collections) -> Any:
     try:
-        from qa_service.api.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
+        from qa_service.server.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
     except ImportError as error:
         raise SettingsError("QA_MCP needs what is not installed: pip install 'qa-service[mcp]'") from error
     return Tools(collections.default, collections.named)

@@ -10,10 +10,10 @@ from typing import Any
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qa_service.api.limits import CLIENT_GONE
-from qa_service.api.metrics import GONE, LAG, REQUEST_SECONDS, REQUESTS, STAGE_SECONDS
 from qa_service.datatypes import Stage
 from qa_service.errors import SettingsError
+from qa_service.server.metrics import GONE, LAG, REQUEST_SECONDS, REQUESTS, STAGE_SECONDS
+from qa_service.server.middleware.request_ids import CLIENT_GONE
 from qa_service.settings import Settings
 
 _logger = logging.getLogger("qa_service.requests")

@@ -10,20 +10,20 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import ValidationError
 
-from qa_service.api.access import Gate
-from qa_service.api.collections import Mounting
-from qa_service.api.comments import Comments
-from qa_service.api.limits import StrictJSONRoute
-from qa_service.api.metrics import ANSWERS, REMEMBERED
-from qa_service.api.observing import note, note_stages
-from qa_service.api.problems import complaint, problem_of, request_id_of
-from qa_service.api.responses import problems
-from qa_service.api.serving import Embedded, Serving
 from qa_service.datatypes import Answer, Filters, Stage
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.remembering import Asked
 from qa_service.schemas.asking import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
+from qa_service.server.collections import Mounting
+from qa_service.server.gate import Gate
+from qa_service.server.live_index import Embedded, Serving
+from qa_service.server.metrics import ANSWERS, REMEMBERED
+from qa_service.server.middleware.observing import note, note_stages
+from qa_service.server.middleware.problems import complaint, problem_of, request_id_of
+from qa_service.server.routes.feedback import Comments
+from qa_service.server.routes.responses import problems
+from qa_service.server.routes.strict_json_route import StrictJSONRoute
 from qa_service.settings import Settings
 
 EVENTS = "text/event-stream"

@@ -4,10 +4,6 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 
-from qa_service.api.collections import Collections, Mounting
-from qa_service.api.limits import StrictJSONRoute
-from qa_service.api.metrics import CONTENT_TYPE, exposition
-from qa_service.api.responses import problems
 from qa_service.index import Manifest
 from qa_service.schemas.service import (
     CollectionBody,
@@ -18,6 +14,10 @@ from qa_service.schemas.service import (
     Readiness,
     SkippedBody,
 )
+from qa_service.server.collections import Collections, Mounting
+from qa_service.server.metrics import CONTENT_TYPE, exposition
+from qa_service.server.routes.responses import problems
+from qa_service.server.routes.strict_json_route import StrictJSONRoute
 
 
 def operation_routes(collections: Collections) -> APIRouter:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from pydantic import BaseModel, Field
 
-from qa_service.api import children
-from qa_service.api.limits import StrictJSONRoute
-from qa_service.api.responses import problems
 from qa_service.errors import BuildInProgress
+from qa_service.server import children
+from qa_service.server.routes.responses import problems
+from qa_service.server.routes.strict_json_route import StrictJSONRoute
 from qa_service.settings import Settings
 
 

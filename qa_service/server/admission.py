@@ -10,11 +10,12 @@ import re
 import time
 from collections.abc import Callable, Iterable
 
-from qa_service.api.access import Gate, headers_for_pages
-from qa_service.api.collections import PREFIX
-from qa_service.api.limits import encoded_refusal, random_id
-from qa_service.api.metrics import REQUESTS
 from qa_service.errors import Overloaded
+from qa_service.server.collections import PREFIX
+from qa_service.server.gate import Gate
+from qa_service.server.metrics import REQUESTS
+from qa_service.server.middleware.cors import headers_for_pages
+from qa_service.server.middleware.request_ids import encoded_refusal, random_id
 
 _logger = logging.getLogger("qa_service.requests")
 _QUESTION = re.compile(rb"(/collections/[^/?]+)?(/ask(?:/batch)?)(?:\?.*)?")

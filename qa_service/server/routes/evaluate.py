@@ -19,10 +19,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, Field
 
-from qa_service.api import children
-from qa_service.api.links import Links
-from qa_service.api.responses import problems
 from qa_service.errors import BodyTooLarge, JobInProgress, NotFound, NotReady, UnreadableRequest
+from qa_service.server import children
+from qa_service.server.links import Links
+from qa_service.server.routes.responses import problems
 from qa_service.settings import Settings
 
 EVALUATE = "/evaluate"

@@ -8,16 +8,16 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from qa_service.api.app import create_app
-from qa_service.api.observing import check_traces
-from qa_service.api.protocol import GuardedProtocol
-from qa_service.api.serving import Opening
 from qa_service.embedding import Embedder
 from qa_service.errors import ServerStartError, SettingsError
 from qa_service.generations import generations_of
-from qa_service.logs import start_logging
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.runtimes import embedder_to_ask
+from qa_service.server.app import create_app
+from qa_service.server.live_index import Opening
+from qa_service.server.logs import start_logging
+from qa_service.server.middleware.observing import check_traces
+from qa_service.server.protocol import GuardedProtocol
 from qa_service.settings import Settings, load_settings
 
 _GRACE_SECONDS = 30
@@ -86,7 +86,7 @@ def run_server(app: FastAPI, listener: socket.socket, settings: Settings) -> Non
 def run_workers(listener: socket.socket, settings: Settings) -> None:
     """Serve by several processes on one socket, each with settings from the environment; one that dies is replaced."""
     config = uvicorn.Config(
-        "qa_service.api.server:served_app", factory=True, workers=settings.workers, **_options(settings)
+        "qa_service.server.process:served_app", factory=True, workers=settings.workers, **_options(settings)
     )
     Multiprocess(config, [listener]).run()
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Request
 
-from qa_service.api.serving import Serving
 from qa_service.errors import NotFound, NotReady
+from qa_service.server.live_index import Serving
 
 PREFIX = "/collections/{collection}"
 

@@ -18,8 +18,8 @@ from functools import partial
 from queue import Queue
 from typing import Any, TypeVar
 
-from qa_service.api.metrics import BATCH, WAITING
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
+from qa_service.server.metrics import BATCH, WAITING
 
 Result = TypeVar("Result")
 Embedded = TypeVar("Embedded")

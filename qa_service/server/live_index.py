@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from qa_service.api.links import Links
-from qa_service.api.metrics import EMBEDDED, INDEX, SWAPS
-from qa_service.api.worker import Result, Worker
 from qa_service.datatypes import Stage
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
 from qa_service.index import Generations
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.links import Links
+from qa_service.server.metrics import EMBEDDED, INDEX, SWAPS
+from qa_service.server.worker import Result, Worker
 
 _logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
-from qa_service.api.problems import MEDIA_TYPE
 from qa_service.schemas.asking import Problem
+from qa_service.server.middleware.problems import MEDIA_TYPE
 
 _CONTENT = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
 

@@ -5,10 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from qa_service.api.collections import Mounting
-from qa_service.api.limits import StrictJSONRoute
-from qa_service.api.pages import citation_page, source_page
-from qa_service.api.responses import problems
 from qa_service.citing import CitationId
 from qa_service.schemas.documents import (
     PassagesBody,
@@ -19,6 +15,10 @@ from qa_service.schemas.documents import (
     VerifyRequest,
     VerifyResponse,
 )
+from qa_service.server.collections import Mounting
+from qa_service.server.routes.pages import citation_page, source_page
+from qa_service.server.routes.responses import problems
+from qa_service.server.routes.strict_json_route import StrictJSONRoute
 
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
 _ACCEPT = Header(description="`application/json` for JSON, else text for people.")

@@ -1,0 +1,73 @@
+"""An id of our own for each request, and the headers that every response has."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qa_service.errors import QAServiceError
+from qa_service.server.middleware.problems import error_response
+
+_UUID_BYTES, _DRAWN = 16, 256
+CLIENT_GONE = "qa_client_gone"
+"""In the scope of a request whose client has left: it was cancelled, and nobody waits for an answer."""
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+_random: Iterator[bytes] = iter(())
+
+
+def random_id() -> str:
+    """Return a random UUID; the system is asked for many at once, since one call takes as long as much else here."""
+    global _random  # noqa: PLW0603 - of this process
+    drawn = next(_random, None)
+    if drawn is None:
+        block = os.urandom(_UUID_BYTES * _DRAWN)
+        _random = (block[start : start + _UUID_BYTES] for start in range(0, len(block), _UUID_BYTES))
+        drawn = next(_random)
+    return str(uuid.UUID(bytes=drawn, version=4))
+
+
+def encoded_refusal(request_id: str, error: QAServiceError, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    """Return status, headers and body of an error as they go over HTTP, for who answers beneath the application.
+
+    It has the headers that every answer has, and more ``headers``.
+    """
+    response = error_response(request_id, error, {"X-Request-ID": request_id, **_SECURITY_HEADERS, **headers})
+    lines = [name + b": " + value for name, value in response.raw_headers]
+    return response.status_code, b"\r\n".join([*lines, b"", bytes(response.body)])
+
+
+class RequestIds:
+    """Give each request an id of our own, and each answer that id and the security headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Set ``scope["qa_request_id"]`` and the headers of the answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope["qa_request_id"] = random_id()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = scope["qa_request_id"]
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            if CLIENT_GONE not in scope:
+                raise
