@@ -143,10 +143,10 @@ def test_every_threat_has_tests_that_there_are() -> None:
     page = (ROOT / "docs/threats.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
     assert len(rows) >= 19
-    everything = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    everything = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     for row in rows:
         proof = row.rsplit("|", 2)[1]
-        files = re.findall(r"`(test_\w+\.py)", proof)
+        files = re.findall(r"`((?:\w+/)?test_\w+\.py)", proof)
         assert files
         assert all((ROOT / "tests" / name).is_file() for name in files)
         for name in re.findall(r"(?:::|`)(test_\w+)(?![\w.])", proof):

@@ -2,9 +2,10 @@
 
 ::
 
-    Observing -> RequestIds -> Cors -> ProblemsForAll -> TrustedHost -> Access -> BodyLimit -> routes
+    Observing -> RequestIds -> Cors -> ProblemsForAll -> TrustedHost -> routes
 
-Routes are async; computing is the worker's. Questions that can't be taken are refused before all this, by the protocol
+A route asks the gate, then reads the body (:mod:`qa_service.server.routes.guarded`). Routes are async; computing is the
+worker's. Questions that can't be taken are refused before all this, by the protocol
 that serves the application (:mod:`qa_service.server.admission`).
 """
 
@@ -28,17 +29,22 @@ from qa_service.server.draining import drain_on_signals
 from qa_service.server.gate import Gate
 from qa_service.server.links import Links
 from qa_service.server.live_index import Opening, Reopen, Serving
-from qa_service.server.middleware.access import Access
 from qa_service.server.middleware.cors import Cors
-from qa_service.server.middleware.limits import BodyLimit
 from qa_service.server.middleware.observing import Observing, watch_the_loop
 from qa_service.server.middleware.problems import ProblemsForAll, install_handlers
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.routes.ask import question_routes
-from qa_service.server.routes.documents import document_routes, listing_routes
-from qa_service.server.routes.evaluate import EVALUATE, Evaluations, evaluation_routes
+from qa_service.server.routes.documents import document_routes, linked_routes, listing_routes
+from qa_service.server.routes.evaluate import Evaluations, evaluation_routes, report_routes
 from qa_service.server.routes.feedback import Comments, feedback_routes
-from qa_service.server.routes.operations import index_routes, operation_routes
+from qa_service.server.routes.guarded import check_routes, guard
+from qa_service.server.routes.operations import (
+    collection_routes,
+    description_routes,
+    index_routes,
+    metrics_routes,
+    probe_routes,
+)
 from qa_service.server.routes.reindex import Builder, admin_routes
 from qa_service.server.routes.responses import problems
 from qa_service.server.routes.vector_stores import vector_store_routes
@@ -106,6 +112,7 @@ def create_app(
         version=__version__,
         summary="Ask a folder of documents; get passages with exact citations.",
         lifespan=lifespan,
+        openapi_url=None,  # see description_routes
         docs_url=None,  # those pages load scripts from other hosts
         redoc_url=None,
         telemetry={
@@ -123,11 +130,10 @@ def create_app(
             Middleware(Cors, gate=gate),
             Middleware(ProblemsForAll, own_errors=(MCP,)),
             Middleware(TrustedHostMiddleware, allowed_hosts=_host_names(settings), www_redirect=False),
-            Middleware(Access, gate=gate),
-            Middleware(BodyLimit, max_bytes=settings.max_body_bytes, unread=(EVALUATE,)),
         ],
     )
     install_handlers(app)
+    guard(app, gate, settings.max_body_bytes)
     guarded = problems(401, 403, 429)
     for mounting in collections.mountings():
         for router in (
@@ -136,15 +142,21 @@ def create_app(
             index_routes(mounting),
             listing_routes(mounting),
             document_routes(mounting),
+            linked_routes(mounting),
         ):
             app.include_router(router, responses=guarded | (problems(404, 422) if mounting.prefix else {}))
     app.include_router(vector_store_routes(collections), responses=guarded)
-    app.include_router(operation_routes(collections))
+    app.include_router(probe_routes(collections))
+    app.include_router(collection_routes(collections))
+    app.include_router(metrics_routes())
     app.include_router(widget_routes())
     app.include_router(admin_routes(builder), responses=guarded)
     app.include_router(evaluation_routes(evaluations), responses=guarded)
+    app.include_router(report_routes(evaluations), responses=guarded)
+    app.include_router(description_routes(app))
     if tools is not None:
-        app.router.routes += tools.routes(settings.max_body_bytes)
+        app.router.routes.append(tools.route(settings.max_body_bytes))
+    check_routes(app)
     return app
 
 

@@ -1,9 +1,10 @@
-"""At the gate: who asks, whether that may be, from which page, how often. Before anything of a body is read."""
+"""Authentication, scopes, origins and rate limits: decided for the route that was matched, before a body is read."""
 
 import asyncio
 import logging
-import re
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from typing import Literal
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -15,24 +16,38 @@ from qa_service.server.rates import Limit, Rates, headers
 from qa_service.settings import Settings
 
 _logger = logging.getLogger(__name__)
-_PUBLIC = re.compile(r"/|/livez|/readyz|/widget(/.*)?")
-_ADMIN = re.compile(r"/(admin|evaluate)(/.*)?")
-_OPERATIONS = re.compile(r"/metrics")
-_FEEDBACK = re.compile(r"(/collections/[^/]+)?/feedback")
-_COLLECTION = re.compile(r"/collections/([^/]+)/")
-LINKED = re.compile(r"(/collections/[^/]+)?/(sources/[^/]+/view|cite/[^/]+)|/evaluate/[^/]+/report")
-"""Paths that links in answers lead to; a signature in the link opens them to who was given it."""
 SIGNATURE = "sig"  # a name that telemetry knows to leave out
 _PREFIX_OF_ONE = 64
 """An IPv6 network of this length is somebody's own, and counts as one address."""
 KEY_COLLECTIONS = "qa_key_collections"
 """In the scope of a request: the collections that its key is for, none if it is for all."""
-_BY_NAME = re.compile(r"/v1/vector_stores/.*|/mcp")
-"""Paths whose routes look at the collection themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The conditions under which a route may be asked. Each route has one; see ``routes/guarded.py``.
+
+    ``scope`` is that of the key, ``any`` if every key will do, ``None`` if the route is public. ``by_link``: a signed
+    link replaces the key. ``open_locally``: without keys, the machine itself may ask. ``own_pages_only``: an ``Origin``
+    must be an allowed one, key or not. ``collection_parameter``: the part of the path that names the collection; empty
+    if the handler compares the collection with those of the key.
+    """
+
+    scope: Scope | Literal["any"] | None
+    by_link: bool = False
+    open_locally: bool = False
+    own_pages_only: bool = False
+    collection_parameter: str = "collection"
+
+
+PUBLIC = Access(None)
+ASK = Access("ask")
+FEEDBACK = Access("feedback")
+ADMIN = Access("admin")
 
 
 class Gate:
-    """Decides who may pass."""
+    """Decides whether a request may be answered by a route."""
 
     def __init__(self, settings: Settings) -> None:
         self.keys = KeyFile(settings.data)
@@ -55,27 +70,25 @@ class Gate:
             except QAServiceError as error:
                 _logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - the message says it all
 
-    async def pass_through(self, connection: Connection) -> dict[str, str]:
-        """Return headers for the answer of a request that may pass.
+    async def admit(self, connection: Connection, access: Access) -> dict[str, str]:
+        """Return the rate-limit headers for the response to a request that a route may answer.
 
-        Raises :class:`Unauthorized`, :class:`Forbidden` or :class:`TooManyRequests`. Which key was shown is told in
-        ``qa_key``, and what else may count towards the same limits in ``qa_limits``.
+        ``connection`` was routed: its ``path_params`` name the collection. The key is kept in ``qa_key``, and the
+        limits that further work counts towards in ``qa_limits``.
+        Raises :class:`Unauthorized`, :class:`Forbidden` or :class:`TooManyRequests`.
         """
-        path, given = connection["path"], Headers(scope=connection)
-        if _PUBLIC.fullmatch(path):
+        if access.scope is None:
             return {}
+        given = Headers(scope=connection)
         origin = given.get("origin")
-        if path == "/mcp" and origin is not None and not self.is_origin(origin):
-            raise Forbidden("pages of this origin may not ask here")  # as the protocol demands
+        if access.own_pages_only and origin is not None and not self.is_origin(origin):
+            raise Forbidden("pages of this origin may not ask here")
         key = self._key(given)
-        needed = _needed(path)
         if key is not None:
-            _expect(key, needed, given.get("origin"))
-            if not _BY_NAME.fullmatch(path):
-                _expect_collection(key, _COLLECTION.match(path))
-        elif (self.keys_needed or needed == "admin") and not self._is_linked(connection):
-            if _OPERATIONS.fullmatch(path) and not self.keys_needed and not self._others_can_ask:
-                return {}
+            _expect(key, access.scope, origin)
+            if access.collection_parameter:
+                _expect_collection(key, connection.get("path_params", {}).get(access.collection_parameter))
+        elif (self.keys_needed or access.scope == "admin") and not self._opens_without_key(connection, access):
             raise _missing() if self.keys.keys else Forbidden("no key has the scope for this here; create one first")
         limits = self._limits(key, connection)
         connection["qa_key"] = "" if key is None else key.id
@@ -100,8 +113,10 @@ class Gate:
             raise _missing()
         return key
 
-    def _is_linked(self, connection: Connection) -> bool:
-        if connection["method"] not in {"GET", "HEAD"} or not LINKED.fullmatch(connection["path"]):
+    def _opens_without_key(self, connection: Connection, access: Access) -> bool:
+        if access.open_locally and not self.keys_needed and not self._others_can_ask:
+            return True
+        if not access.by_link or connection["method"] not in {"GET", "HEAD"}:
             return False
         signatures = parse_qs(connection["query_string"].decode("ascii", "replace")).get(SIGNATURE, [])
         return len(signatures) == 1 and self.keys.is_signature(connection["path"], signatures[0])
@@ -117,26 +132,19 @@ class Gate:
         return limits
 
 
-def _needed(path: str) -> Scope:
-    if _ADMIN.fullmatch(path) or _OPERATIONS.fullmatch(path):
-        return "admin"
-    return "feedback" if _FEEDBACK.fullmatch(path) else "ask"
-
-
 def _missing() -> Unauthorized:
     return Unauthorized("a key is needed that this service knows: send it as Authorization: Bearer …")
 
 
-def _expect(key: Key, needed: Scope, origin: str | None) -> None:
+def _expect(key: Key, needed: Scope | Literal["any"], origin: str | None) -> None:
     if key.origins and (key.publishable or origin is not None) and origin not in key.origins:
         raise Forbidden("this key is not for pages of this origin")
-    if needed not in key.scopes:
+    if needed != "any" and needed not in key.scopes:
         raise Forbidden(f"this key does not have the scope {needed}")
 
 
-def _expect_collection(key: Key, match: re.Match[str] | None) -> None:
-    """Raise :class:`Forbidden` where a key is not for the collection that a path begins with."""
-    if key.collections and (match is None or match[1] not in key.collections):
+def _expect_collection(key: Key, collection: str | None) -> None:
+    if key.collections and collection not in key.collections:
         raise Forbidden("this key is not for this collection")
 
 

@@ -16,14 +16,14 @@ from qa_service.pipeline import QuestionAnswerer
 from qa_service.remembering import Asked
 from qa_service.schemas.asking import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
 from qa_service.server.collections import Mounting
-from qa_service.server.gate import Gate
+from qa_service.server.gate import ASK, Gate
 from qa_service.server.live_index import Embedded, Serving
 from qa_service.server.metrics import ANSWERS, REMEMBERED
 from qa_service.server.middleware.observing import note, note_stages
 from qa_service.server.middleware.problems import complaint, problem_of, request_id_of
 from qa_service.server.routes.feedback import Comments
+from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
-from qa_service.server.routes.strict_json_route import StrictJSONRoute
 from qa_service.settings import Settings
 
 EVENTS = "text/event-stream"
@@ -35,7 +35,7 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
     """Return the routes. Answers are told to ``comments``, so that people may say something of them."""
     max_batch, log_questions = settings.max_batch, settings.log_questions
     router = APIRouter(
-        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
+        route_class=guarded(ASK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
     )
 
     @router.post(

@@ -16,9 +16,10 @@ from qa_service.schemas.documents import (
     VerifyResponse,
 )
 from qa_service.server.collections import Mounting
+from qa_service.server.gate import ASK, Access
+from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.pages import citation_page, source_page
 from qa_service.server.routes.responses import problems
-from qa_service.server.routes.strict_json_route import StrictJSONRoute
 
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
 _ACCEPT = Header(description="`application/json` for JSON, else text for people.")
@@ -27,7 +28,7 @@ _ACCEPT = Header(description="`application/json` for JSON, else text for people.
 def listing_routes(mounting: Mounting) -> APIRouter:
     """Return the routes that tell which documents and passages there are."""
     router = APIRouter(
-        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["documents"]
+        route_class=guarded(ASK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["documents"]
     )
 
     @router.get(
@@ -72,11 +73,10 @@ def listing_routes(mounting: Mounting) -> APIRouter:
 
 
 def document_routes(mounting: Mounting) -> APIRouter:
-    """Return the routes."""
+    """Return the routes of texts and of checks."""
     router = APIRouter(
-        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["documents"]
+        route_class=guarded(ASK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["documents"]
     )
-    both = {"application/json": {}, "text/html": {"schema": {"type": "string"}}}
 
     @router.get(
         "/sources/{document_id}",
@@ -106,6 +106,37 @@ def document_routes(mounting: Mounting) -> APIRouter:
             )
             return JSONResponse(body.model_dump(), headers=headers)
         return PlainTextResponse(document.text, headers=headers)
+
+    @router.post(
+        "/verify",
+        operation_id=mounting.id("verify"),
+        summary="Check citations",
+        responses=problems(400, 413, 415, 422, 503, 504),
+    )
+    async def verify(body: VerifyRequest, request: Request) -> VerifyResponse:
+        """Tell of each citation, as answers give them, whether its quote still stands in the documents."""
+        serving = mounting.of(request)
+        serving.expect_ready()
+        answerer = serving.answerer
+        cited = [citation.cited() for citation in body.citations]
+        verdicts = await serving.worker.run(lambda: [answerer.verify(one) for one in cited])
+        return VerifyResponse(
+            index_version=answerer.index.version,
+            verdicts=[VerdictBody.of(verdict, serving.links.own) for verdict in verdicts],
+        )
+
+    return router
+
+
+def linked_routes(mounting: Mounting) -> APIRouter:
+    """Return the routes that links in answers lead to, which open without a key."""
+    router = APIRouter(
+        route_class=guarded(Access("ask", by_link=True)),
+        prefix=mounting.prefix,
+        dependencies=mounting.dependencies,
+        tags=["documents"],
+    )
+    both = {"application/json": {}, "text/html": {"schema": {"type": "string"}}}
 
     @router.get(
         "/sources/{document_id}/view",
@@ -148,23 +179,5 @@ def document_routes(mounting: Mounting) -> APIRouter:
             document = None if place is None else await serving.worker.run(lambda: answerer.document(place))
             return citation_page(identifier, verdict, document, serving.links.own)
         return JSONResponse(VerdictBody.of(verdict, serving.links.own).model_dump())
-
-    @router.post(
-        "/verify",
-        operation_id=mounting.id("verify"),
-        summary="Check citations",
-        responses=problems(400, 413, 415, 422, 503, 504),
-    )
-    async def verify(body: VerifyRequest, request: Request) -> VerifyResponse:
-        """Tell of each citation, as answers give them, whether its quote still stands in the documents."""
-        serving = mounting.of(request)
-        serving.expect_ready()
-        answerer = serving.answerer
-        cited = [citation.cited() for citation in body.citations]
-        verdicts = await serving.worker.run(lambda: [answerer.verify(one) for one in cited])
-        return VerifyResponse(
-            index_version=answerer.index.version,
-            verdicts=[VerdictBody.of(verdict, serving.links.own) for verdict in verdicts],
-        )
 
     return router

@@ -21,7 +21,9 @@ from pydantic import BaseModel, Field
 
 from qa_service.errors import BodyTooLarge, JobInProgress, NotFound, NotReady, UnreadableRequest
 from qa_service.server import children
+from qa_service.server.gate import ADMIN, Access
 from qa_service.server.links import Links
+from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 from qa_service.settings import Settings
 
@@ -32,6 +34,7 @@ _ENDINGS = {"jsonl": ".jsonl", "csv": ".csv", "squad": ".json", "ragas": ".jsonl
 _LINE = 65_536
 # The page holds a stricter policy of its own; the sandbox keeps it from everything that this origin may.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; sandbox allow-scripts"
+_IDENTIFIER = PathParameter(description="`id` of an evaluation.")
 Uploaded = Literal["jsonl", "csv", "squad", "ragas"]
 
 
@@ -175,9 +178,8 @@ def _harmless(message: str, folder: Path) -> str:
 
 
 def evaluation_routes(evaluations: Evaluations) -> APIRouter:
-    """Return the routes, which the gate opens to keys with the scope admin."""
-    router = APIRouter(prefix=EVALUATE, tags=["administration"])
-    identifier = PathParameter(description="`id` of an evaluation.")
+    """Return the routes. The question file is read as it comes, since it may be long."""
+    router = APIRouter(route_class=guarded(ADMIN, reads_body=False), prefix=EVALUATE, tags=["administration"])
 
     @router.post(
         "",
@@ -207,9 +209,16 @@ def evaluation_routes(evaluations: Evaluations) -> APIRouter:
         summary="How is an evaluation going?",
         responses=problems(401, 403, 404, "default"),
     )
-    async def evaluation(evaluation_id: Annotated[str, identifier]) -> Evaluation:
+    async def evaluation(evaluation_id: Annotated[str, _IDENTIFIER]) -> Evaluation:
         """Tell how many questions were asked; once it is done, what was measured."""
         return await asyncio.to_thread(evaluations.state, evaluation_id)
+
+    return router
+
+
+def report_routes(evaluations: Evaluations) -> APIRouter:
+    """Return the route of the report, which people open by a link."""
+    router = APIRouter(route_class=guarded(Access("admin", by_link=True)), prefix=EVALUATE, tags=["administration"])
 
     @router.get(
         "/{evaluation_id}/report",
@@ -221,7 +230,7 @@ def evaluation_routes(evaluations: Evaluations) -> APIRouter:
         },
         response_class=Response,
     )
-    async def report(evaluation_id: Annotated[str, identifier]) -> Response:
+    async def report(evaluation_id: Annotated[str, _IDENTIFIER]) -> Response:
         """Return the report as one page that needs nothing else."""
         content = await asyncio.to_thread(evaluations.report, evaluation_id)
         headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}

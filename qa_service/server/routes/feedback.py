@@ -12,8 +12,9 @@ from qa_service.errors import Forbidden, InvalidRequest, NotFound, NotReady, QAS
 from qa_service.schemas.service import FeedbackRequest, FeedbackResponse
 from qa_service.server.collections import Mounting
 from qa_service.server.feedback import RECENT, Answered, FeedbackFile, Quote, RecentAnswers
+from qa_service.server.gate import FEEDBACK
+from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
-from qa_service.server.routes.strict_json_route import StrictJSONRoute
 from qa_service.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def _remember(recent: RecentAnswers, answers: Sequence[Answered]) -> None:
 def feedback_routes(mounting: Mounting, comments: Comments) -> APIRouter:
     """Return the route."""
     router = APIRouter(
-        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
+        route_class=guarded(FEEDBACK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
     )
 
     @router.post(

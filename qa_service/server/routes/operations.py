@@ -2,7 +2,8 @@
 
 import asyncio
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.responses import JSONResponse
 
 from qa_service.index import Manifest
 from qa_service.schemas.service import (
@@ -15,14 +16,15 @@ from qa_service.schemas.service import (
     SkippedBody,
 )
 from qa_service.server.collections import Collections, Mounting
+from qa_service.server.gate import ASK, PUBLIC, Access
 from qa_service.server.metrics import CONTENT_TYPE, exposition
+from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
-from qa_service.server.routes.strict_json_route import StrictJSONRoute
 
 
-def operation_routes(collections: Collections) -> APIRouter:
-    """Return the routes that are about the service as a whole."""
-    router = APIRouter(route_class=StrictJSONRoute, tags=["operations"])
+def probe_routes(collections: Collections) -> APIRouter:
+    """Return the routes that are that tell whether the service lives and is ready, to everybody."""
+    router = APIRouter(route_class=guarded(PUBLIC), tags=["operations"])
 
     @router.get("/livez", operation_id="livez", summary="Is the process alive?", responses=problems(503))
     async def livez() -> Health:
@@ -42,6 +44,13 @@ def operation_routes(collections: Collections) -> APIRouter:
             runtime=default.answerer.embedder.runtime,
             collections={name: serving.answerer.index.version for name, serving in collections.named.items()},
         )
+
+    return router
+
+
+def collection_routes(collections: Collections) -> APIRouter:
+    """Return the route that names the collections."""
+    router = APIRouter(route_class=guarded(ASK), tags=["operations"])
 
     @router.get(
         "/collections",
@@ -65,6 +74,25 @@ def operation_routes(collections: Collections) -> APIRouter:
             )
         return CollectionsBody(collections=found)
 
+    return router
+
+
+def description_routes(app: FastAPI) -> APIRouter:
+    """Return the route of the description for programs."""
+    router = APIRouter(route_class=guarded(ASK))
+
+    @router.get("/openapi.json", include_in_schema=False)
+    async def description() -> JSONResponse:
+        """Return the OpenAPI description of all routes."""
+        return JSONResponse(await asyncio.to_thread(app.openapi))
+
+    return router
+
+
+def metrics_routes() -> APIRouter:
+    """Return the route for Prometheus."""
+    router = APIRouter(route_class=guarded(Access("admin", open_locally=True)), tags=["operations"])
+
     @router.get(
         "/metrics",
         operation_id="metrics",
@@ -82,7 +110,7 @@ def operation_routes(collections: Collections) -> APIRouter:
 def index_routes(mounting: Mounting) -> APIRouter:
     """Return the routes that tell of an index."""
     router = APIRouter(
-        route_class=StrictJSONRoute, prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["operations"]
+        route_class=guarded(ASK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["operations"]
     )
 
     @router.get(

@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 
 from qa_service.errors import BuildInProgress
 from qa_service.server import children
+from qa_service.server.gate import ADMIN
+from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
-from qa_service.server.routes.strict_json_route import StrictJSONRoute
 from qa_service.settings import Settings
 
 
@@ -68,8 +69,8 @@ class Builder:
 
 
 def admin_routes(builder: Builder) -> APIRouter:
-    """Return the routes below ``/admin``, which the gate opens to keys with that scope."""
-    router = APIRouter(route_class=StrictJSONRoute, prefix="/admin", tags=["administration"])
+    """Return the routes below ``/admin``."""
+    router = APIRouter(route_class=guarded(ADMIN), prefix="/admin", tags=["administration"])
 
     @router.post(
         "/reindex",

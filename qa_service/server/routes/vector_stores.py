@@ -5,18 +5,19 @@ A collection is a vector store, the default one is called ``default``; a passage
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from qa_service.datatypes import Answer, CitedPassage, Filters
-from qa_service.errors import Forbidden, InvalidRequest, NotFound
+from qa_service.errors import InvalidRequest, NotFound
 from qa_service.schemas.asking import Askable
 from qa_service.server.collections import Collections
-from qa_service.server.gate import KEY_COLLECTIONS
+from qa_service.server.gate import Access
 from qa_service.server.live_index import Serving
+from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
-from qa_service.server.routes.strict_json_route import StrictJSONRoute
 
+BY_ID = Access("ask", collection_parameter="vector_store_id")
 DEFAULT = "default"
 _KEYS = {"uri": "path_prefixes", "file_id": "document_ids", "section": "sections"}
 _Value = Annotated[str, StringConstraints(max_length=500)]
@@ -95,7 +96,7 @@ class SearchPage(BaseModel):
 
 def vector_store_routes(collections: Collections) -> APIRouter:
     """Return the route."""
-    router = APIRouter(route_class=StrictJSONRoute, prefix="/v1", tags=["questions"])
+    router = APIRouter(route_class=guarded(BY_ID), prefix="/v1", tags=["questions"])
 
     @router.post(
         "/vector_stores/{vector_store_id}/search",
@@ -106,10 +107,9 @@ def vector_store_routes(collections: Collections) -> APIRouter:
     async def search(
         vector_store_id: Annotated[str, Path(description="Name of a collection, or `default`.")],
         body: SearchRequest,
-        request: Request,
     ) -> SearchPage:
         """Return the passages that answer a query best."""
-        serving = _serving(collections, vector_store_id, request)
+        serving = _serving(collections, vector_store_id)
         serving.expect_ready()
         query = body.query if isinstance(body.query, str) else body.query[0]
         filters = _filters(body.filters)
@@ -124,13 +124,10 @@ def vector_store_routes(collections: Collections) -> APIRouter:
     return router
 
 
-def _serving(collections: Collections, name: str, request: Request) -> Serving:
+def _serving(collections: Collections, name: str) -> Serving:
     serving = collections.default if name == DEFAULT else collections.named.get(name)
     if serving is None:
         raise NotFound("no vector store of that id: a collection's name is one, and `default`")
-    allowed = request.scope.get(KEY_COLLECTIONS, ())
-    if allowed and name not in allowed:
-        raise Forbidden("this key is not for this collection")
     return serving
 
 

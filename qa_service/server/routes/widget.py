@@ -15,7 +15,8 @@ from fastapi import APIRouter, Request, Response
 from qa_service import __version__
 from qa_service.errors import NotFound
 from qa_service.schemas.service import WidgetBody, WidgetFile
-from qa_service.server.routes.strict_json_route import StrictJSONRoute
+from qa_service.server.gate import PUBLIC
+from qa_service.server.routes.guarded import guarded
 
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 _ELEMENT = ("qa-chat-define.js", "qa-chat.js", "client.js", "strings.js", "styles.js", "view.js")
@@ -63,7 +64,7 @@ def _files() -> tuple[str, dict[str, _File]]:
 
 def widget_routes() -> APIRouter:
     """Return the routes of the widget and of the playground. They are public: they hold nothing of the documents."""
-    router = APIRouter(route_class=StrictJSONRoute, tags=["widget"])
+    router = APIRouter(route_class=guarded(PUBLIC), tags=["widget"])
     version, found = _files()
     page = _file("playground.html")
 

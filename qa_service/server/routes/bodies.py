@@ -1,0 +1,78 @@
+"""The body of a request: how much of it is read, and how its JSON is."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope
+
+from qa_service import strict_json
+from qa_service.errors import BodyTooLarge, UnreadableRequest, UnsupportedMediaType
+
+_MAX_DIGITS = 20
+
+
+async def whole_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
+    """Read a body of at most ``max_bytes`` and return a ``receive`` that gives it as one message.
+
+    Bytes are counted as they arrive, since a chunked body announces no length. They are joined, since a body of
+    one-byte chunks costs hundreds of times its size otherwise. If the client leaves, the message says so.
+    Raises :class:`BodyTooLarge`, upon which the connection is closed.
+    """
+    announced = Headers(scope=scope).get("content-length", "0")
+    if announced.isdecimal() and int(announced[:_MAX_DIGITS]) > max_bytes:
+        raise _too_large(max_bytes)
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return _then(message, receive)
+        body += message.get("body", b"")
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+        more = message.get("more_body", False)
+    return _then({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"the body is longer than the limit of {max_bytes} bytes; send a shorter one", headers={"Connection": "close"}
+    )
+
+
+def _then(first: Message, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    messages = iter((first,))
+
+    async def receive_first() -> Message:
+        message = next(messages, None)
+        return await receive() if message is None else message
+
+    return receive_first
+
+
+class StrictRequest(Request):
+    """A request whose JSON is read strictly: UTF-8, no key twice."""
+
+    async def json(self) -> Any:
+        """Return the body's JSON, or raise one of our errors; the framework's parser accepts too much."""
+        if not hasattr(self, "_strict"):
+            body = await self.body()
+            if not body:
+                raise UnreadableRequest("the body is empty; send a JSON object")
+            self._check_headers()
+            try:
+                # NaN is left to the schema, which answers that the value, not the body, is invalid.
+                self._strict = strict_json.loads(body, allow_constants=True)
+            except ValueError as error:
+                raise UnreadableRequest(f"the body can't be read: {error}; send JSON in UTF-8") from None
+        return self._strict
+
+    def _check_headers(self) -> None:
+        media_type, _, parameters = self.headers.get("content-type", "").partition(";")
+        charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+        if media_type.strip().lower() != "application/json" or charset not in {"", "utf-8"}:
+            raise UnsupportedMediaType("the body must be application/json in UTF-8; set Content-Type")
+        if self.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("compressed bodies are not read; send it as it is")

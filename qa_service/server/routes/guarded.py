@@ -1,0 +1,110 @@
+"""Routes that the gate guards: each carries its own conditions, so that no path can be read in two ways.
+
+A route is matched once, by the router. The matched route asks the gate, then reads the body, then calls its handler.
+An application with a route that has no conditions does not start (:func:`check_routes`).
+"""
+
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.datastructures import MutableHeaders
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from qa_service.errors import NotFound
+from qa_service.server.gate import Access, Gate
+from qa_service.server.routes.bodies import StrictRequest, whole_body
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+
+_ANY_KEY = Access("any", collection_parameter="")
+
+
+class Guarded(BaseRoute):
+    """Handles a request only if the gate admits it under the conditions of this route."""
+
+    access: Access
+    reads_body: bool = True
+    """Whether the whole body is read, up to ``QA_MAX_BODY_BYTES``, before the handler is called."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ask the gate, check the path, read the body, then handle the request."""
+        state = scope["app"].state
+        told = await state.gate.admit(scope, self.access)
+        if _has_control_character(scope["path"]):  # the router ignores a newline at the end of a path
+            raise _no_such_path()
+        if self.reads_body:
+            receive = await whole_body(scope, receive, state.max_body_bytes)
+        await super().handle(scope, receive, _with_headers(send, told) if told else send)
+
+
+class GuardedRoute(Guarded, APIRoute):
+    """A guarded route of the framework. Its body is strict JSON: unreadable is 400, another type 415."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the framework's handler."""
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            strict = StrictRequest(request.scope, request.receive)
+            if self.body_field is not None:
+                await strict.json()
+            return await handle(strict)
+
+        return handle_strictly
+
+
+class GuardedASGIRoute(Guarded, Route):
+    """A guarded route whose endpoint is an ASGI application, which reads the body itself."""
+
+    reads_body = False
+
+    def __init__(self, access: Access, path: str, endpoint: Callable[..., Any], methods: list[str]) -> None:
+        super().__init__(path, endpoint, methods=methods)
+        self.access = access
+
+
+@cache
+def guarded(access: Access, *, reads_body: bool = True) -> type[GuardedRoute]:
+    """Return the class of routes under some conditions, for ``APIRouter(route_class=…)``."""
+    return type("GuardedRoute", (GuardedRoute,), {"access": access, "reads_body": reads_body})
+
+
+def guard(app: FastAPI, gate: Gate, max_body_bytes: int) -> None:
+    """Give the routes of an application their gate. Paths without a route need a key too, if keys are needed."""
+    app.state.gate = gate
+    app.state.max_body_bytes = max_body_bytes
+    app.router.default = _unmatched
+
+
+def check_routes(app: FastAPI) -> None:
+    """Raise :class:`TypeError` if a route of an application is not guarded."""
+    for context in iter_route_contexts(app.routes):
+        if not isinstance(context.original_route, Guarded):
+            raise TypeError(f"the route {context.path} has no access conditions; make it of a guarded class")
+
+
+async def _unmatched(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - the error is the answer
+    await scope["app"].state.gate.admit(scope, _ANY_KEY)
+    raise _no_such_path()
+
+
+def _has_control_character(path: str) -> bool:
+    return _CONTROL_CHARACTER.search(path) is not None
+
+
+def _no_such_path() -> NotFound:
+    return NotFound("no such path; /openapi.json lists them all")
+
+
+def _with_headers(send: Send, told: Mapping[str, str]) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(told)
+        await send(message)
+
+    return send_with_headers
