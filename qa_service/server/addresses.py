@@ -1,0 +1,30 @@
+"""Network addresses of clients, grouped into visitors."""
+
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+_PREFIX_BITS = 64
+"""An IPv6 network of this length usually belongs to one customer."""
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+def visitor_of(host: str) -> str:
+    """Return the visitor that an address belongs to: an IPv4 address or an IPv6 network.
+
+    An IPv6 address that carries an IPv4 address (mapped, 6to4, Teredo or NAT64) counts as the latter. Text that is not
+    an address is returned unchanged.
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return str(address)
+    carried = _carried(address)
+    return str(IPv6Network((int(address), _PREFIX_BITS), strict=False) if carried is None else carried)
+
+
+def _carried(address: IPv6Address) -> IPv4Address | None:
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    teredo_client = address.teredo[1] if address.teredo else None
+    return address.ipv4_mapped or address.sixtofour or teredo_client
