@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FakeEmbedder, Run, key_for
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from qa_service.errors import NotFound, SettingsError, TooManyRequests
@@ -417,13 +418,57 @@ def test_a_rate_is_told_kept_and_counted_for_each_by_itself(answerer: QuestionAn
         headers = shown(first)
         assert client.post("/ask/batch", json={"questions": ["cat"] * 3}, headers=headers).status_code == 200
         assert [ask(first)[0] for _ in range(3)] == [200, 429, 429]
-        assert client.post("/ask/batch", json={"questions": ["cat"] * 9}, headers=shown(second)).status_code == 429
+        too_many = client.post("/ask/batch", json={"questions": ["cat"] * 9}, headers=shown(second))
+        assert (too_many.status_code, "largest batch here is 3" in too_many.json()["detail"]) == (422, True)
         status, policy, _ = ask(page, PAGE)
         assert (status, policy) == (200, '"key";q=100;w=3600, "visitor";q=2;w=3600')
         assert [ask(page, PAGE)[0] for _ in range(2)] == [200, 429]
         assert client.get("/livez").headers.get("ratelimit") is None
     with TestClient(create_app(answerer, limited), base_url="http://localhost", client=("10.0.0.9", 1)) as elsewhere:
         assert elsewhere.post("/ask", json={"question": "cat"}, headers=shown(page, PAGE)).status_code == 200
+
+
+def test_a_refused_request_takes_nothing_from_other_counters(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """A visitor over its own limit leaves the key's to others; a refused batch leaves room for a smaller one."""
+    page = KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,), rate="20/hour")
+    limited = settings.model_copy(update={"visitor_rate": "5/hour"})
+    app = create_app(answerer, limited)
+    with TestClient(app, base_url="http://localhost", client=("203.0.113.7", 1)) as greedy:
+        other = TestClient(app, base_url="http://localhost", client=("198.51.100.9", 1))
+        headers = shown(page, PAGE)
+        found = [greedy.post("/ask", json={"question": "cat"}, headers=headers) for _ in range(30)]
+        assert [one.status_code for one in found] == [200] * 5 + [429] * 25
+        assert found[-1].headers["ratelimit"].startswith('"key";r=15;')
+        first = other.post("/ask", json={"question": "cat"}, headers=headers)
+        assert (first.status_code, first.headers["ratelimit"].partition(";t=")[0]) == (200, '"key";r=14')
+        for _ in range(10):
+            assert other.post("/ask/batch", json={"questions": ["cat"] * 5}, headers=headers).status_code == 429
+        fits = other.post("/ask/batch", json={"questions": ["cat"] * 4}, headers=headers)
+        assert (fits.status_code, re.sub(r";t=\d+", "", fits.headers["ratelimit"])) == (
+            200,
+            '"key";r=10, "visitor";r=0',
+        )
+
+
+def test_a_batch_that_can_never_pass_is_invalid_and_an_invalid_one_counts_as_one(
+    answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """Not 429 for ever: the error says how large a batch may be; one of that size passes."""
+    token = KeyFile(settings.data).create("a", rate="6/hour")
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+
+        def send(body: object) -> Response:
+            return client.post("/ask/batch", json=body, headers=shown(token))
+
+        for _ in range(3):
+            never = send({"questions": ["cat"] * 7})
+            assert (never.status_code, "largest batch here is 6" in never.json()["detail"]) == (422, True)
+            assert "retry-after" not in never.headers
+        for body in ({"questions": []}, {"question": "cat"}):
+            invalid = send(body)
+            assert invalid.status_code == 422
+        assert client.post("/ask/batch", content=b"{", headers=shown(token)).status_code in {400, 415}
+        assert send({"questions": ["cat"] * 3}).headers["ratelimit"].startswith('"key";r=0;')
 
 
 def test_visitors_are_counted_by_address(answerer: QuestionAnswerer, settings: Settings) -> None:
@@ -436,6 +481,7 @@ def test_visitors_are_counted_by_address(answerer: QuestionAnswerer, settings: S
             (["10.0.0.2", "10.0.0.3", "10.0.0.2"], [200, 200, 200]),
             (["2001:db8::1", "2001:db8::2", "2001:db8::ffff"], [200, 200, 429]),
             (["2001:db8:1::1"], [200]),
+            (["203.0.113.7", "::ffff:203.0.113.7", "2002:cb00:7107::1", "64:ff9b::cb00:7107"], [200, 200, 429, 429]),
         ):
             clients = [TestClient(app, base_url="http://localhost", client=(address, 1)) for address in addresses]
             found = [client.post("/ask", json={"question": "cat"}).status_code for client in clients]

@@ -33,7 +33,7 @@ from qa_service.server.middleware.cors import Cors
 from qa_service.server.middleware.observing import Observing, watch_the_loop
 from qa_service.server.middleware.problems import ProblemsForAll, install_handlers
 from qa_service.server.middleware.request_ids import RequestIds
-from qa_service.server.routes.ask import question_routes
+from qa_service.server.routes.ask import ask_routes, batch_routes
 from qa_service.server.routes.documents import document_routes, linked_routes, listing_routes
 from qa_service.server.routes.evaluate import Evaluations, evaluation_routes, report_routes
 from qa_service.server.routes.feedback import Comments, feedback_routes
@@ -137,7 +137,8 @@ def create_app(
     guarded = problems(401, 403, 429)
     for mounting in collections.mountings():
         for router in (
-            question_routes(mounting, comments, gate, settings),
+            ask_routes(mounting, comments, settings),
+            batch_routes(mounting, comments, gate, settings),
             feedback_routes(mounting, comments),
             index_routes(mounting),
             listing_routes(mounting),

@@ -2,25 +2,27 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import Literal
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.types import Scope as Connection
 
-from qa_service.errors import Forbidden, QAServiceError, Unauthorized
+from qa_service.errors import Forbidden, InvalidRequest, QAServiceError, TooManyRequests, Unauthorized
+from qa_service.server.addresses import visitor_of
 from qa_service.server.keys import Key, KeyFile, Scope, is_loopback, keys_needed
 from qa_service.server.rates import Limit, Rates, headers
 from qa_service.settings import Settings
 
 _logger = logging.getLogger(__name__)
 SIGNATURE = "sig"  # a name that telemetry knows to leave out
-_PREFIX_OF_ONE = 64
-"""An IPv6 network of this length is somebody's own, and counts as one address."""
 KEY_COLLECTIONS = "qa_key_collections"
 """In the scope of a request: the collections that its key is for, none if it is for all."""
+RATE_HEADERS = "qa_rate_headers"
+"""In the scope of a request: the rate-limit headers of its response."""
+_LIMITS = "qa_limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Access:
     ``scope`` is that of the key, ``any`` if every key will do, ``None`` if the route is public. ``by_link``: a signed
     link replaces the key. ``open_locally``: without keys, the machine itself may ask. ``own_pages_only``: an ``Origin``
     must be an allowed one, key or not. ``collection_parameter``: the part of the path that names the collection; empty
-    if the handler compares the collection with those of the key.
+    if the handler compares the collection with those of the key. ``counts_as_one``: a request is one question to the
+    rate limits; otherwise the handler calls :meth:`Gate.count`.
     """
 
     scope: Scope | Literal["any"] | None
@@ -38,6 +41,7 @@ class Access:
     open_locally: bool = False
     own_pages_only: bool = False
     collection_parameter: str = "collection"
+    counts_as_one: bool = True
 
 
 PUBLIC = Access(None)
@@ -70,15 +74,15 @@ class Gate:
             except QAServiceError as error:
                 _logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - the message says it all
 
-    async def admit(self, connection: Connection, access: Access) -> dict[str, str]:
-        """Return the rate-limit headers for the response to a request that a route may answer.
+    async def admit(self, connection: Connection, access: Access) -> None:
+        """Check that a route may answer a request, and count the request.
 
-        ``connection`` was routed: its ``path_params`` name the collection. The key is kept in ``qa_key``, and the
-        limits that further work counts towards in ``qa_limits``.
+        ``connection`` was routed: its ``path_params`` name the collection. The id of the key is kept in ``qa_key``,
+        the headers for the response in :data:`RATE_HEADERS`.
         Raises :class:`Unauthorized`, :class:`Forbidden` or :class:`TooManyRequests`.
         """
         if access.scope is None:
-            return {}
+            return
         given = Headers(scope=connection)
         origin = given.get("origin")
         if access.own_pages_only and origin is not None and not self.is_origin(origin):
@@ -90,17 +94,30 @@ class Gate:
                 _expect_collection(key, connection.get("path_params", {}).get(access.collection_parameter))
         elif (self.keys_needed or access.scope == "admin") and not self._opens_without_key(connection, access):
             raise _missing() if self.keys.keys else Forbidden("no key has the scope for this here; create one first")
-        limits = self._limits(key, connection)
         connection["qa_key"] = "" if key is None else key.id
         connection[KEY_COLLECTIONS] = () if key is None else key.collections
-        connection["qa_limits"] = limits
-        return headers(await self.rates.count(limits)) if limits else {}
+        connection[_LIMITS] = limits = self._limits(key, connection)
+        count = self.rates.count if access.counts_as_one else self.rates.check
+        connection[RATE_HEADERS] = headers(await count(limits)) if limits else {}
 
-    async def count_more(self, connection: Connection, cost: int) -> None:
-        """Count what a request asks for beyond one question. Raises :class:`TooManyRequests`."""
-        limits = connection.get("qa_limits", [])
-        if limits and cost > 0:
-            await self.rates.count(limits, cost)
+    async def count(self, connection: Connection, questions: int) -> None:
+        """Count a request to a route that does not count as one question.
+
+        Raises :class:`InvalidRequest` if no limit would ever allow so many, :class:`TooManyRequests` if not now.
+        """
+        limits = connection.pop(_LIMITS, [])
+        if not limits:
+            return
+        connection[RATE_HEADERS] = {}
+        largest = min(limit.rate.amount for limit in limits)
+        if questions > largest:
+            raise InvalidRequest(f"{questions} questions are over the rate limit; the largest batch here is {largest}")
+        connection[RATE_HEADERS] = headers(await self.rates.count(limits, questions))
+
+    async def settle(self, connection: Connection) -> None:
+        """Count a request as one question if its handler was not reached, as with an invalid body."""
+        with suppress(InvalidRequest, TooManyRequests):
+            await self.count(connection, 1)
 
     def _key(self, given: Headers) -> Key | None:
         """Return the key that a request shows, ``None`` if it shows none."""
@@ -127,7 +144,8 @@ class Gate:
             limits.append(Limit.of("key", key.id, rate))
         counted = key.publishable if key is not None else self._others_can_ask
         if counted and self._settings.visitor_rate:
-            who = f"{'' if key is None else key.id} {_address(connection)}"
+            client = connection.get("client")
+            who = f"{'' if key is None else key.id} {visitor_of(client[0]) if client else ''}"
             limits.append(Limit.of("visitor", who, self._settings.visitor_rate))
         return limits
 
@@ -146,12 +164,3 @@ def _expect(key: Key, needed: Scope | Literal["any"], origin: str | None) -> Non
 def _expect_collection(key: Key, collection: str | None) -> None:
     if key.collections and collection not in key.collections:
         raise Forbidden("this key is not for this collection")
-
-
-def _address(connection: Connection) -> str:
-    host = connection["client"][0] if connection.get("client") else ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    return host if address.version == 4 else str(ip_network((address, _PREFIX_OF_ONE), strict=False))  # noqa: PLR2004 - IPv4

@@ -69,23 +69,54 @@ class Rates:
             await self._pool.disconnect()
 
     async def count(self, limits: Sequence[Limit], cost: int = 1) -> list[Left]:
-        """Count a request towards limits; return what is left. Raises :class:`TooManyRequests` if one is used up."""
+        """Count a request towards all limits or, if one of them refuses it, towards none; return what is left.
+
+        Raises :class:`TooManyRequests`.
+        """
         try:
-            allowed = [await self._limiter.hit(limit.rate, limit.name, limit.who, cost=cost) for limit in limits]
-            left = [await self._left(limit) for limit in limits]
+            left, refusing = await self._tested(limits, cost)
+            if not refusing:
+                # The last limit is the visitor's: a race is lost to it, not to the key that others share.
+                for limit in reversed(limits):
+                    if not await self._limiter.hit(limit.rate, limit.name, limit.who, cost=cost):
+                        refusing.append(await self._left(limit))
+                        break
+                left = [await self._left(limit) for limit in limits]
         except Exception as error:  # noqa: BLE001 - as above
-            _logger.error("requests are not counted: %s", type(error).__name__)  # noqa: TRY400 - said briefly
-            return []
-        if not all(allowed):
-            seconds = max(one.seconds for one, passed in zip(left, allowed, strict=True) if not passed)
-            raise TooManyRequests(
-                f"too many requests; ask again in {seconds} s", headers=headers(left) | {"Retry-After": str(seconds)}
-            )
+            return self._uncounted(error)
+        _refuse(left, refusing)
         return left
+
+    async def check(self, limits: Sequence[Limit]) -> list[Left]:
+        """Return what is left, and count nothing. Raises :class:`TooManyRequests` if one more request is too many."""
+        try:
+            left, refusing = await self._tested(limits, 1)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._uncounted(error)
+        _refuse(left, refusing)
+        return left
+
+    async def _tested(self, limits: Sequence[Limit], cost: int) -> tuple[list[Left], list[Left]]:
+        """Return what is left of all limits, and those of them that refuse a request."""
+        left = [await self._left(limit) for limit in limits]
+        passes = [await self._limiter.test(one.rate, one.name, one.who, cost=cost) for one in limits]
+        return left, [one for one, passed in zip(left, passes, strict=True) if not passed]
+
+    def _uncounted(self, error: Exception) -> list[Left]:
+        _logger.error("requests are not counted: %s", type(error).__name__)
+        return []
 
     async def _left(self, limit: Limit) -> Left:
         reset, remaining = await self._limiter.get_window_stats(limit.rate, limit.name, limit.who)
         return Left(limit, remaining, max(1, math.ceil(reset - time.time())))
+
+
+def _refuse(left: Sequence[Left], refusing: Sequence[Left]) -> None:
+    if refusing:
+        seconds = max(one.seconds for one in refusing)
+        raise TooManyRequests(
+            f"too many requests; ask again in {seconds} s", headers=headers(left) | {"Retry-After": str(seconds)}
+        )
 
 
 def _redis_pool(address: str) -> Any:

@@ -16,7 +16,7 @@ from qa_service.pipeline import QuestionAnswerer
 from qa_service.remembering import Asked
 from qa_service.schemas.asking import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
 from qa_service.server.collections import Mounting
-from qa_service.server.gate import ASK, Gate
+from qa_service.server.gate import ASK, Access, Gate
 from qa_service.server.live_index import Embedded, Serving
 from qa_service.server.metrics import ANSWERS, REMEMBERED
 from qa_service.server.middleware.observing import note, note_stages
@@ -31,9 +31,9 @@ _TOGETHER = 8
 """Questions of a batch that are worked on before others get their turn."""
 
 
-def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings: Settings) -> APIRouter:
-    """Return the routes. Answers are told to ``comments``, so that people may say something of them."""
-    max_batch, log_questions = settings.max_batch, settings.log_questions
+def ask_routes(mounting: Mounting, comments: Comments, settings: Settings) -> APIRouter:
+    """Return the route of one question. Answers are kept by ``comments``, for feedback on them."""
+    log_questions = settings.log_questions
     router = APIRouter(
         route_class=guarded(ASK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
     )
@@ -75,6 +75,19 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
         content = ask_body(identifier, answer, took_ms, serving.links.own)
         return Response(orjson.dumps(content), media_type="application/json")
 
+    return router
+
+
+def batch_routes(mounting: Mounting, comments: Comments, gate: Gate, settings: Settings) -> APIRouter:
+    """Return the route of many questions, each of which counts towards rate limits."""
+    max_batch, log_questions = settings.max_batch, settings.log_questions
+    router = APIRouter(
+        route_class=guarded(Access("ask", counts_as_one=False)),
+        prefix=mounting.prefix,
+        dependencies=mounting.dependencies,
+        tags=["questions"],
+    )
+
     @router.post(
         "/ask/batch",
         operation_id=mounting.id("ask_batch"),
@@ -90,7 +103,7 @@ def question_routes(mounting: Mounting, comments: Comments, gate: Gate, settings
             raise InvalidRequest(
                 f"{len(body.questions)} questions, the most is {max_batch}; send them in several batches"
             )
-        await gate.count_more(request.scope, len(body.questions) - 1)
+        await gate.count(request.scope, len(body.questions))
         started = time.perf_counter()
         answerer = serving.answerer
         parent = request_id_of(request)

@@ -5,7 +5,7 @@ An application with a route that has no conditions does not start (:func:`check_
 """
 
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from qa_service.errors import NotFound
-from qa_service.server.gate import Access, Gate
+from qa_service.server.gate import RATE_HEADERS, Access, Gate
 from qa_service.server.routes.bodies import StrictRequest, whole_body
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
@@ -34,12 +34,16 @@ class Guarded(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask the gate, check the path, read the body, then handle the request."""
         state = scope["app"].state
-        told = await state.gate.admit(scope, self.access)
-        if _has_control_character(scope["path"]):  # the router ignores a newline at the end of a path
-            raise _no_such_path()
-        if self.reads_body:
-            receive = await whole_body(scope, receive, state.max_body_bytes)
-        await super().handle(scope, receive, _with_headers(send, told) if told else send)
+        await state.gate.admit(scope, self.access)
+        try:
+            if _has_control_character(scope["path"]):  # the router ignores a newline at the end of a path
+                raise _no_such_path()
+            if self.reads_body:
+                receive = await whole_body(scope, receive, state.max_body_bytes)
+            await super().handle(scope, receive, _with_rate_headers(scope, send) if RATE_HEADERS in scope else send)
+        finally:
+            if not self.access.counts_as_one:
+                await state.gate.settle(scope)
 
 
 class GuardedRoute(Guarded, APIRoute):
@@ -101,10 +105,10 @@ def _no_such_path() -> NotFound:
     return NotFound("no such path; /openapi.json lists them all")
 
 
-def _with_headers(send: Send, told: Mapping[str, str]) -> Send:
+def _with_rate_headers(scope: Scope, send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(told)
+            MutableHeaders(scope=message).update(scope[RATE_HEADERS])
         await send(message)
 
     return send_with_headers
