@@ -1,8 +1,11 @@
 """One index replaced by another while questions come, and the routes that tell of it."""
 
+import asyncio
 import gc
+import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +24,10 @@ from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.remembering import Asked, RememberedAnswers
 from qa_service.server.app import create_app
+from qa_service.server.links import Links
+from qa_service.server.live_index import Opening, Serving
 from qa_service.server.process import bound_socket, run_server
+from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -57,40 +63,81 @@ def wait_for(client: TestClient, version: str) -> None:
     raise AssertionError(f"{version} is not served")
 
 
-def swap_under_load(folder: Write, settings: Settings, fake: FakeEmbedder, swaps: int) -> int:
-    """Swap between two builds while eight clients ask; return how many answers came, all of them consistent."""
+class Load:
+    """Requests of one and of several steps, made until it is ``done``; each answer must be of one generation."""
+
+    def __init__(self, client: TestClient, versions: dict[str, str]) -> None:
+        self.client = client
+        self.versions = versions
+        self.done = False
+
+    def _consistent(self, body: dict[str, Any]) -> str:
+        name = self.versions[body["index_version"]]
+        assert body["results"]
+        assert all(f"build {name}" in result["text"] for result in body["results"])
+        return str(body["index_version"])
+
+    def ask(self, number: int) -> None:
+        """One that was asked before, of whatever generation, and one that was not, in turn."""
+        question = "where does the cat sleep" + f" {number}" * (number % 2)
+        response = self.client.post("/ask", json={"question": question, "top_k": 4})
+        assert response.status_code == 200, response.text
+        self._consistent(response.json())
+
+    def ask_many(self, number: int) -> None:
+        questions = [f"where does the cat sleep {number} {place}" for place in range(64)]
+        response = self.client.post("/ask/batch", json={"questions": questions})
+        assert response.status_code == 200, response.text
+        answers = [item["answer"] for item in response.json()["results"]]
+        assert len({self._consistent(answer) for answer in answers}) == 1
+
+    def stream(self, number: int) -> None:
+        body = {"question": f"where does the dog sleep {number}"}
+        response = self.client.post("/ask", json=body, headers={"Accept": "text/event-stream"})
+        events = [block for block in response.text.split("\n\n") if block.startswith("event: ")]
+        assert events[-1].startswith("event: answer\n"), response.text
+        told = [json.loads(block.partition("data: ")[2]) for block in events]
+        assert len({self._consistent(answer) for answer in told}) == 1
+
+    def look(self, number: int) -> None:
+        """Open a citation and the view of a document that both generations have."""
+        found = self.client.post("/ask", json={"question": f"the stone rests {number}", "top_k": 1}).json()["results"]
+        for address in (found[0]["citation"]["permalink"], found[0]["citation"]["url"].partition("#")[0]):
+            response = self.client.get(address, headers=HTML)
+            assert response.status_code == 200, (address, response.text)
+            assert "The stone rests" in response.text
+
+    def repeat(self, request: Callable[[int], None]) -> int:
+        made = 0
+        while not self.done:
+            request(made)
+            made += 1
+        return made
+
+
+def swap_under_load(folder: Write, settings: Settings, fake: FakeEmbedder, swaps: int) -> dict[str, int]:
+    """Swap between two builds while eight clients ask; return how many requests of each kind were made."""
     kept = settings.model_copy(update={"keep_generations": 10})
     versions = {}
     for name in ("anna", "berta"):
-        folder(named(name))
+        folder(named(name) | {"stone.txt": f"The stone rests in build anna and in build berta.{' ' * len(versions)}"})
         versions[build(kept, fake).index_version] = name
     index = IndexFolder(settings.index)
-    done = False
-
-    def ask(client: TestClient) -> int:
-        answers = 0
-        while not done:
-            # In turn one that was asked before, of whatever generation, and one that was not.
-            question = "where does the cat sleep" + f" {answers}" * (answers % 2)
-            response = client.post("/ask", json={"question": question, "top_k": 4})
-            assert response.status_code == 200, response.text
-            body = response.json()
-            name = versions[body["index_version"]]
-            assert body["results"]
-            assert all(f"build {name}" in result["text"] for result in body["results"])
-            answers += 1
-        return answers
-
     with serving(kept, fake) as client, ThreadPoolExecutor(8) as threads:
-        asking = [threads.submit(ask, client) for _ in range(8)]
+        load = Load(client, versions)
+        kinds = [load.ask, load.ask_many, load.stream, load.look] * 2
+        asking = [threads.submit(load.repeat, request) for request in kinds]
         try:
             for number in range(swaps):
                 version = list(versions)[number % 2]
                 index.point_to(version)
                 wait_for(client, version)
         finally:
-            done = True
-        return sum(future.result() for future in asking)
+            load.done = True
+        made = Counter[str]()
+        for request, future in zip(kinds, asking, strict=True):
+            made[request.__name__] += future.result()
+    return dict(made)
 
 
 def test_garbage_collection_leaves_out_what_is_there_before_the_first_request(
@@ -109,7 +156,9 @@ def test_swaps_under_load_fail_no_request_and_mix_no_answer(
     folder: Write, settings: Settings, fake: FakeEmbedder
 ) -> None:
     """Eight clients, a few swaps: every answer is of the generation that it names."""
-    assert swap_under_load(folder, settings, fake, 4) > 20
+    made = swap_under_load(folder, settings, fake, 6)
+    assert set(made) == {"ask", "ask_many", "stream", "look"}
+    assert all(made.values())
 
 
 @pytest.mark.proof
@@ -117,8 +166,53 @@ def test_proof_swaps_under_load(
     folder: Write, settings: Settings, fake: FakeEmbedder, record_property: Callable[[str, object], None]
 ) -> None:
     """The same with a hundred swaps."""
-    answers = swap_under_load(folder, settings, fake, 100)
-    record_property("figure", f"100 swaps, 8 clients, {answers} answers, each of one generation, 0 failed")
+    made = swap_under_load(folder, settings, fake, 100)
+    told = (
+        f"{made['ask']} questions, {made['ask_many']} batches of 64, {made['stream']} streams, {made['look']} citations"
+    )
+    record_property("figure", f"100 swaps, 8 clients, {told} with their views, each of one generation, 0 failed")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - what is waited for sets no event
+        await asyncio.sleep(0.01)
+
+
+def test_an_index_is_closed_when_its_last_user_leaves(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """Not before: who holds it may use it after another one took its place. Then it is closed, once."""
+    folder(named("anna"))
+    build(settings, fake)
+    old, _ = open_answerer(settings, fake)
+    folder(named("berta"))
+    build(settings, fake)
+    new, _ = open_answerer(settings, fake)
+    closed: list[str] = []
+    for answerer in (old, new):
+        close = answerer.index.close
+        answerer.index.close = lambda close=close, name=answerer.index.version: (closed.append(name), close())  # type: ignore[method-assign]
+
+    async def swap() -> None:
+        worker = Worker(queue_limit=4, deadline_seconds=60)
+        opening = Opening(old, IndexFolder(settings.index), reopen=lambda: (new, None))
+        live = Serving(opening, worker, Links())
+        try:
+            with live.lease() as first:
+                with live.lease() as second:
+                    follow = asyncio.create_task(live.follow(0.01))
+                    await until(lambda: live.manifest.generation == new.index.version)
+                    assert first is second is old
+                assert closed == []
+                assert await worker.run(lambda: first.ask("where does the cat sleep").results)
+            with live.lease() as third:
+                assert third is new
+            await until(lambda: bool(closed))
+            assert await worker.run(lambda: new.ask("where does the cat sleep").results)
+            assert closed == [old.index.version]
+            follow.cancel()
+        finally:
+            worker.close()
+
+    asyncio.run(swap())
 
 
 def test_a_build_elsewhere_is_served_without_a_restart(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:

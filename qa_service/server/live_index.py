@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from qa_service.datatypes import Stage
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
-from qa_service.index import Generations
+from qa_service.index import Generations, Manifest
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.links import Links
 from qa_service.server.metrics import EMBEDDED, INDEX, SWAPS
@@ -39,14 +41,16 @@ class Embedded:
 
 
 class Serving:
-    """The answerer in use, and whether it may be used.
+    """The index that is served, and whether it may be asked.
 
-    A handler takes ``answerer`` once and queues its work before it waits for anything, so that all of an answer
-    comes from one generation. The answerer is used by the worker alone.
+    A handler takes a :meth:`lease` of what answers from it, for all steps of a request: the index stays open until the
+    last lease of it has ended. The answerer is used by the worker alone.
     """
 
     def __init__(self, opening: Opening, worker: Worker, links: Links) -> None:
-        self.answerer = opening.answerer
+        self._answerer = opening.answerer
+        self._leases: Counter[QuestionAnswerer] = Counter()
+        self._closing: set[asyncio.Task[None]] = set()
         self.generations = opening.generations
         self.degraded = opening.degraded
         self.worker = worker
@@ -56,15 +60,45 @@ class Serving:
         self.reason = "starting, the self-test is not done"
         self._away: StoreUnavailable | None = None
 
+    @contextmanager
+    def lease(self) -> Iterator[QuestionAnswerer]:
+        """Give what answers from the current index, which is not closed before the context ends."""
+        answerer = self._answerer
+        self._leases[answerer] += 1
+        try:
+            yield answerer
+        finally:
+            self._leases[answerer] -= 1
+            self._close_unused(answerer)
+
+    def _close_unused(self, answerer: QuestionAnswerer) -> None:
+        """Close an index that was replaced, unless somebody still uses it; a call in work is finished before."""
+        if answerer is self._answerer or self._leases[answerer]:
+            return
+        del self._leases[answerer]
+        task = asyncio.get_running_loop().create_task(self._patiently(answerer.index.close))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the current index."""
+        return self._answerer.index.manifest
+
+    @property
+    def runtime(self) -> str:
+        """The name of what runs the model."""
+        return self._answerer.embedder.runtime
+
     async def answer(self, function: Callable[[Embedded], Result], question: str) -> Result:
         """Have the worker run a function of a question's embedding; those that wait are embedded together."""
         return await self.worker.answer(function, question, self.embed)
 
     def embed(self, questions: Sequence[str]) -> list[Embedded]:
         """Embed questions together, and count those that were not in memory. For the worker."""
-        memory = self.answerer.questions
+        memory = self._answerer.questions
         before, began = memory.embedded, time.perf_counter()
-        embeddings = self.answerer.embed(questions)
+        embeddings = self._answerer.embed(questions)
         EMBEDDED.inc(memory.embedded - before)
         stage = Stage("embed", began, time.perf_counter())
         return [Embedded(embedding, stage) for embedding in embeddings]
@@ -79,9 +113,9 @@ class Serving:
     async def start(self) -> None:
         """Ask a self-test question; ready if it was answered."""
         try:
-            await self.worker.run(self.answerer.self_test)
+            await self.worker.run(self._answerer.self_test)
             started = time.perf_counter()
-            await self.worker.run(self.answerer.self_test)
+            await self.worker.run(self._answerer.self_test)
             self.worker.check_limit(time.perf_counter() - started)
             self.ready = True
             self._tell_index(None)
@@ -117,7 +151,7 @@ class Serving:
             if pointed == seen:
                 continue
             seen = pointed
-            if pointed[0] == self.answerer.index.version and self.degraded is None:
+            if pointed[0] == self._answerer.index.version and self.degraded is None:
                 continue
             try:
                 await self._replace(reopen)
@@ -138,23 +172,22 @@ class Serving:
             _rejected(error)
             answerer.index.close()
             return
-        if answerer.index.version == self.answerer.index.version:
+        if answerer.index.version == self._answerer.index.version:
             answerer.index.close()
             self.degraded = degraded
             return
-        old, self.answerer, self.degraded = self.answerer, answerer, degraded
+        old, self._answerer, self.degraded = self._answerer, answerer, degraded
         self.ready = True
         SWAPS.labels("served").inc()
         self._tell_index(old.index.version)
         _logger.warning("serving index %s in place of %s", answerer.index.version, old.index.version)
-        # Whoever took the old answerer has queued already: what is queued now comes after.
-        await self._patiently(old.index.close)
+        self._close_unused(old)
 
     def _tell_index(self, before: str | None) -> None:
         name = self.links.prefix.rpartition("/")[2]
         if before is not None:
             INDEX.labels(name, before).set(0)
-        INDEX.labels(name, self.answerer.index.version).set(len(self.answerer.index))
+        INDEX.labels(name, self._answerer.index.version).set(len(self._answerer.index))
 
     async def _patiently(self, function: Callable[[], None]) -> None:
         """Have the worker run a function, as often as it takes while the queue is full."""

@@ -112,19 +112,20 @@ class Tools:
         try:
             serving.expect_ready()
             body = AskRequest.model_validate({"question": question, "top_k": top_k})
-            answerer = serving.answerer
-            answer = await serving.answer(
-                lambda embedded: answerer.ask(body.question, body.top_k, embedding=embedded.embedding), body.question
-            )
+            with serving.lease() as answerer:
+                answer = await serving.answer(
+                    lambda embedded: answerer.ask(body.question, body.top_k, embedding=embedded.embedding),
+                    body.question,
+                )
         except (QAServiceError, ValueError) as error:
             raise _told(error) from None
         return AskResponse.model_validate(ask_body(request_id, answer, 0.0, serving.links.own))
 
     async def _read(self, document_id: str, start: int, serving: Serving) -> SourceText:
-        answerer = serving.answerer
         try:
             serving.expect_ready()
-            document = await serving.worker.run(lambda: answerer.document(document_id))
+            with serving.lease() as answerer:
+                document = await serving.worker.run(lambda: answerer.document(document_id))
         except QAServiceError as error:
             raise _told(error) from None
         text = document.text[start : start + _MOST_CHARACTERS]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -67,7 +68,8 @@ def ask_routes(mounting: Mounting, comments: Comments, settings: Settings) -> AP
                 _events(serving, body, request, comments, explain=explain, log_questions=log_questions)
             )
         started = time.perf_counter()
-        answer = await _answer(serving, serving.answerer, body, explain=explain)
+        with serving.lease() as answerer:
+            answer = await _answer(serving, answerer, body, explain=explain)
         _note_answer(request, [answer], log_questions=log_questions)
         took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
@@ -105,18 +107,8 @@ def batch_routes(mounting: Mounting, comments: Comments, gate: Gate, settings: S
             )
         await gate.count(request.scope, len(body.questions))
         started = time.perf_counter()
-        answerer = serving.answerer
         parent = request_id_of(request)
-        items = [_item(given) for given in body.questions]
-        answers: list[Answer | QAServiceError] = []
-        for start in range(0, len(items), _TOGETHER):
-            together = items[start : start + _TOGETHER]
-            try:
-                answers += await serving.worker.run(lambda together=together: _answers(serving, answerer, together))  # type: ignore[misc]
-            except QAServiceError as error:
-                if not answers:
-                    raise
-                answers += [item if isinstance(item, QAServiceError) else error for item in together]
+        answers = await _batch(serving, [_item(given) for given in body.questions])
         took_ms = (time.perf_counter() - started) * 1000
         _note_answer(request, [found for found in answers if isinstance(found, Answer)], log_questions=log_questions)
         results = []
@@ -137,15 +129,16 @@ async def _events(
     serving: Serving, body: AskRequest, request: Request, comments: Comments, *, explain: bool, log_questions: bool
 ) -> AsyncIterator[bytes]:
     started = time.perf_counter()
-    identifier, answerer = request_id_of(request), serving.answerer
+    identifier = request_id_of(request)
     try:
-        for event, quick in (("results", True), ("answer", False)):
-            answer = await _answer(serving, answerer, body, explain=explain, quick=quick)
-            content = ask_body(identifier, answer, (time.perf_counter() - started) * 1000, serving.links.own)
-            if not quick:
-                _note_answer(request, [answer], log_questions=log_questions)
-                comments.remember(identifier, answer, serving.links.prefix)
-            yield format_sse_event(event=event, data_str=orjson.dumps(content).decode())
+        with serving.lease() as answerer:
+            for event, quick in (("results", True), ("answer", False)):
+                answer = await _answer(serving, answerer, body, explain=explain, quick=quick)
+                content = ask_body(identifier, answer, (time.perf_counter() - started) * 1000, serving.links.own)
+                if not quick:
+                    _note_answer(request, [answer], log_questions=log_questions)
+                    comments.remember(identifier, answer, serving.links.prefix)
+                yield format_sse_event(event=event, data_str=orjson.dumps(content).decode())
     except QAServiceError as error:
         yield format_sse_event(event="error", data_str=orjson.dumps(problem_of(identifier, error)).decode())
 
@@ -201,6 +194,21 @@ def _worked_out(
 
 def _filters(body: AskRequest) -> Filters | None:
     return None if body.filters is None else body.filters.filters()
+
+
+async def _batch(serving: Serving, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
+    """Answer the questions of a batch from one index, some at a time, so that others get their turn."""
+    answers: list[Answer | QAServiceError] = []
+    with serving.lease() as answerer:
+        for start in range(0, len(items), _TOGETHER):
+            together = items[start : start + _TOGETHER]
+            try:
+                answers += await serving.worker.run(partial(_answers, serving, answerer, together))
+            except QAServiceError as error:
+                if not answers:
+                    raise
+                answers += [item if isinstance(item, QAServiceError) else error for item in together]
+    return answers
 
 
 def _answers(

@@ -45,10 +45,11 @@ def listing_routes(mounting: Mounting) -> APIRouter:
     ) -> SourcesBody:
         """List documents by id, without their texts, a page at a time."""
         serving = mounting.of(request)
-        index = serving.answerer.index
-        if uri is None:
-            return SourcesBody.of(await serving.worker.run(lambda: index.listed(after, limit)))
-        found = await serving.worker.run(lambda: index.document_by_uri(uri))
+        with serving.lease() as answerer:
+            index = answerer.index
+            if uri is None:
+                return SourcesBody.of(await serving.worker.run(lambda: index.listed(after, limit)))
+            found = await serving.worker.run(lambda: index.document_by_uri(uri))
         return SourcesBody.of([] if found is None else [found])
 
     @router.get(
@@ -60,13 +61,13 @@ def listing_routes(mounting: Mounting) -> APIRouter:
     async def passages(request: Request, document_id: Annotated[str, _DOCUMENT_ID]) -> PassagesBody:
         """Return first character and end of every passage, in order; passages may overlap."""
         serving = mounting.of(request)
-        answerer = serving.answerer
+        with serving.lease() as answerer:
 
-        def spans() -> list[tuple[int, int]]:
-            answerer.document(document_id)
-            return answerer.index.spans(document_id)
+            def spans() -> list[tuple[int, int]]:
+                answerer.document(document_id)
+                return answerer.index.spans(document_id)
 
-        found = await serving.worker.run(spans)
+            found = await serving.worker.run(spans)
         return PassagesBody(passages=[SpanBody(start_char=start, end_char=end) for start, end in found])
 
     return router
@@ -93,8 +94,8 @@ def document_routes(mounting: Mounting) -> APIRouter:
     ) -> Response:
         """Return a document's text as it was indexed: the text that all offsets count in."""
         serving = mounting.of(request)
-        answerer = serving.answerer
-        document = await serving.worker.run(lambda: answerer.document(document_id))
+        with serving.lease() as answerer:
+            document = await serving.worker.run(lambda: answerer.document(document_id))
         headers = {"ETag": f'"{document.sha256}"', "Cache-Control": "no-cache"}
         if "application/json" in accept:
             body = SourceBody(
@@ -117,9 +118,9 @@ def document_routes(mounting: Mounting) -> APIRouter:
         """Tell of each citation, as answers give them, whether its quote still stands in the documents."""
         serving = mounting.of(request)
         serving.expect_ready()
-        answerer = serving.answerer
         cited = [citation.cited() for citation in body.citations]
-        verdicts = await serving.worker.run(lambda: [answerer.verify(one) for one in cited])
+        with serving.lease() as answerer:
+            verdicts = await serving.worker.run(lambda: [answerer.verify(one) for one in cited])
         return VerifyResponse(
             index_version=answerer.index.version,
             verdicts=[VerdictBody.of(verdict, serving.links.own) for verdict in verdicts],
@@ -153,8 +154,8 @@ def linked_routes(mounting: Mounting) -> APIRouter:
     ) -> Response:
         """Return a page of the document with the quote marked; `#quote` scrolls to it."""
         serving = mounting.of(request)
-        answerer = serving.answerer
-        document = await serving.worker.run(lambda: answerer.document(document_id))
+        with serving.lease() as answerer:
+            document = await serving.worker.run(lambda: answerer.document(document_id))
         return source_page(document, start, end)
 
     @router.get(
@@ -171,12 +172,14 @@ def linked_routes(mounting: Mounting) -> APIRouter:
     ) -> Response:
         """Tell whether the quote still stands: exact, moved, changed (with what stands there now) or gone."""
         serving = mounting.of(request)
-        answerer = serving.answerer
-        verdict = await serving.worker.run(lambda: answerer.citation(citation_id))
         identifier = CitationId.parse(citation_id)
-        if "text/html" in accept and identifier is not None:
-            place = verdict.document_id
-            document = None if place is None else await serving.worker.run(lambda: answerer.document(place))
+        as_page = "text/html" in accept and identifier is not None
+        with serving.lease() as answerer:
+            verdict = await serving.worker.run(lambda: answerer.citation(citation_id))
+            place, document = verdict.document_id, None
+            if as_page and place is not None:
+                document = await serving.worker.run(lambda: answerer.document(place))
+        if as_page and identifier is not None:
             return citation_page(identifier, verdict, document, serving.links.own)
         return JSONResponse(VerdictBody.of(verdict, serving.links.own).model_dump())
 

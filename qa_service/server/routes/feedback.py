@@ -13,6 +13,7 @@ from qa_service.schemas.service import FeedbackRequest, FeedbackResponse
 from qa_service.server.collections import Mounting
 from qa_service.server.feedback import RECENT, Answered, FeedbackFile, Quote, RecentAnswers
 from qa_service.server.gate import FEEDBACK
+from qa_service.server.live_index import Serving
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 from qa_service.settings import Settings
@@ -103,19 +104,21 @@ def feedback_routes(mounting: Mounting, comments: Comments) -> APIRouter:
         """Keep feedback on an answer; what is said later of the same answer takes its place."""
         if not comments.taken:
             raise Forbidden("feedback is not taken here (QA_FEEDBACK)")
-        right = None
-        if body.right_passage is not None:
-            serving = mounting.of(request)
-            answerer = serving.answerer
-            identifier = body.right_passage.partition("?")[0].rpartition("/")[2]
-            try:
-                verdict = await serving.worker.run(lambda: answerer.citation(identifier))
-            except NotFound:
-                raise InvalidRequest("right_passage is no permalink of a citation of this service") from None
-            if verdict.uri is None or verdict.place is None or verdict.now is None:
-                raise InvalidRequest("right_passage stands in the documents no more")
-            right = Quote(verdict.uri, *verdict.place, verdict.now)
+        right = await _quote(body.right_passage, mounting.of(request)) if body.right_passage is not None else None
         await comments.add(body, right)
         return FeedbackResponse(answer_id=body.answer_id, useful=body.useful, right_passage=body.right_passage)
 
     return router
+
+
+async def _quote(permalink: str, serving: Serving) -> Quote:
+    """Return the quote that a permalink names, as it stands now. Raises :class:`InvalidRequest`."""
+    identifier = permalink.partition("?")[0].rpartition("/")[2]
+    with serving.lease() as answerer:
+        try:
+            verdict = await serving.worker.run(lambda: answerer.citation(identifier))
+        except NotFound:
+            raise InvalidRequest("right_passage is no permalink of a citation of this service") from None
+    if verdict.uri is None or verdict.place is None or verdict.now is None:
+        raise InvalidRequest("right_passage stands in the documents no more")
+    return Quote(verdict.uri, *verdict.place, verdict.now)

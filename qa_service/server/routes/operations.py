@@ -39,10 +39,10 @@ def probe_routes(collections: Collections) -> APIRouter:
         default = collections.default
         return Readiness(
             status="ready",
-            index_version=default.answerer.index.version,
+            index_version=default.manifest.generation,
             degraded=any(serving.degraded is not None for serving in collections),
-            runtime=default.answerer.embedder.runtime,
-            collections={name: serving.answerer.index.version for name, serving in collections.named.items()},
+            runtime=default.runtime,
+            collections={name: serving.manifest.generation for name, serving in collections.named.items()},
         )
 
     return router
@@ -63,7 +63,7 @@ def collection_routes(collections: Collections) -> APIRouter:
         found = []
         for name, serving in collections.named.items():
             serving.expect_ready()
-            manifest = serving.answerer.index.manifest
+            manifest = serving.manifest
             found.append(
                 CollectionBody(
                     name=name,
@@ -120,7 +120,7 @@ def index_routes(mounting: Mounting) -> APIRouter:
         """Tell which generation answers, what it was built from, and what was left out."""
         serving = mounting.of(request)
         serving.expect_ready()
-        return _index_body(serving.answerer.index.manifest, serving.degraded)
+        return _index_body(serving.manifest, serving.degraded)
 
     @router.get(
         "/index/diff",
@@ -132,7 +132,7 @@ def index_routes(mounting: Mounting) -> APIRouter:
         """Compare the files of the generation that answers with those of the one before it."""
         serving = mounting.of(request)
         serving.expect_ready()
-        current = serving.answerer.index.manifest
+        current = serving.manifest
         before = await asyncio.to_thread(serving.generations.before, current.generation)
         return _diff_body(current, before)
 

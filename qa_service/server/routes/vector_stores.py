@@ -113,11 +113,11 @@ def vector_store_routes(collections: Collections) -> APIRouter:
         serving.expect_ready()
         query = body.query if isinstance(body.query, str) else body.query[0]
         filters = _filters(body.filters)
-        answerer = serving.answerer
-        answer = await serving.answer(
-            lambda embedded: answerer.ask(query, body.max_num_results, None, filters, embedding=embedded.embedding),
-            query,
-        )
+        with serving.lease() as answerer:
+            answer = await serving.answer(
+                lambda embedded: answerer.ask(query, body.max_num_results, None, filters, embedding=embedded.embedding),
+                query,
+            )
         least = 0.0 if body.ranking_options is None else body.ranking_options.score_threshold
         return SearchPage(search_query=[query], data=_results(answer, least, serving))
 
