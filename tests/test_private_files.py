@@ -1,0 +1,54 @@
+"""Files that hold questions, feedback or secrets: only the account of the service reads them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qa_service.index.durable import make_private, make_private_file, make_private_folder, replace_file
+
+
+@pytest.fixture(autouse=True)
+def _open_umask() -> Iterator[None]:
+    """Let new files have every right, unless the code takes it."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_a_private_file_is_the_owners_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its content is written, whatever a killed write left, and wherever it takes the place of a wider file."""
+    path, temporary = tmp_path / "secret", tmp_path / "secret.tmp"
+    path.write_bytes(b"old")
+    temporary.write_bytes(b"left by a killed write")
+    seen = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (seen.append(os.fstat(descriptor).st_mode), sync(descriptor)))
+    replace_file(path, b"new", private=True)
+    assert (path.read_bytes(), mode(path)) == (b"new", 0o600)
+    assert seen[0] & 0o777 == 0o600
+    replace_file(tmp_path / "index", b"for all")
+    assert mode(tmp_path / "index") == 0o666
+
+
+def test_private_folders_are_made_and_those_of_others_left(tmp_path: Path) -> None:
+    """Every folder that is made is the owner's; one that was there may be for others, unless it is named."""
+    tmp_path.chmod(0o755)
+    make_private_folder(tmp_path / "data/jobs")
+    assert [mode(tmp_path / name) for name in (".", "data", "data/jobs")] == [0o755, 0o700, 0o700]
+    (tmp_path / "data").chmod(0o775)
+    make_private_folder(tmp_path / "data")
+    assert mode(tmp_path / "data") == 0o775
+    make_private(tmp_path / "data")
+    assert mode(tmp_path / "data") == 0o700
+    (tmp_path / "file").write_bytes(b"kept")
+    make_private_file(tmp_path / "file")
+    make_private_file(tmp_path / "other")
+    assert [mode(tmp_path / name) for name in ("file", "other")] == [0o600, 0o600]
+    assert (tmp_path / "file").read_bytes() == b"kept"
+    make_private(tmp_path / "missing")
