@@ -291,6 +291,58 @@ def test_a_key_for_a_collection_opens_no_other_to_tools_and_stores(
             assert result.get("isError", False) is refused, result
 
 
+PAGE = "https://www.example.org"
+SENT_BY_CLIENTS = (
+    *("accept", "authorization", "baggage", "cache-control", "content-type", "idempotency-key", "if-none-match"),
+    *("last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id", "openai-organization"),
+    *("openai-project", "traceparent", "tracestate", "x-request-id", "x-stainless-lang", "x-stainless-retry-count"),
+)
+
+
+@pytest.fixture
+def preflight(answerer: QuestionAnswerer, settings: Settings) -> Iterator[Callable[..., httpx2.Response]]:
+    """Return a function that asks, as a browser does for a page, whether it may send a request."""
+    KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,))
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+
+        def ask(path: str, method: str, headers: str, origin: str = PAGE, **more: str) -> httpx2.Response:
+            own = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers, **more}
+            return client.options(path, headers={"Origin": origin, **own})
+
+        yield ask
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("path", ["/ask", "/mcp", "/v1/vector_stores/default/search", "/collections/hr/ask"])
+def test_a_preflight_allows_every_header_that_clients_send(
+    path: str, method: str, preflight: Callable[..., httpx2.Response]
+) -> None:
+    """Each alone and all together; caches learn how long the answer holds and what it depends on."""
+    for headers in (*SENT_BY_CLIENTS, ",".join(SENT_BY_CLIENTS), "x-own-header"):
+        answer = preflight(path, method, headers)
+        assert answer.status_code == 200, (headers, answer.text)
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert answer.headers["access-control-allow-headers"] == headers
+        assert method in answer.headers["access-control-allow-methods"].split(", ")
+        assert int(answer.headers["access-control-max-age"]) > 0
+        assert {"Origin", "Access-Control-Request-Headers"} <= set(answer.headers["vary"].split(", "))
+        assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_a_preflight_is_refused_to_other_origins_and_for_other_methods(
+    preflight: Callable[..., httpx2.Response],
+) -> None:
+    """With a problem document, and nothing that allows anything, a private network included."""
+    private = {"Access-Control-Request-Private-Network": "true"}
+    for origin, method, status in (("https://evil.example", "POST", 403), (PAGE, "DELETE", 405)):
+        answer = preflight("/ask", method, "authorization", origin, **private)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert not any(name.startswith("access-control-allow-") for name in answer.headers)
+    allowed = preflight("/ask", "POST", "authorization", **private)
+    assert (allowed.status_code, allowed.headers["access-control-allow-private-network"]) == (200, "true")
+    assert "access-control-allow-private-network" not in preflight("/ask", "POST", "authorization").headers
+
+
 def test_a_language_models_client_uses_the_tools_over_stdio(
     exported_models: Path, folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path
 ) -> None:

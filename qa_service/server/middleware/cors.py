@@ -1,14 +1,15 @@
-"""Which pages may read answers, as browsers ask it: CORS."""
+"""CORS: tells browsers which pages may read answers."""
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qa_service.errors import Forbidden
+from qa_service.errors import Forbidden, MethodNotAllowed, RequestError
 from qa_service.server.gate import Gate
 from qa_service.server.middleware.problems import error_response
 
-EXPOSED = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
+EXPOSED = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag")
+METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
 
 def headers_for_pages(gate: Gate, origin: str) -> dict[str, str]:
@@ -20,31 +21,43 @@ def headers_for_pages(gate: Gate, origin: str) -> dict[str, str]:
 
 
 class Cors(CORSMiddleware):
-    """Tells browsers which pages may read answers: those of the keys' origins, or those that the settings name."""
+    """Lets the pages of allowed origins send any header and read answers; decision 0012 has the reasons.
+
+    An origin is allowed by a key, or by the settings where no key is needed.
+    """
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         super().__init__(
-            app,
-            allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Content-Type"),
-            expose_headers=EXPOSED,
+            app, allow_methods=METHODS, allow_headers=("*",), allow_private_network=True, expose_headers=EXPOSED
         )
         self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a browser's preflight; add headers to other answers."""
         if scope["type"] == "http" and scope["path"].startswith("/widget/"):
-            await self.app(scope, receive, send)  # for every page, as its own headers say
+            await self.app(scope, receive, send)  # these files are for every page, as their own headers say
             return
-        if scope["type"] == "http" and scope["method"] == "OPTIONS":
-            given = Headers(scope=scope)
-            origin = given.get("origin")
-            if origin is not None and "access-control-request-method" in given and not self._gate.is_origin(origin):
-                problem = Forbidden("pages of this origin may not ask here")
-                await error_response(scope["qa_request_id"], problem)(scope, receive, send)
-                return
+        if (
+            scope["type"] == "http"
+            and scope["method"] == "OPTIONS"
+            and (problem := self._problem(Headers(scope=scope)))
+        ):
+            await error_response(scope["qa_request_id"], problem)(scope, receive, send)
+            return
         await super().__call__(scope, receive, send)
 
     def is_allowed_origin(self, origin: str) -> bool:
         """Tell whether pages of an origin may read answers."""
         return self._gate.is_origin(origin)
+
+    def _problem(self, given: Headers) -> RequestError | None:
+        """Return the reason to refuse a preflight, if there is one."""
+        origin, method = given.get("origin"), given.get("access-control-request-method")
+        if origin is None or method is None:
+            return None
+        if not self.is_allowed_origin(origin):
+            return Forbidden("pages of this origin may not ask here")
+        if method not in METHODS:
+            allowed = ", ".join(METHODS)
+            return MethodNotAllowed(f"pages may send {allowed}", headers={"Allow": allowed})
+        return None
