@@ -190,37 +190,6 @@ def test_the_client_loads_no_model_and_no_server() -> None:
     assert not loaded & {"numpy", "faiss", "torch", "onnxruntime", "fastapi", "uvicorn", "sqlite3"}
 
 
-def test_openais_client_searches(url: str, token: str) -> None:
-    """With filters, a threshold, a collection as store; errors are the client's own classes."""
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0)
-    for store in ("default", "zoo"):
-        page = client.vector_stores.search(store, query=QUESTION, max_num_results=2)
-        assert page.search_query == [QUESTION]
-        first = page.data[0]
-        assert first.filename == "zoo/animals.md"
-        assert first.content[0].text.startswith("The cat sleeps")
-        assert first.attributes is not None
-        assert first.attributes["quote"] == "The cat sleeps on the warm mat."
-        assert 0 <= first.score <= 1
-        assert [result.file_id for result in client.vector_stores.search(store, query=[QUESTION])]
-    only = client.vector_stores.search(
-        "default", query=QUESTION, filters={"type": "and", "filters": [{"type": "eq", "key": "uri", "value": "sea"}]}
-    )
-    assert {result.filename for result in only.data} == {"sea.txt"}
-    high = client.vector_stores.search("default", query=QUESTION, ranking_options={"score_threshold": 0.99})
-    assert len(high.data) == 1
-    with pytest.raises(openai.NotFoundError):
-        client.vector_stores.search("none", query=QUESTION)
-    with pytest.raises(openai.UnprocessableEntityError):
-        client.vector_stores.search("default", query=QUESTION, max_num_results=51)
-    with pytest.raises(openai.UnprocessableEntityError):
-        client.vector_stores.search("default", query=QUESTION, filters={"type": "gt", "key": "uri", "value": 1})
-    with pytest.raises(openai.AuthenticationError):
-        openai.OpenAI(base_url=f"{url}/v1", api_key="sk_wrong", max_retries=0).vector_stores.search(
-            "default", query="x"
-        )
-
-
 async def use_tools(client: MCPClient) -> None:
     """Ask and read through the official client."""
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}

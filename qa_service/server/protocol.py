@@ -35,6 +35,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.url = b""
         self._reading: asyncio.TimerHandle | None = None
         self._until = math.inf
         """When it is too late for what is to come in; ``_reading`` looks then, or has looked before."""
@@ -220,7 +221,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         if self.idle or not self.cycle.response_started:
-            self._write(*encoded_refusal(random_id(), refusal, {"Connection": "close"}))
+            path = self.url.decode("latin-1")
+            self._write(*encoded_refusal(random_id(), refusal, {"Connection": "close"}, path))
         if not self.idle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

@@ -42,7 +42,7 @@ class Cors(CORSMiddleware):
             and scope["method"] == "OPTIONS"
             and (problem := self._problem(Headers(scope=scope)))
         ):
-            await error_response(scope["qa_request_id"], problem)(scope, receive, send)
+            await error_response(scope, problem)(scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 

@@ -1,4 +1,7 @@
-"""The error table as HTTP: RFC 9457 problem documents, one shape for every error, never an echo."""
+"""The error table as HTTP: RFC 9457 problem documents, one shape for every error, never an echo.
+
+Below ``/v1`` a problem document also has the member ``error`` of OpenAI's API, which OpenAI's clients read.
+"""
 
 import json
 import logging
@@ -23,6 +26,8 @@ from qa_service.errors import (
 from qa_service.schemas.asking import AskRequest
 
 MEDIA_TYPE = "application/problem+json"
+OPENAI_PATHS = "/v1/"
+_TYPE_PREFIX = "urn:qa-service:problem:"
 _HEADERS: dict[int, dict[str, str]] = {
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
@@ -36,23 +41,31 @@ _FIELDS = {
 _logger = logging.getLogger(__name__)
 
 
-def problem_response(
-    request_id: str, status: int, slug: str, title: str, detail: str, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Return a problem document of at most 2 KiB."""
-    body = _document(request_id, status, slug, title, detail)
-    own = _HEADERS.get(status, {})
-    return Response(json.dumps(body).encode(), status, {**(headers or {}), **own}, media_type=MEDIA_TYPE)
+def _response(scope: Scope, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Return a problem document, of at most 2 KiB, as the answer to a request."""
+    body = {**problem, "error": _openai_error(problem)} if scope["path"].startswith(OPENAI_PATHS) else problem
+    own = _HEADERS.get(problem["status"], {})
+    return Response(json.dumps(body).encode(), problem["status"], {**(headers or {}), **own}, media_type=MEDIA_TYPE)
 
 
 def _document(request_id: str, status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
     return {
-        "type": f"urn:qa-service:problem:{slug}",
+        "type": _TYPE_PREFIX + slug,
         "title": title,
         "status": status,
         "detail": detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…",
         "instance": f"urn:uuid:{request_id}",
         "request_id": request_id,
+    }
+
+
+def _openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
+    is_ours = problem["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return {
+        "message": problem["detail"],
+        "type": "server_error" if is_ours else "invalid_request_error",
+        "param": None,
+        "code": problem["type"].removeprefix(_TYPE_PREFIX),
     }
 
 
@@ -68,14 +81,13 @@ def _detail(request_id: str, error: QAServiceError) -> str:
     return _SEE_LOG
 
 
-def error_response(request_id: str, error: QAServiceError, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the problem document of one of our errors.
+def error_response(scope: Scope, error: QAServiceError, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the problem document of one of our errors as the answer to a request.
 
     Only a :class:`RequestError` was written for clients; the words of others name paths and stay in the log.
     """
-    detail = _detail(request_id, error)
     told = {**(headers or {}), **(error.headers if isinstance(error, RequestError) else {})}
-    return problem_response(request_id, error.http_status, error.slug, error.title, detail, told)
+    return _response(scope, problem_of(_request_id(scope), error), told)
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -87,20 +99,24 @@ def install_handlers(app: FastAPI) -> None:
 
 def request_id_of(request: Request) -> str:
     """Return the id that the outermost layer gave this request."""
-    return str(request.scope.get("qa_request_id", "00000000-0000-0000-0000-000000000000"))
+    return _request_id(request.scope)
+
+
+def _request_id(scope: Scope) -> str:
+    return str(scope.get("qa_request_id", "00000000-0000-0000-0000-000000000000"))
 
 
 async def _on_our_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, QAServiceError):
         raise error
-    return error_response(request_id_of(request), error)
+    return error_response(request.scope, error)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     """Name the fields and what is wrong with them; what was sent stays out of it."""
     if not isinstance(error, RequestValidationError):
         raise error
-    return error_response(request_id_of(request), InvalidRequest(complaint(error.errors())))
+    return error_response(request.scope, InvalidRequest(complaint(error.errors())))
 
 
 def complaint(errors: Sequence[Any]) -> str:
@@ -117,20 +133,20 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return error_response(request_id_of(request), NotFound("no such path; /openapi.json lists them all"))
+        return error_response(request.scope, NotFound("no such path; /openapi.json lists them all"))
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         problem = MethodNotAllowed("this path takes another method; see the Allow header")
-        return error_response(request_id_of(request), problem, error.headers)
+        return error_response(request.scope, problem, error.headers)
     if error.status_code == HTTPStatus.BAD_REQUEST:
-        return error_response(request_id_of(request), UnreadableRequest("the request can't be read"))
-    return _by_status(request_id_of(request), error.status_code)
+        return error_response(request.scope, UnreadableRequest("the request can't be read"))
+    return _by_status(request.scope, error.status_code)
 
 
-def _by_status(request_id: str, status: int) -> Response:
+def _by_status(scope: Scope, status: int) -> Response:
     phrase = HTTPStatus(status).phrase
     detail = _SEE_LOG if status >= HTTPStatus.INTERNAL_SERVER_ERROR else phrase
     slug = "internal-error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else phrase.lower().replace(" ", "-")
-    return problem_response(request_id, status, slug, phrase, detail)
+    return _response(scope, _document(_request_id(scope), status, slug, phrase, detail))
 
 
 class ProblemsForAll:
@@ -155,7 +171,7 @@ class ProblemsForAll:
                 headers = dict(message["headers"])
                 if not headers.get(b"content-type", b"").startswith(MEDIA_TYPE.encode()):
                     replaced = True
-                    await _by_status(scope["qa_request_id"], message["status"])(scope, receive, send)
+                    await _by_status(scope, message["status"])(scope, receive, send)
                     return
             if not replaced:
                 await send(message)
@@ -166,4 +182,4 @@ class ProblemsForAll:
             _logger.exception("request %s failed", scope["qa_request_id"])
             if started:
                 raise
-            await _by_status(scope["qa_request_id"], HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)
+            await _by_status(scope, HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)

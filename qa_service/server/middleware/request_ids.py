@@ -35,12 +35,15 @@ def random_id() -> str:
     return str(uuid.UUID(bytes=drawn, version=4))
 
 
-def encoded_refusal(request_id: str, error: QAServiceError, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    """Return status, headers and body of an error as they go over HTTP, for who answers beneath the application.
+def encoded_refusal(
+    request_id: str, error: QAServiceError, headers: Mapping[str, str], path: str = ""
+) -> tuple[int, bytes]:
+    """Return status and raw HTTP (headers and body) of an error, for the protocol below the application.
 
-    It has the headers that every answer has, and more ``headers``.
+    It has the headers that every answer has, and more ``headers``. ``path`` may be unknown.
     """
-    response = error_response(request_id, error, {"X-Request-ID": request_id, **_SECURITY_HEADERS, **headers})
+    scope = {"qa_request_id": request_id, "path": path}
+    response = error_response(scope, error, {"X-Request-ID": request_id, **_SECURITY_HEADERS, **headers})
     lines = [name + b": " + value for name, value in response.raw_headers]
     return response.status_code, b"\r\n".join([*lines, b"", bytes(response.body)])
 
