@@ -160,6 +160,13 @@ class UnreadableRequest(RequestError):
     title = "Unreadable request"
 
 
+class HostNotAllowed(RequestError):
+    """The request is addressed to a host name that ``QA_ALLOWED_HOSTS`` does not list."""
+
+    slug = "host-not-allowed"
+    title = "Host not allowed"
+
+
 class Unauthorized(RequestError):
     """The key is missing or wrong."""
 

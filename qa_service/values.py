@@ -1,11 +1,14 @@
 """The kinds of values that settings have, beyond plain ones."""
 
+import re
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, StringConstraints
 
 _USUAL_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]*[a-z0-9_-])\.?)(?::[0-9]{0,5})?", re.IGNORECASE)
 
 
 def _comma_separated(value: object) -> object:
@@ -24,6 +27,18 @@ def origin_of(text: str) -> str:
         raise ValueError(f"{text!r} is no origin; write it as https://www.example.org")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port in {None, _USUAL_PORTS[parts.scheme]} else f":{port}")
+
+
+def host_of(text: str) -> str:
+    """Return the host of a ``Host`` header in lower case, without port, brackets and trailing dot; empty if invalid."""
+    match = _HOST.fullmatch(text)
+    if match is None:
+        return ""
+    address, name = match.groups()
+    try:
+        return str(ip_address(address or name))
+    except ValueError:
+        return "" if name is None else name.lower()
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]

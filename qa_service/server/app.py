@@ -2,7 +2,7 @@
 
 ::
 
-    Observing -> RequestIds -> Cors -> ProblemsForAll -> TrustedHost -> routes
+    Observing -> RequestIds -> AllowedHosts -> Cors -> ProblemsForAll -> routes
 
 A route asks the gate, then reads the body (:mod:`qa_service.server.routes.guarded`). Routes are async; computing is the
 worker's. Questions that can't be taken are refused before all this, by the protocol
@@ -17,7 +17,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from qa_service import __version__
 from qa_service.errors import SettingsError
@@ -30,6 +29,7 @@ from qa_service.server.gate import Gate
 from qa_service.server.links import Links
 from qa_service.server.live_index import Opening, Reopen, Serving
 from qa_service.server.middleware.cors import Cors
+from qa_service.server.middleware.hosts import AllowedHosts
 from qa_service.server.middleware.observing import Observing, watch_the_loop
 from qa_service.server.middleware.problems import ProblemsForAll, install_handlers
 from qa_service.server.middleware.request_ids import RequestIds
@@ -127,9 +127,9 @@ def create_app(
         middleware=[
             Middleware(Observing),
             Middleware(RequestIds),
+            Middleware(AllowedHosts, settings=settings),
             Middleware(Cors, gate=gate),
             Middleware(ProblemsForAll, own_errors=(MCP,)),
-            Middleware(TrustedHostMiddleware, allowed_hosts=_host_names(settings), www_redirect=False),
         ],
     )
     install_handlers(app)
@@ -167,8 +167,3 @@ def _tools(collections: Collections) -> Any:
     except ImportError as error:
         raise SettingsError("QA_MCP needs what is not installed: pip install 'qa-service[mcp]'") from error
     return Tools(collections.default, collections.named)
-
-
-def _host_names(settings: Settings) -> list[str]:
-    any_address = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
-    return [*settings.allowed_hosts, *({settings.host} - any_address)]

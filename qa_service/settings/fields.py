@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from qa_service.values import Names, Rate, Secret, Token, origin_of
+from qa_service.values import Names, Rate, Secret, Token, host_of, origin_of
 
 PREFIX = "QA_"
 FILE = Path(".env")
@@ -158,7 +158,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 takes a free one and prints it.")
     allowed_hosts: Names = Field(
         ("localhost", "127.0.0.1", "[::1]"),
-        description="Host names that requests may be addressed to, separated by commas.",
+        description="Host names that requests may be addressed to, separated by commas; `*.example.org` allows all "
+        "below one. `/livez` and `/readyz` answer under any.",
     )
     reload_seconds: float = Field(
         1, gt=0, le=3600, description="How often the server looks whether another index is in force."
@@ -241,9 +242,12 @@ class Settings(BaseSettings):
     @field_validator("allowed_hosts")
     @classmethod
     def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        if hosts:
-            return hosts
-        raise ValueError("name the hosts that requests are addressed to, or * for any")
+        if not hosts:
+            raise ValueError("name the hosts that requests are addressed to, or * for any")
+        for host in hosts:
+            if host != "*" and not host_of(host.removeprefix("*.")):
+                raise ValueError(f"{host!r} is not a host name; write it as www.example.org, *.example.org or [::1]")
+        return hosts
 
     @field_validator("collections")
     @classmethod
