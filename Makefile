@@ -43,12 +43,12 @@ evaluate: index  ## Ask the shipped question file and print the measures
 test: $(VENV)/.installed-dev programs  ## Run the tests
 	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(($$(getconf _NPROCESSORS_ONLN) + 2)) $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
-# Debian's chromium, which the tests of pages drive, Redis, and the tool that makes networks for servers. Without the right to install them those are skipped.
+# Debian's chromium, which the tests of pages drive, nginx, Redis, and the tool that makes networks for servers. Without the right to install them those are skipped.
 programs:
-	@{ command -v chromium && command -v redis-server && command -v ip; } >/dev/null \
+	@{ command -v chromium && command -v redis-server && command -v ip && PATH=$$PATH:/usr/sbin command -v nginx; } >/dev/null \
 		|| [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null \
 		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			chromium iproute2 redis-server; } >/dev/null
+			chromium iproute2 nginx-light redis-server; } >/dev/null
 
 check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, docs, Dockerfile
 	$(BIN)/ruff format --check .

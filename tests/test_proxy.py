@@ -1,21 +1,29 @@
 """Behind a proxy: hosts and probes, a path prefix, event streams, HEAD and conditional requests."""
 
+import asyncio
 import logging
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx2
 import pytest
-from conftest import served
+from conftest import listening, served
+from proxies import needs_nginx, nginx
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 from test_protocol import talk
 
 from qa_service.errors import SettingsError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.app import create_app
 from qa_service.server.middleware import hosts
+from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.settings import Settings, load_settings
 from qa_service.values import host_of
 
 FOREIGN = "evil.example"
+FIRST_EVENT = b"data: " + b"x" * 10_000  # nginx holds back the end of what does not fill its buffers
 
 
 @pytest.fixture
@@ -123,3 +131,42 @@ def test_allowed_hosts_are_host_names(host: str) -> None:
     """An address or another pattern would never match."""
     with pytest.raises(SettingsError, match=r"QA_ALLOWED_HOSTS .*is not a host name"):
         load_settings(allowed_hosts=host)
+
+
+# Streams of events.
+
+
+def test_event_streams_ask_proxies_not_to_buffer(client: TestClient) -> None:
+    """Every answer of that type, and no other."""
+    question = {"question": "where does the cat sleep"}
+    stream = client.post("/ask", json=question, headers={"Accept": "text/event-stream"})
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert stream.headers["cache-control"] == "no-cache"
+    assert stream.headers["x-accel-buffering"] == "no"
+    assert "x-accel-buffering" not in client.post("/ask", json=question).headers
+
+
+@needs_nginx
+def test_a_first_event_passes_nginx_before_the_last_is_made(tmp_path: Path) -> None:
+    """With nginx's default buffers; the last event is made only once the first was read behind nginx."""
+    first_is_read = threading.Event()
+
+    async def two_events(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": FIRST_EVENT + b"\n\n", "more_body": True})
+        await asyncio.to_thread(first_is_read.wait, 60)
+        last = b"event: last\n\n" if first_is_read.is_set() else b"event: too late\n\n"
+        await send({"type": "http.response.body", "body": last})
+
+    with (
+        listening(RequestIds(two_events)) as port,
+        nginx(tmp_path, f"location / {{ proxy_pass http://127.0.0.1:{port}; }}") as address,
+        httpx2.stream("GET", f"{address}/events", timeout=90) as response,
+    ):
+        events = []
+        for line in response.iter_lines():
+            if line:
+                events.append(line)
+                first_is_read.set()
+    assert events == [FIRST_EVENT.decode(), "event: last"]

@@ -1,4 +1,4 @@
-"""An id of our own for each request, and the headers that every response has."""
+"""An id of our own for each request, and the headers that every response or every event stream has."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qa_service.errors import QAServiceError
 from qa_service.server.middleware.problems import error_response
 
+EVENTS = "text/event-stream"
 _UUID_BYTES, _DRAWN = 16, 256
 CLIENT_GONE = "qa_client_gone"
 """In the scope of a request whose client has left: it was cancelled, and nobody waits for an answer."""
@@ -19,6 +20,8 @@ _SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_EVENT_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+"""Keep caches and proxies (nginx reads the second) from holding events back."""
 
 
 _random: Iterator[bytes] = iter(())
@@ -67,6 +70,9 @@ class RequestIds:
                 headers["X-Request-ID"] = scope["qa_request_id"]
                 for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                if headers.get("content-type", "").startswith(EVENTS):
+                    for name, value in _EVENT_STREAM_HEADERS.items():
+                        headers.setdefault(name, value)
             await send(message)
 
         try:

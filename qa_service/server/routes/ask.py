@@ -22,12 +22,12 @@ from qa_service.server.live_index import Embedded, Serving
 from qa_service.server.metrics import ANSWERS, REMEMBERED
 from qa_service.server.middleware.observing import note, note_stages
 from qa_service.server.middleware.problems import complaint, problem_of, request_id_of
+from qa_service.server.middleware.request_ids import EVENTS
 from qa_service.server.routes.feedback import Comments
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 from qa_service.settings import Settings
 
-EVENTS = "text/event-stream"
 _TOGETHER = 8
 """Questions of a batch that are worked on before others get their turn."""
 

@@ -1,0 +1,56 @@
+"""A real nginx before a service, for tests."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian's nginx-light)")
+_BODIES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+@contextmanager
+def nginx(folder: Path, locations: str) -> Iterator[str]:
+    """Run nginx with locations in its only server; yield the address that it serves on."""
+    assert NGINX is not None
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    paths = "".join(f"{name}_temp_path {folder / name};" for name in _BODIES)
+    user = "user root;" if os.geteuid() == 0 else ""
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        f"daemon off; {user} pid {folder / 'pid'}; error_log {folder / 'error.log'}; events {{}}\n"
+        f"http {{ access_log off; {paths}\nserver {{ listen 127.0.0.1:{port};\n{locations}\n}} }}\n"
+    )
+    with subprocess.Popen([NGINX, "-c", str(configuration), "-e", str(folder / "error.log")]) as server:
+        try:
+            while True:
+                assert server.poll() is None, (folder / "error.log").read_text()
+                with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def stripping(port: int, prefix: str = "/docs-qa") -> str:
+    """Return a location that takes the prefix from the path and tells the service of it."""
+    return (
+        f"location {prefix}/ {{ proxy_pass http://127.0.0.1:{port}/; proxy_set_header Host $host; "
+        f"proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Prefix {prefix}; }}"
+    )
+
+
+def passing(port: int, prefix: str = "/docs-qa") -> str:
+    """Return a location that passes the path on as it is, and tells nothing."""
+    return f"location {prefix}/ {{ proxy_pass http://127.0.0.1:{port}; proxy_set_header Host $host; }}"
