@@ -12,6 +12,7 @@ import socket
 import stat
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -356,6 +357,110 @@ def test_links_of_an_answer_open_without_a_key_and_no_others(client: TestClient,
     assert client.post(citation["url"]).status_code == 401
     feedback = {"answer_id": body["id"], "useful": False, "right_passage": citation["permalink"]}
     assert client.post("/feedback", json=feedback, headers=headers).status_code == 201
+
+
+def linked(client: TestClient, token: str, question: str = "where does the cat sleep") -> dict[str, str]:
+    """Return the links of the best result, as somebody with a key gets them."""
+    body = client.post("/ask", json={"question": question, "top_k": 1}, headers=shown(token)).json()
+    citation = body["results"][0]["citation"]
+    return {"view": citation["url"].partition("#")[0], "cite": citation["permalink"]}
+
+
+def test_links_end_with_their_key_and_with_the_secret(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Those of other keys go on when one is revoked; a new secret ends all, and new answers carry new links."""
+    file = KeyFile(settings.data)
+    one, two = file.create("one"), file.create("two")
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+        first, second = linked(client, one), linked(client, two)
+        assert {client.get(link).status_code for link in (*first.values(), *second.values())} == {200}
+        file.revoke(one.split("_")[1])
+        until(lambda: client.get(first["view"]).status_code == 401)
+        assert client.get(first["cite"]).status_code == 401
+        assert {client.get(link).status_code for link in second.values()} == {200}
+        file.rotate_links()
+        until(lambda: client.get(second["view"]).status_code == 401)
+        assert client.post("/ask", json={"question": "cat"}, headers=shown(two)).status_code == 200
+        assert client.get(linked(client, two)["view"]).status_code == 200
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come about")
+
+
+def test_a_link_ends_on_its_last_day(tmp_path: Path) -> None:
+    """A signature names its day and its key, and neither can be changed."""
+    file = KeyFile(tmp_path)
+    key = file.key_of(file.create("a"))
+    other = file.key_of(file.create("b"))
+    assert key is not None
+    assert other is not None
+    address = "/cite/abc.1-2"
+    today = file.signature(address, file.grant(key, 0))
+    assert file.grant_of(address, today) == file.grant(key, 0)
+    ended = file.signature(address, file.grant(key, -1))
+    assert file.grant_of(address, ended) is None
+    identifier, day, proof = today.split(".")
+    for forged in (
+        f"{identifier}.{int(day) + 1}.{proof}",
+        f"{identifier}.0{day}.{proof}",
+        f"{other.id}.{day}.{proof}",
+        f"{identifier}.{day}.{'0' * 32}",
+        f"{identifier}.{day}",
+        "",
+        today + "\n",
+    ):
+        assert file.grant_of(address, forged) is None, forged
+    assert file.grant_of(address + "3", today) is None
+
+
+def test_a_link_shows_the_surroundings_of_its_quote(
+    settings: Settings, fake: FakeEmbedder, folder: Callable[[dict[str, str | bytes]], Path]
+) -> None:
+    """Of that quote alone; whole documents to the key itself, and by links of a key that may read documents."""
+    filler = "\n\n".join(f"Paragraph {number} tells of stones and rivers." for number in range(200))
+    folder(
+        {"long.txt": f"The secret begins here.\n\n{filler}\n\nThe heron waits in the reeds.\n\n{filler}\n\nTHE END."}
+    )
+    build(settings, fake)
+    answerer, _ = open_answerer(settings, fake)
+    file = KeyFile(settings.data)
+    plain, reader = file.create("plain"), file.create("reader", ("ask", "documents"))
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+        view = linked(client, plain, "where does the heron wait")["view"]
+        page = client.get(view).text
+        assert '<mark id="quote">The heron waits in the reeds.</mark>' in page
+        assert "Paragraph 199" in page
+        assert "secret" not in page
+        assert "THE END" not in page
+        whole = client.get(view, headers=shown(plain)).text
+        assert "secret" in whole
+        assert "secret" in client.get(linked(client, reader, "where does the heron wait")["view"]).text
+        start = re.search(r"start=(\d+)", view)
+        assert start is not None
+        for moved in (
+            view.replace(start[0], "start=0"),
+            view.replace("?start", "?start=0&start"),
+            view + "&start=0",
+            view.replace("&sig=", "&start=0&sig="),
+        ):
+            assert client.get(moved).status_code == 401, moved
+
+
+def test_processes_that_change_keys_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Each begins with what the other wrote; no file of it can be read by others."""
+    code = (
+        "import sys; from pathlib import Path; from qa_service.server.keys import KeyFile\n"
+        "file = KeyFile(Path(sys.argv[1]))\n"
+        "for number in range(15): file.create(f'{sys.argv[2]} {number}')"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in ("a", "b", "c")]
+    assert [process.wait(120) for process in running] == [0, 0, 0]
+    assert len(KeyFile(tmp_path).keys) == 45
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_pages_may_read_answers_from_the_origins_of_keys(answerer: QuestionAnswerer, settings: Settings) -> None:

@@ -24,7 +24,6 @@ from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.remembering import Asked, RememberedAnswers
 from qa_service.server.app import create_app
-from qa_service.server.links import Links
 from qa_service.server.live_index import Opening, Serving
 from qa_service.server.process import bound_socket, run_server
 from qa_service.server.worker import Worker
@@ -194,7 +193,7 @@ def test_an_index_is_closed_when_its_last_user_leaves(folder: Write, settings: S
     async def swap() -> None:
         worker = Worker(queue_limit=4, deadline_seconds=60)
         opening = Opening(old, IndexFolder(settings.index), reopen=lambda: (new, None))
-        live = Serving(opening, worker, Links())
+        live = Serving(opening, worker)
         try:
             with live.lease() as first:
                 with live.lease() as second:

@@ -24,8 +24,9 @@ def keys() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(["ask", "feedback", "admin"]),
-    help="What the key may do; again for more.  [default: ask and feedback]",
+    type=click.Choice(["ask", "feedback", "documents", "admin"]),
+    help="What the key may do; again for more. With documents, links in its answers open whole documents, not only the "
+    "surroundings of the quote.  [default: ask and feedback]",
 )
 @click.option("--publishable", is_flag=True, help="For pages, where everybody can read it; needs --origin.")
 @click.option("--origin", "origins", multiple=True, metavar="URL", help="Origin of its pages; again for more.")
@@ -87,9 +88,20 @@ def list_keys(data: Path | None) -> int:
 @click.argument("identifier", metavar="ID")
 @_data
 def revoke(identifier: str, data: Path | None) -> int:
-    """Revoke a key; running servers follow within a second."""
+    """Revoke a key and the links in its answers; running servers follow within a second."""
     from qa_service.server.keys import KeyFile  # noqa: PLC0415 - pydantic takes a while
 
     key = KeyFile(settings_of({"data": data}).data).revoke(identifier)
     click.echo(f"revoked {key.id} ({printable(key.name)})")
+    return 0
+
+
+@keys.command("rotate-links")
+@_data
+def rotate_links(data: Path | None) -> int:
+    """End all signed links that were given out; new answers carry new ones. Keys stay."""
+    from qa_service.server.keys import KeyFile  # noqa: PLC0415 - pydantic takes a while
+
+    KeyFile(settings_of({"data": data}).data).rotate_links()
+    click.echo("all signed links have ended")
     return 0

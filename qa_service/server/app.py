@@ -26,7 +26,6 @@ from qa_service.server.admission import Admission
 from qa_service.server.collections import Collections
 from qa_service.server.draining import drain_on_signals
 from qa_service.server.gate import Gate
-from qa_service.server.links import Links
 from qa_service.server.live_index import Opening, Reopen, Serving
 from qa_service.server.middleware.cors import Cors
 from qa_service.server.middleware.hosts import AllowedHosts
@@ -72,17 +71,12 @@ def create_app(
     """
     gate = Gate(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
-    signed_by = gate.keys if gate.keys_needed else None
-
-    def serving_of(opening: Opening, prefix: str) -> Serving:
-        return Serving(opening, worker, Links(prefix, signed_by))
-
     collections = Collections(
-        serving_of(Opening(answerer, generations or IndexFolder(settings.index), degraded, reopen), ""),
-        {name: serving_of(opening, f"/collections/{name}") for name, opening in named.items()},
+        Serving(Opening(answerer, generations or IndexFolder(settings.index), degraded, reopen), worker),
+        {name: Serving(opening, worker, f"/collections/{name}") for name, opening in named.items()},
     )
     builder = Builder(settings)
-    evaluations = Evaluations(settings, Links("", gate.keys))
+    evaluations = Evaluations(settings)
     comments = Comments(settings)
     admission = Admission(worker.refusal, gate)
 

@@ -5,14 +5,13 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.types import Scope as Connection
 
 from qa_service.errors import Forbidden, InvalidRequest, QAServiceError, TooManyRequests, Unauthorized
 from qa_service.server.addresses import visitor_of
-from qa_service.server.keys import Key, KeyFile, Scope, is_loopback, keys_needed
+from qa_service.server.keys import Grant, Key, KeyFile, Scope, is_loopback, keys_needed
 from qa_service.server.rates import Limit, Rates, headers
 from qa_service.settings import Settings
 
@@ -20,6 +19,10 @@ _logger = logging.getLogger(__name__)
 SIGNATURE = "sig"  # a name that telemetry knows to leave out
 KEY_COLLECTIONS = "qa_key_collections"
 """In the scope of a request: the collections that its key is for, none if it is for all."""
+GRANT = "qa_grant"
+"""In the scope of a request: the :class:`Grant` under which links in its response are signed."""
+QUOTE_ONLY = "qa_quote_only"
+"""In the scope of a request that a link admits: only the surroundings of the quote may be shown."""
 RATE_HEADERS = "qa_rate_headers"
 """In the scope of a request: the rate-limit headers of its response."""
 _LIMITS = "qa_limits"
@@ -88,14 +91,20 @@ class Gate:
         if access.own_pages_only and origin is not None and not self.is_origin(origin):
             raise Forbidden("pages of this origin may not ask here")
         key = self._key(given)
+        grant = self._grant_of_link(connection) if key is None and access.by_link else None
         if key is not None:
             _expect(key, access.scope, origin)
-            if access.collection_parameter:
-                _expect_collection(key, connection.get("path_params", {}).get(access.collection_parameter))
-        elif (self.keys_needed or access.scope == "admin") and not self._opens_without_key(connection, access):
+            self._expect_collection(key, connection, access)
+            grant = self.keys.grant(key, self._settings.link_days)
+        elif grant is not None:
+            _expect_scope(grant.key, access.scope)
+            self._expect_collection(grant.key, connection, access)
+            connection[QUOTE_ONLY] = "documents" not in grant.key.scopes
+        elif not self._open_to_all(access):
             raise _missing() if self.keys.keys else Forbidden("no key has the scope for this here; create one first")
         connection["qa_key"] = "" if key is None else key.id
         connection[KEY_COLLECTIONS] = () if key is None else key.collections
+        connection[GRANT] = grant
         connection[_LIMITS] = limits = self._limits(key, connection)
         count = self.rates.count if access.counts_as_one else self.rates.check
         connection[RATE_HEADERS] = headers(await count(limits)) if limits else {}
@@ -130,13 +139,25 @@ class Gate:
             raise _missing()
         return key
 
-    def _opens_without_key(self, connection: Connection, access: Access) -> bool:
+    def _open_to_all(self, access: Access) -> bool:
         if access.open_locally and not self.keys_needed and not self._others_can_ask:
             return True
-        if not access.by_link or connection["method"] not in {"GET", "HEAD"}:
-            return False
-        signatures = parse_qs(connection["query_string"].decode("ascii", "replace")).get(SIGNATURE, [])
-        return len(signatures) == 1 and self.keys.is_signature(connection["path"], signatures[0])
+        return not self.keys_needed and access.scope != "admin"
+
+    def _grant_of_link(self, connection: Connection) -> Grant | None:
+        """Return the grant of a signed link. The signature is the last parameter, and signs all before it."""
+        if connection["method"] not in {"GET", "HEAD"}:
+            return None
+        address = f"{connection['path']}?{connection['query_string'].decode('latin-1')}"
+        signed, separator, signature = address.rpartition(f"{SIGNATURE}=")
+        if not separator or signed[-1] not in "?&":
+            return None
+        return self.keys.grant_of(signed[:-1], signature)
+
+    def _expect_collection(self, key: Key, connection: Connection, access: Access) -> None:
+        parameter = access.collection_parameter
+        if parameter and key.collections and connection.get("path_params", {}).get(parameter) not in key.collections:
+            raise Forbidden("this key is not for this collection")
 
     def _limits(self, key: Key | None, connection: Connection) -> list[Limit]:
         limits = []
@@ -157,10 +178,9 @@ def _missing() -> Unauthorized:
 def _expect(key: Key, needed: Scope | Literal["any"], origin: str | None) -> None:
     if key.origins and (key.publishable or origin is not None) and origin not in key.origins:
         raise Forbidden("this key is not for pages of this origin")
+    _expect_scope(key, needed)
+
+
+def _expect_scope(key: Key, needed: Scope | Literal["any"]) -> None:
     if needed != "any" and needed not in key.scopes:
         raise Forbidden(f"this key does not have the scope {needed}")
-
-
-def _expect_collection(key: Key, collection: str | None) -> None:
-    if key.collections and collection not in key.collections:
-        raise Forbidden("this key is not for this collection")

@@ -12,27 +12,34 @@ import json
 import os
 import re
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self, get_args
 from urllib.parse import urlsplit
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qa_service import strict_json
-from qa_service.errors import NotFound, SettingsError
-from qa_service.index.durable import replace_file, storage_errors
+from qa_service.errors import NotFound, SettingsError, StorageError
+from qa_service.index.durable import make_private_folder, replace_file, storage_errors
 from qa_service.settings import Settings
 from qa_service.values import Rate, origin_of
 
-Scope = Literal["ask", "feedback", "admin"]
+Scope = Literal["ask", "feedback", "documents", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 KEYS = "keys.json"
 _TOKEN = re.compile(r"(sk|pk)_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
+_SIGNATURE = re.compile(r"([0-9a-f]{8})\.([0-9]{1,6})\.([0-9a-f]{32})")
 _SIGNATURE_BYTES = 16
-_OWNER_ONLY = 0o600
+_DAY_SECONDS = 86_400
 _OTHERS = 0o077
+_LOCK_SECONDS = 10
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
 
@@ -68,6 +75,14 @@ class Key(BaseModel):
         if not self.scopes:
             raise ValueError("a key without a scope may do nothing")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right to give out links, or to follow one: by whose key, and until which day (UTC, since 1970)."""
+
+    key: Key
+    last_day: int
 
 
 class _Content(BaseModel):
@@ -146,16 +161,24 @@ class KeyFile:
             raise SettingsError(
                 f"no such key can be made: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
             ) from error
-        self._write((*self.keys, key))
+        with self._changing():
+            self._write((*self.keys, key))
         return token
 
     def revoke(self, identifier: str) -> Key:
-        """Remove a key and return it. Raises :class:`NotFound`."""
-        key = self._by_id.get(identifier)
-        if key is None:
-            raise NotFound(f"no key has the id {identifier!r}; `qa-service keys list` names them")
-        self._write(tuple(other for other in self.keys if other.id != identifier))
+        """Remove a key and return it; links that it was given end too. Raises :class:`NotFound`."""
+        with self._changing():
+            key = self._by_id.get(identifier)
+            if key is None:
+                raise NotFound(f"no key has the id {identifier!r}; `qa-service keys list` names them")
+            self._write(tuple(other for other in self.keys if other.id != identifier))
         return key
+
+    def rotate_links(self) -> None:
+        """Replace the secret that links are signed with: all links that were given out end."""
+        with self._changing():
+            self._content = self._content.model_copy(update={"link_secret": secrets.token_hex(32)})
+            self._write(self.keys)
 
     def key_of(self, token: str) -> Key | None:
         """Return the key that a token is. It takes the same time whichever part of the token is wrong."""
@@ -170,24 +193,51 @@ class KeyFile:
         """Tell whether pages of an origin have a key."""
         return any(origin in key.origins for key in self._by_id.values())
 
-    def signature(self, path: str) -> str:
-        """Return what proves that this service gave out a path: 16 bytes of its HMAC-SHA256, as hexadecimal digits."""
-        digest = hmac.new(bytes.fromhex(self._content.link_secret), path.encode(), hashlib.sha256).digest()
-        return digest[:_SIGNATURE_BYTES].hex()
+    def grant(self, key: Key, days: int) -> Grant:
+        """Return the grant of links that a key is given today and that end after so many days."""
+        return Grant(key, int(time.time() // _DAY_SECONDS) + days)
 
-    def is_signature(self, path: str, signature: str) -> bool:
-        """Tell whether a signature is that of a path."""
-        return hmac.compare_digest(self.signature(path).encode(), signature.encode("utf-8", "replace"))
+    def signature(self, address: str, grant: Grant) -> str:
+        """Return the proof that this service gave out an address (path and query) under a grant.
+
+        It names the key and the last day, followed by 16 bytes of an HMAC-SHA256 in hexadecimal digits.
+        """
+        signed = f"{address} {grant.key.id} {grant.last_day}"
+        digest = hmac.new(bytes.fromhex(self._content.link_secret), signed.encode(), hashlib.sha256).digest()
+        return f"{grant.key.id}.{grant.last_day}.{digest[:_SIGNATURE_BYTES].hex()}"
+
+    def grant_of(self, address: str, signature: str) -> Grant | None:
+        """Return the grant that an address was signed under, ``None`` if it has ended or the signature is another's."""
+        match = _SIGNATURE.fullmatch(signature)
+        key = None if match is None else self._by_id.get(match[1])
+        if match is None or key is None:
+            return None
+        grant = Grant(key, int(match[2]))
+        same = hmac.compare_digest(self.signature(address, grant), signature)
+        return grant if same and time.time() // _DAY_SECONDS <= grant.last_day else None
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock of those who change the file, and begin with what it holds now."""
+        with storage_errors(self.path):
+            make_private_folder(self.path.parent)
+            lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_SECONDS, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise StorageError(f"another process changes {self.path}; try again when it has ended") from error
+        try:
+            self._seen = None
+            self.look()
+            yield
+        finally:
+            lock.release()
 
     def _write(self, keys: tuple[Key, ...]) -> None:
-        content = _Content(link_secret=self._content.link_secret, keys=keys)
+        content = self._content.model_copy(update={"keys": keys})
         with storage_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            before = os.umask(0o777 & ~_OWNER_ONLY)
-            try:
-                replace_file(self.path, (json.dumps(content.model_dump(), indent=1) + "\n").encode())
-            finally:
-                os.umask(before)
+            replace_file(self.path, (json.dumps(content.model_dump(), indent=1) + "\n").encode(), private=True)
+        self._seen = None
         self.look()
 
 

@@ -1,30 +1,37 @@
-"""Addresses of this service that answers give out: below their collection, and signed where asking needs a key."""
+"""Addresses of this service in its responses: below their collection, and signed where asking needs a key."""
 
 from dataclasses import dataclass
 
-from qa_service.server.gate import SIGNATURE
-from qa_service.server.keys import KeyFile
+from starlette.types import Scope
+
+from qa_service.server.gate import GRANT, SIGNATURE
+from qa_service.server.keys import Grant, KeyFile
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Completes paths such as ``/cite/…``.
+    """Completes paths such as ``/cite/…`` in one response.
 
-    ``prefix`` is the path of the collection. With ``keys`` a path is signed: who was given it may open it without a
-    key, as people do who follow a link in a page.
+    ``collection`` is the path of the collection. With ``keys`` and a ``grant`` a link is signed: it opens without a
+    key, as people need who follow a link in a page, until the grant ends.
     """
 
-    prefix: str = ""
+    collection: str = ""
     keys: KeyFile | None = None
+    grant: Grant | None = None
+
+    @classmethod
+    def of(cls, scope: Scope, collection: str = "") -> "Links":
+        """Return the links for the response to a request that the gate admitted."""
+        return cls(collection, scope["app"].state.gate.keys, scope.get(GRANT))
 
     def own(self, address: str) -> str:
         """Return the whole path of a link of ours; one that leads elsewhere stays as it is."""
         if not address.startswith("/"):
             return address
-        address = self.prefix + address
-        if self.keys is None:
+        address = self.collection + address
+        if self.keys is None or self.grant is None:
             return address
-        rest, hash_sign, fragment = address.partition("#")
-        path, question_mark, query = rest.partition("?")
-        signed = f"{path}?{query}{'&' if question_mark else ''}{SIGNATURE}={self.keys.signature(path)}"
-        return f"{signed}{hash_sign}{fragment}"
+        address, hash_sign, fragment = address.partition("#")
+        separator = "&" if "?" in address else "?"
+        return f"{address}{separator}{SIGNATURE}={self.keys.signature(address, self.grant)}{hash_sign}{fragment}"

@@ -13,7 +13,6 @@ from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
 from qa_service.index import Generations, Manifest
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server.links import Links
 from qa_service.server.metrics import EMBEDDED, INDEX, SWAPS
 from qa_service.server.worker import Result, Worker
 
@@ -47,14 +46,15 @@ class Serving:
     last lease of it has ended. The answerer is used by the worker alone.
     """
 
-    def __init__(self, opening: Opening, worker: Worker, links: Links) -> None:
+    def __init__(self, opening: Opening, worker: Worker, path: str = "") -> None:
         self._answerer = opening.answerer
         self._leases: Counter[QuestionAnswerer] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
         self.generations = opening.generations
         self.degraded = opening.degraded
         self.worker = worker
-        self.links = links
+        self.path = path
+        """Path of the collection, empty for the default one."""
         self._reopen = opening.reopen
         self.ready = False
         self.reason = "starting, the self-test is not done"
@@ -184,7 +184,7 @@ class Serving:
         self._close_unused(old)
 
     def _tell_index(self, before: str | None) -> None:
-        name = self.links.prefix.rpartition("/")[2]
+        name = self.path.rpartition("/")[2]
         if before is not None:
             INDEX.labels(name, before).set(0)
         INDEX.labels(name, self._answerer.index.version).set(len(self._answerer.index))

@@ -19,7 +19,9 @@ from qa_service import __version__
 from qa_service.errors import QAServiceError, RequestError
 from qa_service.schemas.asking import AskRequest, AskResponse, ask_body
 from qa_service.server.gate import KEY_COLLECTIONS, Access
+from qa_service.server.links import Links
 from qa_service.server.live_index import Serving
+from qa_service.server.middleware.request_ids import random_id
 from qa_service.server.routes.guarded import GuardedASGIRoute
 
 MCP = "/mcp"
@@ -61,7 +63,10 @@ class Tools:
             collection: Annotated[str, Field(description="Name of a collection; empty for the default one.")] = "",
         ) -> AskResponse:
             """Find the passages of the documents that answer a question best, with citations."""
-            return await self._ask(question, top_k, self._serving(collection, context), str(context.request_id))
+            serving = self._serving(collection, context)
+            request = context.request_context.request
+            links = Links(serving.path) if request is None else Links.of(request.scope, serving.path)
+            return await self._ask(question, top_k, serving, links)
 
         async def read_source(
             document_id: Annotated[str, Field(description="`document_id` of a citation.")],
@@ -108,7 +113,7 @@ class Tools:
             raise ToolError("this key is not for this collection")
         return serving
 
-    async def _ask(self, question: str, top_k: int, serving: Serving, request_id: str) -> AskResponse:
+    async def _ask(self, question: str, top_k: int, serving: Serving, links: Links) -> AskResponse:
         try:
             serving.expect_ready()
             body = AskRequest.model_validate({"question": question, "top_k": top_k})
@@ -119,7 +124,7 @@ class Tools:
                 )
         except (QAServiceError, ValueError) as error:
             raise _told(error) from None
-        return AskResponse.model_validate(ask_body(request_id, answer, 0.0, serving.links.own))
+        return AskResponse.model_validate(ask_body(random_id(), answer, 0.0, links.own))
 
     async def _read(self, document_id: str, start: int, serving: Serving) -> SourceText:
         try:

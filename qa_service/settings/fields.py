@@ -187,6 +187,12 @@ class Settings(BaseSettings):
         description="Where requests are counted: in memory, or at `redis://…` for several workers or machines.",
         repr=False,
     )
+    link_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="Days that the signed links in answers open without a key; they end earlier with their key.",
+    )
     trusted_proxies: Names = Field(
         (), description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed."
     )

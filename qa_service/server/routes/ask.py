@@ -18,6 +18,7 @@ from qa_service.remembering import Asked
 from qa_service.schemas.asking import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
 from qa_service.server.collections import Mounting
 from qa_service.server.gate import ASK, Access, Gate
+from qa_service.server.links import Links
 from qa_service.server.live_index import Embedded, Serving
 from qa_service.server.metrics import ANSWERS, REMEMBERED
 from qa_service.server.middleware.observing import note, note_stages
@@ -73,8 +74,8 @@ def ask_routes(mounting: Mounting, comments: Comments, settings: Settings) -> AP
         _note_answer(request, [answer], log_questions=log_questions)
         took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
-        comments.remember(identifier, answer, serving.links.prefix)
-        content = ask_body(identifier, answer, took_ms, serving.links.own)
+        comments.remember(identifier, answer, serving.path)
+        content = ask_body(identifier, answer, took_ms, Links.of(request.scope, serving.path).own)
         return Response(orjson.dumps(content), media_type="application/json")
 
     return router
@@ -111,14 +112,15 @@ def batch_routes(mounting: Mounting, comments: Comments, gate: Gate, settings: S
         answers = await _batch(serving, [_item(given) for given in body.questions])
         took_ms = (time.perf_counter() - started) * 1000
         _note_answer(request, [found for found in answers if isinstance(found, Answer)], log_questions=log_questions)
+        links = Links.of(request.scope, serving.path)
         results = []
         for place, answer in enumerate(answers):
             identifier = f"{parent}.{place}"
             if isinstance(answer, QAServiceError):
                 results.append({"status": answer.http_status, "answer": None, "problem": problem_of(parent, answer)})
                 continue
-            comments.remember(identifier, answer, serving.links.prefix)
-            own = ask_body(identifier, answer, took_ms / len(answers), serving.links.own)
+            comments.remember(identifier, answer, serving.path)
+            own = ask_body(identifier, answer, took_ms / len(answers), links.own)
             results.append({"status": HTTPStatus.OK, "answer": own, "problem": None})
         return Response(orjson.dumps({"results": results, "took_ms": round(took_ms, 2)}), media_type="application/json")
 
@@ -129,15 +131,15 @@ async def _events(
     serving: Serving, body: AskRequest, request: Request, comments: Comments, *, explain: bool, log_questions: bool
 ) -> AsyncIterator[bytes]:
     started = time.perf_counter()
-    identifier = request_id_of(request)
+    identifier, links = request_id_of(request), Links.of(request.scope, serving.path)
     try:
         with serving.lease() as answerer:
             for event, quick in (("results", True), ("answer", False)):
                 answer = await _answer(serving, answerer, body, explain=explain, quick=quick)
-                content = ask_body(identifier, answer, (time.perf_counter() - started) * 1000, serving.links.own)
+                content = ask_body(identifier, answer, (time.perf_counter() - started) * 1000, links.own)
                 if not quick:
                     _note_answer(request, [answer], log_questions=log_questions)
-                    comments.remember(identifier, answer, serving.links.prefix)
+                    comments.remember(identifier, answer, serving.path)
                 yield format_sse_event(event=event, data_str=orjson.dumps(content).decode())
     except QAServiceError as error:
         yield format_sse_event(event="error", data_str=orjson.dumps(problem_of(identifier, error)).decode())

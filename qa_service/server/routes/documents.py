@@ -16,7 +16,8 @@ from qa_service.schemas.documents import (
     VerifyResponse,
 )
 from qa_service.server.collections import Mounting
-from qa_service.server.gate import ASK, Access
+from qa_service.server.gate import ASK, QUOTE_ONLY, Access
+from qa_service.server.links import Links
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.pages import citation_page, source_page
 from qa_service.server.routes.responses import problems
@@ -118,12 +119,13 @@ def document_routes(mounting: Mounting) -> APIRouter:
         """Tell of each citation, as answers give them, whether its quote still stands in the documents."""
         serving = mounting.of(request)
         serving.expect_ready()
+        own = Links.of(request.scope, serving.path).own
         cited = [citation.cited() for citation in body.citations]
         with serving.lease() as answerer:
             verdicts = await serving.worker.run(lambda: [answerer.verify(one) for one in cited])
         return VerifyResponse(
             index_version=answerer.index.version,
-            verdicts=[VerdictBody.of(verdict, serving.links.own) for verdict in verdicts],
+            verdicts=[VerdictBody.of(verdict, own) for verdict in verdicts],
         )
 
     return router
@@ -152,11 +154,14 @@ def linked_routes(mounting: Mounting) -> APIRouter:
         start: Annotated[int, Query(ge=0, description="First character to be marked.")] = 0,
         end: Annotated[int, Query(ge=0, description="The character after the last one.")] = 0,
     ) -> Response:
-        """Return a page of the document with the quote marked; `#quote` scrolls to it."""
+        """Return a page of the document with the quote marked; `#quote` scrolls to it.
+
+        A signed link shows the quote and its surroundings, unless its key has the scope `documents`.
+        """
         serving = mounting.of(request)
         with serving.lease() as answerer:
             document = await serving.worker.run(lambda: answerer.document(document_id))
-        return source_page(document, start, end)
+        return source_page(document, start, end, whole=not request.scope.get(QUOTE_ONLY, False))
 
     @router.get(
         "/cite/{citation_id}",
@@ -173,6 +178,7 @@ def linked_routes(mounting: Mounting) -> APIRouter:
         """Tell whether the quote still stands: exact, moved, changed (with what stands there now) or gone."""
         serving = mounting.of(request)
         identifier = CitationId.parse(citation_id)
+        own = Links.of(request.scope, serving.path).own
         as_page = "text/html" in accept and identifier is not None
         with serving.lease() as answerer:
             verdict = await serving.worker.run(lambda: answerer.citation(citation_id))
@@ -180,7 +186,7 @@ def linked_routes(mounting: Mounting) -> APIRouter:
             if as_page and place is not None:
                 document = await serving.worker.run(lambda: answerer.document(place))
         if as_page and identifier is not None:
-            return citation_page(identifier, verdict, document, serving.links.own)
-        return JSONResponse(VerdictBody.of(verdict, serving.links.own).model_dump())
+            return citation_page(identifier, verdict, document, own)
+        return JSONResponse(VerdictBody.of(verdict, own).model_dump())
 
     return router

@@ -54,9 +54,8 @@ class Evaluation(BaseModel):
 class Evaluations:
     """Runs ``qa-service evaluate`` as a process, one at a time."""
 
-    def __init__(self, settings: Settings, links: Links) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._links = links
         self._folder = settings.data / "evaluations"
         self._task: asyncio.Task[None] | None = None
 
@@ -108,8 +107,6 @@ class Evaluations:
             state = Evaluation.model_validate_json(path.read_bytes())
         except (OSError, ValueError):
             raise NotFound("no evaluation of that id") from None
-        if state.report is not None:
-            state.report = self._links.own(state.report)  # so that a browser can follow it
         return state
 
     def report(self, identifier: str) -> bytes:
@@ -209,9 +206,12 @@ def evaluation_routes(evaluations: Evaluations) -> APIRouter:
         summary="How is an evaluation going?",
         responses=problems(401, 403, 404, "default"),
     )
-    async def evaluation(evaluation_id: Annotated[str, _IDENTIFIER]) -> Evaluation:
+    async def evaluation(request: Request, evaluation_id: Annotated[str, _IDENTIFIER]) -> Evaluation:
         """Tell how many questions were asked; once it is done, what was measured."""
-        return await asyncio.to_thread(evaluations.state, evaluation_id)
+        state = await asyncio.to_thread(evaluations.state, evaluation_id)
+        if state.report is not None:
+            state.report = Links.of(request.scope).own(state.report)  # so that a browser can follow it
+        return state
 
     return router
 

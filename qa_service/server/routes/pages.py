@@ -31,16 +31,23 @@ _SAID = {
 }
 
 
-def source_page(document: SourceDocument, start: int, end: int) -> Response:
-    """Return a document as a page with ``[start, end)`` marked; the address's ``#quote`` scrolls to it."""
-    text = document.text
-    start, end = min(start, len(text)), min(end, len(text))
-    marked = f'<mark id="quote">{escape(text[start:end])}</mark>' if start < end else ""
-    body = (
-        f'<h1 dir="auto">{escape(document.title)}</h1><p class="quiet" dir="auto">{escape(document.uri)}</p>'
-        f'<div class="text" dir="auto">{escape(text[:start])}{marked}{escape(text[max(start, end) :])}</div>'
-    )
-    return _page(document.title, body)
+def source_page(document: SourceDocument, start: int, end: int, *, whole: bool) -> Response:
+    """Return a document as a page with ``[start, end)`` marked; the address's ``#quote`` scrolls to it.
+
+    Unless the ``whole`` document may be shown, the page holds the quote and its surroundings.
+    """
+    heading = f'<h1 dir="auto">{escape(document.title)}</h1><p class="quiet" dir="auto">{escape(document.uri)}</p>'
+    return _page(document.title, heading + _marked(document.text, start, end, len(document.text) if whole else _AROUND))
+
+
+def _marked(text: str, start: int, end: int, around: int) -> str:
+    """Return a part of a text as HTML: ``[start, end)`` marked, and up to ``around`` characters on each side."""
+    start, end = min(start, len(text)), min(max(start, end), len(text))
+    first, last = max(0, start - around), min(len(text), end + around)
+    mark = f'<mark id="quote">{escape(text[start:end])}</mark>' if start < end else ""
+    before = ("… " if first else "") + escape(text[first:start])
+    after = escape(text[end:last]) + (" …" if last < len(text) else "")
+    return f'<div class="text" dir="auto">{before}{mark}{after}</div>'
 
 
 def citation_page(
@@ -53,13 +60,9 @@ def citation_page(
     quote = f'<blockquote dir="auto">{escape(verdict.quote)}</blockquote>'
     now = ""
     if verdict.place is not None and document is not None:
-        start, end = verdict.place
         link = escape(own(view_path(document.id, verdict.place)))
-        before, after = document.text[max(0, start - _AROUND) : start], document.text[end : end + _AROUND]
-        dots = ("… " if start > _AROUND else "", " …" if end + _AROUND < len(document.text) else "")
         now = (
-            f'<h2 dir="auto">{escape(document.title)}</h2><div class="text" dir="auto">{dots[0]}{escape(before)}'
-            f"<mark>{escape(document.text[start:end])}</mark>{escape(after)}{dots[1]}</div>"
+            f'<h2 dir="auto">{escape(document.title)}</h2>{_marked(document.text, *verdict.place, _AROUND)}'
             f'<p><a href="{link}">Read it in {escape(document.uri)}</a></p>'
         )
     said = f'<p class="state">{escape(_SAID[verdict.state])}</p>'

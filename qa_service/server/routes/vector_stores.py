@@ -3,9 +3,10 @@
 A collection is a vector store, the default one is called ``default``; a passage is a result with one piece of text.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from qa_service.datatypes import Answer, CitedPassage, Filters
@@ -13,6 +14,7 @@ from qa_service.errors import InvalidRequest, NotFound
 from qa_service.schemas.asking import Askable
 from qa_service.server.collections import Collections
 from qa_service.server.gate import Access
+from qa_service.server.links import Links
 from qa_service.server.live_index import Serving
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
@@ -107,6 +109,7 @@ def vector_store_routes(collections: Collections) -> APIRouter:
     async def search(
         vector_store_id: Annotated[str, Path(description="Name of a collection, or `default`.")],
         body: SearchRequest,
+        request: Request,
     ) -> SearchPage:
         """Return the passages that answer a query best."""
         serving = _serving(collections, vector_store_id)
@@ -119,7 +122,7 @@ def vector_store_routes(collections: Collections) -> APIRouter:
                 query,
             )
         least = 0.0 if body.ranking_options is None else body.ranking_options.score_threshold
-        return SearchPage(search_query=[query], data=_results(answer, least, serving))
+        return SearchPage(search_query=[query], data=_results(answer, least, Links.of(request.scope, serving.path).own))
 
     return router
 
@@ -147,17 +150,17 @@ def _filters(given: Comparison | Compound | None) -> Filters | None:
     return Filters(**fields)
 
 
-def _results(answer: Answer, least: float, serving: Serving) -> list[SearchResult]:
-    return [_result(result, serving) for result in answer.results if result.scored.score >= least]
+def _results(answer: Answer, least: float, own: Callable[[str], str]) -> list[SearchResult]:
+    return [_result(result, own) for result in answer.results if result.scored.score >= least]
 
 
-def _result(result: CitedPassage, serving: Serving) -> SearchResult:
+def _result(result: CitedPassage, own: Callable[[str], str]) -> SearchResult:
     citation = result.citation
     place = citation.position
     attributes: dict[str, str | float | bool] = {
         "title": citation.title,
         "quote": citation.quote,
-        "url": serving.links.own(citation.url),
+        "url": own(citation.url),
         "start_char": place.start_char,
         "end_char": place.end_char,
         **({} if result.scored.confidence is None else {"confidence": round(result.scored.confidence, 3)}),
