@@ -5,9 +5,11 @@ from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 _USUAL_PORTS = {"http": 80, "https": 443}
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_MAX_PREFIX_CHARACTERS = 200
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]*[a-z0-9_-])\.?)(?::[0-9]{0,5})?", re.IGNORECASE)
 
 
@@ -29,6 +31,27 @@ def origin_of(text: str) -> str:
     return f"{parts.scheme}://{host}" + ("" if port in {None, _USUAL_PORTS[parts.scheme]} else f":{port}")
 
 
+def path_prefix(text: str) -> str:
+    """Return a prefix of paths such as ``/docs-qa`` without its last slash. Raises ``ValueError`` if it is none."""
+    prefix = text.removesuffix("/")
+    if (
+        len(text) > _MAX_PREFIX_CHARACTERS
+        or not _PREFIX.fullmatch(prefix)
+        or not {".", ".."}.isdisjoint(prefix.split("/"))
+    ):
+        raise ValueError("the path must be like /docs-qa, of letters, digits and -._~ alone")
+    return prefix
+
+
+def _public_url(text: str) -> str:
+    if not text:
+        return text
+    parts = urlsplit(text)
+    if "?" in text or "#" in text:
+        raise ValueError(f"{text!r} has a query or a fragment; write it as https://www.example.org/docs-qa")
+    return origin_of(f"{parts.scheme}://{parts.netloc}") + path_prefix(parts.path)
+
+
 def host_of(text: str) -> str:
     """Return the host of a ``Host`` header in lower case, without port, brackets and trailing dot; empty if invalid."""
     match = _HOST.fullmatch(text)
@@ -41,6 +64,7 @@ def host_of(text: str) -> str:
         return "" if name is None else name.lower()
 
 
+PublicURL = Annotated[str, AfterValidator(_public_url)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
 Secret = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^([!-~]{16,200})?$")]
 Token = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[!-~]{0,400}$")]

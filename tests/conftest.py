@@ -221,7 +221,9 @@ def listening(app: Any) -> Iterator[int]:
     from qa_service.server.protocol import GuardedProtocol
 
     listener = bound_socket("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", http=GuardedProtocol, ws="none"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="critical", http=GuardedProtocol, ws="none", proxy_headers=False)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     port = listener.getsockname()[1]

@@ -126,6 +126,8 @@ def test_an_evaluation_runs_beside_the_server(
         assert (state["status"], state["asked"], state["of"], state["exit_code"]) == ("done", 9, 9, 0)
         assert state["summary"]["measures"]["Success@1"]["mean"] == 1
         assert client.get(state["report"].partition("?")[0]).status_code == 401
+        behind = client.get(f"/evaluate/{state['id']}", headers=key | {"X-Forwarded-Prefix": "/docs-qa"}).json()
+        assert behind["report"].startswith(f"/docs-qa/evaluate/{state['id']}/report?")
         report = client.get(state["report"])  # signed, so that a browser can follow it
         assert report.headers["content-type"] == "text/html; charset=utf-8"
         assert "sandbox" in report.headers["content-security-policy"]

@@ -66,6 +66,18 @@ def test_switches_know_a_few_words(word: str, expected: bool, monkeypatch: pytes
         ("port", "0x50"),
         ("rate_storage", "file:///etc/passwd"),
         ("collections", "../up"),
+        *[
+            ("public_url", url)
+            for url in ("docs.example.org", "/docs-qa", "ftp://a.example", "https://u:p@a.example/qa")
+        ],
+        *[
+            ("public_url", f"https://a.example{rest}")
+            for rest in ("/qa?", "/qa?x=1", "/qa#x", "//qa", "/a/../b", "/a%20b")
+        ],
+        *[
+            ("public_url", f"https://a.example{rest}")
+            for rest in ("/qa//", "/a b", "/ä", "/" + "a" * 200, "/.", "/a;b")
+        ],
     ],
 )
 def test_values_that_mean_nothing_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

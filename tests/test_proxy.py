@@ -2,27 +2,41 @@
 
 import asyncio
 import logging
+import re
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
-from conftest import listening, served
-from proxies import needs_nginx, nginx
+from conftest import key_for, listening, served
+from playwright.sync_api import Browser, Page, expect
+from proxies import needs_nginx, nginx, passing, stripping
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
+from test_browser import browser  # noqa: F401 - a fixture
 from test_protocol import talk
 
-from qa_service.errors import SettingsError
+from qa_service.client import Client
+from qa_service.errors import Overloaded, SettingsError
+from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.admission import Admission
 from qa_service.server.app import create_app
+from qa_service.server.gate import Gate
+from qa_service.server.live_index import Opening
 from qa_service.server.middleware import hosts
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.settings import Settings, load_settings
 from qa_service.values import host_of
 
 FOREIGN = "evil.example"
+PREFIX = "/docs-qa"
+ANSWER = "The cat sleeps on the warm mat."
+QUESTION = {"question": "where does the cat sleep"}
 FIRST_EVENT = b"data: " + b"x" * 10_000  # nginx holds back the end of what does not fill its buffers
 
 
@@ -138,12 +152,11 @@ def test_allowed_hosts_are_host_names(host: str) -> None:
 
 def test_event_streams_ask_proxies_not_to_buffer(client: TestClient) -> None:
     """Every answer of that type, and no other."""
-    question = {"question": "where does the cat sleep"}
-    stream = client.post("/ask", json=question, headers={"Accept": "text/event-stream"})
+    stream = client.post("/ask", json=QUESTION, headers={"Accept": "text/event-stream"})
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert stream.headers["cache-control"] == "no-cache"
     assert stream.headers["x-accel-buffering"] == "no"
-    assert "x-accel-buffering" not in client.post("/ask", json=question).headers
+    assert "x-accel-buffering" not in client.post("/ask", json=QUESTION).headers
 
 
 @needs_nginx
@@ -170,3 +183,259 @@ def test_a_first_event_passes_nginx_before_the_last_is_made(tmp_path: Path) -> N
                 events.append(line)
                 first_is_read.set()
     assert events == [FIRST_EVENT.decode(), "event: last"]
+
+
+# A path prefix.
+
+
+def ask(client: httpx2.Client, prefix: str = "", **headers: str) -> Any:
+    """Return the best citation for a question."""
+    response = client.post(f"{prefix}/ask", json=QUESTION, headers=headers)
+    assert response.status_code == 200, response.text
+    return response.json()["results"][0]["citation"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://docs.example.org", "https://docs.example.org"),
+        ("https://docs.example.org/", "https://docs.example.org"),
+        ("https://Docs.example.org:443/docs-qa/", "https://docs.example.org/docs-qa"),
+        ("http://[::1]:8080/a/b~c", "http://[::1]:8080/a/b~c"),
+    ],
+)
+def test_the_public_address_is_kept_in_one_form(given: str, kept: str) -> None:
+    """No slash at the end, no usual port, the host in lower case."""
+    assert load_settings(public_url=given).public_url == kept
+
+
+def test_the_public_address_must_not_look_like_a_route(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """A request to `/sources/x` could mean two things."""
+    for path in ("/sources", "/ask", "/widget/qa", "/v1"):
+        with pytest.raises(SettingsError, match=f"QA_PUBLIC_URL has the path {path},"):
+            create_app(answerer, settings.model_copy(update={"public_url": f"https://a.example{path}"}))
+    create_app(answerer, settings.model_copy(update={"public_url": "https://a.example/source"}))
+
+
+TRUST: list[tuple[str, tuple[str, ...], str, str]] = [
+    ("127.0.0.1", (), "127.0.0.1", PREFIX),
+    ("127.0.0.1", ("10.0.0.1",), "127.0.0.1", ""),
+    ("0.0.0.0", (), "127.0.0.1", ""),
+    ("0.0.0.0", ("10.0.0.0/8",), "10.1.2.3", PREFIX),
+    ("0.0.0.0", ("10.0.0.0/8",), "203.0.113.7", ""),
+    ("0.0.0.0", ("*",), "203.0.113.7", PREFIX),
+]
+
+
+@pytest.mark.parametrize(("host", "proxies", "peer", "prefix"), TRUST)
+def test_a_prefix_is_believed_of_trusted_proxies(
+    host: str, proxies: tuple[str, ...], peer: str, prefix: str, answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """By the address of the connection, not by what it forwards. On loopback, without other proxies, of everybody."""
+    own = settings.model_copy(update={"host": host, "trusted_proxies": proxies, "access": "open"})
+    with TestClient(create_app(answerer, own), base_url="http://localhost", client=(peer, 5)) as client:
+        headers = {"X-Forwarded-Prefix": f"{PREFIX}/", "X-Forwarded-For": "127.0.0.1, 10.1.2.3"}
+        assert ask(client, **headers)["permalink"].startswith(f"{prefix}/cite/")
+        assert ask(client)["permalink"].startswith("/cite/")  # the answer is from the cache, its links are not
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("docs-qa", "//evil.example", "/\\evil.example", "/a//b", "/..", "/a/../b", "/.", "/a%2fb", "/a b", "/ä"),
+        *("https://evil.example", "/a?b", "/a#b", "/a;b", '/"><script>', "/a,/b", "/" + "a" * 200, "/\t"),
+    ],
+)
+def test_a_prefix_that_is_none_is_ignored(prefix: str, client: TestClient) -> None:
+    """Only plain segments of bounded length; of two headers, neither."""
+    wrong = [("X-Forwarded-Prefix", prefix.encode("latin-1"))]
+    assert ask(client, **dict(wrong))["permalink"].startswith("/cite/")
+    twice = [("X-Forwarded-Prefix", PREFIX), ("X-Forwarded-Prefix", PREFIX)]
+    page = client.get("/", headers=[*twice, ("Accept", "text/html")]).text
+    assert PREFIX not in page
+
+
+def test_a_forwarded_prefix_changes_no_route(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Not even one that a path begins with: what needs a key needs it still."""
+    keyed = settings.model_copy(update={"access": "keys"})
+    with TestClient(create_app(answerer, keyed), base_url="http://localhost") as client:
+        for prefix in ("/", "/livez", "/widget", "/sources", "/cite", "/admin", "/docs-qa"):
+            for path in (
+                *("/livez", "/index", "/admin/reindex", "/widget/admin/reindex", "/sources/cite/x", "/livez/index"),
+                *("/cite/x", "/docs-qa/index", "/docs-qa"),
+            ):
+                plain = client.get(path)
+                behind = client.get(path, headers={"X-Forwarded-Prefix": prefix})
+                assert behind.status_code == plain.status_code, (prefix, path)
+
+
+def test_the_public_path_is_taken_off_once_and_gives_nothing_away(
+    answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """Each route is the same with and without it, and nothing else is a route."""
+    keyed = settings.model_copy(update={"access": "keys", "public_url": f"https://docs.example.org{PREFIX}"})
+    key_for(keyed, "ask")
+    with TestClient(create_app(answerer, keyed), base_url="https://docs.example.org") as client:
+        for path in ("/livez", "/index", "/admin/reindex", "/widget/qa-chat.js", "/", "/none", "/admin/reindex%0A"):
+            plain = client.get(path)
+            assert client.get(PREFIX + path).status_code == plain.status_code, path
+        assert client.get(PREFIX).json()["ready"] == f"{PREFIX}/readyz"
+        for path in (
+            f"{PREFIX}{PREFIX}/livez",
+            f"{PREFIX}livez",
+            f"/x{PREFIX}/livez",
+            f"{PREFIX}//livez",
+            "/Docs-QA/livez",
+        ):
+            assert client.get(path).status_code == 401, path
+        assert client.get(PREFIX + "/livez", headers={"Host": FOREIGN}).status_code == 200
+
+
+LINK = re.compile(r'(?<![\w/])(?:/[\w.~-]+)*/(?:cite|sources|widget|evaluate)/[^\s"<>\\]+')
+
+
+def links_in(text: str) -> list[str]:
+    return [unescape(link) for link in LINK.findall(text)]
+
+
+@pytest.mark.parametrize("way", ["setting", "header"])
+def test_every_link_of_every_answer_is_below_the_prefix_and_opens(
+    way: str, answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """Of questions, batches, streams, stores, tools, pages and descriptions, signed as where there is no prefix."""
+    public_url = f"http://localhost{PREFIX}" if way == "setting" else ""
+    own = settings.model_copy(update={"access": "keys", "mcp": True, "public_url": public_url})
+    named = {"zoo": Opening(answerer, IndexFolder(settings.index))}
+    forwarded = {} if public_url else {"X-Forwarded-Prefix": PREFIX}
+    with TestClient(create_app(answerer, own, named=named), base_url="http://localhost", headers=forwarded) as client:
+        client.headers.update(key_for(own, "ask"))
+        wait_until(lambda: client.get("/index").status_code == 200)
+        call = {"name": "ask", "arguments": {"question": QUESTION["question"]}}
+        rpc = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+        citation = ask(client)
+        answers = {
+            "collection": client.post("/collections/zoo/ask", json=QUESTION),
+            "batch": client.post("/ask/batch", json={"questions": [QUESTION]}),
+            "stream": client.post("/ask", json=QUESTION, headers={"Accept": "text/event-stream"}),
+            "store": client.post("/v1/vector_stores/default/search", json={"query": QUESTION["question"]}),
+            "tool": client.post("/mcp", json=rpc, headers={"Accept": "application/json, text/event-stream"}),
+            "verify": client.post("/verify", json={"citations": [citation]}),
+            "verdict": client.get("/cite/" + citation["permalink"].rpartition("/")[2].partition("?")[0]),
+            "page": client.get(citation["permalink"].removeprefix(PREFIX), headers={"Accept": "text/html"}),
+            "widget": client.get("/widget"),
+            "playground": client.get("/", headers={"Accept": "text/html"}),
+        }
+        del client.headers["Authorization"]
+        for name, answer in answers.items():
+            assert answer.status_code == 200, (name, answer.text)
+            found = links_in(answer.text)
+            assert found, name
+            for link in found:
+                assert link.startswith(f"{PREFIX}/"), (name, link)
+                path = link.partition("#")[0]
+                assert client.get(path if public_url else path.removeprefix(PREFIX)).status_code == 200, (name, link)
+                assert "sig=" in link or "/widget/" in link
+        client.headers.update(key_for(own, "ask"))
+        wait_until(lambda: client.get("/openapi.json").status_code == 200)
+        assert client.get("/openapi.json").json()["servers"] == [{"url": public_url or PREFIX}]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait up to a minute for a condition, such as keys that are read again."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_questions_under_the_public_path_are_refused_early_too() -> None:
+    """By the protocol, before anything is spent on them, as they are without it."""
+    refusing = Admission(lambda: Overloaded("full"), Gate(load_settings()), PREFIX)
+    for address, refused in (
+        (b"/ask", True),
+        (b"/docs-qa/ask/batch?x", True),
+        (b"/docs-qaask", False),
+        (b"/x/ask", False),
+    ):
+        assert (refusing.refuse(address, []) is not None) is refused, address
+
+
+@needs_nginx
+@pytest.mark.parametrize("location", [stripping, passing])
+def test_the_service_works_below_a_path_of_nginx(
+    location: Callable[[int], str], answerer: QuestionAnswerer, settings: Settings, tmp_path: Path
+) -> None:
+    """Links open, the playground's files load, whether nginx takes the prefix away or passes it on."""
+    public_url = f"https://docs.example.org{PREFIX}" if location is passing else ""
+    own = settings.model_copy(update={"public_url": public_url})
+    with (
+        served(answerer, own) as port,
+        nginx(tmp_path, location(port)) as address,
+        httpx2.Client(base_url=address) as client,
+    ):
+        citation = ask(client, PREFIX)
+        view = client.get(citation["url"])
+        assert (view.status_code, '<mark id="quote">' in view.text) == (200, True)
+        page = client.get(citation["permalink"], headers={"Accept": "text/html"})
+        (onward,) = links_in(page.text)
+        assert client.get(onward).status_code == 200
+        playground = client.get(f"{PREFIX}/", headers={"Accept": "text/html"})
+        assert playground.headers["content-type"].startswith("text/html")
+        files = links_in(playground.text)
+        assert len(files) == 4
+        for file in [*files, *(file["path"] for file in client.get(f"{PREFIX}/widget").json()["files"])]:
+            assert client.get(file).status_code == 200, file
+        with Client(f"{address}{PREFIX}") as service:
+            cited = service.ask(QUESTION["question"]).results[0].citation
+            assert (cited.url, service.ready().status) == (citation["url"], "ready")
+        described = client.get(f"{PREFIX}/openapi.json").json()
+        assert described["servers"] == [{"url": public_url or PREFIX}]
+        assert client.get("/cite/x").status_code == 404  # of nginx: outside of the prefix there is nothing
+
+
+def page_with(browser: Browser, address: str, content: str) -> Page:  # noqa: F811 - a fixture
+    """Open a page of the same origin that has some content."""
+    page = browser.new_page()
+    page.route("**/page.html", lambda route: route.fulfill(body=f"<!doctype html>{content}", content_type="text/html"))
+    page.goto(f"{address}/page.html")
+    return page
+
+
+@pytest.mark.browser
+@needs_nginx
+@pytest.mark.parametrize("location", [stripping, passing])
+def test_people_ask_below_a_path_of_nginx(
+    location: Callable[[int], str],
+    browser: Browser,  # noqa: F811 - a fixture
+    answerer: QuestionAnswerer,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    """In the playground: an answer, the page of its citation with the mark, the sources, lines to copy that work."""
+    public_url = f"https://docs.example.org{PREFIX}" if location is passing else ""
+    own = settings.model_copy(update={"public_url": public_url, "allowed_hosts": ("127.0.0.1",)})
+    with served(answerer, own) as port, nginx(tmp_path, location(port)) as address:
+        page = browser.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("response", lambda response: faults.append(response.url) if response.status >= 400 else None)
+        page.goto(f"{address}{PREFIX}/")
+        expect(page.locator("#state")).to_contain_text("Ready")
+        page.locator("qa-chat textarea#input").fill(QUESTION["question"])
+        page.locator("qa-chat textarea#input").press("Enter")
+        expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+        with page.context.expect_page() as opened:
+            page.locator("qa-chat blockquote ~ .source a").first.click()
+        expect(opened.value.locator("mark#quote")).to_have_text(ANSWER)
+        assert opened.value.url.startswith(f"{address}{PREFIX}/sources/")
+        page.get_by_role("tab", name="Sources").click()
+        page.get_by_role("button", name="Animals").click()
+        expect(page.locator("#sources pre")).to_contain_text(ANSWER)
+        page.get_by_role("tab", name="Embed").click()
+        for number, needed in ((0, 'integrity="'), (1, "/widget/qa-chat-define.js")):
+            snippet = page.locator("#embed pre").nth(number).text_content() or ""
+            assert needed in snippet
+            other = page_with(browser, address, snippet.replace(' key="pk_…"', ""))
+            other.get_by_role("button", name="Ask the documents").click()
+            expect(other.locator("qa-chat textarea#input")).to_be_visible()
+        assert faults == []

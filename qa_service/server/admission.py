@@ -29,9 +29,10 @@ class Admission:
     STATE = "qa_admission"
     """Where in the state of the application's lifespan the protocol finds it."""
 
-    def __init__(self, refusal: Callable[[], Overloaded | None], gate: Gate) -> None:
+    def __init__(self, refusal: Callable[[], Overloaded | None], gate: Gate, public_path: str = "") -> None:
         self._refusal = refusal
         self._gate = gate
+        self._public_path = public_path.encode()
         self._to_others: tuple[int, bytes] | None = None
         self._turned_away = 0
         self._told = -math.inf
@@ -41,7 +42,7 @@ class Admission:
 
         To who is no page in a browser it is the same but for the request's id, and made once.
         """
-        match = _QUESTION.fullmatch(address)
+        match = _QUESTION.fullmatch(address.removeprefix(self._public_path))
         if match is None or (refusal := self._refusal()) is None:
             return None
         origin = next((value for name, value in headers if name == b"origin"), None)

@@ -2,7 +2,7 @@
 
 ::
 
-    Observing -> RequestIds -> AllowedHosts -> Cors -> ProblemsForAll -> routes
+    ProxyHeaders -> Observing -> RequestIds -> AllowedHosts -> Cors -> ProblemsForAll -> routes
 
 A route asks the gate, then reads the body (:mod:`qa_service.server.routes.guarded`). Routes are async; computing is the
 worker's. Questions that can't be taken are refused before all this, by the protocol
@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
 from qa_service import __version__
@@ -31,6 +32,7 @@ from qa_service.server.middleware.cors import Cors
 from qa_service.server.middleware.hosts import AllowedHosts
 from qa_service.server.middleware.observing import Observing, watch_the_loop
 from qa_service.server.middleware.problems import ProblemsForAll, install_handlers
+from qa_service.server.middleware.proxy import ProxyHeaders
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.routes.ask import ask_routes, batch_routes
 from qa_service.server.routes.documents import document_routes, linked_routes, listing_routes
@@ -78,7 +80,7 @@ def create_app(
     builder = Builder(settings)
     evaluations = Evaluations(settings)
     comments = Comments(settings)
-    admission = Admission(worker.refusal, gate)
+    admission = Admission(worker.refusal, gate, settings.public_path)
 
     tools = _tools(collections) if settings.mcp else None
 
@@ -119,6 +121,7 @@ def create_app(
         responses=problems(408, 414, 431),
         redirect_slashes=False,  # the redirect would be built from the client's Host header
         middleware=[
+            Middleware(ProxyHeaders, settings=settings),
             Middleware(Observing),
             Middleware(RequestIds),
             Middleware(AllowedHosts, settings=settings),
@@ -148,11 +151,23 @@ def create_app(
     app.include_router(admin_routes(builder), responses=guarded)
     app.include_router(evaluation_routes(evaluations), responses=guarded)
     app.include_router(report_routes(evaluations), responses=guarded)
-    app.include_router(description_routes(app))
+    app.include_router(description_routes(app, settings.public_url))
     if tools is not None:
         app.router.routes.append(tools.route(settings.max_body_bytes))
     check_routes(app)
+    _check_public_path(app, settings)
     return app
+
+
+def _check_public_path(app: FastAPI, settings: Settings) -> None:
+    """Raise :class:`SettingsError` if the path of the public address could be taken for that of a route."""
+    first = settings.public_path.strip("/").partition("/")[0]
+    taken = {(context.path or "").strip("/").partition("/")[0] for context in iter_route_contexts(app.routes)}
+    if first and first in taken:
+        raise SettingsError(
+            f"QA_PUBLIC_URL has the path {settings.public_path}, as which paths of the service itself begin; choose "
+            "another, or leave the setting empty and have the proxy send X-Forwarded-Prefix"
+        )
 
 
 def _tools(collections: Collections) -> Any:

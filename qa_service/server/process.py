@@ -106,7 +106,6 @@ def _options(settings: Settings) -> dict[str, Any]:
         "server_header": False,
         "http": GuardedProtocol,
         "ws": "none",
-        "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": list(settings.trusted_proxies),
+        "proxy_headers": False,  # see middleware/proxy.py
         "timeout_graceful_shutdown": int(settings.drain_seconds + settings.deadline_seconds + _GRACE_SECONDS),
     }

@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from qa_service.values import Names, Rate, Secret, Token, host_of, origin_of
+from qa_service.values import Names, PublicURL, Rate, Secret, Token, host_of, origin_of
 
 PREFIX = "QA_"
 FILE = Path(".env")
@@ -161,6 +162,11 @@ class Settings(BaseSettings):
         description="Host names that requests may be addressed to, separated by commas; `*.example.org` allows all "
         "below one. `/livez` and `/readyz` answer under any.",
     )
+    public_url: PublicURL = Field(
+        "",
+        description="Address under which a proxy publishes this service, as `https://docs.example.org/docs-qa`. Links "
+        "begin with its path, requests may, and its host is allowed.",
+    )
     reload_seconds: float = Field(
         1, gt=0, le=3600, description="How often the server looks whether another index is in force."
     )
@@ -194,7 +200,7 @@ class Settings(BaseSettings):
         description="Days that the signed links in answers open without a key; they end earlier with their key.",
     )
     trusted_proxies: Names = Field(
-        (), description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed."
+        (), description="Addresses or networks of proxies whose `X-Forwarded-For`, `-Proto` and `-Prefix` are believed."
     )
     workers: int = Field(1, ge=1, le=64, description="Server processes; they share the index's files in memory.")
     log_format: Literal["auto", "json", "console"] = Field(
@@ -230,6 +236,11 @@ class Settings(BaseSettings):
     mcp: bool = Field(False, description="Serve the Model Context Protocol at POST /mcp; needs qa-service[mcp].")
     feedback: bool = Field(True, description="Take feedback on answers (POST /feedback).")
     deadline_seconds: float = Field(10, gt=0, le=600, description="A question that takes longer gets 504.")
+
+    @property
+    def public_path(self) -> str:
+        """The path of the public address, without a slash at its end; empty if there is none."""
+        return urlsplit(self.public_url).path
 
     @property
     def milvus_alias(self) -> str:

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,7 +26,7 @@ class AllowedHosts:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        allowed = {*settings.allowed_hosts, *({settings.host} - _ANY_ADDRESS)}
+        allowed = {*settings.allowed_hosts, *({settings.host} - _ANY_ADDRESS), urlsplit(settings.public_url).netloc}
         self._any = "*" in allowed
         self._hosts = {host_of(host) or host_of(f"[{host}]") for host in allowed}
         self._suffixes = tuple(host[1:].lower() for host in allowed if host.startswith("*."))
@@ -45,7 +46,7 @@ class AllowedHosts:
         problem = HostNotAllowed(
             "the request's host name is not allowed here; whoever runs this service can add it to QA_ALLOWED_HOSTS"
         )
-        await error_response(scope["qa_request_id"], problem)(scope, receive, send)
+        await error_response(scope, problem)(scope, receive, send)
 
     def _log(self, host: str) -> None:
         now = time.monotonic()

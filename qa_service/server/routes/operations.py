@@ -2,8 +2,8 @@
 
 import asyncio
 
+import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
-from starlette.responses import JSONResponse
 
 from qa_service.index import Manifest
 from qa_service.schemas.service import (
@@ -17,6 +17,7 @@ from qa_service.schemas.service import (
 )
 from qa_service.server.collections import Collections, Mounting
 from qa_service.server.gate import ASK, PUBLIC, Access
+from qa_service.server.links import PATH_PREFIX
 from qa_service.server.metrics import CONTENT_TYPE, exposition
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
@@ -77,14 +78,19 @@ def collection_routes(collections: Collections) -> APIRouter:
     return router
 
 
-def description_routes(app: FastAPI) -> APIRouter:
-    """Return the route of the description for programs."""
+def description_routes(app: FastAPI, public_url: str) -> APIRouter:
+    """Return the route of the description for programs. It names the address where a proxy publishes the service."""
     router = APIRouter(route_class=guarded(ASK))
 
     @router.get("/openapi.json", include_in_schema=False)
-    async def description() -> JSONResponse:
+    async def description(request: Request) -> Response:
         """Return the OpenAPI description of all routes."""
-        return JSONResponse(await asyncio.to_thread(app.openapi))
+        server = public_url or request.scope.get(PATH_PREFIX, "")
+
+        def encoded() -> bytes:
+            return orjson.dumps(app.openapi() | ({"servers": [{"url": server}]} if server else {}))
+
+        return Response(await asyncio.to_thread(encoded), media_type="application/json")
 
     return router
 

@@ -16,6 +16,7 @@ from qa_service import __version__
 from qa_service.errors import NotFound
 from qa_service.schemas.service import WidgetBody, WidgetFile
 from qa_service.server.gate import PUBLIC
+from qa_service.server.links import PATH_PREFIX
 from qa_service.server.routes.guarded import guarded
 
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -46,12 +47,15 @@ class _File:
     etag: str
     integrity: str
 
+    @classmethod
+    def of(cls, content: bytes, media_type: str) -> "_File":
+        digest = hashlib.sha384(content).digest()
+        return cls(content, media_type, f'"{digest.hex()[:32]}"', f"sha384-{base64.b64encode(digest).decode()}")
+
 
 def _file(name: str) -> _File:
     content = files("qa_service.server.widget").joinpath(name).read_bytes()
-    digest = hashlib.sha384(content).digest()
-    media_type = _TYPES.get(name[name.rindex(".") :], "text/html; charset=utf-8")
-    return _File(content, media_type, f'"{digest.hex()[:32]}"', f"sha384-{base64.b64encode(digest).decode()}")
+    return _File.of(content, _TYPES.get(name[name.rindex(".") :], "text/html; charset=utf-8"))
 
 
 @cache
@@ -69,12 +73,12 @@ def widget_routes() -> APIRouter:
     page = _file("playground.html")
 
     @router.get("/widget", operation_id="widget", summary="Which version of the chat widget is this?")
-    async def widget() -> WidgetBody:
+    async def widget(request: Request) -> WidgetBody:
         """Name the widget's files by addresses that never change, with the hashes that a page can ask for."""
         return WidgetBody(
             version=version,
             files=[
-                WidgetFile(path=f"/widget/{version}/{name}", integrity=file.integrity)
+                WidgetFile(path=f"{_prefix(request)}/widget/{version}/{name}", integrity=file.integrity)
                 for name, file in found.items()
                 if name not in _PLAYGROUND
             ],
@@ -94,18 +98,31 @@ def widget_routes() -> APIRouter:
     async def root(request: Request) -> Response | dict[str, str]:
         """Show the playground to people, and name the ways in to programs."""
         if "text/html" in request.headers.get("accept", ""):
-            response = _sent(request, page, _ASK_AGAIN)
+            response = _sent(request, _below(_prefix(request), page), _ASK_AGAIN)
             response.headers["Content-Security-Policy"] = _POLICY
             response.headers["Vary"] = "Accept"
             return response
         return {
             "service": f"qa_service {__version__}",
-            "ask": 'POST /ask {"question": "…"}',
-            "description": "/openapi.json",
-            "ready": "/readyz",
+            "ask": f'POST {_prefix(request)}/ask {{"question": "…"}}',
+            "description": f"{_prefix(request)}/openapi.json",
+            "ready": f"{_prefix(request)}/readyz",
         }
 
     return router
+
+
+def _prefix(request: Request) -> str:
+    return str(request.scope.get(PATH_PREFIX, ""))
+
+
+def _below(prefix: str, page: _File) -> _File:
+    """Return a page with its links below a prefix; without one they are relative to the page."""
+    return (
+        _File.of(page.content.replace(b'="widget/', f'="{prefix}/widget/'.encode()), page.media_type)
+        if prefix
+        else page
+    )
 
 
 def _sent(request: Request, file: _File | None, caching: str) -> Response:

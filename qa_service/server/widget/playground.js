@@ -4,6 +4,8 @@ import { visible } from "./client.js";
 import "./qa-chat-define.js";
 import { h } from "./view.js";
 
+const BASE = new URL("..", import.meta.url); // the service's root, below whatever path a proxy gives it
+const ENDPOINT = BASE.href.replace(/\/$/, "");
 const $ = (id) => document.getElementById(id);
 const PAGE = 200;
 const MOST_TEXT = 200_000;
@@ -12,7 +14,7 @@ const NAMES = { dense: "Meaning", lexical: "Words", rerank: "Token by token", sc
 
 const chat = h("qa-chat", {
   mode: "page",
-  endpoint: location.origin,
+  endpoint: ENDPOINT,
   history: "session",
   lang: "en",
 });
@@ -20,7 +22,7 @@ $("ask").append(chat);
 
 async function get(path, read = (response) => response.json()) {
   const key = $("key").value.trim();
-  const response = await fetch(path, { headers: key ? { Authorization: `Bearer ${key}` } : {}, cache: "no-store" });
+  const response = await fetch(new URL(path, BASE), { headers: key ? { Authorization: `Bearer ${key}` } : {}, cache: "no-store" });
   if (response.status === 401) $("key-field").hidden = false;
   if (!response.ok) throw new Error((await response.json()).detail ?? `status ${response.status}`);
   return read(response);
@@ -65,7 +67,7 @@ for (const [place, tab] of tabs.entries()) {
 
 async function state() {
   try {
-    const response = await fetch("/readyz", { cache: "no-store" });
+    const response = await fetch(new URL("readyz", BASE), { cache: "no-store" });
     const ready = await response.json();
     if (!response.ok) $("state").textContent = ready.detail;
     else $("state").textContent = `Ready · index ${ready.index_version}${ready.degraded ? " · an older one, since the current one is damaged" : ""}`;
@@ -76,7 +78,7 @@ async function state() {
 
 state();
 setInterval(() => document.hidden || state(), 15_000);
-get("/sources?limit=1").catch(() => {}); // shows the key's field where a key is needed
+get("sources?limit=1").catch(() => {}); // shows the key's field where a key is needed
 $("key-field").addEventListener("submit", (event) => (event.preventDefault(), $("key").blur()));
 $("key").addEventListener("change", () => {
   chat.trust($("key").value.trim());
@@ -133,7 +135,7 @@ async function documents() {
   const more = h("button", { class: "plain", type: "button" }, "More");
   let after = "";
   const load = async () => {
-    const { documents: found } = await get(`/sources?limit=${PAGE}${after ? `&after=${after}` : ""}`);
+    const { documents: found } = await get(`sources?limit=${PAGE}${after ? `&after=${after}` : ""}`);
     list.append(...found.map(documentRow));
     after = found.at(-1)?.document_id ?? "";
     more.hidden = found.length < PAGE;
@@ -151,8 +153,8 @@ function documentRow(row) {
 }
 
 async function documentText(row) {
-  const text = await get(`/sources/${row.document_id}`, (response) => response.text());
-  const { passages } = await get(`/sources/${row.document_id}/passages`);
+  const text = await get(`sources/${row.document_id}`, (response) => response.text());
+  const { passages } = await get(`sources/${row.document_id}/passages`);
   const back = h("button", { class: "plain", type: "button", onclick: () => shown($("sources"), documents) }, "All documents");
   return [
     back,
@@ -165,7 +167,7 @@ async function documentText(row) {
 /* The index, and how to put the widget on a page. */
 
 async function indexStatus() {
-  const index = await get("/index");
+  const index = await get("index");
   const rows = {
     Version: index.index_version,
     Built: new Date(index.built_at).toLocaleString(),
@@ -183,24 +185,26 @@ async function indexStatus() {
 }
 
 async function embedding() {
-  const { version, files } = await get("/widget");
+  const { version, files } = await get("widget");
   const element = files.filter((file) => !file.path.endsWith("loader.js"));
-  const [entry, ...parts] = element;
-  const origin = location.origin;
+  const [entry, ...parts] = element.map(({ path, integrity }) => ({
+    src: `${ENDPOINT}/widget/${version}/${path.split("/").at(-1)}`,
+    integrity,
+  }));
   const pinned = [
-    ...parts.map((file) => `<link rel="modulepreload" href="${origin}${file.path}" integrity="${file.integrity}" crossorigin>`),
-    `<script type="module" src="${origin}${entry.path}" integrity="${entry.integrity}" crossorigin></script>`,
-    `<qa-chat endpoint="${origin}" key="pk_…" mode="launcher"></qa-chat>`,
+    ...parts.map((file) => `<link rel="modulepreload" href="${file.src}" integrity="${file.integrity}" crossorigin>`),
+    `<script type="module" src="${entry.src}" integrity="${entry.integrity}" crossorigin></script>`,
+    `<qa-chat endpoint="${ENDPOINT}" key="pk_…" mode="launcher"></qa-chat>`,
   ].join("\n");
   const latest = [
-    `<script type="module" src="${origin}/widget/qa-chat-define.js"></script>`,
-    `<qa-chat endpoint="${origin}" key="pk_…" mode="launcher"></qa-chat>`,
+    `<script type="module" src="${ENDPOINT}/widget/qa-chat-define.js"></script>`,
+    `<qa-chat endpoint="${ENDPOINT}" key="pk_…" mode="launcher"></qa-chat>`,
   ].join("\n");
   return [
     h("p", { class: "quiet" }, `Version ${version}. A key is a publishable one: qa-service keys create NAME --publishable --origin https://your.page`),
     ...snippet("This version for good, checked by the browser", pinned),
     ...snippet("Always the newest", latest),
-    ...snippet("Without touching the page's HTML", `<script src="${origin}/widget/qa-chat-loader.js" data-endpoint="${origin}" data-key="pk_…" async></script>`),
+    ...snippet("Without touching the page's HTML", `<script src="${ENDPOINT}/widget/qa-chat-loader.js" data-endpoint="${ENDPOINT}" data-key="pk_…" async></script>`),
   ];
 }
 

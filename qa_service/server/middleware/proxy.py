@@ -1,0 +1,55 @@
+"""What a proxy tells of a request: the visitor's address, the scheme, and the prefix under which the service stands."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from qa_service.server.keys import is_loopback
+from qa_service.server.links import PATH_PREFIX
+from qa_service.settings import Settings
+from qa_service.values import path_prefix
+
+
+class ProxyHeaders:
+    """Applies ``QA_PUBLIC_URL`` and the headers of trusted proxies to the scope of a request.
+
+    ``path`` becomes the path that the routes have, whether the proxy took the prefix away or not. Only the setting can
+    change it: a prefix in a header is added to links, and no more. ``root_path`` stays empty, since the router would
+    take it off a path that happens to begin with it.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        forwarded = ProxyHeadersMiddleware(app, list(settings.trusted_proxies))  # type: ignore[arg-type]
+        self.app: ASGIApp = forwarded if settings.trusted_proxies else app  # type: ignore[assignment]
+        self._proxies = forwarded.trusted_hosts
+        self._local_clients_only = not settings.trusted_proxies and is_loopback(settings.host)
+        self._public_path = settings.public_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Set the prefix, then the client's address and the scheme, and pass the request on."""
+        if scope["type"] == "http":
+            if self._public_path:
+                scope[PATH_PREFIX] = self._public_path
+                scope["path"] = _without(self._public_path, scope["path"])
+            else:
+                scope[PATH_PREFIX] = self._forwarded_prefix(scope)
+        await self.app(scope, receive, send)
+
+    def _forwarded_prefix(self, scope: Scope) -> str:
+        given = Headers(scope=scope).getlist("x-forwarded-prefix")
+        if len(given) != 1 or not self._is_trusted(scope):
+            return ""
+        try:
+            return path_prefix(given[0])
+        except ValueError:
+            return ""
+
+    def _is_trusted(self, scope: Scope) -> bool:
+        peer = scope["client"][0] if scope.get("client") else ""
+        return self._local_clients_only or peer in self._proxies
+
+
+def _without(prefix: str, path: str) -> str:
+    if path == prefix:
+        return "/"
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
