@@ -62,6 +62,14 @@ def wait_for(client: TestClient, version: str) -> None:
     raise AssertionError(f"{version} is not served")
 
 
+@contextmanager
+def without(folder: Path) -> Iterator[None]:
+    """Take a folder away."""
+    folder.rename(folder.with_name("elsewhere"))
+    yield
+    folder.with_name("elsewhere").rename(folder)
+
+
 class Load:
     """Requests of one and of several steps, made until it is ``done``; each answer must be of one generation."""
 
@@ -332,7 +340,10 @@ def test_only_the_administrator_may_build(folder: Write, settings: Settings, fak
 def test_reindex_builds_in_a_process_and_the_result_is_served(
     folder: Write, settings: Settings, exported_models: Path
 ) -> None:
-    """With the real model: 202, `building`, a second one 409, then `done`, and the new words are found."""
+    """With the real model: 202, `building`, a second one 409, then `done`, and the new words are found.
+
+    One that fails says why, as when somebody builds from the command line.
+    """
     from qa_service.runtimes import embedder_to_ask, embedder_to_build
 
     real = settings.model_copy(update={"passage_tokens": 64})
@@ -340,6 +351,7 @@ def test_reindex_builds_in_a_process_and_the_result_is_served(
     folder({"cat.txt": "The cat sleeps on the mat."})
     build(real, embedder_to_build(real))
     key = key_for(settings, "admin")
+    told = []
     with serving(real, embedder_to_ask(real)) as client:
         folder({"whale.txt": "The whale sings in the deep ocean."})
         assert client.post("/admin/reindex", headers=key).status_code == 202
@@ -353,13 +365,18 @@ def test_reindex_builds_in_a_process_and_the_result_is_served(
         wait_for(client, state["report"]["index_version"])
         answer = client.post("/ask", json={"question": "Where does the whale sing?"}).json()
         assert answer["answer"]["text"] == "The whale sings in the deep ocean."
-        shutil.rmtree(real.source)
-        client.post("/admin/reindex", headers=key)
-        for _ in range(600):
-            if (state := client.get("/admin/reindex", headers=key).json())["status"] != "building":
-                break
-            time.sleep(0.1)
-        assert (state["status"], state["exit_code"]) == ("failed", 4)
+        for broken in (IndexFolder(real.index).building(), without(real.source)):
+            with broken:
+                client.post("/admin/reindex", headers=key)
+                for _ in range(600):
+                    if (state := client.get("/admin/reindex", headers=key).json())["status"] != "building":
+                        break
+                    time.sleep(0.1)
+                told.append((state["status"], state["exit_code"], state["error"]))
+        assert told == [
+            ("failed", 7, "another process is building index; wait for it to finish, then try again"),
+            ("failed", 4, "source folder source does not exist; create it or name another with --source"),
+        ]
         assert client.get("/readyz").status_code == 200
 
 

@@ -1,7 +1,6 @@
 """Who might do harm, and how: one test for each that no other file has. docs/threats.md names them all."""
 
 import ast
-import asyncio
 import json
 import random
 import re
@@ -22,7 +21,6 @@ from qa_service.remembering import RememberedAnswers
 from qa_service.server import worker
 from qa_service.server.app import create_app
 from qa_service.server.keys import KeyFile
-from qa_service.server.routes import reindex
 from qa_service.settings import Settings
 
 QUESTIONS = ["Where does the cat sleep?", "What guards the farm?", "What swims in the ocean?", "How does a crab walk?"]
@@ -171,31 +169,6 @@ def test_a_stuck_encoder_is_told_by_livez_and_a_busy_one_is_not(
                 break
             time.sleep(0.02)
         assert client.post("/ask", json={"question": "cat"}).status_code == 200
-
-
-def test_a_build_that_is_asked_for_again_is_the_same_build(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """Ten requests with one Idempotency-Key begin one build; another key begins another once that is done."""
-    begun = []
-
-    async def build(self: reindex.Builder) -> None:
-        begun.append(self.state)
-        await asyncio.sleep(0)
-        self.state = reindex.Reindexing(status="done", exit_code=0)
-
-    monkeypatch.setattr(reindex.Builder, "_build", build)
-
-    async def run() -> None:
-        builder = reindex.Builder(settings)
-        for _ in range(10):
-            builder.start("one")
-        await asyncio.sleep(0.01)
-        assert builder.start("one").status == "done"
-        assert len(begun) == 1
-        builder.start("two")
-        await asyncio.sleep(0.01)
-        assert len(begun) == 2
-
-    asyncio.run(run())
 
 
 @pytest.mark.proof

@@ -24,8 +24,10 @@ from qa_service.errors import SettingsError
 from qa_service.index import Generations, IndexFolder
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.admission import Admission
+from qa_service.server.builds import Builder
 from qa_service.server.collections import Collections
 from qa_service.server.draining import drain_on_signals
+from qa_service.server.evaluations import Evaluations
 from qa_service.server.gate import Gate
 from qa_service.server.live_index import Opening, Reopen, Serving
 from qa_service.server.middleware.cors import Cors
@@ -36,7 +38,7 @@ from qa_service.server.middleware.proxy import ProxyHeaders
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.routes.ask import ask_routes, batch_routes
 from qa_service.server.routes.documents import document_routes, linked_routes, listing_routes
-from qa_service.server.routes.evaluate import Evaluations, evaluation_routes, report_routes
+from qa_service.server.routes.evaluate import evaluation_routes, report_routes
 from qa_service.server.routes.feedback import Comments, feedback_routes
 from qa_service.server.routes.guarded import check_routes, guard
 from qa_service.server.routes.operations import (
@@ -46,7 +48,7 @@ from qa_service.server.routes.operations import (
     metrics_routes,
     probe_routes,
 )
-from qa_service.server.routes.reindex import Builder, admin_routes
+from qa_service.server.routes.reindex import admin_routes
 from qa_service.server.routes.responses import problems
 from qa_service.server.routes.vector_stores import vector_store_routes
 from qa_service.server.routes.widget import widget_routes
@@ -88,6 +90,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         for serving in collections:
             await serving.start()
+        await asyncio.to_thread(evaluations.recover)
         tasks = [asyncio.create_task(serving.follow(settings.reload_seconds)) for serving in collections]
         tasks += map(asyncio.create_task, (gate.follow(settings.reload_seconds), watch_the_loop()))
         restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
@@ -97,8 +100,8 @@ def create_app(
         collections.stop("shutting down")
         for task in tasks:
             task.cancel()
-        await builder.stop()
-        await evaluations.stop()
+        await asyncio.to_thread(builder.stop)
+        await asyncio.to_thread(evaluations.stop)
         worker.close()
         comments.close()
         await gate.rates.close()

@@ -1,7 +1,11 @@
 """The socket and the server process around the application."""
 
 import gc
+import multiprocessing
+import os
+import signal
 import socket
+import threading
 from typing import Any
 
 import uvicorn
@@ -49,6 +53,7 @@ def served_app() -> FastAPI:
     """
     settings = load_settings()
     start_logging(settings)
+    threading.Thread(target=_stop_with_the_supervisor, daemon=True).start()
     app, _ = app_of(settings)
     _freeze_what_is_there()
     return app
@@ -89,6 +94,14 @@ def run_workers(listener: socket.socket, settings: Settings) -> None:
         "qa_service.server.process:served_app", factory=True, workers=settings.workers, **_options(settings)
     )
     Multiprocess(config, [listener]).run()
+
+
+def _stop_with_the_supervisor() -> None:
+    """Stop this worker when the process that started it is gone, which else leaves it there with the port."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _freeze_what_is_there() -> None:

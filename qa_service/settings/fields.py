@@ -233,6 +233,9 @@ class Settings(BaseSettings):
     )
     max_batch: int = Field(64, ge=1, le=1000, description="Questions of one POST /ask/batch.")
     max_upload_mb: int = Field(50, ge=1, le=2048, description="Question files sent to POST /evaluate, in megabytes.")
+    keep_evaluations: int = Field(
+        100, ge=1, le=100_000, description="Evaluations of POST /evaluate kept, the newest; older ones are removed."
+    )
     mcp: bool = Field(False, description="Serve the Model Context Protocol at POST /mcp; needs qa-service[mcp].")
     feedback: bool = Field(True, description="Take feedback on answers (POST /feedback).")
     deadline_seconds: float = Field(10, gt=0, le=600, description="A question that takes longer gets 504.")

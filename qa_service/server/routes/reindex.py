@@ -1,71 +1,14 @@
-"""The administrator's routes: build the index anew in a process of its own, while this one serves."""
+"""The administrator's routes: build the index in a process of its own, while the server answers."""
 
 import asyncio
-import json
-from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header
-from pydantic import BaseModel, Field
 
-from qa_service.errors import BuildInProgress
-from qa_service.server import children
+from qa_service.server.builds import Builder, Reindexing
 from qa_service.server.gate import ADMIN
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
-from qa_service.settings import Settings
-
-
-class Reindexing(BaseModel):
-    """The state of the last build that was asked for here."""
-
-    status: str = Field(description="`idle`, `building`, `done` or `failed`.")
-    exit_code: int | None = Field(default=None, description="As of `qa-service index`, once it ended.")
-    report: dict[str, Any] | None = Field(default=None, description="What `qa-service index --json` printed.")
-
-
-class Builder:
-    """Runs ``qa-service index`` as a process, one at a time."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._task: asyncio.Task[None] | None = None
-        self._key: str | None = None
-        self.state = Reindexing(status="idle")
-
-    def start(self, key: str | None = None) -> Reindexing:
-        """Begin a build, unless the last one was begun with the same key: then that one's state is returned.
-
-        Raises :class:`BuildInProgress` while one of another key, or without one, is under way.
-        """
-        if key is not None and key == self._key:
-            return self.state
-        if self.state.status == "building":
-            raise BuildInProgress("a build is under way; GET /admin/reindex tells when it is done")
-        self._key = key
-        self.state = Reindexing(status="building")
-        self._task = asyncio.create_task(self._build())
-        return self.state
-
-    async def stop(self) -> None:
-        """End a build under way; the index stays as it was."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _build(self) -> None:
-        process = await children.start(self._settings, "index", "--json")
-        try:
-            printed, _ = await process.communicate()
-        except asyncio.CancelledError:
-            await children.end(process)
-            raise
-        report = None
-        with suppress(ValueError):
-            report = json.loads(printed)
-        status = "done" if report is not None else "failed"
-        self.state = Reindexing(status=status, exit_code=process.returncode, report=report)
 
 
 def admin_routes(builder: Builder) -> APIRouter:
@@ -85,12 +28,16 @@ def admin_routes(builder: Builder) -> APIRouter:
             Header(
                 min_length=1,
                 max_length=100,
-                description="A name of your choice for this build: sent again with it, a request begins no other one.",
+                description="A name of your choice for this build: a request sent again with it begins no other one, "
+                "also at another worker or after a restart.",
             ),
         ] = None,
     ) -> Reindexing:
-        """Start a build; the old index serves until the new one is whole, then answers come from that."""
-        return builder.start(idempotency_key)
+        """Start a build; the old index serves until the new one is complete, then answers come from that.
+
+        One build runs at a time, for all workers of the service together.
+        """
+        return await asyncio.to_thread(builder.begin, idempotency_key)
 
     @router.get(
         "/reindex",
@@ -99,7 +46,10 @@ def admin_routes(builder: Builder) -> APIRouter:
         responses=problems(401, 403, "default"),
     )
     async def state() -> Reindexing:
-        """Tell whether the last build is done, and what it reported."""
-        return builder.state
+        """Tell whether the last build is done, and what it reported.
+
+        A build whose server ended before it did is `stopped`.
+        """
+        return await asyncio.to_thread(builder.state)
 
     return router

@@ -1,0 +1,27 @@
+"""Runs a command as a job of the server: ``python -m qa_service.cli.job COMMAND …``.
+
+The server holds the other end of the standard input. When the server ends, in whatever way, the system closes that
+end, and the job ends with all processes that it started.
+"""
+
+import os
+import signal
+import threading
+from contextlib import suppress
+
+from qa_service.cli.group import main
+
+_LOWER_PRIORITY = 10
+
+
+def _end_with_the_server() -> None:
+    with suppress(OSError):
+        while os.read(0, 1):
+            pass
+    os.killpg(os.getpid(), signal.SIGKILL)  # the server started this process as the leader of a group
+
+
+if __name__ == "__main__":
+    os.nice(_LOWER_PRIORITY)
+    threading.Thread(target=_end_with_the_server, daemon=True).start()
+    main()

@@ -1,0 +1,201 @@
+"""Evaluations that are asked for over HTTP: a question file comes in, a job asks it, reports stay.
+
+Each has a folder below the data folder, which all server processes read.
+"""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import anyio
+from pydantic import BaseModel, Field
+
+from qa_service.errors import BodyTooLarge, JobInProgress, NotFound, NotReady, UnreadableRequest
+from qa_service.index.durable import make_private, make_private_file, make_private_folder
+from qa_service.server.jobs import Job, Jobs, JobState
+from qa_service.settings import Settings
+
+EVALUATE = "/evaluate"
+_STATUS, _OUTPUT = "status.json", "run"
+_ID = re.compile(r"[0-9a-f]{32}")
+_ENDINGS = {"jsonl": ".jsonl", "csv": ".csv", "squad": ".json", "ragas": ".jsonl"}
+Uploaded = Literal["jsonl", "csv", "squad", "ragas"]
+Result = TypeVar("Result")
+
+
+class _Identified(BaseModel):
+    id: str
+
+
+class Evaluation(JobState, _Identified):  # the fields of the last base stand first
+    """The state of an evaluation."""
+
+    status: Literal["running", "done", "failed", "stopped"]
+    asked: int = Field(default=0, description="Questions asked so far.")
+    of: int | None = Field(default=None, description="Questions there are, once they are counted.")
+    summary: dict[str, Any] | None = Field(default=None, description="As in summary.json, once it is done.")
+    report: str | None = Field(default=None, description="Path of the report, once it is done.")
+
+
+class Evaluations:
+    """Runs ``qa-service evaluate`` as a job. Methods that are no coroutines block; call them in a thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_bytes = settings.max_upload_mb * 1_000_000
+        self._kept = settings.keep_evaluations
+        self._folder = settings.data / "evaluations"
+        self._jobs = Jobs(settings, "evaluate", Evaluation, active="running")
+
+    async def begin(self, form: Uploaded, top_k: int, body: AsyncIterator[bytes]) -> Evaluation:
+        """Keep a question file and start evaluating it.
+
+        Raises :class:`JobInProgress` while another one is running or being received, :class:`BodyTooLarge`,
+        :class:`UnreadableRequest` if nothing came.
+        """
+        identifier = uuid.uuid4().hex
+        questions = self._folder / identifier / f"questions{_ENDINGS[form]}"
+        undo = ExitStack()
+        try:
+            lock = await _in_thread(self._claim, questions, undo)
+            await self._receive(questions, body)
+            arguments = ("--format", form, "--top-k", str(top_k), "--jobs", "1", "--progress")
+            return await _in_thread(self._start, questions, arguments, lock, undo)
+        except BaseException as error:  # the client may also leave
+            await _in_thread(undo.close)
+            if isinstance(error, OSError):
+                raise NotReady("the question file can't be kept; see that the data folder has room") from error
+            raise
+
+    def state(self, identifier: str) -> Evaluation:
+        """Return the state of an evaluation. Raises :class:`NotFound`."""
+        state = self._jobs.state(self._path(identifier) / _STATUS)
+        if state is None:
+            raise NotFound("no evaluation of that id")
+        return state
+
+    def report(self, identifier: str) -> bytes:
+        """Return the report of an evaluation as HTML. Raises :class:`NotFound` if there is none yet."""
+        try:
+            return (self._path(identifier) / _OUTPUT / "report.html").read_bytes()
+        except OSError:
+            raise NotFound("no report of that id, or not yet; GET /evaluate/{id} tells") from None
+
+    def recover(self) -> None:
+        """Settle what a killed server has left. To be called when a server starts."""
+        if self._folder.is_dir():
+            with suppress(NotReady), self._jobs.changing():
+                lock = self._jobs.claim()
+                if lock is not None:
+                    self._settle()
+                    os.close(lock)
+
+    def stop(self) -> None:
+        """End the evaluation that this server process runs; what it has so far stays."""
+        self._jobs.stop()
+
+    def _claim(self, questions: Path, undo: ExitStack) -> int:
+        with self._jobs.changing():
+            lock = self._jobs.claim()
+            if lock is None:
+                raise JobInProgress("an evaluation is running; GET /evaluate/{id} tells when it is done")
+            undo.callback(os.close, lock)
+            self._settle()
+            undo.callback(shutil.rmtree, questions.parent, ignore_errors=True)
+            make_private_folder(questions.parent)
+            make_private(self._folder)
+            make_private_file(questions)
+        return lock
+
+    async def _receive(self, path: Path, body: AsyncIterator[bytes]) -> None:
+        size = 0
+        async with await anyio.open_file(path, "wb") as file:
+            async for chunk in body:
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise BodyTooLarge(f"the question file passes {self._max_bytes // 1_000_000} MB")
+                await file.write(chunk)
+        if not size:
+            raise UnreadableRequest("the body is empty; send a question file")
+
+    def _start(self, questions: Path, arguments: tuple[str, ...], lock: int, undo: ExitStack) -> Evaluation:
+        folder = questions.parent
+        self._remove_oldest(except_for=folder)
+        state = Evaluation(id=folder.name, status="running")
+        job = Job(
+            folder / _STATUS,
+            state,
+            ("evaluate", str(questions), *arguments, "--output", str(folder / _OUTPUT)),
+            take_result=partial(_take_summary, state, folder / _OUTPUT / "summary.json"),
+            note=partial(_note_progress, state),
+            private=True,
+        )
+        self._jobs.write(job.path, state)
+        begun = state.model_copy()
+        self._jobs.run(job, lock)
+        undo.pop_all()
+        return begun
+
+    def _settle(self) -> None:
+        """Say of evaluations that were killed that they were stopped; remove what was received of others.
+
+        To be called by the holder of the lock.
+        """
+        for folder in self._folders():
+            state = self._jobs.read(folder / _STATUS)
+            if state is not None:
+                self._jobs.mark_stopped(folder / _STATUS, state)
+            elif not (folder / _STATUS).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_oldest(self, *, except_for: Path) -> None:
+        others = [folder for folder in self._folders() if folder != except_for]
+        for folder in sorted(others, key=_begun, reverse=True)[self._kept - 1 :]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _folders(self) -> Iterator[Path]:
+        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                if _ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                    yield Path(entry.path)
+
+    def _path(self, identifier: str) -> Path:
+        if not _ID.fullmatch(identifier):
+            raise NotFound("no evaluation of that id")
+        return self._folder / identifier
+
+
+def _begun(folder: Path) -> int:
+    """Return when an evaluation began: nothing in its folder is older than its question file."""
+    return min((entry.stat().st_mtime_ns for entry in folder.iterdir()), default=0)
+
+
+def _take_summary(state: Evaluation, path: Path, _: bytes) -> None:
+    state.summary = json.loads(path.read_bytes())
+    state.report = f"{EVALUATE}/{state.id}/report"
+
+
+def _note_progress(state: Evaluation, line: str) -> bool:
+    try:
+        progress = json.loads(line)
+        state.asked, state.of = int(progress["asked"]), progress.get("of")
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+async def _in_thread(function: Callable[..., Result], *arguments: object) -> Result:
+    """Call a function in a thread, and return when it has returned, also if the caller is cancelled meanwhile."""
+    call = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.gather(call, return_exceptions=True)
+        raise

@@ -1,0 +1,487 @@
+"""Builds and evaluations over HTTP: one state for all server processes, which outlives each of them."""
+
+import asyncio
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+from conftest import key_for
+from starlette.testclient import TestClient
+
+from qa_service.errors import BuildInProgress, JobInProgress, NotReady
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.server import jobs
+from qa_service.server.app import create_app
+from qa_service.server.builds import Builder
+from qa_service.server.evaluations import Evaluations
+from qa_service.server.jobs import without_folders
+from qa_service.settings import Settings
+
+QUESTION = b'{"id": 1, "question": "cat", "answerable": false, "references": []}\n'
+Worker = Callable[[], TestClient]
+
+
+class Command:
+    """Stands in for ``qa-service``: notes that it was started, then waits until it may end with a result."""
+
+    SCRIPT = """
+        cd "$0"; echo $$ >> started
+        while [ ! -e go ]; do sleep 0.02; done
+        if [ "$1" = index ]; then echo '{"documents": 2}'; exit 0; fi
+        for output; do :; done
+        echo '{"asked": 1, "of": 1}' >&2; mkdir "$output"; echo '{"means": 1}' > "$output/summary.json"
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.line = ("sh", "-c", self.SCRIPT, str(folder))
+
+    def processes(self) -> list[int]:
+        """Return the ids of all processes that were started."""
+        started = self.folder / "started"
+        return [int(line) for line in started.read_text().splitlines()] if started.exists() else []
+
+    def let_end(self) -> None:
+        (self.folder / "go").touch()
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    command = Command(tmp_path / "command")
+    monkeypatch.setattr(jobs, "COMMAND", command.line)
+    yield command
+    for process in filter(runs, command.processes()):
+        os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture
+def key(settings: Settings) -> dict[str, str]:
+    return key_for(settings, "admin")
+
+
+@contextmanager
+def worker(answerer: QuestionAnswerer, settings: Settings, key: dict[str, str]) -> Iterator[TestClient]:
+    """Serve as one of several processes would; the administrator's key is shown."""
+    with TestClient(create_app(answerer, settings), base_url="http://localhost", headers=key) as client:
+        yield client
+
+
+def runs(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def eventually(condition: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def status(client: TestClient) -> str:
+    found: str = client.get("/admin/reindex").json()["status"]
+    return found
+
+
+def test_all_workers_tell_one_state_and_begin_one_build(
+    answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
+) -> None:
+    """Whichever is asked: the same key is the same build, during it and after it; another key is 409, then a build."""
+    one_key, other_key = {"Idempotency-Key": "one"}, {"Idempotency-Key": "other"}
+    with worker(answerer, settings, key) as one, worker(answerer, settings, key) as other:
+        assert [status(one), status(other)] == ["idle", "idle"]
+        begun = one.post("/admin/reindex", headers=one_key)
+        assert (begun.status_code, begun.json()) == (
+            202,
+            {"status": "building", "exit_code": None, "error": None, "report": None},
+        )
+        eventually(command.processes)
+        for client in (one, other) * 4:
+            assert status(client) == "building"
+            assert client.post("/admin/reindex", headers=other_key).status_code == 409
+            assert client.post("/admin/reindex").status_code == 409
+            assert client.post("/admin/reindex", headers=one_key).json()["status"] == "building"
+        command.let_end()
+        eventually(lambda: status(other) != "building")
+        done = {"status": "done", "exit_code": 0, "error": None, "report": {"documents": 2}}
+        assert one.get("/admin/reindex").json() == other.get("/admin/reindex").json() == done
+        assert other.post("/admin/reindex", headers=one_key).json() == done
+    with worker(answerer, settings, key) as restarted:
+        assert restarted.get("/admin/reindex").json() == done
+        assert restarted.post("/admin/reindex", headers=one_key).json() == done
+        assert len(command.processes()) == 1
+        assert restarted.post("/admin/reindex", headers=other_key).json()["status"] == "building"
+        eventually(lambda: status(restarted) == "done")
+        assert len(command.processes()) == 2
+
+
+def test_requests_of_one_moment_begin_one_build(settings: Settings, command: Command) -> None:
+    """Sixteen at once to four workers: without a key one is begun and fifteen refused, with one all are the same."""
+    workers = [Builder(settings) for _ in range(4)]
+
+    def begin(number: int, key: str | None) -> bool:
+        try:
+            workers[number % 4].begin(key)
+        except BuildInProgress:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sum(threads.map(begin, range(16), [None] * 16)) == 1
+        command.let_end()
+        eventually(lambda: all(each.state().status == "done" for each in workers))
+        assert sum(threads.map(begin, range(16), ["key"] * 16)) == 16
+        eventually(lambda: all(each.state().status == "done" for each in workers))
+    assert len(command.processes()) == 2
+
+
+def test_a_worker_that_shuts_down_stops_its_own_jobs(
+    answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
+) -> None:
+    """The others say `stopped`, the processes are gone, and they begin jobs at once; those of others go on."""
+    with worker(answerer, settings, key) as other:
+        with worker(answerer, settings, key) as one:
+            one.post("/admin/reindex", headers={"Idempotency-Key": "one"})
+            evaluation = one.post("/evaluate", content=QUESTION).json()["id"]
+            eventually(lambda: len(command.processes()) == 2)
+            with worker(answerer, settings, key):
+                pass  # this one comes and goes
+            assert status(other) == "building"
+            assert other.get(f"/evaluate/{evaluation}").json()["status"] == "running"
+        assert not any(map(runs, command.processes()))
+        assert status(other) == "stopped"
+        assert other.get(f"/evaluate/{evaluation}").json()["status"] == "stopped"
+        assert other.post("/admin/reindex", headers={"Idempotency-Key": "one"}).json()["status"] == "stopped"
+        assert other.post("/admin/reindex", headers={"Idempotency-Key": "two"}).json()["status"] == "building"
+        assert other.post("/evaluate", content=QUESTION).json()["status"] == "running"
+        assert other.get(f"/evaluate/{evaluation}").json()["status"] == "stopped"
+
+
+def test_a_job_that_ignores_a_signal_is_ended(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the signal that nobody can ignore."""
+    monkeypatch.setattr(jobs, "COMMAND", ("sh", "-c", f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 1000"))
+    monkeypatch.setattr(jobs, "_END_SECONDS", 0.5)
+    builder = Builder(settings)
+    builder.begin()
+    eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    builder.stop()
+    eventually(lambda: builder.state().status == "stopped")
+    assert not runs(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("echo 'error: the disk is full' >&2; echo 'a note' >&2; exit 7", ("failed", 7, "the disk is full")),
+        ("echo Segmentation >&2; exit 3", ("failed", 3, "Segmentation")),
+        ("exit 3", ("failed", 3, "its process ended with exit code 3 and no result")),
+        ("kill -KILL $$", ("failed", -9, "its process was ended by SIGKILL, as when memory runs out")),
+        ("kill -TERM $$", ("stopped", -15, None)),
+        ("echo '{}'; exit 1", ("done", 1, None)),
+    ],
+)
+def test_how_a_build_ended_is_told(
+    script: str, expected: tuple[str, int, str | None], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason that its process gave, if it gave one."""
+    monkeypatch.setattr(jobs, "COMMAND", ("sh", "-c", script))
+    builder = Builder(settings)
+    builder.begin()
+    eventually(lambda: builder.state().status != "building")
+    state = builder.state()
+    assert (state.status, state.exit_code, state.error) == expected
+
+
+def test_a_process_that_can_not_be_started_is_a_failed_build(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And holds up no other one."""
+    monkeypatch.setattr(jobs, "COMMAND", ("/no/such/program",))
+    builder = Builder(settings)
+    for _ in range(2):
+        builder.begin()
+        eventually(lambda: builder.state().status == "failed")
+    assert builder.state().error == "its process can't be started: No such file or directory"
+
+
+def test_errors_name_no_folders(settings: Settings, tmp_path: Path) -> None:
+    """Neither those of the settings nor others; files keep their names, and addresses their paths."""
+    own = settings.model_copy(update={"collections": ("hr=/srv/staff files/hr",), "index": Path("index")})
+    run = settings.data / "evaluations/1/status.json"
+    told = {
+        f"another process is building {tmp_path}/index; wait": "another process is building index; wait",
+        f"{settings.data}/evaluations/1/questions.jsonl: line 1: not JSON": "questions.jsonl: line 1: not JSON",
+        "source folder /srv/staff files/hr does not exist": "source folder hr does not exist",
+        "/usr/lib/python3.11/json.py:12: broken": "json.py:12: broken",
+        "no server at http://localhost:19530/path/x": "no server at http://localhost:19530/path/x",
+        "zoo/animals.md can't be read": "zoo/animals.md can't be read",
+    }
+    assert {said: without_folders(said, own, run) for said in told} == told
+
+
+def test_a_data_folder_that_can_not_be_written_is_told(
+    answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
+) -> None:
+    """503 without its path, nothing is started; and a state can be read from a folder that is not there."""
+    with worker(answerer, settings, key) as client:
+        (settings.data / "jobs").write_text("a file where a folder should be")
+        (settings.data / "evaluations").write_text("a file where a folder should be")
+        for response in (client.post("/admin/reindex"), client.post("/evaluate", content=QUESTION)):
+            assert response.status_code == 503
+            assert str(settings.data) not in response.text
+        assert status(client) == "idle"
+    assert not command.processes()
+    assert Builder(settings.model_copy(update={"data": settings.data / "none"})).state().status == "idle"
+    assert not (settings.data / "none").exists()
+
+
+async def body(*parts: bytes, given: asyncio.Event | None = None) -> AsyncIterator[bytes]:
+    """Give the parts of a body; with ``given`` say so then, and never end."""
+    for part in parts:
+        yield part
+    if given is not None:
+        given.set()
+        await asyncio.Event().wait()
+
+
+def test_a_second_upload_is_refused_while_one_is_received(settings: Settings, command: Command) -> None:
+    """By every worker; when its client leaves, nothing of it stays and another may begin."""
+
+    async def run() -> None:
+        one, other = (Evaluations(settings) for _ in range(2))
+        given = asyncio.Event()
+        receiving = asyncio.create_task(one.begin("jsonl", 3, body(QUESTION, given=given)))
+        await given.wait()
+        for evaluations in (one, other):
+            with pytest.raises(JobInProgress):
+                await evaluations.begin("jsonl", 3, body(QUESTION))
+        receiving.cancel()
+        with suppress(asyncio.CancelledError):
+            await receiving
+        assert [*(settings.data / "evaluations").iterdir()] == []
+        begun = await other.begin("jsonl", 3, body(QUESTION, QUESTION))
+        assert begun.status == "running"
+        command.let_end()
+        await asyncio.to_thread(eventually, lambda: one.state(begun.id).status != "running")
+        state = await asyncio.to_thread(one.state, begun.id)
+        assert (state.status, state.asked, state.summary) == ("done", 1, {"means": 1})
+
+    asyncio.run(run())
+
+
+def test_a_client_that_leaves_at_any_moment_blocks_nobody(settings: Settings, command: Command) -> None:
+    """Cancelled after each number of steps of the event loop: the next upload is taken, unless this one was."""
+    command.let_end()
+
+    async def run(steps: int) -> None:
+        evaluations = Evaluations(settings)
+        receiving = asyncio.create_task(evaluations.begin("jsonl", 3, body(QUESTION)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        receiving.cancel()
+        with suppress(asyncio.CancelledError, JobInProgress):
+            await receiving
+        for _ in range(1000):
+            with suppress(JobInProgress):
+                await evaluations.begin("jsonl", 3, body(QUESTION))
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(steps)
+
+    for steps in (0, 1, 2, 3, 5, 10, 30, 100, 1000):
+        asyncio.run(run(steps))
+
+
+def test_a_disk_that_is_full_keeps_no_half_of_an_upload(settings: Settings, command: Command) -> None:
+    """503, nothing is left behind, and the next one is taken."""
+
+    async def run() -> None:
+        evaluations = Evaluations(settings)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            with pytest.raises(NotReady, match="see that the data folder has room"):
+                await evaluations.begin("jsonl", 3, body(*[b"x" * 50_000] * 3))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert [*(settings.data / "evaluations").iterdir()] == []
+        assert (await evaluations.begin("jsonl", 3, body(QUESTION))).status == "running"
+        await asyncio.to_thread(evaluations.stop)
+
+    asyncio.run(run())
+
+
+def test_only_the_newest_evaluations_are_kept(settings: Settings, command: Command) -> None:
+    """Three of six; what a killed upload left goes too, a running one never."""
+    command.let_end()
+    folder = settings.data / "evaluations"
+    few = Evaluations(settings.model_copy(update={"keep_evaluations": 3}))
+
+    async def begin() -> str:
+        return (await few.begin("jsonl", 3, body(QUESTION))).id
+
+    ids = []
+    for _ in range(6):
+        ids.append(asyncio.run(begin()))
+        eventually(lambda: few.state(ids[-1]).status == "done")
+        left = folder / os.urandom(16).hex()
+        left.mkdir()
+        (left / "questions.jsonl").write_bytes(QUESTION)
+    (folder / "notes").mkdir()
+    assert {path.name for path in folder.iterdir()} == {*ids[-3:], left.name, "notes"}
+    Evaluations(settings).recover()
+    assert {path.name for path in folder.iterdir()} == {*ids[-3:], "notes"}
+    (command.folder / "go").unlink()
+    running = asyncio.run(begin())
+    Evaluations(settings.model_copy(update={"keep_evaluations": 1})).recover()
+    assert {path.name for path in folder.iterdir()} == {*ids[-2:], running, "notes"}
+    few.stop()
+
+
+def test_what_jobs_keep_is_the_owners(
+    answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
+) -> None:
+    """Question file, states, and what the process writes: files 0600, folders 0700, with the widest umask."""
+    command.let_end()
+    (settings.data / "evaluations").mkdir(mode=0o755)
+    before = os.umask(0)
+    try:
+        with worker(answerer, settings, key) as client:
+            client.post("/admin/reindex")
+            evaluation = client.post("/evaluate", content=QUESTION).json()["id"]
+            eventually(lambda: client.get(f"/evaluate/{evaluation}").json()["status"] == "done")
+            eventually(lambda: status(client) == "done")
+    finally:
+        os.umask(before)
+    found = {path: path.stat().st_mode & 0o777 for path in settings.data.rglob("*")}
+    assert {path.relative_to(settings.data).as_posix() for path in found} >= {
+        "jobs/reindex.json",
+        f"evaluations/{evaluation}/questions.jsonl",
+        f"evaluations/{evaluation}/status.json",
+        f"evaluations/{evaluation}/run/summary.json",
+    }
+    assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
+    assert {mode for path, mode in found.items() if path.is_dir()} == {0o700}
+
+
+def children_of(process: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+class Server:
+    """``qa-service serve`` as people start it."""
+
+    def __init__(self, folder: Path, arguments: list[str]) -> None:
+        self._log = (folder / "log").open("w+")
+        command = [sys.executable, "-m", "qa_service", "serve", *arguments]
+        self.process = subprocess.Popen(command, stderr=self._log, cwd=folder)
+        path = folder / "log"
+        eventually(lambda: "http://" in path.read_text() or self.process.poll() is not None)
+        found = re.search(r"http://[\d.]+:(\d+)", path.read_text())
+        assert found is not None, path.read_text()
+        self.port = int(found[1])
+        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        eventually(self.ready)
+
+    def ready(self) -> bool:
+        with suppress(httpx2.HTTPError):
+            return self.client.get("/readyz").status_code == 200
+        return False
+
+    def end(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+        self.process.wait(60)
+        self.client.close()
+        self._log.close()
+
+
+@pytest.fixture
+def arguments(here: list[str]) -> list[str]:
+    subprocess.run([sys.executable, "-m", "qa_service", "index", *here], check=True, capture_output=True)
+    return here
+
+
+def many_questions() -> bytes:
+    """Return more questions than are asked before a test ends."""
+    return b"".join(QUESTION.replace(b"1", str(number).encode()) for number in range(20_000))
+
+
+def jobs_of(servers: list[int], command: str) -> list[int]:
+    """Return the processes of server processes that run a command."""
+    return [child for each in servers for child in children_of(each) if command in command_of(child)]
+
+
+def test_a_job_ends_with_a_killed_server_and_says_so(arguments: list[str], tmp_path: Path) -> None:
+    """After kill -9 its process is gone and it says `stopped`; one that can't end yet still says `running`."""
+    key = key_for(Settings(data=tmp_path / "data"), "admin")
+    server = Server(tmp_path, [*arguments, "--port", "0"])
+    try:
+        evaluation = server.client.post("/evaluate", headers=key, content=many_questions()).json()["id"]
+        eventually(lambda: server.client.get(f"/evaluate/{evaluation}", headers=key).json()["asked"] > 0)
+        server.client.post("/admin/reindex", headers=key)
+        (evaluating,), (building,) = (jobs_of([server.process.pid], name) for name in ("evaluate", "index"))
+        os.kill(evaluating, signal.SIGSTOP)  # so that it can't notice the end of the server
+    finally:
+        server.end(signal.SIGKILL)
+    eventually(lambda: not runs(building))
+    server = Server(tmp_path, [*arguments, "--port", str(server.port)])
+    try:
+        assert server.client.get("/admin/reindex", headers=key).json()["status"] == "stopped"
+        assert server.client.get(f"/evaluate/{evaluation}", headers=key).json()["status"] == "running"
+        assert server.client.post("/evaluate", headers=key, content=QUESTION).status_code == 409
+        os.kill(evaluating, signal.SIGCONT)
+        eventually(lambda: not runs(evaluating))
+        assert server.client.get(f"/evaluate/{evaluation}", headers=key).json()["status"] == "stopped"
+        second = server.client.post("/evaluate", headers=key, content=many_questions())
+        assert second.status_code == 202
+        assert server.client.post("/admin/reindex", headers=key).status_code == 202
+    finally:
+        server.end(signal.SIGTERM)
+    states = [tmp_path / "data/jobs/reindex.json", tmp_path / f"data/evaluations/{second.json()['id']}/status.json"]
+    assert [json.loads(path.read_bytes())["status"] for path in states] == ["stopped", "stopped"]
+
+
+def test_workers_and_their_jobs_end_with_the_process_that_started_them(arguments: list[str], tmp_path: Path) -> None:
+    """Though it is killed: another takes its port, each worker says `stopped`, and a job can begin at once."""
+    key = key_for(Settings(data=tmp_path / "data"), "admin")
+    server = Server(tmp_path, [*arguments, "--workers", "2", "--port", "0"])
+    workers = children_of(server.process.pid)
+    try:
+        evaluation = server.client.post("/evaluate", headers=key, content=many_questions()).json()["id"]
+        eventually(lambda: jobs_of(workers, "evaluate"))
+        evaluating = jobs_of(workers, "evaluate")
+    finally:
+        server.end(signal.SIGKILL)
+    eventually(lambda: not any(map(runs, workers + evaluating)))
+    server = Server(tmp_path, [*arguments, "--workers", "2", "--port", str(server.port)])
+    try:
+        for _ in range(8):
+            state = httpx2.get(f"{server.client.base_url}/evaluate/{evaluation}", headers=key).json()
+            assert state["status"] == "stopped"
+        assert server.client.post("/evaluate", headers=key, content=QUESTION).status_code == 202
+    finally:
+        server.end(signal.SIGTERM)
+
+
+def command_of(process: int) -> list[str]:
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    return []
