@@ -1,12 +1,17 @@
 """Files that hold questions, feedback or secrets: only the account of the service reads them."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from qa_service.index.durable import make_private, make_private_file, make_private_folder, replace_file
+from qa_service.server.feedback import FEEDBACK, RECENT, Answered, FeedbackFile, RecentAnswers
+
+ANSWERED = Answered("1", "", "v1", "Who sleeps?", found=False, best=None)
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +57,24 @@ def test_private_folders_are_made_and_those_of_others_left(tmp_path: Path) -> No
     assert [mode(tmp_path / name) for name in ("file", "other")] == [0o600, 0o600]
     assert (tmp_path / "file").read_bytes() == b"kept"
     make_private(tmp_path / "missing")
+
+
+def test_questions_and_feedback_are_the_owners(tmp_path: Path) -> None:
+    """Databases, and the files that SQLite keeps beside them, also those that everybody could read before."""
+    for name in ("new", "old"):
+        folder = tmp_path / name
+        files = [folder / (database + end) for database in (FEEDBACK, RECENT) for end in ("", "-wal", "-shm")]
+        with ExitStack() as stack:
+            if name == "old":
+                folder.mkdir(0o755)
+                for path in (files[0], files[3]):
+                    earlier = stack.enter_context(closing(sqlite3.connect(path)))
+                    earlier.execute("PRAGMA journal_mode=WAL")
+                    earlier.execute("CREATE TABLE other (text)")
+                assert {mode(path) for path in files} == {0o644}
+            recent = stack.enter_context(closing(RecentAnswers(folder / RECENT)))
+            recent.remember(ANSWERED)
+            feedback = stack.enter_context(FeedbackFile(folder))
+            feedback.add(ANSWERED, useful=True, right=None, note="")
+            assert {path.name: mode(path) for path in folder.iterdir()} == {path.name: 0o600 for path in files}
+    assert mode(tmp_path / "new") == 0o700

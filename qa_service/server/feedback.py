@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from qa_service.datatypes import Answer
 from qa_service.errors import StorageError
+from qa_service.index.durable import make_private, make_private_file, make_private_folder
 
 FEEDBACK, RECENT = "feedback.sqlite", "recent-answers.sqlite"
 _KEPT = 10_000
@@ -75,7 +76,7 @@ class RecentAnswers:
         self._path = path
         with _storage(path or Path(":memory:")):
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                _make_private_database(path)
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path, check_same_thread=False, isolation_level=None
             )
@@ -116,7 +117,7 @@ class FeedbackFile:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FEEDBACK
         with _storage(self._path):
-            folder.mkdir(parents=True, exist_ok=True)
+            _make_private_database(self._path)
             self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=10)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute(_SCHEMA)
@@ -178,6 +179,14 @@ class FeedbackFile:
     def close(self) -> None:
         """Close it."""
         self._connection.close()
+
+
+def _make_private_database(path: Path) -> None:
+    """Let only its owner read a database; SQLite makes the files beside it with the rights of the first."""
+    make_private_folder(path.parent)
+    make_private_file(path)
+    for suffix in ("-wal", "-shm"):
+        make_private(path.with_name(path.name + suffix))
 
 
 def _row(answered: Answered) -> tuple[object, ...]:
