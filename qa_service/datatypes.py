@@ -145,16 +145,37 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonFilter:
+    """Compares an attribute with values: several for ``in`` and ``nin``, else one. A boolean is its name as text."""
+
+    key: str
+    operator: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    values: tuple[str | float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompoundFilter:
+    """Filters that must all hold, or of which one must."""
+
+    operator: Literal["and", "or"]
+    filters: "tuple[AttributeFilter, ...]"
+
+
+AttributeFilter = ComparisonFilter | CompoundFilter
+
+
+@dataclass(frozen=True, slots=True)
 class Filters:
     """Which passages may be results. Every filter that is given must hold; within one, any value does.
 
-    ``sections`` are headings anywhere in the section path; ``metadata`` compares as text.
+    ``sections`` are headings anywhere in the section path; ``metadata`` compares as text. ``attributes`` can say more.
     """
 
     document_ids: tuple[str, ...] = ()
     path_prefixes: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     metadata: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    attributes: AttributeFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -25,11 +26,11 @@ from fastapi.testclient import TestClient
 from milvus_servers import Server, lite, real, real_is_there
 from networks import Machine
 
-from qa_service.datatypes import Answer, Filters
+from qa_service.datatypes import Answer, AttributeFilter, ComparisonFilter, CompoundFilter, Filters
 from qa_service.distributed import SharedGenerations
 from qa_service.distributed.records import Records
 from qa_service.embedding.export import Exporter
-from qa_service.errors import IndexMissing, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
+from qa_service.errors import IndexMissing, InvalidRequest, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
 from qa_service.generations import generations_of
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import Why
@@ -202,6 +203,9 @@ def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: 
         Filters(metadata={"author": ('Ann "Quick" O\'Hara',)}),
         Filters(document_ids=('" or id >= 0 or "',)),
         Filters(path_prefixes=('" or id >= 0 or uri >= "',), sections=("Cats",)),
+        Filters(),
+        Filters(attributes=ComparisonFilter("title", "eq", ('") or id >= 0 or array_contains_any(metadata, ["',))),
+        Filters(attributes=ComparisonFilter("uri", "in", ('"] or id >= 0 or uri in ["', "notes/a%b_~c.md"))),
     ]
     for question in QUESTIONS:
         for chosen_filters in filters:
@@ -221,6 +225,88 @@ def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: 
     for result in answer.results:
         assert remote.citation(result.citation.permalink) == local.citation(result.citation.permalink)
     assert remote.index.document_holding("Children skate on the lake.") is not None
+
+
+YEARS = ("2017", "2018.5", "'101'", "unknown", "[2016, 2017]")
+REPORTS: dict[str, str | bytes] = {
+    f"reports/{number}.md": f"---\nyear: {YEARS[number % 5]}\nday: 2017-0{1 + number % 9}-15\nfinal: "
+    f"{number % 2 == 0}\nauthor: {'Kim' if number % 3 else 'Lee'}\n---\n# Report {number}\n\n## Ships\n\nShip "
+    f"{number} sails.\n\n## Boats\n\nBoat {number} rests.\n"
+    for number in range(20)
+} | {"plain.md": "# Plain\n\nA ship without front matter.\n", "a%b_~c.md": '# Odd "path"\n\nA ship.\n'}
+
+
+def random_filter(generator: random.Random, depth: int) -> AttributeFilter:
+    """Return a filter on attributes that the reports have, and values that some of them have."""
+    if depth and generator.random() < 0.7:
+        parts = tuple(random_filter(generator, depth - 1) for _ in range(generator.randint(1, 3)))
+        return CompoundFilter(generator.choice(("and", "or")), parts)
+    key, values = generator.choice(
+        [
+            ("title", ("Report 3", "Report 4", "Plain", 'Odd "path"')),
+            ("uri", ("reports/7.md", "plain.md", "a%b_~c.md")),
+            ("filename", ("reports/8.md", "none")),
+            ("section", ("Ships", "Boats", "none")),
+            ("author", ("Kim", "Lee", "Park")),
+            ("year", (2017, 2018.5, "2016", 101, "unknown")),
+            ("day", ("2017-03-15", "2017-06", "2016")),
+            ("final", ("true", "false")),
+        ]
+    )
+    operators: tuple[Any, ...] = ("eq", "ne", "in", "nin")
+    if key in {"author", "year", "day"}:
+        operators += ("gt", "gte", "lt", "lte")
+    operator = generator.choice(operators)
+    several = generator.randint(1, 3) if operator in {"in", "nin"} else 1
+    return ComparisonFilter(key, operator, tuple(generator.choice(values) for _ in range(several)))
+
+
+def chosen(answerer: QuestionAnswerer, filters: AttributeFilter, path_prefix: str = "") -> set[tuple[str, str]]:
+    """Return document and text of all passages that pass."""
+    given = Filters(path_prefixes=(path_prefix,) if path_prefix else (), attributes=filters)
+    results = answerer.ask("which ship sails", 50, filters=given).results
+    return {(result.citation.uri, result.scored.passage.text) for result in results}
+
+
+def test_filters_on_attributes_choose_as_in_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """A hundred filters of all operators: some let all pass, some none, most some."""
+    folder(REPORTS)
+    build(shared, fake)
+    local, remote = both(shared, fake)
+    generator = random.Random(20261201)
+    sizes = set()
+    for _ in range(100):
+        filters = random_filter(generator, 2)
+        passages = chosen(local, filters)
+        assert chosen(remote, filters) == passages, filters
+        sizes.add(len(passages))
+    assert {0, len(local.index)} <= sizes
+    assert len(sizes) > 10
+    final = ComparisonFilter("final", "eq", ("true",))
+    assert chosen(remote, final, "reports/1") == chosen(local, final, "reports/1")
+    assert {uri for uri, _ in chosen(remote, final, "reports/1")} == {f"reports/{n}.md" for n in range(10, 20, 2)}
+    documents = [document.id for document in local.index.listed("", 100)]
+    assert remote.index.front_matter(documents) == local.index.front_matter(documents)
+    for answerer in (local, remote):
+        with pytest.raises(InvalidRequest, match="there are title, uri, filename, file_id, section, author, day"):
+            chosen(answerer, ComparisonFilter("colour", "eq", ("red",)))
+
+
+def test_an_attribute_of_too_many_values_compares_with_text_only(
+    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other comparisons are refused with the reason; here five values are too many."""
+    monkeypatch.setattr("qa_service.distributed.filtering.MAX_VALUES", 4)
+    folder(REPORTS)
+    build(shared, fake)
+    local, remote = both(shared, fake)
+    for filters in (
+        ComparisonFilter("day", "in", ("2017-03-15", "2017-04-15")),
+        ComparisonFilter("author", "gt", ("Kim",)),
+    ):
+        assert chosen(remote, filters) == chosen(local, filters) != set()
+    with pytest.raises(InvalidRequest, match="more than 4 values"):
+        chosen(remote, ComparisonFilter("day", "gt", ("2017-03-15",)))
 
 
 def test_passages_that_are_equal_can_be_published(

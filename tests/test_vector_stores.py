@@ -1,7 +1,10 @@
 """The paths below ``/v1``, asked by OpenAI's client."""
 
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -9,9 +12,11 @@ import pytest
 from conftest import FakeEmbedder, key_for, listening
 from starlette.testclient import TestClient
 
+from qa_service.datatypes import ComparisonFilter
 from qa_service.embedding import QuestionEmbedding, Vectors
 from qa_service.index import IndexFolder
-from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.index.attributes import meeting
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.app import create_app
 from qa_service.server.keys import KeyFile
 from qa_service.server.live_index import Opening
@@ -38,6 +43,22 @@ def url(token: str, answerer: QuestionAnswerer, settings: Settings) -> Iterator[
         yield f"http://127.0.0.1:{port}"
 
 
+def compare(operator: str, key: str, value: object) -> dict[str, Any]:
+    return {"type": operator, "key": key, "value": value}
+
+
+def eq(key: str, value: object) -> dict[str, Any]:
+    return compare("eq", key, value)
+
+
+def every(*filters: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "and", "filters": list(filters)}
+
+
+def some(*filters: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "or", "filters": list(filters)}
+
+
 def test_openais_client_searches(url: str, token: str) -> None:
     """With filters, a threshold, a collection as store; errors are the client's own classes."""
     client = openai.OpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0)
@@ -51,9 +72,7 @@ def test_openais_client_searches(url: str, token: str) -> None:
         assert first.attributes["quote"] == "The cat sleeps on the warm mat."
         assert 0 <= first.score <= 1
         assert [result.file_id for result in client.vector_stores.search(store, query=[QUESTION])]
-    only = client.vector_stores.search(
-        "default", query=QUESTION, filters={"type": "and", "filters": [{"type": "eq", "key": "uri", "value": "sea"}]}
-    )
+    only = client.vector_stores.search("default", query=QUESTION, filters=eq("uri", "sea.txt"))
     assert {result.filename for result in only.data} == {"sea.txt"}
     high = client.vector_stores.search("default", query=QUESTION, ranking_options={"score_threshold": 0.99})
     assert len(high.data) == 1
@@ -84,6 +103,205 @@ def test_openais_client_says_why_it_is_refused(answerer: QuestionAnswerer, setti
 
 
 SEARCH = "/v1/vector_stores/default/search"
+REPORTS: dict[str, str | bytes] = {
+    "one.md": "---\nyear: 2017\nday: 2017-03-06\nfinal: true\nauthor: Kim\ntags: [navy, sea]\n---\n# One\n\n"
+    "## Ships\n\nA ship sails at dawn.\n\n## Boats\n\nA boat sails at noon.\n",
+    "two.md": "---\nyear: 2018.5\nday: 2018-11-30\nfinal: false\nauthor: Lee\ntags: [air]\n---\n# Two\n\n"
+    "## Ships\n\nA ship rests in the port.\n",
+    "three.md": "---\nyear: '101'\nauthor: Kim\n---\n# Three\n\nA ship is built of steel.\n",
+    "four.md": "# Four\n\nA ship is sold at night.\n",
+}
+ALL = set(REPORTS)
+
+
+@pytest.fixture
+def reports(
+    folder: Callable[[dict[str, str | bytes]], Path], settings: Settings, fake: FakeEmbedder
+) -> Iterator[TestClient]:
+    """Serve documents with front matter, without keys."""
+    local = settings.model_copy(update={"access": "open"})
+    folder(REPORTS)
+    build(local, fake)
+    with TestClient(create_app(open_answerer(local, fake)[0], local), base_url="http://localhost") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (eq("title", "Two"), {"two.md"}),
+        (compare("ne", "title", "Two"), ALL - {"two.md"}),
+        (eq("filename", "one.md"), {"one.md"}),
+        (compare("nin", "filename", ["one.md", "four.md"]), {"two.md", "three.md"}),
+        (compare("in", "uri", ["one.md", "none.md"]), {"one.md"}),
+        (compare("ne", "file_id", "none"), ALL),
+        (eq("section", "Boats"), {"one.md"}),
+        (compare("ne", "section", "Ships"), {"one.md", "three.md", "four.md"}),
+        (eq("author", "Kim"), {"one.md", "three.md"}),
+        (compare("in", "author", ["Lee", "Park"]), {"two.md"}),
+        (compare("nin", "author", ["Lee", "Park"]), ALL - {"two.md"}),
+        (eq("tags", "sea"), {"one.md"}),
+        (compare("ne", "tags", "sea"), ALL - {"one.md"}),
+        (eq("year", 2017), {"one.md"}),
+        (eq("year", 2017.0), {"one.md"}),
+        (eq("year", "2017"), {"one.md"}),
+        (compare("in", "year", [2018.5, "101"]), {"two.md", "three.md"}),
+        (compare("gt", "year", 101), {"one.md", "two.md"}),
+        (compare("gte", "year", 101), {"one.md", "two.md", "three.md"}),
+        (compare("lt", "year", 2017), {"three.md"}),
+        (compare("lte", "year", 2.017e3), {"one.md", "three.md"}),
+        (compare("ne", "year", 2017), ALL - {"one.md"}),
+        (compare("gt", "author", 5), set()),
+        (compare("gte", "day", "2018-01-01"), {"two.md"}),
+        (compare("lt", "day", "2018-01-01"), {"one.md"}),
+        (eq("final", True), {"one.md"}),
+        (compare("ne", "final", True), ALL - {"one.md"}),
+        (eq("final", "false"), {"two.md"}),
+        (every(eq("author", "Kim"), compare("gt", "year", 2000)), {"one.md"}),
+        (some(eq("title", "Four"), compare("lt", "year", 2000)), {"three.md", "four.md"}),
+        (some(eq("title", "Four"), every(eq("author", "Kim"), eq("section", "Boats"))), {"four.md", "one.md"}),
+        (
+            every(some(eq("section", "Ships"), eq("title", "Three")), compare("ne", "author", "Lee")),
+            {"one.md", "three.md"},
+        ),
+    ],
+)
+def test_a_filter_gives_the_passages_that_pass_and_no_others(
+    filters: dict[str, Any], expected: set[str], reports: TestClient
+) -> None:
+    """Numbers compare as numbers where the front matter has one, all else as text; what is absent equals nothing."""
+    response = reports.post(SEARCH, json={"query": "a ship", "max_num_results": 50, "filters": filters})
+    assert response.status_code == 200, response.text
+    assert {result["filename"] for result in response.json()["data"]} == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *(("5", 5), ("5.0", 5), ("+5", 5), ("05", 5), ("-5", -5), (".5", 0.5), ("5.", 5), ("5e1", 50), ("-0", 0)),
+        *((text, None) for text in ("", "5 ", "5,0", "1_000", "nan", "inf", "0x5", "five", "٥", "5" * 65, "5-6")),
+    ],
+)
+def test_a_number_is_what_is_written_as_one(text: str, number: float | None) -> None:
+    """In ASCII digits, with a point; nothing else that Python would take."""
+    assert meeting(ComparisonFilter("key", "gte", (-1e9,)))(text) is (number is not None)
+    if number is not None:
+        assert meeting(ComparisonFilter("key", "eq", (float(number),)))(text)
+        assert not meeting(ComparisonFilter("key", "gt", (float(number),)))(text)
+
+
+def test_filters_on_sections_choose_passages(reports: TestClient) -> None:
+    """One of a document, and not the others of it."""
+    for filters, texts in (
+        (every(eq("title", "One"), eq("section", "Boats")), ["A boat sails at noon."]),
+        (every(eq("title", "One"), compare("ne", "section", "Boats")), ["A ship sails at dawn."]),
+    ):
+        data = reports.post(SEARCH, json={"query": "a ship", "filters": filters}).json()["data"]
+        assert [result["content"][0]["text"] for result in data] == texts
+
+
+def nested(depth: int) -> dict[str, Any]:
+    return eq("title", "One") if depth == 1 else every(nested(depth - 1))
+
+
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        (eq("colour", "red"), "there are title, uri, filename, file_id, section, author, day, final, tags, year"),
+        (eq("quote", "A ship"), "no document has an attribute of such a key"),
+        (every(eq("title", "One"), eq("colour", "red")), "no document has an attribute of such a key"),
+        (compare("gt", "title", "A"), "take eq, ne, in and nin"),
+        (eq("section", 5), "and text alone"),
+        (compare("in", "title", ["One", 5]), "and text alone"),
+        (compare("in", "author", "Kim"), "`in` and `nin` take a list"),
+        (compare("eq", "author", ["Kim"]), "`in` and `nin` take a list"),
+        (compare("in", "author", []), "at least 1 item"),
+        (compare("gt", "final", True), "true and false have no order"),
+        (compare("like", "author", "K"), "one of eq, ne, gt, gte, lt, lte, in, nin, and, or"),
+        ({"type": "not", "filters": []}, "one of eq, ne, gt, gte, lt, lte, in, nin, and, or"),
+        ({"type": ["eq"], "key": "author", "value": "Kim"}, "one of eq, ne"),
+        (every(), "at least 1 item"),
+        (eq("author", None), "filters: "),
+        (eq("author", {"eq": "Kim"}), "filters: "),
+        (eq("year", 10**400), "filters: "),
+        (eq("author", "x" * 501), "at most 500 characters"),
+        (eq("author", "Kim") | {"more": 1}, "Extra inputs"),
+        (nested(6), "at most 50 comparisons, nested 5 deep"),
+        (every(*(eq("title", str(n)) for n in range(51))), "filters: List should have at most 50 items"),
+        (some(*(every(*(eq("title", str(n)) for n in range(20))) for _ in range(3))), "at most 50 comparisons"),
+        ([], "one of eq, ne"),
+        ("title = One", "one of eq, ne"),
+    ],
+)
+def test_a_filter_without_meaning_is_refused_with_the_reason(filters: object, words: str, reports: TestClient) -> None:
+    """Never answered with nothing."""
+    response = reports.post(SEARCH, json={"query": "a ship", "filters": filters})
+    assert_error(response, 422)
+    assert words in response.json()["detail"]
+
+
+@pytest.mark.parametrize("depth", [6, 100, 300, 500, 2000])
+def test_a_filter_that_is_too_deep_is_refused(depth: int, reports: TestClient) -> None:
+    """However deep; at some depth JSON itself is."""
+    inner = json.dumps(eq("title", "One"))
+    filters = '{"type":"and","filters":[' * depth + inner + "]}" * depth
+    body = '{"query":"a ship","filters":' + filters + "}"
+    response = reports.post(SEARCH, content=body, headers={"Content-Type": "application/json"})
+    assert_error(response, 422 if depth < 400 else response.status_code)
+    assert response.status_code in {400, 422}
+
+
+def test_filters_may_be_as_deep_and_as_many_as_is_said(reports: TestClient) -> None:
+    """Five levels; fifty comparisons."""
+    for filters in (nested(5), some(*(eq("title", name) for name in ["One"] * 50))):
+        data = reports.post(SEARCH, json={"query": "a ship", "filters": filters}).json()["data"]
+        assert {result["filename"] for result in data} == {"one.md"}
+
+
+def test_results_carry_what_can_be_filtered_on(reports: TestClient) -> None:
+    """Each attribute that is not about the question finds its result again."""
+    about_the_question = {"quote", "url", "start_char", "end_char", "confidence"}
+    for result in reports.post(SEARCH, json={"query": "a ship sails"}).json()["data"]:
+        attributes = result["attributes"] | {"file_id": result["file_id"], "filename": result["filename"]}
+        assert {"title", "uri"} <= set(attributes)
+        for key in set(attributes) - about_the_question:
+            filters = eq(key, attributes[key])
+            found = reports.post(SEARCH, json={"query": "a ship sails", "filters": filters}).json()["data"]
+            assert result["content"] in [one["content"] for one in found], key
+    first = reports.post(SEARCH, json={"query": "a boat sails"}).json()["data"][0]["attributes"]
+    assert (first["title"], first["section"], first["year"], first["final"]) == ("One", "Boats", "2017", "true")
+    assert "tags" not in first
+
+
+def test_several_queries_are_merged(reports: TestClient) -> None:
+    """Each passage once, with its best score, best first; as many as are wanted."""
+
+    def search(query: object, results: int = 10) -> list[tuple[float, str]]:
+        body = reports.post(SEARCH, json={"query": query, "max_num_results": results}).json()
+        assert body["search_query"] == ([query] if isinstance(query, str) else query)
+        return [(one["score"], one["content"][0]["text"]) for one in body["data"]]
+
+    queries = ["a boat at noon", "steel", "a ship at night"]
+    best: dict[str, float] = {}
+    for score, text in (found for query in queries for found in search(query)):
+        best[text] = max(score, best.get(text, 0))
+    merged = search(queries)
+    assert {text: score for score, text in merged} == best
+    assert [score for score, _ in merged] == sorted(best.values(), reverse=True)
+    assert len(merged) == len({text for _, text in merged}) == 5
+    assert search(queries, 2) == merged[:2]
+    assert search(["steel"]) == search("steel")
+    assert_error(reports.post(SEARCH, json={"query": ["a ship"] * 9}), 422)
+    assert_error(reports.post(SEARCH, json={"query": []}), 422)
+
+
+def test_each_query_counts_towards_the_rate(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """As the questions of a batch do."""
+    token = KeyFile(settings.data).create("limited", rate="5/hour")
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        assert client.post(SEARCH, json={"query": ["cat", "dog", "whale"]}).status_code == 200
+        assert_error(client.post(SEARCH, json={"query": ["cat", "dog", "whale"]}), 429)
 
 
 def assert_error(response: httpx2.Response, status: int) -> None:

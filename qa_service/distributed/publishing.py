@@ -8,13 +8,14 @@ import numpy as np
 
 from qa_service.citing import passage_id
 from qa_service.cleaning import embeddable
+from qa_service.datatypes import SourceDocument
+from qa_service.distributed.filtering import attribute_records, front_matter_key, row_fields
 from qa_service.distributed.records import Records
 from qa_service.distributed.rows import (
     PASSAGE,
     SCORES,
     TOKENS,
     Tokens,
-    filterable,
     passage_field,
     row_value,
     scores_field,
@@ -51,7 +52,9 @@ def put_rows(index: OpenIndex, store: MilvusStore, records: Records, parts: int,
                 scored = scores_field(scores.indices[own], scores.data[own])
                 token_data = tokens_field(_tokens_of(index, number)) if index.has_tokens else b""
                 row = {
-                    **filterable(document.id, document.uri, passage.section_path, metadata[document.id]),
+                    **row_fields(
+                        document.id, document.uri, document.title, passage.section_path, metadata[document.id]
+                    ),
                     SCORES: row_value(scored, number, SCORES, overflow),
                     TOKENS: row_value(token_data, number, TOKENS, overflow),
                     PASSAGE: row_value(passage_field(passage, said), number, PASSAGE, overflow),
@@ -69,6 +72,7 @@ def put_records(index: OpenIndex, records: Records) -> None:
     """Add all that is looked up by a key: terms, documents, places of passages, old citations, the codec."""
     records.put(_term_records(index))
     records.put(_document_records(index))
+    records.put(attribute_records(index.passages.metadata(document.id) for document in _documents(index)))
     records.put(
         (f"cited/{identifier}", json.dumps([uri, start, text]))
         for identifier, uri, start, text in index.passages.retired()
@@ -84,23 +88,29 @@ def _term_records(index: OpenIndex) -> Iterator[tuple[str, str]]:
             yield term_key(term), f"{number} {len(index.lexical.posting(number)[0])}"
 
 
-def _document_records(index: OpenIndex) -> Iterator[tuple[str, str]]:
+def _documents(index: OpenIndex) -> Iterator[SourceDocument]:
+    """Yield all documents, without their texts."""
     after = ""
     while some := index.listed(after, 100):
-        for header in some:
-            document = index.document(header.id) or header
-            yield f"document/{document.id}", document_header(document)
-            yield f"text/{document.id}", document.text
-            yield uri_key(document.uri), document.id
-            numbers = index.overlapping(document.id, 0, 2**62)
-            places = [(number, index.passage(number)) for number in numbers]
-            spans = [(number, own.position.start_char, own.position.end_char) for number, own in places]
-            yield f"spans/{document.id}", json.dumps(spans)
-            for number, own in places:
-                start = own.position.start_char
-                identifier = passage_id(document.uri, start, own.text)
-                yield f"cited/{identifier}", json.dumps([document.uri, start, number])
+        yield from some
         after = some[-1].id
+
+
+def _document_records(index: OpenIndex) -> Iterator[tuple[str, str]]:
+    for header in _documents(index):
+        document = index.document(header.id) or header
+        yield f"document/{document.id}", document_header(document)
+        yield f"text/{document.id}", document.text
+        yield front_matter_key(document.id), json.dumps(index.passages.metadata(document.id))
+        yield uri_key(document.uri), document.id
+        numbers = index.overlapping(document.id, 0, 2**62)
+        places = [(number, index.passage(number)) for number in numbers]
+        spans = [(number, own.position.start_char, own.position.end_char) for number, own in places]
+        yield f"spans/{document.id}", json.dumps(spans)
+        for number, own in places:
+            start = own.position.start_char
+            identifier = passage_id(document.uri, start, own.text)
+            yield f"cited/{identifier}", json.dumps([document.uri, start, number])
 
 
 def _tokens_of(index: OpenIndex, number: int) -> Tokens:

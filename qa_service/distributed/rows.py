@@ -5,23 +5,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
-from qa_service.datatypes import Filters, Passage, Position
-from qa_service.distributed.records import LONGEST, Records, digest, packed
+from qa_service.datatypes import Passage, Position
+from qa_service.distributed.filtering import DOCUMENT, MAX_NAMES, METADATA, SECTIONS, URI
+from qa_service.distributed.records import LONGEST, Records, packed
 from qa_service.lexical import Identifiers
 from qa_service.stores import Ids, Vectors
 from qa_service.stores.layout import VECTOR
 from qa_service.stores.milvus import MilvusStore
 
 SCORES, TOKENS, PASSAGE = "scores", "tokens", "passage"
-_DOCUMENT, _URI, _SECTIONS, _METADATA = "document_id", "uri", "sections", "metadata"
 _REMEMBERED = 4_000
-_MOST_NAMES = 256
 _ELSEWHERE = "@"
 Bytes = npt.NDArray[np.uint8]
 Read = TypeVar("Read")
@@ -68,59 +66,19 @@ def extra_fields() -> dict[str, dict[str, Any]]:
     names = {
         "datatype": DataType.ARRAY,
         "element_type": DataType.VARCHAR,
-        "max_capacity": _MOST_NAMES,
+        "max_capacity": MAX_NAMES,
         "max_length": 32,
     }
     text = {"datatype": DataType.VARCHAR, "max_length": 65_535}
     return {
-        _DOCUMENT: {"datatype": DataType.VARCHAR, "max_length": 64},
-        _URI: text,
-        _SECTIONS: names,
-        _METADATA: names,
+        DOCUMENT: {"datatype": DataType.VARCHAR, "max_length": 64},
+        URI: text,
+        SECTIONS: names,
+        METADATA: names,
         SCORES: text,
         TOKENS: text,
         PASSAGE: text,
     }
-
-
-def filterable(document_id: str, uri: str, sections: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that :func:`condition` looks at."""
-    said = [
-        digest(f"{key}={value}")
-        for key, values in metadata.items()
-        for value in ([values] if isinstance(values, str) else values)
-    ]
-    return {
-        _DOCUMENT: document_id,
-        _URI: _path(uri),
-        _SECTIONS: sorted({digest(section) for section in sections})[:_MOST_NAMES],
-        _METADATA: sorted(set(said))[:_MOST_NAMES],
-    }
-
-
-def condition(filters: Filters) -> str:
-    """Return a server's condition for the passages that pass filters. Nothing in it is as a client wrote it."""
-    every = []
-    if filters.document_ids:
-        every.append(f"{_DOCUMENT} in {json.dumps([_plain(item) for item in filters.document_ids])}")
-    if filters.path_prefixes:
-        # No path holds a tilde, which comes after all that a path can hold.
-        ranges = (f'({_URI} >= "{path}" and {_URI} < "{path}~")' for path in map(_path, filters.path_prefixes))
-        every.append(f"({' or '.join(ranges)})")
-    if filters.sections:
-        every.append(f"array_contains_any({_SECTIONS}, {json.dumps([digest(item) for item in filters.sections])})")
-    for key, values in filters.metadata.items():
-        wanted = [digest(f"{key}={value}") for value in values]
-        every.append(f"array_contains_any({_METADATA}, {json.dumps(wanted)})")
-    return " and ".join(every)
-
-
-def _path(uri: str) -> str:
-    return quote(uri, safe="/").replace("~", "%7E")
-
-
-def _plain(document_id: str) -> str:
-    return document_id if document_id.isascii() and document_id.isalnum() else digest(document_id)
 
 
 def scores_field(terms: Identifiers, scores: npt.NDArray[np.float32]) -> bytes:

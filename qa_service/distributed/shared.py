@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
-from qa_service.datatypes import Filters, Passage, SourceDocument
+from qa_service.datatypes import Filters, Metadata, Passage, SourceDocument
+from qa_service.distributed.filtering import Conditions, front_matter_key
 from qa_service.distributed.records import Records, digest
-from qa_service.distributed.rows import Rows, condition
+from qa_service.distributed.rows import Rows
 from qa_service.embedding import TokenEmbeddings, Vectors
 from qa_service.errors import IndexCorrupt
 from qa_service.index import Index, Manifest, Nearest
@@ -97,7 +98,7 @@ class SharedMatch:
 
     def best(self, depth: int, allowed: Selection | None = None) -> Ids:
         """Return the numbers of the ``depth`` best passages, best first, ties by number; none without BM25 there."""
-        if self._store is None or (allowed is not None and not len(allowed)):
+        if self._store is None or (allowed is not None and not isinstance(allowed, str) and not len(allowed)):
             return np.empty(0, np.int64)
         asked = " ".join(map(str, self._terms.tolist()))
         # The server rounds lengths and scores, so that some of the last may be others than by the exact scores.
@@ -194,6 +195,12 @@ class SharedIndex(Index):
             found[identifier] = self._documents[identifier] = _document(headers[f"document/{identifier}"], "")
         return found
 
+    def front_matter(self, document_ids: Iterable[str]) -> dict[str, Metadata]:
+        """Return the front matter of documents, by id, in one call of the server."""
+        keys = {identifier: front_matter_key(identifier) for identifier in document_ids}
+        found = self._records.get(keys.values()) if keys else {}
+        return {identifier: json.loads(found.get(key, "{}")) for identifier, key in keys.items()}
+
     def document_id_at(self, uri: str) -> str | None:
         """Return the id of the document at a path below the source folder, or ``None``."""
         return self._records.one(uri_key(uri))
@@ -236,7 +243,7 @@ class SharedIndex(Index):
 
     def matching(self, filters: Filters) -> str:
         """Return the server's condition for the passages that pass the filters."""
-        return condition(filters)
+        return Conditions(self._records).of(filters)
 
     def close(self) -> None:
         """Free what is held."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.datatypes import Filters, Passage, SourceDocument
+from qa_service.datatypes import Filters, Metadata, Passage, SourceDocument
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.index.manifest import Manifest
 from qa_service.late_interaction import Similarities
@@ -139,6 +139,10 @@ class Index(ABC):
         """Return documents with empty texts, by id: all that citations need, without reading large ones."""
 
     @abstractmethod
+    def front_matter(self, document_ids: Iterable[str]) -> dict[str, Metadata]:
+        """Return the front matter of documents, by id."""
+
+    @abstractmethod
     def document_id_at(self, uri: str) -> str | None:
         """Return the id of the document at a path below the source folder, or ``None``."""
 
@@ -164,7 +168,7 @@ class Index(ABC):
 
     @abstractmethod
     def matching(self, filters: Filters) -> Selection:
-        """Return the passages that pass the filters."""
+        """Return the passages that pass the filters. Raises :class:`InvalidRequest` if one has no meaning here."""
 
     @abstractmethod
     def close(self) -> None:

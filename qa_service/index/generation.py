@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_service import __version__
-from qa_service.datatypes import Completeness, Filters, Passage, Skipped, SourceDocument
+from qa_service.datatypes import Completeness, Filters, Metadata, Passage, Skipped, SourceDocument
 from qa_service.embedding import ModelIdentity, TokenEmbeddings, Vectors
 from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
 from qa_service.index.base import Index, Nearest
@@ -209,6 +209,10 @@ class OpenIndex(Index):
     def documents_without_text(self, document_ids: Iterable[str]) -> dict[str, SourceDocument]:
         """Return documents with empty texts, by id."""
         return {identifier: self._reader.document_without_text(identifier) for identifier in document_ids}
+
+    def front_matter(self, document_ids: Iterable[str]) -> dict[str, Metadata]:
+        """Return the front matter of documents, by id."""
+        return {identifier: self._reader.metadata(identifier) for identifier in document_ids}
 
     def document_id_at(self, uri: str) -> str | None:
         """Return the id of the document at a path below the source folder, or ``None``."""

@@ -11,8 +11,17 @@ from urllib.parse import quote
 
 from cachetools import LRUCache
 
-from qa_service.datatypes import Filters, Passage, Position, SourceDocument
+from qa_service.datatypes import ComparisonFilter, CompoundFilter, Filters, Metadata, Passage, Position, SourceDocument
 from qa_service.errors import IndexCorrupt, StorageError
+from qa_service.index.attributes import (
+    SECTION,
+    Attributes,
+    attributes_of,
+    check_filter,
+    comparisons,
+    passing,
+    values_of,
+)
 
 # Once read, so many stay in memory: documents without their texts, and passages.
 _DOCUMENTS, _PASSAGES = 10_000, 2_000
@@ -24,6 +33,8 @@ _COLUMNS = (
     "number, document_id, text, section_path, context, start_char, end_char, start_utf16, end_utf16, "
     "start_byte, end_byte, start_line, end_line, sentences, first_sentence"
 )
+_END = 2**62
+"""Behind the end of every document."""
 _DOCUMENT = "id, uri, title, sha256, source, media_type, url, pages"
 
 
@@ -100,7 +111,7 @@ class PassageReader:
             ).fetchall()
         return [number for (number,) in rows]
 
-    def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
+    def spans(self, document_id: str, start: int = 0, end: int = _END) -> list[tuple[int, int]]:
         """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
         with sqlite_errors(self._path):
             return self._connection.execute(
@@ -174,20 +185,32 @@ class PassageReader:
 
     def matching(self, filters: Filters) -> list[int]:
         """Return the numbers of the passages that pass the filters, in order."""
-        with sqlite_errors(self._path):
-            rows = self._connection.execute("SELECT id, uri, metadata FROM documents").fetchall()
-            wanted = [identifier for identifier, uri, metadata in rows if _passes(filters, identifier, uri, metadata)]
-            numbers: list[int] = []
-            for document_id in wanted:
+        wanted = _attribute_filter(filters)
+        passes = passing(wanted)
+        by_section = any(one.key == SECTION for one in comparisons(wanted))
+        numbers: list[int] = []
+        for document_id, attributes in self._with_attributes(filters):
+            if not by_section:
+                if passes(attributes):
+                    numbers += self.overlapping(document_id, 0, _END)
+                continue
+            with sqlite_errors(self._path):
                 passages = self._connection.execute(
                     "SELECT number, section_path FROM passages WHERE document_id = ?", (document_id,)
-                )
-                numbers.extend(
-                    number
-                    for number, path in passages
-                    if not filters.sections or not set(filters.sections).isdisjoint(json.loads(path))
-                )
+                ).fetchall()
+            numbers += [number for number, path in passages if passes({**attributes, SECTION: json.loads(path)})]
         return sorted(numbers)
+
+    def _with_attributes(self, filters: Filters) -> Iterator[tuple[str, Attributes]]:
+        """Yield ids and attributes of the documents that pass the filters on ids, paths and front matter."""
+        with sqlite_errors(self._path):
+            rows = self._connection.execute("SELECT id, uri, title, metadata FROM documents").fetchall()
+        front_matter = [json.loads(row[3]) for row in rows]
+        if filters.attributes is not None:
+            check_filter(filters.attributes, {key for own in front_matter for key in own})
+        for (document_id, uri, title, _), own in zip(rows, front_matter, strict=True):
+            if _passes(filters, document_id, uri, own):
+                yield document_id, attributes_of(document_id, uri, title, own)
 
     def close(self) -> None:
         """Close the file."""
@@ -205,16 +228,20 @@ class PassageReader:
         return row
 
 
-def _passes(filters: Filters, document_id: str, uri: str, metadata: str) -> bool:
-    said = json.loads(metadata) if filters.metadata else {}
+def _passes(filters: Filters, document_id: str, uri: str, front_matter: Metadata) -> bool:
     return (
         (not filters.document_ids or document_id in filters.document_ids)
         and (not filters.path_prefixes or uri.startswith(filters.path_prefixes))
         and all(
-            not set(values).isdisjoint([said[key]] if isinstance(said.get(key), str) else said.get(key, ()))
-            for key, values in filters.metadata.items()
+            not set(values).isdisjoint(values_of(front_matter.get(key, ()))) for key, values in filters.metadata.items()
         )
     )
+
+
+def _attribute_filter(filters: Filters) -> CompoundFilter:
+    """Return the filters on sections and on attributes as one."""
+    sections = [ComparisonFilter(SECTION, "in", filters.sections)] if filters.sections else []
+    return CompoundFilter("and", (*sections, *([] if filters.attributes is None else [filters.attributes])))
 
 
 def _document(row: tuple[Any, ...]) -> SourceDocument:

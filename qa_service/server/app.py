@@ -146,7 +146,7 @@ def create_app(
             linked_routes(mounting),
         ):
             app.include_router(router, responses=guarded | (problems(404, 422) if mounting.prefix else {}))
-    app.include_router(vector_store_routes(collections), responses=guarded)
+    app.include_router(vector_store_routes(collections, gate), responses=guarded)
     app.include_router(probe_routes(collections))
     app.include_router(collection_routes(collections))
     app.include_router(metrics_routes())

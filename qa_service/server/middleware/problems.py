@@ -24,6 +24,7 @@ from qa_service.errors import (
     UnreadableRequest,
 )
 from qa_service.schemas.asking import AskRequest
+from qa_service.schemas.vector_stores import SearchRequest
 
 MEDIA_TYPE = "application/problem+json"
 OPENAI_PATHS = "/v1/"
@@ -35,8 +36,9 @@ _HEADERS: dict[int, dict[str, str]] = {
 _MAX_DETAIL = 500
 _SEE_LOG = "see the server's log for this instance"
 _FIELDS = {
-    *("question", "query", "questions", "answer_id", "useful", "right_passage", "note"),
+    *("questions", "answer_id", "useful", "right_passage", "note"),
     *AskRequest.model_fields,
+    *SearchRequest.model_fields,
 }
 _logger = logging.getLogger(__name__)
 

@@ -1,103 +1,33 @@
-"""``POST /v1/vector_stores/{id}/search`` in the shape of OpenAI's API, so that what speaks that can search here.
+"""The paths below ``/v1``, in the shape of OpenAI's API, so that its clients can search here.
 
 A collection is a vector store, the default one is called ``default``; a passage is a result with one piece of text.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from qa_service.datatypes import Answer, CitedPassage, Filters
-from qa_service.errors import InvalidRequest, NotFound
-from qa_service.schemas.asking import Askable
+from qa_service.datatypes import CitedPassage, Filters, Metadata
+from qa_service.errors import NotFound
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.schemas.vector_stores import Content, SearchPage, SearchRequest, SearchResult
 from qa_service.server.collections import Collections
-from qa_service.server.gate import Access
+from qa_service.server.gate import Access, Gate
 from qa_service.server.links import Links
-from qa_service.server.live_index import Serving
+from qa_service.server.live_index import Embedded, Serving
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 
-BY_ID = Access("ask", collection_parameter="vector_store_id")
+BY_ID = Access("ask", collection_parameter="vector_store_id", counts_as_one=False)
 DEFAULT = "default"
-_KEYS = {"uri": "path_prefixes", "file_id": "document_ids", "section": "sections"}
-_Value = Annotated[str, StringConstraints(max_length=500)]
+_MAX_ATTRIBUTE_CHARACTERS = 500
+"""Longer texts are no attributes of results, as filters take no longer values."""
 
 
-class Comparison(BaseModel):
-    """A filter on one attribute. Only equality can be told here."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    type: Literal["eq", "in"]
-    key: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    value: _Value | list[_Value]
-
-
-class Compound(BaseModel):
-    """Filters that must all hold."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    type: Literal["and"]
-    filters: list[Comparison] = Field(min_length=1, max_length=20)
-
-
-class RankingOptions(BaseModel):
-    """How results are ranked; the names of OpenAI's rankers are taken and change nothing."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    ranker: Annotated[str, StringConstraints(max_length=100)] = "auto"
-    score_threshold: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="Least `score` of a result.")
-
-
-class SearchRequest(BaseModel):
-    """A search, as OpenAI's clients send it."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"examples": [{"query": "Who signed the treaty?"}]}
-    )
-
-    query: Askable | Annotated[list[Askable], Field(min_length=1, max_length=1)]
-    max_num_results: int = Field(10, ge=1, le=50)
-    filters: Comparison | Compound | None = Field(
-        None, description="On `uri`, `file_id`, `section`, or a key of the documents' front matter."
-    )
-    ranking_options: RankingOptions | None = None
-    rewrite_query: bool = Field(False, description="Taken, and not done: what is asked is what is searched for.")
-
-
-class Content(BaseModel):
-    """A piece of a result's text."""
-
-    type: Literal["text"] = "text"
-    text: str
-
-
-class SearchResult(BaseModel):
-    """A passage that was found."""
-
-    file_id: str = Field(description="`document_id` of the passage's document.")
-    filename: str
-    score: float = Field(description="0 to 1 among the results of one question.")
-    attributes: dict[str, str | float | bool]
-    content: list[Content]
-
-
-class SearchPage(BaseModel):
-    """What was found, best first; all of it is on this page."""
-
-    object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"
-    search_query: list[str]
-    data: list[SearchResult]
-    has_more: bool = False
-    next_page: str | None = None
-
-
-def vector_store_routes(collections: Collections) -> APIRouter:
-    """Return the route."""
+def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
+    """Return the routes."""
     router = APIRouter(route_class=guarded(BY_ID), prefix="/v1", tags=["questions"])
 
     @router.post(
@@ -111,18 +41,17 @@ def vector_store_routes(collections: Collections) -> APIRouter:
         body: SearchRequest,
         request: Request,
     ) -> SearchPage:
-        """Return the passages that answer a query best."""
+        """Return the passages that answer a query best, or several queries."""
         serving = _serving(collections, vector_store_id)
         serving.expect_ready()
-        query = body.query if isinstance(body.query, str) else body.query[0]
-        filters = _filters(body.filters)
+        queries = body.queries()
+        await gate.count(request.scope, len(queries))
+        own = Links.of(request.scope, serving.path).own
+        found: list[SearchResult] = []
         with serving.lease() as answerer:
-            answer = await serving.answer(
-                lambda embedded: answerer.ask(query, body.max_num_results, None, filters, embedding=embedded.embedding),
-                query,
-            )
-        least = 0.0 if body.ranking_options is None else body.ranking_options.score_threshold
-        return SearchPage(search_query=[query], data=_results(answer, least, Links.of(request.scope, serving.path).own))
+            for query in queries:
+                found += await serving.answer(partial(_search, answerer, query, body, own), query)
+        return SearchPage(search_query=queries, data=_merged(found)[: body.max_num_results])
 
     return router
 
@@ -134,31 +63,31 @@ def _serving(collections: Collections, name: str) -> Serving:
     return serving
 
 
-def _filters(given: Comparison | Compound | None) -> Filters | None:
-    if given is None:
-        return None
-    fields: dict[str, Any] = {"metadata": {}}
-    for one in given.filters if isinstance(given, Compound) else [given]:
-        values = (one.value,) if isinstance(one.value, str) else tuple(one.value)
-        if (one.type == "in") != isinstance(one.value, list) or not values:
-            raise InvalidRequest("filters: `eq` takes one value, `in` a list of them")
-        place = fields if one.key in _KEYS else fields["metadata"]
-        name = _KEYS.get(one.key, one.key)
-        if name in place:
-            raise InvalidRequest("filters: a key is compared twice; use `in`")
-        place[name] = values
-    return Filters(**fields)
+def _search(
+    answerer: QuestionAnswerer, query: str, body: SearchRequest, own: Callable[[str], str], embedded: Embedded
+) -> list[SearchResult]:
+    wanted = body.attribute_filter()
+    filters = None if wanted is None else Filters(attributes=wanted)
+    least = 0.0 if body.ranking_options is None else body.ranking_options.score_threshold
+    answer = answerer.ask(query, body.max_num_results, None, filters, embedding=embedded.embedding)
+    results = [result for result in answer.results if result.scored.score >= least]
+    front_matter = answerer.index.front_matter({result.citation.document_id for result in results})
+    return [_result(result, front_matter[result.citation.document_id], own) for result in results]
 
 
-def _results(answer: Answer, least: float, own: Callable[[str], str]) -> list[SearchResult]:
-    return [_result(result, own) for result in answer.results if result.scored.score >= least]
-
-
-def _result(result: CitedPassage, own: Callable[[str], str]) -> SearchResult:
+def _result(result: CitedPassage, front_matter: Metadata, own: Callable[[str], str]) -> SearchResult:
     citation = result.citation
     place = citation.position
+    said = {
+        key: value
+        for key, value in front_matter.items()
+        if isinstance(value, str) and len(value) <= _MAX_ATTRIBUTE_CHARACTERS
+    }
     attributes: dict[str, str | float | bool] = {
+        **said,
         "title": citation.title,
+        "uri": citation.uri,
+        **({"section": citation.section_path[-1]} if citation.section_path else {}),
         "quote": citation.quote,
         "url": own(citation.url),
         "start_char": place.start_char,
@@ -172,3 +101,11 @@ def _result(result: CitedPassage, own: Callable[[str], str]) -> SearchResult:
         attributes=attributes,
         content=[Content(text=result.scored.passage.text)],
     )
+
+
+def _merged(results: Sequence[SearchResult]) -> list[SearchResult]:
+    """Return each passage once, with its best score, best first."""
+    best: dict[tuple[str, object], SearchResult] = {}
+    for result in sorted(results, key=lambda result: -result.score):
+        best.setdefault((result.file_id, result.attributes["start_char"]), result)
+    return list(best.values())

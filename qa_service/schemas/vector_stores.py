@@ -1,0 +1,153 @@
+"""Vector stores in the shape of OpenAI's API."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
+
+from qa_service.datatypes import AttributeFilter, ComparisonFilter, CompoundFilter
+from qa_service.schemas.asking import Askable, Short
+
+MAX_QUERIES = 8
+_MAX_DEPTH, _MAX_COMPARISONS = 5, 50
+_COMPARISONS, _COMPOUNDS = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"), ("and", "or")
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_Value = Short | float | bool
+
+
+class ComparisonFilterBody(BaseModel):
+    """Compares an attribute with a value: a number with what is written as one, everything else as text."""
+
+    model_config = _STRICT
+
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    key: Annotated[str, StringConstraints(min_length=1, max_length=500)] = Field(
+        description="`title`, `filename` or `uri`, `file_id`, `section`, or a key of the documents' front matter."
+    )
+    value: _Value | Annotated[list[_Value], Field(min_length=1, max_length=100)] = Field(
+        description="A list for `in` and `nin`. Text has an order too, so that dates as in ISO 8601 can be compared."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_value_for_its_type(self) -> "ComparisonFilterBody":
+        if isinstance(self.value, list) != (self.type in {"in", "nin"}):
+            raise ValueError("`in` and `nin` take a list of values, other types take one value")
+        if isinstance(self.value, bool) and self.type not in {"eq", "ne"}:
+            raise ValueError("true and false have no order; use `eq` or `ne`")
+        return self
+
+    def filter(self) -> ComparisonFilter:
+        """Return the filter."""
+        values = self.value if isinstance(self.value, list) else [self.value]
+        texts = (str(value).lower() if isinstance(value, bool) else value for value in values)
+        return ComparisonFilter(self.key, self.type, tuple(texts))
+
+
+class CompoundFilterBody(BaseModel):
+    """Filters that must all hold, or of which one must."""
+
+    model_config = _STRICT
+
+    type: Literal["and", "or"]
+    filters: "list[FilterBody]" = Field(min_length=1, max_length=_MAX_COMPARISONS)
+
+    def filter(self) -> CompoundFilter:
+        """Return the filter."""
+        return CompoundFilter(self.type, tuple(part.filter() for part in self.filters))
+
+
+def _kind(given: Any) -> str | None:
+    name = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)
+    return "comparison" if name in _COMPARISONS else "compound" if name in _COMPOUNDS else None
+
+
+FilterBody = Annotated[
+    Annotated[ComparisonFilterBody, Tag("comparison")] | Annotated[CompoundFilterBody, Tag("compound")],
+    Discriminator(
+        _kind,
+        custom_error_type="filter_type",
+        custom_error_message=f"a filter has a `type`, one of {', '.join((*_COMPARISONS, *_COMPOUNDS))}",
+    ),
+]
+
+
+def _bounded(given: ComparisonFilterBody | CompoundFilterBody) -> ComparisonFilterBody | CompoundFilterBody:
+    level: list[ComparisonFilterBody | CompoundFilterBody] = [given]
+    count = 0
+    for _ in range(_MAX_DEPTH):
+        compounds = [one for one in level if isinstance(one, CompoundFilterBody)]
+        count += len(level) - len(compounds)
+        level = [part for one in compounds for part in one.filters]
+    if level or count > _MAX_COMPARISONS:
+        raise ValueError(f"at most {_MAX_COMPARISONS} comparisons, nested {_MAX_DEPTH} deep; search several times")
+    return given
+
+
+class RankingOptions(BaseModel):
+    """How results are ranked; the names of OpenAI's rankers are accepted and change nothing."""
+
+    model_config = _STRICT
+
+    ranker: Annotated[str, StringConstraints(max_length=100)] = "auto"
+    score_threshold: float = Field(0.0, ge=0, le=1, description="Least `score` of a result.")
+
+
+class SearchRequest(BaseModel):
+    """A search, as OpenAI's clients send it."""
+
+    model_config = _STRICT | ConfigDict(json_schema_extra={"examples": [{"query": "Who signed the treaty?"}]})
+
+    query: Askable | Annotated[list[Askable], Field(min_length=1, max_length=MAX_QUERIES)] = Field(
+        description="A question, or several: then a passage has the best score that it got for one of them."
+    )
+    max_num_results: int = Field(10, ge=1, le=50)
+    filters: Annotated[FilterBody, AfterValidator(_bounded)] | None = Field(
+        None, description=f"At most {_MAX_COMPARISONS} comparisons, nested {_MAX_DEPTH} deep."
+    )
+    ranking_options: RankingOptions | None = None
+    rewrite_query: bool = Field(False, description="Accepted without effect: a query is searched for as it is.")
+
+    def queries(self) -> list[str]:
+        """Return the queries."""
+        return [self.query] if isinstance(self.query, str) else self.query
+
+    def attribute_filter(self) -> AttributeFilter | None:
+        """Return the filter."""
+        return None if self.filters is None else self.filters.filter()
+
+
+class Content(BaseModel):
+    """A piece of a result's text."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class SearchResult(BaseModel):
+    """A passage that was found."""
+
+    file_id: str = Field(description="`document_id` of the passage's document.")
+    filename: str
+    score: float = Field(description="0 to 1 among the results of one question.")
+    attributes: dict[str, str | float | bool] = Field(
+        description="Front matter of the document, and where the passage stands and its best sentence."
+    )
+    content: list[Content]
+
+
+class SearchPage(BaseModel):
+    """What was found, best first; all of it is on this page."""
+
+    object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"
+    search_query: list[str]
+    data: list[SearchResult]
+    has_more: bool = False
+    next_page: str | None = None
