@@ -447,6 +447,7 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
         *(f"collection_{name}" for name in of_an_index),
         *("livez", "readyz", "collections", "metrics", "reindex", "reindex_state"),
         *("evaluate", "evaluation", "evaluation_report", "search_vector_store", "widget"),
+        *("vector_stores", "vector_store", "vector_store_files", "vector_store_file", "models"),
     }
     assert description["components"]["schemas"]["AskRequest"]["examples"][0]["question"]
     assert "HTTPValidationError" not in json.dumps(description)

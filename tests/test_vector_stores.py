@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -368,3 +369,64 @@ def test_the_protocols_errors_below_v1_have_both_shapes(url: str) -> None:
     with httpx2.Client() as client:
         assert_error(client.get(f"{url}/v1/{'a' * 9_000}"), 414)
         assert "error" not in client.get(f"{url}/{'a' * 9_000}").json()
+
+
+def test_openais_client_lists_stores_files_and_models(url: str, token: str, answerer: QuestionAnswerer) -> None:
+    """As they are: by id, a page at a time, each by itself."""
+    manifest = answerer.index.manifest
+    with openai.OpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0) as client:
+        stores = list(client.vector_stores.list())
+        assert [store.id for store in stores] == ["default", "zoo"]
+        assert [store.id for store in client.vector_stores.list(limit=1)] == ["default", "zoo"]
+        assert [store.id for store in client.vector_stores.list(after="default")] == ["zoo"]
+        store = client.vector_stores.retrieve("zoo")
+        assert store == stores[1]
+        assert (store.object, store.name, store.status) == ("vector_store", "zoo", "completed")
+        counts = store.file_counts
+        assert (counts.completed, counts.failed, counts.in_progress, counts.total) == (2, 0, 0, 2)
+        assert store.created_at == int(datetime.fromisoformat(manifest.created_at).timestamp())
+        assert store.usage_bytes == sum(entry.bytes for entry in manifest.files.values())
+        assert store.metadata == {"index_version": answerer.index.version}
+
+        page = client.vector_stores.files.list("zoo", limit=1)
+        assert (len(page.data), page.has_more) == (1, True)
+        files = list(client.vector_stores.files.list("zoo", limit=1))
+        assert [file.id for file in files] == [document.id for document in answerer.index.listed("", 9)]
+        assert {file.attributes["uri"] for file in files if file.attributes} == {"zoo/animals.md", "sea.txt"}
+        assert client.vector_stores.files.retrieve(files[1].id, vector_store_id="zoo") == files[1]
+        assert (files[0].object, files[0].status, files[0].vector_store_id) == ("vector_store.file", "completed", "zoo")
+        assert list(client.vector_stores.files.list("zoo", filter="completed")) == files
+        assert list(client.vector_stores.files.list("zoo", filter="failed")) == []
+        found = client.vector_stores.search("zoo", query=QUESTION)
+        assert {result.file_id for result in found} <= {file.id for file in files}
+
+        models = list(client.models.list())
+        assert [(model.id, model.object) for model in models] == [(answerer.embedder.identity.name, "model")]
+        for missing in (
+            lambda: client.vector_stores.retrieve("none"),
+            lambda: client.vector_stores.files.list("none"),
+            lambda: client.vector_stores.files.retrieve("none", vector_store_id="zoo"),
+        ):
+            with pytest.raises(openai.NotFoundError):
+                missing()
+        with pytest.raises(openai.UnprocessableEntityError):
+            client.vector_stores.list(limit=101)
+
+
+def test_a_key_lists_its_own_collections_only(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Others are not named, and not opened."""
+    key = KeyFile(settings.data).create("hr", collections=("hr",))
+    named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
+    with TestClient(create_app(answerer, settings, named=named), base_url="http://localhost") as client:
+        assert_error(client.get("/v1/vector_stores"), 401)
+        assert_error(client.get("/v1/models"), 401)
+        client.headers["Authorization"] = f"Bearer {key}"
+        listed = client.get("/v1/vector_stores").json()
+        assert [store["id"] for store in listed.pop("data")] == ["hr"]
+        assert listed == {"object": "list", "first_id": "hr", "last_id": "hr", "has_more": False}
+        assert client.get("/v1/vector_stores?after=hr").json()["data"] == []
+        assert client.get("/v1/models").json()["data"]
+        for path in ("", "/files", "/files/none"):
+            assert client.get(f"/v1/vector_stores/hr{path}").status_code == (404 if path.endswith("none") else 200)
+            assert_error(client.get(f"/v1/vector_stores/legal{path}"), 403)
+            assert_error(client.get(f"/v1/vector_stores/default{path}"), 403)

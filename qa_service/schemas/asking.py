@@ -11,7 +11,8 @@ from qa_service.cleaning import MAX_QUESTION_CHARACTERS, check_question
 from qa_service.datatypes import Answer, CitedPassage, Filters, Position
 from qa_service.errors import InvalidRequest
 
-Short = Annotated[str, StringConstraints(max_length=500)]
+MAX_SHORT = 500
+Short = Annotated[str, StringConstraints(max_length=MAX_SHORT)]
 OneOrMore = Short | Annotated[list[Short], Field(min_length=1, max_length=100)]
 _UNITS = tuple(field.name for field in fields(Position))
 _offsets = attrgetter(*_UNITS)

@@ -1,6 +1,7 @@
 """Vector stores in the shape of OpenAI's API."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -13,14 +14,16 @@ from pydantic import (
     model_validator,
 )
 
-from qa_service.datatypes import AttributeFilter, ComparisonFilter, CompoundFilter
-from qa_service.schemas.asking import Askable, Short
+from qa_service.datatypes import AttributeFilter, ComparisonFilter, CompoundFilter, Metadata
+from qa_service.schemas.asking import MAX_SHORT, Askable, Short
 
 MAX_QUERIES = 8
 _MAX_DEPTH, _MAX_COMPARISONS = 5, 50
 _COMPARISONS, _COMPOUNDS = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"), ("and", "or")
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _Value = Short | float | bool
+Attributes = dict[str, str | float | bool]
+Item = TypeVar("Item", bound="_Identified")
 
 
 class ComparisonFilterBody(BaseModel):
@@ -124,6 +127,12 @@ class SearchRequest(BaseModel):
         return None if self.filters is None else self.filters.filter()
 
 
+def document_attributes(title: str, uri: str, front_matter: Metadata) -> Attributes:
+    """Return the attributes of a document: its front matter, but texts that are too long for a filter, and lists."""
+    said = {key: value for key, value in front_matter.items() if isinstance(value, str) and len(value) <= MAX_SHORT}
+    return {**said, "title": title, "uri": uri}
+
+
 class Content(BaseModel):
     """A piece of a result's text."""
 
@@ -137,7 +146,7 @@ class SearchResult(BaseModel):
     file_id: str = Field(description="`document_id` of the passage's document.")
     filename: str
     score: float = Field(description="0 to 1 among the results of one question.")
-    attributes: dict[str, str | float | bool] = Field(
+    attributes: Attributes = Field(
         description="Front matter of the document, and where the passage stands and its best sentence."
     )
     content: list[Content]
@@ -151,3 +160,80 @@ class SearchPage(BaseModel):
     data: list[SearchResult]
     has_more: bool = False
     next_page: str | None = None
+
+
+class _Identified(BaseModel):
+    id: str
+
+
+class _Page(BaseModel, Generic[Item]):
+    """A page of a list; the next one begins after ``last_id``."""
+
+    object: Literal["list"] = "list"
+    data: list[Item]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+    @classmethod
+    def of(cls, items: Sequence[Item], limit: int) -> Self:
+        """Return the first ``limit`` items as a page."""
+        data = list(items[:limit])
+        ids = [item.id for item in data]
+        first, last = (ids[0], ids[-1]) if ids else (None, None)
+        return cls(data=data, first_id=first, last_id=last, has_more=len(items) > limit)
+
+
+class FileCounts(BaseModel):
+    """How many files there are in each state: those that are indexed, and those that could not be read."""
+
+    completed: int
+    failed: int
+    in_progress: int = 0
+    cancelled: int = 0
+    total: int
+
+
+class VectorStoreBody(_Identified):
+    """A collection, as a vector store."""
+
+    object: Literal["vector_store"] = "vector_store"
+    name: str
+    created_at: int = Field(description="When its index was built, in seconds since 1970.")
+    status: Literal["completed"] = "completed"
+    file_counts: FileCounts
+    usage_bytes: int = Field(description="Size of its index.")
+    metadata: dict[str, str]
+
+
+class VectorStorePage(_Page[VectorStoreBody]):
+    """Vector stores, by id."""
+
+
+class VectorStoreFile(_Identified):
+    """A document, as a file of a vector store."""
+
+    id: str = Field(description="`document_id` of citations.")
+    object: Literal["vector_store.file"] = "vector_store.file"
+    vector_store_id: str
+    created_at: int = Field(description="When the index was built, in seconds since 1970.")
+    status: Literal["completed"] = "completed"
+    last_error: None = None
+    usage_bytes: int = Field(default=0, description="Not counted for each file: 0.")
+    attributes: Attributes
+
+
+class VectorStoreFilePage(_Page[VectorStoreFile]):
+    """Files, by id."""
+
+
+class ModelBody(_Identified):
+    """A model that embeds questions and passages."""
+
+    object: Literal["model"] = "model"
+    created: int = Field(description="When the index was built with it, in seconds since 1970.")
+    owned_by: str = "qa-service"
+
+
+class ModelPage(_Page[ModelBody]):
+    """Models."""

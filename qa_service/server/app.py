@@ -50,6 +50,7 @@ from qa_service.server.routes.operations import (
 )
 from qa_service.server.routes.reindex import admin_routes
 from qa_service.server.routes.responses import problems
+from qa_service.server.routes.vector_store_lists import store_list_routes, store_routes
 from qa_service.server.routes.vector_stores import vector_store_routes
 from qa_service.server.routes.widget import widget_routes
 from qa_service.server.worker import Worker
@@ -146,7 +147,8 @@ def create_app(
             linked_routes(mounting),
         ):
             app.include_router(router, responses=guarded | (problems(404, 422) if mounting.prefix else {}))
-    app.include_router(vector_store_routes(collections, gate), responses=guarded)
+    for router in (vector_store_routes(collections, gate), store_list_routes(collections), store_routes(collections)):
+        app.include_router(router, responses=guarded)
     app.include_router(probe_routes(collections))
     app.include_router(collection_routes(collections))
     app.include_router(metrics_routes())

@@ -12,7 +12,14 @@ from fastapi import APIRouter, Path, Request
 from qa_service.datatypes import CitedPassage, Filters, Metadata
 from qa_service.errors import NotFound
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.schemas.vector_stores import Content, SearchPage, SearchRequest, SearchResult
+from qa_service.schemas.vector_stores import (
+    Attributes,
+    Content,
+    SearchPage,
+    SearchRequest,
+    SearchResult,
+    document_attributes,
+)
 from qa_service.server.collections import Collections
 from qa_service.server.gate import Access, Gate
 from qa_service.server.links import Links
@@ -22,12 +29,11 @@ from qa_service.server.routes.responses import problems
 
 BY_ID = Access("ask", collection_parameter="vector_store_id", counts_as_one=False)
 DEFAULT = "default"
-_MAX_ATTRIBUTE_CHARACTERS = 500
-"""Longer texts are no attributes of results, as filters take no longer values."""
+STORE_ID = Annotated[str, Path(description="Name of a collection, or `default`.")]
 
 
 def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
-    """Return the routes."""
+    """Return the route that searches."""
     router = APIRouter(route_class=guarded(BY_ID), prefix="/v1", tags=["questions"])
 
     @router.post(
@@ -37,12 +43,12 @@ def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
         responses=problems(400, 403, 404, 413, 415, 422, 503, 504, "default"),
     )
     async def search(
-        vector_store_id: Annotated[str, Path(description="Name of a collection, or `default`.")],
+        vector_store_id: STORE_ID,
         body: SearchRequest,
         request: Request,
     ) -> SearchPage:
         """Return the passages that answer a query best, or several queries."""
-        serving = _serving(collections, vector_store_id)
+        serving = store_of(collections, vector_store_id)
         serving.expect_ready()
         queries = body.queries()
         await gate.count(request.scope, len(queries))
@@ -56,7 +62,8 @@ def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
     return router
 
 
-def _serving(collections: Collections, name: str) -> Serving:
+def store_of(collections: Collections, name: str) -> Serving:
+    """Return the collection that is a vector store. Raises :class:`NotFound`."""
     serving = collections.default if name == DEFAULT else collections.named.get(name)
     if serving is None:
         raise NotFound("no vector store of that id: a collection's name is one, and `default`")
@@ -78,15 +85,8 @@ def _search(
 def _result(result: CitedPassage, front_matter: Metadata, own: Callable[[str], str]) -> SearchResult:
     citation = result.citation
     place = citation.position
-    said = {
-        key: value
-        for key, value in front_matter.items()
-        if isinstance(value, str) and len(value) <= _MAX_ATTRIBUTE_CHARACTERS
-    }
-    attributes: dict[str, str | float | bool] = {
-        **said,
-        "title": citation.title,
-        "uri": citation.uri,
+    attributes: Attributes = {
+        **document_attributes(citation.title, citation.uri, front_matter),
         **({"section": citation.section_path[-1]} if citation.section_path else {}),
         "quote": citation.quote,
         "url": own(citation.url),

@@ -1,0 +1,151 @@
+"""The lists below ``/v1``: vector stores, their files, models; in the shape of OpenAI's API."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+
+from qa_service.datatypes import SourceDocument
+from qa_service.index import Index, Manifest
+from qa_service.schemas.vector_stores import (
+    FileCounts,
+    ModelBody,
+    ModelPage,
+    VectorStoreBody,
+    VectorStoreFile,
+    VectorStoreFilePage,
+    VectorStorePage,
+    document_attributes,
+)
+from qa_service.server.collections import Collections
+from qa_service.server.gate import KEY_COLLECTIONS, Access
+from qa_service.server.live_index import Serving
+from qa_service.server.routes.guarded import guarded
+from qa_service.server.routes.responses import problems
+from qa_service.server.routes.vector_stores import DEFAULT, STORE_ID, store_of
+
+_BY_KEY = Access("ask", collection_parameter="")
+_BY_ID = Access("ask", collection_parameter="vector_store_id")
+_After = Annotated[str, Query(description="Only ids behind this one: `last_id` of the page before.")]
+_Limit = Annotated[int, Query(ge=1, le=100)]
+_Status = Literal["completed", "in_progress", "cancelled", "failed"]
+
+
+def store_list_routes(collections: Collections) -> APIRouter:
+    """Return the routes that list vector stores and models: those of the key's collections."""
+    router = APIRouter(route_class=guarded(_BY_KEY), prefix="/v1", tags=["documents"])
+
+    def own(request: Request) -> dict[str, Serving]:
+        every = {DEFAULT: collections.default, **collections.named}
+        allowed = request.scope[KEY_COLLECTIONS] or every
+        return {name: every[name] for name in sorted(every) if name in allowed}
+
+    @router.get(
+        "/vector_stores",
+        operation_id="vector_stores",
+        summary="List vector stores",
+        responses=problems(422, "default"),
+    )
+    async def vector_stores(request: Request, after: _After = "", limit: _Limit = 20) -> VectorStorePage:
+        """List the collections by name, each as a vector store."""
+        stores = [_store(name, serving.manifest) for name, serving in own(request).items() if name > after]
+        return VectorStorePage.of(stores, limit)
+
+    @router.get("/models", operation_id="models", summary="List models", responses=problems("default"))
+    async def models(request: Request) -> ModelPage:
+        """List the models that embed questions and passages."""
+        manifests = [serving.manifest for serving in own(request).values()]
+        found = {manifest.model.name: _model(manifest) for manifest in manifests}
+        return ModelPage.of(list(found.values()), len(found))
+
+    return router
+
+
+def store_routes(collections: Collections) -> APIRouter:
+    """Return the routes about one vector store and its files."""
+    router = APIRouter(route_class=guarded(_BY_ID), prefix="/v1/vector_stores/{vector_store_id}", tags=["documents"])
+
+    @router.get("", operation_id="vector_store", summary="A vector store", responses=problems(404, "default"))
+    async def vector_store(vector_store_id: STORE_ID) -> VectorStoreBody:
+        """Return a collection as a vector store."""
+        return _store(vector_store_id, store_of(collections, vector_store_id).manifest)
+
+    @router.get(
+        "/files",
+        operation_id="vector_store_files",
+        summary="List the files of a vector store",
+        responses=problems(404, 422, 503, 504, "default"),
+    )
+    async def files(
+        vector_store_id: STORE_ID,
+        after: _After = "",
+        limit: _Limit = 20,
+        status: Annotated[
+            _Status, Query(alias="filter", description="Files that are listed are completed.")
+        ] = "completed",
+    ) -> VectorStoreFilePage:
+        """List the documents by id, a page at a time."""
+        serving = store_of(collections, vector_store_id)
+        if status != "completed":
+            return VectorStoreFilePage.of([], limit)
+
+        with serving.lease() as answerer:
+
+            def listed() -> list[VectorStoreFile]:
+                return _files(vector_store_id, answerer.index, answerer.index.listed(after, limit + 1))
+
+            return VectorStoreFilePage.of(await serving.worker.run(listed), limit)
+
+    @router.get(
+        "/files/{file_id}",
+        operation_id="vector_store_file",
+        summary="A file of a vector store",
+        responses=problems(404, 503, 504, "default"),
+    )
+    async def file(
+        vector_store_id: STORE_ID, file_id: Annotated[str, Path(description="`document_id` of a citation.")]
+    ) -> VectorStoreFile:
+        """Return a document as a file."""
+        serving = store_of(collections, vector_store_id)
+        with serving.lease() as answerer:
+
+            def found() -> list[VectorStoreFile]:
+                return _files(vector_store_id, answerer.index, [answerer.document(file_id)])
+
+            return (await serving.worker.run(found))[0]
+
+    return router
+
+
+def _store(name: str, manifest: Manifest) -> VectorStoreBody:
+    failed = sum(file.failed for file in manifest.skipped)
+    return VectorStoreBody(
+        id=name,
+        name=name,
+        created_at=_seconds(manifest),
+        file_counts=FileCounts(completed=manifest.documents, failed=failed, total=manifest.documents + failed),
+        usage_bytes=sum(file.bytes for file in manifest.files.values()),
+        metadata={"index_version": manifest.generation},
+    )
+
+
+def _files(store: str, index: Index, documents: Sequence[SourceDocument]) -> list[VectorStoreFile]:
+    front_matter = index.front_matter(document.id for document in documents)
+    return [
+        VectorStoreFile(
+            id=document.id,
+            vector_store_id=store,
+            created_at=_seconds(index.manifest),
+            attributes=document_attributes(document.title, document.uri, front_matter[document.id]),
+        )
+        for document in documents
+    ]
+
+
+def _model(manifest: Manifest) -> ModelBody:
+    return ModelBody(id=manifest.model.name, created=_seconds(manifest))
+
+
+def _seconds(manifest: Manifest) -> int:
+    return int(datetime.fromisoformat(manifest.created_at).timestamp())
