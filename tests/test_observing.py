@@ -1,15 +1,19 @@
 """What the service tells of itself: its log, its numbers, its traces."""
 
+import errno
+import io
 import json
 import logging
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -22,7 +26,7 @@ from qa_service.errors import Overloaded, SettingsError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server import admission
 from qa_service.server.app import create_app
-from qa_service.server.logs import start_logging
+from qa_service.server.logs import LineHandler, start_logging
 from qa_service.server.metrics import exposition
 from qa_service.server.middleware.observing import check_traces
 from qa_service.server.worker import Worker
@@ -153,6 +157,82 @@ def test_a_log_that_nobody_reads_holds_nobody_up(settings: Settings, monkeypatch
     last = lines_of(text)[-1]
     assert last["event"] == "the last"
     assert last["dropped_before"] >= 1000
+
+
+class FullDisk(io.RawIOBase):
+    """Has room for some bytes, until there is more."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.content = b""
+
+    def write(self, data: Any) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = bytes(data[: self.room])
+        self.room -= len(taken)
+        self.content += taken
+        return len(taken)
+
+
+def record(number: int) -> logging.LogRecord:
+    return logging.makeLogRecord({"msg": f'{{"number": {number}}}'})
+
+
+def test_a_line_that_a_full_disk_cuts_off_spoils_no_other() -> None:
+    """Wherever it is cut: it alone is unreadable, and no line is empty, though the disk was full before and after."""
+    whole = len(record(1).getMessage()) + 1
+    for room in range(3 * whole):
+        disk = FullDisk(room)
+        handler = LineHandler(disk, shared=False)
+        for number in (1, 2, 3):
+            handler.handle(record(number))
+        disk.room = 1 if room % 2 else 0
+        handler.handle(record(4))
+        disk.room = 1000
+        handler.handle(record(5))
+        *lines, rest = disk.content.decode().split("\n")
+        assert rest == ""
+        written = [f'{{"number": {number}}}' for number in range(1, 1 + (room + 1) // whole)]
+        assert [line for line in lines if line.endswith("}")] == [*written, '{"number": 5}']
+        assert sum(not line.endswith("}") for line in lines) <= 2
+        assert "" not in lines
+
+
+def test_a_full_disk_leaves_a_log_of_lines(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the system refuses to write: one line is cut off, the others are JSON, and those lost are counted."""
+    path = tmp_path / "log"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with path.open("w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        stop = start_logging(settings.model_copy(update={"log_format": "json"}))
+        logging.getLogger("qa_service.x").info("line %d %s", 0, "y" * 100)
+        while not (length := path.stat().st_size):
+            time.sleep(0.01)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (length * 7 // 2, limits[1]))
+        try:
+            for number in range(1, 20):
+                logging.getLogger("qa_service.x").info("line %d %s", number, "y" * 100)
+            while path.stat().st_size < length * 7 // 2:
+                time.sleep(0.01)
+            while (waiting := logging.getLogger().handlers[0].queue.qsize()) > 0:  # type: ignore[attr-defined]
+                time.sleep(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        logging.getLogger("qa_service.x").info("the last")
+        stop()
+        monkeypatch.undo()
+    assert waiting == 0
+    readable, cut = [], []
+    for line in path.read_text().splitlines():
+        try:
+            readable.append(json.loads(line))
+        except ValueError:
+            cut.append(line)
+    assert len(cut) == 1
+    assert cut[0].startswith("{")
+    assert readable[-1]["event"] == "the last"
+    assert len(readable) + readable[-1]["dropped_before"] == 21
 
 
 def test_what_is_counted_is_what_happened(client: TestClient) -> None:

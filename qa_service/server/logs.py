@@ -1,12 +1,15 @@
 """The log: a line of JSON, or of text for people, for each thing that happened; written by a thread of its own.
 
 Who handles requests never waits for the disk or for who reads the log: lines that can't be written in time are
-dropped, and counted. What clients send is data within a line and can't begin another.
+dropped, and counted. What clients send is data within a line and can't begin another. A line that a full disk cuts off
+is ended before the next one.
 """
 
+import io
 import logging
 import logging.handlers
 import queue
+import select
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -45,13 +48,50 @@ class _DroppingHandler(logging.handlers.QueueHandler):
             self.dropped += 1
 
 
+class LineHandler(logging.Handler):
+    """Writes lines to an unbuffered file, and counts those that can't be written."""
+
+    def __init__(self, file: io.RawIOBase, *, shared: bool) -> None:
+        """Take the file, and whether other processes write to it too."""
+        super().__init__()
+        self._file = file
+        self._shared = shared
+        self._cut = False
+        """Whether the file may end within a line."""
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; begin it with a newline where the line before was cut off."""
+        if self._lost:
+            record.dropped_before = getattr(record, "dropped_before", 0) + self._lost
+        try:
+            self._write(self.format(record).encode(errors="backslashreplace") + b"\n")
+            self._lost = 0
+        except OSError:
+            self._lost = getattr(record, "dropped_before", 0) + 1
+            self._cut |= self._shared  # another process may have cut a line off, too
+        except Exception:  # noqa: BLE001 - as the handlers of the library do
+            self.handleError(record)
+
+    def _write(self, line: bytes) -> None:
+        rest = b"\n" + line if self._cut else line
+        while rest:
+            written = self._file.write(rest)
+            if written is None:  # a pipe that does not block is full
+                select.select((), (self._file,), ())
+            else:
+                self._cut = rest[:written][-1:] != b"\n"
+                rest = rest[written:]
+
+
 def start_logging(settings: Settings) -> Callable[[], None]:
     """Send everything that is logged to stderr, as the settings say; return a function that writes what waits and ends.
 
     JSON where nobody watches: ``QA_LOG_FORMAT=auto`` asks whether stderr is a terminal.
     """
     as_text = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    stream = logging.StreamHandler(sys.stderr)
+    stderr = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
+    stream = LineHandler(stderr, shared=settings.workers > 1)
     stream.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_PROCESSORS,
