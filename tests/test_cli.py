@@ -17,6 +17,7 @@ import pytest
 from conftest import QUESTIONS, ROOT, Run
 
 from qa_service.cli.show import printable
+from qa_service.index import IndexFolder
 
 Write = Callable[[dict[str, str | bytes]], Path]
 
@@ -374,3 +375,61 @@ def test_watch_builds_again_after_a_change_and_after_an_error(here: list[str], f
         finally:
             watching.send_signal(signal.SIGINT)
         assert watching.wait(30) == 130
+
+
+def test_watch_follows_collections_that_lie_elsewhere(here: list[str], folder: Write, tmp_path: Path) -> None:
+    """Also one whose folder vanishes and comes back: that is printed once, and the others are built meanwhile."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "leave.txt").write_text("Leave is thirty days.")
+    command = [sys.executable, "-m", "qa_service", "index", "--watch", "--json", *here]
+    settings = os.environ | {"QA_COLLECTIONS": f"hr={elsewhere}"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, cwd="/", env=settings) as watching:
+
+        def expect(documents: int, of_collection: int | None) -> None:
+            found = None
+            while found != (documents, of_collection):
+                report = json.loads(watching.stdout.readline())
+                found = (report["documents"], report["collections"].get("hr", {}).get("documents"))
+
+        try:
+            expect(2, 1)
+            (elsewhere / "pay.txt").write_text("Pay comes on the last day of the month.")
+            expect(2, 2)
+            elsewhere.rename(tmp_path / "away")
+            expect(2, None)
+            folder({"new.txt": "A new document stands here."})
+            expect(3, None)
+            (tmp_path / "away").rename(elsewhere)
+            expect(3, 2)
+            (elsewhere / "more.txt").write_text("More is said here.")
+            expect(3, 3)
+            shutil.rmtree(elsewhere)
+            expect(3, None)
+            elsewhere.mkdir()
+            (elsewhere / "pay.txt").write_text("Pay comes on the first day.")
+            expect(3, 1)
+            (elsewhere / "leave.txt").write_text("Leave is forty days.")
+            expect(3, 2)
+        finally:
+            watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 130
+        told = watching.stderr.read().splitlines()
+    assert told.count(f"error: source folder {elsewhere} does not exist; create it or name another with --source") == 2
+
+
+def test_watch_builds_once_another_build_has_ended(here: list[str], folder: Write, tmp_path: Path) -> None:
+    """A change that comes meanwhile is not lost; that it waits is printed once."""
+    command = [sys.executable, "-m", "qa_service", "index", "--watch", "--json", *here]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/") as watching:
+        try:
+            assert json.loads(watching.stdout.readline())["documents"] == 2
+            with IndexFolder(tmp_path / "ix").building():
+                folder({"new.txt": "A new document stands here."})
+                assert "another process is building" in watching.stderr.readline()
+            assert json.loads(watching.stdout.readline())["documents"] == 3
+        finally:
+            watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 130
+        assert "error" not in watching.stderr.read()

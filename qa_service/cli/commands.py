@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,7 @@ from qa_service.cli.show import (
 from qa_service.errors import QAServiceError, ServerStartError, SettingsError
 
 if TYPE_CHECKING:
+    from qa_service.datatypes import BuildReport
     from qa_service.settings import Settings
 
 
@@ -57,25 +59,30 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
         source_root(own.source)  # a missing folder is told before the model is exported
     embedder = embedder_to_build(settings)
 
-    def once() -> int:
-        reports = {}
-        for name, own in parts.items():
-            with progress_bar() as progress:
-                reports[name] = build(own, embedder, progress)
-            if name:
-                IndexFolder(own.index).take_over_models(settings.index)
-            if not as_json:
-                print_build(reports[name], name)
+    def build_one(name: str) -> "BuildReport":
+        with progress_bar() as progress:
+            report = build(parts[name], embedder, progress)
+        if name:
+            IndexFolder(parts[name].index).take_over_models(settings.index)
+        if not as_json:
+            print_build(report, name)
+        return report
+
+    def show(reports: Mapping[str, "BuildReport"]) -> int:
         if as_json:
-            default, *others = ({**asdict(report), "seconds": round(report.seconds, 2)} for report in reports.values())
-            click.echo(json.dumps(default | {"collections": dict(zip(list(reports)[1:], others, strict=True))}))
+            click.echo(json.dumps(_builds_as_json(reports)))
         return max(print_build_problems(report, allow_skips=settings.allow_skips) for report in reports.values())
 
     if not watch:
-        return once()
-    from qa_service.cli.watching import again_and_again  # noqa: PLC0415 - loads a library of its own
+        return show({name: build_one(name) for name in parts})
+    from qa_service.cli.watching import build_on_changes  # noqa: PLC0415 - loads a library of its own
 
-    return again_and_again(once, settings.source)
+    return build_on_changes({name: own.source for name, own in parts.items()}, build_one, show)
+
+
+def _builds_as_json(reports: Mapping[str, "BuildReport"]) -> dict[str, Any]:
+    bodies = {name: {**asdict(report), "seconds": round(report.seconds, 2)} for name, report in reports.items()}
+    return bodies.pop("", {}) | {"collections": bodies}
 
 
 @cli.command()

@@ -1,23 +1,73 @@
 """Building again whenever the documents change."""
 
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from watchfiles import watch
+from watchfiles import Change, watch
 
 from qa_service.cli.show import complain
-from qa_service.errors import QAServiceError
+from qa_service.errors import BuildInProgress, QAServiceError
+
+if TYPE_CHECKING:
+    from qa_service.datatypes import BuildReport
+
+_LOOK_MILLISECONDS = 1000
 
 
-def again_and_again(once: Callable[[], int], source: Path) -> int:
-    """Build now and after every change of the folder; what goes wrong is told and the next change waited for."""
-    first = True
-    # Changes during a build come with the next round. The first round begins the watching, and may bring none.
-    for changes in watch(source, yield_on_timeout=True, rust_timeout=1000):
-        if first or changes:
-            first = False
-            try:
-                once()
-            except QAServiceError as error:
-                complain(str(error))
-    return 0
+def build_on_changes(
+    sources: Mapping[str, Path],
+    build: Callable[[str], "BuildReport"],
+    show: Callable[[Mapping[str, "BuildReport"]], object],
+) -> int:
+    """Build all collections now and after every change below a source folder; ``show`` the reports of each round.
+
+    An error is printed once. The next change is waited for, which may be that a folder is there again. A build that
+    another process held up is tried again by itself.
+    """
+    errors: dict[str, QAServiceError] = {}
+    while True:
+        due = True
+        watched = _identities(sources.values())
+        for changes in _changes_below(watched):  # the first are there once the watching has begun, and may be none
+            if due:
+                reports = _build_all(sources, build, errors)
+                due = any(isinstance(error, BuildInProgress) for error in errors.values())
+                if reports:
+                    show(reports)
+            elif changes or _identities(sources.values()) != watched:
+                break  # and watch anew: the system watches a folder, not its name, and forgets one that vanishes
+
+
+def _build_all(
+    names: Iterable[str], build: Callable[[str], "BuildReport"], errors: dict[str, QAServiceError]
+) -> dict[str, "BuildReport"]:
+    """Build each collection; print an error unless it is the one of the round before."""
+    reports = {}
+    for name in names:
+        try:
+            reports[name] = build(name)
+            errors.pop(name, None)
+        except QAServiceError as error:
+            if str(error) != str(errors.get(name)):
+                complain(error.in_full())
+            errors[name] = error
+    return reports
+
+
+def _changes_below(folders: Iterable[Path]) -> Iterator[set[tuple[Change, str]]]:
+    with suppress(FileNotFoundError):  # one has vanished meanwhile
+        yield from watch(*folders, yield_on_timeout=True, rust_timeout=_LOOK_MILLISECONDS)
+
+
+def _identities(folders: Iterable[Path]) -> dict[Path, tuple[int, int]]:
+    """Return which folder each path leads to now; those that lead to none are left out."""
+    found = {}
+    for folder in folders:
+        with suppress(OSError):
+            status = folder.stat()
+            if stat.S_ISDIR(status.st_mode):
+                found[folder] = (status.st_dev, status.st_ino)
+    return found
