@@ -265,6 +265,29 @@ def test_what_is_counted_is_what_happened(client: TestClient) -> None:
     assert any(name == "process_resident_memory_bytes" for name, _ in after)
 
 
+def test_counters_exist_at_zero_from_the_start(tmp_path: Path) -> None:
+    """In one process and in several, so that rates have a base; all but requests, whose routes come by being asked."""
+    program = "from qa_service.server.metrics import exposition; print(exposition().decode())"
+    for shared in ({}, {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}):
+        command = [sys.executable, "-c", program]
+        printed = subprocess.run(
+            command, check=True, capture_output=True, text=True, env=dict(os.environ) | shared, cwd=ROOT
+        ).stdout
+        counters = [family for family in text_string_to_metric_families(printed) if family.name.startswith("qa_")]
+        samples = {
+            family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
+            for family in counters
+            if family.type == "counter" and family.name != "qa_requests"
+        }
+        assert samples == {
+            "qa_answers": {("yes",): 0, ("no",): 0, ("unknown",): 0},
+            "qa_embedded_questions": {(): 0},
+            "qa_remembered_answers": {(): 0},
+            "qa_client_gone": {(): 0},
+            "qa_index_swaps": {("served",): 0, ("rejected",): 0},
+        }
+
+
 def test_numbers_are_the_operators_where_others_can_ask(answerer: QuestionAnswerer, settings: Settings) -> None:
     """On loopback they are open; elsewhere they need a key of the scope admin, even where asking needs none."""
     for access in ("keys", "open"):
@@ -374,6 +397,7 @@ def test_several_processes_count_as_one(exported_models: Path, tmp_path: Path) -
             time.sleep(0.5)
             for _ in range(4):
                 found_numbers = numbers(httpx2.get(f"{url}/metrics").text)
+                assert found_numbers["qa_index_swaps_total", frozenset({("result", "rejected")})] == 0
                 labels = frozenset({("method", "POST"), ("route", "/ask"), ("status", "200")})
                 assert found_numbers["qa_requests_total", labels] == 30
                 assert found_numbers["qa_waiting", frozenset()] == 0

@@ -23,6 +23,14 @@ def _counter(name: str, meaning: str, *labels: str) -> Counter:
     return Counter(name, meaning, labels, registry=_registry)
 
 
+def _counter_of(name: str, meaning: str, label: str, values: Sequence[str]) -> Counter:
+    """Return a counter whose only label has known values; each is exposed from the start, at 0."""
+    counter = _counter(name, meaning, label)
+    for value in values:
+        counter.labels(value)
+    return counter
+
+
 def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram:
     return Histogram(name, meaning, labels, buckets=buckets, registry=_registry)
 
@@ -32,12 +40,16 @@ REQUEST_SECONDS = _histogram("qa_request_seconds", "From a request to the end of
 STAGE_SECONDS = _histogram(
     "qa_stage_seconds", "Parts of answering a question: wait, embed, retrieve, cite.", _SECONDS, "stage"
 )
-ANSWERS = _counter("qa_answers", "Answers, by whether the documents are likely to hold one.", "answerable")
+ANSWERS = _counter_of(
+    "qa_answers", "Answers, by whether the documents are likely to hold one.", "answerable", ("yes", "no", "unknown")
+)
 EMBEDDED = _counter("qa_embedded_questions", "Questions embedded, which others were found in memory.")
 REMEMBERED = _counter("qa_remembered_answers", "Answers found in memory, of questions that were asked before.")
 BATCH = _histogram("qa_batch_questions", "Questions that were worked on together.", _BATCHES)
 GONE = _counter("qa_client_gone", "Requests whose client left before the answer.")
-SWAPS = _counter("qa_index_swaps", "Indexes that came into force, served or rejected.", "result")
+SWAPS = _counter_of(
+    "qa_index_swaps", "Indexes that came into force, served or rejected.", "result", ("served", "rejected")
+)
 LAG = _histogram("qa_loop_lag_seconds", "How late the event loop runs what is due.", _LAG)
 WAITING = Gauge("qa_waiting", "Questions in work or waiting.", multiprocess_mode="livesum", registry=_registry)
 INDEX = Gauge(
