@@ -1,11 +1,14 @@
 """The commands about question files, as people call them."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Run
+from processes import children_of, eventually, runs
 
 from qa_service.server.feedback import Answered, FeedbackFile, Quote
 
@@ -142,3 +145,17 @@ def test_feedback_is_exported_as_questions(
     (tmp_path / "feedback.jsonl").write_text(out)
     summary = json.loads(run("evaluate", tmp_path / "feedback.jsonl", *built, "--json")[1])
     assert (summary["scored"], summary["measures"]["Success@1"]["mean"]) == (1, 1.0)
+
+
+def test_the_processes_of_a_killed_evaluation_end(built: list[str], tmp_path: Path) -> None:
+    """Those that ask too, though they wait for work."""
+    lines = [json.dumps({"id": n, "question": f"crab {n}", "answerable": False, "references": []}) for n in range(9000)]
+    (tmp_path / "many.jsonl").write_text("\n".join(lines))
+    command = ["evaluate", str(tmp_path / "many.jsonl"), *built, "--jobs", "2", "--output", str(tmp_path / "out")]
+    with subprocess.Popen([sys.executable, "-m", "qa_service", *command]) as evaluating:
+        results = tmp_path / "out/results.jsonl"
+        eventually(lambda: results.exists() and results.stat().st_size)
+        started = children_of(evaluating.pid)
+        assert len(started) >= 2
+        evaluating.kill()
+    eventually(lambda: not any(map(runs, started)))

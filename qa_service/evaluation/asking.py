@@ -2,6 +2,8 @@
 
 import math
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -159,7 +161,15 @@ class InProcess:
 _own: InProcess | None = None  # of a process of the pool
 
 
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # the pool's processes wait for work from each other, for ever
+
+
 def _open_own(settings: Settings) -> None:
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     global _own  # noqa: PLW0603 - the pool's way to give its processes something
     _own = InProcess(open_answerer(settings, embedder_to_ask(settings))[0])
 

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
 
     source: Path = Field(Path("source_text"), description="Folder of documents.")
     index: Path = Field(Path("index"), description="Folder of the index.")
-    data: Path = Field(Path("data"), description="Folder for feedback, and for evaluations asked for over HTTP.")
+    data: Path = Field(Path("data"), description="Folder for keys, feedback, and jobs asked for over HTTP.")
     collections: Names = Field(
         (),
         description="Names of collections, each with an index of its own: `hr` for the folder `hr` below the source "

@@ -6,9 +6,9 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import key_for
+from conftest import key_for, served
+from processes import children_of, command_of, eventually, runs
 from starlette.testclient import TestClient
 
 from qa_service.errors import BuildInProgress, JobInProgress, NotReady
@@ -76,21 +77,6 @@ def worker(answerer: QuestionAnswerer, settings: Settings, key: dict[str, str]) 
     """Serve as one of several processes would; the administrator's key is shown."""
     with TestClient(create_app(answerer, settings), base_url="http://localhost", headers=key) as client:
         yield client
-
-
-def runs(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def eventually(condition: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def status(client: TestClient) -> str:
@@ -286,6 +272,25 @@ def test_a_second_upload_is_refused_while_one_is_received(settings: Settings, co
     asyncio.run(run())
 
 
+def test_an_upload_whose_connection_ends_leaves_nothing(
+    answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
+) -> None:
+    """Over a real connection: the half of a question file is removed, and the next upload is taken."""
+    head = (
+        f"POST /evaluate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\nAuthorization: {key['Authorization']}"
+    )
+    folder = settings.data / "evaluations"
+    with served(answerer, settings) as port:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(f"{head}\r\n\r\n".encode() + QUESTION)
+            eventually(lambda: [*folder.glob("*/questions.jsonl")])
+            address = f"http://localhost:{port}/evaluate"
+            assert httpx2.post(address, headers=key, content=QUESTION).status_code == 409
+        eventually(lambda: not [*folder.iterdir()])
+        eventually(lambda: httpx2.post(address, headers=key, content=QUESTION).status_code == 202)
+    assert not any(map(runs, command.processes()))
+
+
 def test_a_client_that_leaves_at_any_moment_blocks_nobody(settings: Settings, command: Command) -> None:
     """Cancelled after each number of steps of the event loop: the next upload is taken, unless this one was."""
     command.let_end()
@@ -381,11 +386,6 @@ def test_what_jobs_keep_is_the_owners(
     assert {mode for path, mode in found.items() if path.is_dir()} == {0o700}
 
 
-def children_of(process: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
-
-
 class Server:
     """``qa-service serve`` as people start it."""
 
@@ -479,9 +479,3 @@ def test_workers_and_their_jobs_end_with_the_process_that_started_them(arguments
         assert server.client.post("/evaluate", headers=key, content=QUESTION).status_code == 202
     finally:
         server.end(signal.SIGTERM)
-
-
-def command_of(process: int) -> list[str]:
-    with suppress(FileNotFoundError):
-        return Path(f"/proc/{process}/cmdline").read_text().split("\0")
-    return []
