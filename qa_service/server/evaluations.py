@@ -91,6 +91,7 @@ class Evaluations:
     def recover(self) -> None:
         """Settle what a killed server has left. To be called when a server starts."""
         if self._folder.is_dir():
+            make_private(self._folder)
             with suppress(NotReady), self._jobs.changing():
                 lock = self._jobs.claim()
                 if lock is not None:

@@ -350,9 +350,11 @@ def test_only_the_newest_evaluations_are_kept(settings: Settings, command: Comma
         left.mkdir()
         (left / "questions.jsonl").write_bytes(QUESTION)
     (folder / "notes").mkdir()
+    folder.chmod(0o755)  # as earlier versions made it
     assert {path.name for path in folder.iterdir()} == {*ids[-3:], left.name, "notes"}
     Evaluations(settings).recover()
     assert {path.name for path in folder.iterdir()} == {*ids[-3:], "notes"}
+    assert folder.stat().st_mode & 0o777 == 0o700
     (command.folder / "go").unlink()
     running = asyncio.run(begin())
     Evaluations(settings.model_copy(update={"keep_evaluations": 1})).recover()
