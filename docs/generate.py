@@ -98,7 +98,8 @@ def http_page() -> str:
     introduction = (
         "# HTTP\n\n`GET /openapi.json` describes the same for programs. What asks, lists, reads and cites stands "
         "below `/collections/{name}` too, for the collections that `QA_COLLECTIONS` names: "
-        "`POST /collections/hr/ask`.\n"
+        "`POST /collections/hr/ask`.\n\nHEAD is answered wherever GET is. Every response to GET has an `ETag`, a "
+        "digest of its body; a request with that in `If-None-Match` gets 304 without a body.\n"
     )
     parts = [introduction]
     for path, methods in description["paths"].items():

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import key_for, listening, served
+from fastapi.routing import iter_route_contexts
 from playwright.sync_api import Browser, Page, expect
 from proxies import needs_nginx, nginx, passing, stripping
 from starlette.testclient import TestClient
@@ -439,3 +440,168 @@ def test_people_ask_below_a_path_of_nginx(
             other.get_by_role("button", name="Ask the documents").click()
             expect(other.locator("qa-chat textarea#input")).to_be_visible()
         assert faults == []
+
+
+# HEAD, entity tags and Vary.
+
+
+def readable_paths(client: TestClient) -> dict[str, str]:
+    """Return the path of every route that answers GET, filled in, by its template."""
+    citation = ask(client)
+    filled = {
+        "{document_id}": citation["document_id"],
+        "{citation_id}": citation["permalink"].rpartition("/")[2],
+        "{collection}": "zoo",
+        "{of}": client.get("/widget").json()["version"],
+        "{name}": "qa-chat.js",
+        "{vector_store_id}": "default",
+        "{file_id}": citation["document_id"],
+    }
+    paths = {}
+    for route in iter_route_contexts(client.app.routes):  # type: ignore[attr-defined]
+        if "GET" in (route.methods or ()) and "evaluat" not in str(route.path):
+            template = str(route.path)
+            paths[template] = re.sub(r"\{\w+\}", lambda match: filled[match[0]], template)
+    return paths
+
+
+@pytest.fixture
+def every(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
+    """All that there is to be read, with a key for all of it."""
+    named = {"zoo": Opening(answerer, IndexFolder(settings.index))}
+    headers = key_for(settings, "ask", "feedback", "admin")
+    with TestClient(
+        create_app(answerer, settings, named=named), base_url="http://localhost", headers=headers
+    ) as client:
+        wait_until(lambda: client.get("/admin/reindex").status_code == 200)
+        yield client
+
+
+CHANGING = {"/metrics"}
+OF_A_BODY_OR_REQUEST = {"content-length", "content-type", "x-request-id"}
+
+
+def kept(response: httpx2.Response) -> dict[str, str]:
+    """Return the headers that 304 has in common with 200."""
+    return {name: value for name, value in response.headers.items() if name not in OF_A_BODY_OR_REQUEST}
+
+
+def test_head_is_answered_where_get_is(every: TestClient) -> None:
+    """With the same status and headers and no body; a path that takes other methods names them all."""
+    paths = readable_paths(every)
+    assert paths.keys() >= {
+        "/",
+        "/livez",
+        "/readyz",
+        "/index",
+        "/openapi.json",
+        "/cite/{citation_id}",
+        "/admin/reindex",
+    }
+    for template, path in paths.items():
+        got, head = every.get(path), every.head(path)
+        assert (got.status_code, head.status_code) == (200, 200), template
+        assert head.content == b""
+        if template not in CHANGING:
+            assert dict(head.headers) == dict(got.headers) | {"x-request-id": head.headers["x-request-id"]}, template
+        refused = every.put(path)
+        assert refused.status_code == 405, template
+        allowed = {"GET", "HEAD", "POST"} if template == "/admin/reindex" else {"GET", "HEAD"}
+        assert set(refused.headers["allow"].split(", ")) == allowed, template
+    for template in ("/ask", "/v1/vector_stores/default/search", "/feedback"):
+        assert every.head(template).status_code == 405
+        assert every.head(template).headers["allow"] == "POST"
+    assert every.head("/none").status_code == 404
+
+
+def test_a_response_that_the_client_has_is_not_sent_again(every: TestClient) -> None:
+    """304 without a body, with the headers of 200 but those of the body; to GET and HEAD, and to nothing else."""
+    for template, path in readable_paths(every).items():
+        if template in CHANGING:
+            continue
+        got = every.get(path)
+        tag = got.headers["etag"]
+        assert re.fullmatch(r'"[0-9a-f]{64}"', tag), template
+        for given in (tag, f"W/{tag}", f'"other", W/"x",{tag}', "*", f'"a,b" , {tag}'):
+            for method in ("GET", "HEAD"):
+                again = every.request(method, path, headers={"If-None-Match": given})
+                assert (again.status_code, again.content) == (304, b""), (template, given)
+                assert kept(again) == kept(got), template
+                assert not {"content-length", "content-type"} & set(again.headers)
+        for given in ('"other"', tag.strip('"'), tag[:-1], f'"x{tag[1:]}', "", '""', "W/*"):
+            assert every.get(path, headers={"If-None-Match": given}).status_code == 200, (template, given)
+    question = {"If-None-Match": "*"}
+    assert every.post("/ask", json=QUESTION, headers=question).status_code == 200
+    assert every.get("/none", headers=question).status_code == 404
+    assert "etag" not in every.get("/none").headers
+
+
+@pytest.mark.parametrize(
+    ("path", "accepts"),
+    [
+        ("/sources/{}", ("text/plain", "application/json")),
+        ("/cite/{}", ("text/html", "application/json")),
+        ("/", ("text/html", "application/json")),
+    ],
+)
+def test_each_representation_has_a_tag_of_its_own(path: str, accepts: tuple[str, str], client: TestClient) -> None:
+    """And says that `Accept` decides, beside `Origin` where CORS does."""
+    citation = ask(client)
+    own = citation["document_id"] if "sources" in path else citation["permalink"].rpartition("/")[2]
+    first, second = (client.get(path.format(own), headers={"Accept": accept}) for accept in accepts)
+    assert first.headers["content-type"] != second.headers["content-type"]
+    assert first.headers["etag"] != second.headers["etag"]
+    crossed = client.get(path.format(own), headers={"Accept": accepts[0], "If-None-Match": second.headers["etag"]})
+    assert crossed.status_code == 200
+    for response in (first, second):
+        assert {part.strip() for part in response.headers["vary"].split(",")} == {"Accept", "Origin"}
+        assert response.headers["cache-control"] == "no-cache"
+
+
+def test_answers_vary_by_accept(client: TestClient) -> None:
+    """JSON and the stream of events."""
+    for accept in ("application/json", "text/event-stream"):
+        response = client.post("/ask", json=QUESTION, headers={"Accept": accept})
+        assert {part.strip() for part in response.headers["vary"].split(",")} == {"Accept", "Origin"}
+
+
+def test_a_page_of_another_prefix_is_another_page(client: TestClient) -> None:
+    """The tag of the playground depends on the prefix that is in its links."""
+    tags = {
+        client.get("/", headers={"Accept": "text/html", "X-Forwarded-Prefix": prefix}).headers["etag"]
+        for prefix in ("", "/a", "/b")
+    }
+    assert len(tags) == 3
+
+
+def test_over_the_socket_neither_head_nor_304_has_a_body(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """The connection goes on: what comes behind is the next response."""
+    with served(answerer, settings) as port:
+        line = "HTTP/1.1\r\nHost: localhost\r\n"
+        answer = talk(
+            port,
+            f"HEAD /index {line}\r\n".encode(),
+            f"GET /index {line}If-None-Match: *\r\n\r\n".encode(),
+            f"GET /livez {line}Connection: close\r\n\r\n".encode(),
+        )
+    statuses = [part.split(b" ", 1)[0] for part in answer.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [b"200", b"304", b"200"]
+    assert answer.count(b"\r\n\r\n") == 3
+    assert answer.endswith(b'\r\n\r\n{"status":"alive"}')
+    assert answer.count(b"{") == 1
+
+
+@needs_nginx
+def test_a_tag_that_nginx_made_weak_is_still_one(
+    answerer: QuestionAnswerer, settings: Settings, tmp_path: Path
+) -> None:
+    """As it does with what it compresses."""
+    with (
+        served(answerer, settings) as port,
+        nginx(tmp_path, f"gzip on; gzip_types *; gzip_proxied any; {stripping(port)}") as address,
+        httpx2.Client(base_url=f"{address}{PREFIX}") as client,
+    ):
+        got = client.get("/openapi.json")
+        assert got.headers["content-encoding"] == "gzip"
+        assert got.headers["etag"].startswith('W/"')
+        assert client.get("/openapi.json", headers={"If-None-Match": got.headers["etag"]}).status_code == 304

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_service.errors import (
     InvalidRequest,
-    MethodNotAllowed,
     NotFound,
     QAServiceError,
     RequestError,
@@ -136,9 +135,6 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         raise error
     if error.status_code == HTTPStatus.NOT_FOUND:
         return error_response(request.scope, NotFound("no such path; /openapi.json lists them all"))
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        problem = MethodNotAllowed("this path takes another method; see the Allow header")
-        return error_response(request.scope, problem, error.headers)
     if error.status_code == HTTPStatus.BAD_REQUEST:
         return error_response(request.scope, UnreadableRequest("the request can't be read"))
     return _by_status(request.scope, error.status_code)

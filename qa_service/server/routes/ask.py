@@ -26,7 +26,7 @@ from qa_service.server.middleware.problems import complaint, problem_of, request
 from qa_service.server.middleware.request_ids import EVENTS
 from qa_service.server.routes.feedback import Comments
 from qa_service.server.routes.guarded import guarded
-from qa_service.server.routes.responses import problems
+from qa_service.server.routes.responses import BY_ACCEPT, problems
 from qa_service.settings import Settings
 
 _TOGETHER = 8
@@ -66,7 +66,8 @@ def ask_routes(mounting: Mounting, comments: Comments, settings: Settings) -> AP
         serving.expect_ready()
         if EVENTS in accept:
             return EventSourceResponse(
-                _events(serving, body, request, comments, explain=explain, log_questions=log_questions)
+                _events(serving, body, request, comments, explain=explain, log_questions=log_questions),
+                headers=BY_ACCEPT,
             )
         started = time.perf_counter()
         with serving.lease() as answerer:
@@ -76,7 +77,7 @@ def ask_routes(mounting: Mounting, comments: Comments, settings: Settings) -> AP
         identifier = request_id_of(request)
         comments.remember(identifier, answer, serving.path)
         content = ask_body(identifier, answer, took_ms, Links.of(request.scope, serving.path).own)
-        return Response(orjson.dumps(content), media_type="application/json")
+        return Response(orjson.dumps(content), media_type="application/json", headers=BY_ACCEPT)
 
     return router
 

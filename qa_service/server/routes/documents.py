@@ -20,7 +20,7 @@ from qa_service.server.gate import ASK, QUOTE_ONLY, Access
 from qa_service.server.links import Links
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.pages import citation_page, source_page
-from qa_service.server.routes.responses import problems
+from qa_service.server.routes.responses import BY_ACCEPT, problems
 
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
 _ACCEPT = Header(description="`application/json` for JSON, else text for people.")
@@ -97,7 +97,6 @@ def document_routes(mounting: Mounting) -> APIRouter:
         serving = mounting.of(request)
         with serving.lease() as answerer:
             document = await serving.worker.run(lambda: answerer.document(document_id))
-        headers = {"ETag": f'"{document.sha256}"', "Cache-Control": "no-cache"}
         if "application/json" in accept:
             body = SourceBody(
                 document_id=document.id,
@@ -106,8 +105,8 @@ def document_routes(mounting: Mounting) -> APIRouter:
                 document_sha256=document.sha256,
                 text=document.text,
             )
-            return JSONResponse(body.model_dump(), headers=headers)
-        return PlainTextResponse(document.text, headers=headers)
+            return JSONResponse(body.model_dump(), headers=BY_ACCEPT)
+        return PlainTextResponse(document.text, headers=BY_ACCEPT)
 
     @router.post(
         "/verify",
@@ -185,8 +184,10 @@ def linked_routes(mounting: Mounting) -> APIRouter:
             place, document = verdict.document_id, None
             if as_page and place is not None:
                 document = await serving.worker.run(lambda: answerer.document(place))
+        response: Response = JSONResponse(VerdictBody.of(verdict, own).model_dump())
         if as_page and identifier is not None:
-            return citation_page(identifier, verdict, document, own)
-        return JSONResponse(VerdictBody.of(verdict, own).model_dump())
+            response = citation_page(identifier, verdict, document, own)
+        response.headers.update(BY_ACCEPT)
+        return response
 
     return router

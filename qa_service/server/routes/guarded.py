@@ -12,12 +12,13 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.datastructures import MutableHeaders
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from qa_service.errors import NotFound
+from qa_service.errors import MethodNotAllowed, NotFound
 from qa_service.server.gate import RATE_HEADERS, Access, Gate
 from qa_service.server.routes.bodies import StrictRequest, whole_body
+from qa_service.server.routes.conditional import conditional
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -28,19 +29,32 @@ class Guarded(BaseRoute):
     """Handles a request only if the gate admits it under the conditions of this route."""
 
     access: Access
+    methods: set[str] | None
     reads_body: bool = True
     """Whether the whole body is read, up to ``QA_MAX_BODY_BYTES``, before the handler is called."""
 
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a path and a method; HEAD as GET."""
+        return super().matches(_as_get(scope))
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask the gate, check the path, read the body, then handle the request."""
+        """Ask the gate, check path and method, read the body, then handle the request.
+
+        HEAD is handled as GET; the server leaves the body out.
+        """
         state = scope["app"].state
         await state.gate.admit(scope, self.access)
         try:
             if _has_control_character(scope["path"]):  # the router ignores a newline at the end of a path
                 raise _no_such_path()
+            routed = _as_get(scope)
+            if routed["method"] not in (self.methods or ()):
+                raise _other_method(scope)
             if self.reads_body:
                 receive = await whole_body(scope, receive, state.max_body_bytes)
-            await super().handle(scope, receive, _with_rate_headers(scope, send) if RATE_HEADERS in scope else send)
+            if RATE_HEADERS in scope:
+                send = _with_rate_headers(scope, send)
+            await super().handle(routed, receive, conditional(scope, send) if routed["method"] == "GET" else send)
         finally:
             if not self.access.counts_as_one:
                 await state.gate.settle(scope)
@@ -99,6 +113,18 @@ async def _unmatched(scope: Scope, receive: Receive, send: Send) -> None:  # noq
 
 def _has_control_character(path: str) -> bool:
     return _CONTROL_CHARACTER.search(path) is not None
+
+
+def _as_get(scope: Scope) -> Scope:
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+
+
+def _other_method(scope: Scope) -> MethodNotAllowed:
+    routes = [route for route in iter_route_contexts(scope["app"].routes) if route.path_regex.match(scope["path"])]
+    methods = {method for route in routes for method in route.methods or ()}
+    allowed = methods | ({"HEAD"} if "GET" in methods else set())
+    problem = "this path takes another method; see the Allow header"
+    return MethodNotAllowed(problem, headers={"Allow": ", ".join(sorted(allowed))})
 
 
 def _no_such_path() -> NotFound:

@@ -1,4 +1,4 @@
-"""What OpenAPI says of the errors that routes answer with."""
+"""Error responses as OpenAPI describes them, and headers that several routes send."""
 
 from http import HTTPStatus
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from qa_service.schemas.asking import Problem
 from qa_service.server.middleware.problems import MEDIA_TYPE
 
+BY_ACCEPT = {"Vary": "Accept"}
+"""Headers of responses whose form the ``Accept`` header decides."""
 _CONTENT = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
 
 

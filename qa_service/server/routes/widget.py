@@ -1,6 +1,6 @@
 """The chat widget's files and the playground, from memory: each has an address that never changes and one that follows.
 
-``/widget/NAME`` is the file as it is now, with an ETag; ``/widget/VERSION/NAME`` is the same file for good, where
+``/widget/NAME`` is the file as it is now; ``/widget/VERSION/NAME`` is the same file for good, where
 ``VERSION`` is made of the contents of all. Nothing else is read from disk, so no path can lead elsewhere.
 """
 
@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
+from starlette.responses import JSONResponse
 
 from qa_service import __version__
 from qa_service.errors import NotFound
@@ -18,6 +19,7 @@ from qa_service.schemas.service import WidgetBody, WidgetFile
 from qa_service.server.gate import PUBLIC
 from qa_service.server.links import PATH_PREFIX
 from qa_service.server.routes.guarded import guarded
+from qa_service.server.routes.responses import BY_ACCEPT
 
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 _ELEMENT = ("qa-chat-define.js", "qa-chat.js", "client.js", "strings.js", "styles.js", "view.js")
@@ -44,25 +46,20 @@ _POLICY = "; ".join(
 class _File:
     content: bytes
     media_type: str
-    etag: str
     integrity: str
-
-    @classmethod
-    def of(cls, content: bytes, media_type: str) -> "_File":
-        digest = hashlib.sha384(content).digest()
-        return cls(content, media_type, f'"{digest.hex()[:32]}"', f"sha384-{base64.b64encode(digest).decode()}")
 
 
 def _file(name: str) -> _File:
     content = files("qa_service.server.widget").joinpath(name).read_bytes()
-    return _File.of(content, _TYPES.get(name[name.rindex(".") :], "text/html; charset=utf-8"))
+    media_type = _TYPES.get(name[name.rindex(".") :], "text/html; charset=utf-8")
+    return _File(content, media_type, f"sha384-{base64.b64encode(hashlib.sha384(content).digest()).decode()}")
 
 
 @cache
 def _files() -> tuple[str, dict[str, _File]]:
     """Return the version and the files by name."""
     found = {name: _file(name) for name in (*_ELEMENT, "qa-chat-loader.js", *_PLAYGROUND)}
-    version = hashlib.sha256("".join(file.etag for file in found.values()).encode()).hexdigest()[:12]
+    version = hashlib.sha256("".join(file.integrity for file in found.values()).encode()).hexdigest()[:12]
     return version, found
 
 
@@ -85,29 +82,29 @@ def widget_routes() -> APIRouter:
         )
 
     @router.get("/widget/{name}", operation_id="widget_file", include_in_schema=False)
-    async def current(name: str, request: Request) -> Response:
+    async def current(name: str) -> Response:
         """Return a file as it is now."""
-        return _sent(request, found.get(name), _ASK_AGAIN)
+        return _sent(found.get(name), _ASK_AGAIN)
 
     @router.get("/widget/{of}/{name}", operation_id="widget_file_of_version", include_in_schema=False)
-    async def of_version(of: str, name: str, request: Request) -> Response:
+    async def of_version(of: str, name: str) -> Response:
         """Return a file of this version; another one's are gone with the release that had it."""
-        return _sent(request, found.get(name) if of == version else None, _FOR_GOOD)
+        return _sent(found.get(name) if of == version else None, _FOR_GOOD)
 
     @router.get("/", operation_id="root", summary="What is here?", include_in_schema=False, response_model=None)
-    async def root(request: Request) -> Response | dict[str, str]:
+    async def root(request: Request) -> Response:
         """Show the playground to people, and name the ways in to programs."""
+        prefix = _prefix(request)
         if "text/html" in request.headers.get("accept", ""):
-            response = _sent(request, _below(_prefix(request), page), _ASK_AGAIN)
-            response.headers["Content-Security-Policy"] = _POLICY
-            response.headers["Vary"] = "Accept"
-            return response
-        return {
+            policy = {"Content-Security-Policy": _POLICY}
+            return Response(_below(prefix, page.content), media_type=page.media_type, headers=policy | BY_ACCEPT)
+        ways_in = {
             "service": f"qa_service {__version__}",
-            "ask": f'POST {_prefix(request)}/ask {{"question": "…"}}',
-            "description": f"{_prefix(request)}/openapi.json",
-            "ready": f"{_prefix(request)}/readyz",
+            "ask": f'POST {prefix}/ask {{"question": "…"}}',
+            "description": f"{prefix}/openapi.json",
+            "ready": f"{prefix}/readyz",
         }
+        return JSONResponse(ways_in, headers=BY_ACCEPT)
 
     return router
 
@@ -116,24 +113,17 @@ def _prefix(request: Request) -> str:
     return str(request.scope.get(PATH_PREFIX, ""))
 
 
-def _below(prefix: str, page: _File) -> _File:
+def _below(prefix: str, page: bytes) -> bytes:
     """Return a page with its links below a prefix; without one they are relative to the page."""
-    return (
-        _File.of(page.content.replace(b'="widget/', f'="{prefix}/widget/'.encode()), page.media_type)
-        if prefix
-        else page
-    )
+    return page.replace(b'="widget/', f'="{prefix}/widget/'.encode()) if prefix else page
 
 
-def _sent(request: Request, file: _File | None, caching: str) -> Response:
+def _sent(file: _File | None, caching: str) -> Response:
     if file is None:
         raise NotFound("no such file of the widget; GET /widget names them")
     headers = {
-        "ETag": file.etag,
         "Cache-Control": caching,
         "Access-Control-Allow-Origin": "*",  # modules of other origins need it; there is nothing secret in them
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
-    if file.etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
     return Response(file.content, media_type=file.media_type, headers=headers)
