@@ -6,13 +6,15 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from html import unescape
+from contextlib import suppress
+from html import escape, unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
-from conftest import key_for, listening, served
+from conftest import FakeEmbedder, key_for, listening, served
 from fastapi.routing import iter_route_contexts
 from playwright.sync_api import Browser, Page, expect
 from proxies import needs_nginx, nginx, passing, stripping
@@ -24,13 +26,14 @@ from test_protocol import talk
 from qa_service.client import Client
 from qa_service.errors import Overloaded, SettingsError
 from qa_service.index import IndexFolder
-from qa_service.pipeline import QuestionAnswerer
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.admission import Admission
 from qa_service.server.app import create_app
 from qa_service.server.gate import Gate
 from qa_service.server.live_index import Opening
 from qa_service.server.middleware import hosts
 from qa_service.server.middleware.request_ids import RequestIds
+from qa_service.server.routes import documents, pages
 from qa_service.settings import Settings, load_settings
 from qa_service.values import host_of
 
@@ -605,3 +608,49 @@ def test_a_tag_that_nginx_made_weak_is_still_one(
         assert got.headers["content-encoding"] == "gzip"
         assert got.headers["etag"].startswith('W/"')
         assert client.get("/openapi.json", headers={"If-None-Match": got.headers["etag"]}).status_code == 304
+
+
+# Long documents.
+
+
+def test_long_documents_are_encoded_beside_the_event_loop(
+    folder: Callable[[dict[str, str | bytes]], Path],
+    settings: Settings,
+    fake: FakeEmbedder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Escaped for a page, or made JSON, in a thread and in parts, whose ends make no difference."""
+    text = 'Tom & "Jerry" <swim> to \u00e9\U0001f600\\.\n\n' * 20
+    folder({"long.txt": text})
+    build(settings, fake)
+    answerer, _ = open_answerer(settings, fake)
+    on_loop: list[str] = []
+
+    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            with suppress(RuntimeError):
+                asyncio.get_running_loop()
+                on_loop.append(name)
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(pages, "_PIECE_CHARACTERS", 7)
+    monkeypatch.setattr(pages, "escape", noting("escape", pages.escape))
+    monkeypatch.setattr(documents, "orjson", SimpleNamespace(dumps=noting("dumps", documents.orjson.dumps)))
+    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+        (listed,) = client.get("/sources").json()["documents"]
+        path = f"/sources/{listed['document_id']}"
+        body = client.get(path, headers={"Accept": "application/json"})
+        assert body.json() == {name: listed[name] for name in ("document_id", "title", "uri", "document_sha256")} | {
+            "text": text
+        }
+        assert client.get(path).text == text
+        page = client.get(f"{path}/view", params={"start": 3, "end": 30}).text
+        shown = re.search(r'<div class="text" dir="auto">(.*)</div>', page, re.DOTALL)
+        assert shown is not None
+        assert shown[1] == f'{escape(text[:3])}<mark id="quote">{escape(text[3:30])}</mark>{escape(text[30:])}'
+        passages = client.get(f"{path}/passages").json()["passages"]
+        assert " ".join(text[one["start_char"] : one["end_char"]] for one in passages).split() == text.split()
+    answerer.index.close()
+    assert on_loop == []

@@ -1,16 +1,19 @@
 """The routes about documents and citations: a text as it was indexed, the view of a quote, and what became of it."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from qa_service.citing import CitationId
+from qa_service.datatypes import SourceDocument
 from qa_service.schemas.documents import (
     PassagesBody,
     SourceBody,
     SourcesBody,
-    SpanBody,
     VerdictBody,
     VerifyRequest,
     VerifyResponse,
@@ -19,7 +22,7 @@ from qa_service.server.collections import Mounting
 from qa_service.server.gate import ASK, QUOTE_ONLY, Access
 from qa_service.server.links import Links
 from qa_service.server.routes.guarded import guarded
-from qa_service.server.routes.pages import citation_page, source_page
+from qa_service.server.routes.pages import citation_page, pieces, source_page
 from qa_service.server.routes.responses import BY_ACCEPT, problems
 
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
@@ -57,9 +60,10 @@ def listing_routes(mounting: Mounting) -> APIRouter:
         "/sources/{document_id}/passages",
         operation_id=mounting.id("passages"),
         summary="Where the passages of a document stand",
-        responses=problems(404, 503, 504, "default"),
+        responses={200: {"model": PassagesBody}, **problems(404, 503, 504, "default")},
+        response_model=None,
     )
-    async def passages(request: Request, document_id: Annotated[str, _DOCUMENT_ID]) -> PassagesBody:
+    async def passages(request: Request, document_id: Annotated[str, _DOCUMENT_ID]) -> Response:
         """Return first character and end of every passage, in order; passages may overlap."""
         serving = mounting.of(request)
         with serving.lease() as answerer:
@@ -69,9 +73,29 @@ def listing_routes(mounting: Mounting) -> APIRouter:
                 return answerer.index.spans(document_id)
 
             found = await serving.worker.run(spans)
-        return PassagesBody(passages=[SpanBody(start_char=start, end_char=end) for start, end in found])
+        return await asyncio.to_thread(_passages_response, found)
 
     return router
+
+
+def _passages_response(spans: Sequence[tuple[int, int]]) -> Response:
+    passages = [{"start_char": start, "end_char": end} for start, end in spans]
+    return Response(orjson.dumps({"passages": passages}), media_type="application/json")
+
+
+def _source_response(document: SourceDocument, *, as_json: bool) -> Response:
+    """Return the text of a document, or all of its :class:`SourceBody`. It may be long: call it in a thread."""
+    if not as_json:
+        return PlainTextResponse(document.text, headers=BY_ACCEPT)
+    about = {
+        "document_id": document.id,
+        "title": document.title,
+        "uri": document.uri,
+        "document_sha256": document.sha256,
+    }
+    parts = (orjson.dumps(piece)[1:-1] for piece in pieces(document.text))
+    content = b"".join([orjson.dumps(about)[:-1], b',"text":"', *parts, b'"}'])
+    return Response(content, media_type="application/json", headers=BY_ACCEPT)
 
 
 def document_routes(mounting: Mounting) -> APIRouter:
@@ -97,16 +121,7 @@ def document_routes(mounting: Mounting) -> APIRouter:
         serving = mounting.of(request)
         with serving.lease() as answerer:
             document = await serving.worker.run(lambda: answerer.document(document_id))
-        if "application/json" in accept:
-            body = SourceBody(
-                document_id=document.id,
-                title=document.title,
-                uri=document.uri,
-                document_sha256=document.sha256,
-                text=document.text,
-            )
-            return JSONResponse(body.model_dump(), headers=BY_ACCEPT)
-        return PlainTextResponse(document.text, headers=BY_ACCEPT)
+        return await asyncio.to_thread(_source_response, document, as_json="application/json" in accept)
 
     @router.post(
         "/verify",
@@ -160,7 +175,8 @@ def linked_routes(mounting: Mounting) -> APIRouter:
         serving = mounting.of(request)
         with serving.lease() as answerer:
             document = await serving.worker.run(lambda: answerer.document(document_id))
-        return source_page(document, start, end, whole=not request.scope.get(QUOTE_ONLY, False))
+        whole = not request.scope.get(QUOTE_ONLY, False)
+        return await asyncio.to_thread(source_page, document, start, end, whole=whole)
 
     @router.get(
         "/cite/{citation_id}",

@@ -139,8 +139,7 @@ def index_routes(mounting: Mounting) -> APIRouter:
         serving = mounting.of(request)
         serving.expect_ready()
         current = serving.manifest
-        before = await asyncio.to_thread(serving.generations.before, current.generation)
-        return _diff_body(current, before)
+        return await asyncio.to_thread(lambda: _diff_body(current, serving.generations.before(current.generation)))
 
     return router
 

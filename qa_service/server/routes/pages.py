@@ -1,8 +1,11 @@
-"""The few pages for people: a document with a quote marked in it, and what became of a citation. No scripts."""
+"""The few pages for people: a document with a quote marked in it, and what became of a citation. No scripts.
+
+A document may be long: make its page in a thread.
+"""
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
 
 from fastapi import Response
@@ -23,12 +26,19 @@ _POLICY = (
     f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _AROUND = 600
+_PIECE_CHARACTERS = 65_536
 _SAID = {
     "exact": "The quote stands in the document as it was cited.",
     "moved": "The quote stands in the documents word for word, at another place than it was cited from.",
     "changed": "The quote is not in the document any more. What is most like it now:",
     "gone": "The quote is not in the documents any more.",
 }
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Yield a text in parts. A call that takes all of a long text would stop every other thread for as long."""
+    for start in range(0, len(text), _PIECE_CHARACTERS):
+        yield text[start : start + _PIECE_CHARACTERS]
 
 
 def source_page(document: SourceDocument, start: int, end: int, *, whole: bool) -> Response:
@@ -44,10 +54,14 @@ def _marked(text: str, start: int, end: int, around: int) -> str:
     """Return a part of a text as HTML: ``[start, end)`` marked, and up to ``around`` characters on each side."""
     start, end = min(start, len(text)), min(max(start, end), len(text))
     first, last = max(0, start - around), min(len(text), end + around)
-    mark = f'<mark id="quote">{escape(text[start:end])}</mark>' if start < end else ""
-    before = ("… " if first else "") + escape(text[first:start])
-    after = escape(text[end:last]) + (" …" if last < len(text) else "")
+    mark = f'<mark id="quote">{_escaped(text[start:end])}</mark>' if start < end else ""
+    before = ("… " if first else "") + _escaped(text[first:start])
+    after = _escaped(text[end:last]) + (" …" if last < len(text) else "")
     return f'<div class="text" dir="auto">{before}{mark}{after}</div>'
+
+
+def _escaped(text: str) -> str:
+    return "".join(map(escape, pieces(text)))
 
 
 def citation_page(
