@@ -107,7 +107,9 @@ def http_page() -> str:
             continue
         for method, operation in methods.items():
             statuses = ", ".join(operation["responses"])
-            text = f"## {method.upper()} {path}\n\n{operation['description']}\n\nStatuses: {statuses}.\n"
+            scopes = [scope for needed in operation["security"] for scopes in needed.values() for scope in scopes]
+            key = f"Scope of the key: `{scopes[0]}`." if scopes else "Needs no key."
+            text = f"## {method.upper()} {path}\n\n{operation['description']}\n\n{key} Statuses: {statuses}.\n"
             parts.append(text)
     for name in ("AskRequest", "AskResponse", "ResultBody", "CitationBody", "ScoresBody", "AnswerBody", "SourceBody"):
         schema = description["components"]["schemas"].get(name)

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from qa_service.datatypes import AttributeFilter, ComparisonFilter, CompoundFilter, Metadata
-from qa_service.schemas.asking import MAX_SHORT, Askable, Short
+from qa_service.schemas.asking import MAX_SHORT, Askable, Problem, Short
 
 MAX_QUERIES = 8
 _MAX_DEPTH, _MAX_COMPARISONS = 5, 50
@@ -131,6 +131,21 @@ def document_attributes(title: str, uri: str, front_matter: Metadata) -> Attribu
     """Return the attributes of a document: its front matter, but texts that are too long for a filter, and lists."""
     said = {key: value for key, value in front_matter.items() if isinstance(value, str) and len(value) <= MAX_SHORT}
     return {**said, "title": title, "uri": uri}
+
+
+class OpenAIError(BaseModel):
+    """An error in the shape of OpenAI's API."""
+
+    message: str = Field(description="The `detail` of the problem document.")
+    type: Literal["invalid_request_error", "server_error"]
+    param: str | None = Field(description="Always null: the message names the field.")
+    code: str = Field(description="The last part of the problem's `type`, such as `not-found`.")
+
+
+class OpenAIProblem(Problem):
+    """An error below `/v1`: a problem document that OpenAI's clients can read too."""
+
+    error: OpenAIError
 
 
 class Content(BaseModel):

@@ -36,6 +36,7 @@ from qa_service.server.middleware.observing import Observing, watch_the_loop
 from qa_service.server.middleware.problems import ProblemsForAll, install_handlers
 from qa_service.server.middleware.proxy import ProxyHeaders
 from qa_service.server.middleware.request_ids import RequestIds
+from qa_service.server.openapi import DescribedAPI
 from qa_service.server.routes.ask import ask_routes, batch_routes
 from qa_service.server.routes.documents import document_routes, linked_routes, listing_routes
 from qa_service.server.routes.evaluate import evaluation_routes, report_routes
@@ -107,7 +108,7 @@ def create_app(
         comments.close()
         await gate.rates.close()
 
-    app = FastAPI(
+    app = DescribedAPI(
         title="qa_service",
         version=__version__,
         summary="Ask a folder of documents; get passages with exact citations.",

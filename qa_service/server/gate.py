@@ -100,7 +100,7 @@ class Gate:
             _expect_scope(grant.key, access.scope)
             self._expect_collection(grant.key, connection, access)
             connection[QUOTE_ONLY] = "documents" not in grant.key.scopes
-        elif not self._open_to_all(access):
+        elif not self.is_open_to_all(access):
             raise _missing() if self.keys.keys else Forbidden("no key has the scope for this here; create one first")
         connection["qa_key"] = "" if key is None else key.id
         connection[KEY_COLLECTIONS] = () if key is None else key.collections
@@ -139,7 +139,8 @@ class Gate:
             raise _missing()
         return key
 
-    def _open_to_all(self, access: Access) -> bool:
+    def is_open_to_all(self, access: Access) -> bool:
+        """Tell whether a route can be asked without a key."""
         if access.open_locally and not self.keys_needed and not self._others_can_ask:
             return True
         return not self.keys_needed and access.scope != "admin"

@@ -8,12 +8,18 @@ from qa_service.server.middleware.problems import MEDIA_TYPE
 
 BY_ACCEPT = {"Vary": "Accept"}
 """Headers of responses whose form the ``Accept`` header decides."""
-_CONTENT = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+COMPONENT = "#/components/schemas/{model}"
+"""Where the description has the schema of a model."""
+
+
+def problem_content(model: type[Problem]) -> dict[str, Any]:
+    """Return the content of a response that is a problem document."""
+    return {MEDIA_TYPE: {"schema": {"$ref": COMPONENT.format(model=model.__name__)}}}
 
 
 def problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:
     """Return the description of problem documents of some statuses."""
-    return {status: {"description": _phrase(status), "content": _CONTENT} for status in statuses}
+    return {status: {"description": _phrase(status), "content": problem_content(Problem)} for status in statuses}
 
 
 def _phrase(status: int | str) -> str:

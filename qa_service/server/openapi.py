@@ -1,0 +1,67 @@
+"""The OpenAPI description: the framework's, with the keys that operations need and one schema for all errors."""
+
+import threading
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from pydantic.json_schema import models_json_schema
+
+from qa_service.schemas.asking import Problem
+from qa_service.schemas.vector_stores import OpenAIProblem
+from qa_service.server.gate import ASK, Access, Gate
+from qa_service.server.middleware.problems import MEDIA_TYPE, OPENAI_PATHS
+from qa_service.server.routes.guarded import GuardedRoute
+from qa_service.server.routes.responses import COMPONENT, problem_content
+
+_KEY = "key"
+_KEY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key of `qa-service keys create`, as `Authorization: Bearer …`. An operation names its scope.",
+}
+_lock = threading.Lock()
+
+
+class DescribedAPI(FastAPI):
+    """An application whose description says which operation needs which key, and refers to the schemas of errors."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description, made once."""
+        with _lock:
+            if self.openapi_schema is None:
+                self._complete(super().openapi())
+            return super().openapi()
+
+    def _complete(self, description: dict[str, Any]) -> None:
+        _, definitions = models_json_schema(
+            [(Problem, "serialization"), (OpenAIProblem, "serialization")], ref_template=COMPONENT
+        )
+        description["components"]["schemas"] |= definitions["$defs"]
+        description["components"]["securitySchemes"] = {_KEY: _KEY_SCHEME}
+        gate = self.state.gate
+        description["security"] = _security(gate, ASK)
+        accesses = {
+            context.operation_id: context.original_route.access
+            for context in iter_route_contexts(self.routes)
+            if isinstance(context.original_route, GuardedRoute)
+        }
+        for path, operations in description["paths"].items():
+            for operation in operations.values():
+                operation["security"] = _security(gate, accesses[operation["operationId"]])
+                if path.startswith(OPENAI_PATHS):
+                    _use_openai_problem(operation["responses"])
+
+
+def _security(gate: Gate, access: Access) -> list[dict[str, list[str]]]:
+    """Return which keys open an operation; an empty requirement means that none is needed."""
+    if access.scope is None:
+        return []
+    needed: list[dict[str, list[str]]] = [{_KEY: [access.scope]}]
+    return [*needed, {}] if gate.is_open_to_all(access) else needed
+
+
+def _use_openai_problem(responses: dict[str, Any]) -> None:
+    for response in responses.values():
+        if MEDIA_TYPE in response.get("content", {}):
+            response["content"] = problem_content(OpenAIProblem)
