@@ -268,8 +268,8 @@ def chosen(answerer: QuestionAnswerer, filters: AttributeFilter, path_prefix: st
     return {(result.citation.uri, result.scored.passage.text) for result in results}
 
 
-def test_filters_on_attributes_choose_as_in_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
-    """A hundred filters of all operators: some let all pass, some none, most some."""
+def filters_choose_as_in_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """Ask with a hundred filters of all operators: some let all pass, some none, most some."""
     folder(REPORTS)
     build(shared, fake)
     local, remote = both(shared, fake)
@@ -290,6 +290,11 @@ def test_filters_on_attributes_choose_as_in_the_folder(shared: Settings, folder:
     for answerer in (local, remote):
         with pytest.raises(InvalidRequest, match="there are title, uri, filename, file_id, section, author, day"):
             chosen(answerer, ComparisonFilter("colour", "eq", ("red",)))
+
+
+def test_filters_on_attributes_choose_as_in_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """The same passages, whatever the filter."""
+    filters_choose_as_in_the_folder(shared, folder, fake)
 
 
 def test_an_attribute_of_too_many_values_compares_with_text_only(
@@ -574,6 +579,20 @@ def test_proof_a_real_store_searches_as_brute_force_does(
     for shape in SHAPES:
         searches_as_brute_force_does(connection, *shape)
     record_property("figure", f"{len(SHAPES)} collections on Milvus 2.3.5: ids and scores as by brute force")
+
+
+@pytest.mark.proof
+def test_proof_a_real_store_filters_as_the_folder_does(
+    settings: Settings,
+    real_server: Server,
+    folder: Write,
+    fake: FakeEmbedder,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """The same passages, whatever the filter."""
+    own = settings.model_copy(update={"store": "milvus", "milvus_uri": real_server.uri, "milvus_prefix": "filters"})
+    filters_choose_as_in_the_folder(own, folder, fake)
+    record_property("figure", "100 filters on Milvus 2.3.5: the passages that pass in the folder, and no others")
 
 
 @pytest.mark.proof
