@@ -58,10 +58,12 @@ def host_of(text: str) -> str:
     if match is None:
         return ""
     address, name = match.groups()
+    if address is None:
+        return str(name.lower())
     try:
-        return str(ip_address(address or name))
+        return str(ip_address(address))
     except ValueError:
-        return "" if name is None else name.lower()
+        return ""
 
 
 PublicURL = Annotated[str, AfterValidator(_public_url)]

@@ -243,6 +243,19 @@ def test_a_prefix_is_believed_of_trusted_proxies(
         assert ask(client)["permalink"].startswith("/cite/")  # the answer is from the cache, its links are not
 
 
+@pytest.mark.parametrize(("peer", "statuses"), [("10.1.2.3", [200, 200, 429]), ("203.0.113.7", [200, 429, 429])])
+def test_a_visitors_address_is_believed_of_trusted_proxies(
+    peer: str, statuses: list[int], answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """Visitors behind the proxy are counted one by one; a visitor who names others is one."""
+    public = {"host": "0.0.0.0", "trusted_proxies": ("10.0.0.0/8",), "access": "open", "visitor_rate": "1/hour"}
+    own = settings.model_copy(update=public)
+    with TestClient(create_app(answerer, own), base_url="http://localhost", client=(peer, 5)) as client:
+        visitors = ("198.51.100.1", "198.51.100.2", "198.51.100.1")
+        found = [client.post("/ask", json=QUESTION, headers={"X-Forwarded-For": visitor}) for visitor in visitors]
+        assert [response.status_code for response in found] == statuses
+
+
 @pytest.mark.parametrize(
     "prefix",
     [
@@ -533,6 +546,8 @@ def test_a_response_that_the_client_has_is_not_sent_again(every: TestClient) -> 
                 assert not {"content-length", "content-type"} & set(again.headers)
         for given in ('"other"', tag.strip('"'), tag[:-1], f'"x{tag[1:]}', "", '""', "W/*"):
             assert every.get(path, headers={"If-None-Match": given}).status_code == 200, (template, given)
+    described = every.get("/openapi.json").json()["paths"].values()
+    assert all("304" in operations["get"]["responses"] for operations in described if "get" in operations)
     question = {"If-None-Match": "*"}
     assert every.post("/ask", json=QUESTION, headers=question).status_code == 200
     assert every.get("/none", headers=question).status_code == 404

@@ -1,6 +1,7 @@
 """The OpenAPI description: the framework's, with the keys that operations need and one schema for all errors."""
 
 import threading
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -47,7 +48,9 @@ class DescribedAPI(FastAPI):
             if isinstance(context.original_route, GuardedRoute)
         }
         for path, operations in description["paths"].items():
-            for operation in operations.values():
+            for method, operation in operations.items():
+                if method == "get":
+                    operation["responses"].setdefault("304", {"description": HTTPStatus.NOT_MODIFIED.phrase})
                 operation["security"] = _security(gate, accesses[operation["operationId"]])
                 if path.startswith(OPENAI_PATHS):
                     _use_openai_problem(operation["responses"])
