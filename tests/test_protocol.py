@@ -105,6 +105,8 @@ REQUESTS: list[tuple[int, str, bytes, set[int]]] = [
     (54, "no path", request(target="@evil.com"), {400}),
     (54, "absolute form", request(target="http://evil.com/ask"), {400}),
     (54, "star", request(method="OPTIONS", target="*"), {400}),
+    (54, "a fragment", request(method="GET", target="/livez#/ask", body=b""), {400}),
+    (54, "a fragment in the query", request(method="GET", target="/livez?a#b", body=b""), {400}),
     (55, "folded header", request(headers="X-A: b\r\n c\r\n"), {400}),
     (55, "bare line feeds", request().replace(b"\r\n", b"\n"), {400}),
     (55, "method in lower case", request(method="post"), {400}),
@@ -138,6 +140,16 @@ def test_requests(row: int, name: str, sent: bytes, expected: set[int], port: in
     assert status_of(answer) in expected, answer[:300]
     assert b"100 Continue" not in answer
     assert status_of(talk(port, request())) == 200
+
+
+@pytest.mark.parametrize("place", ["/li%svez", "/livez%s", "/livez?a%sb", "%s/livez"])
+def test_a_target_with_a_byte_that_is_no_visible_ascii_is_refused(place: str, port: int) -> None:
+    """Control characters, spaces, line ends and bytes beyond ASCII; spaces around a target are no part of it."""
+    before, after = request(method="GET", target=place, body=b"").split(b"%s")
+    spaces = set() if before[-1:] + after[:1] in {b"iv", b"ab"} else {0x20}
+    for byte in {*range(0x21), *range(0x7F, 0x100)} - spaces:
+        answer = talk(port, before + bytes([byte]) + after)
+        assert status_of(answer) == 400, (byte, answer)
 
 
 @pytest.mark.parametrize(

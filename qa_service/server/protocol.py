@@ -7,6 +7,7 @@ many wait, and when all connections are taken, the one that was idle longest mak
 
 import asyncio
 import math
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -24,6 +25,8 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32_768
 MAX_ADDRESS_BYTES = 8_192
 _PROGRESS_BYTES = 65_536
+_TARGET = re.compile(rb"/[!-\"$-~]*")
+"""A path and a query: no control character, no space, no fragment, nothing beyond ASCII."""
 
 
 class _RefusedError(Exception):
@@ -102,10 +105,15 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stop(HeadersTooLarge(f"the headers pass {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes; send fewer"))
 
     def on_headers_complete(self) -> None:
-        """Refuse what is ambiguous, then have the request served."""
+        """Refuse an ambiguous request, or have it served."""
         version = self.parser.get_http_version()
         hosts = sum(name == b"host" for name, _ in self.headers)
-        if version not in {"1.0", "1.1"} or hosts > 1 or (version == "1.1" and not hosts) or self.url[:1] != b"/":
+        if (
+            version not in {"1.0", "1.1"}
+            or hosts > 1
+            or (version == "1.1" and not hosts)
+            or not _TARGET.fullmatch(self.url)
+        ):
             self._stop(UnreadableRequest("this is no HTTP/1.1 request with one Host and a path"))
         self._in_headers = False
         self._expect_more()
