@@ -213,7 +213,7 @@ def served(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
 
 
 @contextmanager
-def listening(app: Any) -> Iterator[int]:
+def listening(app: Any, trusted_proxies: Sequence[str] = ()) -> Iterator[int]:
     """Serve an application on a free port, in a thread, with our protocol."""
     import uvicorn
 
@@ -221,9 +221,16 @@ def listening(app: Any) -> Iterator[int]:
     from qa_service.server.protocol import GuardedProtocol
 
     listener = bound_socket("127.0.0.1", 0)
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="critical", http=GuardedProtocol, ws="none", proxy_headers=False)
+    config = uvicorn.Config(
+        app,
+        log_level="critical",
+        http=GuardedProtocol,
+        ws="none",
+        proxy_headers=False,
+        forwarded_allow_ips=list(trusted_proxies),
+        timeout_keep_alive=60,  # so that slow machines do not close what a test still uses
     )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     port = listener.getsockname()[1]

@@ -24,12 +24,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import ROOT, FakeEmbedder, served
+from conftest import ROOT, FakeEmbedder, HeldEmbedder, listening, served
 
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.server import protocol
+from qa_service.server import connections, process, protocol
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
@@ -352,20 +352,246 @@ def test_a_client_that_does_not_read_is_dropped(
         assert status_of(talk(port, request())) == 200
 
 
-def test_idle_connections_make_room(
-    answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+HALF = request(headers="Expect: 100-continue\r\nContent-Length: 1000\r\n", body=b"")
+KEPT = request(method="GET", target="/livez", body=b"").replace(b"Connection: close\r\n", b"")
+LIVE = request(method="GET", target="/livez", body=b"")
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty connections in place of a thousand, ten for an address; none is closed for being slow."""
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 40)
+    monkeypatch.setattr(protocol, "READ_SECONDS", 200.0)
+
+
+class Crowd:
+    """Connections that stay open, from any address of this host."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._opened: list[socket.socket] = []
+
+    def open(self, count: int, sent: bytes = b"", source: str = "127.0.0.1") -> list[socket.socket]:
+        """Return new connections that sent something, which the server has read where it answers at all."""
+        opened = []
+        for _ in range(count):
+            one = socket.create_connection(("127.0.0.1", self._port), timeout=15, source_address=(source, 0))
+            self._opened.append(one)
+            opened.append(one)
+            if sent == KEPT:
+                assert exchange(one, KEPT)[0][0] == 200
+            elif sent:
+                one.sendall(sent)
+                assert sent != HALF or one.recv(65536).startswith(b"HTTP/1.1 100 Continue")
+        return opened
+
+    def is_live(self, source: str = "127.0.0.1") -> bool:
+        """Tell whether a new connection is answered."""
+        (one,) = self.open(1, source=source)
+        one.sendall(LIVE)
+        return status_of(rest_of(one)) == 200
+
+    def close(self) -> None:
+        for one in self._opened:
+            one.close()
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """Return all that comes until the server closes."""
+    received = b""
+    while block := connection.recv(65536):
+        received += block
+    return received
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Tell whether the server keeps a connection that it has not answered."""
+    connection.setblocking(False)
+    try:
+        connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        pass
+    finally:
+        connection.settimeout(15)
+    return False
+
+
+@pytest.fixture
+def crowd(port: int) -> Iterator[Crowd]:
+    gathered = Crowd(port)
+    yield gathered
+    gathered.close()
+
+
+def test_idle_connections_make_room(few: None, crowd: Crowd) -> None:
     """Row 49: more than are allowed; the oldest goes, the newest is served."""
-    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 50)
+    idle = crowd.open(200)
+    assert crowd.is_live()
+    assert idle[0].recv(1) == b""
+    assert exchange(idle[-1], KEPT)[0][0] == 200
+
+
+@pytest.mark.parametrize("sent", [HALF, HALF[:60], KEPT, b""], ids=["body", "headers", "kept", "silent"])
+def test_one_address_has_a_share_of_the_connections(sent: bytes, few: None, crowd: Crowd) -> None:
+    """Its own oldest connection makes room for its newest, and never another address's."""
+    (other,) = crowd.open(1, HALF, "127.0.0.2")
+    many = crowd.open(60, sent)
+    assert crowd.is_live()
+    assert crowd.is_live("127.0.0.2")
+    assert is_open(other)
+    assert sum(map(is_open, many)) == 9
+    assert not any(map(is_open, many[:40]))
+
+
+def test_an_unfinished_request_makes_room_before_an_idle_connection(few: None, crowd: Crowd) -> None:
+    """The oldest one first, and it is told so; trickled bytes make it no younger."""
+    idle = crowd.open(5, KEPT)
+    unfinished = crowd.open(5, HALF)
+    unfinished[0].sendall(b" ")
+    assert crowd.is_live()
+    assert [is_open(one) for one in unfinished] == [False, True, True, True, True]
+    told = unfinished[0].recv(65536)
+    assert status_of(told) == 503
+    assert b"retry-after: 1" in told.lower()
+    assert all(crowd.is_live() for _ in range(20))
+    assert [is_open(one) for one in unfinished] == [False, True, True, True, True]
+    crowd.open(4, HALF)
+    assert crowd.is_live()
+    assert not any(is_open(one) for one in unfinished)
+    assert all(exchange(one, KEPT)[0][0] == 200 for one in idle)
+
+
+def test_of_all_addresses_the_one_with_the_most_connections_makes_room(few: None, crowd: Crowd) -> None:
+    """A client with few of them keeps its unfinished request, however old."""
+    (slow,) = crowd.open(1, HALF, "127.0.0.9")
+    crowds = [crowd.open(10, KEPT, f"127.0.0.{host}") for host in range(2, 6)]
+    assert [is_open(one) for one in crowds[0]] == [False] + [True] * 9
+    for host in range(10, 20):
+        assert crowd.is_live(f"127.0.0.{host}")
+    newest = [crowd.open(1, b"", f"127.0.0.{host}")[0] for host in range(10, 20)]
+    assert all(crowd.is_live(f"127.0.0.{host}") for host in range(20, 30))
+    assert is_open(slow)
+    assert all(map(is_open, newest))
+    assert {sum(map(is_open, many)) for many in crowds} <= {6, 7, 8}
+
+
+def test_a_trusted_proxy_has_no_share(
+    few: None, answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have all connections, while a direct client has its share."""
+    from qa_service.server.app import create_app
+
+    with listening(create_app(answerer, settings), ["127.0.0.1", "10.0.0.0/8"]) as port:
+        crowd = Crowd(port)
+        proxied = crowd.open(28, KEPT)
+        direct = crowd.open(20, KEPT, "127.0.0.2")
+        assert all(map(is_open, proxied))
+        assert sum(map(is_open, direct)) == 10
+        proxied += crowd.open(2, KEPT) + crowd.open(5, KEPT)
+        assert all(map(is_open, proxied))
+        assert sum(map(is_open, direct)) == 5
+        crowd.close()
+
+
+def test_a_connection_is_not_closed_while_its_request_is_answered(
+    settings: Settings, answerer: QuestionAnswerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every connection is answering, a new one is refused."""
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 16)
+    held = HeldEmbedder()
+    with served(open_answerer(settings, held)[0], settings) as port:
+        held.go.clear()
+        crowd = Crowd(port)
+        asking = crowd.open(4)
+        for number, one in enumerate(asking):
+            one.sendall(request(body=b'{"question": "cat %d"}' % number))
+        assert crowd.is_live("127.0.0.2")  # after the questions were read
+        refused = talk(port, LIVE)
+        assert status_of(refused) == 503
+        assert json.loads(refused.partition(b"\r\n\r\n")[2])["title"] == "Server full"
+        assert crowd.is_live("127.0.0.2")
+        held.go.set()
+        assert [status_of(rest_of(one)) for one in asking] == [200] * 4
+        crowd.close()
+
+
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the system take a few KiB of an answer at most, so that the rest waits in the server."""
+    bind = process.bound_socket
+
+    def with_small_buffers(host: str, number: int) -> socket.socket:
+        listener = bind(host, number)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return listener
+
+    monkeypatch.setattr(process, "bound_socket", with_small_buffers)
+
+
+def unread(port: int, sent: bytes) -> socket.socket:
+    """Return a connection whose answer began to come and is not read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(15)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(sent)
+    assert connection.recv(1) == b"H"
+    return connection
+
+
+def test_an_answer_that_is_not_read_makes_room(
+    few: None, small_buffers: None, answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """Where no unfinished request and no idle connection is left."""
+    page = KEPT.replace(b"/livez", b"/openapi.json")
     with served(answerer, settings) as port:
-        idle = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(200)]
-        assert status_of(talk(port, request())) == 200
-        idle[0].settimeout(5)
-        assert idle[0].recv(1) == b""
-        idle[-1].sendall(request())
-        assert idle[-1].recv(65536).startswith(b"HTTP/1.1 200")
-        for connection in idle:
+        stalled = [unread(port, page * number) for number in (1, 3) for _ in range(5)]
+        for _ in range(10):
+            assert status_of(talk(port, LIVE)) == 200
+        for connection in stalled:
             connection.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors by Linux's means")
+def test_the_end_of_an_answer_that_is_not_read_keeps_no_connection(
+    monkeypatch: pytest.MonkeyPatch, hasty: None, small_buffers: None
+) -> None:
+    """Though the server closed it, and the rest is too little for the transport to pause."""
+    monkeypatch.setattr(protocol, "WRITE_SECONDS", 0.5)
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"60000")]})
+        await send({"type": "http.response.body", "body": b"x" * 60_000})
+
+    with listening(answer) as port:
+        before = descriptors()
+        with unread(port, LIVE):
+            deadline = time.monotonic() + 20
+            while descriptors() > before + 1 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert descriptors() == before + 1
+
+
+def test_the_connections_fit_the_limit_of_open_files() -> None:
+    """It is raised as far as may be; where that is too little, fewer connections are open, and the log tells."""
+    code = """
+import logging, resource, sys
+from qa_service.server.connections import connection_limits, raise_file_limit
+logging.basicConfig(format="%(message)s")
+for hard in (20000, 4000, 1024, 100):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(64, hard), hard))
+    raise_file_limit()
+    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], *connection_limits())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["8192 1000 2048", "4000 1000 1248", "1024 512 256", "100 17 8"]
+    assert done.stderr.splitlines() == [
+        "at most 512 connections instead of 1000 at once: 1024 files may be open; raise the limit (ulimit -n)",
+        "at most 17 connections instead of 1000 at once: 100 files may be open; raise the limit (ulimit -n)",
+    ]
 
 
 def garbage(generator: random.Random) -> list[bytes]:
@@ -512,3 +738,43 @@ def test_proof_raw_bytes(port: int, hasty: None, record_property: Callable[[str,
     assert descriptors() <= before + 2
     counted = ", ".join(f"{status}: {count}" for status, count in sorted(seen.items()))
     record_property("figure", f"10000 hostile connections ({counted}), no 5xx, no descriptor left, others served")
+
+
+STREAM = request(headers="Accept: text/event-stream\r\n").replace(b"Connection: close\r\n", b"")
+
+
+@pytest.mark.proof
+def test_proof_probes_are_answered_beside_a_thousand_connections(
+    command: list[str], record_property: Callable[[str, object], None]
+) -> None:
+    """Of one address, or of eight that fill them all: idle, half-sent, trickling or streaming."""
+    figures = []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stderr is not None
+        url = re.search(r"http://[\d.]+:(\d+)", server.stderr.readline())
+        assert url is not None
+        port = int(url[1])
+        for name, sent, trickled in (
+            ("idle", b"", b""),
+            ("half-sent bodies", HALF, b""),
+            ("trickling headers", HALF[:60], b"x"),
+            ("trickling bodies", HALF, b" "),
+            ("event streams", STREAM, b""),
+        ):
+            for sources in (["127.0.0.1"], [f"127.0.0.{host}" for host in range(2, 10)]):
+                crowd = Crowd(port)
+                opened = [one for source in sources for one in crowd.open(1000 // len(sources), sent, source)]
+                assert status_of(talk(port, LIVE)) == 200  # after all of them were accepted
+                seconds = []
+                for _ in range(50):
+                    for one in opened[:: 7 if trickled else 1000]:
+                        with suppress(ConnectionError):
+                            one.sendall(trickled)
+                    for path in (b"/livez", b"/readyz"):
+                        started = time.monotonic()
+                        assert status_of(talk(port, LIVE.replace(b"/livez", path))) == 200
+                        seconds.append(time.monotonic() - started)
+                crowd.close()
+                figures.append(f"{name}, {len(sources)}: {max(seconds) * 1000:.0f}")
+        server.terminate()
+    record_property("figure", f"slowest of 100 probes in ms, by kind and number of addresses: {'; '.join(figures)}")

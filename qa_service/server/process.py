@@ -18,6 +18,7 @@ from qa_service.generations import generations_of
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.runtimes import embedder_to_ask
 from qa_service.server.app import create_app
+from qa_service.server.connections import connection_limits, raise_file_limit
 from qa_service.server.live_index import Opening
 from qa_service.server.logs import start_logging
 from qa_service.server.middleware.observing import check_traces
@@ -85,11 +86,13 @@ def _opening(settings: Settings, embedder: Embedder) -> Opening:
 def run_server(app: FastAPI, listener: socket.socket, settings: Settings) -> None:
     """Serve until a signal says stop; requests that were taken are finished."""
     _freeze_what_is_there()
+    raise_file_limit()
     uvicorn.Server(uvicorn.Config(app, **_options(settings))).run(sockets=[listener])
 
 
 def run_workers(listener: socket.socket, settings: Settings) -> None:
     """Serve by several processes on one socket, each with settings from the environment; one that dies is replaced."""
+    raise_file_limit()
     config = uvicorn.Config(
         "qa_service.server.process:served_app", factory=True, workers=settings.workers, **_options(settings)
     )
@@ -120,5 +123,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "http": GuardedProtocol,
         "ws": "none",
         "proxy_headers": False,  # see middleware/proxy.py
+        "forwarded_allow_ips": list(settings.trusted_proxies),  # which have no share of the connections
+        "backlog": connection_limits().backlog,
         "timeout_graceful_shutdown": int(settings.drain_seconds + settings.deadline_seconds + _GRACE_SECONDS),
     }

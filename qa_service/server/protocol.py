@@ -1,8 +1,8 @@
 """The HTTP protocol with deadlines and limits that uvicorn's own does not have, for a server that anybody can reach.
 
-A client that does not get its request out in time is answered 408 and let go, one that does not take its answer is
-dropped, requests that no honest client sends are refused before the application sees them, as are questions while too
-many wait, and when all connections are taken, the one that was idle longest makes room.
+A client that does not send its request in time is answered 408 and disconnected, and one that does not take its answer
+is disconnected. Requests that no honest client sends are refused before the application sees them, and so are
+questions while the queue is full. The number of connections has a limit (:mod:`qa_service.server.connections`).
 """
 
 import asyncio
@@ -10,17 +10,18 @@ import math
 import re
 from typing import Any
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from qa_service.errors import AddressTooLong, HeadersTooLarge, RequestError, TooSlow, UnreadableRequest
+from qa_service.errors import AddressTooLong, HeadersTooLarge, Overloaded, RequestError, TooSlow, UnreadableRequest
 from qa_service.server.admission import Admission
+from qa_service.server.connections import Connections, State, connection_limits
 from qa_service.server.middleware.request_ids import CLIENT_GONE, encoded_refusal, random_id
 
 READ_SECONDS = 10.0
 """Time for a request's headers, and for each 64 KiB of its body."""
 WRITE_SECONDS = 30.0
 """Time for a client to take what the system's buffers do not hold."""
-MAX_CONNECTIONS = 1000
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32_768
 MAX_ADDRESS_BYTES = 8_192
@@ -46,21 +47,25 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refusal: RequestError | None = None
         self._task: asyncio.Task[None] | None = None
         self._running: dict[str, Any] = {}
-        self._in_headers = self._unread = False
+        self._receiving = self._in_headers = self._unread = False
         self._header_bytes = self._waiting_bytes = self._body_bytes = 0
-        self.used = 0.0
-        """When something last came in, by the loop's clock."""
+        if Connections.KEY not in self.app_state:
+            proxies = ProxyHeadersMiddleware(self.app, self.config.forwarded_allow_ips).trusted_hosts
+            self.app_state[Connections.KEY] = Connections(connection_limits().connections, proxies.__contains__)
+        self._all: Connections = self.app_state[Connections.KEY]
+        self.visitor: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request; make room if there are too many connections."""
+        """Begin to wait for a request, if there is room for the connection."""
         super().connection_made(transport)
-        self.used = self.loop.time()
-        if len(self.connections) > MAX_CONNECTIONS:
-            self._make_room()
+        self.visitor = self._all.visitor(self.client[0] if self.client else "")
+        if not self._all.add(self):
+            self._refuse(Overloaded("all connections are in use; try again in a second"))
         self._expect_more()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let everything go; what nobody waits for any more is not worked on."""
+        """Stop the timers and cancel the request: the client is gone."""
+        self._all.discard(self)
         self._stop_timers()
         super().connection_lost(exc)
         if self._task is not None and not self._task.done():
@@ -69,7 +74,6 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, within limits."""
-        self.used = self.loop.time()
         if self._until == math.inf and (self.cycle is None or self.cycle.response_complete):
             self._expect_more()
         super().data_received(data)
@@ -87,7 +91,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._in_headers, self._unread = True, False
+        self._all.moved(self)
+        self._receiving = self._in_headers = True
+        self._unread = False
         self._header_bytes = self._waiting_bytes = self._body_bytes = 0
         self._expect_more()
 
@@ -143,20 +149,25 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
+        self._receiving = False
         self._until = math.inf
         if not self._unread:
             super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request, or answer one that was sent already."""
+        self._all.moved(self)
+        super().on_response_complete()
+
     def pause_writing(self) -> None:
-        """Wait for the client to take what it asked for."""
+        """Wait for the client to take its answer."""
         super().pause_writing()
-        if self._writing is None:
-            self._writing = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+        self._expect_to_be_read()
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Write again, unless the connection is closing: then the rest has to be taken before the deadline."""
         super().resume_writing()
-        if self._writing is not None:
+        if self._writing is not None and not self.transport.is_closing():
             self._writing.cancel()
             self._writing = None
 
@@ -165,10 +176,27 @@ class GuardedProtocol(HttpToolsProtocol):
         """Whether nothing is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _make_room(self) -> None:
-        idle = (other for other in self.connections if isinstance(other, GuardedProtocol) and other.idle)
-        oldest = min(idle, key=lambda other: other.used)
-        oldest.transport.close()
+    @property
+    def state(self) -> State:
+        """What the connection is waiting for."""
+        if self.flow.write_paused or self.transport.get_write_buffer_size():
+            return State.STALLED
+        if self.idle:
+            return State.UNFINISHED if self._receiving else State.IDLE
+        return State.UNFINISHED if self._body_is_missing() and not self.pipeline else State.ANSWERING
+
+    def make_room(self) -> None:
+        """Close the connection for the sake of another one."""
+        if self.state is State.STALLED:
+            self.transport.abort()
+        elif self._in_headers or self._body_is_missing():
+            self._refuse(Overloaded("all connections are in use, and this request was incomplete; send it again"))
+        else:
+            self.transport.close()
+
+    def _expect_to_be_read(self) -> None:
+        if self._writing is None:
+            self._writing = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
 
     def _expect_more(self) -> None:
         self._until = self.loop.time() + READ_SECONDS
@@ -176,14 +204,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self._reading = self.loop.call_at(self._until, self._look_at_the_clock)
 
     def _look_at_the_clock(self) -> None:
-        """Let a client go that is too slow, or look again when it may be: cheaper than a timer for each request."""
-        self._reading = None
-        if self._until == math.inf:
-            return
-        if self.loop.time() < self._until:
-            self._reading = self.loop.call_at(self._until, self._look_at_the_clock)
-        else:
+        """Disconnect a client that is too slow, or look again later: cheaper than a timer for each request."""
+        now = self.loop.time()
+        if self.transport.is_closing():
+            self._until = math.inf
+            self._expect_to_be_read()
+        elif now >= self._until:
             self._too_slow()
+        self._reading = self.loop.call_at(min(self._until, now + READ_SECONDS), self._look_at_the_clock)
 
     def _stop_timers(self) -> None:
         if self._reading is not None:

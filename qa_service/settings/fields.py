@@ -200,7 +200,9 @@ class Settings(BaseSettings):
         description="Days that the signed links in answers open without a key; they end earlier with their key.",
     )
     trusted_proxies: Names = Field(
-        (), description="Addresses or networks of proxies whose `X-Forwarded-For`, `-Proto` and `-Prefix` are believed."
+        (),
+        description="Addresses or networks of proxies whose `X-Forwarded-For`, `-Proto` and `-Prefix` are believed. "
+        "They may hold any number of connections, other addresses a quarter of them.",
     )
     workers: int = Field(1, ge=1, le=64, description="Server processes; they share the index's files in memory.")
     log_format: Literal["auto", "json", "console"] = Field(

@@ -1,0 +1,148 @@
+"""The limit of connections of a server process, the share of it that one address gets, and which connection makes room.
+
+A new connection is let in as long as any other one can be closed. The visitor with the most connections gives one up:
+an unfinished request before an idle connection, and that before an answer that its client does not take. A connection
+is never closed while its request is answered.
+"""
+
+import logging
+import sys
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+if sys.platform != "win32":
+    import resource
+
+from qa_service.server.addresses import visitor_of
+
+MAX_CONNECTIONS = 1000
+MAX_SHARE_OF_ONE_VISITOR = 0.25
+_MAX_BACKLOG = 2048
+_RESERVED_FILES = 256
+"""Open files that a server needs for anything else: its index, stores, child processes, uploads."""
+_WANTED_FILES = 8192
+_logger = logging.getLogger(__name__)
+
+
+class State(IntEnum):
+    """The states of a connection, in the order in which connections make room."""
+
+    UNFINISHED = 0
+    """Headers or a body are still incoming."""
+    IDLE = 1
+    STALLED = 2
+    """The client has not taken all that it was sent."""
+    ANSWERING = 3
+
+
+class Connection(Protocol):
+    """A connection, as far as its limit is concerned."""
+
+    visitor: str | None
+    """The visitor whose connection it is; ``None`` for a trusted proxy, which stands for many."""
+
+    @property
+    def state(self) -> State:
+        """The current state."""
+
+    def make_room(self) -> None:
+        """Close the connection."""
+
+
+class Connections:
+    """The open connections of a server process."""
+
+    KEY = "qa_connections"
+    """Its key in the state of the application's lifespan."""
+
+    def __init__(self, limit: int, is_proxy: Callable[[str], bool] = lambda _: False) -> None:
+        self._limit = limit
+        self._is_proxy = is_proxy
+        self._share = max(1, int(limit * MAX_SHARE_OF_ONE_VISITOR))
+        self._count = 0
+        self._of_visitors: defaultdict[str | None, OrderedDict[Connection, None]] = defaultdict(OrderedDict)
+        """The connections of each visitor, longest in its state first."""
+
+    def visitor(self, host: str) -> str | None:
+        """Return the visitor with an address, ``None`` for a trusted proxy or an address that is not known."""
+        return None if not host or self._is_proxy(host) else visitor_of(host)
+
+    def add(self, connection: Connection) -> bool:
+        """Count a connection, in place of another one if need be; return ``False`` if there is no room for it."""
+        visitor = connection.visitor
+        if visitor is not None and len(self._of_visitors.get(visitor, ())) >= self._share:
+            has_room = self._make_room(visitor)
+        else:
+            has_room = self._count < self._limit or any(map(self._make_room, self._largest_first()))
+        if has_room:
+            self._count += 1
+            self._of_visitors[visitor][connection] = None
+        return has_room
+
+    def moved(self, connection: Connection) -> None:
+        """Note that a connection entered another state just now."""
+        own = self._of_visitors.get(connection.visitor)
+        if own is not None and connection in own:
+            own.move_to_end(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Count a connection no longer."""
+        own = self._of_visitors.get(connection.visitor)
+        if own is not None and connection in own:
+            self._count -= 1
+            del own[connection]
+            if not own:
+                del self._of_visitors[connection.visitor]
+
+    def _largest_first(self) -> list[str | None]:
+        return sorted(self._of_visitors, key=lambda visitor: -len(self._of_visitors[visitor]) * (visitor is not None))
+
+    def _make_room(self, visitor: str | None) -> bool:
+        own = self._of_visitors[visitor]
+        for state in (State.UNFINISHED, State.IDLE, State.STALLED):
+            for connection in own:
+                if connection.state is state:
+                    self.discard(connection)
+                    connection.make_room()
+                    return True
+        return False
+
+
+class Limits(NamedTuple):
+    """Connections that a server process may have open, and those that the system may hold until they are accepted."""
+
+    connections: int
+    backlog: int
+
+
+def connection_limits() -> Limits:
+    """Return the limits that fit the limit of open files: a backlog may be accepted before any connection is closed."""
+    if sys.platform == "win32":  # which has no limit of open files
+        return Limits(MAX_CONNECTIONS, _MAX_BACKLOG)
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _WANTED_FILES if files == resource.RLIM_INFINITY else files
+    available = max(files - _RESERVED_FILES, files // 4)
+    backlog = min(_MAX_BACKLOG, max(1, available // 3))
+    return Limits(min(MAX_CONNECTIONS, max(1, available - backlog)), backlog)
+
+
+def raise_file_limit() -> None:
+    """Raise the limit of open files, as far as the system lets this process, and log what it does not allow."""
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limits = connection_limits()
+    if limits.connections < MAX_CONNECTIONS:
+        _logger.warning(
+            "at most %d connections instead of %d at once: %d files may be open; raise the limit (ulimit -n)",
+            limits.connections,
+            MAX_CONNECTIONS,
+            resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        )
