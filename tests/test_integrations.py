@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -200,6 +201,7 @@ async def use_tools(client: MCPClient) -> None:
     assert not result.is_error
     answer = result.structured_content
     assert answer is not None
+    assert str(uuid.UUID(answer["id"])) == answer["id"]
     citation = answer["results"][0]["citation"]
     assert "cat sleeps" in answer["results"][0]["text"]
     read = await client.call_tool("read_source", {"document_id": citation["document_id"], "start_char": 5})

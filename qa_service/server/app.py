@@ -86,7 +86,7 @@ def create_app(
     comments = Comments(settings)
     admission = Admission(worker.refusal, gate, settings.public_path)
 
-    tools = _tools(collections) if settings.mcp else None
+    tools = _tools(collections, comments, settings) if settings.mcp else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -159,7 +159,7 @@ def create_app(
     app.include_router(report_routes(evaluations), responses=guarded)
     app.include_router(description_routes(app, settings.public_url))
     if tools is not None:
-        app.router.routes.append(tools.route(settings.max_body_bytes))
+        app.router.routes.append(tools.route())
     check_routes(app)
     _check_public_path(app, settings)
     return app
@@ -176,9 +176,9 @@ def _check_public_path(app: FastAPI, settings: Settings) -> None:
         )
 
 
-def _tools(collections: Collections) -> Any:
+def _tools(collections: Collections, comments: Comments, settings: Settings) -> Any:
     try:
         from qa_service.server.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
     except ImportError as error:
         raise SettingsError("QA_MCP needs what is not installed: pip install 'qa-service[mcp]'") from error
-    return Tools(collections.default, collections.named)
+    return Tools(collections.default, collections.named, comments.remember, settings.max_body_bytes)

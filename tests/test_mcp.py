@@ -1,0 +1,180 @@
+"""The Model Context Protocol: one response a request, answers that take feedback, refusals that a model can act on."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import httpx2
+import pytest
+from conftest import FakeEmbedder, listening
+from starlette.testclient import TestClient
+
+from qa_service.embedding import QuestionEmbedding
+from qa_service.errors import NotReady, Overloaded
+from qa_service.index import IndexFolder
+from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.server.app import create_app
+from qa_service.server.feedback import FeedbackFile
+from qa_service.server.keys import KeyFile
+from qa_service.server.live_index import Opening, Serving
+from qa_service.server.worker import Worker
+from qa_service.settings import Settings
+
+QUESTION = "where does the cat sleep"
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"access": "open", "mcp": True})
+
+
+def called(client: TestClient, name: str, arguments: dict[str, Any], **headers: str) -> dict[str, Any]:
+    """Return the result of a tool."""
+    params = {"name": name, "arguments": arguments}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    result = client.post("/mcp", json=body, headers=ACCEPT | headers).json()["result"]
+    assert isinstance(result, dict)
+    return result
+
+
+def told(result: dict[str, Any]) -> str:
+    """Return the reason of a refusal."""
+    assert result["isError"], result
+    (content,) = result["content"]
+    return str(content["text"])
+
+
+@pytest.fixture
+def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
+    named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
+    with TestClient(create_app(answerer, settings, named=named), base_url="http://localhost") as client:
+        yield client
+
+
+def test_nothing_is_ever_pushed(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Only POST is served, and no request of it opens a stream."""
+    with listening(create_app(answerer, settings)) as port, httpx2.Client(timeout=20) as client:
+        url = f"http://127.0.0.1:{port}/mcp"
+        for method in ("GET", "HEAD", "DELETE", "PUT"):
+            answer = client.request(method, url, headers={"Accept": "text/event-stream"})
+            assert (answer.status_code, answer.headers["allow"]) == (405, "POST"), method
+            assert answer.headers["content-type"] == "application/problem+json"
+        version = "2026-07-28"
+        meta = {"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}}
+        params = {"notifications": {"toolsListChanged": True}, "_meta": meta}
+        listen = {"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": params}
+        headers = {**ACCEPT, "MCP-Protocol-Version": version, "MCP-Method": "subscriptions/listen"}
+        assert client.post(url, json=listen, headers=headers).json()["error"]["message"] == "Method not found"
+
+
+def test_an_answer_takes_feedback(client: TestClient, settings: Settings) -> None:
+    """Under the id that it carries, in its collection; each answer has an id of its own."""
+    ids = set()
+    for collection, prefix in (("", ""), ("", ""), ("hr", "/collections/hr")):
+        answer = called(client, "ask", {"question": QUESTION, "collection": collection})["structuredContent"]
+        ids.add(uuid.UUID(answer["id"]))
+        assert answer["took_ms"] > 0
+        assert answer["results"][0]["citation"]["permalink"].startswith(f"{prefix}/cite/")
+        given = client.post(f"{prefix}/feedback", json={"answer_id": answer["id"], "useful": True})
+        assert given.status_code == 201, given.text
+    assert len(ids) == 3
+    with FeedbackFile(settings.data) as file:
+        for path in ("", "/collections/hr"):
+            assert [line["question"] for line in file.export(path)[0]] == [QUESTION]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "reason"),
+    [
+        (
+            "ask",
+            {"question": "x" * 2431},
+            "question: the question has 2431 characters, the most is 2000; shorten it",
+        ),
+        ("ask", {"question": " "}, "question: the question is empty; write one"),
+        ("ask", {}, "question: Field required"),
+        ("ask", {"question": "x", "top_k": 51}, "top_k: Input should be less than or equal to 50"),
+        ("ask", {"question": "x", "top_k": 0}, "top_k: Input should be greater than or equal to 1"),
+        ("ask", {"question": "x", "k": 3}, "an argument is unknown, there are: question, top_k, collection"),
+        ("ask", {"question": "x", "collection": "it"}, "no collection has this name; there are: hr, legal"),
+        ("search", {"question": "x"}, "no tool has this name; there are: ask, read_source"),
+        (
+            "read_source",
+            {"document_id": "none"},
+            "no document of that id in the index; ids stand in the citations of an answer",
+        ),
+        (
+            "read_source",
+            {"document_id": "x", "start_char": -1},
+            "start_char: Input should be greater than or equal to 0",
+        ),
+    ],
+)
+def test_a_refusal_tells_a_model_what_to_change(
+    name: str, arguments: dict[str, Any], reason: str, client: TestClient
+) -> None:
+    """In words of this service."""
+    assert told(called(client, name, arguments)) == reason
+
+
+def test_a_source_is_read_up_to_its_end(client: TestClient) -> None:
+    """Beyond it, a model learns how long the document is."""
+    answer = called(client, "ask", {"question": QUESTION, "top_k": 1})["structuredContent"]
+    wanted = {"document_id": answer["results"][0]["citation"]["document_id"]}
+    whole = called(client, "read_source", wanted)["structuredContent"]
+    length = whole["characters"]
+    assert (len(whole["text"]), whole["end_char"]) == (length, length)
+    end = called(client, "read_source", wanted | {"start_char": length})["structuredContent"]
+    assert (end["text"], end["start_char"], end["end_char"]) == ("", length, length)
+    beyond = called(client, "read_source", wanted | {"start_char": length + 1234567})
+    assert told(beyond) == f"start_char is {length + 1234567:,}, but the document has {length:,} characters"
+
+
+def test_a_busy_server_says_when_to_ask_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that is not ready, why."""
+    monkeypatch.setattr(
+        Worker, "refusal", lambda _: Overloaded("32 questions are waiting already; ask again in a second")
+    )
+    assert (
+        told(called(client, "ask", {"question": "an owl"})) == "32 questions are waiting already; ask again in a second"
+    )
+
+    def not_ready(_: Serving) -> None:
+        raise NotReady("the service is not ready: starting")
+
+    monkeypatch.setattr(Serving, "expect_ready", not_ready)
+    assert told(called(client, "ask", {"question": "an owl"})) == "the service is not ready: starting"
+
+
+def test_a_key_for_a_collection_learns_of_no_other(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Whether a collection exists is not told, nor are the names of others."""
+    token = KeyFile(settings.data).create("hr", collections=("hr",))
+    named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
+    local = settings.model_copy(update={"access": "keys"})
+    with TestClient(create_app(answerer, local, named=named), base_url="http://localhost") as client:
+        for collection in ("", "legal", "none"):
+            arguments = {"question": QUESTION, "collection": collection}
+            refused = called(client, "ask", arguments, Authorization=f"Bearer {token}")
+            assert told(refused) == "this key is for other collections; set `collection` to one of: hr"
+
+
+def test_a_failure_tells_nothing_of_the_machine(
+    settings: Settings, answerer: QuestionAnswerer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its reason is in the log."""
+
+    class Broken(FakeEmbedder):
+        def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
+            if "owl" in questions:
+                raise OSError("/srv/models/weights is gone")
+            return super().embed_questions(questions)
+
+    with TestClient(create_app(open_answerer(settings, Broken())[0], settings), base_url="http://localhost") as client:
+        with caplog.at_level(logging.ERROR):
+            failed = called(client, "ask", {"question": "owl"})
+        assert told(failed) == "the service failed; the reason is in its log. Ask again later"
+        assert "/srv/models/weights is gone" in caplog.text
+        assert not called(client, "ask", {"question": QUESTION}).get("isError", False)
