@@ -226,6 +226,7 @@ TRUST: list[tuple[str, tuple[str, ...], str, str]] = [
     ("127.0.0.1", ("10.0.0.1",), "127.0.0.1", ""),
     ("0.0.0.0", (), "127.0.0.1", ""),
     ("0.0.0.0", ("10.0.0.0/8",), "10.1.2.3", PREFIX),
+    ("::", ("10.0.0.0/8",), "::ffff:10.1.2.3", PREFIX),
     ("0.0.0.0", ("10.0.0.0/8",), "203.0.113.7", ""),
     ("0.0.0.0", ("*",), "203.0.113.7", PREFIX),
 ]
@@ -243,7 +244,10 @@ def test_a_prefix_is_believed_of_trusted_proxies(
         assert ask(client)["permalink"].startswith("/cite/")  # the answer is from the cache, its links are not
 
 
-@pytest.mark.parametrize(("peer", "statuses"), [("10.1.2.3", [200, 200, 429]), ("203.0.113.7", [200, 429, 429])])
+@pytest.mark.parametrize(
+    ("peer", "statuses"),
+    [("10.1.2.3", [200, 200, 429]), ("::ffff:10.1.2.3", [200, 200, 429]), ("203.0.113.7", [200, 429, 429])],
+)
 def test_a_visitors_address_is_believed_of_trusted_proxies(
     peer: str, statuses: list[int], answerer: QuestionAnswerer, settings: Settings
 ) -> None:

@@ -7,6 +7,16 @@ _PREFIX_BITS = 64
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
+def unmapped(host: str) -> str:
+    """Return an address as its own family writes it: a socket of both families reports ``::ffff:10.0.0.7``."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return host if mapped is None else str(mapped)
+
+
 def visitor_of(host: str) -> str:
     """Return the visitor that an address belongs to: an IPv4 address or an IPv6 network.
 

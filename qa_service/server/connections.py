@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 if sys.platform != "win32":
     import resource
 
-from qa_service.server.addresses import visitor_of
+from qa_service.server.addresses import unmapped, visitor_of
 
 MAX_CONNECTIONS = 1000
 MAX_SHARE_OF_ONE_VISITOR = 0.25
@@ -68,7 +68,7 @@ class Connections:
 
     def visitor(self, host: str) -> str | None:
         """Return the visitor with an address, ``None`` for a trusted proxy or an address that is not known."""
-        return None if not host or self._is_proxy(host) else visitor_of(host)
+        return None if not host or self._is_proxy(unmapped(host)) else visitor_of(host)
 
     def add(self, connection: Connection) -> bool:
         """Count a connection, in place of another one if need be; return ``False`` if there is no room for it."""

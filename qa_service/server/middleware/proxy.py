@@ -4,6 +4,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from qa_service.server.addresses import unmapped
 from qa_service.server.keys import is_loopback
 from qa_service.server.links import PATH_PREFIX
 from qa_service.settings import Settings
@@ -28,6 +29,9 @@ class ProxyHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Set the prefix, then the client's address and the scheme, and pass the request on."""
         if scope["type"] == "http":
+            if scope.get("client"):
+                host, port = scope["client"]
+                scope["client"] = (unmapped(host), port)
             if self._public_path:
                 scope[PATH_PREFIX] = self._public_path
                 scope["path"] = _without(self._public_path, scope["path"])
