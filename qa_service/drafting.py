@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_service.cleaning import embeddable
 from qa_service.datatypes import Completeness, Passage, Skipped, SourceFile
 from qa_service.embedding import Embedder, Vectors, in_batches
 from qa_service.errors import TooManyFailed
@@ -33,9 +32,9 @@ from qa_service.index import (
 )
 from qa_service.late_interaction import Codec, PassageTokensBuilder
 from qa_service.lexical import LexicalBuilder, Terms
-from qa_service.split_documents import SplitDocument
-from qa_service.splitting import embedded_sentences, embedding_text
+from qa_service.splitting import SplitDocument, embedded_sentences, embedding_text
 from qa_service.stores import Ids
+from qa_service.text.cleaning import embeddable
 from qa_service.working_ahead import ahead
 
 _SPOOL = "vectors.spool"

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from qa_service.bulk import build_shards, remove_shards
-from qa_service.citing import CitationId, CitedBefore, Verdict, check
-from qa_service.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
+from qa_service.citations import CitationId, CitedBefore, Verdict, check
 from qa_service.confidence import Calibrations, calibrate_unlabelled, calibration_of
 from qa_service.datatypes import (
     Answer,
@@ -45,8 +44,8 @@ from qa_service.remembering import RememberedAnswers
 from qa_service.retrieval import Retrieved, Retriever, Why, cite, open_reranker
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
-from qa_service.split_documents import split
-from qa_service.splitting import Splitter, SplitterSettings, embedding_text
+from qa_service.splitting import Splitter, SplitterSettings, embedding_text, split
+from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
 
 _SAME_TEXT = 0.95
 """Cosine above which two vectors may be of one text, embedded by one model in different precisions."""

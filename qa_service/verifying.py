@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from qa_service import strict_json
-from qa_service.citing import CitedBefore, Verdict, check
+from qa_service.citations import CitedBefore, Verdict, check
 from qa_service.datatypes import Document, SourceDocument, SourceFile
 from qa_service.errors import InputError
+from qa_service.io import strict_json
 from qa_service.loading import FORMATS, ParserProcess, limits_of, look_through, read_documents
 from qa_service.settings import Settings
 

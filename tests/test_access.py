@@ -30,7 +30,7 @@ from qa_service.server.keys import SCOPES, KeyFile, check_access, is_loopback, k
 from qa_service.server.live_index import Opening
 from qa_service.server.rates import Limit, Rates
 from qa_service.settings import Settings, load_settings
-from qa_service.values import origin_of
+from qa_service.settings.values import origin_of
 
 PAGE = "https://www.example.org"
 OTHER = "https://evil.example"

@@ -10,7 +10,7 @@ from conftest import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.citing import CitationId, CitedBefore, check, link, passage_id, text_fragment
+from qa_service.citations import CitationId, CitedBefore, check, link, passage_id, text_fragment
 from qa_service.datatypes import SourceDocument
 from qa_service.errors import NotFound
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.cleaning import embeddable, is_blank
+from qa_service.text.cleaning import embeddable, is_blank
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from qa_service.cleaning import MAX_QUESTION_CHARACTERS
 from qa_service.datatypes import Filters
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
@@ -17,6 +16,7 @@ from qa_service.index import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import Calibration
 from qa_service.settings import Settings
+from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS
 
 Write = Callable[[dict[str, str | bytes]], Path]
 

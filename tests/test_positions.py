@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.positions import PositionMap, grapheme_starts, line_starts
+from qa_service.text.positions import PositionMap, grapheme_starts, line_starts
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n\u0301\u200d😀🇰\ufeff"), min_size=1)
 

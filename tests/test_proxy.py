@@ -35,7 +35,7 @@ from qa_service.server.middleware import hosts
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.routes import documents, pages
 from qa_service.settings import Settings, load_settings
-from qa_service.values import host_of
+from qa_service.settings.values import host_of
 
 FOREIGN = "evil.example"
 PREFIX = "/docs-qa"

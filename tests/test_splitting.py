@@ -8,12 +8,19 @@ from conftest import FakeEmbedder
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from qa_service.cleaning import embeddable
 from qa_service.datatypes import Document, Passage
 from qa_service.embedding import SentenceTransformerEmbedder
 from qa_service.loading import FORMATS, Limits
-from qa_service.positions import grapheme_starts
-from qa_service.splitting import Splitter, SplitterSettings, covered_characters, embedded_sentences, embedding_text
+from qa_service.splitting import (
+    CoverageCount,
+    Splitter,
+    SplitterSettings,
+    covered_characters,
+    embedded_sentences,
+    embedding_text,
+)
+from qa_service.text.cleaning import embeddable
+from qa_service.text.positions import grapheme_starts
 
 COUNT = FakeEmbedder().count_tokens
 HOSTILE = st.text(
@@ -65,8 +72,8 @@ def assert_sound(
             assert embeddable(passage.text[left:right]).strip()
     tokens = count([embedding_text(passage.context, passage.text) for passage in passages])
     assert max(tokens, default=0) <= window
-    content, covered = covered_characters(found, passages)
-    assert covered == content
+    count = covered_characters(found, passages)
+    assert count.covered == count.content
 
 
 @given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]), st.sampled_from([0, 8, 40]))
@@ -171,7 +178,7 @@ def test_completeness_counts_what_is_missing() -> None:
     found = document("One two three.\n\n" + "Four five six seven. " * 8)
     passages = split(found.text)
     visible = len(re.sub(r"\s", "", found.text))
-    expected = (visible, visible - len(re.sub(r"\s", "", passages[0].text)))
+    expected = CoverageCount(visible, visible - len(re.sub(r"\s", "", passages[0].text)))
     assert covered_characters(found, passages[1:]) == expected
 
 
@@ -179,9 +186,9 @@ def test_completeness_counts_what_is_repeated_once() -> None:
     """Overlap does not make up for a passage that is not there."""
     found = document("One two three. Four five six seven. " * 12)
     passages = split(found.text, overlap=8)
-    content, covered = covered_characters(found, passages)
-    assert covered == content
-    assert covered_characters(found, [passages[0], *passages[2:]])[1] < content
+    count = covered_characters(found, passages)
+    assert count.covered == count.content
+    assert covered_characters(found, [passages[0], *passages[2:]]).covered < count.content
 
 
 @pytest.mark.proof

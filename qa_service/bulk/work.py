@@ -23,8 +23,7 @@ from qa_service.index import Contents
 from qa_service.late_interaction import Codec
 from qa_service.loading import Limits, ParserProcess, SkipFile, SourceChangedError, read_documents, read_file
 from qa_service.settings import Settings
-from qa_service.split_documents import SplitDocument, split
-from qa_service.splitting import Splitter
+from qa_service.splitting import SplitDocument, Splitter, split
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any
 def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Ask one question of the index."""
     ask_with_one_thread()
-    from qa_service.cleaning import check_question  # noqa: PLC0415 - seconds of import
+    from qa_service.text.cleaning import check_question  # noqa: PLC0415 - seconds of import
 
     settings = settings_of(overrides)
     answerer, _ = answerer_of(settings)

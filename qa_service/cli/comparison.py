@@ -99,7 +99,7 @@ def sweep(
 
 
 def _write(path: Path, text: str) -> None:
-    from qa_service.index.durable import replace_file, storage_errors  # noqa: PLC0415 - seconds of import
+    from qa_service.io.durable import replace_file, storage_errors  # noqa: PLC0415 - seconds of import
 
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

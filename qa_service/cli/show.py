@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from qa_service.citing import Verdict
+    from qa_service.citations import Verdict
     from qa_service.datatypes import Answer, BuildReport, CitedPassage
     from qa_service.evaluation import LineProblem
     from qa_service.evaluation.comparing import Comparison

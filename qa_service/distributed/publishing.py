@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qa_service.citing import passage_id
-from qa_service.cleaning import embeddable
+from qa_service.citations import passage_id
 from qa_service.datatypes import SourceDocument
 from qa_service.distributed.filtering import attribute_records, front_matter_key, row_fields
 from qa_service.distributed.records import Records
@@ -26,6 +25,7 @@ from qa_service.index import OpenIndex
 from qa_service.lexical import terms
 from qa_service.stores.layout import TERMS
 from qa_service.stores.milvus import ROWS, MilvusStore
+from qa_service.text.cleaning import embeddable
 
 _LONGEST_TERMS = 65_000
 

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from qa_service import strict_json
 from qa_service.embedding.models import sha256_of
 from qa_service.embedding.protocol import (
     Integers,
@@ -31,6 +30,7 @@ from qa_service.embedding.protocol import (
     unit_length,
 )
 from qa_service.errors import ModelCorrupt
+from qa_service.io import strict_json
 
 MODEL, TOKENIZER, SPECIFICATION = "model.onnx", "tokenizer.json", "export.json"
 RECIPE = 2

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from qa_service import strict_json
 from qa_service.errors import InvalidRequest, QuestionFileError
 from qa_service.evaluation.questions import LineProblem, Question, question_of
+from qa_service.io import strict_json
 
 MAX_LINE_BYTES = 1_048_576
 _NEWLINE = re.compile(rb"\r\n?|\n")

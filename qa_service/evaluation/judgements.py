@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
-from qa_service import strict_json
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.jsonlines import MAX_LINE_BYTES, question_or_problem
 from qa_service.evaluation.questions import LineProblem, Question, question_of
+from qa_service.io import strict_json
 
 Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
 Grades = dict[str, dict[str, int]]

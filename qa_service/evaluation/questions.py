@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from qa_service.cleaning import check_question
+from qa_service.text.cleaning import check_question
 
 
 class Reference(BaseModel):

@@ -11,12 +11,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from qa_service import strict_json
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.asking import Found
 from qa_service.evaluation.gold import Gold, document_name
 from qa_service.evaluation.measures import Asked, ranked, right
-from qa_service.index.durable import replace_file, storage_errors, sync_file
+from qa_service.io import strict_json
+from qa_service.io.durable import replace_file, storage_errors, sync_file
 
 RUN, RESULTS, TIMES = "run.json", "results.jsonl", "times.jsonl"
 SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC = "summary.json", "report.html", "report.md", "run.trec", "qrels.trec"

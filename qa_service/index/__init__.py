@@ -5,18 +5,17 @@ one generation opened, checked and never changing. ``docs/index-format.md`` expl
 """
 
 from qa_service.index.base import Generations, Index, Match, Nearest, Opened, Words
-from qa_service.index.durable import storage_errors, write_file
 from qa_service.index.folder import IndexFolder
 from qa_service.index.generation import OpenIndex, Written, check_model, write_generation
 from qa_service.index.manifest import MANIFEST, PASSAGES, Contents, Manifest, parse_manifest
-from qa_service.index.passages import Covered, PassageReader
+from qa_service.index.passages import PassageReader
 from qa_service.index.writing import PassageWriter
+from qa_service.io.durable import storage_errors, write_file
 
 __all__ = [
     "MANIFEST",
     "PASSAGES",
     "Contents",
-    "Covered",
     "Generations",
     "Index",
     "IndexFolder",

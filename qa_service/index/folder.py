@@ -27,13 +27,13 @@ from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
-from qa_service import strict_json
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import BuildInProgress, IndexCorrupt, IndexMissing, IndexProblem, QAServiceError, StorageError
 from qa_service.index.base import Opened
-from qa_service.index.durable import replace_file, storage_errors, sync_file, sync_folder
 from qa_service.index.generation import OpenIndex, read_manifest
 from qa_service.index.manifest import MANIFEST, Manifest
+from qa_service.io import strict_json
+from qa_service.io.durable import replace_file, storage_errors, sync_file, sync_folder
 
 _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
 _PARTIAL = ".partial"

@@ -16,7 +16,6 @@ from qa_service.datatypes import Completeness, Filters, Metadata, Passage, Skipp
 from qa_service.embedding import ModelIdentity, TokenEmbeddings, Vectors
 from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
 from qa_service.index.base import Index, Nearest
-from qa_service.index.durable import storage_errors, sync_file, sync_folder, write_file
 from qa_service.index.manifest import (
     FORMAT_VERSION,
     MANIFEST,
@@ -32,6 +31,7 @@ from qa_service.index.manifest import (
     parse_manifest,
 )
 from qa_service.index.passages import PassageReader
+from qa_service.io.durable import storage_errors, sync_file, sync_folder, write_file
 from qa_service.late_interaction import PassageTokens, Similarities
 from qa_service.lexical import MATRIX_FILES, Identifiers, LexicalIndex
 from qa_service.stores import Ids, Selection

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qa_service import late_interaction, lexical, strict_json
+from qa_service import late_interaction, lexical
 from qa_service.datatypes import Skipped, SourceFile
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexIncompatible
+from qa_service.io import strict_json
 from qa_service.splitting import SplitterSettings
 
 FORMAT_VERSION = 6

@@ -22,6 +22,7 @@ from qa_service.index.attributes import (
     passing,
     values_of,
 )
+from qa_service.splitting import CoverageCount
 
 # Once read, so many stay in memory: documents without their texts, and passages.
 _DOCUMENTS, _PASSAGES = 10_000, 2_000
@@ -36,14 +37,6 @@ _COLUMNS = (
 _END = 2**62
 """Behind the end of every document."""
 _DOCUMENT = "id, uri, title, sha256, source, media_type, url, pages"
-
-
-@dataclass(frozen=True, slots=True)
-class Covered:
-    """Visible characters of a document's content, and those of them that stand in a passage."""
-
-    content: int
-    covered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +165,7 @@ class PassageReader:
         with sqlite_errors(self._path):
             yield from self._connection.execute("SELECT id, uri, start_char, text FROM retired ORDER BY id")
 
-    def summary(self) -> tuple[Covered, list[str]]:
+    def summary(self) -> tuple[CoverageCount, list[str]]:
         """Return how much of all documents stands in passages, and what was remarked on them, by uri."""
         content, covered = self._one(
             "SELECT coalesce(sum(content_characters), 0), coalesce(sum(covered_characters), 0) FROM documents"
@@ -181,7 +174,7 @@ class PassageReader:
             rows = self._connection.execute(
                 "SELECT uri, warnings FROM documents WHERE warnings != '[]' ORDER BY uri"
             ).fetchall()
-        return Covered(content, covered), [f"{uri}: {text}" for uri, texts in rows for text in json.loads(texts)]
+        return CoverageCount(content, covered), [f"{uri}: {text}" for uri, texts in rows for text in json.loads(texts)]
 
     def matching(self, filters: Filters) -> list[int]:
         """Return the numbers of the passages that pass the filters, in order."""

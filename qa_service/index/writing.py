@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from qa_service.citing import passage_id
+from qa_service.citations import passage_id
 from qa_service.datatypes import Document, Passage
-from qa_service.index.passages import OWN_COLUMNS, Covered, Taken, address_of, sqlite_errors
+from qa_service.index.passages import OWN_COLUMNS, Taken, address_of, sqlite_errors
+from qa_service.splitting import CoverageCount
 
 _SCHEMA = """
 CREATE TABLE documents (
@@ -84,7 +85,7 @@ class PassageWriter:
         passages: Sequence[Passage],
         tokens: Sequence[int],
         content_keys: Sequence[bytes],
-        covered: Covered,
+        covered: CoverageCount,
     ) -> None:
         """Add a document with its passages, each with its number of tokens and a key of what the model sees of it."""
         row = (

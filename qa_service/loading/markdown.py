@@ -13,7 +13,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 
 from qa_service.datatypes import BlockKind, Metadata
 from qa_service.loading.outline import Outline, OutlineBuilder
-from qa_service.positions import line_starts
+from qa_service.text.positions import line_starts
 
 _MAX_HEADING = 300
 _MAX_FRONT_MATTER = 65_536

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from qa_service.loading.outline import Outline, OutlineBuilder
-from qa_service.positions import line_starts
+from qa_service.text.positions import line_starts
 
 _MAX_HEADING_CHARACTERS = 100
 _MAX_HEADING_WORDS = 14

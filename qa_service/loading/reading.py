@@ -7,12 +7,12 @@ from itertools import islice
 
 import regex
 
-from qa_service.cleaning import BIDI_CONTROLS
 from qa_service.datatypes import Document, Skipped, SourceFile
 from qa_service.loading.apart import ParserProcess
 from qa_service.loading.folder import SkipFile, opened_file, suffix_of
 from qa_service.loading.formats import FORMATS
 from qa_service.loading.outline import Extracted, Limits, Refused, UnreadableError
+from qa_service.text.cleaning import BIDI_CONTROLS
 
 _SECRET = re.compile(
     r"(?P<aws>\bAKIA[0-9A-Z]{16}\b)|(?P<private>-----BEGIN [A-Z ]*PRIVATE KEY-----)|(?P<github>\bgh[pousr]_\w{36}\b)"

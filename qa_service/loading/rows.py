@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
-from qa_service import strict_json
+from qa_service.io import strict_json
 from qa_service.loading.decoding import decode
 from qa_service.loading.outline import Extracted, Limits, Refused, TextBuilder, UnreadableError
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from qa_service.citing import CitationId, link, passage_id
+from qa_service.citations import CitationId, link, passage_id
 from qa_service.datatypes import Citation, CitedPassage, ScoredPassage, SourceDocument
 from qa_service.index import Index
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from qa_service.cleaning import MAX_QUESTION_CHARACTERS, check_question
 from qa_service.datatypes import Answer, CitedPassage, Filters, Position
 from qa_service.errors import InvalidRequest
+from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question
 
 MAX_SHORT = 500
 Short = Annotated[str, StringConstraints(max_length=MAX_SHORT)]

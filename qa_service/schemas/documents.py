@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qa_service.citing import CitedBefore, State, Verdict, view_path
+from qa_service.citations import CitedBefore, State, Verdict, view_path
 from qa_service.datatypes import SourceDocument
 
 

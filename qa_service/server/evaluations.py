@@ -19,7 +19,7 @@ import anyio
 from pydantic import BaseModel, Field
 
 from qa_service.errors import BodyTooLarge, JobInProgress, NotFound, NotReady, UnreadableRequest
-from qa_service.index.durable import make_private, make_private_file, make_private_folder
+from qa_service.io.durable import make_private, make_private_file, make_private_folder
 from qa_service.server.jobs import Job, Jobs, JobState
 from qa_service.settings import Settings
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from qa_service.datatypes import Answer
 from qa_service.errors import StorageError
-from qa_service.index.durable import make_private, make_private_file, make_private_folder
+from qa_service.io.durable import make_private, make_private_file, make_private_folder
 
 FEEDBACK, RECENT = "feedback.sqlite", "recent-answers.sqlite"
 _KEPT = 10_000

@@ -23,7 +23,7 @@ from filelock import lock_descriptor
 from pydantic import BaseModel, Field
 
 from qa_service.errors import NotReady
-from qa_service.index.durable import make_private_folder, replace_file
+from qa_service.io.durable import make_private_folder, replace_file
 from qa_service.settings import Settings, environment_of
 
 COMMAND = (sys.executable, "-m", "qa_service.cli.job")

@@ -25,11 +25,11 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from qa_service import strict_json
 from qa_service.errors import NotFound, SettingsError, StorageError
-from qa_service.index.durable import make_private_folder, replace_file, storage_errors
+from qa_service.io import strict_json
+from qa_service.io.durable import make_private_folder, replace_file, storage_errors
 from qa_service.settings import Settings
-from qa_service.values import Rate, origin_of
+from qa_service.settings.values import Rate, origin_of
 
 Scope = Literal["ask", "feedback", "documents", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

@@ -28,7 +28,6 @@ from mcp_types import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qa_service import __version__
-from qa_service.cleaning import MAX_QUESTION_CHARACTERS
 from qa_service.datatypes import Answer
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, RequestError
 from qa_service.schemas.asking import Askable, AskResponse, ask_body
@@ -37,6 +36,7 @@ from qa_service.server.links import Links
 from qa_service.server.live_index import Serving
 from qa_service.server.middleware.request_ids import random_id
 from qa_service.server.routes.guarded import GuardedASGIRoute
+from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS
 
 MCP = "/mcp"
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from qa_service.values import Names, PublicURL, Rate, Secret, Token, host_of, origin_of
+from qa_service.settings.values import Names, PublicURL, Rate, Secret, Token, host_of, origin_of
 
 PREFIX = "QA_"
 FILE = Path(".env")

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from qa_service.errors import HostNotAllowed
 from qa_service.server.middleware.problems import error_response
 from qa_service.settings import Settings
-from qa_service.values import host_of
+from qa_service.settings.values import host_of
 
 PROBES = frozenset({"/livez", "/readyz"})
 """Paths for load balancers, which send the address of their target as the host, or none."""

@@ -8,7 +8,7 @@ from qa_service.server.addresses import unmapped
 from qa_service.server.keys import is_loopback
 from qa_service.server.links import PATH_PREFIX
 from qa_service.settings import Settings
-from qa_service.values import path_prefix
+from qa_service.settings.values import path_prefix
 
 
 class ProxyHeaders:

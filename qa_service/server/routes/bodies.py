@@ -7,8 +7,8 @@ from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
-from qa_service import strict_json
 from qa_service.errors import BodyTooLarge, UnreadableRequest, UnsupportedMediaType
+from qa_service.io import strict_json
 
 _MAX_DIGITS = 20
 

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from qa_service.citing import CitationId
+from qa_service.citations import CitationId
 from qa_service.datatypes import SourceDocument
 from qa_service.schemas.documents import (
     PassagesBody,

@@ -10,7 +10,7 @@ from html import escape
 
 from fastapi import Response
 
-from qa_service.citing import CitationId, Verdict, view_path
+from qa_service.citations import CitationId, Verdict, view_path
 from qa_service.datatypes import SourceDocument
 
 _STYLE = (

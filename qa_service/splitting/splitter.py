@@ -15,9 +15,9 @@ from itertools import groupby, pairwise
 import regex
 import sentencex
 
-from qa_service.cleaning import embeddable, is_blank
 from qa_service.datatypes import Block, Document, Offsets, Passage
-from qa_service.positions import PositionMap, grapheme_starts
+from qa_service.text.cleaning import embeddable, is_blank
+from qa_service.text.positions import PositionMap, grapheme_starts
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -42,6 +42,14 @@ class SplitterSettings:
     window: int
     overlap_tokens: int = 0
     version: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageCount:
+    """Visible characters of a document's content, and those of them that stand in a passage."""
+
+    content: int
+    covered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +217,8 @@ def embedded_sentences(passage: Passage) -> list[Offsets]:
     ]
 
 
-def covered_characters(document: Document, passages: Sequence[Passage]) -> tuple[int, int]:
-    """Return how many visible characters a document's content has, and how many of them stand in its passages."""
+def covered_characters(document: Document, passages: Sequence[Passage]) -> CoverageCount:
+    """Count the visible characters of a document's content, and those of them that its passages hold."""
     spans = _united([(passage.position.start_char, passage.position.end_char) for passage in passages])
     content = sum(_visible(document.text[block.start : block.end]) for block in document.blocks)
     covered = sum(
@@ -218,7 +226,7 @@ def covered_characters(document: Document, passages: Sequence[Passage]) -> tuple
         for block in document.blocks
         for start, end in _touching(spans, block)
     )
-    return content, covered
+    return CoverageCount(content, covered)
 
 
 def _united(spans: list[Offsets]) -> list[Offsets]:

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qa_service.datatypes import Document, Offsets, Passage, Skipped
-from qa_service.index import Covered
-from qa_service.splitting import Splitter, covered_characters, embedded_sentences, embedding_text
+from qa_service.splitting.splitter import (
+    CoverageCount,
+    Splitter,
+    covered_characters,
+    embedded_sentences,
+    embedding_text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class SplitDocument:
     passages: Sequence[Passage]
     tokens: Sequence[int]
     keys: Sequence[bytes]
-    covered: Covered
+    covered: CoverageCount
 
 
 def split(document: Document | Skipped, splitter: Splitter) -> SplitDocument | Skipped:
@@ -28,9 +33,7 @@ def split(document: Document | Skipped, splitter: Splitter) -> SplitDocument | S
     passages = splitter.split(document)
     texts = [embedding_text(passage.context, passage.text) for passage in passages]
     keys = [_content_key(text, embedded_sentences(passage)) for text, passage in zip(texts, passages, strict=True)]
-    return SplitDocument(
-        document, passages, splitter.count_tokens(texts), keys, Covered(*covered_characters(document, passages))
-    )
+    return SplitDocument(document, passages, splitter.count_tokens(texts), keys, covered_characters(document, passages))
 
 
 def _content_key(text: str, sentences: Sequence[Offsets]) -> bytes:

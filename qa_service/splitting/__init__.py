@@ -1,0 +1,22 @@
+"""Document -> passages."""
+
+from qa_service.splitting.split_document import SplitDocument, split
+from qa_service.splitting.splitter import (
+    CoverageCount,
+    Splitter,
+    SplitterSettings,
+    covered_characters,
+    embedded_sentences,
+    embedding_text,
+)
+
+__all__ = [
+    "CoverageCount",
+    "SplitDocument",
+    "Splitter",
+    "SplitterSettings",
+    "covered_characters",
+    "embedded_sentences",
+    "embedding_text",
+    "split",
+]

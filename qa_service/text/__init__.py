@@ -1,0 +1,1 @@
+"""Text as the model sees it, and positions within a text."""
