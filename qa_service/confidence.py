@@ -18,7 +18,7 @@ class Calibrations(Protocol):
 
 def calibration_of(folder: Calibrations, manifest: Manifest) -> Calibration | None:
     """Return the best calibration there is: by labels, by public question sets, or by the index itself."""
-    weights, token_vectors = calibrated_for(manifest)
+    weights, token_vectors = manifest.calibrated_for
     labelled = folder.calibration(weights, token_vectors=token_vectors, labels=True)
     if labelled is None and (weights, token_vectors) in CALIBRATIONS:
         return CALIBRATIONS[weights, token_vectors]
@@ -28,7 +28,7 @@ def calibration_of(folder: Calibrations, manifest: Manifest) -> Calibration | No
 
 def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embedder) -> None:
     """Fit confidence to the index itself where its model has no constants of its own."""
-    weights, token_vectors = calibrated_for(manifest)
+    weights, token_vectors = manifest.calibrated_for
     if (weights, token_vectors) in CALIBRATIONS:
         return
     index = folder.open(embedder.identity).index
@@ -38,8 +38,3 @@ def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embe
             folder.write_calibration(weights, fitted.to_dict(), token_vectors=token_vectors, labels=False)
     finally:
         index.close()
-
-
-def calibrated_for(manifest: Manifest) -> tuple[str, bool]:
-    """Return what constants of confidence are for: a model's weights, with token vectors or without."""
-    return manifest.model.weights_sha256, manifest.has_tokens

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from qa_service.confidence import calibrated_for
 from qa_service.distributed import SharedGenerations
 from qa_service.index import Generations, Index, IndexFolder
 from qa_service.settings import Settings
@@ -24,7 +23,7 @@ def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], No
     generations = _shared(settings, connection)
     index = folder.open(None).index
     try:
-        weights, tokens = calibrated_for(index.manifest)
+        weights, tokens = index.manifest.calibrated_for
         found = {
             (weights, tokens, labels): constants
             for labels in (True, False)

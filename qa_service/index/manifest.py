@@ -187,6 +187,11 @@ class Manifest(Contents):
         return late_interaction.STARTS in self.files
 
     @property
+    def calibrated_for(self) -> tuple[str, bool]:
+        """The key of constants of confidence: the model's weights, and whether there are token vectors."""
+        return self.model.weights_sha256, self.has_tokens
+
+    @property
     def passages(self) -> int:
         """Number of passages."""
         return self.files[PASSAGES].count
