@@ -15,6 +15,7 @@ from qa_service.embedding import (
     BulkEmbedder,
     Embedder,
     ExportedEmbedder,
+    ExportedModels,
     ModelFiles,
     SentenceTransformerEmbedder,
     cpu_flags,
@@ -23,7 +24,6 @@ from qa_service.embedding import (
 )
 from qa_service.embedding.runtime import RECIPE
 from qa_service.errors import ModelCorrupt, StorageError
-from qa_service.index import IndexFolder
 from qa_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -94,13 +94,13 @@ class _Exports:
     """The exports of one model in an index folder, opened to be run by so many threads."""
 
     def __init__(self, settings: Settings, files: ModelFiles, *, threads: int) -> None:
-        self._folder = IndexFolder(settings.index)
+        self._models = ExportedModels(settings.index)
         self._files = files
         self._threads = threads
 
     def found(self, precision: str) -> ExportedEmbedder | None:
         """Return the model in a precision; ``None`` if it was not exported or is damaged."""
-        folder = self._folder.exported_model(export_name(self._files, precision))
+        folder = self._models.find(export_name(self._files, precision))
         if folder is None:
             return None
         try:
@@ -116,7 +116,7 @@ class _Exports:
         if (found := self.found(precision)) is not None:
             return found
         try:
-            self._folder.add_exported_model(
+            self._models.add(
                 export_name(self._files, precision), lambda folder: self._exporter.write(folder, precision)
             )
         except ExportFailed as error:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> int:  # noqa: FBT001 - flags
     """Build or update the index of a folder of documents."""
     build_with_one_thread_of_numpy()
-    from qa_service.index import IndexFolder  # noqa: PLC0415 - a second of import
+    from qa_service.embedding import ExportedModels  # noqa: PLC0415 - a second of import
     from qa_service.loading import source_root  # noqa: PLC0415
     from qa_service.pipeline import build  # noqa: PLC0415
     from qa_service.runtimes import embedder_to_build  # noqa: PLC0415
@@ -63,7 +63,7 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
         with progress_bar() as progress:
             report = build(parts[name], embedder, progress)
         if name:
-            IndexFolder(parts[name].index).take_over_models(settings.index)
+            ExportedModels(parts[name].index).take_over(settings.index)
         if not as_json:
             print_build(report, name)
         return report

@@ -2,6 +2,7 @@
 
 from qa_service.embedding.batching import in_batches, in_passes
 from qa_service.embedding.bulk import BulkEmbedder
+from qa_service.embedding.exported_models import ExportedModels
 from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
 from qa_service.embedding.protocol import (
     Embedder,
@@ -23,6 +24,7 @@ __all__ = [
     "BulkEmbedder",
     "Embedder",
     "ExportedEmbedder",
+    "ExportedModels",
     "Integers",
     "ModelFiles",
     "ModelIdentity",

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qa_service.embedding import ExportedModels
 from qa_service.errors import QAServiceError, QuestionFileError, SettingsError
 from qa_service.evaluation.asking import InProcess
 from qa_service.evaluation.evaluate import Plan, Target, evaluate
 from qa_service.evaluation.files import QuestionFile
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.run import SUMMARY, RunFolder
-from qa_service.index import IndexFolder
 from qa_service.pipeline import build, open_answerer
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import Settings, load_settings
@@ -126,7 +126,7 @@ def _fill(row: Row, settings: Settings, questions: QuestionFile, sha256: str, ou
     run = RunFolder(output / row.run)
     index = output / _INDEXES / _digest({name: getattr(settings, name) for name in _BUILT_BY})
     for other in (settings.index, *sorted((output / _INDEXES).glob("*"))):
-        IndexFolder(index).take_over_models(other)
+        ExportedModels(index).take_over(other)
     settings = settings.model_copy(update={"index": index, "store": "faiss"})
     build(settings, embedder_to_build(settings))
     answerer, _ = open_answerer(settings, embedder_to_ask(settings))

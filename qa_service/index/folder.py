@@ -21,23 +21,17 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
-
-from filelock import FileLock, Timeout
 
 from qa_service.embedding import ModelIdentity
-from qa_service.errors import BuildInProgress, IndexCorrupt, IndexMissing, IndexProblem, QAServiceError, StorageError
+from qa_service.errors import IndexCorrupt, IndexMissing, IndexProblem, QAServiceError
 from qa_service.index.base import Opened
 from qa_service.index.generation import OpenIndex, read_manifest
 from qa_service.index.manifest import MANIFEST, Manifest
 from qa_service.io import strict_json
-from qa_service.io.durable import replace_file, storage_errors, sync_file, sync_folder
+from qa_service.io.durable import locked, put_folder, remove_partial, replace_file, storage_errors
 
 _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
-_PARTIAL = ".partial"
-Written = TypeVar("Written")
 _logger = logging.getLogger(__name__)
 
 
@@ -55,34 +49,18 @@ class IndexFolder:
         self._pointer = path / "current"
         self._generations = path / "generations"
         self._calibration = {True: path / "calibration.json", False: path / "calibration-unlabelled.json"}
-        self._models = path / "models"
 
     @contextmanager
     def building(self) -> Iterator[None]:
         """Hold the lock of the one builder; clean up after killed builds.
 
-        Raises :class:`BuildInProgress` at once if another process holds it. The lock goes with its
-        process, so a killed build leaves none behind.
+        Raises :class:`BuildInProgress` at once if another process holds it.
         """
-        with storage_errors(self.path):
-            if self.path.exists() and not self.path.is_dir():
-                raise StorageError(f"index folder {self.path} is a file; name another with --index")
-            self._generations.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / "build.lock", timeout=0)
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise BuildInProgress(
-                    f"another process is building {self.path}; wait for it to finish, then try again"
-                ) from error
-        try:
-            with storage_errors(self.path):
-                for leftover in (*self._generations.glob("*" + _PARTIAL), *self._models.glob("*" + _PARTIAL)):
-                    _logger.warning("removing %s, left by a build that was killed", leftover)
-                    shutil.rmtree(leftover)
+        with locked(self.path):
+            with storage_errors(self._generations):
+                self._generations.mkdir(exist_ok=True)
+            remove_partial(self._generations)
             yield
-        finally:
-            lock.release()
 
     def add(self, generation: str, write: Callable[[Path], Manifest]) -> Manifest:
         """Let ``write`` fill a folder, give it its name, and make it the current generation.
@@ -98,7 +76,7 @@ class IndexFolder:
 
         To be called inside :meth:`building`.
         """
-        return _put(self._generations / generation, write)
+        return put_folder(self._generations / generation, write)
 
     def remove(self, generation: str) -> None:
         """Remove a generation by its id. To be called inside :meth:`building`."""
@@ -249,31 +227,6 @@ class IndexFolder:
         with storage_errors(path):
             replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
 
-    def exported_model(self, name: str) -> Path | None:
-        """Return the folder of an exported model, or ``None`` if there is none of that name."""
-        folder = self._models / name
-        return folder if folder.is_dir() else None
-
-    def add_exported_model(self, name: str, write: Callable[[Path], None]) -> None:
-        """Let ``write`` fill a folder and give it its name, in place of a damaged one of the same name.
-
-        Raises :class:`BuildInProgress` if another process builds.
-        """
-
-        def write_and_sync(folder: Path) -> None:
-            write(folder)
-            for file in folder.iterdir():
-                sync_file(file)
-
-        with self.building():
-            _put(self._models / name, write_and_sync)
-
-    def take_over_models(self, other: Path) -> None:
-        """Take over the exported models of another index folder that are missing here, which spares their export."""
-        for model in sorted((other / "models").glob("[!.]*")):
-            if self.exported_model(model.name) is None and model.is_dir():
-                self.add_exported_model(model.name, partial(_link_files, model))
-
     def manifest(self, generation: str) -> Manifest:
         """Return the manifest of a generation."""
         return read_manifest(self._generations / generation)
@@ -295,31 +248,3 @@ class IndexFolder:
             and os.path.isfile(entry.path + "/" + MANIFEST)
         ]
         return [name for _, name in sorted(found, reverse=True)]
-
-
-def _put(final: Path, write: Callable[[Path], Written]) -> Written:
-    """Let ``write`` fill a folder beside ``final`` and give it that name, whole or not at all.
-
-    A folder of that name is damaged, or it would have been used; readers keep what they have open.
-    """
-    partial = final.with_name(final.name + _PARTIAL)
-    try:
-        with storage_errors(partial):
-            partial.mkdir(parents=True)
-            written = write(partial)
-            if final.exists():
-                shutil.rmtree(final)
-            partial.rename(final)
-            sync_folder(final.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return written
-
-
-def _link_files(source: Path, target: Path) -> None:
-    """Put the files of a folder, which never change, into another one; copies where the disk knows no links."""
-    for file in sorted(source.iterdir()):
-        try:
-            os.link(file, target / file.name)
-        except OSError:
-            shutil.copyfile(file, target / file.name)

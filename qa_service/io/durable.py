@@ -4,16 +4,24 @@ Data first, then names, each forced to disk in that order.
 """
 
 import errno
+import logging
 import os
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
-from qa_service.errors import StorageError
+from filelock import FileLock, Timeout
+
+from qa_service.errors import BuildInProgress, StorageError
 
 _OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
 _OTHERS = 0o077
+_PARTIAL = ".partial"
+Written = TypeVar("Written")
+_logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -82,3 +90,54 @@ def make_private(path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _OTHERS:
             path.chmod(mode & ~_OTHERS)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of the one process that may write below an index folder, which is made if it is missing.
+
+    Raises :class:`BuildInProgress` at once if another process holds it. The lock goes with its process, so a killed
+    one leaves none behind.
+    """
+    with storage_errors(folder):
+        if folder.exists() and not folder.is_dir():
+            raise StorageError(f"index folder {folder} is a file; name another with --index")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "build.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise BuildInProgress(
+                f"another process is building {folder}; wait for it to finish, then try again"
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove the folders below one that :func:`put_folder` left when it was killed. The lock must be held."""
+    with storage_errors(folder):
+        for leftover in folder.glob("*" + _PARTIAL):
+            _logger.warning("removing %s, left by a build that was killed", leftover)
+            shutil.rmtree(leftover)
+
+
+def put_folder(final: Path, write: Callable[[Path], Written]) -> Written:
+    """Let ``write`` fill a folder beside ``final`` and give it that name, whole or not at all.
+
+    A folder of that name is damaged, or it would have been used; readers keep what they have open.
+    """
+    partial = final.with_name(final.name + _PARTIAL)
+    try:
+        with storage_errors(partial):
+            partial.mkdir(parents=True)
+            written = write(partial)
+            if final.exists():
+                shutil.rmtree(final)
+            partial.rename(final)
+            sync_folder(final.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return written
