@@ -23,7 +23,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from qa_service.embedding import find_model, in_batches
-from qa_service.index import IndexFolder
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import build
 from qa_service.runtimes import embedder_to_build
 from qa_service.settings import load_settings

@@ -20,7 +20,7 @@ import numpy as np
 from ir_measures import nDCG
 
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.index import OpenIndex
+from qa_service.index.disk import OpenIndex
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval.candidates import gather
 from qa_service.retrieval.fusion import scaled

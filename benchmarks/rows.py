@@ -18,11 +18,11 @@ from common import memory_mb, setup
 
 import numpy as np
 
-from qa_service.distributed.rows import PASSAGE, SCORES, TOKENS, extra_fields, filterable
-from qa_service.index import IndexFolder
-from qa_service.stores import unit
-from qa_service.stores.connection import WRITING, Address, Connection
-from qa_service.stores.milvus import ROWS, MilvusStore
+from qa_service.index.disk import IndexFolder
+from qa_service.index.milvus.collection import ROWS, MilvusStore
+from qa_service.index.milvus.connection import WRITING, Address, Connection
+from qa_service.index.milvus.rows import PASSAGE, SCORES, TOKENS, extra_fields, filterable
+from qa_service.index.vectors import unit
 
 _MOVED, _ASKED = 0.5, 0.7  # lengths of what is added to a vector: cosines of .89 and .82
 _QUESTIONS, _DEPTH = 200, 10

@@ -18,10 +18,10 @@ from common import answerer_for, beir_documents, memory_mb, setup
 
 import numpy as np
 
-from qa_service.distributed import generations as shared_generations
-from qa_service.distributed.rows import PASSAGE, SCORES, TOKENS
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.generations import generations_of
+from qa_service.index.locations import generations_of
+from qa_service.index.milvus import generations as shared_generations
+from qa_service.index.milvus.rows import PASSAGE, SCORES, TOKENS
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import load_settings
 

@@ -22,9 +22,9 @@ import faiss
 import numpy as np
 
 from qa_service.embedding import Embedder, in_batches
+from qa_service.index.vectors.faiss import FaissStore
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import load_settings
-from qa_service.stores.faiss import FaissStore
 
 SEED, RESULTS, TOGETHER = 20261128, 50, 256
 SHORTEST, LONGEST = 30, 400  # characters

@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from qa_service.embedding import Embedder
-from qa_service.index import IndexFolder, Manifest
+from qa_service.index import Manifest
+from qa_service.index.disk import IndexFolder
 from qa_service.retrieval import Calibration
 from qa_service.retrieval.answerability import CALIBRATIONS
 from qa_service.retrieval.calibration import fit_to_own_sentences

@@ -19,21 +19,12 @@ import numpy as np
 from qa_service.datatypes import Completeness, Passage, Skipped, SourceFile
 from qa_service.embedding import Embedder, Vectors, in_batches
 from qa_service.errors import TooManyFailed
-from qa_service.index import (
-    PASSAGES,
-    Contents,
-    IndexFolder,
-    Manifest,
-    OpenIndex,
-    PassageReader,
-    PassageWriter,
-    Written,
-    write_generation,
-)
-from qa_service.late_interaction import Codec, PassageTokensBuilder
-from qa_service.lexical import LexicalBuilder, Terms
+from qa_service.index import PASSAGES, Contents, Manifest
+from qa_service.index.disk import IndexFolder, OpenIndex, PassageReader, PassageWriter, Written, write_generation
+from qa_service.index.tokens import Codec, PassageTokensBuilder
+from qa_service.index.vectors import Ids
+from qa_service.index.words import LexicalBuilder, Terms
 from qa_service.splitting import SplitDocument, embedded_sentences, embedding_text
-from qa_service.stores import Ids
 from qa_service.text.cleaning import embeddable
 from qa_service.working_ahead import ahead
 

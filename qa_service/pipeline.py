@@ -27,9 +27,10 @@ from qa_service.datatypes import (
 from qa_service.drafting import Draft
 from qa_service.embedding import Embedder, QuestionEmbedding, RememberedQuestions
 from qa_service.errors import IndexCorrupt, NotFound, SettingsError, SourceError
-from qa_service.generations import generations_of, publish
-from qa_service.index import Contents, Generations, Index, IndexFolder, Manifest, OpenIndex
-from qa_service.lexical import languages
+from qa_service.index import Contents, Generations, Index, Manifest
+from qa_service.index.disk import IndexFolder, OpenIndex
+from qa_service.index.locations import generations_of, publish
+from qa_service.index.words import languages
 from qa_service.loading import (
     FORMATS,
     READERS,

@@ -15,7 +15,7 @@ import networks
 from networks import Machine
 
 from qa_service.errors import QAServiceError
-from qa_service.stores.connection import Address, Connection
+from qa_service.index.milvus.connection import Address, Connection
 
 
 def _all_stopped(group: int) -> bool:

@@ -23,7 +23,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from qa_service.errors import NotFound, SettingsError, TooManyRequests
-from qa_service.index import IndexFolder
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.app import create_app
 from qa_service.server.keys import SCOPES, KeyFile, check_access, is_loopback, keys_needed

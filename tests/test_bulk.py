@@ -30,7 +30,7 @@ from qa_service.errors import (
     SettingsError,
     SourceError,
 )
-from qa_service.index import IndexFolder, OpenIndex
+from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.loading import Limits, SourceChangedError
 from qa_service.pipeline import build, open_answerer
 from qa_service.runtimes import embedder_to_build

@@ -17,7 +17,7 @@ import pytest
 from conftest import QUESTIONS, ROOT, Run
 
 from qa_service.cli.show import printable
-from qa_service.index import IndexFolder
+from qa_service.index.disk import IndexFolder
 
 Write = Callable[[dict[str, str | bytes]], Path]
 

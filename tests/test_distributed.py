@@ -27,19 +27,19 @@ from milvus_servers import Server, lite, real, real_is_there
 from networks import Machine
 
 from qa_service.datatypes import Answer, AttributeFilter, ComparisonFilter, CompoundFilter, Filters
-from qa_service.distributed import SharedGenerations
-from qa_service.distributed.records import Records
 from qa_service.embedding.export import Exporter
 from qa_service.errors import IndexMissing, InvalidRequest, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
-from qa_service.generations import generations_of
+from qa_service.index.locations import generations_of
+from qa_service.index.milvus import SharedGenerations
+from qa_service.index.milvus.collection import MilvusStore
+from qa_service.index.milvus.connection import WRITING, Address, Connection
+from qa_service.index.milvus.records import Records
+from qa_service.index.vectors import Recall
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import Why
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.server.app import create_app
 from qa_service.settings import Settings, load_settings
-from qa_service.stores import Recall
-from qa_service.stores.connection import WRITING, Address, Connection
-from qa_service.stores.milvus import MilvusStore
 
 Write = Callable[[dict[str, str | bytes]], Path]
 DOCUMENTS: dict[str, str | bytes] = {
@@ -301,7 +301,7 @@ def test_an_attribute_of_too_many_values_compares_with_text_only(
     shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other comparisons are refused with the reason; here five values are too many."""
-    monkeypatch.setattr("qa_service.distributed.filtering.MAX_VALUES", 4)
+    monkeypatch.setattr("qa_service.index.milvus.filtering.MAX_VALUES", 4)
     folder(REPORTS)
     build(shared, fake)
     local, remote = both(shared, fake)
@@ -318,7 +318,7 @@ def test_passages_that_are_equal_can_be_published(
     shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which of them are found is chance."""
-    monkeypatch.setattr("qa_service.stores.milvus.WRITING", 1)
+    monkeypatch.setattr("qa_service.index.milvus.collection.WRITING", 1)
     copies: dict[str, str | bytes] = {
         f"copy-{number}.txt": "The same terms hold for everybody." for number in range(60)
     }
@@ -332,7 +332,7 @@ def test_a_row_that_is_too_long_lies_elsewhere(
     shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fields of more than a row takes come back whole; here a row takes little."""
-    monkeypatch.setattr("qa_service.distributed.rows.LONGEST", 200)
+    monkeypatch.setattr("qa_service.index.milvus.rows.LONGEST", 200)
     folder(DOCUMENTS)
     build(shared, fake)
     local, remote = both(shared, fake)
@@ -376,7 +376,7 @@ def test_an_interrupted_publication_changes_nothing(
     folder({"a.txt": "The cat of build 0 sleeps."})
     first = build(shared, fake).index_version
     folder({"a.txt": "The cat of build 1 sleeps."})
-    for broken in ("qa_service.distributed.generations.put_records", "qa_service.pipeline.QuestionAnswerer.self_test"):
+    for broken in ("qa_service.index.milvus.generations.put_records", "qa_service.pipeline.QuestionAnswerer.self_test"):
         with monkeypatch.context() as patched:
             patched.setattr(broken, _away)
             with pytest.raises(StoreUnavailable):
@@ -825,7 +825,7 @@ def test_calls_are_few_and_stop_for_a_while() -> None:
 
 def test_a_server_that_builds_its_index_is_waited_for_while_it_gets_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than any call may take, and no longer than that once it stands still."""
-    monkeypatch.setattr("qa_service.stores.milvus._LOOKS", 0.02)
+    monkeypatch.setattr("qa_service.index.milvus.collection._LOOKS", 0.02)
 
     class Slow:
         address = Address("http://nowhere", timeout=0.01)
@@ -853,7 +853,7 @@ def test_a_server_that_builds_its_index_is_waited_for_while_it_gets_on(monkeypat
 
 def test_rows_that_are_late_do_not_widen_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """How widely a graph is searched is chosen when all rows are there."""
-    monkeypatch.setattr("qa_service.stores.milvus._LOOKS", 0.001)
+    monkeypatch.setattr("qa_service.index.milvus.collection._LOOKS", 0.001)
     store = MilvusStore(Connection(Address("http://nowhere")), "rows", 8, exact=False)
     asked: list[int] = []
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import FakeEmbedder
 
 from qa_service import drafting
-from qa_service.index import IndexFolder, OpenIndex
+from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.pipeline import build, open_answerer
 from qa_service.retrieval.calibration import FEWEST_PASSAGES
 from qa_service.settings import Settings

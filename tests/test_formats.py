@@ -16,7 +16,7 @@ from conftest import FakeEmbedder
 
 from qa_service.datatypes import Filters
 from qa_service.errors import TooManyFailed
-from qa_service.index import IndexFolder
+from qa_service.index.disk import IndexFolder
 from qa_service.loading import FORMATS, Limits, ParserProcess
 from qa_service.loading.outline import Extracted, Refused, UnreadableError
 from qa_service.pipeline import build, open_answerer

@@ -28,12 +28,12 @@ from qa_service.errors import (
     ModelChanged,
     StorageError,
 )
-from qa_service.index import IndexFolder, OpenIndex
+from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.index.manifest import FORMAT_VERSION, MANIFEST, data_files
-from qa_service.lexical import LexicalIndex
+from qa_service.index.vectors.faiss import FaissStore
+from qa_service.index.words import LexicalIndex
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
-from qa_service.stores.faiss import FaissStore
 
 Write = Callable[[dict[str, str | bytes]], Path]
 DATA_FILES = data_files(token_vectors=True)

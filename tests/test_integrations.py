@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 from qa_service.client import AsyncClient, Client, ServiceError
 from qa_service.embedding import SentenceTransformerEmbedder
 from qa_service.errors import SettingsError
-from qa_service.index import IndexFolder
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.app import create_app
 from qa_service.server.keys import KeyFile

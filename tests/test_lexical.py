@@ -10,7 +10,7 @@ from bm25s.tokenization import Tokenized
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_service.lexical import FILES, LexicalBuilder, LexicalIndex, terms
+from qa_service.index.words import FILES, LexicalBuilder, LexicalIndex, terms
 
 TEXTS = ["the cat sat on the mat", "dogs run fast and far", "the dog sat", "한국은 아름답다", "Москва большая"]
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import NotReady, Overloaded
-from qa_service.index import IndexFolder
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server.app import create_app
 from qa_service.server.feedback import FeedbackFile

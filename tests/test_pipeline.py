@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qa_service.datatypes import Filters
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
-from qa_service.index import IndexFolder
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import Calibration
 from qa_service.settings import Settings

@@ -25,7 +25,7 @@ from test_protocol import talk
 
 from qa_service.client import Client
 from qa_service.errors import Overloaded, SettingsError
-from qa_service.index import IndexFolder
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.admission import Admission
 from qa_service.server.app import create_app

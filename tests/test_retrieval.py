@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from qa_service.datatypes import Filters
 from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
-from qa_service.index import IndexFolder, OpenIndex
+from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.pipeline import build, open_answerer
 from qa_service.retrieval import Calibration, Retriever, open_reranker
 from qa_service.retrieval.answerability import AskedQuestion, Evidence, evidence

@@ -32,7 +32,7 @@ from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.asking import InProcess
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus
 from qa_service.evaluation.measures import Asked, measure, parse
-from qa_service.index import IndexFolder
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import build, open_answerer
 from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import DEFAULT_MODEL, load_settings

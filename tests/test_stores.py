@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_service.stores import Recall
-from qa_service.stores.faiss import FaissStore, VectorIndex
+from qa_service.index.vectors import Recall
+from qa_service.index.vectors.faiss import FaissStore, VectorIndex
 
 
 def filled(vectors: np.ndarray, ids: np.ndarray) -> FaissStore:
@@ -174,9 +174,9 @@ def test_as_many_candidates_are_found_as_are_surely_enough(monkeypatch: pytest.M
     """Or the most, where those seem to be enough."""
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
     measured = iter([Recall(0.991, 0.98), Recall(0.993, 0.9901)])
-    monkeypatch.setattr("qa_service.stores.faiss.Recall.of", lambda *_: next(measured))
+    monkeypatch.setattr("qa_service.index.vectors.faiss.Recall.of", lambda *_: next(measured))
     assert store.choose_index(exact_up_to=100) == VectorIndex("pq", 256, 0.993)
-    monkeypatch.setattr("qa_service.stores.faiss.Recall.of", lambda *_: Recall(0.991, 0.98))
+    monkeypatch.setattr("qa_service.index.vectors.faiss.Recall.of", lambda *_: Recall(0.991, 0.98))
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
     assert store.choose_index(exact_up_to=100) == VectorIndex("pq", 2048, 0.991)
 
@@ -206,7 +206,7 @@ def test_few_vectors_stay_exact_and_so_do_those_that_codes_lose(monkeypatch: pyt
     """A recall that can't be reached leaves the flat index in place."""
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
     assert store.choose_index() == VectorIndex("flat", 0, 1.0)
-    monkeypatch.setattr("qa_service.stores.faiss.LEAST_RECALL", 1.1)
+    monkeypatch.setattr("qa_service.index.vectors.faiss.LEAST_RECALL", 1.1)
     assert store.choose_index(exact_up_to=100) == VectorIndex("flat", 0, 1.0)
     assert len(store.search(np.ones((1, 8), np.float32), 5)[0][0]) == 5
 

@@ -15,8 +15,8 @@ from starlette.testclient import TestClient
 
 from qa_service.datatypes import ComparisonFilter
 from qa_service.embedding import QuestionEmbedding, Vectors
-from qa_service.index import IndexFolder
 from qa_service.index.attributes import meeting
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.app import create_app
 from qa_service.server.keys import KeyFile

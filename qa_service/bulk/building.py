@@ -13,8 +13,10 @@ from qa_service.datatypes import Skipped, SourceFile
 from qa_service.drafting import Shards
 from qa_service.embedding import Embedder
 from qa_service.errors import IndexIncompatible, QAServiceError
-from qa_service.index import MANIFEST, Contents, IndexFolder, Manifest, parse_manifest, storage_errors, write_file
-from qa_service.late_interaction import Codec
+from qa_service.index import MANIFEST, Contents, Manifest, parse_manifest
+from qa_service.index.disk import IndexFolder
+from qa_service.index.tokens import Codec
+from qa_service.io.durable import storage_errors, write_file
 from qa_service.loading import SourceChangedError, limits_of
 from qa_service.settings import Settings
 

@@ -20,7 +20,7 @@ from qa_service.embedding import (
 )
 from qa_service.errors import IndexIncompatible, ModelChanged
 from qa_service.index import Contents
-from qa_service.late_interaction import Codec
+from qa_service.index.tokens import Codec
 from qa_service.loading import Limits, ParserProcess, SkipFile, SourceChangedError, read_documents, read_file
 from qa_service.settings import Settings
 from qa_service.splitting import SplitDocument, Splitter, split

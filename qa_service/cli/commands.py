@@ -89,7 +89,7 @@ def _builds_as_json(reports: Mapping[str, "BuildReport"]) -> dict[str, Any]:
 @options("index", "collection")
 def rollback(**overrides: Any) -> int:
     """Make the generation of the index before the current one the current one; servers follow by themselves."""
-    from qa_service.generations import generations_of  # noqa: PLC0415 - seconds of import
+    from qa_service.index.locations import generations_of  # noqa: PLC0415 - seconds of import
 
     click.echo(f"index {generations_of(settings_of(overrides)).rollback()} is in force")
     return 0
@@ -107,7 +107,7 @@ def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any
     """
     settings = settings_of({**overrides, "index": Path(index) if index else None})
     if file is None:
-        from qa_service.index import IndexFolder  # noqa: PLC0415 - seconds of import
+        from qa_service.index.disk import IndexFolder  # noqa: PLC0415 - seconds of import
 
         whole = IndexFolder(settings.index).verify()
         click.echo(f"index {whole.generation}: {len(whole.files)} files, every byte as it was built")

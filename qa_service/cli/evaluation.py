@@ -193,7 +193,7 @@ def calibrate(file: Path, form: Any, qrels: Path | None, split: str, **overrides
     ask_with_one_thread()
     from qa_service.evaluation import QuestionFile  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.calibrate import calibrate as run  # noqa: PLC0415
-    from qa_service.index import IndexFolder  # noqa: PLC0415
+    from qa_service.index.disk import IndexFolder  # noqa: PLC0415
 
     settings = settings_of(overrides)
     questions = QuestionFile(file, format=form, qrels=qrels, split=split)

@@ -17,7 +17,7 @@ def mcp(**overrides: Any) -> int:
         from qa_service.server.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
     except ImportError as error:
         raise SettingsError("this needs what is not installed: pip install 'qa-service[mcp]'") from error
-    from qa_service.generations import generations_of  # noqa: PLC0415
+    from qa_service.index.locations import generations_of  # noqa: PLC0415
     from qa_service.server.live_index import Opening, Serving  # noqa: PLC0415
     from qa_service.server.worker import Worker  # noqa: PLC0415
 

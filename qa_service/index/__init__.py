@@ -1,16 +1,12 @@
-"""Everything that touches the folder ``index/``: write, open, verify, swap.
+"""What a generation is made of, and where it lies.
 
-``IndexFolder`` is the folder with its generations and the pointer to the current one; ``OpenIndex`` is
-one generation opened, checked and never changing. ``docs/index-format.md`` explains the files.
+``interface`` says what may be asked of an index; ``disk`` and ``milvus`` are its two answers. ``vectors``, ``words``
+and ``tokens`` are the three signals by which passages are ranked. ``locations`` picks disk or Milvus, as the settings
+say.
 """
 
-from qa_service.index.base import Generations, Index, Match, Nearest, Opened, Words
-from qa_service.index.folder import IndexFolder
-from qa_service.index.generation import OpenIndex, Written, check_model, write_generation
-from qa_service.index.manifest import MANIFEST, PASSAGES, Contents, Manifest, parse_manifest
-from qa_service.index.passages import PassageReader
-from qa_service.index.writing import PassageWriter
-from qa_service.io.durable import storage_errors, write_file
+from qa_service.index.interface import Generations, Index, Match, Nearest, Opened, Words
+from qa_service.index.manifest import MANIFEST, PASSAGES, Contents, Manifest, check_model, parse_manifest
 
 __all__ = [
     "MANIFEST",
@@ -18,19 +14,11 @@ __all__ = [
     "Contents",
     "Generations",
     "Index",
-    "IndexFolder",
     "Manifest",
     "Match",
     "Nearest",
-    "OpenIndex",
     "Opened",
-    "PassageReader",
-    "PassageWriter",
     "Words",
-    "Written",
     "check_model",
     "parse_manifest",
-    "storage_errors",
-    "write_file",
-    "write_generation",
 ]

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qa_service import late_interaction, lexical
 from qa_service.datatypes import Skipped, SourceFile
 from qa_service.embedding import ModelIdentity
-from qa_service.errors import IndexCorrupt, IndexIncompatible
+from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
+from qa_service.index import tokens, words
 from qa_service.io import strict_json
 from qa_service.splitting import SplitterSettings
 
@@ -24,7 +24,7 @@ MAX_MANIFEST_BYTES = 256_000_000
 
 def data_files(*, token_vectors: bool) -> tuple[str, ...]:
     """Return the names of the files of a generation, without the manifest."""
-    return tuple(sorted((VECTORS, PASSAGES, *lexical.FILES, *(late_interaction.FILES if token_vectors else ()))))
+    return tuple(sorted((VECTORS, PASSAGES, *words.FILES, *(tokens.FILES if token_vectors else ()))))
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -184,7 +184,7 @@ class Manifest(Contents):
     @property
     def has_tokens(self) -> bool:
         """Whether there are token vectors: the model may have none although they were asked for."""
-        return late_interaction.STARTS in self.files
+        return tokens.STARTS in self.files
 
     @property
     def calibrated_for(self) -> tuple[str, bool]:
@@ -241,3 +241,22 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
             "rebuild with `qa-service index`"
         )
     return manifest
+
+
+def check_model(manifest: Manifest, identity: ModelIdentity) -> None:
+    """Raise :class:`IndexIncompatible` or :class:`ModelChanged` if a generation is of another model."""
+    built = manifest.model
+    if built.weights_sha256 != identity.weights_sha256:
+        if built.name == identity.name:
+            raise ModelChanged(
+                f"the index was built with other weights of {built.name} (sha256 {built.weights_sha256[:12]}…, now "
+                f"{identity.weights_sha256[:12]}…); restore the model or rebuild with `qa-service index`"
+            )
+        raise IndexIncompatible(
+            f"the index was built with the model {built.name}, not {identity.name}; set QA_MODEL={built.name} or "
+            f"rebuild with `qa-service index`"
+        )
+    if built.config_sha256 != identity.config_sha256:
+        raise IndexIncompatible(
+            f"the tokenizer or settings of {built.name} changed since the build; rebuild with `qa-service index`"
+        )

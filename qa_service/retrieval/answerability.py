@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_service.embedding import DEFAULT_WEIGHTS
-from qa_service.lexical import idf
+from qa_service.index.words import idf
 
 _NUMBER = re.compile(r"\d+")
 _WORD = re.compile(r"\w+(?:n['’]t)?")

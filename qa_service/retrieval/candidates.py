@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from qa_service.datatypes import Coverage
 from qa_service.index import Index
-from qa_service.stores import Selection
+from qa_service.index.vectors import Selection
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]

@@ -11,14 +11,14 @@ from cachetools import LRUCache
 from qa_service.datatypes import Coverage, Explanation, Passage, ScoredPassage, Scores
 from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
-from qa_service.late_interaction import Similarities
-from qa_service.lexical import Identifiers
+from qa_service.index.tokens import Similarities
+from qa_service.index.vectors import Selection
+from qa_service.index.words import Identifiers
 from qa_service.retrieval.answerability import AskedQuestion, Calibration, Evidence, evidence, stop_words
 from qa_service.retrieval.candidates import DEPTH, Candidates, gather
 from qa_service.retrieval.fusion import LEXICAL, fuse
 from qa_service.retrieval.reranking import DEPTH as RERANKER_DEPTH
 from qa_service.retrieval.reranking import Reranker
-from qa_service.stores import Selection
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]

@@ -21,7 +21,8 @@ from starlette.middleware import Middleware
 
 from qa_service import __version__
 from qa_service.errors import SettingsError
-from qa_service.index import Generations, IndexFolder
+from qa_service.index import Generations
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.admission import Admission
 from qa_service.server.builds import Builder

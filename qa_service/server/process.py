@@ -14,7 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 from qa_service.embedding import Embedder
 from qa_service.errors import ServerStartError, SettingsError
-from qa_service.generations import generations_of
+from qa_service.index.locations import generations_of
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.runtimes import embedder_to_ask
 from qa_service.server.app import create_app

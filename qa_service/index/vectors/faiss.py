@@ -8,7 +8,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from qa_service.stores import LEAST_RECALL, Ids, Recall, Vectors, noisy_queries, unit
+from qa_service.index.vectors import LEAST_RECALL, Ids, Recall, Vectors, noisy_queries, unit
 
 EXACT_UP_TO = 5_000
 """Vectors up to which exact search takes a quarter of a millisecond at most; above, codes are tried."""

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from qa_service.datatypes import Filters, Metadata, Passage, SourceDocument
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.index.manifest import Manifest
-from qa_service.late_interaction import Similarities
-from qa_service.lexical import Identifiers, Scores
-from qa_service.stores import Ids, Selection, VectorStore
+from qa_service.index.tokens import Similarities
+from qa_service.index.vectors import Ids, Selection, VectorStore
+from qa_service.index.words import Identifiers, Scores
 
 _LOOKED_FOR, _LOOKED_THROUGH = 500, 50  # characters of a quote, and passages
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from qa_service.datatypes import Passage, Position
-from qa_service.distributed.filtering import DOCUMENT, MAX_NAMES, METADATA, SECTIONS, URI
-from qa_service.distributed.records import LONGEST, Records, packed
-from qa_service.lexical import Identifiers
-from qa_service.stores import Ids, Vectors
-from qa_service.stores.layout import VECTOR
-from qa_service.stores.milvus import MilvusStore
+from qa_service.index.milvus.collection import MilvusStore
+from qa_service.index.milvus.filtering import DOCUMENT, MAX_NAMES, METADATA, SECTIONS, URI
+from qa_service.index.milvus.records import LONGEST, Records, packed
+from qa_service.index.milvus.schema import VECTOR
+from qa_service.index.vectors import Ids, Vectors
+from qa_service.index.words import Identifiers
 
 SCORES, TOKENS, PASSAGE = "scores", "tokens", "passage"
 _REMEMBERED = 4_000

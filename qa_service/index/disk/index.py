@@ -14,8 +14,9 @@ import numpy.typing as npt
 from qa_service import __version__
 from qa_service.datatypes import Completeness, Filters, Metadata, Passage, Skipped, SourceDocument
 from qa_service.embedding import ModelIdentity, TokenEmbeddings, Vectors
-from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
-from qa_service.index.base import Index, Nearest
+from qa_service.errors import IndexCorrupt
+from qa_service.index.disk.passage_reader import PassageReader
+from qa_service.index.interface import Index, Nearest
 from qa_service.index.manifest import (
     FORMAT_VERSION,
     MANIFEST,
@@ -28,14 +29,14 @@ from qa_service.index.manifest import (
     Manifest,
     SkippedEntry,
     VectorIndexEntry,
+    check_model,
     parse_manifest,
 )
-from qa_service.index.passages import PassageReader
+from qa_service.index.tokens import PassageTokens, Similarities
+from qa_service.index.vectors import Ids, Selection
+from qa_service.index.vectors.faiss import FaissStore
+from qa_service.index.words import MATRIX_FILES, Identifiers, LexicalIndex
 from qa_service.io.durable import storage_errors, sync_file, sync_folder, write_file
-from qa_service.late_interaction import PassageTokens, Similarities
-from qa_service.lexical import MATRIX_FILES, Identifiers, LexicalIndex
-from qa_service.stores import Ids, Selection
-from qa_service.stores.faiss import FaissStore
 
 _BLOCK = 10_000  # vectors that are read, scaled and added at once
 _REBUILD = "rebuild with `qa-service index`"
@@ -277,23 +278,6 @@ def read_manifest(folder: Path) -> Manifest:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise IndexCorrupt(f"{path} has {path.stat().st_size} bytes, far more than any manifest; {_REBUILD}")
         return parse_manifest(path.read_bytes(), str(path))
-
-
-def check_model(manifest: Manifest, identity: ModelIdentity) -> None:
-    """Raise :class:`IndexIncompatible` or :class:`ModelChanged` if a generation is of another model."""
-    built = manifest.model
-    if built.weights_sha256 != identity.weights_sha256:
-        if built.name == identity.name:
-            raise ModelChanged(
-                f"the index was built with other weights of {built.name} (sha256 {built.weights_sha256[:12]}…, now "
-                f"{identity.weights_sha256[:12]}…); restore the model or {_REBUILD}"
-            )
-        raise IndexIncompatible(
-            f"the index was built with the model {built.name}, not {identity.name}; set QA_MODEL={built.name} or "
-            f"{_REBUILD}"
-        )
-    if built.config_sha256 != identity.config_sha256:
-        raise IndexIncompatible(f"the tokenizer or settings of {built.name} changed since the build; {_REBUILD}")
 
 
 def _check_file(path: Path, entry: FileEntry) -> None:

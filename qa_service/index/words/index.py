@@ -10,7 +10,7 @@ import bm25s
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.lexical.terms import terms
+from qa_service.index.words.terms import terms
 
 # The library sets its own logger to the lowest level when it is imported.
 logging.getLogger("bm25s").setLevel(logging.WARNING)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from qa_service.citations import passage_id
 from qa_service.datatypes import Document, Passage
-from qa_service.index.passages import OWN_COLUMNS, Taken, address_of, sqlite_errors
+from qa_service.index.disk.passage_reader import OWN_COLUMNS, Taken, address_of, sqlite_errors
 from qa_service.splitting import CoverageCount
 
 _SCHEMA = """

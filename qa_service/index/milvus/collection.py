@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from qa_service.errors import StoreRefused, StoreUnavailable
-from qa_service.stores import LEAST_RECALL, Ids, Recall, Selection, Vectors, unit
-from qa_service.stores.connection import WRITING, Connection
-from qa_service.stores.layout import ID, VECTOR, WORDS, layout
+from qa_service.index.milvus.connection import WRITING, Connection
+from qa_service.index.milvus.schema import ID, VECTOR, WORDS, layout
+from qa_service.index.vectors import LEAST_RECALL, Ids, Recall, Selection, Vectors, unit
 
 ROWS = 500
 """Rows that are sent at once."""

@@ -8,16 +8,16 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from qa_service.datatypes import Filters, Metadata, Passage, SourceDocument
-from qa_service.distributed.filtering import Conditions, front_matter_key
-from qa_service.distributed.records import Records, digest
-from qa_service.distributed.rows import Rows
 from qa_service.embedding import TokenEmbeddings, Vectors
 from qa_service.errors import IndexCorrupt
 from qa_service.index import Index, Manifest, Nearest
-from qa_service.late_interaction import Codec, Similarities, token_weights
-from qa_service.lexical import Identifiers, Scores, idf_of_one, terms
-from qa_service.stores import Ids, Selection
-from qa_service.stores.milvus import MilvusStore
+from qa_service.index.milvus.collection import MilvusStore
+from qa_service.index.milvus.filtering import Conditions, front_matter_key
+from qa_service.index.milvus.records import Records, digest
+from qa_service.index.milvus.rows import Rows
+from qa_service.index.tokens import Codec, Similarities, token_weights
+from qa_service.index.vectors import Ids, Selection
+from qa_service.index.words import Identifiers, Scores, idf_of_one, terms
 
 MANIFEST, CODEC, FREQUENCIES, PARTS = "manifest", "codec", "frequencies", "parts"
 _MOST = 1_000  # passages that are ranked at all

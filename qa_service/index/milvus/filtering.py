@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from qa_service.datatypes import AttributeFilter, ComparisonFilter, CompoundFilter, Filters, Metadata
-from qa_service.distributed.records import Records, digest
 from qa_service.errors import IndexCorrupt, InvalidRequest
 from qa_service.index.attributes import NEGATED, check_filter, has_order, meeting, values_of
+from qa_service.index.milvus.records import Records, digest
 
 DOCUMENT, URI, SECTIONS, METADATA = "document_id", "uri", "sections", "metadata"
 KEYS = "keys"

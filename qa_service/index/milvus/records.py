@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any
 
 from qa_service.errors import StoreRefused
-from qa_service.stores.connection import WRITING, Connection
-from qa_service.stores.milvus import finish
+from qa_service.index.milvus.collection import finish
+from qa_service.index.milvus.connection import WRITING, Connection
 
 LONGEST = 65_000
 """Bytes of a field; a Milvus server takes 65,535."""

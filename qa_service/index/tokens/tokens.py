@@ -14,8 +14,8 @@ import numpy.typing as npt
 from qa_service.datatypes import Offsets
 from qa_service.embedding import Integers, TokenEmbeddings
 from qa_service.errors import StorageError
-from qa_service.late_interaction.codec import Codec, Codes, Floats, Lengths
-from qa_service.lexical import idf
+from qa_service.index.tokens.codec import Codec, Codes, Floats, Lengths
+from qa_service.index.words import idf
 
 TokenIds = npt.NDArray[np.int32]
 

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexMissing, IndexProblem, QAServiceError
-from qa_service.index.base import Opened
-from qa_service.index.generation import OpenIndex, read_manifest
+from qa_service.index.disk.index import OpenIndex, read_manifest
+from qa_service.index.interface import Opened
 from qa_service.index.manifest import MANIFEST, Manifest
 from qa_service.io import strict_json
 from qa_service.io.durable import locked, put_folder, remove_partial, replace_file, storage_errors

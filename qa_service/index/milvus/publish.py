@@ -8,9 +8,12 @@ import numpy as np
 
 from qa_service.citations import passage_id
 from qa_service.datatypes import SourceDocument
-from qa_service.distributed.filtering import attribute_records, front_matter_key, row_fields
-from qa_service.distributed.records import Records
-from qa_service.distributed.rows import (
+from qa_service.index.disk import OpenIndex
+from qa_service.index.milvus.collection import ROWS, MilvusStore
+from qa_service.index.milvus.filtering import attribute_records, front_matter_key, row_fields
+from qa_service.index.milvus.index import CODEC, FREQUENCIES, document_header, term_key, uri_key
+from qa_service.index.milvus.records import Records
+from qa_service.index.milvus.rows import (
     PASSAGE,
     SCORES,
     TOKENS,
@@ -20,11 +23,8 @@ from qa_service.distributed.rows import (
     scores_field,
     tokens_field,
 )
-from qa_service.distributed.shared import CODEC, FREQUENCIES, document_header, term_key, uri_key
-from qa_service.index import OpenIndex
-from qa_service.lexical import terms
-from qa_service.stores.layout import TERMS
-from qa_service.stores.milvus import ROWS, MilvusStore
+from qa_service.index.milvus.schema import TERMS
+from qa_service.index.words import terms
 from qa_service.text.cleaning import embeddable
 
 _LONGEST_TERMS = 65_000

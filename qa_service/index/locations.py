@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from qa_service.distributed import SharedGenerations
-from qa_service.index import Generations, Index, IndexFolder
+from qa_service.index import Generations, Index
+from qa_service.index.disk import IndexFolder
+from qa_service.index.milvus import SharedGenerations
+from qa_service.index.milvus.connection import WRITING, Address, Connection
 from qa_service.settings import Settings
-from qa_service.stores.connection import WRITING, Address, Connection
 
 
 def generations_of(settings: Settings) -> Generations:

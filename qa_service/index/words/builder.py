@@ -11,8 +11,8 @@ import numpy.typing as npt
 from bm25s.tokenization import Tokenized
 from scipy.sparse import csr_array
 
-from qa_service.lexical.index import Identifiers, LexicalIndex, idf
-from qa_service.lexical.terms import terms
+from qa_service.index.words.index import Identifiers, LexicalIndex, idf
+from qa_service.index.words.terms import terms
 
 # Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; short passages want little of b.
 _K1, _B = 1.2, 0.75

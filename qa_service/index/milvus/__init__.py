@@ -3,7 +3,7 @@
 ``Generations`` is to a Milvus server what ``IndexFolder`` is to a folder; ``SharedIndex`` is one generation opened.
 """
 
-from qa_service.distributed.generations import SharedGenerations
-from qa_service.distributed.shared import SharedIndex
+from qa_service.index.milvus.generations import SharedGenerations
+from qa_service.index.milvus.index import SharedIndex
 
 __all__ = ["SharedGenerations", "SharedIndex"]

@@ -1,7 +1,7 @@
 """The lexical leg: BM25 over normalised words, in any script."""
 
-from qa_service.lexical.builder import LexicalBuilder, Terms
-from qa_service.lexical.index import (
+from qa_service.index.words.builder import LexicalBuilder, Terms
+from qa_service.index.words.index import (
     FILES,
     MATRIX_FILES,
     Identifiers,
@@ -11,7 +11,7 @@ from qa_service.lexical.index import (
     idf,
     idf_of_one,
 )
-from qa_service.lexical.terms import NO_STEMMING, languages, terms
+from qa_service.index.words.terms import NO_STEMMING, languages, terms
 
 __all__ = [
     "FILES",

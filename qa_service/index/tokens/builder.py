@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from qa_service.datatypes import Offsets
 from qa_service.embedding import Integers, TokenEmbeddings
-from qa_service.late_interaction.codec import COMPONENTS, COMPONENTS_PER_BYTE, Codec, Floats
-from qa_service.late_interaction.tokens import (
+from qa_service.index.tokens.codec import COMPONENTS, COMPONENTS_PER_BYTE, Codec, Floats
+from qa_service.index.tokens.tokens import (
     CODEC,
     CODES,
     FREQUENCIES,

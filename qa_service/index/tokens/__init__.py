@@ -10,9 +10,9 @@ MaxSim (Khattab and Zaharia, 2020, arXiv 2004.12832): each token of the question
 among the passage's tokens; here their cosines are averaged, weighted by how rare the token is.
 """
 
-from qa_service.late_interaction.builder import MAX_PASSAGE_BYTES, PassageTokensBuilder
-from qa_service.late_interaction.codec import Codec
-from qa_service.late_interaction.tokens import FILES, STARTS, PassageTokens, Similarities, token_weights
+from qa_service.index.tokens.builder import MAX_PASSAGE_BYTES, PassageTokensBuilder
+from qa_service.index.tokens.codec import Codec
+from qa_service.index.tokens.tokens import FILES, STARTS, PassageTokens, Similarities, token_weights
 
 __all__ = [
     "FILES",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.late_interaction.product import products
+from qa_service.index.tokens.product import products
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]

@@ -12,16 +12,17 @@ from contextlib import suppress
 
 import numpy as np
 
-from qa_service.distributed.publishing import put_records, put_rows
-from qa_service.distributed.records import Records
-from qa_service.distributed.rows import extra_fields
-from qa_service.distributed.shared import MANIFEST, PARTS, SharedIndex
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexMissing, QAServiceError, StoreRefused, StoreUnavailable
-from qa_service.index import Index, Manifest, Opened, OpenIndex, check_model, parse_manifest
-from qa_service.stores import noisy_queries
-from qa_service.stores.connection import WRITING, Connection, missing
-from qa_service.stores.milvus import EXACT_UP_TO, MilvusStore, load
+from qa_service.index import Index, Manifest, Opened, check_model, parse_manifest
+from qa_service.index.disk import OpenIndex
+from qa_service.index.milvus.collection import EXACT_UP_TO, MilvusStore, load
+from qa_service.index.milvus.connection import WRITING, Connection, missing
+from qa_service.index.milvus.index import MANIFEST, PARTS, SharedIndex
+from qa_service.index.milvus.publish import put_records, put_rows
+from qa_service.index.milvus.records import Records
+from qa_service.index.milvus.rows import extra_fields
+from qa_service.index.vectors import noisy_queries
 
 _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
 _RECORDS = "_records"
