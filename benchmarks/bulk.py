@@ -23,9 +23,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from qa_service.embedding import find_model, in_batches
+from qa_service.embedding.choose import embedder_to_build
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import build
-from qa_service.runtimes import embedder_to_build
 from qa_service.settings import load_settings
 from qa_service.splitting import embedding_text
 

@@ -18,11 +18,11 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus
 from qa_service.index.disk import OpenIndex
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import Settings, load_settings
 
 

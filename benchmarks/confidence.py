@@ -21,8 +21,8 @@ from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.statistics import auroc, expected_calibration_error, risk_coverage
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Calibration
-from qa_service.retrieval.answerability import EVIDENCE_NAMES, evidence_row
-from qa_service.retrieval.calibration import confidences_of, fit, fit_to_own_sentences
+from qa_service.retrieval.evidence import EVIDENCE_NAMES, evidence_row
+from qa_service.retrieval.fitting import confidences_of, fit, fit_to_own_sentences
 
 SHARES = {"answerable": 2, "near miss": 2, "off topic": 1}
 

@@ -26,11 +26,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from qa_service.embedding.choose import embedder_to_ask
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.index.locations import generations_of
 from qa_service.index.milvus.rows import TOKENS
 from qa_service.pipeline import open_answerer
-from qa_service.runtimes import embedder_to_ask
 from qa_service.settings import load_settings
 
 _CANDIDATES, _QUESTIONS = 50, 100

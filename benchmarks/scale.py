@@ -29,11 +29,11 @@ from common import memory_mb, setup
 import numpy as np
 
 from qa_service.embedding import DEFAULT_WEIGHTS, ModelIdentity, PassageEmbeddings, QuestionEmbedding, TokenEmbeddings
+from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.index.disk import IndexFolder
 from qa_service.index.vectors.faiss import FaissStore
 from qa_service.pipeline import QuestionAnswerer, build
 from qa_service.retrieval import Retriever
-from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import load_settings
 
 DIMENSION, WORDS, TOPICS = 384, 30_000, 500

@@ -17,8 +17,8 @@ from common import setup
 
 import numpy as np
 
+from qa_service.embedding.choose import embedder_to_build
 from qa_service.pipeline import build
-from qa_service.runtimes import embedder_to_build
 from qa_service.settings import load_settings
 
 

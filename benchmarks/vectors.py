@@ -22,8 +22,8 @@ import faiss
 import numpy as np
 
 from qa_service.embedding import Embedder, in_batches
+from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.index.vectors.faiss import FaissStore
-from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import load_settings
 
 SEED, RESULTS, TOGETHER = 20261128, 50, 256

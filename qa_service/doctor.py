@@ -7,11 +7,12 @@ from importlib import metadata
 
 from qa_service import __version__
 from qa_service.embedding import Embedder
+from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError
 from qa_service.index import Index
 from qa_service.index.locations import generations_of
-from qa_service.pipeline import contents_of, open_answerer
-from qa_service.runtimes import embedder_to_ask
+from qa_service.indexing.build import contents_of
+from qa_service.pipeline import open_answerer
 from qa_service.settings import Settings
 
 _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "numpy", "fastapi", "uvicorn")

@@ -7,15 +7,12 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
-from qa_service.bulk import build_shards, remove_shards
 from qa_service.citations import CitationId, CitedBefore, Verdict, check
-from qa_service.confidence import Calibrations, calibrate_unlabelled, calibration_of
 from qa_service.datatypes import (
     Answer,
     BuildReport,
@@ -24,34 +21,27 @@ from qa_service.datatypes import (
     SourceDocument,
     Stage,
 )
-from qa_service.drafting import Draft
 from qa_service.embedding import Embedder, QuestionEmbedding, RememberedQuestions
-from qa_service.errors import IndexCorrupt, NotFound, SettingsError, SourceError
-from qa_service.index import Contents, Generations, Index, Manifest
-from qa_service.index.disk import IndexFolder, OpenIndex
+from qa_service.errors import IndexCorrupt, NotFound, SourceError
+from qa_service.index import Generations, Index
+from qa_service.index.disk import IndexFolder
 from qa_service.index.locations import generations_of, publish
-from qa_service.index.words import languages
+from qa_service.indexing.build import Progress, contents_of, write
+from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import (
-    FORMATS,
-    READERS,
-    ParserProcess,
     SourceChangedError,
-    SourceFolder,
-    limits_of,
-    look_through,
-    read_documents,
 )
 from qa_service.remembering import RememberedAnswers
 from qa_service.retrieval import Retrieved, Retriever, Why, cite, open_reranker
+from qa_service.retrieval.confidence import Calibrations, calibration_of
+from qa_service.retrieval.fitting import calibrate_unlabelled
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
-from qa_service.splitting import Splitter, SplitterSettings, embedding_text, split
+from qa_service.splitting import embedding_text
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
 
 _SAME_TEXT = 0.95
 """Cosine above which two vectors may be of one text, embedded by one model in different precisions."""
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_: None) -> BuildReport:
@@ -80,7 +70,7 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
             with folder.previous() as previous:
                 added = folder.add(
                     contents.generation_id(),
-                    lambda path: _write(path, contents, source, embedder, previous, settings, progress),
+                    lambda path: write(path, contents, source, embedder, previous, settings, progress),
                 )
             calibrate_unlabelled(folder, added, embedder)
             remove_shards(settings.index)
@@ -99,58 +89,6 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
         warnings=manifest.warnings,
         completeness=Completeness(**manifest.completeness.model_dump()),
         seconds=time.monotonic() - started,
-    )
-
-
-def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, SourceFolder]:
-    """Look through the source folder; return what an index of it is made from, and its files."""
-    if settings.language not in languages():
-        raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
-    limits = limits_of(settings)
-    source = look_through(settings.source, FORMATS, max_file_bytes=limits.file_bytes, include=settings.include)
-    contents = Contents.of(
-        embedder.identity,
-        embedder.dimension,
-        _splitter_settings(settings, embedder),
-        source.files,
-        source.left_out,
-        # A file is read alike with more time or memory, unless it failed: then it is read again anyway.
-        readers=str((READERS, limits.pages, limits.expanded_bytes, limits.row_text, limits.row_title, limits.row_id)),
-        language=settings.language,
-        token_vectors=settings.token_vectors,
-    )
-    return contents, source
-
-
-def _write(
-    path: Path,
-    contents: Contents,
-    source: SourceFolder,
-    embedder: Embedder,
-    previous: OpenIndex | None,
-    settings: Settings,
-    progress: Progress,
-) -> Manifest:
-    splitter = Splitter(contents.splitter.settings(), embedder.count_tokens)
-    draft = Draft(path, contents, embedder, previous)
-    limits = limits_of(settings)
-    if settings.engine == "ray":
-        new = [file for file in source.files if not draft.holds(file)]
-        draft.merge(build_shards(settings, contents, new, embedder, draft.codec, progress))
-    with ParserProcess(limits) as parser:
-        for done, file in enumerate(source.files, start=1):
-            if not draft.take_over(file):
-                for found in read_documents(file, limits, parser):
-                    draft.add(split(found, splitter))
-            progress("reading documents", done, len(source.files))
-    if not draft.documents:
-        reasons = "; ".join(f"{item.uri}: {item.reason}" for item in draft.skipped[:3]) or "it holds no files"
-        raise SourceError(f"no usable document in {settings.source} ({reasons}); put {', '.join(FORMATS)} files there")
-    if not settings.allow_skips:
-        draft.expect_few_failures(settings.max_failed_percent)
-    return draft.finish(
-        batch_size=settings.batch_size,
-        progress=lambda done, passages: progress("embedding passages", done, passages),
     )
 
 
@@ -323,7 +261,3 @@ def _timed(name: str, stages: list[Stage]) -> Iterator[None]:
     start = time.perf_counter()
     yield
     stages.append(Stage(name, start, time.perf_counter()))
-
-
-def _splitter_settings(settings: Settings, embedder: Embedder) -> SplitterSettings:
-    return SplitterSettings(settings.passage_tokens, embedder.window, settings.overlap_tokens)

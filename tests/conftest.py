@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from qa_service import runtimes
 from qa_service.cli import main
 from qa_service.embedding import (
     ModelIdentity,
@@ -32,6 +31,7 @@ from qa_service.embedding import (
     find_model,
     open_embedder,
 )
+from qa_service.embedding import choose as runtimes
 from qa_service.embedding.export import LEAST_COSINE, Exporter
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile, Scope

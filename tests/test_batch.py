@@ -108,7 +108,7 @@ def test_an_evaluation_runs_beside_the_server(
     folder: Callable[[dict[str, str | bytes]], Path], settings: Settings, exported_models: Path, key: dict[str, str]
 ) -> None:
     """With the real model: one at a time, progress, summary, a report; a file that is none fails with the reason."""
-    from qa_service.runtimes import embedder_to_ask, embedder_to_build
+    from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 
     shutil.copytree(exported_models, settings.index / "models")
     folder(TWO_DOCUMENTS)

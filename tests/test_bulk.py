@@ -17,10 +17,9 @@ import pytest
 from conftest import FakeEmbedder, Run
 from ray_nodes import can_be, two_nodes
 
-from qa_service.bulk import building, cluster
-from qa_service.bulk.work import BuiltShard, Embedding, Model, Plan, Splitting, read
 from qa_service.datatypes import SourceFile
 from qa_service.embedding import BULK, BulkEmbedder, OnnxEmbedder, open_runtime
+from qa_service.embedding.choose import embedder_to_build
 from qa_service.errors import (
     IndexCorrupt,
     IndexIncompatible,
@@ -31,9 +30,11 @@ from qa_service.errors import (
     SourceError,
 )
 from qa_service.index.disk import IndexFolder, OpenIndex
+from qa_service.indexing.cluster import ray_pipeline as cluster
+from qa_service.indexing.cluster import shards as building
+from qa_service.indexing.cluster.stages import BuiltShard, Embedding, Model, Plan, Splitting, read
 from qa_service.loading import Limits, SourceChangedError
 from qa_service.pipeline import build, open_answerer
-from qa_service.runtimes import embedder_to_build
 from qa_service.settings import Settings, load_settings
 
 Files = Callable[[dict[str, str | bytes]], Path]
@@ -64,7 +65,7 @@ class Machines:
         self.spoil: Callable[[BuiltShard], BuiltShard] = lambda shard: shard
 
     def built(self, plan: Plan, model: Model, groups: Sequence[Sequence[SourceFile]]) -> Iterator[BuiltShard]:
-        """Build as :func:`qa_service.bulk.cluster.built` does, last group first; fail after ``most`` shards."""
+        """Build as the function of the same name does, last group first; fail after ``most`` shards."""
         assert model.exported is None
         for group in reversed(groups):
             if self.shards == self.most:

@@ -27,6 +27,7 @@ from milvus_servers import Server, lite, real, real_is_there
 from networks import Machine
 
 from qa_service.datatypes import Answer, AttributeFilter, ComparisonFilter, CompoundFilter, Filters
+from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.embedding.export import Exporter
 from qa_service.errors import IndexMissing, InvalidRequest, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
 from qa_service.index.locations import generations_of
@@ -37,7 +38,6 @@ from qa_service.index.milvus.records import Records
 from qa_service.index.vectors import Recall
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import Why
-from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.server.app import create_app
 from qa_service.settings import Settings, load_settings
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
-from qa_service import drafting
 from qa_service.index.disk import IndexFolder, OpenIndex
+from qa_service.indexing import draft as drafting
 from qa_service.pipeline import build, open_answerer
-from qa_service.retrieval.calibration import FEWEST_PASSAGES
+from qa_service.retrieval.fitting import FEWEST_PASSAGES
 from qa_service.settings import Settings
 
 Write = Callable[[dict[str, str | bytes]], Path]

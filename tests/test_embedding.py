@@ -12,10 +12,10 @@ import pytest
 from conftest import FakeEmbedder
 
 from qa_service.embedding import SentenceTransformerEmbedder, in_batches, open_embedder
+from qa_service.embedding.batching import ahead
 from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
-from qa_service.working_ahead import ahead
 
 
 @pytest.fixture(scope="module")

@@ -553,10 +553,10 @@ LIMITED_BUILD = textwrap.dedent("""
     from pathlib import Path
     sys.path.insert(0, sys.argv[1])
     from conftest import FakeEmbedder
-    import qa_service.runtimes
+    import qa_service.embedding.choose
     import qa_service.loading
     fake = FakeEmbedder()
-    qa_service.runtimes.embedder_to_build = lambda settings: fake
+    qa_service.embedding.choose.embedder_to_build = lambda settings: fake
     kind, amount = sys.argv[4], int(sys.argv[5])
     from qa_service.cli import main
     fake.embed_passages(["a cat"])

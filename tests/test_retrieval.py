@@ -16,8 +16,8 @@ from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.pipeline import build, open_answerer
 from qa_service.retrieval import Calibration, Retriever, open_reranker
-from qa_service.retrieval.answerability import AskedQuestion, Evidence, evidence
 from qa_service.retrieval.candidates import gather
+from qa_service.retrieval.evidence import AskedQuestion, Evidence, evidence
 from qa_service.retrieval.fusion import fuse, scaled
 from qa_service.settings import Settings
 

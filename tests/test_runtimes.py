@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from conftest import QUESTIONS, ROOT
 
-from qa_service import runtimes
 from qa_service.embedding import (
     BULK,
     BULK_BF16,
@@ -24,6 +23,8 @@ from qa_service.embedding import (
     find_model,
     open_runtime,
 )
+from qa_service.embedding import choose as runtimes
+from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.embedding.export import LEAST_COSINE, ExportFailed, export
 from qa_service.embedding.models import ModelFiles
 from qa_service.embedding.runtime import MODEL, SPECIFICATION, TOKENIZER
@@ -34,7 +35,6 @@ from qa_service.evaluation.gold import GoldFinder, IndexCorpus
 from qa_service.evaluation.measures import Asked, measure, parse
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import build, open_answerer
-from qa_service.runtimes import embedder_to_ask, embedder_to_build
 from qa_service.settings import DEFAULT_MODEL, load_settings
 
 TEXTS = [
@@ -339,7 +339,7 @@ def test_neither_building_nor_serving_needs_torch(tmp_path: Path, exports: dict[
     script = """
 import sys
 sys.modules |= dict.fromkeys(("torch", "transformers", "sentence_transformers", "sklearn", "onnx"))
-from qa_service import runtimes
+from qa_service.embedding import choose as runtimes
 from qa_service.server.app import create_app
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import load_settings

@@ -344,7 +344,7 @@ def test_reindex_builds_in_a_process_and_the_result_is_served(
 
     One that fails says why, as when somebody builds from the command line.
     """
-    from qa_service.runtimes import embedder_to_ask, embedder_to_build
+    from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 
     real = settings.model_copy(update={"passage_tokens": 64})
     shutil.copytree(exported_models, real.index / "models")

@@ -49,9 +49,9 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
     """Build or update the index of a folder of documents."""
     build_with_one_thread_of_numpy()
     from qa_service.embedding import ExportedModels  # noqa: PLC0415 - a second of import
+    from qa_service.embedding.choose import embedder_to_build  # noqa: PLC0415
     from qa_service.loading import source_root  # noqa: PLC0415
     from qa_service.pipeline import build  # noqa: PLC0415
-    from qa_service.runtimes import embedder_to_build  # noqa: PLC0415
 
     settings = settings_of(overrides if beir is None else overrides | beir_settings(beir))
     parts = {"": settings, **settings.of_collections()}

@@ -84,9 +84,9 @@ def settings_of(overrides: dict[str, Any]) -> "Settings":
 
 def answerer_of(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":
     """Open the index to ask it; also return what is wrong with it, if anything."""
+    from qa_service.embedding.choose import embedder_to_ask  # noqa: PLC0415
     from qa_service.index.locations import generations_of  # noqa: PLC0415
     from qa_service.pipeline import open_answerer  # noqa: PLC0415
-    from qa_service.runtimes import embedder_to_ask  # noqa: PLC0415
 
     generations = generations_of(settings)
     generations.pointed()  # a missing index is told before the model is loaded

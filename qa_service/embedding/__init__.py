@@ -1,7 +1,6 @@
 """Text -> vectors: the protocol, the reference by torch, the fast runtime that serves, and how it is exported."""
 
 from qa_service.embedding.batching import in_batches, in_passes
-from qa_service.embedding.bulk import BulkEmbedder
 from qa_service.embedding.exported_models import ExportedModels
 from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
 from qa_service.embedding.protocol import (
@@ -13,9 +12,10 @@ from qa_service.embedding.protocol import (
     TokenEmbeddings,
     Vectors,
 )
+from qa_service.embedding.question_cache import RememberedQuestions
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
-from qa_service.embedding.remembering import RememberedQuestions
 from qa_service.embedding.runtime import BULK, BULK_BF16, ExportedEmbedder, OnnxEmbedder, cpu_flags, open_runtime
+from qa_service.embedding.two_runtimes import BulkEmbedder
 
 __all__ = [
     "BULK",

@@ -1,8 +1,14 @@
-"""Which texts share a forward pass."""
+"""Which texts share a forward pass, and how one batch is embedded while another is used."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 _SEED = 20261123
 _SHORT = 200  # characters
@@ -30,3 +36,16 @@ def in_passes(questions: Sequence[str]) -> Iterator[list[str]]:
     short = [question for question in in_order if len(question) <= _SHORT]
     yield from (short[start : start + _TOGETHER] for start in range(0, len(short), _TOGETHER))
     yield from ([question] for question in in_order[len(short) :])
+
+
+def ahead(function: Callable[[_Item], _Made], items: Iterable[_Item]) -> Iterator[tuple[_Item, _Made]]:
+    """Yield each item with what a function makes of it in another thread, which goes on to the next one meanwhile."""
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        waiting: deque[tuple[_Item, Future[_Made]]] = deque()
+        for item in items:
+            waiting.append((item, thread.submit(function, item)))
+            if len(waiting) > 1:
+                first, made = waiting.popleft()
+                yield first, made.result()
+        for item, made in waiting:
+            yield item, made.result()

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from qa_service.client import Client
 from qa_service.datatypes import Answer
+from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError, QuestionFileError
 from qa_service.evaluation.gold import Span, Text
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.runtimes import embedder_to_ask
 from qa_service.schemas.asking import AskResponse
 from qa_service.settings import Settings
 

@@ -12,8 +12,8 @@ from qa_service.evaluation.questions import LineProblem, Question
 from qa_service.evaluation.statistics import auroc, expected_calibration_error
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Calibration
-from qa_service.retrieval.answerability import evidence_row
-from qa_service.retrieval.calibration import confidences_of, fit
+from qa_service.retrieval.evidence import evidence_row
+from qa_service.retrieval.fitting import confidences_of, fit
 
 _DEPTH = 5
 _FOLDS = 5

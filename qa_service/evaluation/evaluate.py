@@ -9,6 +9,7 @@ from typing import Any
 
 import ir_measures
 
+from qa_service.embedding.batching import ahead
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.asking import Asker, InProcess, Outcome, same_index
 from qa_service.evaluation.gold import Corpus, Gold, GoldFinder
@@ -17,7 +18,6 @@ from qa_service.evaluation.questions import LineProblem, Question
 from qa_service.evaluation.run import QRELS_TREC, RUN_TREC, SUMMARY, Fingerprint, RunFolder
 from qa_service.evaluation.summary import Summary, qrels_lines, run_lines, summarize
 from qa_service.settings import Settings
-from qa_service.working_ahead import ahead
 
 BATCH = 256
 DOCUMENTS_OUT_OF = 50

@@ -14,8 +14,9 @@ from qa_service.index import Index
 from qa_service.index.tokens import Similarities
 from qa_service.index.vectors import Selection
 from qa_service.index.words import Identifiers
-from qa_service.retrieval.answerability import AskedQuestion, Calibration, Evidence, evidence, stop_words
 from qa_service.retrieval.candidates import DEPTH, Candidates, gather
+from qa_service.retrieval.confidence import Calibration
+from qa_service.retrieval.evidence import AskedQuestion, Evidence, evidence, stop_words
 from qa_service.retrieval.fusion import LEXICAL, fuse
 from qa_service.retrieval.reranking import DEPTH as RERANKER_DEPTH
 from qa_service.retrieval.reranking import Reranker

@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from qa_service.embedding import Embedder
+from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import ServerStartError, SettingsError
 from qa_service.index.locations import generations_of
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.runtimes import embedder_to_ask
 from qa_service.server.app import create_app
 from qa_service.server.connections import connection_limits, raise_file_limit
 from qa_service.server.live_index import Opening

@@ -1,21 +1,13 @@
-"""How likely the results hold the answer: what was seen of the best sentence, and Platt's sigmoid of it.
-
-The constants below were fitted by benchmarks/confidence.py on public question sets, half of whose
-questions could be answered; they are for one model, since cosines of different models do not compare.
-A model without constants is calibrated when an index of it is built, by :mod:`calibration`.
-``qa-service calibrate`` fits them anew to questions of one's own.
-"""
+"""Evidence that a result contains the answer: features of its best sentence, which ``confidence`` is computed from."""
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.embedding import DEFAULT_WEIGHTS
 from qa_service.index.words import idf
 
 _NUMBER = re.compile(r"\d+")
@@ -70,36 +62,8 @@ class Evidence:
     negation: float
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """A logistic model: ``1 / (1 + exp(-(intercept + coefficients · evidence)))`` (Platt, 1999)."""
-
-    intercept: float
-    coefficients: tuple[float, ...]
-
-    def confidence(self, evidence: Evidence) -> float:
-        """Return a probability, 0..1."""
-        products = (a * b for a, b in zip(self.coefficients, evidence_row(evidence), strict=True))
-        return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.intercept + sum(products)))))
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the constants by name."""
-        return {"intercept": self.intercept, **dict(zip(EVIDENCE_NAMES, self.coefficients, strict=True))}
-
-    @classmethod
-    def from_dict(cls, constants: Mapping[str, float]) -> "Calibration":
-        """Return the calibration of constants by name. Raises ``KeyError`` if one is not there."""
-        return cls(float(constants["intercept"]), tuple(float(constants[name]) for name in EVIDENCE_NAMES))
-
-
 EVIDENCE_NAMES = tuple(field.name for field in fields(Evidence))
 _IN_ORDER = attrgetter(*EVIDENCE_NAMES)
-
-# By sha256 of the model's weights, and whether the index has token vectors.
-CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
-    (DEFAULT_WEIGHTS, True): Calibration(-7.186, (4.106, 1.685, 0.368, 1.373, -0.873, 1.326, 0.993, -3.689)),
-    (DEFAULT_WEIGHTS, False): Calibration(-7.050, (4.631, 0.0, 0.0, 1.832, -0.886, 1.621, 1.029, -3.212)),
-}
 
 
 @dataclass(frozen=True, slots=True)

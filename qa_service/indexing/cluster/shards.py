@@ -7,15 +7,15 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from qa_service.bulk import cluster
-from qa_service.bulk.work import BuiltShard, Embedding, Model, Plan, Splitting, read
 from qa_service.datatypes import Skipped, SourceFile
-from qa_service.drafting import Shards
 from qa_service.embedding import Embedder
 from qa_service.errors import IndexIncompatible, QAServiceError
 from qa_service.index import MANIFEST, Contents, Manifest, parse_manifest
 from qa_service.index.disk import IndexFolder
 from qa_service.index.tokens import Codec
+from qa_service.indexing.cluster import ray_pipeline as cluster
+from qa_service.indexing.cluster.stages import BuiltShard, Embedding, Model, Plan, Splitting, read
+from qa_service.indexing.draft import Shards
 from qa_service.io.durable import storage_errors, write_file
 from qa_service.loading import SourceChangedError, limits_of
 from qa_service.settings import Settings

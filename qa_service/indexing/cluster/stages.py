@@ -8,7 +8,6 @@ from pathlib import Path
 
 from qa_service import __version__
 from qa_service.datatypes import Skipped, SourceFile
-from qa_service.drafting import Draft
 from qa_service.embedding import (
     BulkEmbedder,
     Embedder,
@@ -21,6 +20,7 @@ from qa_service.embedding import (
 from qa_service.errors import IndexIncompatible, ModelChanged
 from qa_service.index import Contents
 from qa_service.index.tokens import Codec
+from qa_service.indexing.draft import Draft
 from qa_service.loading import Limits, ParserProcess, SkipFile, SourceChangedError, read_documents, read_file
 from qa_service.settings import Settings
 from qa_service.splitting import SplitDocument, Splitter, split

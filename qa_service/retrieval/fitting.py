@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_service.embedding import Embedder
-from qa_service.index import Index
-from qa_service.retrieval.answerability import EVIDENCE_NAMES, Calibration, evidence_row
+from qa_service.index import Index, Manifest
+from qa_service.index.disk import IndexFolder
+from qa_service.retrieval.confidence import CALIBRATIONS, Calibration
+from qa_service.retrieval.evidence import EVIDENCE_NAMES, evidence_row
 from qa_service.retrieval.retriever import Retriever
 
 _SEED = 20261123
@@ -87,3 +89,17 @@ def _thinned(text: str, sentences: tuple[tuple[int, int], ...], generator: np.ra
     chosen = fit_ones[int(generator.integers(len(fit_ones)))]
     kept = max(_FEWEST_WORDS, round(_KEPT * len(chosen)))
     return " ".join(chosen[place] for place in sorted(generator.choice(len(chosen), kept, replace=False)))
+
+
+def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embedder) -> None:
+    """Fit confidence to the index itself where its model has no constants of its own."""
+    weights, token_vectors = manifest.calibrated_for
+    if (weights, token_vectors) in CALIBRATIONS:
+        return
+    index = folder.open(embedder.identity).index
+    try:
+        fitted = fit_to_own_sentences(index, embedder)
+        if fitted is not None:
+            folder.write_calibration(weights, fitted.to_dict(), token_vectors=token_vectors, labels=False)
+    finally:
+        index.close()

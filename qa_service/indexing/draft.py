@@ -18,6 +18,7 @@ import numpy as np
 
 from qa_service.datatypes import Completeness, Passage, Skipped, SourceFile
 from qa_service.embedding import Embedder, Vectors, in_batches
+from qa_service.embedding.batching import ahead
 from qa_service.errors import TooManyFailed
 from qa_service.index import PASSAGES, Contents, Manifest
 from qa_service.index.disk import IndexFolder, OpenIndex, PassageReader, PassageWriter, Written, write_generation
@@ -26,7 +27,6 @@ from qa_service.index.vectors import Ids
 from qa_service.index.words import LexicalBuilder, Terms
 from qa_service.splitting import SplitDocument, embedded_sentences, embedding_text
 from qa_service.text.cleaning import embeddable
-from qa_service.working_ahead import ahead
 
 _SPOOL = "vectors.spool"
 _BLOCK = 10_000

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
-from qa_service.bulk.work import BuiltShard, Embedding, Model, Plan, Splitting, read
 from qa_service.datatypes import SourceFile
 from qa_service.embedding import Embedder
 from qa_service.errors import QAServiceError, RemoteError, SettingsError
+from qa_service.indexing.cluster.stages import BuiltShard, Embedding, Model, Plan, Splitting, read
 from qa_service.loading import Limits, SourceChangedError
 
 # Shares of a core: both have room on a machine with one, where stages that want whole cores would wait forever.

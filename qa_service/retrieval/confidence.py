@@ -1,0 +1,62 @@
+"""Confidence: the probability that the results contain the answer, from evidence, by a logistic (Platt) model.
+
+The built-in constants were fitted by benchmarks/confidence.py on public question sets, half of whose questions could be
+answered; they are for one model, since cosines of different models do not compare. A model without constants is
+calibrated by :mod:`fitting` when an index of it is built. ``qa-service calibrate`` fits constants to questions of one's
+own.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from qa_service.embedding import DEFAULT_WEIGHTS
+from qa_service.index import Manifest
+from qa_service.retrieval.evidence import EVIDENCE_NAMES, Evidence, evidence_row
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A logistic model: ``1 / (1 + exp(-(intercept + coefficients · evidence)))`` (Platt, 1999)."""
+
+    intercept: float
+    coefficients: tuple[float, ...]
+
+    def confidence(self, evidence: Evidence) -> float:
+        """Return a probability, 0..1."""
+        products = (a * b for a, b in zip(self.coefficients, evidence_row(evidence), strict=True))
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.intercept + sum(products)))))
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the constants by name."""
+        return {"intercept": self.intercept, **dict(zip(EVIDENCE_NAMES, self.coefficients, strict=True))}
+
+    @classmethod
+    def from_dict(cls, constants: Mapping[str, float]) -> "Calibration":
+        """Return the calibration of constants by name. Raises ``KeyError`` if one is not there."""
+        return cls(float(constants["intercept"]), tuple(float(constants[name]) for name in EVIDENCE_NAMES))
+
+
+# By sha256 of the model's weights, and whether the index has token vectors.
+CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
+    (DEFAULT_WEIGHTS, True): Calibration(-7.186, (4.106, 1.685, 0.368, 1.373, -0.873, 1.326, 0.993, -3.689)),
+    (DEFAULT_WEIGHTS, False): Calibration(-7.050, (4.631, 0.0, 0.0, 1.832, -0.886, 1.621, 1.029, -3.212)),
+}
+
+
+class Calibrations(Protocol):
+    """Where constants of confidence are kept."""
+
+    def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
+        """Return the constants that were fitted to an index of such a model, or ``None``."""
+
+
+def calibration_of(folder: Calibrations, manifest: Manifest) -> Calibration | None:
+    """Return the best calibration there is: by labels, by public question sets, or by the index itself."""
+    weights, token_vectors = manifest.calibrated_for
+    labelled = folder.calibration(weights, token_vectors=token_vectors, labels=True)
+    if labelled is None and (weights, token_vectors) in CALIBRATIONS:
+        return CALIBRATIONS[weights, token_vectors]
+    constants = labelled or folder.calibration(weights, token_vectors=token_vectors, labels=False)
+    return None if constants is None else Calibration.from_dict(constants)
