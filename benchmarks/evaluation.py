@@ -21,10 +21,10 @@ from ir_measures import RR
 from qa_service.cli.options import beir_settings
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.evaluation import Plan, Question, QuestionFile, Target, evaluate
-from qa_service.evaluation.asking import InProcess, Processes
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.measures import DEFAULT
 from qa_service.evaluation.run import QRELS_TREC, RUN_TREC
+from qa_service.evaluation.targets import InProcess, Processes
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import load_settings
 

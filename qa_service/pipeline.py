@@ -31,7 +31,6 @@ from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import (
     SourceChangedError,
 )
-from qa_service.remembering import RememberedAnswers
 from qa_service.retrieval import Retrieved, Retriever, Why, cite, open_reranker
 from qa_service.retrieval.confidence import Calibrations, calibration_of
 from qa_service.retrieval.fitting import calibrate_unlabelled
@@ -139,7 +138,6 @@ class QuestionAnswerer:
         self.embedder = embedder
         self._retriever = retriever
         self.questions = RememberedQuestions(embedder, cache_mb * 1_000_000)
-        self.answers = RememberedAnswers(cache_mb * 1_000_000)
         self._published = published
         self._top_k = top_k
         self._min_confidence = min_confidence

@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 from qa_service.embedding import QuestionEmbedding, Vectors
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.remembering import RememberedAnswers
+from qa_service.server.answer_cache import RememberedAnswers
 from qa_service.server.app import create_app
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings

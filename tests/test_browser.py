@@ -19,12 +19,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from qa_service.evaluation import Plan, QuestionFile, Target, evaluate
-from qa_service.evaluation.asking import InProcess
 from qa_service.evaluation.comparing import compare
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.report import comparison_page, sweep_page, write_reports
 from qa_service.evaluation.run import RunFolder
 from qa_service.evaluation.sweeping import Row, Sweep
+from qa_service.evaluation.targets import InProcess
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 

@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 
 from qa_service.errors import QuestionFileError, RemoteError, SettingsError
 from qa_service.evaluation import Plan, Question, QuestionFile, Target, evaluate
-from qa_service.evaluation.asking import Found, InProcess, Outcome, Remote
 from qa_service.evaluation.comparing import Floor, compare, fallen
 from qa_service.evaluation.gold import Gold, IndexCorpus, Span
 from qa_service.evaluation.measures import DEFAULT, Asked, measure, normalized, parse, token_f1
@@ -33,6 +32,7 @@ from qa_service.evaluation.run import QRELS_TREC, RESULTS, RUN_TREC, RunFolder
 from qa_service.evaluation.statistics import effect_size, estimate, holm, randomisation_p, reliability, risk_coverage
 from qa_service.evaluation.summary import Summary
 from qa_service.evaluation.sweeping import Row, Sweep, grid, sweep
+from qa_service.evaluation.targets import Found, InProcess, Outcome, Remote
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server.process import bound_socket
 from qa_service.settings import Settings, load_settings
@@ -564,7 +564,7 @@ EVALUATE_IN_CHILD = textwrap.dedent("""
     sys.path.insert(0, sys.argv[1])
     from conftest import FakeEmbedder
     from qa_service.evaluation import Plan, QuestionFile, Target, evaluate
-    from qa_service.evaluation.asking import InProcess
+    from qa_service.evaluation.targets import InProcess
     from qa_service.evaluation.gold import IndexCorpus
     from qa_service.pipeline import open_answerer
     from qa_service.settings import load_settings

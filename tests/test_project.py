@@ -83,8 +83,8 @@ def test_no_module_runs_data_or_reaches_a_hub(path: Path) -> None:
             and path != ROOT / "qa_service/__init__.py"
         ):
             raise AssertionError(
-                "only settings/environment.py reads the environment; __init__, reference, group and ray_pipeline set in it, "
-                "metrics reads one"
+                "only settings/environment.py reads the environment; __init__, reference, group and "
+                "ray_pipeline set in it, metrics reads one"
             )
 
 

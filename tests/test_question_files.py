@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation import LineProblem, Question, QuestionFile
+from qa_service.evaluation.formats.jsonl import MAX_LINE_BYTES
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus, Span
-from qa_service.evaluation.jsonlines import MAX_LINE_BYTES
 from qa_service.pipeline import QuestionAnswerer
 
 CAT = "The cat sleeps on the warm mat."

@@ -30,9 +30,9 @@ from qa_service.embedding.models import ModelFiles
 from qa_service.embedding.runtime import MODEL, SPECIFICATION, TOKENIZER
 from qa_service.errors import BuildInProgress, ModelCorrupt
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.evaluation.asking import InProcess
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus
 from qa_service.evaluation.measures import Asked, measure, parse
+from qa_service.evaluation.targets import InProcess
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import DEFAULT_MODEL, load_settings

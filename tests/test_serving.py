@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from qa_service.datatypes import Answer, Coverage
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.remembering import Asked, RememberedAnswers
+from qa_service.server.answer_cache import Asked, RememberedAnswers
 from qa_service.server.app import create_app
 from qa_service.server.live_index import Opening, Serving
 from qa_service.server.process import bound_socket, run_server
@@ -482,7 +482,7 @@ def test_answers_take_no_more_memory_than_they_may(answerer: QuestionAnswerer) -
     """Those asked longest ago go first; one that is too large, or of a part of the index, is not kept."""
     answer = answerer.ask("where does the whale swim")
     answers = RememberedAnswers(20_000)
-    asked = [Asked(f"question {number}", explain=False, quick=False) for number in range(100)]
+    asked = [Asked("a" * 16, f"question {number}", explain=False, quick=False) for number in range(100)]
     for one in asked:
         answers.keep(one, answer)
     kept = [one for one in asked if answers.get(one) is answer]

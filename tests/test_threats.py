@@ -17,8 +17,8 @@ from conftest import ROOT, FakeEmbedder, HeldEmbedder, key_for, served
 from starlette.testclient import TestClient
 
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.remembering import RememberedAnswers
 from qa_service.server import worker
+from qa_service.server.answer_cache import RememberedAnswers
 from qa_service.server.app import create_app
 from qa_service.server.keys import KeyFile
 from qa_service.settings import Settings

@@ -112,7 +112,7 @@ def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any
         whole = IndexFolder(settings.index).verify()
         click.echo(f"index {whole.generation}: {len(whole.files)} files, every byte as it was built")
         return 0
-    from qa_service.verifying import verify_file  # noqa: PLC0415 - seconds of import
+    from qa_service.cli.verify_citations import verify_file  # noqa: PLC0415 - seconds of import
 
     failed = False
     for verdict in verify_file(file, settings):
@@ -139,7 +139,7 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
     if as_json:
         import uuid  # noqa: PLC0415
 
-        from qa_service.schemas.asking import ask_body  # noqa: PLC0415
+        from qa_service.schemas.ask import ask_body  # noqa: PLC0415
 
         took_ms = (time.perf_counter() - started) * 1000
         click.echo(json.dumps(ask_body(str(uuid.uuid4()), answer, took_ms), ensure_ascii=False))
@@ -232,7 +232,7 @@ def settings(as_json: bool) -> int:  # noqa: FBT001 - a flag
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Check what is installed, the model, and whether the index is whole and current."""
-    from qa_service.doctor import examine  # noqa: PLC0415 - seconds of import
+    from qa_service.cli.doctor import examine  # noqa: PLC0415 - seconds of import
 
     findings = examine(settings_of(overrides))
     if as_json:

@@ -153,9 +153,9 @@ def _target(
 ) -> "tuple[Target, dict[str, Any]]":
     """Open who is to be asked; return also what a report says about it."""
     from qa_service.embedding.choose import usable_cores  # noqa: PLC0415
-    from qa_service.evaluation.asking import InProcess, Processes, Remote  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.evaluate import Target  # noqa: PLC0415
     from qa_service.evaluation.gold import IndexCorpus  # noqa: PLC0415
+    from qa_service.evaluation.targets import InProcess, Processes, Remote  # noqa: PLC0415 - seconds of import
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     about: dict[str, Any] = {"questions": questions.path.name, "started": started, "version": __version__}

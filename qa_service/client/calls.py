@@ -12,7 +12,7 @@ from tenacity import RetryCallState, retry_if_exception_type, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
 from qa_service.errors import RemoteError
-from qa_service.schemas.asking import AskResponse, BatchResponse, Problem
+from qa_service.schemas.ask import AskResponse, BatchResponse, Problem
 from qa_service.schemas.documents import PassagesBody, SourceBody, SourcesBody, VerdictBody, VerifyResponse
 from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from tenacity import AsyncRetrying, Retrying
 
 from qa_service.client.calls import AskOptions, Call, Calls, options_of, read, retries_of, unreachable
-from qa_service.schemas.asking import AskResponse, BatchResponse
+from qa_service.schemas.ask import AskResponse, BatchResponse
 from qa_service.schemas.documents import ListedSource, PassagesBody, SourceBody, VerdictBody, VerifyResponse
 from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness
 

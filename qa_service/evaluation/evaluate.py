@@ -11,12 +11,12 @@ import ir_measures
 
 from qa_service.embedding.batching import ahead
 from qa_service.errors import QuestionFileError
-from qa_service.evaluation.asking import Asker, InProcess, Outcome, same_index
 from qa_service.evaluation.gold import Corpus, Gold, GoldFinder
 from qa_service.evaluation.measures import DEFAULT, Asked, measure
 from qa_service.evaluation.questions import LineProblem, Question
 from qa_service.evaluation.run import QRELS_TREC, RUN_TREC, SUMMARY, Fingerprint, RunFolder
 from qa_service.evaluation.summary import Summary, qrels_lines, run_lines, summarize
+from qa_service.evaluation.targets import Asker, InProcess, Outcome, same_index
 from qa_service.settings import Settings
 
 BATCH = 256

@@ -15,9 +15,9 @@ import ir_measures
 from ir_measures import AP, RR, P, R, Success, nDCG
 
 from qa_service.errors import SettingsError
-from qa_service.evaluation.asking import Outcome
 from qa_service.evaluation.gold import Gold, Span, document_name
 from qa_service.evaluation.questions import Question
+from qa_service.evaluation.targets import Outcome
 
 DEFAULT = (nDCG @ 10, RR @ 10, R @ 5, R @ 10, Success @ 1, Success @ 5, P @ 5, AP)
 SPAN_RECALL, SPAN_PRECISION, SPAN_IOU = "span-R@5", "span-P@5", "span-IoU@5"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from qa_service.errors import QuestionFileError
-from qa_service.evaluation.asking import Found
 from qa_service.evaluation.gold import Gold, document_name
 from qa_service.evaluation.measures import Asked, ranked, right
+from qa_service.evaluation.targets import Found
 from qa_service.io import strict_json
 from qa_service.io.durable import replace_file, storage_errors, sync_file
 

@@ -11,11 +11,11 @@ from typing import Any
 from qa_service.embedding import ExportedModels
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.errors import QAServiceError, QuestionFileError, SettingsError
-from qa_service.evaluation.asking import InProcess
 from qa_service.evaluation.evaluate import Plan, Target, evaluate
-from qa_service.evaluation.files import QuestionFile
 from qa_service.evaluation.gold import IndexCorpus
+from qa_service.evaluation.question_file import QuestionFile
 from qa_service.evaluation.run import SUMMARY, RunFolder
+from qa_service.evaluation.targets import InProcess
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings, load_settings
 

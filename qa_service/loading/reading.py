@@ -8,10 +8,10 @@ from itertools import islice
 import regex
 
 from qa_service.datatypes import Document, Skipped, SourceFile
-from qa_service.loading.apart import ParserProcess
 from qa_service.loading.folder import SkipFile, opened_file, suffix_of
 from qa_service.loading.formats import FORMATS
 from qa_service.loading.outline import Extracted, Limits, Refused, UnreadableError
+from qa_service.loading.parser_process import ParserProcess
 from qa_service.text.cleaning import BIDI_CONTROLS
 
 _SECRET = re.compile(

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from qa_service.datatypes import AttributeFilter, ComparisonFilter, CompoundFilter, Metadata
-from qa_service.schemas.asking import MAX_SHORT, Askable, Problem, Short
+from qa_service.schemas.ask import MAX_SHORT, Askable, Problem, Short
 
 MAX_QUERIES = 8
 _MAX_DEPTH, _MAX_COMPARISONS = 5, 50

@@ -79,8 +79,15 @@ def create_app(
     gate = Gate(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
     collections = Collections(
-        Serving(Opening(answerer, generations or IndexFolder(settings.index), degraded, reopen), worker),
-        {name: Serving(opening, worker, f"/collections/{name}") for name, opening in named.items()},
+        Serving(
+            Opening(answerer, generations or IndexFolder(settings.index), degraded, reopen),
+            worker,
+            cache_mb=settings.cache_mb,
+        ),
+        {
+            name: Serving(opening, worker, f"/collections/{name}", cache_mb=settings.cache_mb)
+            for name, opening in named.items()
+        },
     )
     builder = Builder(settings)
     evaluations = Evaluations(settings)

@@ -13,6 +13,7 @@ from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
 from qa_service.index import Generations, Manifest
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.answer_cache import RememberedAnswers
 from qa_service.server.metrics import EMBEDDED, INDEX, SWAPS
 from qa_service.server.worker import Result, Worker
 
@@ -46,8 +47,10 @@ class Serving:
     last lease of it has ended. The answerer is used by the worker alone.
     """
 
-    def __init__(self, opening: Opening, worker: Worker, path: str = "") -> None:
+    def __init__(self, opening: Opening, worker: Worker, path: str = "", *, cache_mb: int = 16) -> None:
         self._answerer = opening.answerer
+        self._cache_bytes = cache_mb * 1_000_000
+        self.answers = RememberedAnswers(self._cache_bytes)
         self._leases: Counter[QuestionAnswerer] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
         self.generations = opening.generations
@@ -181,6 +184,7 @@ class Serving:
         SWAPS.labels("served").inc()
         self._tell_index(old.index.version)
         _logger.warning("serving index %s in place of %s", answerer.index.version, old.index.version)
+        self.answers = RememberedAnswers(self._cache_bytes)
         self._close_unused(old)
 
     def _tell_index(self, before: str | None) -> None:

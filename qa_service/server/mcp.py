@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from qa_service import __version__
 from qa_service.datatypes import Answer
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, RequestError
-from qa_service.schemas.asking import Askable, AskResponse, ask_body
+from qa_service.schemas.ask import Askable, AskResponse, ask_body
 from qa_service.server.gate import KEY_COLLECTIONS, Access
 from qa_service.server.links import Links
 from qa_service.server.live_index import Serving

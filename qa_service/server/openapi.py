@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
-from qa_service.schemas.asking import Problem
+from qa_service.schemas.ask import Problem
 from qa_service.schemas.vector_stores import OpenAIProblem
 from qa_service.server.gate import ASK, Access, Gate
 from qa_service.server.middleware.problems import MEDIA_TYPE, OPENAI_PATHS

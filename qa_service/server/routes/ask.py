@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from qa_service.datatypes import Answer, Filters, Stage
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.remembering import Asked
-from qa_service.schemas.asking import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
+from qa_service.schemas.ask import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
+from qa_service.server.answer_cache import Asked
 from qa_service.server.collections import Mounting
 from qa_service.server.gate import ASK, Access, Gate
 from qa_service.server.links import Links
@@ -168,14 +168,14 @@ async def _answer(
     quick: bool = False,
 ) -> Answer:
     """Return an answer from memory, or have it worked out and count the parts of that."""
-    asked = Asked(body.model_dump_json(), explain=explain, quick=quick)
-    if (known := answerer.answers.get(asked)) is not None:
+    asked = Asked(answerer.index.version, body.model_dump_json(), explain=explain, quick=quick)
+    if (known := serving.answers.get(asked)) is not None:
         REMEMBERED.inc()
         return known
     started, stages = time.perf_counter(), list[Stage]()
     answer = await serving.answer(lambda embedded: _worked_out(answerer, body, asked, embedded, stages), body.question)
     note_stages(stages, started)
-    answerer.answers.keep(asked, answer)
+    serving.answers.keep(asked, answer)
     return answer
 
 

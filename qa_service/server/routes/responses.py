@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from qa_service.schemas.asking import Problem
+from qa_service.schemas.ask import Problem
 from qa_service.server.middleware.problems import MEDIA_TYPE
 
 BY_ACCEPT = {"Vary": "Accept"}

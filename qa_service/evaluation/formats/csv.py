@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from qa_service.errors import QuestionFileError
-from qa_service.evaluation.jsonlines import MAX_LINE_BYTES, question_or_problem
+from qa_service.evaluation.formats.jsonl import MAX_LINE_BYTES, question_or_problem
 from qa_service.evaluation.questions import LineProblem, Question, question_of
 
 COLUMNS = ("id", "question", "answerable", "answers", "tags", "document", "content", "start_index", "end_index")

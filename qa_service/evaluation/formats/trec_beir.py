@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qa_service.errors import QuestionFileError
-from qa_service.evaluation.jsonlines import MAX_LINE_BYTES, question_or_problem
+from qa_service.evaluation.formats.jsonl import MAX_LINE_BYTES, question_or_problem
 from qa_service.evaluation.questions import LineProblem, Question, question_of
 from qa_service.io import strict_json
 

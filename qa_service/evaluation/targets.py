@@ -17,7 +17,7 @@ from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError, QuestionFileError
 from qa_service.evaluation.gold import Span, Text
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.schemas.asking import AskResponse
+from qa_service.schemas.ask import AskResponse
 from qa_service.settings import Settings
 
 Asking = tuple[str, int]

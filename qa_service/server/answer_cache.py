@@ -1,4 +1,4 @@
-"""The answers that were given lately. The same question in the same index has the same answer: it is not worked out."""
+"""Cache of recent answers: a generation always answers the same question alike."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,16 @@ _BYTES, _BYTES_A_RESULT = 1_000, 2_500
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """All that an answer depends on, beside the index: the request's body, and what else was asked for."""
+    """All that an answer depends on: the generation, the request's body, and the options of the request."""
 
+    generation: str
     body: str
     explain: bool
     quick: bool
 
 
 class RememberedAnswers:
-    """Keeps the answers from one open index in up to so many ``most_bytes`` of memory.
-
-    For who serves, to look there before it asks; from one thread.
-    """
+    """A least-recently-used cache of up to ``most_bytes``. Not thread-safe."""
 
     def __init__(self, most_bytes: int) -> None:
         self._known: LRUCache[Asked, Answer] = LRUCache(most_bytes, _size)

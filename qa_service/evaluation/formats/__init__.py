@@ -1,0 +1,1 @@
+"""Formats of question files and judgements, a module each."""
