@@ -582,7 +582,7 @@ EVALUATE_IN_CHILD = textwrap.dedent("""
 
 def evaluate_in_child(settings: Settings, file: Path, output: Path, seconds: float | None) -> bool:
     """Evaluate in a process of its own, to be killed after some seconds; tell whether it finished."""
-    command = [sys.executable, "-c", EVALUATE_IN_CHILD, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", EVALUATE_IN_CHILD, str(Path(__file__).parent.parent)]
     command += map(str, (settings.source, settings.index, file, output))
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin is not None

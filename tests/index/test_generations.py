@@ -506,7 +506,7 @@ def kill_builds(kills: int, settings: Settings, folder: Write) -> tuple[int, int
     """Kill builds at random moments; return how often the old and the new generation was served after."""
     generator = random.Random(20261123)
     outcomes = {"old": 0, "new": 0}
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parent.parent)
     for number in range(kills):
         old = IndexFolder(settings.index).current()
         folder({"new.txt": "\n\n".join(f"Sentence {number} of {part} stands here." for part in range(200))})
@@ -584,7 +584,7 @@ def test_a_build_without_disk_files_or_memory_ends_in_one_line(
     """As from a full disk, too many open files, too little memory: exit code 7 and the old index in force, whole."""
     old = IndexFolder(settings.index).current()
     folder({f"{number}.txt": "\n\n".join(f"Line {line} of {number}." for line in range(300)) for number in range(8)})
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parent.parent)
     command = [sys.executable, "-c", LIMITED_BUILD, here, str(settings.source), str(settings.index), kind, str(amount)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 7, ended.stderr
