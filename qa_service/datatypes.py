@@ -1,4 +1,4 @@
-"""What travels between the rooms. Frozen values, no behaviour, no imports of ours.
+"""What travels between the rooms: array types and frozen values, without behaviour. Imports nothing of ours.
 
 All offsets are half-open ``[start, end)``. ``char`` counts Unicode code points, ``utf16`` UTF-16 code
 units (what JavaScript counts), ``byte`` bytes of the text in UTF-8, ``line`` lines from 1, inclusive.
@@ -8,6 +8,21 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+"""Vectors, cosines, scores."""
+Float64Array = NDArray[np.float64]
+Float16Array = NDArray[np.float16]
+IntArray = NDArray[np.int64]
+"""Passage numbers, offsets, counts."""
+Int32Array = NDArray[np.int32]
+"""Ids of terms and of tokens."""
+Int8Array = NDArray[np.int8]
+ByteArray = NDArray[np.uint8]
+BoolArray = NDArray[np.bool_]
 
 BlockKind = Literal["paragraph", "list_item", "table_row", "code"]
 Offsets = tuple[int, int]

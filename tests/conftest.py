@@ -21,13 +21,13 @@ import pytest
 from filelock import FileLock
 
 from qa_service.cli import main
+from qa_service.datatypes import FloatArray
 from qa_service.embedding import (
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
     SentenceTransformerEmbedder,
     TokenEmbeddings,
-    Vectors,
     find_model,
     open_embedder,
 )
@@ -77,7 +77,7 @@ class FakeEmbedder:
         tokens = tuple(self._token_vectors(text) for text in texts) if self._tokens else None
         return PassageEmbeddings(np.stack([self._vector(text) for text in texts]), tokens)
 
-    def _vector(self, text: str) -> Vectors:
+    def _vector(self, text: str) -> FloatArray:
         vector = np.full(self.dimension, 0.01, np.float32)
         for word in re.findall(r"\w+", text.casefold()):
             vector[zlib.crc32(word.encode()) % self.dimension] += 1

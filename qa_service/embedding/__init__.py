@@ -5,12 +5,10 @@ from qa_service.embedding.exported_models import ExportedModels
 from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
 from qa_service.embedding.protocol import (
     Embedder,
-    Integers,
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
     TokenEmbeddings,
-    Vectors,
 )
 from qa_service.embedding.question_cache import RememberedQuestions
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
@@ -25,7 +23,6 @@ __all__ = [
     "Embedder",
     "ExportedEmbedder",
     "ExportedModels",
-    "Integers",
     "ModelFiles",
     "ModelIdentity",
     "OnnxEmbedder",
@@ -34,7 +31,6 @@ __all__ = [
     "RememberedQuestions",
     "SentenceTransformerEmbedder",
     "TokenEmbeddings",
-    "Vectors",
     "checked_model_folder",
     "cpu_flags",
     "find_model",

@@ -7,10 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from qa_service.datatypes import FloatArray, IntArray
 from qa_service.errors import ModelCorrupt
-
-Vectors = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +28,16 @@ class TokenEmbeddings:
     Special tokens are left out, so that a text of none but those has none.
     """
 
-    vectors: Vectors
-    ids: Integers
-    spans: Integers
+    vectors: FloatArray
+    ids: IntArray
+    spans: IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionEmbedding:
     """A question's vector (d,), and its tokens if the model has vectors for them."""
 
-    vector: Vectors
+    vector: FloatArray
     tokens: TokenEmbeddings | None
 
     def size(self) -> int:
@@ -52,7 +50,7 @@ class QuestionEmbedding:
 class PassageEmbeddings:
     """Vectors (n, d) of n texts, and each text's tokens if the model has vectors for them."""
 
-    vectors: Vectors
+    vectors: FloatArray
     tokens: tuple[TokenEmbeddings, ...] | None
 
     def one_by_one(self) -> list[QuestionEmbedding]:
@@ -97,17 +95,17 @@ class Embedder(Protocol):
         ...
 
 
-def unit_length(vectors: Vectors) -> Vectors:
+def unit_length(vectors: FloatArray) -> FloatArray:
     """Return vectors (n, d) scaled to length 1. Raises :class:`ModelCorrupt` for one without a direction."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(norms).all() or (norms == 0).any():
         raise ModelCorrupt("the model returned a vector without a direction (zero or not a number); check its files")
-    unit: Vectors = (vectors / norms).astype(np.float32)
+    unit: FloatArray = (vectors / norms).astype(np.float32)
     return unit
 
 
 def own_tokens(
-    offsets: npt.ArrayLike, special: npt.ArrayLike, ids: Integers, vectors: Vectors, prompt: int
+    offsets: npt.ArrayLike, special: npt.ArrayLike, ids: IntArray, vectors: FloatArray, prompt: int
 ) -> TokenEmbeddings:
     """Return a text's tokens without the special ones and those of the prompt before it.
 

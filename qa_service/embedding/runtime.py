@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from qa_service.datatypes import FloatArray, IntArray
 from qa_service.embedding.models import sha256_of
 from qa_service.embedding.protocol import (
-    Integers,
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
-    Vectors,
     own_tokens,
     unit_length,
 )
@@ -136,7 +135,7 @@ class ExportedEmbedder:
         """Load the model now, not with the first text."""
         raise NotImplementedError
 
-    def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[Vectors, Vectors | None]]:
+    def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
         """Yield each text's vector (d,) and, if the model has them, its tokens' (t or more, d)."""
         raise NotImplementedError
 
@@ -180,11 +179,11 @@ class ExportedEmbedder:
                 tokens.append(own_tokens(item.offsets, item.special_tokens_mask, np.array(item.ids), own, len(prompt)))
         return PassageEmbeddings(unit_length(np.stack(vectors)), tuple(tokens) if tokens else None)
 
-    def _inputs(self, encoded: Sequence[Any], multiple: int = 1) -> dict[str, Integers]:
+    def _inputs(self, encoded: Sequence[Any], multiple: int = 1) -> dict[str, IntArray]:
         """Return what the model takes, all texts padded to the longest, whose length is a ``multiple``."""
         length = -(-max(len(item.ids) for item in encoded) // multiple) * multiple
-        ids: Integers = np.zeros((len(encoded), length), np.int64)
-        mask: Integers = np.zeros((len(encoded), length), np.int64)
+        ids: IntArray = np.zeros((len(encoded), length), np.int64)
+        mask: IntArray = np.zeros((len(encoded), length), np.int64)
         for row, item in enumerate(encoded):
             ids[row, : len(item.ids)] = item.ids
             mask[row, : len(item.ids)] = 1
@@ -210,7 +209,7 @@ class OnnxEmbedder(ExportedEmbedder):
         """Load the model now, not with the first text."""
         _ = self._session
 
-    def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[Vectors, Vectors | None]]:
+    def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
         self.load()  # before threads would, each for itself
         longest = max(len(item.ids) for item in encoded)
         size = max(1, min(self._A_PASS // longest, -(-len(encoded) // self._threads)))
@@ -218,7 +217,7 @@ class OnnxEmbedder(ExportedEmbedder):
         passes = map(self._pass, parts) if self._threads == 1 else self._pool.map(self._pass, parts)
         return chain.from_iterable(passes)
 
-    def _pass(self, encoded: Sequence[Any]) -> Iterable[tuple[Vectors, Vectors | None]]:
+    def _pass(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
         vectors, *tokens = self._session.run(None, self._inputs(encoded))
         return zip(vectors, tokens[0] if tokens else [None] * len(vectors), strict=True)
 
@@ -264,7 +263,7 @@ class OpenVinoEmbedder(ExportedEmbedder):
     def _bf16(self) -> bool:
         return "avx512_bf16" in cpu_flags()
 
-    def _forward(self, encoded: Sequence[Any]) -> Iterator[tuple[Vectors, Vectors | None]]:
+    def _forward(self, encoded: Sequence[Any]) -> Iterator[tuple[FloatArray, FloatArray | None]]:
         parts = _in_parts(encoded, -(-len(encoded) // self._threads))
         for request, part in zip(self._requests, parts, strict=False):
             request.start_async(self._inputs(part, self._MULTIPLE))

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from qa_service.datatypes import BoolArray, Float64Array
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus, Span, document_name
 from qa_service.evaluation.questions import LineProblem, Question
@@ -35,7 +35,7 @@ class Fitted:
 
 def observe(
     questions: Iterable[Question | LineProblem], answerer: QuestionAnswerer, progress: Callable[[int], None]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], tuple[LineProblem, ...]]:
+) -> tuple[Float64Array, BoolArray, tuple[LineProblem, ...]]:
     """Ask all questions; return the evidence (n, e), whether the first five results hold an answer, and problems."""
     rows: list[list[float]] = []
     right: list[bool] = []

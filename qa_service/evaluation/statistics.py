@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
+from qa_service.datatypes import BoolArray, Float64Array
 
 _SEED = 20_240_229
 _RESAMPLES = 1_000
@@ -28,7 +26,7 @@ class Estimate:
     n: int
 
 
-def estimate(values: Sequence[float] | Floats) -> Estimate:
+def estimate(values: Sequence[float] | Float64Array) -> Estimate:
     """Return the mean and its percentile bootstrap interval (Efron, 1979); the seed is fixed."""
     sample = np.asarray(values, dtype=np.float64)
     mean = float(sample.mean())
@@ -45,7 +43,7 @@ def estimate(values: Sequence[float] | Floats) -> Estimate:
     return Estimate(mean, float(found.low), float(found.high), len(sample))
 
 
-def randomisation_p(differences: Floats) -> float:
+def randomisation_p(differences: Float64Array) -> float:
     """Return the two-sided p-value of a paired randomisation test: signs of the differences are exchanged at random.
 
     The test that Smucker, Allan and Carterette (2007, doi 10.1145/1321440.1321528) recommend for rankings.
@@ -77,14 +75,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def effect_size(differences: Floats) -> float:
+def effect_size(differences: Float64Array) -> float:
     """Return Cohen's d of paired differences: their mean by their standard deviation."""
     if len(differences) < 2 or float(np.ptp(differences)) == 0.0:  # noqa: PLR2004 - one has no deviation
         return 0.0
     return float(differences.mean() / differences.std(ddof=1))
 
 
-def auroc(confidences: Floats, right: Booleans) -> float:
+def auroc(confidences: Float64Array, right: BoolArray) -> float:
     """Return the probability that a right question's confidence is above a wrong one's (Mann and Whitney's U)."""
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - a second of import
 
@@ -102,7 +100,7 @@ class Bin:
     right: float
 
 
-def reliability(confidences: Floats, right: Booleans, bins: int = 10) -> list[Bin]:
+def reliability(confidences: Float64Array, right: BoolArray, bins: int = 10) -> list[Bin]:
     """Return the questions by bins of equal width, empty ones left out."""
     places = np.minimum((confidences * bins).astype(int), bins - 1)
     return [
@@ -117,13 +115,13 @@ def reliability(confidences: Floats, right: Booleans, bins: int = 10) -> list[Bi
     ]
 
 
-def expected_calibration_error(confidences: Floats, right: Booleans, bins: int = 10) -> float:
+def expected_calibration_error(confidences: Float64Array, right: BoolArray, bins: int = 10) -> float:
     """Return the mean distance, by bins of equal width, of confidence from the share that is right."""
     found = reliability(confidences, right, bins)
     return sum(abs(one.confidence - one.right) * one.n for one in found) / len(right)
 
 
-def risk_coverage(confidences: Floats, right: Booleans, coverages: Sequence[float]) -> dict[float, float]:
+def risk_coverage(confidences: Float64Array, right: BoolArray, coverages: Sequence[float]) -> dict[float, float]:
     """Return, for each share of questions answered, most confident first, the share of those that are wrong."""
     ordered = right[np.argsort(-confidences, kind="stable")]
     return {share: float(1 - ordered[: max(1, round(share * len(ordered)))].mean()) for share in coverages}

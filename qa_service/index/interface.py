@@ -5,15 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from qa_service.datatypes import Filters, Metadata, Passage, SourceDocument
+from qa_service.datatypes import Filters, FloatArray, Int32Array, IntArray, Metadata, Passage, SourceDocument
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.index.manifest import Manifest
 from qa_service.index.tokens import Similarities
-from qa_service.index.vectors import Ids, Selection, VectorStore
-from qa_service.index.words import Identifiers, Scores
+from qa_service.index.vectors import Selection, VectorStore
 
 _LOOKED_FOR, _LOOKED_THROUGH = 500, 50  # characters of a quote, and passages
 
@@ -25,10 +21,10 @@ class Match(Protocol):
     def weights(self) -> dict[str, float]:
         """The idf of each of the question's terms."""
 
-    def best(self, depth: int, allowed: Any = None) -> Ids:
+    def best(self, depth: int, allowed: Any = None) -> IntArray:
         """Return the numbers of the ``depth`` best passages, of a :data:`Selection`, best first, ties by number."""
 
-    def of(self, numbers: Ids) -> Scores:
+    def of(self, numbers: IntArray) -> FloatArray:
         """Return the BM25 scores of some passages, which come in the order of their numbers."""
 
 
@@ -59,7 +55,7 @@ class Words(Protocol):
 class Nearest:
     """Numbers of passages, nearest first, and the share, 0..1, of all passages that were searched for them."""
 
-    numbers: Ids
+    numbers: IntArray
     searched: float
 
 
@@ -107,19 +103,19 @@ class Index(ABC):
         """Whether there are token vectors."""
 
     @abstractmethod
-    def nearest(self, vector: npt.NDArray[np.float32], depth: int, allowed: Selection | None) -> Nearest:
+    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> Nearest:
         """Return the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
 
     @abstractmethod
-    def vectors(self, numbers: Ids) -> npt.NDArray[np.float32]:
+    def vectors(self, numbers: IntArray) -> FloatArray:
         """Return the unit vectors (n, d) of n passages."""
 
     @abstractmethod
-    def similarities(self, question: TokenEmbeddings, numbers: Ids) -> Similarities:
+    def similarities(self, question: TokenEmbeddings, numbers: IntArray) -> Similarities:
         """Return the cosines of a question's tokens with those of some passages. Only with token vectors."""
 
     @abstractmethod
-    def token_rows(self, number: int) -> npt.NDArray[np.int32]:
+    def token_rows(self, number: int) -> Int32Array:
         """Return the row ranges (sentences, 2) of a passage's sentences among its tokens. Only with token vectors."""
 
     @abstractmethod
@@ -127,7 +123,7 @@ class Index(ABC):
         """Return a passage."""
 
     @abstractmethod
-    def sentence_terms(self, number: int) -> list[Identifiers]:
+    def sentence_terms(self, number: int) -> list[Int32Array]:
         """Return the ids of the terms in each sentence of a passage, as they stand there."""
 
     @abstractmethod

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_service.datatypes import Completeness, Passage, Skipped, SourceFile
-from qa_service.embedding import Embedder, Vectors, in_batches
+from qa_service.datatypes import Completeness, FloatArray, IntArray, Passage, Skipped, SourceFile
+from qa_service.embedding import Embedder, in_batches
 from qa_service.embedding.batching import ahead
 from qa_service.errors import TooManyFailed
 from qa_service.index import PASSAGES, Contents, Manifest
 from qa_service.index.disk import IndexFolder, OpenIndex, PassageReader, PassageWriter, Written, write_generation
 from qa_service.index.tokens import Codec, PassageTokensBuilder
-from qa_service.index.vectors import Ids
 from qa_service.index.words import LexicalBuilder, Terms
 from qa_service.splitting import SplitDocument, embedded_sentences, embedding_text
 from qa_service.text.cleaning import embeddable
@@ -67,7 +66,7 @@ class _Run:
 class _Batch:
     """Passages that are embedded together, their numbers, and what the model reads of them."""
 
-    def __init__(self, numbers: Ids, passages: Sequence[Passage]) -> None:
+    def __init__(self, numbers: IntArray, passages: Sequence[Passage]) -> None:
         self.numbers = numbers
         self.passages = passages
         self.texts = [embedding_text(passage.context, passage.text) for passage in passages]
@@ -252,7 +251,7 @@ class Draft:
 
     def _embed(
         self, reader: PassageReader, batch_size: int, progress: Callable[[int, int], None]
-    ) -> tuple[Vectors, dict[str, int]]:
+    ) -> tuple[FloatArray, dict[str, int]]:
         """Return the vectors (n, d) of all passages, in a file, and what was written of their tokens."""
         parts = np.frombuffer(self._parts, np.int64)
         vectors = _array_in_file(self._folder / _SPOOL, (len(parts), self._embedder.dimension))
@@ -288,7 +287,7 @@ class Draft:
         return vectors, {} if tokens is None else tokens.finish()
 
     def _take_vectors(
-        self, part: OpenIndex, taken: Ids, vectors: Vectors, tokens: PassageTokensBuilder | None
+        self, part: OpenIndex, taken: IntArray, vectors: FloatArray, tokens: PassageTokensBuilder | None
     ) -> PassageTokensBuilder | None:
         """Copy the vectors and tokens of some passages; return where tokens go on to be collected."""
         known = np.frombuffer(self._known, np.int64)
@@ -305,7 +304,7 @@ class Draft:
         return tokens
 
 
-def _array_in_file(path: Path, shape: tuple[int, int]) -> Vectors:
+def _array_in_file(path: Path, shape: tuple[int, int]) -> FloatArray:
     """Return an array over a new file. Its room is taken at once: a disk full later would kill the process."""
     size = shape[0] * shape[1] * np.dtype(np.float32).itemsize
     with path.open("wb") as file:

@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from qa_service.datatypes import Coverage
+from qa_service.datatypes import Coverage, FloatArray, IntArray
 from qa_service.index import Index
 from qa_service.index.vectors import Selection
-
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 DEPTH = 50
 
@@ -23,16 +19,16 @@ class Candidates:
     question's terms, ``terms`` the ids of those that stand in some passage.
     """
 
-    numbers: Integers
-    dense: Floats
-    lexical: Floats | None
-    dense_ranks: Integers
-    lexical_ranks: Integers
+    numbers: IntArray
+    dense: FloatArray
+    lexical: FloatArray | None
+    dense_ranks: IntArray
+    lexical_ranks: IntArray
     weights: dict[str, float]
     terms: dict[str, int]
     coverage: Coverage
 
-    def take(self, places: Integers) -> "Candidates":
+    def take(self, places: IntArray) -> "Candidates":
         """Return the candidates at some places, in that order."""
         return Candidates(
             self.numbers[places],
@@ -47,7 +43,12 @@ class Candidates:
 
 
 def gather(
-    index: Index, question: str, vector: Floats, depth: int, allowed: Selection | None, extra: Integers | None = None
+    index: Index,
+    question: str,
+    vector: FloatArray,
+    depth: int,
+    allowed: Selection | None,
+    extra: IntArray | None = None,
 ) -> Candidates:
     """Return the best ``depth`` of each leg, in the order of their numbers, and the passages of ``extra``.
 
@@ -70,7 +71,7 @@ def gather(
     )
 
 
-def _ranks(numbers: Integers, ordered: Integers) -> Integers:
+def _ranks(numbers: IntArray, ordered: IntArray) -> IntArray:
     ranks = np.zeros(len(numbers), np.int64)
     ranks[np.searchsorted(numbers, ordered)] = np.arange(1, len(ordered) + 1)
     return ranks

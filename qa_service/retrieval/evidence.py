@@ -5,9 +5,7 @@ import re
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
-import numpy as np
-import numpy.typing as npt
-
+from qa_service.datatypes import FloatArray
 from qa_service.index.words import idf
 
 _NUMBER = re.compile(r"\d+")
@@ -96,7 +94,7 @@ def evidence(
     sentence: str,
     sentence_terms: set[str],
     dense: float,
-    cosines: npt.NDArray[np.float32] | None,
+    cosines: FloatArray | None,
 ) -> Evidence:
     """Return what speaks for a passage and its best sentence; ``cosines`` are the question's tokens' best in it."""
     total = sum(asked.weights.values())

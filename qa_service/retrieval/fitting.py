@@ -8,8 +8,8 @@ question shares its words with the passage, as real ones do not, so all evidence
 import re
 
 import numpy as np
-import numpy.typing as npt
 
+from qa_service.datatypes import BoolArray, Float64Array
 from qa_service.embedding import Embedder
 from qa_service.index import Index, Manifest
 from qa_service.index.disk import IndexFolder
@@ -28,9 +28,7 @@ _DEPTH = 5
 _WORD = re.compile(r"\w[\w'’-]*")
 
 
-def fit(
-    rows: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64] | None = None
-) -> Calibration:
+def fit(rows: Float64Array, right: BoolArray, weights: Float64Array | None = None) -> Calibration:
     """Return the logistic model of evidence (n, e) that explains ``right`` (n,) best, with a slight L2 penalty."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second of import
 
@@ -41,11 +39,9 @@ def fit(
     return Calibration(float(model.intercept_[0] - coefficients @ center), tuple(map(float, coefficients)))
 
 
-def confidences_of(calibration: Calibration, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def confidences_of(calibration: Calibration, rows: Float64Array) -> Float64Array:
     """Return the confidence (n,) of each row of evidence (n, e)."""
-    confidences: npt.NDArray[np.float64] = 1 / (
-        1 + np.exp(-(rows @ np.array(calibration.coefficients) + calibration.intercept))
-    )
+    confidences: Float64Array = 1 / (1 + np.exp(-(rows @ np.array(calibration.coefficients) + calibration.intercept)))
     return confidences
 
 

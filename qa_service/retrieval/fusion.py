@@ -5,16 +5,15 @@ here. docs/decisions/0006-retrieval.md has the table that the weights were chose
 """
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from qa_service.datatypes import FloatArray
 
 DENSE, LEXICAL, RERANK = 0.2, 0.3, 0.5
 
 
 def fuse(
-    dense: Floats, lexical: Floats | None, rerank: Floats | None = None, lexical_weight: float = LEXICAL
-) -> Floats:
+    dense: FloatArray, lexical: FloatArray | None, rerank: FloatArray | None = None, lexical_weight: float = LEXICAL
+) -> FloatArray:
     """Return the fused score, 0..1, of each candidate. A signal that is absent leaves its weight to the others.
 
     What ``lexical_weight`` leaves is parted between the other two as by default.
@@ -23,12 +22,12 @@ def fuse(
     signals = [(rest * DENSE, dense), (lexical_weight, lexical), (rest * RERANK, rerank)]
     present = [(weight, scaled(signal)) for weight, signal in signals if signal is not None]
     total = sum(weight for weight, _ in present)
-    fused: Floats = np.sum([weight / total * signal for weight, signal in present], axis=0)
+    fused: FloatArray = np.sum([weight / total * signal for weight, signal in present], axis=0)
     return fused
 
 
-def scaled(scores: Floats) -> Floats:
+def scaled(scores: FloatArray) -> FloatArray:
     """Return scores moved and stretched to 0..1; all 0 where they do not differ."""
     low, high = scores.min(initial=np.inf), scores.max(initial=-np.inf)
-    result: Floats = (scores - low) / (high - low) if high > low else np.zeros_like(scores)
+    result: FloatArray = (scores - low) / (high - low) if high > low else np.zeros_like(scores)
     return result

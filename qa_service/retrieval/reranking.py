@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from qa_service.datatypes import FloatArray
 from qa_service.embedding import checked_model_folder
 from qa_service.errors import ModelCorrupt
 
@@ -17,7 +17,7 @@ DEPTH = 20
 class Reranker(Protocol):
     """Scores passages for a question; higher is better, the scale is its own."""
 
-    def score(self, question: str, passages: Sequence[str]) -> npt.NDArray[np.float32]:
+    def score(self, question: str, passages: Sequence[str]) -> FloatArray:
         """Return one finite score a passage."""
         ...
 
@@ -33,7 +33,7 @@ class CrossEncoderReranker:
         except Exception as error:  # half a dozen libraries read these files, each with errors of its own
             raise ModelCorrupt(f"the reranker {folder} can't be loaded: {type(error).__name__}: {error}") from error
 
-    def score(self, question: str, passages: Sequence[str]) -> npt.NDArray[np.float32]:
+    def score(self, question: str, passages: Sequence[str]) -> FloatArray:
         """Return the model's relevance scores."""
         pairs = [(question, passage) for passage in passages]
         scores = np.asarray(self._model.predict(pairs, show_progress_bar=False), dtype=np.float32)

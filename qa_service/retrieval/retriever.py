@@ -5,24 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from cachetools import LRUCache
 
-from qa_service.datatypes import Coverage, Explanation, Passage, ScoredPassage, Scores
+from qa_service.datatypes import Coverage, Explanation, FloatArray, Int32Array, IntArray, Passage, ScoredPassage, Scores
 from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
 from qa_service.index.tokens import Similarities
 from qa_service.index.vectors import Selection
-from qa_service.index.words import Identifiers
 from qa_service.retrieval.candidates import DEPTH, Candidates, gather
 from qa_service.retrieval.confidence import Calibration
 from qa_service.retrieval.evidence import AskedQuestion, Evidence, evidence, stop_words
 from qa_service.retrieval.fusion import LEXICAL, fuse
 from qa_service.retrieval.reranking import DEPTH as RERANKER_DEPTH
 from qa_service.retrieval.reranking import Reranker
-
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 _RERANKED = 32
 _NEAR_DUPLICATE = 0.97
@@ -63,18 +58,18 @@ class _Ranking:
     """
 
     candidates: Candidates
-    fused: Floats
-    rerank: Floats | None
+    fused: FloatArray
+    rerank: FloatArray | None
     similarities: Similarities | None
-    places: Integers
+    places: IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
     """The ids of a passage's terms: of each sentence, as they stand there, and of all, sorted."""
 
-    sentences: Sequence[Identifiers]
-    all: Identifiers
+    sentences: Sequence[Int32Array]
+    all: Int32Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ class _Judged:
 
     result: ScoredPassage
     evidence: Evidence
-    terms: Identifiers
+    terms: Int32Array
 
 
 class Retriever:
@@ -157,7 +152,7 @@ class Retriever:
         )
         return replace(result, explanation=explanation)
 
-    def why(self, question: str, embedding: QuestionEmbedding, passages: Integers, before: int = 3) -> Why:
+    def why(self, question: str, embedding: QuestionEmbedding, passages: IntArray, before: int = 3) -> Why:
         """Return where the best of some passages stands, every passage of the index considered."""
         everything = max(DEPTH, len(self._index))
         candidates = gather(self._index, question, embedding.vector, everything, None, extra=passages)
@@ -206,7 +201,7 @@ class Retriever:
             order,
         )
 
-    def _second_opinion(self, reranker: Reranker, question: str, candidates: Candidates) -> Floats:
+    def _second_opinion(self, reranker: Reranker, question: str, candidates: Candidates) -> FloatArray:
         """Return the reranker's scores of the first candidates; the rest get its lowest."""
         numbers = candidates.numbers[:RERANKER_DEPTH].tolist()
         scores = reranker.score(question, [self._index.passage(number).text for number in numbers])
@@ -264,8 +259,8 @@ class Retriever:
         return known
 
     def _best_sentence(
-        self, asked: AskedQuestion, ranking: _Ranking, place: int, terms: Sequence[Identifiers]
-    ) -> tuple[int, Floats | None]:
+        self, asked: AskedQuestion, ranking: _Ranking, place: int, terms: Sequence[Int32Array]
+    ) -> tuple[int, FloatArray | None]:
         """Return the number of the best sentence: by its tokens, or by its words where there are no tokens."""
         candidates = ranking.candidates
         if ranking.similarities is not None:
@@ -275,7 +270,7 @@ class Retriever:
         return int(np.argmax(shares)), None
 
 
-def _quoted_terms(candidates: Candidates, sentence: Identifiers) -> set[str]:
+def _quoted_terms(candidates: Candidates, sentence: Int32Array) -> set[str]:
     """Return the question's terms that stand in a sentence, given by its terms."""
     own = set(sentence.tolist())
     return {term for term, identifier in candidates.terms.items() if identifier in own}
@@ -290,7 +285,7 @@ def _scores(ranking: _Ranking, place: int) -> Scores:
     )
 
 
-def _alike(one: Identifiers, other: Identifiers) -> bool:
+def _alike(one: Int32Array, other: Int32Array) -> bool:
     """Tell whether two sorted sets of terms are as good as equal; sizes that differ rule it out."""
     smaller, larger = sorted((len(one), len(other)))
     if not larger or smaller < _NEAR_DUPLICATE * larger:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import TWO_DOCUMENTS, FakeEmbedder
 
-from qa_service.embedding import Vectors
+from qa_service.datatypes import FloatArray
 from qa_service.errors import (
     BuildInProgress,
     IndexCorrupt,
@@ -361,7 +361,7 @@ def test_a_model_whose_vectors_differ_fails_the_self_test(built: Path, settings:
     """Although it says that it is the same."""
 
     class Impostor(FakeEmbedder):
-        def _vector(self, text: str) -> Vectors:
+        def _vector(self, text: str) -> FloatArray:
             return super()._vector(text[::-1])
 
     with pytest.raises(IndexCorrupt, match="self-test failed"):

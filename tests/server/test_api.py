@@ -20,7 +20,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from qa_service.embedding import QuestionEmbedding, Vectors
+from qa_service.datatypes import FloatArray
+from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server.answer_cache import RememberedAnswers
@@ -296,7 +297,7 @@ def test_a_failed_self_test_keeps_it_not_ready(answerer: QuestionAnswerer, setti
     """Alive, not ready, and no answers."""
 
     class Impostor(FakeEmbedder):
-        def _vector(self, text: str) -> Vectors:
+        def _vector(self, text: str) -> FloatArray:
             return super()._vector(text[::-1])
 
     app = create_app(asked_by(Impostor(), settings), settings)

@@ -13,8 +13,8 @@ import pytest
 from conftest import FakeEmbedder, key_for, listening
 from starlette.testclient import TestClient
 
-from qa_service.datatypes import ComparisonFilter
-from qa_service.embedding import QuestionEmbedding, Vectors
+from qa_service.datatypes import ComparisonFilter, FloatArray
+from qa_service.embedding import QuestionEmbedding
 from qa_service.index.attributes import meeting
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
@@ -353,7 +353,7 @@ def test_errors_of_the_service_below_v1_have_both_shapes(answerer: QuestionAnswe
             return super().embed_questions(questions)
 
     class Impostor(FakeEmbedder):
-        def _vector(self, text: str) -> Vectors:
+        def _vector(self, text: str) -> FloatArray:
             return super()._vector(text[::-1])
 
     local = settings.model_copy(update={"access": "open", "deadline_seconds": 0.2})

@@ -9,11 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from qa_service import __version__
-from qa_service.datatypes import Completeness, Filters, Metadata, Passage, Skipped, SourceDocument
-from qa_service.embedding import ModelIdentity, TokenEmbeddings, Vectors
+from qa_service.datatypes import (
+    Completeness,
+    Filters,
+    FloatArray,
+    Int32Array,
+    IntArray,
+    Metadata,
+    Passage,
+    Skipped,
+    SourceDocument,
+)
+from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.errors import IndexCorrupt
 from qa_service.index.disk.passage_reader import PassageReader
 from qa_service.index.interface import Index, Nearest
@@ -33,9 +42,9 @@ from qa_service.index.manifest import (
     parse_manifest,
 )
 from qa_service.index.tokens import PassageTokens, Similarities
-from qa_service.index.vectors import Ids, Selection
+from qa_service.index.vectors import Selection
 from qa_service.index.vectors.faiss import FaissStore
-from qa_service.index.words import MATRIX_FILES, Identifiers, LexicalIndex
+from qa_service.index.words import MATRIX_FILES, LexicalIndex
 from qa_service.io.durable import storage_errors, sync_file, sync_folder, write_file
 
 _BLOCK = 10_000  # vectors that are read, scaled and added at once
@@ -58,7 +67,7 @@ class Written:
 
 
 def write_generation(
-    folder: Path, contents: Contents, vectors: Vectors, lexical: LexicalIndex, written: Written, *, embedded_by: str
+    folder: Path, contents: Contents, vectors: FloatArray, lexical: LexicalIndex, written: Written, *, embedded_by: str
 ) -> Manifest:
     """Complete a generation in ``folder`` and force it to disk, manifest last.
 
@@ -177,20 +186,20 @@ class OpenIndex(Index):
         """Whether there are token vectors."""
         return self.tokens is not None
 
-    def nearest(self, vector: Vectors, depth: int, allowed: Selection | None) -> Nearest:
+    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> Nearest:
         """Return the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
         ids, _ = self.store.search(vector[None, :], depth, _numbers(allowed))
         return Nearest(ids[0], 1.0)
 
-    def vectors(self, numbers: Ids) -> Vectors:
+    def vectors(self, numbers: IntArray) -> FloatArray:
         """Return the unit vectors (n, d) of n passages."""
         return self.store.vectors(numbers)
 
-    def similarities(self, question: TokenEmbeddings, numbers: Ids) -> Similarities:
+    def similarities(self, question: TokenEmbeddings, numbers: IntArray) -> Similarities:
         """Return the cosines of a question's tokens with those of some passages."""
         return self._tokens().similarities(question, numbers)
 
-    def token_rows(self, number: int) -> npt.NDArray[np.int32]:
+    def token_rows(self, number: int) -> Int32Array:
         """Return the row ranges (sentences, 2) of a passage's sentences among its tokens."""
         return self._tokens().sentences[self._sentences(number)]
 
@@ -198,7 +207,7 @@ class OpenIndex(Index):
         """Return a passage."""
         return self._reader.passage(number)[0]
 
-    def sentence_terms(self, number: int) -> list[Identifiers]:
+    def sentence_terms(self, number: int) -> list[Int32Array]:
         """Return the ids of the terms in each sentence of a passage, as they stand there."""
         rows = self._sentences(number)
         return [self.lexical.sentence_terms(row, row + 1) for row in range(rows.start, rows.stop)]
@@ -239,7 +248,7 @@ class OpenIndex(Index):
         """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
         return self._reader.spans(document_id, start, end)
 
-    def matching(self, filters: Filters) -> Ids:
+    def matching(self, filters: Filters) -> IntArray:
         """Return the numbers of the passages that pass the filters, in order."""
         return np.array(self._reader.matching(filters), dtype=np.int64)
 
@@ -261,7 +270,7 @@ class OpenIndex(Index):
         self._reader.close()
 
 
-def _numbers(allowed: Selection | None) -> Ids | None:
+def _numbers(allowed: Selection | None) -> IntArray | None:
     if isinstance(allowed, str):
         raise TypeError("a condition selects passages in a store that others share, not in a folder")
     return allowed

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from qa_service.datatypes import FloatArray, IntArray
 from qa_service.errors import StoreRefused, StoreUnavailable
 from qa_service.index.milvus.connection import WRITING, Connection
 from qa_service.index.milvus.schema import ID, VECTOR, WORDS, layout
-from qa_service.index.vectors import LEAST_RECALL, Ids, Recall, Selection, Vectors, unit
+from qa_service.index.vectors import LEAST_RECALL, Recall, Selection, unit
 
 ROWS = 500
 """Rows that are sent at once."""
@@ -80,11 +81,11 @@ class MilvusStore:
                 connection.call("create_partition", name, _partition(part), patience=WRITING)
         return cls(connection, name, dimension, [0] * parts, exact=exact)
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
+    def add(self, ids: IntArray, vectors: FloatArray) -> None:
         """Add unit copies of ``vectors`` under ``ids``, each larger than every id before it."""
         self.add_rows(ids, vectors, [{} for _ in ids])
 
-    def add_rows(self, ids: Ids, vectors: Vectors, rows: Sequence[Mapping[str, Any]], part: int = 0) -> None:
+    def add_rows(self, ids: IntArray, vectors: FloatArray, rows: Sequence[Mapping[str, Any]], part: int = 0) -> None:
         """Add vectors with their other fields to a partition. One thread at a time: a collection takes no more."""
         if vectors.shape != (len(ids), self._dimension):
             raise ValueError(f"vectors of shape {vectors.shape} for {len(ids)} ids of dimension {self._dimension}")
@@ -132,7 +133,7 @@ class MilvusStore:
         """Return until when a server may take that writes."""
         return time.monotonic() + self.connection.address.timeout * WRITING
 
-    def settle(self, queries: Vectors, expected: Vectors) -> float:
+    def settle(self, queries: FloatArray, expected: FloatArray) -> float:
         """Wait until searches find what they should, and choose how widely a graph is searched; return recall@k.
 
         ``expected`` (n, k) are the cosines of what exact search finds for ``queries`` (n, d). A server counts rows
@@ -158,14 +159,14 @@ class MilvusStore:
         self.ef_search = widths[-1]
         return recall.mean
 
-    def _recall(self, queries: Vectors, expected: Vectors) -> Recall:
+    def _recall(self, queries: FloatArray, expected: FloatArray) -> Recall:
         most = max(1, _MOST_RESULTS // expected.shape[1])
         found = np.concatenate(
             [self.search(queries[at : at + most], expected.shape[1])[1] for at in range(0, len(queries), most)]
         )
         return Recall.of(expected, found)
 
-    def search(self, queries: Vectors, top_k: int, allowed: Selection | None = None) -> tuple[Ids, Vectors]:
+    def search(self, queries: FloatArray, top_k: int, allowed: Selection | None = None) -> tuple[IntArray, FloatArray]:
         """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id.
 
         Raises :class:`StoreUnavailable` if a partition does not answer.
@@ -175,7 +176,9 @@ class MilvusStore:
             raise StoreUnavailable("a part of the vector store did not answer in time; ask again")
         return ids, scores
 
-    def nearest(self, queries: Vectors, top_k: int, allowed: Selection | None = None) -> tuple[Ids, Vectors, float]:
+    def nearest(
+        self, queries: FloatArray, top_k: int, allowed: Selection | None = None
+    ) -> tuple[IntArray, FloatArray, float]:
         """Return what :meth:`search` does, of the partitions that answer, and the share, 0..1, of rows in them.
 
         Raises :class:`StoreUnavailable` if none does.
@@ -196,7 +199,7 @@ class MilvusStore:
         scores = np.array([[score for _, score in row[:kept]] for row in found], np.float32).reshape(len(found), kept)
         return ids, scores, searched
 
-    def holding(self, terms: str, top_k: int, allowed: Selection | None = None) -> Ids:
+    def holding(self, terms: str, top_k: int, allowed: Selection | None = None) -> IntArray:
         """Return the ids of the rows that the server's BM25 puts first for terms, best first.
 
         Partitions that do not answer are left out.
@@ -244,7 +247,7 @@ class MilvusStore:
             raise StoreUnavailable("no part of the vector store answered in time; ask again") from failure
         return found, answered / max(1, len(self))
 
-    def rows(self, ids: Ids, fields: Sequence[str]) -> dict[int, dict[str, Any]]:
+    def rows(self, ids: IntArray, fields: Sequence[str]) -> dict[int, dict[str, Any]]:
         """Return some fields of rows, by id. Raises :class:`StoreRefused` if a row is not there."""
         found: dict[int, dict[str, Any]] = {}
         for start in range(0, len(ids), ROWS):
@@ -257,7 +260,7 @@ class MilvusStore:
             raise StoreRefused("rows are missing in the vector store", f"{len(ids) - len(found)} in {self.name}")
         return found
 
-    def vectors(self, ids: Ids) -> Vectors:
+    def vectors(self, ids: IntArray) -> FloatArray:
         """Return the unit vectors of ids."""
         rows = self.rows(ids, [VECTOR])
         return np.array([rows[int(number)][VECTOR] for number in ids], np.float32).reshape(len(ids), self._dimension)

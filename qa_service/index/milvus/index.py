@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 from cachetools import LRUCache
 
-from qa_service.datatypes import Filters, Metadata, Passage, SourceDocument
-from qa_service.embedding import TokenEmbeddings, Vectors
+from qa_service.datatypes import Filters, FloatArray, Int32Array, IntArray, Metadata, Passage, SourceDocument
+from qa_service.embedding import TokenEmbeddings
 from qa_service.errors import IndexCorrupt
 from qa_service.index import Index, Manifest, Nearest
 from qa_service.index.milvus.collection import MilvusStore
@@ -16,8 +15,8 @@ from qa_service.index.milvus.filtering import Conditions, front_matter_key
 from qa_service.index.milvus.records import Records, digest
 from qa_service.index.milvus.rows import Rows
 from qa_service.index.tokens import Codec, Similarities, token_weights
-from qa_service.index.vectors import Ids, Selection
-from qa_service.index.words import Identifiers, Scores, idf_of_one, terms
+from qa_service.index.vectors import Selection
+from qa_service.index.words import idf_of_one, terms
 
 MANIFEST, CODEC, FREQUENCIES, PARTS = "manifest", "codec", "frequencies", "parts"
 _MOST = 1_000  # passages that are ranked at all
@@ -96,7 +95,7 @@ class SharedMatch:
         self._rows = rows
         self._terms = np.array(known, np.int32)
 
-    def best(self, depth: int, allowed: Selection | None = None) -> Ids:
+    def best(self, depth: int, allowed: Selection | None = None) -> IntArray:
         """Return the numbers of the ``depth`` best passages, best first, ties by number; none without BM25 there."""
         if self._store is None or (allowed is not None and not isinstance(allowed, str) and not len(allowed)):
             return np.empty(0, np.int64)
@@ -105,7 +104,7 @@ class SharedMatch:
         numbers = np.sort(self._store.holding(asked, min(depth + depth // 2, _MOST), allowed))
         return numbers[np.lexsort((numbers, -self.of(numbers)))][:depth]
 
-    def of(self, numbers: Ids) -> Scores:
+    def of(self, numbers: IntArray) -> FloatArray:
         """Return the BM25 scores of some passages."""
         return np.array([row.sum(self._terms) for row in self._rows.scored(numbers)], np.float32)
 
@@ -138,17 +137,17 @@ class SharedIndex(Index):
         """Whether there are token vectors."""
         return self._codec is not None
 
-    def nearest(self, vector: Vectors, depth: int, allowed: Selection | None) -> Nearest:
+    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> Nearest:
         """Return the passages, of those allowed, whose vectors are nearest to one (d,), at most a thousand."""
         ids, _, searched = self.store.nearest(vector[None, :], min(depth, _MOST), allowed)
         return Nearest(ids[0], searched)
 
-    def vectors(self, numbers: Ids) -> Vectors:
+    def vectors(self, numbers: IntArray) -> FloatArray:
         """Return the unit vectors (n, d) of n passages."""
         found = [row.vector for row in self._rows.scored(numbers)]
         return np.array(found, np.float32).reshape(len(numbers), self.manifest.model.dimension)
 
-    def similarities(self, question: TokenEmbeddings, numbers: Ids) -> Similarities:
+    def similarities(self, question: TokenEmbeddings, numbers: IntArray) -> Similarities:
         """Return the cosines of a question's tokens with those of some passages."""
         if self._codec is None:
             raise ValueError("the index was built without token vectors")
@@ -159,7 +158,7 @@ class SharedIndex(Index):
         cosines = self._codec.cosines(question.vectors, codes, lengths)
         return Similarities(cosines, starts, token_weights(question.ids, self._frequencies, len(self)))
 
-    def token_rows(self, number: int) -> npt.NDArray[np.int32]:
+    def token_rows(self, number: int) -> Int32Array:
         """Return the row ranges (sentences, 2) of a passage's sentences among its tokens."""
         (row,) = self._rows.detailed(np.array([number]))
         if row.tokens is None:
@@ -170,7 +169,7 @@ class SharedIndex(Index):
         """Return a passage."""
         return self._rows.detailed(np.array([number]))[0].passage
 
-    def sentence_terms(self, number: int) -> list[Identifiers]:
+    def sentence_terms(self, number: int) -> list[Int32Array]:
         """Return the ids of the terms in each sentence of a passage, as they stand there."""
         return self._rows.detailed(np.array([number]))[0].sentence_terms
 

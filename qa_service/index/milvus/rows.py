@@ -7,21 +7,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from cachetools import LRUCache
 
-from qa_service.datatypes import Passage, Position
+from qa_service.datatypes import ByteArray, Float16Array, FloatArray, Int32Array, IntArray, Passage, Position
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.filtering import DOCUMENT, MAX_NAMES, METADATA, SECTIONS, URI
 from qa_service.index.milvus.records import LONGEST, Records, packed
 from qa_service.index.milvus.schema import VECTOR
-from qa_service.index.vectors import Ids, Vectors
-from qa_service.index.words import Identifiers
 
 SCORES, TOKENS, PASSAGE = "scores", "tokens", "passage"
 _REMEMBERED = 4_000
 _ELSEWHERE = "@"
-Bytes = npt.NDArray[np.uint8]
 Read = TypeVar("Read")
 
 
@@ -29,21 +25,21 @@ Read = TypeVar("Read")
 class Tokens:
     """A passage's tokens as they are stored: codes (t, w), lengths (t,), ids (t,), and row ranges (sentences, 2)."""
 
-    codes: Bytes
-    lengths: npt.NDArray[np.float16]
-    ids: npt.NDArray[np.int32]
-    sentences: npt.NDArray[np.int32]
+    codes: ByteArray
+    lengths: Float16Array
+    ids: Int32Array
+    sentences: Int32Array
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
     """What ranks a passage first: its vector (d,), and its terms with the BM25 score of each."""
 
-    vector: Vectors
-    terms: Identifiers
-    scores: npt.NDArray[np.float32]
+    vector: FloatArray
+    terms: Int32Array
+    scores: FloatArray
 
-    def sum(self, terms: Identifiers) -> float:
+    def sum(self, terms: Int32Array) -> float:
         """Return the sum of the scores of some terms, which come in order."""
         places = np.minimum(np.searchsorted(self.terms, terms), max(0, len(self.terms) - 1))
         found = self.terms[places] == terms if len(self.terms) else np.zeros(len(terms), bool)
@@ -55,7 +51,7 @@ class Detailed:
     """All else of a passage: itself, the terms of each of its sentences, its tokens if there are any."""
 
     passage: Passage
-    sentence_terms: list[Identifiers]
+    sentence_terms: list[Int32Array]
     tokens: Tokens | None
 
 
@@ -81,7 +77,7 @@ def extra_fields() -> dict[str, dict[str, Any]]:
     }
 
 
-def scores_field(terms: Identifiers, scores: npt.NDArray[np.float32]) -> bytes:
+def scores_field(terms: Int32Array, scores: FloatArray) -> bytes:
     """Return terms and their scores as bytes."""
     return terms.astype("<i4").tobytes() + scores.astype("<f4").tobytes()
 
@@ -111,7 +107,7 @@ def _tokens(data: bytes) -> Tokens:
     return Tokens(np.frombuffer(data, np.uint8, rows * width, at).reshape(rows, width), lengths, ids, spans)
 
 
-def passage_field(passage: Passage, sentence_terms: Sequence[Identifiers]) -> bytes:
+def passage_field(passage: Passage, sentence_terms: Sequence[Int32Array]) -> bytes:
     """Return a passage and its sentences' terms as bytes."""
     place = passage.position
     content = [
@@ -123,7 +119,7 @@ def passage_field(passage: Passage, sentence_terms: Sequence[Identifiers]) -> by
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _passage(number: int, data: bytes) -> tuple[Passage, list[Identifiers]]:
+def _passage(number: int, data: bytes) -> tuple[Passage, list[Int32Array]]:
     document_id, text, path, context, *place, sentences, terms = json.loads(data.decode("utf-8", "surrogatepass"))
     spans = tuple((start, end) for start, end in sentences)
     passage = Passage(number, document_id, text, tuple(path), context, Position(*place), spans)
@@ -153,18 +149,18 @@ class Rows:
         self._first: LRUCache[int, Scored] = LRUCache(_REMEMBERED)
         self._second: LRUCache[int, Detailed] = LRUCache(_REMEMBERED)
 
-    def scored(self, numbers: Ids) -> list[Scored]:
+    def scored(self, numbers: IntArray) -> list[Scored]:
         """Return vectors, terms and scores of passages, in one call of the server."""
         return self._read(self._first, numbers, (VECTOR, SCORES), self._to_scored)
 
-    def detailed(self, numbers: Ids) -> list[Detailed]:
+    def detailed(self, numbers: IntArray) -> list[Detailed]:
         """Return passages with their tokens, in one call of the server."""
         return self._read(self._second, numbers, (TOKENS, PASSAGE), self._to_detailed)
 
     def _read(
         self,
         remembered: LRUCache[int, Read],
-        numbers: Ids,
+        numbers: IntArray,
         fields: Sequence[str],
         read: Callable[[int, Mapping[str, Any]], Read],
     ) -> list[Read]:

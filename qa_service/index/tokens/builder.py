@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.datatypes import Offsets
-from qa_service.embedding import Integers, TokenEmbeddings
-from qa_service.index.tokens.codec import COMPONENTS, COMPONENTS_PER_BYTE, Codec, Floats
+from qa_service.datatypes import ByteArray, Float16Array, FloatArray, Int32Array, IntArray, Offsets
+from qa_service.embedding import TokenEmbeddings
+from qa_service.index.tokens.codec import COMPONENTS, COMPONENTS_PER_BYTE, Codec
 from qa_service.index.tokens.tokens import (
     CODEC,
     CODES,
@@ -20,7 +20,6 @@ from qa_service.index.tokens.tokens import (
     SENTENCES,
     STARTS,
     PassageTokens,
-    TokenIds,
 )
 
 MAX_PASSAGE_BYTES = 16_384
@@ -43,7 +42,7 @@ class PassageTokensBuilder:
         self._folder = folder
         self._spool = (folder / _SPOOL).open("wb")
         self._codec = codec
-        self._waiting: list[tuple[int, Floats, TokenIds]] = []
+        self._waiting: list[tuple[int, FloatArray, Int32Array]] = []
         self._waiting_rows = 0
         self._rows = 0
         self._first = np.full(passages, -1, np.int64)
@@ -52,7 +51,7 @@ class PassageTokensBuilder:
         self._frequencies = np.zeros(0, np.int32)
 
     def add_stored(
-        self, numbers: Integers, stored: PassageTokens, passages: Integers, rows: Integers, sentences: Integers
+        self, numbers: IntArray, stored: PassageTokens, passages: IntArray, rows: IntArray, sentences: IntArray
     ) -> None:
         """Take over the tokens of n passages as they are stored, those that follow one another at once.
 
@@ -71,7 +70,7 @@ class PassageTokensBuilder:
                 ends = rows[some[0]] + np.concatenate([[0], np.cumsum(sentences[some])])
                 self._take(int(numbers[some[0]]), stored, int(passages[some[0]]), ends)
 
-    def _take(self, number: int, stored: PassageTokens, passage: int, ends: Integers) -> None:
+    def _take(self, number: int, stored: PassageTokens, passage: int, ends: IntArray) -> None:
         """Copy passages from ``passage`` on to those from ``number`` on; their sentences lie between the ``ends``."""
         starts = stored.starts[passage : passage + len(ends)]
         rows = slice(int(starts[0]), int(starts[-1]))
@@ -107,10 +106,10 @@ class PassageTokensBuilder:
     def _write(
         self,
         number: int,
-        counts: Integers,
-        codes: npt.NDArray[np.uint8],
-        lengths: npt.NDArray[np.float16],
-        ids: TokenIds,
+        counts: IntArray,
+        codes: ByteArray,
+        lengths: Float16Array,
+        ids: Int32Array,
     ) -> None:
         """Write the tokens of passages from ``number`` on, each with so many."""
         records = np.empty(len(ids), self._record(codes.shape[1]))
@@ -190,7 +189,7 @@ class PassageTokensBuilder:
                 yield first, min(first + _ROWS, end)
 
 
-def _row_ranges(spans: Integers, sentences: Sequence[Offsets]) -> npt.NDArray[np.int32]:
+def _row_ranges(spans: IntArray, sentences: Sequence[Offsets]) -> Int32Array:
     """Return which rows belong to each sentence; both are in reading order, so each has one range."""
     starts, ends = np.array(sentences, np.int64).reshape(-1, 2).T
     firsts = np.searchsorted(spans[:, 1], starts, side="right")

@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from qa_service.datatypes import ByteArray, Float16Array, FloatArray
 from qa_service.index.tokens.product import products
-
-Floats = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.uint8]
-Lengths = npt.NDArray[np.float16]
 
 COMPONENTS = 128
 COMPONENTS_PER_BYTE = 2
@@ -31,12 +27,12 @@ class Codec:
     spread in each of the k directions.
     """
 
-    projection: Floats
-    mean: Floats
+    projection: FloatArray
+    mean: FloatArray
     deviation: float
 
     @classmethod
-    def fit(cls, sample: Floats) -> "Codec":
+    def fit(cls, sample: FloatArray) -> "Codec":
         """Return a codec for vectors like those of ``sample`` (n, d); k is 128, or d if that is smaller."""
         kept = min(COMPONENTS, sample.shape[1] // COMPONENTS_PER_BYTE * COMPONENTS_PER_BYTE)
         mean = sample.mean(axis=0)
@@ -46,15 +42,15 @@ class Codec:
         projection = (directions[:, -kept:] @ rotation).astype(np.float32)
         return cls(projection, mean, float((centred @ projection).std()) or 1.0)
 
-    def encode(self, vectors: Floats) -> Codes:
+    def encode(self, vectors: FloatArray) -> ByteArray:
         """Return the codes (n, k / 2) of unit vectors (n, d)."""
         scaled = (vectors - self.mean) @ self.projection / (self.deviation * _STEP)
         levels = np.clip(np.rint(scaled + _MIDDLE), 0, 2 * _MIDDLE).astype(np.uint8)
         half = levels.shape[1] // COMPONENTS_PER_BYTE
-        codes: Codes = levels[:, :half] | (levels[:, half:] << np.uint8(4))
+        codes: ByteArray = levels[:, :half] | (levels[:, half:] << np.uint8(4))
         return codes
 
-    def lengths(self, codes: Codes) -> Lengths:
+    def lengths(self, codes: ByteArray) -> Float16Array:
         """Return the lengths (n,) of what the codes (n, k / 2) stand for, to be kept beside them."""
         squares = np.empty(len(codes), np.float32)
         step = self.deviation * _STEP
@@ -65,10 +61,10 @@ class Codec:
             squares[start : start + _BLOCK] = 2 * step * (levels @ along) + step**2 * np.einsum(
                 "ij,ij->i", levels, levels
             )
-        lengths: Lengths = np.sqrt(self.mean @ self.mean + squares).astype(np.float16)
+        lengths: Float16Array = np.sqrt(self.mean @ self.mean + squares).astype(np.float16)
         return lengths
 
-    def cosines(self, vectors: Floats, codes: Codes, lengths: Lengths) -> Floats:
+    def cosines(self, vectors: FloatArray, codes: ByteArray, lengths: Float16Array) -> FloatArray:
         """Return the cosines (m, n) of unit vectors (m, d) with what the codes (n, k / 2) stand for.
 
         The codes are never turned into vectors of d: with ``x = mean + step * (numbers - 7.5) @ projection.T``,
@@ -92,12 +88,12 @@ class Codec:
         """Tell whether codes of the one are codes of the other."""
         return np.array_equal(self.to_array(), other.to_array())
 
-    def to_array(self) -> Floats:
+    def to_array(self) -> FloatArray:
         """Return all numbers as one array (d, k + 2), for a file."""
         deviation = np.full(len(self.mean), self.deviation, np.float32)
         return np.column_stack([self.projection, self.mean, deviation]).astype(np.float32)
 
     @classmethod
-    def from_array(cls, array: Floats) -> "Codec":
+    def from_array(cls, array: FloatArray) -> "Codec":
         """Return the codec that :meth:`to_array` wrote."""
         return cls(np.ascontiguousarray(array[:, :-2]), np.ascontiguousarray(array[:, -2]), float(array[0, -1]))

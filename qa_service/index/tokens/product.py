@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from qa_service.datatypes import ByteArray, Int8Array, Int32Array
 
 GRAPH = Path(__file__).with_name("products.onnx")
 
 
-def products(codes: npt.NDArray[np.uint8], question: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
+def products(codes: ByteArray, question: Int8Array) -> Int32Array:
     """Return the products (n, m) of what the codes (n, k / 2) hold with a question's numbers (k, m).
 
     The lower four bits of a row's bytes are its first k / 2 numbers, the upper four bits the others.
@@ -26,7 +27,7 @@ def products(codes: npt.NDArray[np.uint8], question: npt.NDArray[np.int8]) -> np
         "for_low": question[:half],
         "for_high": question[half:],
     }
-    result: npt.NDArray[np.int32] = _session().run(None, given)[0]
+    result: Int32Array = _session().run(None, given)[0]
     return result
 
 

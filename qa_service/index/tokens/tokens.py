@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.datatypes import Offsets
-from qa_service.embedding import Integers, TokenEmbeddings
+from qa_service.datatypes import ByteArray, Float16Array, FloatArray, Int32Array, IntArray, Offsets
+from qa_service.embedding import TokenEmbeddings
 from qa_service.errors import StorageError
-from qa_service.index.tokens.codec import Codec, Codes, Floats, Lengths
+from qa_service.index.tokens.codec import Codec
 from qa_service.index.words import idf
-
-TokenIds = npt.NDArray[np.int32]
 
 CODES, LENGTHS, IDS = "tokens.npy", "token-lengths.npy", "token-ids.npy"
 STARTS, SENTENCES, FREQUENCIES, CODEC = (
@@ -46,7 +44,7 @@ class StoredRows:
         self.close = weakref.finalize(self, os.close, self._descriptor)
         """Close the file."""
         self._width = math.prod(self.shape[1:]) * self._dtype.itemsize
-        self._all: Codes | None = None
+        self._all: ByteArray | None = None
         if len(self) * self._width <= _IN_MEMORY_BYTES:
             self._all = self._from_file([(0, len(self))])
 
@@ -54,13 +52,13 @@ class StoredRows:
         """Return the number of rows."""
         return int(self.shape[0])
 
-    def read(self, ranges: Sequence[Offsets]) -> Codes:
+    def read(self, ranges: Sequence[Offsets]) -> ByteArray:
         """Return the rows of some ranges, one after the other. Raises :class:`StorageError` if they can't be read."""
         if self._all is not None:
             return np.concatenate([self._all[first:last] for first, last in ranges])
         return self._from_file(ranges)
 
-    def _from_file(self, ranges: Sequence[Offsets]) -> Codes:
+    def _from_file(self, ranges: Sequence[Offsets]) -> ByteArray:
         width = self._width
         try:
             pieces = [
@@ -94,11 +92,11 @@ class PassageTokens:
 
     codec: Codec
     codes: "StoredRows"
-    lengths: Lengths
-    ids: TokenIds
-    starts: Integers
-    sentences: npt.NDArray[np.int32]
-    frequencies: npt.NDArray[np.int32]
+    lengths: Float16Array
+    ids: Int32Array
+    starts: IntArray
+    sentences: Int32Array
+    frequencies: Int32Array
 
     @classmethod
     def load(cls, folder: Path) -> "PassageTokens":
@@ -114,11 +112,11 @@ class PassageTokens:
         """Close the file of codes."""
         self.codes.close()
 
-    def weights(self, ids: Integers) -> Floats:
+    def weights(self, ids: IntArray) -> FloatArray:
         """Return each question token's weight: its idf over passages, as BM25 defines it."""
         return token_weights(ids, self.frequencies, len(self.starts) - 1)
 
-    def similarities(self, question: TokenEmbeddings, passages: Integers) -> "Similarities":
+    def similarities(self, question: TokenEmbeddings, passages: IntArray) -> "Similarities":
         """Return the cosines of a question's tokens with all tokens of some passages, in their order."""
         counts = self.starts[passages + 1] - self.starts[passages]
         ranges = list(zip(self.starts[passages].tolist(), self.starts[passages + 1].tolist(), strict=True))
@@ -132,17 +130,17 @@ class PassageTokens:
 class Similarities:
     """Cosines (question tokens, tokens of the passages), where each passage's begin, the question tokens' weights."""
 
-    cosines: Floats
-    starts: Integers
-    weights: Floats
+    cosines: FloatArray
+    starts: IntArray
+    weights: FloatArray
 
-    def maxsim(self) -> Floats:
+    def maxsim(self) -> FloatArray:
         """Return each passage's MaxSim: the weighted mean over the question's tokens of their best cosine."""
         best = np.maximum.reduceat(self.cosines, self.starts[:-1], axis=1)
-        scores: Floats = (self.weights / self.weights.sum()) @ best
+        scores: FloatArray = (self.weights / self.weights.sum()) @ best
         return scores
 
-    def sentence(self, passage: int, rows: npt.NDArray[np.int32]) -> tuple[int, Floats]:
+    def sentence(self, passage: int, rows: Int32Array) -> tuple[int, FloatArray]:
         """Return the sentence of a passage that answers best, and the best cosine of each question token in it.
 
         ``passage`` is a place in the order asked for; ``rows`` (sentences, 2) are its sentences' ranges. The
@@ -159,7 +157,7 @@ class Similarities:
         return int(spoken[chosen]), bests[:, chosen]
 
 
-def token_weights(ids: Integers, frequencies: npt.NDArray[np.int32], passages: int) -> Floats:
+def token_weights(ids: IntArray, frequencies: Int32Array, passages: int) -> FloatArray:
     """Return the idf of tokens, by how many of the passages hold each; ``frequencies`` are by token id."""
     known = np.where(ids < len(frequencies), frequencies[np.minimum(ids, len(frequencies) - 1)], 0)
     return idf(passages, known).astype(np.float32)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
+
+from qa_service.datatypes import FloatArray, IntArray
 
 _SEED = 20261123
 _QUERIES, _NOISE = 200, 2.0
@@ -15,23 +16,21 @@ LEAST_RECALL = 0.99
 _ROUNDING = 1e-5
 """Two ways to compute a cosine in float32 differ by less."""
 
-Ids = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-Selection = Ids | str
+Selection = IntArray | str
 """Passages to choose from: their ids, growing, or a condition in the language of a store that has one."""
 
 
 class VectorStore(Protocol):
     """Vectors with integer ids. A store is written once, with its generation, and never edited."""
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
+    def add(self, ids: IntArray, vectors: FloatArray) -> None:
         """Add ``vectors`` (n, d) under ``ids`` (n,), which grow: each larger than every id before it.
 
         Vectors of any length are taken and scaled to 1; one without a direction is a ``ValueError``.
         """
         ...
 
-    def search(self, queries: Vectors, top_k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+    def search(self, queries: FloatArray, top_k: int, allowed: IntArray | None = None) -> tuple[IntArray, FloatArray]:
         """Return ids and scores, each (number of queries, k) with ``k = min(top_k, number to choose from)``.
 
         ``allowed`` limits the choice to those ids, all of them in the store and none twice. Scores are
@@ -39,7 +38,7 @@ class VectorStore(Protocol):
         """
         ...
 
-    def vectors(self, ids: Ids) -> Vectors:
+    def vectors(self, ids: IntArray) -> FloatArray:
         """Return the unit vectors (n, d) of n ids, all of them in the store."""
         ...
 
@@ -52,17 +51,17 @@ class VectorStore(Protocol):
         ...
 
 
-def unit(vectors: Vectors) -> Vectors:
+def unit(vectors: FloatArray) -> FloatArray:
     """Return vectors (n, d) scaled to length 1. One without a direction is a ``ValueError``."""
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     if not np.isfinite(norms).all() or (norms == 0).any():
         raise ValueError("a vector has no direction: zero, infinite or not a number")
-    scaled: Vectors = (vectors / norms).astype(np.float32)
+    scaled: FloatArray = (vectors / norms).astype(np.float32)
     return scaled
 
 
-def noisy_queries(vectors: Callable[[Ids], Vectors], count: int) -> Vectors:
+def noisy_queries(vectors: Callable[[IntArray], FloatArray], count: int) -> FloatArray:
     """Return 200 queries to measure recall by: some of ``count`` vectors, each moved by noise of twice its length.
 
     They are as hard to find neighbours of as real questions are: decision 0009 has the comparison.
@@ -83,7 +82,7 @@ class Recall:
     least: float
 
     @classmethod
-    def of(cls, exact: Vectors, found: Vectors) -> "Recall":
+    def of(cls, exact: FloatArray, found: FloatArray) -> "Recall":
         """Return recall@k of a search, held against exact search: the cosines (n, k) that each finds for n queries.
 
         What is as near as the last that exact search finds is as good, as in ann-benchmarks (Aumüller, Bernhardsson

@@ -8,7 +8,8 @@ from typing import Any
 import faiss
 import numpy as np
 
-from qa_service.index.vectors import LEAST_RECALL, Ids, Recall, Vectors, noisy_queries, unit
+from qa_service.datatypes import FloatArray, IntArray
+from qa_service.index.vectors import LEAST_RECALL, Recall, noisy_queries, unit
 
 EXACT_UP_TO = 5_000
 """Vectors up to which exact search takes a quarter of a millisecond at most; above, codes are tried."""
@@ -49,7 +50,7 @@ class FaissStore:
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
         self._index: Any = faiss.IndexIDMap(faiss.IndexFlatIP(dimension))
-        self._ids: Ids = np.empty(0, np.int64)
+        self._ids: IntArray = np.empty(0, np.int64)
         self._candidates = 0
 
     @classmethod
@@ -107,7 +108,7 @@ class FaissStore:
         self._index, self._candidates = flat, 0
         return VectorIndex("flat", 0, 1.0)
 
-    def _by_codes(self, queries: Vectors, k: int) -> tuple[Ids, Vectors] | None:
+    def _by_codes(self, queries: FloatArray, k: int) -> tuple[IntArray, FloatArray] | None:
         """Return ids and cosines of the best ``k`` among the candidates that have the best codes.
 
         ``None`` if there are no codes, or no more vectors than candidates. Or if fewer are found: FAISS passes over
@@ -120,7 +121,7 @@ class FaissStore:
         scores, ids = self._index.search(queries, k, params=parameters)
         return None if (ids < 0).any() else (ids, scores)
 
-    def _exactly(self, queries: Vectors, k: int, allowed: Ids | None) -> tuple[Ids, Vectors]:
+    def _exactly(self, queries: FloatArray, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
         """Return ids and cosines of the best ``k`` of all, or of those allowed."""
         parameters = None
         if allowed is not None:
@@ -134,7 +135,7 @@ class FaissStore:
         inner = faiss.downcast_index(self._index.index)
         return faiss.downcast_index(inner.refine_index) if isinstance(inner, faiss.IndexRefine) else inner
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
+    def add(self, ids: IntArray, vectors: FloatArray) -> None:
         """Add unit copies of ``vectors`` under ``ids``, each larger than every id before it."""
         if vectors.shape != (len(ids), self._dimension):
             raise ValueError(f"vectors of shape {vectors.shape} for {len(ids)} ids of dimension {self._dimension}")
@@ -145,7 +146,7 @@ class FaissStore:
         self._index.add_with_ids(unit(vectors), np.ascontiguousarray(ids, dtype=np.int64))
         self._ids = np.concatenate([self._ids, ids])
 
-    def search(self, queries: Vectors, top_k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+    def search(self, queries: FloatArray, top_k: int, allowed: IntArray | None = None) -> tuple[IntArray, FloatArray]:
         """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id."""
         if queries.ndim != 2 or queries.shape[1] != self._dimension:  # noqa: PLR2004 - rows and columns
             raise ValueError(f"queries of shape {queries.shape} for dimension {self._dimension}")
@@ -161,12 +162,12 @@ class FaissStore:
         rows = np.arange(len(queries))[:, None]
         return ids[rows, order], scores[rows, order]
 
-    def vectors(self, ids: Ids) -> Vectors:
+    def vectors(self, ids: IntArray) -> FloatArray:
         """Return the unit vectors of ids."""
-        vectors: Vectors = self._exact().reconstruct_batch(self._places(ids))
+        vectors: FloatArray = self._exact().reconstruct_batch(self._places(ids))
         return vectors
 
-    def _places(self, ids: Ids) -> Ids:
+    def _places(self, ids: IntArray) -> IntArray:
         return np.searchsorted(self._ids, ids)
 
     def __len__(self) -> int:
@@ -178,7 +179,7 @@ class FaissStore:
         self._ids = self._ids[:0]
 
 
-def _with_codes(flat: Any, ids: Ids) -> Any:
+def _with_codes(flat: Any, ids: IntArray) -> Any:
     """Return an index of the vectors of a flat one, under ids, that is searched by codes."""
     parts = flat.d // math.gcd(_COMPONENTS, flat.d)
     codes: Any = faiss.IndexPQFastScan(flat.d, parts, _BITS, faiss.METRIC_INNER_PRODUCT)

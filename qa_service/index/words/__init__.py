@@ -1,27 +1,16 @@
 """The lexical leg: BM25 over normalised words, in any script."""
 
 from qa_service.index.words.builder import LexicalBuilder, Terms
-from qa_service.index.words.index import (
-    FILES,
-    MATRIX_FILES,
-    Identifiers,
-    LexicalIndex,
-    LexicalMatch,
-    Scores,
-    idf,
-    idf_of_one,
-)
+from qa_service.index.words.index import FILES, MATRIX_FILES, LexicalIndex, LexicalMatch, idf, idf_of_one
 from qa_service.index.words.terms import NO_STEMMING, languages, terms
 
 __all__ = [
     "FILES",
     "MATRIX_FILES",
     "NO_STEMMING",
-    "Identifiers",
     "LexicalBuilder",
     "LexicalIndex",
     "LexicalMatch",
-    "Scores",
     "Terms",
     "idf",
     "idf_of_one",

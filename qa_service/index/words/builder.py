@@ -7,11 +7,11 @@ from typing import Any
 
 import bm25s
 import numpy as np
-import numpy.typing as npt
 from bm25s.tokenization import Tokenized
 from scipy.sparse import csr_array
 
-from qa_service.index.words.index import Identifiers, LexicalIndex, idf
+from qa_service.datatypes import Int32Array, IntArray
+from qa_service.index.words.index import LexicalIndex, idf
 from qa_service.index.words.terms import terms
 
 # Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; short passages want little of b.
@@ -24,7 +24,7 @@ class Terms:
     """Another index, from which sentences are taken over, and the id here of each of its terms."""
 
     index: LexicalIndex
-    ids: Identifiers
+    ids: Int32Array
 
 
 class LexicalBuilder:
@@ -93,15 +93,15 @@ class LexicalBuilder:
 class _Corpus:
     """The term ids of each passage: of its heading line, and of its sentences. An empty one has the empty term."""
 
-    headings: Identifiers
-    heading_starts: npt.NDArray[np.int64]
-    said: Identifiers
-    starts: npt.NDArray[np.int64]
+    headings: Int32Array
+    heading_starts: IntArray
+    said: Int32Array
+    starts: IntArray
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def counted(self, vocabulary: int) -> Iterator[tuple[npt.NDArray[np.int64], Identifiers, Identifiers]]:
+    def counted(self, vocabulary: int) -> Iterator[tuple[IntArray, Int32Array, Int32Array]]:
         """Yield, for some thousand passages at a time, passages, their terms in order, and how often each has it."""
         for first in range(0, len(self), _BLOCK):
             last = min(first + _BLOCK, len(self))
@@ -142,5 +142,5 @@ class _BM25(bm25s.BM25):  # type: ignore[misc]
         }
 
 
-def _starts(lengths: "array[int]") -> npt.NDArray[np.int64]:
+def _starts(lengths: "array[int]") -> IntArray:
     return np.concatenate([[0], np.cumsum(np.array(lengths, np.int64))]).astype(np.int64)

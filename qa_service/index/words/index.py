@@ -10,13 +10,12 @@ import bm25s
 import numpy as np
 import numpy.typing as npt
 
+from qa_service.datatypes import Float64Array, FloatArray, Int32Array, IntArray
 from qa_service.index.words.terms import terms
 
 # The library sets its own logger to the lowest level when it is imported.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
 
-Scores = npt.NDArray[np.float32]
-Identifiers = npt.NDArray[np.int32]
 
 _COMMON = 8
 _GROUPS, _GROUPS_A_PLACE = 1000, 8
@@ -32,10 +31,10 @@ MATRIX_FILES = tuple(sorted(_NAMES.values()))
 FILES = (*MATRIX_FILES, SENTENCE_STARTS, SENTENCE_TERMS)
 
 
-def idf(passages: int, frequencies: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def idf(passages: int, frequencies: npt.ArrayLike) -> Float64Array:
     """Return BM25's inverse document frequency of what stands in so many of the passages, shape kept."""
     counts = np.asarray(frequencies, dtype=np.float64)
-    weights: npt.NDArray[np.float64] = np.log(1 + (passages - counts + 0.5) / (counts + 0.5))
+    weights: Float64Array = np.log(1 + (passages - counts + 0.5) / (counts + 0.5))
     return weights
 
 
@@ -51,9 +50,7 @@ class LexicalIndex:
     for each time; sentence ``i`` has those from ``sentence_starts[i]`` to ``sentence_starts[i + 1]``.
     """
 
-    def __init__(
-        self, bm25: bm25s.BM25, sentence_terms: Identifiers, sentence_starts: npt.NDArray[np.int64], language: str
-    ) -> None:
+    def __init__(self, bm25: bm25s.BM25, sentence_terms: Int32Array, sentence_starts: IntArray, language: str) -> None:
         self._bm25 = bm25
         self._language = language
         self._passages = int(bm25.scores["num_docs"])
@@ -98,7 +95,7 @@ class LexicalIndex:
         """Return the number of sentences."""
         return len(self._sentence_starts) - 1
 
-    def sentence_lengths(self, first: int, last: int) -> npt.NDArray[np.int64]:
+    def sentence_lengths(self, first: int, last: int) -> IntArray:
         """Return the numbers of terms in the sentences from ``first`` to ``last``, exclusive."""
         return np.diff(self._sentence_starts[first : last + 1])
 
@@ -107,7 +104,7 @@ class LexicalIndex:
         vocabulary = self._bm25.vocab_dict
         return {term: vocabulary[term] for term in wanted if term in vocabulary}
 
-    def sentence_terms(self, first: int, last: int) -> Identifiers:
+    def sentence_terms(self, first: int, last: int) -> Int32Array:
         """Return the ids of the terms in the sentences from ``first`` to ``last``, exclusive, as they stand there."""
         return self._sentence_terms[self._sentence_starts[first] : self._sentence_starts[last]]
 
@@ -123,7 +120,7 @@ class LexicalIndex:
         known = sorted(self.ids(weights).values())
         return LexicalMatch(self, known, weights) if known else None
 
-    def posting(self, term: int) -> tuple[Identifiers, Scores]:
+    def posting(self, term: int) -> tuple[Int32Array, FloatArray]:
         """Return the numbers of the passages that hold the term of an id, growing, and its BM25 score in each."""
         span = slice(int(self._term_starts[term]), int(self._term_starts[term + 1]))
         return self._passages_by_term[span], self._term_scores[span]
@@ -171,12 +168,12 @@ class LexicalMatch:
             if len(holding) * _COMMON < passages:
                 self._partial[holding] += scores
 
-    def of(self, numbers: npt.NDArray[np.int64]) -> Scores:
+    def of(self, numbers: IntArray) -> FloatArray:
         """Return the scores of some passages, which come in the order of their numbers."""
-        scores: Scores = self._partial[numbers] + _added(self._common, numbers)
+        scores: FloatArray = self._partial[numbers] + _added(self._common, numbers)
         return scores
 
-    def best(self, depth: int, allowed: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
+    def best(self, depth: int, allowed: IntArray | None = None) -> IntArray:
         """Return the numbers of the ``depth`` best passages, of those allowed, best first, ties by number.
 
         Passages without any of the terms are not among them.
@@ -202,7 +199,7 @@ class LexicalMatch:
         return candidates[np.lexsort((candidates, -scores))][:depth].astype(np.int64)
 
 
-def _added(postings: Sequence[tuple[Identifiers, Scores]], numbers: npt.NDArray[np.int64]) -> Scores:
+def _added(postings: Sequence[tuple[Int32Array, FloatArray]], numbers: IntArray) -> FloatArray:
     """Return the sums of the scores that some terms have in passages, given by growing numbers."""
     total = np.zeros(len(numbers), np.float32)
     numbers = numbers.astype(np.int32)  # as postings are: or else each of them would be converted
@@ -213,7 +210,7 @@ def _added(postings: Sequence[tuple[Identifiers, Scores]], numbers: npt.NDArray[
     return total
 
 
-def _least_of_best(scores: Scores, depth: int) -> float:
+def _least_of_best(scores: FloatArray, depth: int) -> float:
     """Return a score that at least ``depth`` reach and few surpass; minus infinity if there are no so many.
 
     The scores are dealt out to more than ``depth`` groups. Of the best of each group, the ``depth``-th best is such.
