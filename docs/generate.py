@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+from fastapi import FastAPI
 
 from qa_service import errors
 from qa_service.cli import cli
+from qa_service.index import Generations
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.app import create_app
 from qa_service.server.collections import PREFIX as COLLECTIONS
+from qa_service.server.live_index import Opening
 from qa_service.settings import PREFIX, Settings, load_settings
 
 DOCS = Path(__file__).parent
@@ -84,6 +87,12 @@ def errors_page() -> str:
     )
 
 
+def _described_app() -> FastAPI:
+    """Return an application that describes itself; it has no index."""
+    opening = Opening(cast("QuestionAnswerer", None), cast("Generations", None))
+    return create_app(load_settings(), opening)
+
+
 def _tree(error: type[errors.QAServiceError]) -> Iterator[type[errors.QAServiceError]]:
     yield error
     for child in error.__subclasses__():
@@ -93,7 +102,7 @@ def _tree(error: type[errors.QAServiceError]) -> Iterator[type[errors.QAServiceE
 
 def http_page() -> str:
     """Return every endpoint with its fields."""
-    app = create_app(cast("QuestionAnswerer", None), load_settings())
+    app = _described_app()
     description: dict[str, Any] = app.openapi()
     introduction = (
         "# HTTP\n\n`GET /openapi.json` describes the same for programs. What asks, lists, reads and cites stands "
@@ -138,7 +147,7 @@ def _type(field: dict[str, Any]) -> str:
 
 def openapi() -> str:
     """Return the description for programs, so that every change of it is seen."""
-    app = create_app(cast("QuestionAnswerer", None), load_settings())
+    app = _described_app()
     return json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n"
 
 

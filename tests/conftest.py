@@ -6,10 +6,11 @@ import shutil
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 # Tests run in as many processes as there are cores; more threads would wait for each other.
@@ -33,6 +34,7 @@ from qa_service.embedding import (
 )
 from qa_service.embedding import choose as runtimes
 from qa_service.embedding.export import LEAST_COSINE, Exporter
+from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile, Scope
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
@@ -203,12 +205,25 @@ def key_for(settings: Settings, *scopes: Scope) -> dict[str, str]:
     return {"Authorization": f"Bearer {KeyFile(settings.data).create('a test', scopes)}"}
 
 
+def app_for(
+    answerer: QuestionAnswerer,
+    settings: Settings,
+    *,
+    degraded: str | None = None,
+    reopen: Callable[[], tuple[QuestionAnswerer, str | None]] | None = None,
+    named: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """Return the application that answers from an index in a folder, and from ``named`` collections."""
+    from qa_service.server.app import create_app
+    from qa_service.server.live_index import Opening
+
+    return create_app(settings, Opening(answerer, IndexFolder(settings.index), degraded, reopen), named)
+
+
 @contextmanager
 def served(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
     """Serve an answerer as :func:`listening` does."""
-    from qa_service.server.app import create_app
-
-    with listening(create_app(answerer, settings)) as port:
+    with listening(app_for(answerer, settings)) as port:
         yield port
 
 

@@ -21,16 +21,13 @@ from starlette.middleware import Middleware
 
 from qa_service import __version__
 from qa_service.errors import SettingsError
-from qa_service.index import Generations
-from qa_service.index.disk import IndexFolder
-from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.admission import Admission
 from qa_service.server.builds import Builder
 from qa_service.server.collections import Collections
 from qa_service.server.draining import drain_on_signals
 from qa_service.server.evaluations import Evaluations
 from qa_service.server.gate import Gate
-from qa_service.server.live_index import Opening, Reopen, Serving
+from qa_service.server.live_index import Opening, Serving
 from qa_service.server.middleware.cors import Cors
 from qa_service.server.middleware.hosts import AllowedHosts
 from qa_service.server.middleware.observing import Observing, watch_the_loop
@@ -61,29 +58,15 @@ from qa_service.settings import Settings
 MCP = "/mcp"
 
 
-def create_app(
-    answerer: QuestionAnswerer,
-    settings: Settings,
-    *,
-    degraded: str | None = None,
-    reopen: Reopen | None = None,
-    generations: Generations | None = None,
-    named: Mapping[str, Opening] = MappingProxyType({}),
-) -> FastAPI:
-    """Return the ASGI application that answers from ``answerer``, and from ``named`` collections.
+def create_app(settings: Settings, default: Opening, named: Mapping[str, Opening] = MappingProxyType({})) -> FastAPI:
+    """Return the ASGI application that answers from the default collection and from the named ones.
 
-    It is ready once a self-test question was answered. ``degraded`` says what is wrong with the index
-    although it can be served. With ``reopen``, another generation that comes into force is opened by it and served.
-    ``generations`` are where that is looked for: by default, in the folder of the index.
+    It is ready once every collection has answered a self-test question.
     """
     gate = Gate(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
     collections = Collections(
-        Serving(
-            Opening(answerer, generations or IndexFolder(settings.index), degraded, reopen),
-            worker,
-            cache_mb=settings.cache_mb,
-        ),
+        Serving(default, worker, cache_mb=settings.cache_mb),
         {
             name: Serving(opening, worker, f"/collections/{name}", cache_mb=settings.cache_mb)
             for name, opening in named.items()

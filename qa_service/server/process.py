@@ -64,17 +64,9 @@ def app_of(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
     """Return the application for settings, and what its default collection answers from."""
     check_traces(settings)
     embedder = embedder_to_ask(settings)
-    opening = _opening(settings, embedder)
+    default = _opening(settings, embedder)
     named = {name: _opening(own, embedder) for name, own in settings.of_collections().items()}
-    app = create_app(
-        opening.answerer,
-        settings,
-        degraded=opening.degraded,
-        reopen=opening.reopen,
-        generations=opening.generations,
-        named=named,
-    )
-    return app, opening.answerer
+    return create_app(settings, default, named), default.answerer
 
 
 def _opening(settings: Settings, embedder: Embedder) -> Opening:

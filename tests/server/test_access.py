@@ -18,14 +18,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FakeEmbedder, Run, key_for
+from conftest import FakeEmbedder, Run, app_for, key_for
 from httpx2 import Response
 from starlette.testclient import TestClient
 
 from qa_service.errors import NotFound, SettingsError, TooManyRequests
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.server.app import create_app
 from qa_service.server.keys import SCOPES, KeyFile, check_access, is_loopback, keys_needed
 from qa_service.server.live_index import Opening
 from qa_service.server.rates import Limit, Rates
@@ -50,7 +49,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
         yield connected
 
 
@@ -313,7 +312,7 @@ def test_a_revoked_key_opens_nothing_any_more(answerer: QuestionAnswerer, settin
     """Within a moment, without a restart."""
     keys = KeyFile(settings.data)
     token = keys.create("x")
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         assert client.post("/ask", json={"question": "cat"}, headers=shown(token)).status_code == 200
         keys.revoke(keys.keys[0].id)
         for _ in range(100):
@@ -370,7 +369,7 @@ def test_links_end_with_their_key_and_with_the_secret(answerer: QuestionAnswerer
     """Those of other keys go on when one is revoked; a new secret ends all, and new answers carry new links."""
     file = KeyFile(settings.data)
     one, two = file.create("one"), file.create("two")
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         first, second = linked(client, one), linked(client, two)
         assert {client.get(link).status_code for link in (*first.values(), *second.values())} == {200}
         file.revoke(one.split("_")[1])
@@ -429,7 +428,7 @@ def test_a_link_shows_the_surroundings_of_its_quote(
     answerer, _ = open_answerer(settings, fake)
     file = KeyFile(settings.data)
     plain, reader = file.create("plain"), file.create("reader", ("ask", "documents"))
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         view = linked(client, plain, "where does the heron wait")["view"]
         page = client.get(view).text
         assert '<mark id="quote">The heron waits in the reeds.</mark>' in page
@@ -466,7 +465,7 @@ def test_processes_that_change_keys_at_once_lose_nothing(tmp_path: Path) -> None
 def test_pages_may_read_answers_from_the_origins_of_keys(answerer: QuestionAnswerer, settings: Settings) -> None:
     """A preflight of theirs is answered with their origin, never with a star; that of others is refused."""
     token = KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,))
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
         allowed = client.options("/ask", headers={"Origin": PAGE, **asks})
         assert allowed.status_code == 200
@@ -497,7 +496,7 @@ def test_without_keys_pages_come_from_the_settings(answerer: QuestionAnswerer, s
         ("keys", ("*",), None),
     ):
         own = settings.model_copy(update={"access": access, "origins": origins})
-        with TestClient(create_app(answerer, own), base_url="http://localhost") as client:
+        with TestClient(app_for(answerer, own), base_url="http://localhost") as client:
             found = client.post("/ask", json={"question": "cat"}, headers={"Origin": PAGE})
             assert found.headers.get("access-control-allow-origin") == allowed
 
@@ -508,7 +507,7 @@ def test_a_rate_is_told_kept_and_counted_for_each_by_itself(answerer: QuestionAn
     first, second = keys.create("a", rate="5/hour"), keys.create("b")
     page = keys.create("page", publishable=True, origins=(PAGE,), rate="100/hour")
     limited = settings.model_copy(update={"rate": "3/hour", "visitor_rate": "2/hour"})
-    with TestClient(create_app(answerer, limited), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, limited), base_url="http://localhost") as client:
 
         def ask(token: str, origin: str | None = None) -> tuple[int, str, str]:
             response = client.post("/ask", json={"question": "cat"}, headers=shown(token, origin))
@@ -529,7 +528,7 @@ def test_a_rate_is_told_kept_and_counted_for_each_by_itself(answerer: QuestionAn
         assert (status, policy) == (200, '"key";q=100;w=3600, "visitor";q=2;w=3600')
         assert [ask(page, PAGE)[0] for _ in range(2)] == [200, 429]
         assert client.get("/livez").headers.get("ratelimit") is None
-    with TestClient(create_app(answerer, limited), base_url="http://localhost", client=("10.0.0.9", 1)) as elsewhere:
+    with TestClient(app_for(answerer, limited), base_url="http://localhost", client=("10.0.0.9", 1)) as elsewhere:
         assert elsewhere.post("/ask", json={"question": "cat"}, headers=shown(page, PAGE)).status_code == 200
 
 
@@ -537,7 +536,7 @@ def test_a_refused_request_takes_nothing_from_other_counters(answerer: QuestionA
     """A visitor over its own limit leaves the key's to others; a refused batch leaves room for a smaller one."""
     page = KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,), rate="20/hour")
     limited = settings.model_copy(update={"visitor_rate": "5/hour"})
-    app = create_app(answerer, limited)
+    app = app_for(answerer, limited)
     with TestClient(app, base_url="http://localhost", client=("203.0.113.7", 1)) as greedy:
         other = TestClient(app, base_url="http://localhost", client=("198.51.100.9", 1))
         headers = shown(page, PAGE)
@@ -560,7 +559,7 @@ def test_a_batch_that_can_never_pass_is_invalid_and_an_invalid_one_counts_as_one
 ) -> None:
     """Not 429 for ever: the error says how large a batch may be; one of that size passes."""
     token = KeyFile(settings.data).create("a", rate="6/hour")
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
 
         def send(body: object) -> Response:
             return client.post("/ask/batch", json=body, headers=shown(token))
@@ -579,7 +578,7 @@ def test_a_batch_that_can_never_pass_is_invalid_and_an_invalid_one_counts_as_one
 def test_visitors_are_counted_by_address(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Where it is open to others; an IPv6 network of 64 bits is one visitor; not on loopback."""
     public = settings.model_copy(update={"access": "open", "host": "0.0.0.0", "visitor_rate": "2/hour"})
-    app = create_app(answerer, public)
+    app = app_for(answerer, public)
     with TestClient(app, base_url="http://localhost"):
         for addresses, expected in (
             (["10.0.0.1"] * 3, [200, 200, 429]),
@@ -592,7 +591,7 @@ def test_visitors_are_counted_by_address(answerer: QuestionAnswerer, settings: S
             found = [client.post("/ask", json={"question": "cat"}).status_code for client in clients]
             assert found == expected, addresses
     here = settings.model_copy(update={"access": "open", "visitor_rate": "1/hour"})
-    with TestClient(create_app(answerer, here), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, here), base_url="http://localhost") as client:
         assert [client.post("/ask", json={"question": "cat"}).status_code for _ in range(3)] == [200] * 3
 
 
@@ -602,7 +601,7 @@ def test_a_storage_that_does_not_answer_stops_nobody(
     """Requests pass uncounted, and the log says so; one that can't be used at all is told at the start."""
     redis = settings.model_copy(update={"rate_storage": "redis://127.0.0.1:1", "rate": "1/minute"})
     token = KeyFile(settings.data).create("a")
-    with TestClient(create_app(answerer, redis), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, redis), base_url="http://localhost") as client:
         for _ in range(2):
             response = client.post("/ask", json={"question": "cat"}, headers=shown(token))
             assert (response.status_code, response.headers.get("ratelimit")) == (200, None)
@@ -665,7 +664,7 @@ def two(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> I
         build(own, fake)
         opened, degraded = open_answerer(own, fake)
         named[name] = Opening(opened, IndexFolder(own.index), degraded, lambda own=own: open_answerer(own, fake))
-    with TestClient(create_app(answerer, both, named=named), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, both, named=named), base_url="http://localhost") as client:
         yield client
 
 
@@ -711,7 +710,7 @@ def test_a_key_may_be_for_some_collections_only(answerer: QuestionAnswerer, sett
     """Then the default one and all others are closed to it."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
-    with TestClient(create_app(answerer, settings, named=named), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:
         body = {"question": "cat"}
         assert client.post("/collections/hr/ask", json=body, headers=shown(token)).status_code == 200
         for path in ("/ask", "/collections/legal/ask", "/collections/hr2/ask"):
@@ -752,8 +751,8 @@ def test_several_processes_count_together(answerer: QuestionAnswerer, settings: 
             assert redis.stdout is not None
             assert any("Ready to accept connections" in line for line in iter(redis.stdout.readline, ""))
             with (
-                TestClient(create_app(answerer, shared), base_url="http://localhost") as one,
-                TestClient(create_app(answerer, shared), base_url="http://localhost") as other,
+                TestClient(app_for(answerer, shared), base_url="http://localhost") as one,
+                TestClient(app_for(answerer, shared), base_url="http://localhost") as other,
             ):
                 asks = [(one, other)[number % 2] for number in range(6)]
                 found = [ask.post("/ask", json={"question": "cat"}, headers=shown(token)).status_code for ask in asks]

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import httpx2
 import pytest
-from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, HeldEmbedder, listening
+from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, HeldEmbedder, app_for, listening
 from hypothesis import HealthCheck, given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -25,7 +25,6 @@ from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server.answer_cache import RememberedAnswers
-from qa_service.server.app import create_app
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
@@ -35,7 +34,7 @@ CANARY = "s3cret-canary"
 
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    app = create_app(answerer, settings)
+    app = app_for(answerer, settings)
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as connected:
         yield connected
 
@@ -278,7 +277,7 @@ def test_every_answer_carries_its_own_id_and_is_not_sniffed(client: TestClient) 
 
 def test_ready_after_the_self_test_and_not_before(answerer: QuestionAnswerer, settings: Settings) -> None:
     """A question in between gets 503 with Retry-After."""
-    app = create_app(answerer, settings)
+    app = app_for(answerer, settings)
     unstarted = TestClient(app, base_url="http://localhost")
     assert_problem(unstarted.get("/readyz"), 503)
     assert_problem(unstarted.post("/ask", json={"question": "cat"}), 503)
@@ -300,7 +299,7 @@ def test_a_failed_self_test_keeps_it_not_ready(answerer: QuestionAnswerer, setti
         def _vector(self, text: str) -> FloatArray:
             return super()._vector(text[::-1])
 
-    app = create_app(asked_by(Impostor(), settings), settings)
+    app = app_for(asked_by(Impostor(), settings), settings)
     with TestClient(app, base_url="http://localhost") as client:
         assert client.get("/livez").is_success
         assert_problem(client.get("/readyz"), 503)
@@ -318,7 +317,7 @@ def test_a_bug_is_a_500_that_tells_nothing(
                 raise RuntimeError(CANARY)
             return super().embed_questions(questions)
 
-    app = create_app(asked_by(Broken(), settings), settings)
+    app = app_for(asked_by(Broken(), settings), settings)
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         assert_problem(client.post("/ask", json={"question": "break"}), 500)
         assert CANARY in caplog.text
@@ -330,7 +329,7 @@ def test_a_full_queue_sheds_at_once_and_health_answers_meanwhile(
 ) -> None:
     """Three of six may wait; the others get 503 while the encoder is stuck, and /livez does not notice."""
     slow = HeldEmbedder()
-    app = create_app(
+    app = app_for(
         asked_by(slow, settings),
         settings.model_copy(update={"queue_limit": 3}),
     )
@@ -355,7 +354,7 @@ def test_a_full_queue_sheds_at_once_and_health_answers_meanwhile(
 def test_a_question_that_takes_too_long_gets_504(answerer: QuestionAnswerer, settings: Settings) -> None:
     """And the next one is served."""
     slow = HeldEmbedder()
-    app = create_app(
+    app = app_for(
         asked_by(slow, settings),
         settings.model_copy(update={"deadline_seconds": 0.1}),
     )
@@ -379,7 +378,7 @@ def test_questions_that_wait_together_are_embedded_together(answerer: QuestionAn
             return super().embed_questions(questions)
 
     noting = Noting()
-    app = create_app(asked_by(noting, settings), settings)
+    app = app_for(asked_by(noting, settings), settings)
     with (
         TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client,
         ThreadPoolExecutor(8) as threads,

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TWO_DOCUMENTS, key_for
+from conftest import TWO_DOCUMENTS, app_for, key_for
 from starlette.testclient import TestClient
 
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.server.app import create_app
 from qa_service.settings import Settings
 
 
@@ -27,7 +26,7 @@ def key(settings: Settings) -> dict[str, str]:
 
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
         yield connected
 
 
@@ -118,7 +117,7 @@ def test_an_evaluation_runs_beside_the_server(
     body = "\n".join(
         json.dumps({"id": n, "question": f"What does whale {n} do?", "references": [gold]}) for n in range(9)
     )
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         started = client.post("/evaluate", params={"top_k": 3}, headers=key, content=body)
         assert (started.status_code, started.json()["status"]) == (202, "running")
         assert client.post("/evaluate", headers=key, content=body).status_code == 409
@@ -157,9 +156,9 @@ def test_evaluations_are_the_administrators(
     assert client.post("/evaluate", headers=key, content=b"").status_code == 400
     assert client.post("/evaluate", params={"format": "beir"}, headers=key, content=b"x").status_code == 422
     small = settings.model_copy(update={"max_upload_mb": 1})
-    with TestClient(create_app(answerer, small), base_url="http://localhost") as limited:
+    with TestClient(app_for(answerer, small), base_url="http://localhost") as limited:
         assert limited.post("/evaluate", headers=key, content=b"x" * 1_000_001).status_code == 413
     assert list((settings.data / "evaluations").iterdir()) == []
     closed = settings.model_copy(update={"data": settings.data / "without"})
-    with TestClient(create_app(answerer, closed), base_url="http://localhost") as without:
+    with TestClient(app_for(answerer, closed), base_url="http://localhost") as without:
         assert without.post("/evaluate", content=b"x").status_code == 403

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import app_for
 from starlette.testclient import TestClient
 
 from qa_service.errors import StorageError
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server.app import create_app
 from qa_service.server.feedback import FEEDBACK, Answered, FeedbackFile, Quote, RecentAnswers
 from qa_service.settings import Settings
 
@@ -25,7 +25,7 @@ def answered(identifier: str, question: str = "Who?", *, found: bool = True) -> 
 
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
         yield connected
 
 
@@ -124,7 +124,7 @@ def test_bad_feedback_is_a_problem(
 def test_feedback_can_be_switched_off(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Then nothing is remembered, and the route says so."""
     off = settings.model_copy(update={"feedback": False})
-    with TestClient(create_app(answerer, off), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, off), base_url="http://localhost") as client:
         answer = client.post("/ask", json={"question": "cat"}).json()
         assert client.post("/feedback", json={"answer_id": answer["id"], "useful": True}).status_code == 403
 
@@ -133,8 +133,8 @@ def test_several_processes_share_what_was_answered(answerer: QuestionAnswerer, s
     """An answer of one may be judged at the other."""
     two = settings.model_copy(update={"workers": 2})
     with (
-        TestClient(create_app(answerer, two), base_url="http://localhost") as one,
-        TestClient(create_app(answerer, two), base_url="http://localhost") as other,
+        TestClient(app_for(answerer, two), base_url="http://localhost") as one,
+        TestClient(app_for(answerer, two), base_url="http://localhost") as other,
     ):
         answer = one.post("/ask", json={"question": "cat"}).json()
         for _ in range(100):

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, key_for, served
+from conftest import ROOT, app_for, key_for, served
 from starlette.testclient import TestClient
 
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server.app import create_app
 from qa_service.settings import Settings
 
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"  # not of the dev extra: it needs an older typer
@@ -25,7 +24,7 @@ FEEDBACK = {"feedback", "collection_feedback"}
 
 
 def description_of(answerer: QuestionAnswerer, settings: Settings, **changed: object) -> dict[str, Any]:
-    description: dict[str, Any] = create_app(answerer, settings.model_copy(update=changed)).openapi()
+    description: dict[str, Any] = app_for(answerer, settings.model_copy(update=changed)).openapi()
     return description
 
 
@@ -81,7 +80,7 @@ def test_errors_refer_to_one_schema(answerer: QuestionAnswerer, settings: Settin
 
 def test_the_description_served_is_that_of_the_documentation(answerer: QuestionAnswerer, settings: Settings) -> None:
     """With its keys, asked twice."""
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         served_description = client.get("/openapi.json").json()
         assert served_description == client.get("/openapi.json").json()
     written = json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))

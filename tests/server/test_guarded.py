@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
+from conftest import app_for
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from hypothesis import HealthCheck, given
@@ -17,7 +18,6 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server.app import create_app
 from qa_service.server.gate import ASK
 from qa_service.server.keys import KeyFile
 from qa_service.server.routes.guarded import GuardedASGIRoute, check_routes
@@ -82,7 +82,7 @@ def target(answerer: QuestionAnswerer, settings: Settings) -> Iterator[Target]:
         Attacker("page", frozenset({"ask", "feedback"}), {"authorization": f"Bearer {page}", "origin": PAGE}),
         Attacker("collection", frozenset(), {"authorization": f"Bearer {limited}"}),
     ]
-    app = create_app(answerer, own)
+    app = app_for(answerer, own)
     contexts = iter_route_contexts(app.routes)
     routes = sorted({(method, str(one.path)) for one in contexts for method in one.methods or ()})
     with TestClient(app):
@@ -215,7 +215,7 @@ def test_a_path_with_a_control_character_is_refused(end: str, target: Target) ->
 
 def test_an_application_with_an_unguarded_route_does_not_start(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Whether the route is the framework's, or one of an included router; those of a guarded class are fine."""
-    app = create_app(answerer, settings)
+    app = app_for(answerer, settings)
     check_routes(app)
     app.router.routes.append(GuardedASGIRoute(ASK, "/fine", lambda: None, ["GET"]))
     check_routes(app)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import httpx2
 import openai
 import pytest
-from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, key_for, listening, published
+from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, app_for, key_for, listening, published
 from mcp import Client as MCPClient
 from mcp import StdioServerParameters
 from starlette.testclient import TestClient
@@ -25,7 +25,6 @@ from qa_service.embedding import SentenceTransformerEmbedder
 from qa_service.errors import SettingsError
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.server.app import create_app
 from qa_service.server.keys import KeyFile
 from qa_service.server.live_index import Opening
 from qa_service.settings import Settings
@@ -46,7 +45,7 @@ def token(settings: Settings) -> str:
 @pytest.fixture
 def url(token: str, answerer: QuestionAnswerer, settings: Settings) -> Iterator[str]:
     """Serve on a free port, with a collection that has a name."""
-    app = create_app(answerer, settings, named={"zoo": Opening(answerer, IndexFolder(settings.index))})
+    app = app_for(answerer, settings, named={"zoo": Opening(answerer, IndexFolder(settings.index))})
     with listening(app) as port:
         yield f"http://127.0.0.1:{port}"
 
@@ -249,7 +248,7 @@ def test_a_key_for_a_collection_opens_no_other_to_tools_and_stores(
     token = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
-    with TestClient(create_app(answerer, settings, named=named), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:
         found = {
             name: client.post(f"/v1/vector_stores/{name}/search", json={"query": "cat"}, headers=headers).status_code
             for name in ("hr", "legal", "default")
@@ -274,7 +273,7 @@ SENT_BY_CLIENTS = (
 def preflight(answerer: QuestionAnswerer, settings: Settings) -> Iterator[Callable[..., httpx2.Response]]:
     """Return a function that asks, as a browser does for a page, whether it may send a request."""
     KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,))
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
 
         def ask(path: str, method: str, headers: str, origin: str = PAGE, **more: str) -> httpx2.Response:
             own = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers, **more}
@@ -339,9 +338,9 @@ def test_without_the_extra_it_is_told(
     """Which one to install; and unless it is wanted there is no such path."""
     monkeypatch.setitem(sys.modules, "qa_service.server.mcp", None)
     with pytest.raises(SettingsError, match=r"qa-service\[mcp\]"):
-        create_app(answerer, settings)
+        app_for(answerer, settings)
     off = settings.model_copy(update={"mcp": False, "access": "open"})
-    with TestClient(create_app(answerer, off), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, off), base_url="http://localhost") as client:
         response = client.post("/mcp", json={})
         assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
 
@@ -379,7 +378,7 @@ def test_results_come_before_the_answer(
     folder(TWO_DOCUMENTS)
     build(local, real)
     answerer, _ = open_answerer(local, real)
-    with TestClient(create_app(answerer, local), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, local), base_url="http://localhost") as client:
         body = {"question": "Who swims in the ocean?", "top_k": 3}
         plain = client.post("/ask", json=body).json()
         response = client.post("/ask", json=body, headers={"Accept": "text/event-stream"})
@@ -408,6 +407,6 @@ def test_an_error_in_a_stream_is_an_event(answerer: QuestionAnswerer, settings: 
             return super().embed_questions(questions)
 
     slow, _ = open_answerer(local, Stuck())
-    with TestClient(create_app(slow, local), base_url="http://localhost") as client:
+    with TestClient(app_for(slow, local), base_url="http://localhost") as client:
         response = client.post("/ask", json={"question": "stuck"}, headers={"Accept": "text/event-stream"})
         assert [(name, problem["status"]) for name, problem in events_of(response.text)] == [("error", 504)]

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import key_for, served
+from conftest import app_for, key_for, served
 from processes import children_of, command_of, eventually, runs
 from starlette.testclient import TestClient
 
 from qa_service.errors import BuildInProgress, JobInProgress, NotReady
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server import jobs
-from qa_service.server.app import create_app
 from qa_service.server.builds import Builder
 from qa_service.server.evaluations import Evaluations
 from qa_service.server.jobs import without_folders
@@ -75,7 +74,7 @@ def key(settings: Settings) -> dict[str, str]:
 @contextmanager
 def worker(answerer: QuestionAnswerer, settings: Settings, key: dict[str, str]) -> Iterator[TestClient]:
     """Serve as one of several processes would; the administrator's key is shown."""
-    with TestClient(create_app(answerer, settings), base_url="http://localhost", headers=key) as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost", headers=key) as client:
         yield client
 
 

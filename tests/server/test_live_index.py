@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from conftest import FakeEmbedder, key_for
+from conftest import FakeEmbedder, app_for, key_for
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -23,7 +23,6 @@ from qa_service.datatypes import Answer, Coverage
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.answer_cache import Asked, RememberedAnswers
-from qa_service.server.app import create_app
 from qa_service.server.live_index import Opening, Serving
 from qa_service.server.process import bound_socket, run_server
 from qa_service.server.worker import Worker
@@ -49,7 +48,7 @@ def named(build_name: str) -> dict[str, str | bytes]:
 @contextmanager
 def serving(settings: Settings, fake: FakeEmbedder) -> Iterator[TestClient]:
     answerer, degraded = open_answerer(settings, fake)
-    app = create_app(answerer, settings, degraded=degraded, reopen=lambda: open_answerer(settings, fake))
+    app = app_for(answerer, settings, degraded=degraded, reopen=lambda: open_answerer(settings, fake))
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
 
@@ -280,7 +279,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_following(
             raise errors.pop(0)
         return open_answerer(settings, fake)
 
-    app = create_app(open_answerer(settings, fake)[0], settings, reopen=reopen)
+    app = app_for(open_answerer(settings, fake)[0], settings, reopen=reopen)
     with TestClient(app, base_url="http://localhost") as client:
         folder({"cat.txt": "The cat wakes."})
         wait_for(client, build(settings, fake).index_version)

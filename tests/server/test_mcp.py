@@ -7,14 +7,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import FakeEmbedder, listening
+from conftest import FakeEmbedder, app_for, listening
 from starlette.testclient import TestClient
 
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import NotReady, Overloaded
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.server.app import create_app
 from qa_service.server.feedback import FeedbackFile
 from qa_service.server.keys import KeyFile
 from qa_service.server.live_index import Opening, Serving
@@ -50,13 +49,13 @@ def told(result: dict[str, Any]) -> str:
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
     named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
-    with TestClient(create_app(answerer, settings, named=named), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:
         yield client
 
 
 def test_nothing_is_ever_pushed(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Only POST is served, and no request of it opens a stream."""
-    with listening(create_app(answerer, settings)) as port, httpx2.Client(timeout=20) as client:
+    with listening(app_for(answerer, settings)) as port, httpx2.Client(timeout=20) as client:
         url = f"http://127.0.0.1:{port}/mcp"
         for method in ("GET", "HEAD", "DELETE", "PUT"):
             answer = client.request(method, url, headers={"Accept": "text/event-stream"})
@@ -154,7 +153,7 @@ def test_a_key_for_a_collection_learns_of_no_other(answerer: QuestionAnswerer, s
     token = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     local = settings.model_copy(update={"access": "keys"})
-    with TestClient(create_app(answerer, local, named=named), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, local, named=named), base_url="http://localhost") as client:
         for collection in ("", "legal", "none"):
             arguments = {"question": QUESTION, "collection": collection}
             refused = called(client, "ask", arguments, Authorization=f"Bearer {token}")
@@ -172,7 +171,7 @@ def test_a_failure_tells_nothing_of_the_machine(
                 raise OSError("/srv/models/weights is gone")
             return super().embed_questions(questions)
 
-    with TestClient(create_app(open_answerer(settings, Broken())[0], settings), base_url="http://localhost") as client:
+    with TestClient(app_for(open_answerer(settings, Broken())[0], settings), base_url="http://localhost") as client:
         with caplog.at_level(logging.ERROR):
             failed = called(client, "ask", {"question": "owl"})
         assert told(failed) == "the service failed; the reason is in its log. Ask again later"

@@ -18,14 +18,13 @@ from typing import Any
 import httpx2
 import pytest
 import yaml
-from conftest import ROOT, key_for, served
+from conftest import ROOT, app_for, key_for, served
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from qa_service.errors import Overloaded, SettingsError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server import admission
-from qa_service.server.app import create_app
 from qa_service.server.logs import LineHandler, start_logging
 from qa_service.server.metrics import exposition
 from qa_service.server.middleware.observing import check_traces
@@ -37,7 +36,7 @@ CANARY = "s3cret-canary"
 
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
         yield connected
 
 
@@ -63,7 +62,7 @@ def test_each_request_is_one_line_that_no_client_can_break(
     hostile = f'cat\r\n{{"event": "forged"}}\x1b[2J \u2028 {CANARY}'
     stop = start_logging(json_log)
     try:
-        with TestClient(create_app(answerer, json_log), base_url="http://localhost") as client:
+        with TestClient(app_for(answerer, json_log), base_url="http://localhost") as client:
             capfd.readouterr()
             answers = [
                 client.post("/ask", json={"question": hostile}, headers=headers),
@@ -121,7 +120,7 @@ def test_what_was_asked_is_logged_where_that_is_wanted(
         wanted = settings.model_copy(update={"log_format": form, "log_questions": True})
         stop = start_logging(wanted)
         try:
-            with TestClient(create_app(answerer, wanted), base_url="http://localhost") as client:
+            with TestClient(app_for(answerer, wanted), base_url="http://localhost") as client:
                 capfd.readouterr()
                 client.post("/ask", json={"question": "cat\r\nforged \x1b[2J"})
         finally:
@@ -293,7 +292,7 @@ def test_numbers_are_the_operators_where_others_can_ask(answerer: QuestionAnswer
     for access in ("keys", "open"):
         public = settings.model_copy(update={"access": access, "host": "0.0.0.0"})
         admin, asking = key_for(public, "admin"), key_for(public, "ask")
-        with TestClient(create_app(answerer, public), base_url="http://localhost") as client:
+        with TestClient(app_for(answerer, public), base_url="http://localhost") as client:
             assert client.get("/metrics").status_code == 401
             assert client.get("/metrics", headers=asking).status_code == 403
             assert client.get("/metrics", headers=admin).status_code == 200
@@ -347,7 +346,7 @@ def test_an_answer_is_a_trace(answerer: QuestionAnswerer, settings: Settings) ->
     trace.set_tracer_provider(provider)
     traced = settings.model_copy(update={"traces": True})
     check_traces(traced)
-    with TestClient(create_app(answerer, traced), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, traced), base_url="http://localhost") as client:
         citation = client.post("/ask", json={"question": f"cat {CANARY}"}).json()["results"][0]["citation"]
         client.get(citation["url"].replace("?", f"?sig={CANARY}&"))
     spans = {span.name: span for span in exporter.get_finished_spans()}

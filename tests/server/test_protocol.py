@@ -24,7 +24,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import ROOT, FakeEmbedder, HeldEmbedder, listening, served
+from conftest import ROOT, FakeEmbedder, HeldEmbedder, app_for, listening, served
 
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import Overloaded
@@ -481,9 +481,7 @@ def test_a_trusted_proxy_has_no_share(
     few: None, answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have all connections, while a direct client has its share."""
-    from qa_service.server.app import create_app
-
-    with listening(create_app(answerer, settings), ["127.0.0.1", "10.0.0.0/8"]) as port:
+    with listening(app_for(answerer, settings), ["127.0.0.1", "10.0.0.0/8"]) as port:
         crowd = Crowd(port)
         proxied = crowd.open(28, KEPT)
         direct = crowd.open(20, KEPT, "127.0.0.2")

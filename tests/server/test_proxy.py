@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import FakeEmbedder, key_for, listening, served
+from conftest import FakeEmbedder, app_for, key_for, listening, served
 from fastapi.routing import iter_route_contexts
 from playwright.sync_api import Browser, Page, expect
 from proxies import needs_nginx, nginx, passing, stripping
@@ -28,7 +28,6 @@ from qa_service.errors import Overloaded, SettingsError
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.admission import Admission
-from qa_service.server.app import create_app
 from qa_service.server.gate import Gate
 from qa_service.server.live_index import Opening
 from qa_service.server.middleware import hosts
@@ -46,7 +45,7 @@ FIRST_EVENT = b"data: " + b"x" * 10_000  # nginx holds back the end of what does
 
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
         yield connected
 
 
@@ -134,13 +133,13 @@ def test_hosts_may_be_all_below_a_name_or_all(answerer: QuestionAnswerer, settin
     """The name itself is not below itself. The address that is served on is always allowed."""
     below = settings.model_copy(update={"allowed_hosts": ("*.Example.org",), "host": "::1"})
     every = settings.model_copy(update={"allowed_hosts": ("*",)})
-    with TestClient(create_app(answerer, below), base_url="http://docs.example.org") as client:
+    with TestClient(app_for(answerer, below), base_url="http://docs.example.org") as client:
         assert client.get("/index").status_code == 200
         assert client.get("/index", headers={"Host": "A.B.EXAMPLE.ORG:8443"}).status_code == 200
         assert client.get("/index", headers={"Host": "[::1]:8000"}).status_code == 200
         for host in ("example.org", "evilexample.org", "localhost", ""):
             assert client.get("/index", headers={"Host": host}).status_code == 400
-    with TestClient(create_app(answerer, every), base_url=f"http://{FOREIGN}") as client:
+    with TestClient(app_for(answerer, every), base_url=f"http://{FOREIGN}") as client:
         assert client.get("/index").status_code == 200
 
 
@@ -217,8 +216,8 @@ def test_the_public_address_must_not_look_like_a_route(answerer: QuestionAnswere
     """A request to `/sources/x` could mean two things."""
     for path in ("/sources", "/ask", "/widget/qa", "/v1"):
         with pytest.raises(SettingsError, match=f"QA_PUBLIC_URL has the path {path},"):
-            create_app(answerer, settings.model_copy(update={"public_url": f"https://a.example{path}"}))
-    create_app(answerer, settings.model_copy(update={"public_url": "https://a.example/source"}))
+            app_for(answerer, settings.model_copy(update={"public_url": f"https://a.example{path}"}))
+    app_for(answerer, settings.model_copy(update={"public_url": "https://a.example/source"}))
 
 
 TRUST: list[tuple[str, tuple[str, ...], str, str]] = [
@@ -238,7 +237,7 @@ def test_a_prefix_is_believed_of_trusted_proxies(
 ) -> None:
     """By the address of the connection, not by what it forwards. On loopback, without other proxies, of everybody."""
     own = settings.model_copy(update={"host": host, "trusted_proxies": proxies, "access": "open"})
-    with TestClient(create_app(answerer, own), base_url="http://localhost", client=(peer, 5)) as client:
+    with TestClient(app_for(answerer, own), base_url="http://localhost", client=(peer, 5)) as client:
         headers = {"X-Forwarded-Prefix": f"{PREFIX}/", "X-Forwarded-For": "127.0.0.1, 10.1.2.3"}
         assert ask(client, **headers)["permalink"].startswith(f"{prefix}/cite/")
         assert ask(client)["permalink"].startswith("/cite/")  # the answer is from the cache, its links are not
@@ -254,7 +253,7 @@ def test_a_visitors_address_is_believed_of_trusted_proxies(
     """Visitors behind the proxy are counted one by one; a visitor who names others is one."""
     public = {"host": "0.0.0.0", "trusted_proxies": ("10.0.0.0/8",), "access": "open", "visitor_rate": "1/hour"}
     own = settings.model_copy(update=public)
-    with TestClient(create_app(answerer, own), base_url="http://localhost", client=(peer, 5)) as client:
+    with TestClient(app_for(answerer, own), base_url="http://localhost", client=(peer, 5)) as client:
         visitors = ("198.51.100.1", "198.51.100.2", "198.51.100.1")
         found = [client.post("/ask", json=QUESTION, headers={"X-Forwarded-For": visitor}) for visitor in visitors]
         assert [response.status_code for response in found] == statuses
@@ -279,7 +278,7 @@ def test_a_prefix_that_is_none_is_ignored(prefix: str, client: TestClient) -> No
 def test_a_forwarded_prefix_changes_no_route(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Not even one that a path begins with: what needs a key needs it still."""
     keyed = settings.model_copy(update={"access": "keys"})
-    with TestClient(create_app(answerer, keyed), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, keyed), base_url="http://localhost") as client:
         for prefix in ("/", "/livez", "/widget", "/sources", "/cite", "/admin", "/docs-qa"):
             for path in (
                 *("/livez", "/index", "/admin/reindex", "/widget/admin/reindex", "/sources/cite/x", "/livez/index"),
@@ -296,7 +295,7 @@ def test_the_public_path_is_taken_off_once_and_gives_nothing_away(
     """Each route is the same with and without it, and nothing else is a route."""
     keyed = settings.model_copy(update={"access": "keys", "public_url": f"https://docs.example.org{PREFIX}"})
     key_for(keyed, "ask")
-    with TestClient(create_app(answerer, keyed), base_url="https://docs.example.org") as client:
+    with TestClient(app_for(answerer, keyed), base_url="https://docs.example.org") as client:
         for path in ("/livez", "/index", "/admin/reindex", "/widget/qa-chat.js", "/", "/none", "/admin/reindex%0A"):
             plain = client.get(path)
             assert client.get(PREFIX + path).status_code == plain.status_code, path
@@ -328,7 +327,7 @@ def test_every_link_of_every_answer_is_below_the_prefix_and_opens(
     own = settings.model_copy(update={"access": "keys", "mcp": True, "public_url": public_url})
     named = {"zoo": Opening(answerer, IndexFolder(settings.index))}
     forwarded = {} if public_url else {"X-Forwarded-Prefix": PREFIX}
-    with TestClient(create_app(answerer, own, named=named), base_url="http://localhost", headers=forwarded) as client:
+    with TestClient(app_for(answerer, own, named=named), base_url="http://localhost", headers=forwarded) as client:
         client.headers.update(key_for(own, "ask"))
         wait_until(lambda: client.get("/index").status_code == 200)
         call = {"name": "ask", "arguments": {"question": QUESTION["question"]}}
@@ -490,9 +489,7 @@ def every(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient
     """All that there is to be read, with a key for all of it."""
     named = {"zoo": Opening(answerer, IndexFolder(settings.index))}
     headers = key_for(settings, "ask", "feedback", "admin")
-    with TestClient(
-        create_app(answerer, settings, named=named), base_url="http://localhost", headers=headers
-    ) as client:
+    with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost", headers=headers) as client:
         wait_until(lambda: client.get("/admin/reindex").status_code == 200)
         yield client
 
@@ -657,7 +654,7 @@ def test_long_documents_are_encoded_beside_the_event_loop(
     monkeypatch.setattr(pages, "_PIECE_CHARACTERS", 7)
     monkeypatch.setattr(pages, "escape", noting("escape", pages.escape))
     monkeypatch.setattr(documents, "orjson", SimpleNamespace(dumps=noting("dumps", documents.orjson.dumps)))
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         (listed,) = client.get("/sources").json()["documents"]
         path = f"/sources/{listed['document_id']}"
         body = client.get(path, headers={"Accept": "application/json"})

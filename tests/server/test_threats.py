@@ -13,13 +13,12 @@ from contextlib import suppress
 
 import httpx2
 import pytest
-from conftest import ROOT, FakeEmbedder, HeldEmbedder, key_for, served
+from conftest import ROOT, FakeEmbedder, HeldEmbedder, app_for, key_for, served
 from starlette.testclient import TestClient
 
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server import worker
 from qa_service.server.answer_cache import RememberedAnswers
-from qa_service.server.app import create_app
 from qa_service.server.keys import KeyFile
 from qa_service.settings import Settings
 
@@ -28,7 +27,7 @@ QUESTIONS = ["Where does the cat sleep?", "What guards the farm?", "What swims i
 
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
         yield connected
 
 
@@ -81,7 +80,7 @@ def test_nothing_is_computed_or_read_for_who_has_no_key(client: TestClient, sett
     key_for(settings, "ask")
     locked = settings.model_copy(update={"access": "keys"})
     answerer = open_answerer(locked, FakeEmbedder())[0]
-    with TestClient(create_app(answerer, locked), base_url="http://localhost") as other:
+    with TestClient(app_for(answerer, locked), base_url="http://localhost") as other:
         before = answerer.questions.embedded
         for path in ("/ask", "/ask/batch", "/verify", "/evaluate", "/admin/reindex", "/v1/vector_stores/x/search"):
             for body in (b"", b"{", b"\xff" * 60_000, json.dumps({"question": "cat"}).encode()):
@@ -117,7 +116,7 @@ def test_what_describes_the_service_is_not_for_everybody(answerer: QuestionAnswe
     """No pages of documentation that load scripts; where others can ask, the description and the numbers need keys."""
     KeyFile(settings.data).create("a", ("ask",))
     locked = settings.model_copy(update={"access": "keys"})
-    with TestClient(create_app(answerer, locked), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, locked), base_url="http://localhost") as client:
         for path in ("/docs", "/redoc", "/openapi.json", "/metrics", "/admin/reindex", "/index", "/collections"):
             response = client.get(path)
             assert response.status_code == 401, path
@@ -130,7 +129,7 @@ def test_no_key_stands_in_a_log_or_an_answer(
 ) -> None:
     """Sent in every place where clients put them by mistake."""
     token = KeyFile(settings.data).create("a", ("ask", "admin"))
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         answers = [
             client.post("/ask", json={"question": QUESTIONS[0]}, headers={"Authorization": f"Bearer {token}"}),
             client.post("/ask", json={"question": QUESTIONS[0], "key": token}),
@@ -154,7 +153,7 @@ def test_a_stuck_encoder_is_told_by_livez_and_a_busy_one_is_not(
     embedder = HeldEmbedder()
     hasty = settings.model_copy(update={"deadline_seconds": 0.3})
     answerer = open_answerer(hasty, embedder)[0]
-    with TestClient(create_app(answerer, hasty), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, hasty), base_url="http://localhost") as client:
         assert client.get("/livez").status_code == 200
         embedder.go.clear()
         assert client.post("/ask", json={"question": "cat"}).status_code == 504

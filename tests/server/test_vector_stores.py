@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from conftest import FakeEmbedder, key_for, listening
+from conftest import FakeEmbedder, app_for, key_for, listening
 from starlette.testclient import TestClient
 
 from qa_service.datatypes import ComparisonFilter, FloatArray
@@ -18,7 +18,6 @@ from qa_service.embedding import QuestionEmbedding
 from qa_service.index.attributes import meeting
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.server.app import create_app
 from qa_service.server.keys import KeyFile
 from qa_service.server.live_index import Opening
 from qa_service.settings import Settings
@@ -39,7 +38,7 @@ def token(settings: Settings) -> str:
 @pytest.fixture
 def url(token: str, answerer: QuestionAnswerer, settings: Settings) -> Iterator[str]:
     """Serve on a free port, with a collection that has a name."""
-    app = create_app(answerer, settings, named={"zoo": Opening(answerer, IndexFolder(settings.index))})
+    app = app_for(answerer, settings, named={"zoo": Opening(answerer, IndexFolder(settings.index))})
     with listening(app) as port:
         yield f"http://127.0.0.1:{port}"
 
@@ -91,7 +90,7 @@ def test_openais_client_says_why_it_is_refused(answerer: QuestionAnswerer, setti
         (ours, "default", 51, openai.UnprocessableEntityError, "invalid-request", "less than or equal to 50"),
         (limited, "default", 1, openai.RateLimitError, "too-many-requests", "ask again in"),
     )
-    with listening(create_app(answerer, settings)) as port:
+    with listening(app_for(answerer, settings)) as port:
         for key, store, results, expected, code, words in refusals:
             with openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=key, max_retries=0) as client:
                 if key == limited:
@@ -123,7 +122,7 @@ def reports(
     local = settings.model_copy(update={"access": "open"})
     folder(REPORTS)
     build(local, fake)
-    with TestClient(create_app(open_answerer(local, fake)[0], local), base_url="http://localhost") as client:
+    with TestClient(app_for(open_answerer(local, fake)[0], local), base_url="http://localhost") as client:
         yield client
 
 
@@ -299,7 +298,7 @@ def test_several_queries_are_merged(reports: TestClient) -> None:
 def test_each_query_counts_towards_the_rate(answerer: QuestionAnswerer, settings: Settings) -> None:
     """As the questions of a batch do."""
     token = KeyFile(settings.data).create("limited", rate="5/hour")
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         client.headers["Authorization"] = f"Bearer {token}"
         assert client.post(SEARCH, json={"query": ["cat", "dog", "whale"]}).status_code == 200
         assert_error(client.post(SEARCH, json={"query": ["cat", "dog", "whale"]}), 429)
@@ -323,7 +322,7 @@ def assert_error(response: httpx2.Response, status: int) -> None:
 def test_every_error_below_v1_has_both_shapes(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Whichever layer makes it; elsewhere an error is a problem document alone."""
     headers = key_for(settings, "ask")
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         assert_error(client.post(SEARCH, json={"query": "cat"}), 401)
         assert_error(client.post(SEARCH, json={"query": "cat"}, headers=key_for(settings, "feedback")), 401)
         client.headers |= headers
@@ -358,7 +357,7 @@ def test_errors_of_the_service_below_v1_have_both_shapes(answerer: QuestionAnswe
 
     local = settings.model_copy(update={"access": "open", "deadline_seconds": 0.2})
     for embedder, asked in ((Broken(), {"break": 500, "stuck": 504}), (Impostor(), {"cat": 503})):
-        app = create_app(open_answerer(local, embedder)[0], local)
+        app = app_for(open_answerer(local, embedder)[0], local)
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
             for query, status in asked.items():
                 assert_error(client.post(SEARCH, json={"query": query}), status)
@@ -417,7 +416,7 @@ def test_a_key_lists_its_own_collections_only(answerer: QuestionAnswerer, settin
     """Others are not named, and not opened."""
     key = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
-    with TestClient(create_app(answerer, settings, named=named), base_url="http://localhost") as client:
+    with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:
         assert_error(client.get("/v1/vector_stores"), 401)
         assert_error(client.get("/v1/models"), 401)
         client.headers["Authorization"] = f"Bearer {key}"

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT, key_for, published, served
+from conftest import ROOT, app_for, key_for, published, served
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from starlette.testclient import TestClient
 from test_browser import browser  # noqa: F401 - a fixture
 from widget_size import ELEMENT, MOST_BYTES, sizes
 
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server.app import create_app
 from qa_service.server.keys import KeyFile
 from qa_service.settings import Settings
 
@@ -50,7 +49,7 @@ def test_no_text_becomes_markup() -> None:
 
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(answerer, settings), base_url="http://localhost") as connected:
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
         yield connected
 
 
