@@ -250,18 +250,6 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
-    """How much of the index an answer is from: 1 and true, unless a shared store answered in part.
-
-    ``searched`` is the share, 0..1, of all passages whose vectors were searched. Without ``words`` no passage was found
-    by its words alone, though those found were ranked by them.
-    """
-
-    searched: float
-    words: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """A question with its ranked, cited passages.
 
@@ -276,7 +264,6 @@ class Answer:
     confidence: float | None
     answerable: bool | None
     index_version: str
-    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,6 @@ class QuestionAnswerer:
             confidence=confidence,
             answerable=None if confidence is None else bool(results) and confidence >= threshold,
             index_version=self.index.version,
-            coverage=retrieved.coverage,
         )
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:

@@ -5,7 +5,7 @@ and ``tokens`` are the three signals by which passages are ranked. ``locations``
 say.
 """
 
-from qa_service.index.interface import Generations, Index, Match, Nearest, Opened, Words
+from qa_service.index.interface import Generations, Index, Match, Opened, Words
 from qa_service.index.manifest import MANIFEST, PASSAGES, Contents, Manifest, check_model, parse_manifest
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Index",
     "Manifest",
     "Match",
-    "Nearest",
     "Opened",
     "Words",
     "check_model",

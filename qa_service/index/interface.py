@@ -31,10 +31,6 @@ class Match(Protocol):
 class Words(Protocol):
     """The lexical leg: which passages hold which terms."""
 
-    @property
-    def complete(self) -> bool:
-        """Whether passages are found by their words; else only those that the vectors find are scored by them."""
-
     def match(self, question: str) -> Match | None:
         """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
 
@@ -49,14 +45,6 @@ class Words(Protocol):
 
     def holds(self, passage: int, term: int) -> bool:
         """Tell whether a passage, its title and headings included, holds the term of an id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """Numbers of passages, nearest first, and the share, 0..1, of all passages that were searched for them."""
-
-    numbers: IntArray
-    searched: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +91,8 @@ class Index(ABC):
         """Whether there are token vectors."""
 
     @abstractmethod
-    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> Nearest:
-        """Return the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
+    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> IntArray:
+        """Return the numbers of the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
 
     @abstractmethod
     def vectors(self, numbers: IntArray) -> FloatArray:

@@ -38,7 +38,7 @@ def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], No
 
 
 def _shared(settings: Settings, connection: Connection) -> SharedGenerations:
-    return SharedGenerations(connection, settings.milvus_alias, partitions=settings.milvus_partitions)
+    return SharedGenerations(connection, settings.milvus_alias)
 
 
 def _address(settings: Settings) -> Address:

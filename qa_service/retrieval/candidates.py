@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qa_service.datatypes import Coverage, FloatArray, IntArray
+from qa_service.datatypes import FloatArray, IntArray
 from qa_service.index import Index
 from qa_service.index.vectors import Selection
 
@@ -26,7 +26,6 @@ class Candidates:
     lexical_ranks: IntArray
     weights: dict[str, float]
     terms: dict[str, int]
-    coverage: Coverage
 
     def take(self, places: IntArray) -> "Candidates":
         """Return the candidates at some places, in that order."""
@@ -38,7 +37,6 @@ class Candidates:
             self.lexical_ranks[places],
             self.weights,
             self.terms,
-            self.coverage,
         )
 
 
@@ -58,16 +56,15 @@ def gather(
     match = index.lexical.match(question)
     best = np.empty(0, np.int64) if match is None else match.best(depth, allowed)
     weights = index.lexical.weights(question) if match is None else match.weights
-    numbers = np.unique(np.concatenate([nearest.numbers, best, *(() if extra is None else (extra,))]))
+    numbers = np.unique(np.concatenate([nearest, best, *(() if extra is None else (extra,))]))
     return Candidates(
         numbers=numbers,
         dense=index.vectors(numbers) @ vector,
         lexical=None if match is None else match.of(numbers),
-        dense_ranks=_ranks(numbers, nearest.numbers),
+        dense_ranks=_ranks(numbers, nearest),
         lexical_ranks=_ranks(numbers, best),
         weights=weights,
         terms=index.lexical.ids(weights),
-        coverage=Coverage(nearest.searched, words=index.lexical.complete),
     )
 
 

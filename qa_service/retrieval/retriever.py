@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from cachetools import LRUCache
 
-from qa_service.datatypes import Coverage, Explanation, FloatArray, Int32Array, IntArray, Passage, ScoredPassage, Scores
+from qa_service.datatypes import Explanation, FloatArray, Int32Array, IntArray, Passage, ScoredPassage, Scores
 from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
 from qa_service.index.tokens import Similarities
@@ -34,7 +34,6 @@ class Retrieved:
     best: int
     evidence: Evidence | None
     confidence: float | None
-    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ class Retriever:
         """
         candidates = gather(self._index, question, embedding.vector, max(DEPTH, 2 * top_k), allowed)
         if not len(candidates.numbers):
-            return Retrieved((), 0, None, None if self._calibration is None else 0.0, candidates.coverage)
+            return Retrieved((), 0, None, None if self._calibration is None else 0.0)
         asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
         # Where too many are duplicates, or of one document, all candidates are looked at.
         for depth in (max(_RERANKED, 2 * top_k), len(candidates.numbers)):
@@ -138,7 +137,7 @@ class Retriever:
         if quick:
             judged = [replace(one, result=replace(one.result, confidence=None)) for one in judged]
         results = (self._explained(one.result, ranking.candidates) if explain else one.result for one in judged)
-        return Retrieved(tuple(results), best, first[best], confidence, candidates.coverage)
+        return Retrieved(tuple(results), best, first[best], confidence)
 
     def _explained(self, result: ScoredPassage, candidates: Candidates) -> ScoredPassage:
         number = result.passage.number

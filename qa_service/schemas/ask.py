@@ -142,13 +142,6 @@ class AnswerBody(BaseModel):
     citation_index: int
 
 
-class CoverageBody(BaseModel):
-    """How much of the index an answer is from. Less than all only where a shared store answered in part."""
-
-    searched: float = Field(description="Share, 0 to 1, of all passages whose vectors were searched.")
-    words: bool = Field(description="Whether passages were also looked for by their words (BM25).")
-
-
 class AskResponse(BaseModel):
     """Passages that answer the question, best first, and whether they are likely to."""
 
@@ -160,7 +153,6 @@ class AskResponse(BaseModel):
     results: list[ResultBody]
     took_ms: float
     index_version: str
-    coverage: CoverageBody
 
 
 class Problem(BaseModel):
@@ -223,7 +215,6 @@ def ask_body(
         "results": [_result(result, own) for result in answer.results],
         "took_ms": round(took_ms, 2),
         "index_version": answer.index_version,
-        "coverage": {"searched": round(answer.coverage.searched, 3), "words": answer.coverage.words},
     }
 
 

@@ -31,8 +31,8 @@ class RememberedAnswers:
         return self._known.get(asked)
 
     def keep(self, asked: Asked, answer: Answer) -> None:
-        """Remember an answer, unless only a part of the index was searched for it or it is too large."""
-        if answer.coverage.searched == 1 and _size(answer) <= self._known.maxsize:
+        """Cache an answer, unless it is too large."""
+        if _size(answer) <= self._known.maxsize:
             self._known[asked] = answer
 
 

@@ -59,9 +59,6 @@ class Settings(BaseSettings):
         pattern=r"^[a-z][a-z0-9]{0,30}$",
         description="Beginning of the names of collections in the Milvus server.",
     )
-    milvus_partitions: int = Field(
-        1, ge=1, le=64, description="Partitions of a published generation, searched at once; one may fail to answer."
-    )
     milvus_seconds: float = Field(
         2, gt=0, le=60, description="Time that one call of the Milvus server may take, retries included."
     )

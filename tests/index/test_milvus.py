@@ -93,7 +93,7 @@ def alike(one: Answer, other: Answer) -> None:
         explained = [replace(one.scored.explanation, fused=0, dense_rank=None) for one in (left, right)]
         assert explained[0] == explained[1]
     assert one.confidence == pytest.approx(other.confidence, abs=1e-6)
-    assert (one.best, one.answerable, one.coverage) == (other.best, other.answerable, other.coverage)
+    assert (one.best, one.answerable) == (other.best, other.answerable)
     assert one.index_version == other.index_version
 
 
@@ -112,26 +112,22 @@ def both(settings: Settings, fake: FakeEmbedder) -> tuple[QuestionAnswerer, Ques
     return open_answerer(local, fake)[0], open_answerer(settings, fake)[0]
 
 
-SHAPES = [(0, 8, 1), (1, 2, 1), (60, 8, 1), (61, 384, 3)]
+SHAPES = [(0, 8), (1, 2), (60, 8), (61, 384)]
 
 
-@pytest.mark.parametrize(("count", "dimension", "parts"), SHAPES)
-def test_a_shared_store_searches_as_brute_force_does(
-    connection: Connection, count: int, dimension: int, parts: int
-) -> None:
+@pytest.mark.parametrize(("count", "dimension"), SHAPES)
+def test_a_shared_store_searches_as_brute_force_does(connection: Connection, count: int, dimension: int) -> None:
     """Ids and cosines, best first, of all and of those allowed, by numbers and by a condition."""
-    searches_as_brute_force_does(connection, count, dimension, parts)
+    searches_as_brute_force_does(connection, count, dimension)
 
 
-def searches_as_brute_force_does(connection: Connection, count: int, dimension: int, parts: int) -> None:
+def searches_as_brute_force_does(connection: Connection, count: int, dimension: int) -> None:
     generator = np.random.default_rng(count)
     vectors = generator.normal(size=(count, dimension)).astype(np.float32) * 7
     ids = np.cumsum(generator.integers(1, 9, size=count))
     name = f"contract_{count}_{dimension}"
-    store = MilvusStore.create(connection, name, dimension, parts=parts)
-    for part in range(parts):
-        own = slice(part * count // parts, (part + 1) * count // parts)
-        store.add_rows(ids[own], vectors[own], [{} for _ in ids[own]], part)
+    store = MilvusStore.create(connection, name, dimension)
+    store.add(ids, vectors)
     store.finish()
     assert len(store) == count
     assert store.counted() == count
@@ -150,7 +146,6 @@ def searches_as_brute_force_does(connection: Connection, count: int, dimension: 
         np.testing.assert_array_equal(by_condition[0], ids[:10][np.argsort(-cosines[0, :10])])
         np.testing.assert_allclose(store.vectors(ids[chosen]), scaled[chosen], atol=1e-6)
     assert store.search(queries[:1], 9, np.empty(0, np.int64))[0].shape == (1, 0)
-    store.close()
 
 
 def test_a_shared_store_refuses_what_it_must(connection: Connection) -> None:
@@ -187,13 +182,11 @@ def test_records_hold_any_text(connection: Connection) -> None:
     assert records.one("none") is None
 
 
-@pytest.mark.parametrize("parts", [1, 3])
-def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder, parts: int) -> None:
+def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
     """Results, citations, scores, confidence, explanations, with every filter; and all that is read besides."""
     folder(DOCUMENTS)
-    chosen = shared.model_copy(update={"milvus_partitions": parts, "milvus_prefix": f"{shared.milvus_prefix}p{parts}"})
-    build(chosen, fake)
-    local, remote = both(chosen, fake)
+    build(shared, fake)
+    local, remote = both(shared, fake)
     some = local.index.listed("", 100)
     filters: list[Filters | None] = [
         None,
@@ -391,38 +384,14 @@ def _away(*_: object, **__: object) -> None:
     raise StoreUnavailable("the vector store does not answer")
 
 
-def test_a_partition_that_does_not_answer_is_told(
-    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+def test_passages_are_found_by_vectors_alone_without_bm25(
+    shared: Settings,
+    folder: Write,
+    fake: FakeEmbedder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The answer is from the others, and its coverage says so; with none left there is no answer."""
-    folder(DOCUMENTS)
-    build(shared.model_copy(update={"milvus_partitions": 4}), fake)
-    answerer = open_answerer(shared, fake)[0]
-    whole = answerer.ask("how many cows does farm 7 keep").coverage
-    assert (whole.searched, whole.words) == (1.0, True)
-    called = Connection.call
-    lost = {"part_1"}
-
-    def call(self: Connection, method: str, *arguments: Any, **named: Any) -> Any:
-        if method == "search" and lost.intersection(named["partition_names"]):
-            raise StoreUnavailable("too slow")
-        return called(self, method, *arguments, **named)
-
-    monkeypatch.setattr(Connection, "call", call)
-    answer = answerer.ask("how many cows does farm 8 keep")
-    assert 0.7 < answer.coverage.searched < 0.8
-    assert answer.results
-    with pytest.raises(StoreUnavailable):
-        answerer.index.store.search(np.ones((1, 128), np.float32), 3)
-    lost.update(f"part_{part}" for part in range(4))
-    with pytest.raises(StoreUnavailable):
-        answerer.ask("how many cows does farm 9 keep")
-
-
-def test_without_bm25_the_answer_says_so(
-    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Passages are found by vectors, still ranked by their words."""
+    """They are still ranked by their words; publishing and opening such a generation are logged."""
     create = MilvusStore.create
 
     def without(*arguments: Any, words: bool, **named: Any) -> MilvusStore:
@@ -435,7 +404,10 @@ def test_without_bm25_the_answer_says_so(
     build(shared, fake)
     local, remote = both(shared, fake)
     answer = remote.ask("where does the cat sleep")
-    assert not answer.coverage.words
+    assert [record.message for record in caplog.records if "no BM25" in record.message] == [
+        "the vector store has no BM25, so passages are found by vectors alone ()",
+        f"{shared.milvus_alias}_{answer.index_version} has no BM25, so passages are found by vectors alone",
+    ]
     assert answer.results[0].scored.scores.lexical
     assert answer.results[0].citation == local.ask("where does the cat sleep").results[0].citation
 

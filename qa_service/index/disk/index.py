@@ -25,7 +25,7 @@ from qa_service.datatypes import (
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.errors import IndexCorrupt
 from qa_service.index.disk.passage_reader import PassageReader
-from qa_service.index.interface import Index, Nearest
+from qa_service.index.interface import Index
 from qa_service.index.manifest import (
     FORMAT_VERSION,
     MANIFEST,
@@ -186,10 +186,11 @@ class OpenIndex(Index):
         """Whether there are token vectors."""
         return self.tokens is not None
 
-    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> Nearest:
+    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> IntArray:
         """Return the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
         ids, _ = self.store.search(vector[None, :], depth, _numbers(allowed))
-        return Nearest(ids[0], 1.0)
+        nearest: IntArray = ids[0]
+        return nearest
 
     def vectors(self, numbers: IntArray) -> FloatArray:
         """Return the unit vectors (n, d) of n passages."""

@@ -1,6 +1,5 @@
 """The shared store: a collection of a Milvus server, searched exactly or by its HNSW graph; cosine either way."""
 
-import concurrent.futures
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,18 +23,14 @@ _EF_SEARCH = (64, 128, 256, 512, 1024, 2048)
 
 
 class MilvusStore:
-    """A collection whose rows have an id and a vector, and whatever else ``fields`` name.
-
-    Rows lie in partitions, in the order of their ids; each partition is a search of its own, and one that does not
-    answer in time is left out of the result, as :meth:`nearest` tells.
-    """
+    """A collection whose rows have an id and a vector, and whatever else ``fields`` name."""
 
     def __init__(
         self,
         connection: Connection,
         name: str,
         dimension: int,
-        parts: Sequence[int] = (),
+        count: int | None = None,
         *,
         exact: bool = True,
         ef_search: int = 0,
@@ -45,12 +40,8 @@ class MilvusStore:
         self._dimension = dimension
         self._exact = exact
         self.ef_search = ef_search
-        self._parts = list(parts) or [0]
         self._last = -1
-        self._count: int | None = None
-        self._threads = (
-            concurrent.futures.ThreadPoolExecutor(len(self._parts), "store") if len(self._parts) > 1 else None
-        )
+        self._count = count
 
     @classmethod
     def create(
@@ -61,7 +52,6 @@ class MilvusStore:
         *,
         fields: Mapping[str, Mapping[str, Any]] | None = None,
         words: bool = False,
-        parts: int = 1,
         exact: bool = True,
     ) -> "MilvusStore":
         """Make a new, empty collection. ``fields`` are further ones by name, as the client's ``add_field`` takes them.
@@ -76,17 +66,14 @@ class MilvusStore:
             # A server without BM25 makes the collection and then refuses its index.
             connection.call("drop_collection", name, patience=WRITING)
             raise
-        if parts > 1:
-            for part in range(parts):
-                connection.call("create_partition", name, _partition(part), patience=WRITING)
-        return cls(connection, name, dimension, [0] * parts, exact=exact)
+        return cls(connection, name, dimension, 0, exact=exact)
 
     def add(self, ids: IntArray, vectors: FloatArray) -> None:
         """Add unit copies of ``vectors`` under ``ids``, each larger than every id before it."""
         self.add_rows(ids, vectors, [{} for _ in ids])
 
-    def add_rows(self, ids: IntArray, vectors: FloatArray, rows: Sequence[Mapping[str, Any]], part: int = 0) -> None:
-        """Add vectors with their other fields to a partition. One thread at a time: a collection takes no more."""
+    def add_rows(self, ids: IntArray, vectors: FloatArray, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add vectors with their other fields. One thread at a time: a collection takes no more."""
         if vectors.shape != (len(ids), self._dimension):
             raise ValueError(f"vectors of shape {vectors.shape} for {len(ids)} ids of dimension {self._dimension}")
         if len(ids) == 0:
@@ -101,11 +88,10 @@ class MilvusStore:
                 for number, vector, row in zip(ids[block], scaled[block], rows[block], strict=True)
             ]
             # Upsert, as a call may be repeated of which only the answer was lost.
-            where = {} if len(self._parts) == 1 else {"partition_name": _partition(part)}
-            self.connection.call("upsert", self.name, data, patience=WRITING, **where)
+            self.connection.call("upsert", self.name, data, patience=WRITING)
         self._last = int(ids[-1])
-        self._parts[part] += len(ids)
-        self._count = None
+        if self._count is not None:
+            self._count += len(ids)
 
     def finish(self) -> None:
         """Make all rows that were added visible to every search from now on, and load them to be searched.
@@ -169,19 +155,7 @@ class MilvusStore:
     def search(self, queries: FloatArray, top_k: int, allowed: Selection | None = None) -> tuple[IntArray, FloatArray]:
         """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id.
 
-        Raises :class:`StoreUnavailable` if a partition does not answer.
-        """
-        ids, scores, searched = self.nearest(queries, top_k, allowed)
-        if searched < 1:
-            raise StoreUnavailable("a part of the vector store did not answer in time; ask again")
-        return ids, scores
-
-    def nearest(
-        self, queries: FloatArray, top_k: int, allowed: Selection | None = None
-    ) -> tuple[IntArray, FloatArray, float]:
-        """Return what :meth:`search` does, of the partitions that answer, and the share, 0..1, of rows in them.
-
-        Raises :class:`StoreUnavailable` if none does.
+        Raises :class:`StoreUnavailable` if the server does not answer.
         """
         if queries.ndim != 2 or queries.shape[1] != self._dimension:  # noqa: PLR2004 - rows and columns
             raise ValueError(f"queries of shape {queries.shape} for dimension {self._dimension}")
@@ -190,62 +164,38 @@ class MilvusStore:
         scaled = unit(queries) if len(queries) else queries
         k = top_k if isinstance(allowed, str) else min(top_k, len(self) if allowed is None else len(allowed))
         if k == 0 or len(queries) == 0:
-            return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32), 1.0
+            return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         parameters = {"metric_type": "IP", "params": {} if self._exact else {"ef": max(self.ef_search, 2 * k)}}
-        parts, searched = self._found(scaled.tolist(), VECTOR, k + _TIES, allowed, parameters)
-        found = [sorted(row, key=lambda hit: (-round(hit[1], _DIGITS), hit[0]))[:k] for row in parts]
+        hits = self._found(scaled.tolist(), VECTOR, k + _TIES, allowed, parameters)
+        found = [sorted(row, key=lambda hit: (-round(hit[1], _DIGITS), hit[0]))[:k] for row in hits]
         kept = min(map(len, found))  # a condition may leave fewer than were asked for
         ids = np.array([[number for number, _ in row[:kept]] for row in found], np.int64).reshape(len(found), kept)
         scores = np.array([[score for _, score in row[:kept]] for row in found], np.float32).reshape(len(found), kept)
-        return ids, scores, searched
+        return ids, scores
 
     def holding(self, terms: str, top_k: int, allowed: Selection | None = None) -> IntArray:
-        """Return the ids of the rows that the server's BM25 puts first for terms, best first.
-
-        Partitions that do not answer are left out.
-        """
-        parts, _ = self._found([terms], WORDS, top_k, allowed, {"metric_type": "BM25"})
-        # Servers differ in the sign of the score, not in the order; of several partitions, the size decides.
-        ranked = sorted(parts[0], key=lambda hit: -abs(hit[1]))
+        """Return the ids of the rows that the server's BM25 puts first for terms, best first."""
+        (hits,) = self._found([terms], WORDS, top_k, allowed, {"metric_type": "BM25"})
+        ranked = sorted(hits, key=lambda hit: -abs(hit[1]))  # servers differ in the sign of the score
         return np.array([number for number, _ in ranked[:top_k]], np.int64)
 
     def _found(
         self, data: list[Any], field: str, top_k: int, allowed: Selection | None, parameters: dict[str, Any]
-    ) -> tuple[list[list[tuple[int, float]]], float]:
-        """Return the hits of each query in all partitions that answer, and the share of rows in those."""
-        named: dict[str, Any] = {
-            "data": data,
-            "anns_field": field,
-            "limit": top_k,
-            "search_params": parameters,
-            "filter": _condition(allowed),
-            "output_fields": [ID],
+    ) -> list[list[tuple[int, float]]]:
+        """Return the hits of each query, each an id and a score."""
+        found = self.connection.call(
+            "search",
+            self.name,
+            data=data,
+            anns_field=field,
+            limit=top_k,
+            search_params=parameters,
+            filter=_condition(allowed),
+            output_fields=[ID],
             # What is searched was whole before it was named; waiting for the newest writes would cost 200 ms.
-            "consistency_level": "Eventually",
-        }
-        if self._threads is None:
-            hits = self.connection.call("search", self.name, **named)
-            return [[(int(hit[ID]), float(hit["distance"])) for hit in row] for row in hits], 1.0
-        asked = [
-            self._threads.submit(self.connection.call, "search", self.name, **named, partition_names=[_partition(part)])
-            for part in range(len(self._parts))
-        ]
-        found: list[list[tuple[int, float]]] = [[] for _ in data]
-        answered, failure = 0, None
-        concurrent.futures.wait(asked, self.connection.seconds())
-        for size, future in zip(self._parts, asked, strict=True):
-            try:
-                hits = future.result(0)
-            except (StoreUnavailable, TimeoutError) as error:
-                future.cancel()
-                failure = error
-                continue
-            answered += size
-            for row, more in zip(found, hits, strict=True):
-                row += [(int(hit[ID]), float(hit["distance"])) for hit in more]
-        if failure is not None and not answered:
-            raise StoreUnavailable("no part of the vector store answered in time; ask again") from failure
-        return found, answered / max(1, len(self))
+            consistency_level="Eventually",
+        )
+        return [[(int(hit[ID]), float(hit["distance"])) for hit in row] for row in found]
 
     def rows(self, ids: IntArray, fields: Sequence[str]) -> dict[int, dict[str, Any]]:
         """Return some fields of rows, by id. Raises :class:`StoreRefused` if a row is not there."""
@@ -268,19 +218,13 @@ class MilvusStore:
     def __len__(self) -> int:
         """Return the number of rows, as the server counts them where it is not known."""
         if self._count is None:
-            known = sum(self._parts)
-            self._count = known or self.counted()
+            self._count = self.counted()
         return self._count
 
     def counted(self) -> int:
         """Return the number of rows that the server counts, all that was added considered."""
         named: dict[str, Any] = {"filter": "", "output_fields": ["count(*)"], "consistency_level": "Strong"}
         return int(self.connection.call("query", self.name, **named, patience=WRITING)[0]["count(*)"])
-
-    def close(self) -> None:
-        """Stop searching; the connection stays open for others."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def finish(connection: Connection, name: str) -> None:
@@ -294,10 +238,6 @@ def load(connection: Connection, name: str) -> None:
     state = connection.call("get_load_state", name)["state"]
     if getattr(state, "name", str(state)) not in {"Loaded", "Loading"}:
         connection.call("load_collection", name, patience=WRITING)
-
-
-def _partition(part: int) -> str:
-    return f"part_{part}"
 
 
 def _condition(allowed: Selection | None) -> str:

@@ -32,10 +32,9 @@ _logger = logging.getLogger(__name__)
 class SharedGenerations:
     """What :class:`IndexFolder` is to a folder, of the generations below one alias."""
 
-    def __init__(self, connection: Connection, alias: str, *, partitions: int = 1) -> None:
+    def __init__(self, connection: Connection, alias: str) -> None:
         self._connection = connection
         self.alias = alias
-        self._partitions = partitions
 
     def pointed(self) -> tuple[str, int]:
         """Return the id of the generation that the alias names, and 0, as no time is known.
@@ -71,7 +70,10 @@ class SharedGenerations:
     def open(self, identity: ModelIdentity | None) -> Opened:
         """Open the generation in force; none is opened in its place."""
         generation, _ = self.pointed()
-        return Opened(self._opened(generation, identity), None)
+        index = self._opened(generation, identity)
+        if not index.lexical.finds:
+            _logger.warning("%s has no BM25, so passages are found by vectors alone", self._name(generation))
+        return Opened(index, None)
 
     def _opened(self, generation: str, identity: ModelIdentity | None, *, newest: bool = False) -> SharedIndex:
         records = self._records(generation)
@@ -84,7 +86,7 @@ class SharedGenerations:
             self._connection,
             self._name(generation),
             manifest.model.dimension,
-            parts["rows"],
+            manifest.passages,
             exact=parts["exact"],
             ef_search=parts["ef_search"],
         )
@@ -145,9 +147,8 @@ class SharedGenerations:
     def _write(self, index: OpenIndex) -> None:
         name = self._name(index.version)
         exact = len(index) <= EXACT_UP_TO
-        parts = min(self._partitions, len(index))
         words = True
-        create = {"fields": extra_fields(), "parts": parts, "exact": exact}
+        create = {"fields": extra_fields(), "exact": exact}
         dimension = index.manifest.model.dimension
         try:
             store = MilvusStore.create(self._connection, name, dimension, words=True, **create)  # type: ignore[arg-type]
@@ -156,7 +157,7 @@ class SharedGenerations:
             words = False
             store = MilvusStore.create(self._connection, name, dimension, words=False, **create)  # type: ignore[arg-type]
         records = Records.create(self._connection, name + _RECORDS)
-        put_rows(index, store, records, parts, words=words)
+        put_rows(index, store, records, words=words)
         put_records(index, records)
         store.finish()
         counted = store.counted()
@@ -166,12 +167,11 @@ class SharedGenerations:
         _, cosines = index.store.search(queries, min(10, len(index)), np.arange(len(index)))
         recall = store.settle(queries, cosines)
         _logger.info("%s: recall@10 %.4f, searched %d wide", name, recall, store.ef_search)
-        rows = [(part + 1) * len(index) // parts - part * len(index) // parts for part in range(parts)]
-        records.put([(PARTS, json.dumps({"rows": rows, "words": words, "exact": exact, "ef_search": store.ef_search}))])
+        searched = {"rows": [len(index)], "words": words, "exact": exact, "ef_search": store.ef_search}
+        records.put([(PARTS, json.dumps(searched))])
         records.finish()
         records.put([(MANIFEST, index.manifest.to_bytes().decode())])  # last: without it nothing of this counts
         records.finish()
-        store.close()
 
     def point_to(self, generation: str) -> None:
         """Move the alias to a generation that was published."""

@@ -9,7 +9,7 @@ from cachetools import LRUCache
 from qa_service.datatypes import Filters, FloatArray, Int32Array, IntArray, Metadata, Passage, SourceDocument
 from qa_service.embedding import TokenEmbeddings
 from qa_service.errors import IndexCorrupt
-from qa_service.index import Index, Manifest, Nearest
+from qa_service.index import Index, Manifest
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.filtering import Conditions, front_matter_key
 from qa_service.index.milvus.records import Records, digest
@@ -34,27 +34,25 @@ def uri_key(uri: str) -> str:
 
 
 class SharedWords:
-    """The lexical leg: candidates from the server's BM25 if it has one, scores from the passages' own rows."""
+    """The lexical leg: candidates from the server's BM25, scores from the passages' own rows.
 
-    def __init__(self, store: MilvusStore, records: Records, rows: Rows, manifest: Manifest, *, complete: bool) -> None:
+    ``finds`` says whether that server has BM25; else only passages that the vectors find are scored by their words.
+    """
+
+    def __init__(self, store: MilvusStore, records: Records, rows: Rows, manifest: Manifest, *, finds: bool) -> None:
         self._store = store
         self._records = records
         self._rows = rows
         self._language = manifest.language
         self._passages = manifest.passages
-        self._complete = complete
+        self.finds = finds
         self._known: LRUCache[str, tuple[int, int]] = LRUCache(_TERMS)
-
-    @property
-    def complete(self) -> bool:
-        """Whether passages are found by their words."""
-        return self._complete
 
     def match(self, question: str) -> "SharedMatch | None":
         """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
         weights = self.weights(question)
         known = sorted(self.ids(weights).values())
-        return SharedMatch(self._store if self._complete else None, self._rows, known, weights) if known else None
+        return SharedMatch(self._store if self.finds else None, self._rows, known, weights) if known else None
 
     def weights(self, question: str) -> dict[str, float]:
         """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
@@ -121,7 +119,7 @@ class SharedIndex(Index):
         self.store = store
         self._records = records
         self._rows = Rows(store, records)
-        self.lexical = SharedWords(store, records, self._rows, manifest, complete=words)
+        self.lexical = SharedWords(store, records, self._rows, manifest, finds=words)
         self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
         self._codec: Codec | None = None
         self._frequencies = np.empty(0, np.int32)
@@ -137,10 +135,11 @@ class SharedIndex(Index):
         """Whether there are token vectors."""
         return self._codec is not None
 
-    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> Nearest:
+    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> IntArray:
         """Return the passages, of those allowed, whose vectors are nearest to one (d,), at most a thousand."""
-        ids, _, searched = self.store.nearest(vector[None, :], min(depth, _MOST), allowed)
-        return Nearest(ids[0], searched)
+        ids, _ = self.store.search(vector[None, :], min(depth, _MOST), allowed)
+        nearest: IntArray = ids[0]
+        return nearest
 
     def vectors(self, numbers: IntArray) -> FloatArray:
         """Return the unit vectors (n, d) of n passages."""
@@ -245,8 +244,7 @@ class SharedIndex(Index):
         return Conditions(self._records).of(filters)
 
     def close(self) -> None:
-        """Free what is held."""
-        self.store.close()
+        """Do nothing: the connection is of the generations that opened this."""
 
 
 def _document(header: str, text: str) -> SourceDocument:

@@ -30,42 +30,38 @@ from qa_service.text.cleaning import embeddable
 _LONGEST_TERMS = 65_000
 
 
-def put_rows(index: OpenIndex, store: MilvusStore, records: Records, parts: int, *, words: bool) -> None:
-    """Add a row for each passage, its partition by its number."""
+def put_rows(index: OpenIndex, store: MilvusStore, records: Records, *, words: bool) -> None:
+    """Add a row for each passage."""
     scores = index.lexical.by_passage()
     ids = index.lexical.vocabulary()
     metadata: dict[str, Any] = {}
     count = len(index)
-    for part in range(parts):
-        first, last = part * count // parts, (part + 1) * count // parts
-        for start in range(first, last, ROWS):
-            numbers = np.arange(start, min(last, start + ROWS))
-            rows: list[dict[str, Any]] = []
-            overflow: list[tuple[str, str]] = []
-            for number in numbers.tolist():
-                passage = index.passage(number)
-                document = index.document_without_text(passage.document_id)
-                if document.id not in metadata:
-                    metadata = {document.id: index.passages.metadata(document.id)}
-                said = index.sentence_terms(number)
-                own = slice(int(scores.indptr[number]), int(scores.indptr[number + 1]))
-                scored = scores_field(scores.indices[own], scores.data[own])
-                token_data = tokens_field(_tokens_of(index, number)) if index.has_tokens else b""
-                row = {
-                    **row_fields(
-                        document.id, document.uri, document.title, passage.section_path, metadata[document.id]
-                    ),
-                    SCORES: row_value(scored, number, SCORES, overflow),
-                    TOKENS: row_value(token_data, number, TOKENS, overflow),
-                    PASSAGE: row_value(passage_field(passage, said), number, PASSAGE, overflow),
-                }
-                if words:
-                    heading = terms(embeddable(passage.context), index.manifest.language)
-                    every = [*(ids[term] for term in heading), *(int(term) for line in said for term in line)]
-                    row[TERMS] = " ".join(map(str, every))[:_LONGEST_TERMS]
-                rows.append(row)
-            store.add_rows(numbers, index.vectors(numbers), rows, part)
-            records.put(overflow)
+    for start in range(0, count, ROWS):
+        numbers = np.arange(start, min(count, start + ROWS))
+        rows: list[dict[str, Any]] = []
+        overflow: list[tuple[str, str]] = []
+        for number in numbers.tolist():
+            passage = index.passage(number)
+            document = index.document_without_text(passage.document_id)
+            if document.id not in metadata:
+                metadata = {document.id: index.passages.metadata(document.id)}
+            said = index.sentence_terms(number)
+            own = slice(int(scores.indptr[number]), int(scores.indptr[number + 1]))
+            scored = scores_field(scores.indices[own], scores.data[own])
+            token_data = tokens_field(_tokens_of(index, number)) if index.has_tokens else b""
+            row = {
+                **row_fields(document.id, document.uri, document.title, passage.section_path, metadata[document.id]),
+                SCORES: row_value(scored, number, SCORES, overflow),
+                TOKENS: row_value(token_data, number, TOKENS, overflow),
+                PASSAGE: row_value(passage_field(passage, said), number, PASSAGE, overflow),
+            }
+            if words:
+                heading = terms(embeddable(passage.context), index.manifest.language)
+                every = [*(ids[term] for term in heading), *(int(term) for line in said for term in line)]
+                row[TERMS] = " ".join(map(str, every))[:_LONGEST_TERMS]
+            rows.append(row)
+        store.add_rows(numbers, index.vectors(numbers), rows)
+        records.put(overflow)
 
 
 def put_records(index: OpenIndex, records: Records) -> None:

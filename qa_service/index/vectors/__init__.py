@@ -46,10 +46,6 @@ class VectorStore(Protocol):
         """Return the number of vectors."""
         ...
 
-    def close(self) -> None:
-        """Free what the store holds. It can't be used afterwards."""
-        ...
-
 
 def unit(vectors: FloatArray) -> FloatArray:
     """Return vectors (n, d) scaled to length 1. One without a direction is a ``ValueError``."""

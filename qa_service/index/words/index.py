@@ -82,11 +82,6 @@ class LexicalIndex:
             SENTENCE_STARTS: len(self._sentence_starts),
         }
 
-    @property
-    def complete(self) -> bool:
-        """Whether passages are found by their words: here they always are."""
-        return True
-
     def vocabulary(self) -> dict[str, int]:
         """Return the id of every term; ids count from 0."""
         return dict(self._bm25.vocab_dict)
