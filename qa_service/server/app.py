@@ -12,10 +12,11 @@ that serves the application (:mod:`qa_service.server.admission`).
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
@@ -23,7 +24,7 @@ from qa_service import __version__
 from qa_service.errors import SettingsError
 from qa_service.server.admission import Admission
 from qa_service.server.builds import Builder
-from qa_service.server.collections import Collections
+from qa_service.server.collections import PREFIX, Collections, collection_name
 from qa_service.server.draining import drain_on_signals
 from qa_service.server.evaluations import Evaluations
 from qa_service.server.gate import Gate
@@ -128,17 +129,25 @@ def create_app(settings: Settings, default: Opening, named: Mapping[str, Opening
     install_handlers(app)
     guard(app, gate, settings.max_body_bytes)
     guarded = problems(401, 403, 429)
-    for mounting in collections.mountings():
-        for router in (
-            ask_routes(mounting, comments, settings),
-            batch_routes(mounting, comments, gate, settings),
-            feedback_routes(mounting, comments),
-            index_routes(mounting),
-            listing_routes(mounting),
-            document_routes(mounting),
-            linked_routes(mounting),
-        ):
-            app.include_router(router, responses=guarded | (problems(404, 422) if mounting.prefix else {}))
+    in_every_collection = (
+        ask_routes(collections, comments, settings),
+        batch_routes(collections, comments, gate, settings),
+        feedback_routes(collections, comments),
+        index_routes(collections),
+        listing_routes(collections),
+        document_routes(collections),
+        linked_routes(collections),
+    )
+    for router in in_every_collection:
+        app.include_router(router, responses=guarded, generate_unique_id_function=attrgetter("name"))
+    for router in in_every_collection:
+        app.include_router(
+            router,
+            prefix=PREFIX,
+            dependencies=[Depends(collection_name)],
+            responses=guarded | problems(404, 422),
+            generate_unique_id_function=lambda route: f"collection_{route.name}",
+        )
     for router in (vector_store_routes(collections, gate), store_list_routes(collections), store_routes(collections)):
         app.include_router(router, responses=guarded)
     app.include_router(probe_routes(collections))

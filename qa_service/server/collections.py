@@ -1,76 +1,23 @@
-"""What is served: the default collection, and others by name, each an index of its own."""
+"""The collections that are served: the default one and the named ones, each with a live index of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Path, Request
 
 from qa_service.errors import NotFound, NotReady
 from qa_service.server.live_index import Serving
 
 PREFIX = "/collections/{collection}"
+"""Routes of the default collection stand below this path too, for the named ones."""
 
 
-class Mounting(Protocol):
-    """Where a set of routes stands, and what it serves there."""
-
-    @property
-    def prefix(self) -> str:
-        """The beginning of the routes' paths."""
-
-    @property
-    def dependencies(self) -> Sequence[Any]:
-        """What the framework is to look at in all of them."""
-
-    def id(self, operation: str) -> str:
-        """Return the operation id of a route here."""
-
-    def of(self, request: Request) -> Serving:
-        """Return what a request is to be answered from. Raises :class:`NotFound`."""
-
-
-@dataclass(frozen=True, slots=True)
-class DefaultCollection:
-    """The routes without a prefix."""
-
-    serving: Serving
-    prefix: str = ""
-    dependencies: Sequence[Any] = ()
-
-    def id(self, operation: str) -> str:
-        """Return the operation id of a route here."""
-        return operation
-
-    def of(self, request: Request) -> Serving:  # noqa: ARG002 - there is one
-        """Return what is served."""
-        return self.serving
-
-
-def _named(
+def collection_name(
     collection: Annotated[str, Path(description="Name of a collection.", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")],
 ) -> str:
+    """Validate and document the parameter of :data:`PREFIX`."""
     return collection
-
-
-@dataclass(frozen=True, slots=True)
-class NamedCollections:
-    """The routes below ``/collections/{collection}``."""
-
-    named: Mapping[str, Serving]
-    prefix: str = PREFIX
-    dependencies: Sequence[Any] = (Depends(_named),)
-
-    def id(self, operation: str) -> str:
-        """Return the operation id of a route here."""
-        return f"collection_{operation}"
-
-    def of(self, request: Request) -> Serving:
-        """Return what is served under the name in the path. Raises :class:`NotFound`."""
-        serving = self.named.get(request.path_params["collection"])
-        if serving is None:
-            raise NotFound("no collection of that name; GET /collections names them")
-        return serving
 
 
 @dataclass(slots=True)
@@ -85,6 +32,14 @@ class Collections:
         """Yield each, the default first."""
         yield self.default
         yield from self.named.values()
+
+    def of(self, request: Request) -> Serving:
+        """Return the live index of the collection in the request's path. Raises :class:`NotFound`."""
+        name = request.path_params.get("collection")
+        serving = self.default if name is None else self.named.get(name)
+        if serving is None:
+            raise NotFound("no collection of that name; GET /collections names them")
+        return serving
 
     def expect_ready(self) -> None:
         """Raise :class:`NotReady` with the reason, unless all can be asked and will be for some time."""
@@ -101,8 +56,3 @@ class Collections:
         """Be ready no more."""
         for serving in self:
             serving.ready, serving.reason = False, reason
-
-    def mountings(self) -> Iterator[Mounting]:
-        """Yield the places where routes stand."""
-        yield DefaultCollection(self.default)
-        yield NamedCollections(self.named)

@@ -43,7 +43,7 @@ class DescribedAPI(FastAPI):
         gate = self.state.gate
         description["security"] = _security(gate, ASK)
         accesses = {
-            context.operation_id: context.original_route.access
+            context.unique_id: context.original_route.access
             for context in iter_route_contexts(self.routes)
             if isinstance(context.original_route, GuardedRoute)
         }

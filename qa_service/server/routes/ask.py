@@ -16,7 +16,7 @@ from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.schemas.ask import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
 from qa_service.server.answer_cache import Asked
-from qa_service.server.collections import Mounting
+from qa_service.server.collections import Collections
 from qa_service.server.gate import ASK, Access, Gate
 from qa_service.server.links import Links
 from qa_service.server.live_index import Embedded, Serving
@@ -33,16 +33,13 @@ _TOGETHER = 8
 """Questions of a batch that are worked on before others get their turn."""
 
 
-def ask_routes(mounting: Mounting, comments: Comments, settings: Settings) -> APIRouter:
+def ask_routes(collections: Collections, comments: Comments, settings: Settings) -> APIRouter:
     """Return the route of one question. Answers are kept by ``comments``, for feedback on them."""
     log_questions = settings.log_questions
-    router = APIRouter(
-        route_class=guarded(ASK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
-    )
+    router = APIRouter(route_class=guarded(ASK), tags=["questions"])
 
     @router.post(
         "/ask",
-        operation_id=mounting.id("ask"),
         summary="Ask a question",
         responses={
             200: {"model": AskResponse, "content": {EVENTS: {"schema": {"type": "string"}}}},
@@ -62,7 +59,7 @@ def ask_routes(mounting: Mounting, comments: Comments, settings: Settings) -> AP
         As a stream of events, `results` comes first, ranked by words and vectors alone and without a verdict, then
         `answer`, which is what is returned otherwise, or `error` with a problem document.
         """
-        serving = mounting.of(request)
+        serving = collections.of(request)
         serving.expect_ready()
         if EVENTS in accept:
             return EventSourceResponse(
@@ -82,26 +79,23 @@ def ask_routes(mounting: Mounting, comments: Comments, settings: Settings) -> AP
     return router
 
 
-def batch_routes(mounting: Mounting, comments: Comments, gate: Gate, settings: Settings) -> APIRouter:
+def batch_routes(collections: Collections, comments: Comments, gate: Gate, settings: Settings) -> APIRouter:
     """Return the route of many questions, each of which counts towards rate limits."""
     max_batch, log_questions = settings.max_batch, settings.log_questions
     router = APIRouter(
         route_class=guarded(Access("ask", counts_as_one=False)),
-        prefix=mounting.prefix,
-        dependencies=mounting.dependencies,
         tags=["questions"],
     )
 
     @router.post(
         "/ask/batch",
-        operation_id=mounting.id("ask_batch"),
         summary="Ask many questions",
         responses={200: {"model": BatchResponse}, **problems(400, 413, 415, 422, 503, 504)},
         response_model=None,
     )
     async def ask_batch(body: BatchRequest, request: Request) -> Response:
         """Answer questions in their order. One that can't be answered gets its own error; the others do not."""
-        serving = mounting.of(request)
+        serving = collections.of(request)
         serving.expect_ready()
         if len(body.questions) > max_batch:
             raise InvalidRequest(

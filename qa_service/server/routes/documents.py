@@ -18,7 +18,7 @@ from qa_service.schemas.documents import (
     VerifyRequest,
     VerifyResponse,
 )
-from qa_service.server.collections import Mounting
+from qa_service.server.collections import Collections
 from qa_service.server.gate import ASK, QUOTE_ONLY, Access
 from qa_service.server.links import Links
 from qa_service.server.routes.guarded import guarded
@@ -29,15 +29,12 @@ _DOCUMENT_ID = Path(description="`document_id` of a citation.")
 _ACCEPT = Header(description="`application/json` for JSON, else text for people.")
 
 
-def listing_routes(mounting: Mounting) -> APIRouter:
+def listing_routes(collections: Collections) -> APIRouter:
     """Return the routes that tell which documents and passages there are."""
-    router = APIRouter(
-        route_class=guarded(ASK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["documents"]
-    )
+    router = APIRouter(route_class=guarded(ASK), tags=["documents"])
 
     @router.get(
         "/sources",
-        operation_id=mounting.id("sources"),
         summary="List documents",
         responses=problems(422, 503, 504, "default"),
     )
@@ -48,7 +45,7 @@ def listing_routes(mounting: Mounting) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> SourcesBody:
         """List documents by id, without their texts, a page at a time."""
-        serving = mounting.of(request)
+        serving = collections.of(request)
         with serving.lease() as answerer:
             index = answerer.index
             if uri is None:
@@ -58,14 +55,13 @@ def listing_routes(mounting: Mounting) -> APIRouter:
 
     @router.get(
         "/sources/{document_id}/passages",
-        operation_id=mounting.id("passages"),
         summary="Where the passages of a document stand",
         responses={200: {"model": PassagesBody}, **problems(404, 503, 504, "default")},
         response_model=None,
     )
     async def passages(request: Request, document_id: Annotated[str, _DOCUMENT_ID]) -> Response:
         """Return first character and end of every passage, in order; passages may overlap."""
-        serving = mounting.of(request)
+        serving = collections.of(request)
         with serving.lease() as answerer:
 
             def spans() -> list[tuple[int, int]]:
@@ -98,15 +94,12 @@ def _source_response(document: SourceDocument, *, as_json: bool) -> Response:
     return Response(content, media_type="application/json", headers=BY_ACCEPT)
 
 
-def document_routes(mounting: Mounting) -> APIRouter:
+def document_routes(collections: Collections) -> APIRouter:
     """Return the routes of texts and of checks."""
-    router = APIRouter(
-        route_class=guarded(ASK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["documents"]
-    )
+    router = APIRouter(route_class=guarded(ASK), tags=["documents"])
 
     @router.get(
         "/sources/{document_id}",
-        operation_id=mounting.id("read_source"),
         summary="Read a document",
         responses={
             200: {"model": SourceBody, "content": {"text/plain": {"schema": {"type": "string"}}}},
@@ -118,20 +111,19 @@ def document_routes(mounting: Mounting) -> APIRouter:
         request: Request, document_id: Annotated[str, _DOCUMENT_ID], accept: Annotated[str, _ACCEPT] = ""
     ) -> Response:
         """Return a document's text as it was indexed: the text that all offsets count in."""
-        serving = mounting.of(request)
+        serving = collections.of(request)
         with serving.lease() as answerer:
             document = await serving.worker.run(lambda: answerer.document(document_id))
         return await asyncio.to_thread(_source_response, document, as_json="application/json" in accept)
 
     @router.post(
         "/verify",
-        operation_id=mounting.id("verify"),
         summary="Check citations",
         responses=problems(400, 413, 415, 422, 503, 504),
     )
     async def verify(body: VerifyRequest, request: Request) -> VerifyResponse:
         """Tell of each citation, as answers give them, whether its quote still stands in the documents."""
-        serving = mounting.of(request)
+        serving = collections.of(request)
         serving.expect_ready()
         own = Links.of(request.scope, serving.path).own
         cited = [citation.cited() for citation in body.citations]
@@ -145,19 +137,16 @@ def document_routes(mounting: Mounting) -> APIRouter:
     return router
 
 
-def linked_routes(mounting: Mounting) -> APIRouter:
+def linked_routes(collections: Collections) -> APIRouter:
     """Return the routes that links in answers lead to, which open without a key."""
     router = APIRouter(
         route_class=guarded(Access("ask", by_link=True)),
-        prefix=mounting.prefix,
-        dependencies=mounting.dependencies,
         tags=["documents"],
     )
     both = {"application/json": {}, "text/html": {"schema": {"type": "string"}}}
 
     @router.get(
         "/sources/{document_id}/view",
-        operation_id=mounting.id("view_source"),
         summary="Look at a quote in its document",
         responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}, **problems(404, 422, 503, 504)},
         response_class=Response,
@@ -172,7 +161,7 @@ def linked_routes(mounting: Mounting) -> APIRouter:
 
         A signed link shows the quote and its surroundings, unless its key has the scope `documents`.
         """
-        serving = mounting.of(request)
+        serving = collections.of(request)
         with serving.lease() as answerer:
             document = await serving.worker.run(lambda: answerer.document(document_id))
         whole = not request.scope.get(QUOTE_ONLY, False)
@@ -180,7 +169,6 @@ def linked_routes(mounting: Mounting) -> APIRouter:
 
     @router.get(
         "/cite/{citation_id}",
-        operation_id=mounting.id("cite"),
         summary="What became of a citation?",
         responses={200: {"model": VerdictBody, "content": both}, **problems(404, 503, 504, "default")},
         response_model=None,
@@ -191,7 +179,7 @@ def linked_routes(mounting: Mounting) -> APIRouter:
         accept: Annotated[str, _ACCEPT] = "",
     ) -> Response:
         """Tell whether the quote still stands: exact, moved, changed (with what stands there now) or gone."""
-        serving = mounting.of(request)
+        serving = collections.of(request)
         identifier = CitationId.parse(citation_id)
         own = Links.of(request.scope, serving.path).own
         as_page = "text/html" in accept and identifier is not None

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from qa_service.datatypes import Answer
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, NotReady, QAServiceError, StorageError
 from qa_service.schemas.service import FeedbackRequest, FeedbackResponse
-from qa_service.server.collections import Mounting
+from qa_service.server.collections import Collections
 from qa_service.server.feedback import RECENT, Answered, FeedbackFile, Quote, RecentAnswers
 from qa_service.server.gate import FEEDBACK
 from qa_service.server.live_index import Serving
@@ -87,15 +87,12 @@ def _remember(recent: RecentAnswers, answers: Sequence[Answered]) -> None:
         _logger.error("answers are not remembered: %s", error)  # noqa: TRY400 - the message says it all
 
 
-def feedback_routes(mounting: Mounting, comments: Comments) -> APIRouter:
+def feedback_routes(collections: Collections, comments: Comments) -> APIRouter:
     """Return the route."""
-    router = APIRouter(
-        route_class=guarded(FEEDBACK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["questions"]
-    )
+    router = APIRouter(route_class=guarded(FEEDBACK), tags=["questions"])
 
     @router.post(
         "/feedback",
-        operation_id=mounting.id("feedback"),
         summary="Say whether an answer was useful",
         status_code=201,
         responses=problems(400, 403, 404, 413, 415, 422, 503, 504),
@@ -104,7 +101,7 @@ def feedback_routes(mounting: Mounting, comments: Comments) -> APIRouter:
         """Keep feedback on an answer; what is said later of the same answer takes its place."""
         if not comments.taken:
             raise Forbidden("feedback is not taken here (QA_FEEDBACK)")
-        right = await _quote(body.right_passage, mounting.of(request)) if body.right_passage is not None else None
+        right = await _quote(body.right_passage, collections.of(request)) if body.right_passage is not None else None
         await comments.add(body, right)
         return FeedbackResponse(answer_id=body.answer_id, useful=body.useful, right_passage=body.right_passage)
 

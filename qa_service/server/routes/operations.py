@@ -15,7 +15,7 @@ from qa_service.schemas.service import (
     Readiness,
     SkippedBody,
 )
-from qa_service.server.collections import Collections, Mounting
+from qa_service.server.collections import Collections
 from qa_service.server.gate import ASK, PUBLIC, Access
 from qa_service.server.links import PATH_PREFIX
 from qa_service.server.metrics import CONTENT_TYPE, exposition
@@ -113,30 +113,25 @@ def metrics_routes() -> APIRouter:
     return router
 
 
-def index_routes(mounting: Mounting) -> APIRouter:
+def index_routes(collections: Collections) -> APIRouter:
     """Return the routes that tell of an index."""
-    router = APIRouter(
-        route_class=guarded(ASK), prefix=mounting.prefix, dependencies=mounting.dependencies, tags=["operations"]
-    )
+    router = APIRouter(route_class=guarded(ASK), tags=["operations"])
 
-    @router.get(
-        "/index", operation_id=mounting.id("index"), summary="What is indexed?", responses=problems(503, "default")
-    )
+    @router.get("/index", summary="What is indexed?", responses=problems(503, "default"))
     async def index(request: Request) -> IndexBody:
         """Tell which generation answers, what it was built from, and what was left out."""
-        serving = mounting.of(request)
+        serving = collections.of(request)
         serving.expect_ready()
         return _index_body(serving.manifest, serving.degraded)
 
     @router.get(
         "/index/diff",
-        operation_id=mounting.id("index_diff"),
         summary="What changed with this index?",
         responses=problems(503, "default"),
     )
     async def index_diff(request: Request) -> DiffBody:
         """Compare the files of the generation that answers with those of the one before it."""
-        serving = mounting.of(request)
+        serving = collections.of(request)
         serving.expect_ready()
         current = serving.manifest
         return await asyncio.to_thread(lambda: _diff_body(current, serving.generations.before(current.generation)))
