@@ -17,6 +17,8 @@ from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import DEFAULT_MAX_REQUEST_BODY_SIZE, StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
     CallToolRequestParams,
     CallToolResult,
     ListToolsResult,
@@ -24,17 +26,22 @@ from mcp_types import (
     TextContent,
     Tool,
     ToolAnnotations,
+    jsonrpc_message_adapter,
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_service import __version__
 from qa_service.datatypes import Answer
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, RequestError
+from qa_service.io import strict_json
 from qa_service.schemas.ask import Askable, AskResponse, ask_body
 from qa_service.server.gate import KEY_COLLECTIONS, Access
 from qa_service.server.links import Links
 from qa_service.server.live_index import Serving
 from qa_service.server.middleware.request_ids import random_id
+from qa_service.server.routes.bodies import whole_body
 from qa_service.server.routes.guarded import GuardedASGIRoute
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS
 
@@ -104,6 +111,44 @@ _LISTED = ListToolsResult(
 )
 
 
+class ValidMessages:
+    """Rejects bodies that are not one JSON-RPC message, and quotes nothing of them, as the library would."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 400 with a JSON-RPC error, or pass the request on with its body as one message."""
+        receive_body = await whole_body(scope, receive, self._max_body_bytes)
+        message = await receive_body()
+        if message["type"] == "http.request" and (error := _message_error(message["body"])) is not None:
+            content = {"jsonrpc": "2.0", "id": None, "error": error}
+            await Response(orjson.dumps(content), 400, media_type="application/json")(scope, receive, send)
+            return
+        messages = iter((message,))
+
+        async def receive_again() -> Message:
+            return next(messages, None) or await receive()
+
+        await self._app(scope, receive_again, send)
+
+
+def _message_error(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON-RPC error of a body that is not one message."""
+    try:
+        content = strict_json.loads(body)
+    except ValueError as error:
+        return {"code": PARSE_ERROR, "message": f"the body can't be read: {error}; send JSON in UTF-8"}
+    if not isinstance(content, dict):
+        return {"code": INVALID_REQUEST, "message": "the body must be one JSON object; send no batch"}
+    try:
+        jsonrpc_message_adapter.validate_python(content, by_name=False)
+    except ValidationError:
+        return {"code": INVALID_REQUEST, "message": "the body must be a JSON-RPC 2.0 request or notification"}
+    return None
+
+
 class Tools:
     """The tools, and the server that offers them, for a default collection and ``named`` ones.
 
@@ -120,6 +165,7 @@ class Tools:
         self._default = default
         self._named = named
         self._remember = remember
+        self._max_body_bytes = max_body_bytes
         self._server: Server[Any] = Server(
             "qa_service",
             title="qa_service",
@@ -152,7 +198,7 @@ class Tools:
         It takes POST alone: each request has one response, there are no sessions, and nothing is ever pushed.
         """
         access = Access("ask", own_pages_only=True, collection_parameter="")
-        return GuardedASGIRoute(access, MCP, self._manager.asgi_app, ["POST"])
+        return GuardedASGIRoute(access, MCP, ValidMessages(self._manager.asgi_app, self._max_body_bytes), ["POST"])
 
     async def _call(self, context: _Context, params: CallToolRequestParams) -> CallToolResult:
         try:

@@ -1,6 +1,7 @@
 """The Model Context Protocol: one response a request, answers that take feedback, refusals that a model can act on."""
 
 import logging
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -83,6 +84,48 @@ def test_an_answer_takes_feedback(client: TestClient, settings: Settings) -> Non
     with FeedbackFile(settings.data) as file:
         for path in ("", "/collections/hr"):
             assert [line["question"] for line in file.export(path)[0]] == [QUESTION]
+
+
+CANARY = "s3cret-canary"
+
+
+@pytest.mark.parametrize("version", ["", "2026-07-28"])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ('[{"jsonrpc": "2.0", "id": 1, "method": "CANARY"}]', -32600),
+        ('"CANARY"', -32600),
+        ("5", -32600),
+        ("null", -32600),
+        ('{"CANARY": "CANARY"}', -32600),
+        ('{"jsonrpc": "2.0", "id": 1, "result": "CANARY"}', -32600),
+        ('{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": ["CANARY"]}', -32600),
+        ('{"jsonrpc": CANARY', -32700),
+        ('{"CANARY": 1, "CANARY": 2}', -32700),
+        ("\udcff", -32700),
+        ("[" * 50_000, -32700),
+        ("", -32700),
+    ],
+)
+def test_a_body_that_is_not_one_message_is_refused_without_quoting_it(
+    body: str, code: int, version: str, client: TestClient
+) -> None:
+    """As a JSON-RPC error in words of this service, whichever version of the protocol the client speaks."""
+    content = body.replace("CANARY", CANARY).encode(errors="surrogateescape")
+    headers = ACCEPT | {"Content-Type": "application/json"} | ({"MCP-Protocol-Version": version} if version else {})
+    answer = client.post("/mcp", content=content, headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+    error = answer.json().pop("error")
+    assert answer.json() == {"jsonrpc": "2.0", "id": None, "error": error}
+    assert error["code"] == code
+    assert error["message"].startswith("the body ")
+    assert not re.search(f"{CANARY}|http|pydantic", answer.text)
+
+
+def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings) -> None:
+    """With the problem document that every route gives."""
+    answer = client.post("/mcp", content=b" " * (settings.max_body_bytes + 1), headers=ACCEPT)
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
 
 
 @pytest.mark.parametrize(
