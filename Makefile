@@ -80,7 +80,7 @@ format: $(VENV)/.installed-dev  ## Format the code and mend what can be mended
 docs: $(VENV)/.installed-dev  ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
-bench: install  ## Print the figures of the README (EVAL= and SEED= name folders of evaluation data)
+bench: install  ## Print the figures of docs/benchmarks.md (EVAL= and SEED= name folders of evaluation data)
 	@test -n "$(EVAL)" -a -n "$(SEED)" || { echo "make bench needs EVAL=FOLDER and SEED=FOLDER; see benchmarks/quality.py"; exit 2; }
 	$(BIN)/python benchmarks/quality.py $(EVAL) --seed $(SEED)
 	$(BIN)/python benchmarks/citations.py $(EVAL)
