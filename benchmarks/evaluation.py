@@ -20,11 +20,11 @@ from ir_measures import RR
 
 from qa_service.cli.options import beir_settings
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
-from qa_service.evaluation import Plan, Question, QuestionFile, Target, evaluate
+from qa_service.evaluation import EvaluationOptions, Question, QuestionFile, Target, evaluate
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.measures import DEFAULT
 from qa_service.evaluation.run import QRELS_TREC, RUN_TREC
-from qa_service.evaluation.targets import InProcess, Processes
+from qa_service.evaluation.targets import InProcessAsker, ProcessPoolAsker
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import load_settings
 
@@ -59,13 +59,13 @@ def measure(folder: Path, work: Path, jobs: int) -> None:
     alone = time.perf_counter() - started
     answerer.questions.forget()
     corpus = IndexCorpus(answerer.index)
-    processes = Processes(settings, jobs)
+    processes = ProcessPoolAsker(settings, jobs)
     processes.ask([(asked[0], 1)] * jobs * 4)  # they are started
     print(f"{folder.name}: {len(asked)} questions one by one {alone:.1f} s")
-    for label, asker in (("in one process", InProcess(answerer)), (f"by {jobs} processes", processes)):
+    for label, asker in (("in one process", InProcessAsker(answerer)), (f"by {jobs} processes", processes)):
         output = work / label.replace(" ", "-")
         started = time.perf_counter()
-        summary = evaluate(questions, "", Target(asker, corpus), output, Plan(overwrite=True), about={})
+        summary = evaluate(questions, "", Target(asker, corpus), output, EvaluationOptions(overwrite=True), about={})
         seconds = time.perf_counter() - started
         print(f"  evaluated {label} {seconds:.1f} s, {alone / seconds:.2f} times as fast", flush=True)
     processes.close()

@@ -95,7 +95,7 @@ def codes(vectors: np.ndarray, components: int, factor: int) -> Any:
     return refined(faiss.IndexPQFastScan(dimension, dimension // components, 4, PRODUCT), vectors, factor)
 
 
-class Comparison:
+class RecallComparison:
     """What is asked of all of them, and what is right."""
 
     def __init__(self, questions: list[str], embedder: Embedder, exact: Any) -> None:
@@ -140,14 +140,14 @@ def main() -> None:
         faiss.omp_set_num_threads(1)
         exact = faiss.IndexFlatIP(vectors.shape[1])
         exact.add(vectors)
-        comparison = Comparison(asked, embedder_to_ask(settings), exact)
+        comparison = RecallComparison(asked, embedder_to_ask(settings), exact)
         print(setup())
         print(f"{len(vectors)} sentences, {len(asked)} questions")
         print(f"{'':32}{'built':>11}{'search':>12}{'recall@10':>13}{f'recall@{RESULTS}':>13}")
         compare(comparison, vectors, exact)
 
 
-def compare(comparison: Comparison, vectors: np.ndarray, exact: Any) -> None:
+def compare(comparison: RecallComparison, vectors: np.ndarray, exact: Any) -> None:
     """Show all ways."""
 
     def show(name: str, build: Callable[[], Any]) -> None:

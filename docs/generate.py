@@ -59,7 +59,7 @@ def cli_page() -> str:
 def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, below in command.commands.items():
+        for name, below in sorted(command.commands.items()):
             yield from _commands(f"{path} {name}", below)
 
 

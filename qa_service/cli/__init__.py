@@ -1,6 +1,22 @@
 """The command line: puts the parts together; the only place that prints and exits."""
 
-from qa_service.cli import commands, comparison, evaluation, feedback, keys, mcp
+from qa_service.cli import (
+    comparison_commands,
+    evaluation_commands,
+    feedback_commands,
+    index_commands,
+    key_commands,
+    mcp_command,
+)
 from qa_service.cli.group import cli, main
 
-__all__ = ["cli", "commands", "comparison", "evaluation", "feedback", "keys", "main", "mcp"]
+__all__ = [
+    "cli",
+    "comparison_commands",
+    "evaluation_commands",
+    "feedback_commands",
+    "index_commands",
+    "key_commands",
+    "main",
+    "mcp_command",
+]

@@ -76,7 +76,7 @@ def settings_of(overrides: dict[str, Any]) -> "Settings":
     settings = load_settings(**overrides)
     if collection is None:
         return settings
-    named = settings.of_collections()
+    named = settings.by_collection()
     if collection not in named:
         raise SettingsError(f"no collection {collection!r}; QA_COLLECTIONS names {', '.join(named) or 'none'}")
     return named[collection]

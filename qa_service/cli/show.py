@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from qa_service.citations import Verdict
     from qa_service.datatypes import Answer, BuildReport, CitedPassage
     from qa_service.evaluation import LineProblem
-    from qa_service.evaluation.comparing import Comparison
+    from qa_service.evaluation.compare import Comparison
     from qa_service.evaluation.summary import Summary
-    from qa_service.evaluation.sweeping import Sweep
+    from qa_service.evaluation.sweep import Sweep
     from qa_service.retrieval import Why
 
 

@@ -1,7 +1,7 @@
 """Question file -> the same ask -> run -> measures -> reports."""
 
-from qa_service.evaluation.evaluate import Plan, Target, evaluate
+from qa_service.evaluation.evaluate import EvaluationOptions, Target, evaluate
+from qa_service.evaluation.question import LineProblem, Question
 from qa_service.evaluation.question_file import QuestionFile
-from qa_service.evaluation.questions import LineProblem, Question
 
-__all__ = ["LineProblem", "Plan", "Question", "QuestionFile", "Target", "evaluate"]
+__all__ = ["EvaluationOptions", "LineProblem", "Question", "QuestionFile", "Target", "evaluate"]

@@ -8,7 +8,7 @@ import numpy as np
 from qa_service.datatypes import BoolArray, Float64Array
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus, Span, document_name
-from qa_service.evaluation.questions import LineProblem, Question
+from qa_service.evaluation.question import LineProblem, Question
 from qa_service.evaluation.statistics import auroc, expected_calibration_error
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Calibration
@@ -22,7 +22,7 @@ FEWEST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class CalibrationFit:
     """A calibration and how well it does on questions that it was not fitted to (five-fold)."""
 
     calibration: Calibration
@@ -61,7 +61,7 @@ def calibrate(
     questions: Iterable[Question | LineProblem],
     answerer: QuestionAnswerer,
     progress: Callable[[int], None] = lambda _: None,
-) -> Fitted:
+) -> CalibrationFit:
     """Fit a logistic model to the questions.
 
     Raises :class:`QuestionFileError` if there are fewer than 20 questions with an answer found, or without.
@@ -76,7 +76,7 @@ def calibrate(
     for fold in range(_FOLDS):
         inside = np.arange(len(rows)) % _FOLDS == fold
         held_out[inside] = confidences_of(fit(rows[~inside], right[~inside]), rows[inside])
-    return Fitted(
+    return CalibrationFit(
         calibration=fit(rows, right),
         questions=len(rows),
         right=int(right.sum()),

@@ -12,11 +12,11 @@ import ir_measures
 from qa_service.embedding.batching import ahead
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import Corpus, Gold, GoldFinder
-from qa_service.evaluation.measures import DEFAULT, Asked, measure
-from qa_service.evaluation.questions import LineProblem, Question
+from qa_service.evaluation.measures import DEFAULT, EvaluatedQuestion, measure
+from qa_service.evaluation.question import LineProblem, Question
 from qa_service.evaluation.run import QRELS_TREC, RUN_TREC, SUMMARY, Fingerprint, RunFolder
 from qa_service.evaluation.summary import Summary, qrels_lines, run_lines, summarize
-from qa_service.evaluation.targets import Asker, InProcess, Outcome, same_index
+from qa_service.evaluation.targets import Asker, InProcessAsker, Outcome, same_index
 from qa_service.settings import Settings
 
 BATCH = 256
@@ -32,12 +32,12 @@ class Target:
 
     asker: Asker
     corpus: Corpus
-    alone: InProcess | None = None
+    alone: InProcessAsker | None = None
     url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class EvaluationOptions:
     """How to evaluate."""
 
     top_k: int = 10
@@ -52,7 +52,7 @@ def evaluate(
     questions_sha256: str,
     target: Target,
     output: Path,
-    plan: Plan,
+    plan: EvaluationOptions,
     *,
     about: dict[str, Any],
     settings: Settings | None = None,
@@ -82,7 +82,8 @@ def evaluate(
         for batch, outcomes in _asked_ahead(batches, target.asker, plan.top_k):
             same_index(outcomes, target.corpus.version)
             together = [
-                Asked(question, gold, outcome) for (question, gold), outcome in zip(batch, outcomes, strict=True)
+                EvaluatedQuestion(question, gold, outcome)
+                for (question, gold), outcome in zip(batch, outcomes, strict=True)
             ]
             run.add(together, measure(together, plan.rankings))
             asked += len(batch)
@@ -116,7 +117,7 @@ def _asked_ahead(
     return ahead(ask, batches) if asker.elsewhere else ((batch, ask(batch)) for batch in batches)
 
 
-def _timed(alone: InProcess, chosen: Sequence[Question], top_k: int) -> list[float]:
+def _timed(alone: InProcessAsker, chosen: Sequence[Question], top_k: int) -> list[float]:
     return alone.alone([item.question for item in chosen], top_k)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from cachetools import LRUCache
 
-from qa_service.evaluation.questions import LineProblem, Question, Reference
+from qa_service.evaluation.question import LineProblem, Question, Reference
 from qa_service.index import Index
 
 ENDINGS = (".md", ".txt", ".html", ".pdf")

@@ -16,7 +16,7 @@ from ir_measures import AP, RR, P, R, Success, nDCG
 
 from qa_service.errors import SettingsError
 from qa_service.evaluation.gold import Gold, Span, document_name
-from qa_service.evaluation.questions import Question
+from qa_service.evaluation.question import Question
 from qa_service.evaluation.targets import Outcome
 
 DEFAULT = (nDCG @ 10, RR @ 10, R @ 5, R @ 10, Success @ 1, Success @ 5, P @ 5, AP)
@@ -28,7 +28,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EvaluatedQuestion:
     """A question, its gold, and what came back."""
 
     question: Question
@@ -58,7 +58,7 @@ def ranked(gold: Gold, outcome: Outcome) -> list[str]:
     return [result.span.name for result in outcome.results]
 
 
-def measure(batch: Sequence[Asked], rankings: Sequence[ir_measures.Measure]) -> list[dict[str, float]]:
+def measure(batch: Sequence[EvaluatedQuestion], rankings: Sequence[ir_measures.Measure]) -> list[dict[str, float]]:
     """Return the measures of each question; what it has no gold for is not among them."""
     measured: list[dict[str, float]] = [{} for _ in batch]
     scored = [place for place, asked in enumerate(batch) if asked.gold.relevant and asked.question.answerable]
@@ -88,13 +88,13 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(names), key=lambda name: last.index(name) + 1 if name in last else 0)
 
 
-def right(asked: Asked, depth: int = 5) -> bool:
+def right(asked: EvaluatedQuestion, depth: int = 5) -> bool:
     """Tell whether the first results hold an answer: what confidence is the probability of."""
     names = ranked(asked.gold, asked.outcome)[:depth]
     return asked.question.answerable and any(name in asked.gold.relevant for name in names)
 
 
-def _of_spans(asked: Asked) -> dict[str, float]:
+def _of_spans(asked: EvaluatedQuestion) -> dict[str, float]:
     if not asked.gold.spans or not asked.question.answerable:
         return {}
     got = [result.span for result in asked.outcome.results[:_SPAN_DEPTH]]
@@ -124,7 +124,7 @@ def _common(some: Sequence[Span], others: Sequence[Span]) -> int:
     return _length(some) + _length(others) - _length([*some, *others])
 
 
-def _of_answer(asked: Asked) -> dict[str, float]:
+def _of_answer(asked: EvaluatedQuestion) -> dict[str, float]:
     """Compare the answer with the right ones; where there is none, saying so is right."""
     question, answer = asked.question, asked.outcome.answer
     if not question.answerable:

@@ -16,7 +16,7 @@ from qa_service.evaluation.formats.csv import read_table
 from qa_service.evaluation.formats.jsonl import read_json_lines
 from qa_service.evaluation.formats.squad_ragas import is_ragas, is_squad, ragas_fields, read_ragas_table, read_squad
 from qa_service.evaluation.formats.trec_beir import beir_files, is_trec_topics, read_beir, read_trec
-from qa_service.evaluation.questions import LineProblem, Question
+from qa_service.evaluation.question import LineProblem, Question
 from qa_service.loading.decoding import binary_kind
 
 Format = Literal["jsonl", "csv", "squad", "ragas", "beir", "trec"]

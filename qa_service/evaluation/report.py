@@ -10,12 +10,12 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
 from qa_service.evaluation import plots
-from qa_service.evaluation.comparing import Comparison
+from qa_service.evaluation.compare import Comparison
 from qa_service.evaluation.gold import Corpus
 from qa_service.evaluation.run import REPORT, REPORT_MD, RunFolder
 from qa_service.evaluation.statistics import Bin
 from qa_service.evaluation.summary import Summary, first_right
-from qa_service.evaluation.sweeping import Sweep
+from qa_service.evaluation.sweep import Sweep
 
 SHOWN = 300
 """Questions shown in a report: the worst ones of a larger run."""

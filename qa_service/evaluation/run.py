@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import Gold, document_name
-from qa_service.evaluation.measures import Asked, ranked, right
-from qa_service.evaluation.targets import Found
+from qa_service.evaluation.measures import EvaluatedQuestion, ranked, right
+from qa_service.evaluation.targets import ReturnedPassage
 from qa_service.io import strict_json
 from qa_service.io.durable import replace_file, storage_errors, sync_file
 
@@ -22,7 +22,7 @@ RUN, RESULTS, TIMES = "run.json", "results.jsonl", "times.jsonl"
 SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC = "summary.json", "report.html", "report.md", "run.trec", "qrels.trec"
 WRITTEN = (RUN, RESULTS, TIMES, SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC)
 FORMAT_VERSION = 1
-_FOUND = tuple(one.name for one in fields(Found))
+_FOUND = tuple(one.name for one in fields(ReturnedPassage))
 _found = attrgetter(*_FOUND)
 
 
@@ -82,7 +82,7 @@ class RunFolder:
             self._times = (self.path / TIMES).open("ab")
         return done
 
-    def add(self, batch: Sequence[Asked], measured: Sequence[dict[str, float]]) -> None:
+    def add(self, batch: Sequence[EvaluatedQuestion], measured: Sequence[dict[str, float]]) -> None:
         """Append a batch, all of it or, should the process die, whole lines of it."""
         if self._results is None or self._times is None:
             raise ValueError("the run was not begun")
@@ -179,7 +179,7 @@ class RunFolder:
         replace_file(self.path / name, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
 
 
-def result_of(asked: Asked, measured: dict[str, float]) -> dict[str, Any]:
+def result_of(asked: EvaluatedQuestion, measured: dict[str, float]) -> dict[str, Any]:
     """Return a line of ``results.jsonl``: a question, what it got, and what was right."""
     question, gold, outcome = asked.question, asked.gold, asked.outcome
     return {

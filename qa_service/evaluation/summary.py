@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from qa_service.evaluation.measures import in_order
-from qa_service.evaluation.questions import LineProblem
+from qa_service.evaluation.question import LineProblem
 from qa_service.evaluation.statistics import (
     Bin,
     Estimate,

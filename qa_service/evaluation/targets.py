@@ -20,7 +20,7 @@ from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.schemas.ask import AskResponse
 from qa_service.settings import Settings
 
-Asking = tuple[str, int]
+Query = tuple[str, int]
 """A question and how many results are wanted."""
 _DECIMALS = 3
 """As over HTTP."""
@@ -29,7 +29,7 @@ _PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ReturnedPassage:
     """A passage that was returned: where it stands, and where in its text its quote does."""
 
     uri: str
@@ -53,7 +53,7 @@ class Outcome:
     answerable: bool | None
     confidence: float | None
     answer: str | None
-    results: tuple[Found, ...]
+    results: tuple[ReturnedPassage, ...]
     index_version: str
     milliseconds: float | None = None
 
@@ -66,7 +66,7 @@ class Outcome:
             confidence=_rounded(answer.confidence),
             answer=answer.results[answer.best].citation.quote if holds else None,
             results=tuple(
-                Found(
+                ReturnedPassage(
                     uri=result.citation.uri,
                     start=result.citation.position.start_char,
                     end=result.citation.position.end_char,
@@ -88,7 +88,7 @@ class Outcome:
             confidence=answer.confidence,
             answer=None if answer.answer is None else answer.answer.text,
             results=tuple(
-                Found(
+                ReturnedPassage(
                     uri=result.citation.uri,
                     start=result.citation.start_char,
                     end=result.citation.end_char,
@@ -109,7 +109,7 @@ class Asker(Protocol):
 
     elsewhere: bool
 
-    def ask(self, questions: Sequence[Asking]) -> list[Outcome]:
+    def ask(self, questions: Sequence[Query]) -> list[Outcome]:
         """Return the outcome of each question and number of results, in order."""
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class Asker(Protocol):
 
 
 def _in_parts(
-    questions: Sequence[Asking], size: int, ask: Callable[[Sequence[Sequence[Asking]]], Iterable[list[Outcome]]]
+    questions: Sequence[Query], size: int, ask: Callable[[Sequence[Sequence[Query]]], Iterable[list[Outcome]]]
 ) -> list[Outcome]:
     """Ask questions in parts of like length, so that little is padded; return their outcomes in their own order."""
     order = sorted(range(len(questions)), key=lambda place: len(questions[place][0]))
@@ -128,7 +128,7 @@ def _in_parts(
     return [outcomes[place] for place in range(len(questions))]
 
 
-class InProcess:
+class InProcessAsker:
     """Asks an open index; questions that come together are embedded together."""
 
     elsewhere = False
@@ -136,11 +136,11 @@ class InProcess:
     def __init__(self, answerer: QuestionAnswerer) -> None:
         self._answerer = answerer
 
-    def ask(self, questions: Sequence[Asking]) -> list[Outcome]:
+    def ask(self, questions: Sequence[Query]) -> list[Outcome]:
         """Return the outcome of each question and number of results, in order."""
         return _in_parts(questions, _TOGETHER, lambda parts: map(self._ask_together, parts))
 
-    def _ask_together(self, questions: Sequence[Asking]) -> list[Outcome]:
+    def _ask_together(self, questions: Sequence[Query]) -> list[Outcome]:
         self._answerer.embed([question for question, _ in questions])
         return [Outcome.of_answer(self._answerer.ask(question, top_k)) for question, top_k in questions]
 
@@ -158,7 +158,7 @@ class InProcess:
         """Nothing was started."""
 
 
-_own: InProcess | None = None  # of a process of the pool
+_own: InProcessAsker | None = None  # of a process of the pool
 
 
 def _end_with_the_parent() -> None:
@@ -171,16 +171,16 @@ def _end_with_the_parent() -> None:
 def _open_own(settings: Settings) -> None:
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     global _own  # noqa: PLW0603 - the pool's way to give its processes something
-    _own = InProcess(open_answerer(settings, embedder_to_ask(settings))[0])
+    _own = InProcessAsker(open_answerer(settings, embedder_to_ask(settings))[0])
 
 
-def _ask_own(questions: Sequence[Asking]) -> list[Outcome]:
+def _ask_own(questions: Sequence[Query]) -> list[Outcome]:
     if _own is None:
         raise AssertionError("the pool's processes are opened first")
     return _own.ask(questions)
 
 
-class Processes:
+class ProcessPoolAsker:
     """Asks the index that settings name by several processes at once; they share its files in memory."""
 
     elsewhere = True
@@ -190,7 +190,7 @@ class Processes:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(count, context, initializer=_open_own, initargs=(settings,))
 
-    def ask(self, questions: Sequence[Asking]) -> list[Outcome]:
+    def ask(self, questions: Sequence[Query]) -> list[Outcome]:
         """Return the outcome of each question and number of results, in order."""
         size = max(1, min(_TOGETHER, math.ceil(len(questions) / self._count)))
         try:
@@ -205,7 +205,7 @@ class Processes:
         self._pool.shutdown(cancel_futures=True)
 
 
-class Remote:
+class RemoteService:
     """Asks a running service over HTTP, and reads the documents that it has.
 
     One that is busy is asked again after the seconds that it names, with jitter, for up to a minute a question.
@@ -221,11 +221,11 @@ class Remote:
         self._spans: dict[str, list[tuple[int, int]]] = {}
         self.version = self._client.ready().index_version
 
-    def ask(self, questions: Sequence[Asking]) -> list[Outcome]:
+    def ask(self, questions: Sequence[Query]) -> list[Outcome]:
         """Return the outcome of each question and number of results, in order."""
         return list(self._pool.map(self._ask, questions))
 
-    def _ask(self, asked: Asking) -> Outcome:
+    def _ask(self, asked: Query) -> Outcome:
         question, top_k = asked
         started = time.perf_counter()
         answer = self._client.ask(question, top_k=top_k)

@@ -253,7 +253,7 @@ class _Follower(Generic[State]):
 def without_folders(message: str, settings: Settings, path: Path) -> str:
     """Return a message for a client, without the folders of this machine that it names."""
     message = message.replace(f"{path.parent}{os.sep}", "")
-    parts = (settings, *settings.of_collections().values())
+    parts = (settings, *settings.by_collection().values())
     folders = {settings.data, *(folder for part in parts for folder in (part.source, part.index))}
     known = {folder for folder in folders if folder.is_absolute()} | {folder.resolve() for folder in folders}
     for folder in sorted(known, key=lambda each: len(each.parts), reverse=True):

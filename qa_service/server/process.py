@@ -65,7 +65,7 @@ def app_of(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
     check_traces(settings)
     embedder = embedder_to_ask(settings)
     default = _opening(settings, embedder)
-    named = {name: _opening(own, embedder) for name, own in settings.of_collections().items()}
+    named = {name: _opening(own, embedder) for name, own in settings.by_collection().items()}
     return create_app(settings, default, named), default.answerer
 
 

@@ -57,7 +57,7 @@ def _check_file() -> None:
         raise SettingsError(f"{FILE} sets {', '.join(twice)} twice; keep one of them")
 
 
-def described(settings: Settings) -> list[tuple[str, str, str]]:
+def list_settings(settings: Settings) -> list[tuple[str, str, str]]:
     """Return each setting's name, its value as it would be set, and where that is from; secrets are not shown."""
     environment = {name.upper() for name in os.environ}
     found = []
@@ -78,7 +78,7 @@ def _as_set(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def hand_on(settings: Settings) -> None:
+def export_settings(settings: Settings) -> None:
     """Put settings into the environment of this process, for the processes that it starts."""
     os.environ |= environment_of(settings)
 

@@ -279,7 +279,7 @@ class Settings(BaseSettings):
             raise ValueError("a collection is named twice")
         return collections
 
-    def of_collections(self) -> dict[str, "Settings"]:
+    def by_collection(self) -> dict[str, "Settings"]:
         """Return the settings of each collection that has a name: its own source and index, all else alike."""
         found = {}
         for text in self.collections:

@@ -31,8 +31,8 @@ from qa_service.embedding.runtime import MODEL, SPECIFICATION, TOKENIZER
 from qa_service.errors import BuildInProgress, ModelCorrupt
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus
-from qa_service.evaluation.measures import Asked, measure, parse
-from qa_service.evaluation.targets import InProcess
+from qa_service.evaluation.measures import EvaluatedQuestion, measure, parse
+from qa_service.evaluation.targets import InProcessAsker
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import DEFAULT_MODEL, load_settings
@@ -88,8 +88,8 @@ def test_the_precision_does_not_change_how_well_questions_are_answered(
             for item, gold in GoldFinder(IndexCorpus(answerer.index)).with_gold(QuestionFile(QUESTIONS), [])
             if gold.relevant
         ]
-        outcomes = InProcess(answerer).ask([(item.question, 5) for item, _ in found])
-        asked = [Asked(item, gold, outcome) for (item, gold), outcome in zip(found, outcomes, strict=True)]
+        outcomes = InProcessAsker(answerer).ask([(item.question, 5) for item, _ in found])
+        asked = [EvaluatedQuestion(item, gold, outcome) for (item, gold), outcome in zip(found, outcomes, strict=True)]
         return float(np.mean([values["RR@5"] for values in measure(asked, parse(["RR@5"]))]))
 
     expected = reciprocal_rank("reference", real)

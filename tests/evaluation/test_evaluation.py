@@ -23,16 +23,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.errors import QuestionFileError, RemoteError, SettingsError
-from qa_service.evaluation import Plan, Question, QuestionFile, Target, evaluate
-from qa_service.evaluation.comparing import Floor, compare, fallen
+from qa_service.evaluation import EvaluationOptions, Question, QuestionFile, Target, evaluate
+from qa_service.evaluation.compare import Floor, compare, failures
 from qa_service.evaluation.gold import Gold, IndexCorpus, Span
-from qa_service.evaluation.measures import DEFAULT, Asked, measure, normalized, parse, token_f1
+from qa_service.evaluation.measures import DEFAULT, EvaluatedQuestion, measure, normalized, parse, token_f1
 from qa_service.evaluation.report import comparison_page, sweep_page, write_reports
 from qa_service.evaluation.run import QRELS_TREC, RESULTS, RUN_TREC, RunFolder
 from qa_service.evaluation.statistics import effect_size, estimate, holm, randomisation_p, reliability, risk_coverage
 from qa_service.evaluation.summary import Summary
-from qa_service.evaluation.sweeping import Row, Sweep, grid, sweep
-from qa_service.evaluation.targets import Found, InProcess, Outcome, Remote
+from qa_service.evaluation.sweep import Sweep, SweepRow, grid, sweep
+from qa_service.evaluation.targets import InProcessAsker, Outcome, RemoteService, ReturnedPassage
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server.process import bound_socket
 from qa_service.settings import Settings, load_settings
@@ -50,11 +50,11 @@ def question_file(path: Path, rows: Sequence[object]) -> Path:
 
 
 def run(file: Path, answerer: QuestionAnswerer, output: Path, **plan: object) -> Summary:
-    asker = InProcess(answerer)
+    asker = InProcessAsker(answerer)
     questions = QuestionFile(file)
     target = Target(asker, IndexCorpus(answerer.index), asker)
     about = {"questions": file.name, "started": "then", "index_version": answerer.index.version, "version": "1"}
-    return evaluate(questions, questions.sha256(), target, output, Plan(**plan), about=about)
+    return evaluate(questions, questions.sha256(), target, output, EvaluationOptions(**plan), about=about)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_measures_are_those_computed_by_hand(answerer: QuestionAnswerer, tmp_pat
 
 
 def found(*spans: tuple[str, int, int]) -> Outcome:
-    results = tuple(Found(uri, start, end, 1.0, 0.5, "t", (0, 1)) for uri, start, end in spans)
+    results = tuple(ReturnedPassage(uri, start, end, 1.0, 0.5, "t", (0, 1)) for uri, start, end in spans)
     return Outcome(answerable=True, confidence=0.5, answer="The cat.", results=results, index_version="v")
 
 
@@ -117,13 +117,13 @@ def test_span_measures_count_characters() -> None:
     """Those that overlap once; of a text that stands in two places, the place that came back more."""
     places = ((Span("a", 0, 10),), (Span("b", 0, 20), Span("a", 90, 100)))
     gold = Gold({"a#5-15": 1}, places)
-    asked = Asked(question(), gold, found(("a", 5, 15), ("a", 8, 20), ("b", 0, 5)))
+    asked = EvaluatedQuestion(question(), gold, found(("a", 5, 15), ("a", 8, 20), ("b", 0, 5)))
     (values,) = measure([asked], DEFAULT)
     # Wanted are a 0-10 and b 0-20; 5 characters of either came back, among 15 of a and 5 of b.
     assert values["span-R@5"] == pytest.approx(10 / 30)
     assert values["span-P@5"] == pytest.approx(10 / 20)
     assert values["span-IoU@5"] == pytest.approx(10 / 40)
-    (nothing,) = measure([Asked(question(), gold, found())], DEFAULT)
+    (nothing,) = measure([EvaluatedQuestion(question(), gold, found())], DEFAULT)
     assert (nothing["span-R@5"], nothing["span-P@5"], nothing["nDCG@10"]) == (0, 0, 0)
 
 
@@ -134,7 +134,7 @@ def test_span_measures_are_those_of_sets_of_characters(spans: list[tuple[str, in
     """However the spans overlap."""
     got = [(uri, first, first + length) for uri, first, length in spans][:5]
     gold = Gold({"none": 1}, ((Span("a", start, start + 7),),))
-    (values,) = measure([Asked(question(), gold, found(*got))], DEFAULT)
+    (values,) = measure([EvaluatedQuestion(question(), gold, found(*got))], DEFAULT)
     wanted = {("a", place) for place in range(start, start + 7)}
     covered = {(uri, place) for uri, first, end in got for place in range(first, end)}
     assert values["span-R@5"] == pytest.approx(len(wanted & covered) / 7)
@@ -148,16 +148,20 @@ def test_answers_are_compared_as_squad_does() -> None:
     assert token_f1("cat cat", "cat") == pytest.approx(2 / 3)
     assert token_f1("a dog", "cat") == 0
     assert (token_f1("the", ""), token_f1("", "cat")) == (1, 0)
-    asked = Asked(question(answers=("a black cat", "cat")), Gold(), found())
+    asked = EvaluatedQuestion(question(answers=("a black cat", "cat")), Gold(), found())
     assert measure([asked], DEFAULT) == [{"EM": 1.0, "F1": 1.0, "contains": 1.0}]
-    asked = Asked(question(answers=("black cat sat",)), Gold(), found())
+    asked = EvaluatedQuestion(question(answers=("black cat sat",)), Gold(), found())
     assert measure([asked], DEFAULT) == [
         {"EM": 0.0, "F1": pytest.approx(2 * 1 * (1 / 3) / (1 + 1 / 3)), "contains": 0.0}
     ]
     refused = Outcome(answerable=False, confidence=0.1, answer=None, results=(), index_version="v")
-    assert measure([Asked(question(answerable=False), Gold(), refused)], DEFAULT) == [{"EM": 1.0, "F1": 1.0}]
-    assert measure([Asked(question(answerable=False), Gold(), found())], DEFAULT) == [{"EM": 0.0, "F1": 0.0}]
-    assert measure([Asked(question(answers=("cat",)), Gold(), refused)], DEFAULT)[0]["EM"] == 0
+    assert measure([EvaluatedQuestion(question(answerable=False), Gold(), refused)], DEFAULT) == [
+        {"EM": 1.0, "F1": 1.0}
+    ]
+    assert measure([EvaluatedQuestion(question(answerable=False), Gold(), found())], DEFAULT) == [
+        {"EM": 0.0, "F1": 0.0}
+    ]
+    assert measure([EvaluatedQuestion(question(answers=("cat",)), Gold(), refused)], DEFAULT)[0]["EM"] == 0
 
 
 TREC_EVAL = {
@@ -248,7 +252,7 @@ def test_answerability_is_measured(answerer: QuestionAnswerer, rows: list[dict[s
     }
 
 
-class Interrupted(InProcess):
+class Interrupted(InProcessAsker):
     """Stops after some batches, as Ctrl-C does."""
 
     batches = 2
@@ -283,7 +287,7 @@ def test_an_interrupted_evaluation_goes_on(
     target = Target(Interrupted(answerer), IndexCorpus(answerer.index))
     about = RunFolder(tmp_path / "whole").about()["about"]
     with pytest.raises(KeyboardInterrupt):
-        evaluate(questions, questions.sha256(), target, tmp_path / "part", Plan(batch=7), about=about)
+        evaluate(questions, questions.sha256(), target, tmp_path / "part", EvaluationOptions(batch=7), about=about)
     with (tmp_path / "part" / RESULTS).open("ab") as results:
         results.write(tail)
     assert not RunFolder(tmp_path / "part").about().get("finished")
@@ -311,7 +315,7 @@ def test_an_output_folder_belongs_to_one_evaluation(
     questions = QuestionFile(file)
     target = Target(Interrupted(answerer), IndexCorpus(answerer.index))
     with pytest.raises(KeyboardInterrupt):
-        evaluate(questions, questions.sha256(), target, tmp_path / "part", Plan(batch=9), about={})
+        evaluate(questions, questions.sha256(), target, tmp_path / "part", EvaluationOptions(batch=9), about={})
     question_file(file, rows[:-1])
     with pytest.raises(QuestionFileError, match=r"beginning of another evaluation \(other questions sha256, top k\)"):
         run(file, answerer, tmp_path / "part", top_k=3)
@@ -343,10 +347,10 @@ def test_over_http_the_results_are_the_same(
         tmp_path / "q.jsonl", [*rows, {"question": "x", "references": [{"document": "n", "content": "y"}]}]
     )
     run(file, answerer, tmp_path / "here")
-    remote = Remote(served, concurrency=3)
+    remote = RemoteService(served, concurrency=3)
     questions = QuestionFile(file)
     target = Target(remote, remote, url=served)
-    summary = evaluate(questions, questions.sha256(), target, tmp_path / "there", Plan(), about={})
+    summary = evaluate(questions, questions.sha256(), target, tmp_path / "there", EvaluationOptions(), about={})
     remote.close()
     assert summary.latency_ms["n"] == 40
     for name in (RESULTS, RUN_TREC, QRELS_TREC):
@@ -359,7 +363,7 @@ def test_a_service_that_can_not_be_asked_is_told() -> None:
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.close()
     with pytest.raises(RemoteError, match="can't be reached"):
-        Remote(address, patience=0.5)
+        RemoteService(address, patience=0.5)
 
 
 def test_intervals_and_tests_are_those_of_their_definitions() -> None:
@@ -432,7 +436,7 @@ def test_what_is_not_significant_is_called_so(
     (one,) = compare(runs[:2], ["RR@10"]).differences
     assert (one.wins, one.losses, one.significant) == (0, 1, False)
     assert one.verdict.startswith("not significant: same and base can't be told apart in RR@10: -0.0")
-    assert fallen({}, [], compare(runs[:2])) == []
+    assert failures({}, [], compare(runs[:2])) == []
     lines[0]["question"] = "Another?"
     (runs[1] / RESULTS).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     with pytest.raises(QuestionFileError, match="ask different questions under the id 'q 0/é'"):
@@ -447,11 +451,11 @@ def test_what_fell_is_told(runs: tuple[Path, Path, Path]) -> None:
     """Below its floor, or significantly below the baseline."""
     means = {"nDCG@10": 0.79, "AP": 0.5}
     floors = [Floor.parse("nDCG@10=0.80"), Floor.parse("AP = 0.5")]
-    assert fallen(means, floors, None) == ["nDCG@10 is 0.7900, below 0.8"]
-    assert any("worse than base in R@10" in reason for reason in fallen(means, [], compare(runs[::2], ["R@10"])))
-    assert fallen(means, [], compare(runs[:2])) == []
+    assert failures(means, floors, None) == ["nDCG@10 is 0.7900, below 0.8"]
+    assert any("worse than base in R@10" in reason for reason in failures(means, [], compare(runs[::2], ["R@10"])))
+    assert failures(means, [], compare(runs[:2])) == []
     with pytest.raises(SettingsError, match="'P@1' was not measured"):
-        fallen(means, [Floor.parse("P@1=0.5")], None)
+        failures(means, [Floor.parse("P@1=0.5")], None)
     for text in ("nDCG@10", "=0.5", "nDCG@10=high", "nDCG@10=80", "nDCG@10=nan"):
         with pytest.raises(SettingsError, match="is no threshold"):
             Floor.parse(text)
@@ -480,7 +484,7 @@ def test_a_sweep_finds_the_front_and_goes_on(
     settings = load_settings(source=tmp_path / "source", index=exported_models.parent)
     file = question_file(tmp_path / "q.jsonl", [GOOD, {**GOOD, "id": "2", "question": "Where does it sleep?"}])
     points = grid(["passage_tokens=16,64", "rerank=maxsim,/no/such/model"])
-    swept = sweep(QuestionFile(file), settings, points, tmp_path / "sweep", Plan())
+    swept = sweep(QuestionFile(file), settings, points, tmp_path / "sweep", EvaluationOptions())
     good = [row for row in swept.rows if not row.problem]
     assert [row.settings["rerank"] for row in good] == ["maxsim", "maxsim"]
     assert all("/no/such/model" in row.problem for row in swept.rows if row.problem)
@@ -489,7 +493,7 @@ def test_a_sweep_finds_the_front_and_goes_on(
     assert len(list((tmp_path / "sweep/indexes").iterdir())) == 2
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/runs/*/results.jsonl")}
     assert len(before) == 2
-    again = sweep(QuestionFile(file), settings, points, tmp_path / "sweep", Plan())
+    again = sweep(QuestionFile(file), settings, points, tmp_path / "sweep", EvaluationOptions())
     assert again == swept
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/runs/*/results.jsonl")}
     assert "<svg" in sweep_page(swept)
@@ -497,9 +501,9 @@ def test_a_sweep_finds_the_front_and_goes_on(
 
 def test_the_front_holds_what_nothing_beats() -> None:
     """Better or faster than each other point."""
-    from qa_service.evaluation.sweeping import _beats
+    from qa_service.evaluation.sweep import _beats
 
-    slow, fast, bad = (Row({}, "", {"m": quality}, ms) for quality, ms in ((0.9, 20.0), (0.8, 10.0), (0.7, 15.0)))
+    slow, fast, bad = (SweepRow({}, "", {"m": quality}, ms) for quality, ms in ((0.9, 20.0), (0.8, 10.0), (0.7, 15.0)))
     sweep_of_them = Sweep("q", ["x"], "m", ["m"], [slow, fast, bad])
     assert [any(_beats(other, row, "m") for other in sweep_of_them.rows) for row in sweep_of_them.rows] == [
         False,
@@ -563,8 +567,8 @@ EVALUATE_IN_CHILD = textwrap.dedent("""
     from pathlib import Path
     sys.path.insert(0, sys.argv[1])
     from conftest import FakeEmbedder
-    from qa_service.evaluation import Plan, QuestionFile, Target, evaluate
-    from qa_service.evaluation.targets import InProcess
+    from qa_service.evaluation import EvaluationOptions, QuestionFile, Target, evaluate
+    from qa_service.evaluation.targets import InProcessAsker
     from qa_service.evaluation.gold import IndexCorpus
     from qa_service.pipeline import open_answerer
     from qa_service.settings import load_settings
@@ -572,11 +576,11 @@ EVALUATE_IN_CHILD = textwrap.dedent("""
     settings = load_settings(source=Path(sys.argv[2]), index=Path(sys.argv[3]), passage_tokens=16, overlap_tokens=0)
     answerer, _ = open_answerer(settings, FakeEmbedder())
     questions = QuestionFile(Path(sys.argv[4]))
-    asker = InProcess(answerer)
+    asker = InProcessAsker(answerer)
     print("ready", flush=True)
     sys.stdin.readline()
     target = Target(asker, IndexCorpus(answerer.index), asker)
-    evaluate(questions, questions.sha256(), target, Path(sys.argv[5]), Plan(batch=5), about={})
+    evaluate(questions, questions.sha256(), target, Path(sys.argv[5]), EvaluationOptions(batch=5), about={})
 """)
 
 

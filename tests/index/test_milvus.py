@@ -902,7 +902,7 @@ def test_collections_and_secrets_have_names_that_a_server_takes() -> None:
     """Each collection has an alias of its own; the token is never shown."""
     token = "root:" + "s" * 20
     settings = load_settings(collections=("hr", "a-b", "a_b"), milvus_token=token)
-    aliases = [own.milvus_alias for own in (settings, *settings.of_collections().values())]
+    aliases = [own.milvus_alias for own in (settings, *settings.by_collection().values())]
     assert aliases == ["qa_default", "qa_hr", "qa_aHb", "qa_a_b"]
     assert token not in repr(settings)
     with pytest.raises(SettingsError, match="not shown"):

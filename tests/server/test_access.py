@@ -660,7 +660,7 @@ def two(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> I
     Path("other").mkdir()
     Path("other/fish.txt").write_text("The salmon swims up the river.\n")
     named = {}
-    for name, own in both.of_collections().items():
+    for name, own in both.by_collection().items():
         build(own, fake)
         opened, degraded = open_answerer(own, fake)
         named[name] = Opening(opened, IndexFolder(own.index), degraded, lambda own=own: open_answerer(own, fake))

@@ -18,13 +18,13 @@ from conftest import FakeEmbedder, published, served
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from qa_service.evaluation import Plan, QuestionFile, Target, evaluate
-from qa_service.evaluation.comparing import compare
+from qa_service.evaluation import EvaluationOptions, QuestionFile, Target, evaluate
+from qa_service.evaluation.compare import compare
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.report import comparison_page, sweep_page, write_reports
 from qa_service.evaluation.run import RunFolder
-from qa_service.evaluation.sweeping import Row, Sweep
-from qa_service.evaluation.targets import InProcess
+from qa_service.evaluation.sweep import Sweep, SweepRow
+from qa_service.evaluation.targets import InProcessAsker
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 
@@ -195,17 +195,17 @@ def test_reports_are_accessible_and_quiet(
     rows.append({"id": "none", "question": f"Who bakes {'very' * 60} long bread?", "answerable": False})
     (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     questions = QuestionFile(tmp_path / "q.jsonl")
-    asker = InProcess(answerer)
+    asker = InProcessAsker(answerer)
     corpus = IndexCorpus(answerer.index)
     for name, top_k in (("one", 5), ("two", 1)):
-        plan = Plan(top_k=top_k)
+        plan = EvaluationOptions(top_k=top_k)
         about = {"questions": "q.jsonl", "index_version": "v"}
         summary = evaluate(questions, "", Target(asker, corpus, asker), tmp_path / name, plan, about=about)
         write_reports(RunFolder(tmp_path / name), summary, corpus, RunFolder(tmp_path / "one"))
     (tmp_path / "compare.html").write_text(
         comparison_page(compare([tmp_path / "one", tmp_path / "two"])), encoding="utf-8"
     )
-    points = [Row({"top_k": n}, "", {"AP": n / 10}, 10.0 + n, n, front=n == 5) for n in range(1, 6)]
+    points = [SweepRow({"top_k": n}, "", {"AP": n / 10}, 10.0 + n, n, front=n == 5) for n in range(1, 6)]
     (tmp_path / "sweep.html").write_text(sweep_page(Sweep("q", ["top_k"], "AP", ["AP"], points)), encoding="utf-8")
     for width in (1280, 360):
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.formats.jsonl import MAX_LINE_BYTES, question_or_problem
-from qa_service.evaluation.questions import LineProblem, Question, question_of
+from qa_service.evaluation.question import LineProblem, Question, question_of
 
 COLUMNS = ("id", "question", "answerable", "answers", "tags", "document", "content", "start_index", "end_index")
 _REFERENCE = ("document", "content", "start_index", "end_index")

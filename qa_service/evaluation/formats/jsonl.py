@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from qa_service.errors import InvalidRequest, QuestionFileError
-from qa_service.evaluation.questions import LineProblem, Question, question_of
+from qa_service.evaluation.question import LineProblem, Question, question_of
 from qa_service.io import strict_json
 
 MAX_LINE_BYTES = 1_048_576

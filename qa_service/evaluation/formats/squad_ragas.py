@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.formats.csv import rows_of
 from qa_service.evaluation.formats.jsonl import question_or_problem
-from qa_service.evaluation.questions import LineProblem, Question, question_of
+from qa_service.evaluation.question import LineProblem, Question, question_of
 
 _SQUAD = re.compile(rb'\A\s*\{.*"(?:data|paragraphs)"\s*:\s*\[', re.DOTALL)
 _RAGAS_COLUMNS = ("user_input", "reference", "reference_contexts")

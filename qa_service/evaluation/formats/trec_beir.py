@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.formats.jsonl import MAX_LINE_BYTES, question_or_problem
-from qa_service.evaluation.questions import LineProblem, Question, question_of
+from qa_service.evaluation.question import LineProblem, Question, question_of
 from qa_service.io import strict_json
 
 Opened = Callable[[Path], AbstractContextManager[BinaryIO]]

@@ -23,7 +23,7 @@ from qa_service.errors import SettingsError
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON object.")
 def compare(runs: tuple[Path, ...], measures: tuple[str, ...], html: Path | None, as_json: bool) -> int:  # noqa: FBT001 - a flag
     """Compare outputs of `evaluate` with the first one: whether one is better, and how sure that is."""
-    from qa_service.evaluation.comparing import compare as run  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.compare import compare as run  # noqa: PLC0415 - seconds of import
 
     if len(runs) < 2:  # noqa: PLR2004 - a comparison has two sides
         raise SettingsError("name two outputs of evaluate or more")
@@ -72,18 +72,18 @@ def sweep(
     Settings are named as in docs/settings.md without QA_: `--vary passage_tokens=100,200 --vary rerank=maxsim,none`.
     """
     ask_with_one_thread()
-    from qa_service.evaluation import Plan, QuestionFile  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation import EvaluationOptions, QuestionFile  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.measures import DEFAULT, parse  # noqa: PLC0415
     from qa_service.evaluation.report import sweep_page  # noqa: PLC0415
-    from qa_service.evaluation.sweeping import grid  # noqa: PLC0415
-    from qa_service.evaluation.sweeping import sweep as run  # noqa: PLC0415
+    from qa_service.evaluation.sweep import grid  # noqa: PLC0415
+    from qa_service.evaluation.sweep import sweep as run  # noqa: PLC0415
 
     settings = settings_of(overrides)
     points = grid(varied)
     questions = QuestionFile(file, format=form, qrels=qrels, split=split)
     try:
         questions.check()
-        plan = Plan(top_k=top_k, rankings=parse(measures) if measures else DEFAULT, overwrite=overwrite)
+        plan = EvaluationOptions(top_k=top_k, rankings=parse(measures) if measures else DEFAULT, overwrite=overwrite)
         with progress_bar() as progress:
             found = run(questions, settings, points, output, plan, progress)
     finally:

@@ -17,7 +17,7 @@ from qa_service.errors import QuestionFileError, SettingsError
 
 if TYPE_CHECKING:
     from qa_service.evaluation import QuestionFile, Target
-    from qa_service.evaluation.comparing import Comparison
+    from qa_service.evaluation.compare import Comparison
     from qa_service.evaluation.summary import Summary
     from qa_service.settings import Settings
 
@@ -85,14 +85,14 @@ def evaluate(
     folder; docs/question-file.md describes them.
     """
     ask_with_one_thread()
-    from qa_service.evaluation import Plan, QuestionFile  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation import EvaluationOptions, QuestionFile  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation import evaluate as run  # noqa: PLC0415
-    from qa_service.evaluation.comparing import Floor, compare, fallen  # noqa: PLC0415
+    from qa_service.evaluation.compare import Floor, compare, failures  # noqa: PLC0415
     from qa_service.evaluation.measures import DEFAULT, parse  # noqa: PLC0415
     from qa_service.evaluation.run import RunFolder  # noqa: PLC0415
 
     settings = settings_of(overrides)
-    plan = Plan(top_k=top_k, rankings=parse(measures) if measures else DEFAULT, overwrite=overwrite)
+    plan = EvaluationOptions(top_k=top_k, rankings=parse(measures) if measures else DEFAULT, overwrite=overwrite)
     wanted = [Floor.parse(text) for text in floors]
     if output is not None and output.resolve() == file.resolve():
         raise SettingsError(f"the output {output} is the question file; name a folder for the results")
@@ -121,7 +121,7 @@ def evaluate(
             from qa_service.evaluation.report import write_reports  # noqa: PLC0415 - seconds of import
 
             write_reports(RunFolder(folder), summary, target.corpus, None if baseline is None else RunFolder(baseline))
-        reasons = fallen(summary.means(), wanted, comparison)
+        reasons = failures(summary.means(), wanted, comparison)
     _show(summary, comparison, output, as_json=as_json)
     for reason in reasons:
         complain(reason)
@@ -155,21 +155,21 @@ def _target(
     from qa_service.embedding.choose import usable_cores  # noqa: PLC0415
     from qa_service.evaluation.evaluate import Target  # noqa: PLC0415
     from qa_service.evaluation.gold import IndexCorpus  # noqa: PLC0415
-    from qa_service.evaluation.targets import InProcess, Processes, Remote  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.targets import InProcessAsker, ProcessPoolAsker, RemoteService  # noqa: PLC0415 - seconds of import
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     about: dict[str, Any] = {"questions": questions.path.name, "started": started, "version": __version__}
     if url is not None:
         if not url.startswith(("http://", "https://")):
             raise SettingsError(f"{url!r} is no address; write it as http://127.0.0.1:8000")
-        remote = Remote(url, concurrency, key=settings.key)
+        remote = RemoteService(url, concurrency, key=settings.key)
         stack.callback(remote.close)
         about |= {"index_version": remote.version, "url": url, "timed": f"over HTTP, {concurrency} at once"}
         return Target(remote, remote, url=url), about
     answerer, _ = answerer_of(settings)
     stack.callback(answerer.index.close)
     answerer.self_test()  # also loads the model
-    alone = InProcess(answerer)
+    alone = InProcessAsker(answerer)
     about |= {
         "index_version": answerer.index.version,
         "model": answerer.index.manifest.model.name,
@@ -179,7 +179,7 @@ def _target(
     count = jobs or min(usable_cores(), _MOST_JOBS)
     if count == 1 or (jobs is None and sum(1 for _ in questions) <= _FEW):
         return Target(alone, corpus, alone), about
-    processes = Processes(settings, count)
+    processes = ProcessPoolAsker(settings, count)
     stack.callback(processes.close)
     return Target(processes, corpus, alone), about
 

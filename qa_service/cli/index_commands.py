@@ -54,7 +54,7 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
     from qa_service.pipeline import build  # noqa: PLC0415
 
     settings = settings_of(overrides if beir is None else overrides | beir_settings(beir))
-    parts = {"": settings, **settings.of_collections()}
+    parts = {"": settings, **settings.by_collection()}
     for own in parts.values():
         source_root(own.source)  # a missing folder is told before the model is exported
     embedder = embedder_to_build(settings)
@@ -75,7 +75,7 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
 
     if not watch:
         return show({name: build_one(name) for name in parts})
-    from qa_service.cli.watching import build_on_changes  # noqa: PLC0415 - loads a library of its own
+    from qa_service.cli.watch import build_on_changes  # noqa: PLC0415 - loads a library of its own
 
     return build_on_changes({name: own.source for name, own in parts.items()}, build_one, show)
 
@@ -165,7 +165,7 @@ def _serve(settings: "Settings") -> int:
     from qa_service.server import process  # noqa: PLC0415
     from qa_service.server.keys import check_access, unsafe  # noqa: PLC0415 - seconds of import
     from qa_service.server.logs import start_logging  # noqa: PLC0415
-    from qa_service.settings import hand_on  # noqa: PLC0415
+    from qa_service.settings import export_settings  # noqa: PLC0415
 
     listener = process.bound_socket(settings.host, settings.port)
     try:
@@ -191,7 +191,7 @@ def _serve(settings: "Settings") -> int:
         if settings.workers == 1:
             process.run_server(app, listener, settings)
         else:
-            hand_on(settings)
+            export_settings(settings)
             process.run_workers(listener, settings)
     finally:
         stop_logging()
@@ -216,9 +216,9 @@ def why(question: str, document: str, **overrides: Any) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def settings(as_json: bool) -> int:  # noqa: FBT001 - a flag
     """Print every setting in force and where it is from: the environment, .env, or the default."""
-    from qa_service.settings import described  # noqa: PLC0415 - pydantic takes a while
+    from qa_service.settings import list_settings  # noqa: PLC0415 - pydantic takes a while
 
-    found = described(settings_of({}))
+    found = list_settings(settings_of({}))
     if as_json:
         click.echo(json.dumps({name: {"value": value, "from": origin} for name, value, origin in found}, indent=1))
     else:

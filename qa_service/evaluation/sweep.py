@@ -11,11 +11,11 @@ from typing import Any
 from qa_service.embedding import ExportedModels
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.errors import QAServiceError, QuestionFileError, SettingsError
-from qa_service.evaluation.evaluate import Plan, Target, evaluate
+from qa_service.evaluation.evaluate import EvaluationOptions, Target, evaluate
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.question_file import QuestionFile
 from qa_service.evaluation.run import SUMMARY, RunFolder
-from qa_service.evaluation.targets import InProcess
+from qa_service.evaluation.targets import InProcessAsker
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings, load_settings
 
@@ -37,7 +37,7 @@ _NOT_VARIED = {"source", "index", "host", "port", "workers", "data", "access", "
 
 
 @dataclass(slots=True)
-class Row:
+class SweepRow:
     """One point of a sweep: settings, what they gave, or why they gave nothing."""
 
     settings: dict[str, Any]
@@ -57,7 +57,7 @@ class Sweep:
     varied: list[str]
     measure: str = ""
     measures: list[str] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[SweepRow] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return it for a file."""
@@ -87,7 +87,7 @@ def sweep(
     settings: Settings,
     points: Sequence[dict[str, str]],
     output: Path,
-    plan: Plan,
+    plan: EvaluationOptions,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Sweep:
     """Build and evaluate every point below ``output``; finished ones are read, an interrupted one goes on.
@@ -100,7 +100,7 @@ def sweep(
     for number, (point, one) in enumerate(zip(points, chosen, strict=True)):
         progress("evaluating settings", number, len(points))
         name = ",".join(f"{key}={_plain(value)}" for key, value in point.items())
-        row = Row(dict(point), f"runs/{name[:150]}")
+        row = SweepRow(dict(point), f"runs/{name[:150]}")
         try:
             _fill(row, one, questions, sha256, output, plan)
         except (SettingsError, QuestionFileError):
@@ -121,7 +121,9 @@ def sweep(
     return found
 
 
-def _fill(row: Row, settings: Settings, questions: QuestionFile, sha256: str, output: Path, plan: Plan) -> None:
+def _fill(
+    row: SweepRow, settings: Settings, questions: QuestionFile, sha256: str, output: Path, plan: EvaluationOptions
+) -> None:
     """Evaluate one point, unless that was done."""
     run = RunFolder(output / row.run)
     index = output / _INDEXES / _digest({name: getattr(settings, name) for name in _BUILT_BY})
@@ -134,7 +136,7 @@ def _fill(row: Row, settings: Settings, questions: QuestionFile, sha256: str, ou
         row.passages = len(answerer.index)
         if not _is_done(run, sha256, answerer.index.version, plan):
             answerer.self_test()
-            asker = InProcess(answerer)
+            asker = InProcessAsker(answerer)
             target = Target(asker, IndexCorpus(answerer.index), alone=asker)
             about = {
                 "questions": str(questions.path),
@@ -149,7 +151,7 @@ def _fill(row: Row, settings: Settings, questions: QuestionFile, sha256: str, ou
     row.milliseconds = summary["latency_ms"]["p50"]
 
 
-def _is_done(run: RunFolder, sha256: str, version: str, plan: Plan) -> bool:
+def _is_done(run: RunFolder, sha256: str, version: str, plan: EvaluationOptions) -> bool:
     try:
         about = run.about()
     except QuestionFileError:
@@ -164,7 +166,7 @@ def _given(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in settings.model_fields_set}
 
 
-def _beats(one: Row, other: Row, measure: str) -> bool:
+def _beats(one: SweepRow, other: SweepRow, measure: str) -> bool:
     """Tell whether a row is no worse in both quality and time, and better in one."""
     quality, milliseconds = one.measures.get(measure, 0.0), one.milliseconds
     at_least = quality >= other.measures.get(measure, 0.0) and milliseconds <= other.milliseconds

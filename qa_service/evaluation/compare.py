@@ -44,7 +44,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ChangedQuestion:
     """A question whose main measure changed."""
 
     run: str
@@ -63,7 +63,7 @@ class Comparison:
     measure: str
     """What the questions that moved are ordered by."""
     differences: list[Difference] = field(default_factory=list)
-    moved: list[Moved] = field(default_factory=list)
+    moved: list[ChangedQuestion] = field(default_factory=list)
     unpaired: dict[str, int] = field(default_factory=dict)
     """How many questions only the first run or only this one has."""
     of_questions: dict[str, list[float]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
 
     Raises :class:`QuestionFileError` if a folder holds no finished evaluation, or if runs share no question.
     """
-    runs = [_Run.of(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    runs = [_ComparedRun.of(path, name) for path, name in zip(paths, _names(paths), strict=True)]
     first, others = runs[0], runs[1:]
     if unknown := [name for name in measures if name not in first.measures]:
         raise SettingsError(f"{first.name} has no measure {unknown[0]!r}; it has {', '.join(first.measures)}")
@@ -89,7 +89,7 @@ def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
     if not wanted:
         raise QuestionFileError(f"{paths[0]} holds no measured question")
     comparison = Comparison([run.name for run in runs], [run.about for run in runs], wanted[0])
-    found: list[tuple[_Run, str, list[str], np.ndarray[Any, Any]]] = []
+    found: list[tuple[_ComparedRun, str, list[str], np.ndarray[Any, Any]]] = []
     for run in others:
         common = [key for key in first.values if key in run.values]
         changed = [key for key in common if first.questions[key] != run.questions[key]]
@@ -109,7 +109,7 @@ def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
             comparison.of_questions[run.name] = differences.tolist()
             order = sorted(range(len(both)), key=lambda place: (-abs(differences[place]), both[place]))
             comparison.moved += [
-                Moved(
+                ChangedQuestion(
                     run.name,
                     both[place],
                     first.questions[both[place]],
@@ -123,7 +123,12 @@ def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
 
 
 def _difference(
-    first: "_Run", run: "_Run", name: str, both: list[str], differences: np.ndarray[Any, Any], adjusted_p: float
+    first: "_ComparedRun",
+    run: "_ComparedRun",
+    name: str,
+    both: list[str],
+    differences: np.ndarray[Any, Any],
+    adjusted_p: float,
 ) -> Difference:
     before = float(np.mean([first.values[key][name] for key in both]))
     found = estimate(differences)
@@ -159,7 +164,7 @@ def _verdict(first: str, run: str, name: str, found: Estimate, p: float, *, sign
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _ComparedRun:
     """What is compared of a run; of each question only its text and figures."""
 
     name: str
@@ -169,7 +174,7 @@ class _Run:
     measures: tuple[str, ...]
 
     @classmethod
-    def of(cls, path: Path, name: str) -> "_Run":
+    def of(cls, path: Path, name: str) -> "_ComparedRun":
         folder = RunFolder(path)
         about = folder.about()
         if not about.get("finished"):
@@ -210,7 +215,7 @@ class Floor:
         return cls(name.strip(), least)
 
 
-def fallen(means: dict[str, float], floors: Sequence[Floor], comparison: Comparison | None) -> list[str]:
+def failures(means: dict[str, float], floors: Sequence[Floor], comparison: Comparison | None) -> list[str]:
     """Return what is below its floor, and what is significantly worse than the baseline, in words.
 
     Raises :class:`SettingsError` for a floor of something that was not measured.
