@@ -4,22 +4,17 @@ The protocol asks here as soon as it has a request's headers. What is refused th
 the application took .16, and under load that time is the time of those that are answered.
 """
 
-import logging
-import math
 import re
-import time
 from collections.abc import Callable, Iterable
 
 from qa_service.errors import Overloaded
 from qa_service.server.collections import PREFIX
 from qa_service.server.gate import Gate
-from qa_service.server.metrics import REQUESTS
 from qa_service.server.middleware.cors import headers_for_pages
 from qa_service.server.middleware.request_ids import encoded_refusal, random_id
+from qa_service.server.refusals import Refusals
 
-_logger = logging.getLogger("qa_service.requests")
 _QUESTION = re.compile(rb"(/collections/[^/?]+)?(/ask(?:/batch)?)(?:\?.*)?")
-_TOLD_EVERY = 1.0
 _SAMPLE_ID = random_id()
 
 
@@ -34,8 +29,7 @@ class Admission:
         self._gate = gate
         self._public_path = public_path.encode()
         self._to_others: tuple[int, bytes] | None = None
-        self._turned_away = 0
-        self._told = -math.inf
+        self._refusals = Refusals()
 
     def refuse(self, address: bytes, headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, bytes] | None:
         """Return status, headers and body for what is posted to an address, if it is a question that can't be taken.
@@ -52,15 +46,5 @@ class Admission:
         else:
             self._to_others = status, answer = self._to_others or encoded_refusal(_SAMPLE_ID, refusal, {})
         identifier = random_id()
-        self._note(identifier, ("" if match[1] is None else PREFIX) + match[2].decode(), status)
+        self._refusals.note(identifier, status, "POST", ("" if match[1] is None else PREFIX) + match[2].decode())
         return status, answer.replace(_SAMPLE_ID.encode(), identifier.encode())
-
-    def _note(self, identifier: str, route: str, status: int) -> None:
-        REQUESTS.labels("POST", route, status).inc()
-        self._turned_away += 1
-        now = time.monotonic()
-        if now - self._told < _TOLD_EVERY:
-            return
-        line = {"request_id": identifier, "method": "POST", "route": route, "status": status}
-        _logger.info("request", extra={**line, "turned_away": self._turned_away})
-        self._turned_away, self._told = 0, now

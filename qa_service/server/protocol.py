@@ -6,6 +6,7 @@ questions while the queue is full. The number of connections has a limit (:mod:`
 """
 
 import asyncio
+import logging
 import math
 import re
 from typing import Any
@@ -16,7 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from qa_service.errors import AddressTooLong, HeadersTooLarge, Overloaded, RequestError, TooSlow, UnreadableRequest
 from qa_service.server.admission import Admission
 from qa_service.server.connections import Connections, State, connection_limits
-from qa_service.server.middleware.request_ids import CLIENT_GONE, encoded_refusal, random_id
+from qa_service.server.middleware.request_ids import CLIENT_GONE, REFUSED, encoded_refusal, random_id
+from qa_service.server.refusals import Refusals
 
 READ_SECONDS = 10.0
 """Time for a request's headers, and for each 64 KiB of its body."""
@@ -28,6 +30,8 @@ MAX_ADDRESS_BYTES = 8_192
 _PROGRESS_BYTES = 65_536
 _TARGET = re.compile(rb"/[!-\"$-~]*")
 """A path and a query: no control character, no space, no fragment, nothing beyond ASCII."""
+_logger = logging.getLogger("uvicorn.error.requests")
+_logger.setLevel(logging.ERROR)  # not a warning for each request that can't be parsed or wants another protocol
 
 
 class _RefusedError(Exception):
@@ -39,6 +43,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.logger = _logger
         self.url = b""
         self._reading: asyncio.TimerHandle | None = None
         self._until = math.inf
@@ -52,6 +57,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if Connections.KEY not in self.app_state:
             proxies = ProxyHeadersMiddleware(self.app, self.config.forwarded_allow_ips).trusted_hosts
             self.app_state[Connections.KEY] = Connections(connection_limits().connections, proxies.__contains__)
+        self._refusals: Refusals = self.app_state.setdefault(Refusals.KEY, Refusals())
         self._all: Connections = self.app_state[Connections.KEY]
         self.visitor: str | None = None
 
@@ -257,12 +263,23 @@ class GuardedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         if self.idle or not self.cycle.response_started:
-            path = self.url.decode("latin-1")
-            self._write(*encoded_refusal(random_id(), refusal, {"Connection": "close"}, path))
+            self._write_refusal(refusal)
         if not self.idle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+    def _write_refusal(self, refusal: RequestError) -> None:
+        """Send a problem document; have it counted and logged by the application, if it has the request, or here."""
+        scope: Any = None if self.idle else self.cycle.scope
+        is_running = scope is self._running
+        request_id = (is_running and scope.get("qa_request_id")) or random_id()
+        status, answer = encoded_refusal(request_id, refusal, {"Connection": "close"}, self.url.decode("latin-1"))
+        self._write(status, answer)
+        if is_running:
+            scope[REFUSED] = status
+        else:
+            self._refusals.note(request_id, status)
 
     def _write(self, status: int, answer: bytes) -> None:
         """Send an answer, given by its status, its headers and its body."""

@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
 
 from qa_service.errors import Overloaded, SettingsError
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server import admission
+from qa_service.server import refusals
 from qa_service.server.logs import LineHandler, start_logging
 from qa_service.server.metrics import exposition
 from qa_service.server.middleware.observing import check_traces
@@ -99,7 +99,7 @@ def test_a_flood_that_is_turned_away_is_a_line_a_second(
         with served(answerer, settings) as port:
             capfd.readouterr()
             for pause in (10.0, 10.0, 10.0, 0.0):
-                monkeypatch.setattr(admission, "_TOLD_EVERY", pause)
+                monkeypatch.setattr(refusals, "LOG_SECONDS", pause)
                 assert httpx2.post(f"http://127.0.0.1:{port}/ask", json={"question": "cat"}).status_code == 503
     finally:
         stop()

@@ -6,6 +6,7 @@ Rows are those of the project's table of bad inputs.
 import asyncio
 import gc
 import json
+import logging
 import os
 import random
 import re
@@ -30,6 +31,8 @@ from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server import connections, process, protocol
+from qa_service.server.logs import start_logging
+from qa_service.server.metrics import exposition
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
@@ -273,6 +276,62 @@ def test_questions_that_can_not_be_taken_are_turned_away_unread(
             assert len(said) == int(found[b"content-length"])
         refusals.append(None)
         assert exchange(connection, kept())[0][0] == 200
+
+
+UPGRADE = request(method="GET", target="/livez", headers="Connection: upgrade\r\nUpgrade: websocket\r\n", body=b"")
+
+
+def test_refusals_are_counted_and_logged_once_a_second(
+    answerer: QuestionAnswerer, settings: Settings, hasty: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Under no route, whatever the reason; the next line has the number of those before it. Nothing else is logged."""
+    refused = [
+        (400, (b"\x00garbage\r\n\r\n",)),
+        (400, (request(host=""),)),
+        (414, (request(target="/ask?" + "a" * 10_000),)),
+        (431, (request(headers="X: y\r\n" * 200),)),
+        (408, (b"POST /ask HTTP/1.1\r\nHost: loc",)),
+    ]
+
+    def counted() -> Counter[str]:
+        found = re.findall(
+            r'qa_requests_total\{method="",route="unmatched",status="(\d+)"\} ([\d.]+)', exposition().decode()
+        )
+        return Counter({status: int(float(value)) for status, value in found})
+
+    before = counted()
+    stop = start_logging(settings.model_copy(update={"log_format": "json"}))
+    try:
+        with served(answerer, settings) as port:
+            capfd.readouterr()
+            for _ in range(5):
+                assert b"200 OK" in talk(port, UPGRADE)
+            for _ in range(3):
+                answers = [talk(port, *parts) for _, parts in refused]
+                assert [status_of(answer) for answer in answers] == [status for status, _ in refused]
+    finally:
+        stop()
+    assert counted() - before == Counter({"400": 6, "408": 3, "414": 3, "431": 3})
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert {(line["event"], line["route"]) for line in lines} == {("request", "unmatched")}
+    assert lines[0]["turned_away"] == 1
+    assert 2 <= len(lines) <= 5
+    assert sum(line["turned_away"] for line in lines) <= 15
+    ids = {answer.lower().partition(b"x-request-id: ")[2][:36].decode() for answer in answers}
+    assert len(ids) == 5
+
+
+def test_a_refusal_within_a_request_that_the_application_has_is_counted_under_its_route(
+    answerer: QuestionAnswerer, settings: Settings, hasty: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, with the status and the id that the client got."""
+    caplog.set_level(logging.INFO, "qa_service.requests")
+    with served(answerer, settings) as port:
+        answer = talk(port, request(headers="Content-Length: 100\r\n", body=b'{"question"'))
+        assert status_of(answer) == 408
+    (line,) = [vars(record) for record in caplog.records if record.name == "qa_service.requests"]
+    assert (line["route"], line["status"]) == ("/ask", 408)
+    assert line["request_id"] == json.loads(answer.partition(b"\r\n\r\n")[2])["request_id"]
 
 
 def test_an_answer_that_nobody_can_take_is_not_told_later(caplog: pytest.LogCaptureFixture) -> None:

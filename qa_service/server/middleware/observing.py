@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qa_service.datatypes import Stage
 from qa_service.errors import SettingsError
 from qa_service.server.metrics import GONE, LAG, REQUEST_SECONDS, REQUESTS, STAGE_SECONDS
-from qa_service.server.middleware.request_ids import CLIENT_GONE
+from qa_service.server.middleware.request_ids import CLIENT_GONE, REFUSED
+from qa_service.server.refusals import UNMATCHED
 from qa_service.settings import Settings
 
 _logger = logging.getLogger("qa_service.requests")
@@ -54,13 +55,13 @@ class Observing:
         try:
             await self.app(scope, receive, send_noting_status)
         finally:
-            self._note(scope, status, time.perf_counter() - started)
+            self._note(scope, scope.get(REFUSED, status), time.perf_counter() - started)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", None) or "unmatched"
+        route = getattr(scope.get("route"), "path", None) or UNMATCHED
         if CLIENT_GONE in scope:
             GONE.inc()
-        REQUESTS.labels(scope["method"] if route != "unmatched" else "", route, status).inc()
+        REQUESTS.labels(scope["method"] if route != UNMATCHED else "", route, status).inc()
         REQUEST_SECONDS.labels(route).observe(seconds)
         if route in _QUIET and status < 400:  # noqa: PLR2004 - errors begin there
             return

@@ -15,6 +15,8 @@ EVENTS = "text/event-stream"
 _UUID_BYTES, _DRAWN = 16, 256
 CLIENT_GONE = "qa_client_gone"
 """In the scope of a request whose client has left: it was cancelled, and nobody waits for an answer."""
+REFUSED = "qa_refused"
+"""In the scope of a request that the protocol refused while the application had it: the status that the client got."""
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
