@@ -31,12 +31,16 @@ class Admission:
         self._to_others: tuple[int, bytes] | None = None
         self._refusals = Refusals()
 
+    def own_path(self, address: bytes) -> bytes:
+        """Return an address without the path prefix of ``QA_PUBLIC_URL``."""
+        return address.removeprefix(self._public_path)
+
     def refuse(self, address: bytes, headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, bytes] | None:
         """Return status, headers and body for what is posted to an address, if it is a question that can't be taken.
 
         To who is no page in a browser it is the same but for the request's id, and made once.
         """
-        match = _QUESTION.fullmatch(address.removeprefix(self._public_path))
+        match = _QUESTION.fullmatch(self.own_path(address))
         if match is None or (refusal := self._refusal()) is None:
             return None
         origin = next((value for name, value in headers if name == b"origin"), None)

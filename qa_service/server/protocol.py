@@ -274,7 +274,9 @@ class GuardedProtocol(HttpToolsProtocol):
         scope: Any = None if self.idle else self.cycle.scope
         is_running = scope is self._running
         request_id = (is_running and scope.get("qa_request_id")) or random_id()
-        status, answer = encoded_refusal(request_id, refusal, {"Connection": "close"}, self.url.decode("latin-1"))
+        admission: Admission | None = self.app_state.get(Admission.STATE)
+        address = self.url if admission is None else admission.own_path(self.url)
+        status, answer = encoded_refusal(request_id, refusal, {"Connection": "close"}, address.decode("latin-1"))
         self._write(status, answer)
         if is_running:
             scope[REFUSED] = status

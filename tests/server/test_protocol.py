@@ -278,6 +278,19 @@ def test_questions_that_can_not_be_taken_are_turned_away_unread(
         assert exchange(connection, kept())[0][0] == 200
 
 
+@pytest.mark.parametrize("prefix", ["", "/docs-qa"])
+def test_refusals_below_v1_have_the_error_of_openais_api(
+    prefix: str, answerer: QuestionAnswerer, settings: Settings
+) -> None:
+    """Behind a path prefix too, whether a proxy strips it or not; elsewhere they have none."""
+    public_url = f"https://docs.example.org{prefix}"
+    with served(answerer, settings.model_copy(update={"public_url": public_url})) as port:
+        for path, has_error in (("/v1/models", True), (f"{prefix}/v1/models", True), (f"{prefix}/ask", False)):
+            answer = talk(port, request(target=path, host=""))
+            assert status_of(answer) == 400
+            assert ("error" in json.loads(answer.partition(b"\r\n\r\n")[2])) == has_error, path
+
+
 UPGRADE = request(method="GET", target="/livez", headers="Connection: upgrade\r\nUpgrade: websocket\r\n", body=b"")
 
 
