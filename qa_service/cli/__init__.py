@@ -1,16 +1,20 @@
 """The command line: puts the parts together; the only place that prints and exits."""
 
 from qa_service.cli import (
+    ask_commands,
     comparison_commands,
     evaluation_commands,
     feedback_commands,
     index_commands,
     key_commands,
     mcp_command,
+    serve_command,
+    settings_commands,
 )
 from qa_service.cli.group import cli, main
 
 __all__ = [
+    "ask_commands",
     "cli",
     "comparison_commands",
     "evaluation_commands",
@@ -19,4 +23,6 @@ __all__ = [
     "key_commands",
     "main",
     "mcp_command",
+    "serve_command",
+    "settings_commands",
 ]

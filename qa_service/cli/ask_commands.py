@@ -1,0 +1,50 @@
+"""The commands that ask one question: ask, why."""
+
+import json
+import time
+from typing import Any
+
+import click
+
+from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of
+from qa_service.cli.options import options
+from qa_service.cli.show import print_answer, print_why
+
+
+@cli.command()
+@click.argument("question")
+@options("source", "index", "model", "collection", "top_k", "min_confidence")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as POST /ask gives it.")
+def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
+    """Ask one question of the index."""
+    ask_with_one_thread()
+    from qa_service.text.cleaning import check_question  # noqa: PLC0415 - seconds of import
+
+    settings = settings_of(overrides)
+    answerer, _ = answerer_of(settings)
+    check_question(question)
+    answerer.self_test()  # also loads the model, which is not to count as the answer's time
+    started = time.perf_counter()
+    answer = answerer.ask(question)
+    if as_json:
+        import uuid  # noqa: PLC0415
+
+        from qa_service.schemas.ask import ask_body  # noqa: PLC0415
+
+        took_ms = (time.perf_counter() - started) * 1000
+        click.echo(json.dumps(ask_body(str(uuid.uuid4()), answer, took_ms), ensure_ascii=False))
+    else:
+        print_answer(answer)
+    return 0
+
+
+@cli.command()
+@click.argument("question")
+@options("source", "index", "model", "collection")
+@click.option("--document", required=True, metavar="PATH", help="Path below the source folder, or document id.")
+def why(question: str, document: str, **overrides: Any) -> int:
+    """Tell why a document was not returned: its best passage, its ranks, what beat it."""
+    ask_with_one_thread()
+    answerer, _ = answerer_of(settings_of(overrides))
+    print_why(answerer.why(question, document), len(answerer.index))
+    return 0

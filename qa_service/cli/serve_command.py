@@ -1,0 +1,66 @@
+"""The command that serves the index over HTTP."""
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qa_service.cli.group import ask_with_one_thread, check_memory, cli, metrics_shared, settings_of, take_signals
+from qa_service.cli.options import options
+from qa_service.cli.show import complain
+from qa_service.errors import QAServiceError, ServerStartError, SettingsError
+
+if TYPE_CHECKING:
+    from qa_service.settings import Settings
+
+
+@cli.command()
+@options("source", "index", "model", "host", "port", "workers")
+@click.option("--open", "anybody", is_flag=True, help="Let everybody ask who can reach the address, without a key.")
+def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
+    """Serve the index over HTTP until interrupted."""
+    take_signals()
+    check_memory()
+    ask_with_one_thread()
+    settings = settings_of(overrides | ({"access": "open"} if anybody else {}))
+    with metrics_shared() if settings.workers > 1 else nullcontext():
+        return _serve(settings)
+
+
+def _serve(settings: "Settings") -> int:
+    from qa_service.server import process  # noqa: PLC0415
+    from qa_service.server.keys import check_access, unsafe  # noqa: PLC0415 - seconds of import
+    from qa_service.server.logs import start_logging  # noqa: PLC0415
+    from qa_service.settings import export_settings  # noqa: PLC0415
+
+    listener = process.bound_socket(settings.host, settings.port)
+    try:
+        check_access(settings)
+        app, answerer = process.app_of(settings)
+    except SettingsError:
+        listener.close()
+        raise
+    except QAServiceError as error:
+        listener.close()
+        raise ServerStartError(error.in_full()) from error
+    for warning in unsafe(settings):
+        complain(warning, "warning")
+    listener.listen()  # from here on who connects waits for the server instead of being refused
+    host, port = listener.getsockname()[:2]
+    click.echo(
+        f"serving {len(answerer.index)} passages of {answerer.index.manifest.documents} documents on "
+        f"http://{f'[{host}]' if ':' in host else host}:{port} (index {answerer.index.version}); Ctrl-C stops",
+        err=True,
+    )
+    stop_logging = start_logging(settings)
+    try:
+        if settings.workers == 1:
+            process.run_server(app, listener, settings)
+        else:
+            export_settings(settings)
+            process.run_workers(listener, settings)
+    finally:
+        stop_logging()
+        listener.close()
+        answerer.index.close()
+    return 0
