@@ -57,7 +57,7 @@ def measure(folder: Path, work: Path, jobs: int) -> None:
     for question in asked:
         answerer.ask(question, 10)
     alone = time.perf_counter() - started
-    answerer.questions.forget()
+    answerer.question_cache.forget()
     corpus = IndexCorpus(answerer.index)
     processes = ProcessPoolAsker(settings, jobs)
     processes.ask([(asked[0], 1)] * jobs * 4)  # they are started

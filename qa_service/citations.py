@@ -46,7 +46,7 @@ class CitationId:
 
 
 @dataclass(frozen=True, slots=True)
-class CitedBefore:
+class CitedQuote:
     """A quote as it was cited: in which document, and at which character."""
 
     uri: str
@@ -74,7 +74,7 @@ def passage_id(uri: str, start: int, text: str) -> str:
     return hashlib.sha256(f"{uri}\0{start}\0{text}".encode()).hexdigest()[:16]
 
 
-def check(cited: CitedBefore, own: SourceDocument | None, holding: Callable[[str], SourceDocument | None]) -> Verdict:
+def check(cited: CitedQuote, own: SourceDocument | None, holding: Callable[[str], SourceDocument | None]) -> Verdict:
     """Tell whether a quote stands where it stood, elsewhere in its ``own`` document as it is now, or in another.
 
     ``holding`` finds a document that holds a text. Where none does, the sentence near its place that is most like it
@@ -102,7 +102,7 @@ def _nearest(text: str, wanted: str, start: int) -> int | None:
     return min(found, key=lambda place: abs(place - start)) if found else None
 
 
-def _most_alike(cited: CitedBefore, text: str) -> Offsets | None:
+def _most_alike(cited: CitedQuote, text: str) -> Offsets | None:
     """Return the line of a text that is most like a quote, searched around where the quote stood."""
     first = max(0, cited.start - _COMPARED)
     wanted = cited.quote[:_COMPARED]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from qa_service.citations import CitationId, CitedBefore, Verdict, check
+from qa_service.citations import CitationId, CitedQuote, Verdict, check
 from qa_service.datatypes import (
     Answer,
     BuildReport,
@@ -21,7 +21,7 @@ from qa_service.datatypes import (
     SourceDocument,
     Stage,
 )
-from qa_service.embedding import Embedder, QuestionEmbedding, RememberedQuestions
+from qa_service.embedding import Embedder, QuestionCache, QuestionEmbedding
 from qa_service.errors import IndexCorrupt, NotFound, SourceError
 from qa_service.index import Generations, Index
 from qa_service.index.disk import IndexFolder
@@ -31,7 +31,7 @@ from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import (
     SourceChangedError,
 )
-from qa_service.retrieval import Retrieved, Retriever, Why, cite, open_reranker
+from qa_service.retrieval import DocumentRank, RetrievalResult, Retriever, cite, open_reranker
 from qa_service.retrieval.confidence import Calibrations, calibration_of
 from qa_service.retrieval.fitting import calibrate_unlabelled
 from qa_service.retrieval.reranking import MAXSIM
@@ -137,7 +137,7 @@ class QuestionAnswerer:
         self.index = index
         self.embedder = embedder
         self._retriever = retriever
-        self.questions = RememberedQuestions(embedder, cache_mb * 1_000_000)
+        self.question_cache = QuestionCache(embedder, cache_mb * 1_000_000)
         self._published = published
         self._top_k = top_k
         self._min_confidence = min_confidence
@@ -181,7 +181,7 @@ class QuestionAnswerer:
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return the embeddings of questions: those asked lately from memory, the others together."""
-        return self.questions.embed([embeddable(question) for question in questions])
+        return self.question_cache.embed([embeddable(question) for question in questions])
 
     def retrieve(
         self,
@@ -193,7 +193,7 @@ class QuestionAnswerer:
         stages: list[Stage] | None = None,
         quick: bool = False,
         embedding: QuestionEmbedding | None = None,
-    ) -> Retrieved:
+    ) -> RetrievalResult:
         """Return the results of a question before they are cited."""
         check_question(question)
         done = [] if stages is None else stages
@@ -206,14 +206,14 @@ class QuestionAnswerer:
                 embeddable(question), embedding, top_k, allowed, explain=explain, quick=quick
             )
 
-    def why(self, question: str, document: str) -> Why:
+    def document_rank(self, question: str, document: str) -> DocumentRank:
         """Tell where the best passage of a document, named by id or uri, stands for a question, and what beat it."""
         check_question(question)
         found = self.index.document(document) or self.index.document_by_uri(document)
         if found is None:
             raise NotFound(f"no document {document!r} in the index; name it by its path below the source folder")
         passages = np.array(self.index.overlapping(found.id, 0, len(found.text)))
-        return self._retriever.why(embeddable(question), self.embed([question])[0], passages)
+        return self._retriever.document_rank(embeddable(question), self.embed([question])[0], passages)
 
     def document(self, document_id: str) -> SourceDocument:
         """Return a document as it was indexed. Raises :class:`NotFound`."""
@@ -229,9 +229,9 @@ class QuestionAnswerer:
         if wanted is None or found is None or wanted.end > len(found[2]):
             raise NotFound("no citation of that id; ids stand in the permalinks of answers")
         uri, start, text = found
-        return self.verify(CitedBefore(uri, start + wanted.start, text[wanted.start : wanted.end]))
+        return self.verify(CitedQuote(uri, start + wanted.start, text[wanted.start : wanted.end]))
 
-    def verify(self, cited: CitedBefore) -> Verdict:
+    def verify(self, cited: CitedQuote) -> Verdict:
         """Tell whether a quote stands in the documents as they were indexed: in its own, or else in another."""
         return check(cited, self.index.document_by_uri(cited.uri), self.index.document_holding)
 

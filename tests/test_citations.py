@@ -10,7 +10,7 @@ from conftest import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.citations import CitationId, CitedBefore, check, link, passage_id, text_fragment
+from qa_service.citations import CitationId, CitedQuote, check, link, passage_id, text_fragment
 from qa_service.datatypes import SourceDocument
 from qa_service.errors import NotFound
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
@@ -55,40 +55,40 @@ def test_an_id_is_made_of_document_place_and_text() -> None:
 
 def test_a_quote_where_it_stood_is_exact() -> None:
     """Also if the same words stand elsewhere, even before."""
-    verdict = check(CitedBefore("a", 16, "It wakes at noon."), document(), nowhere)
+    verdict = check(CitedQuote("a", 16, "It wakes at noon."), document(), nowhere)
     assert (verdict.state, verdict.place) == ("exact", (16, 33))
     twice = document("It wakes. It wakes.")
-    assert check(CitedBefore("a", 10, "It wakes."), twice, nowhere).place == (10, 19)
-    assert check(CitedBefore("a", 0, "It wakes."), twice, nowhere).place == (0, 9)
+    assert check(CitedQuote("a", 10, "It wakes."), twice, nowhere).place == (10, 19)
+    assert check(CitedQuote("a", 0, "It wakes."), twice, nowhere).place == (0, 9)
 
 
 def test_a_quote_elsewhere_has_moved() -> None:
     """To the nearest place in its document, else to another document."""
     moved = document("New words. " + TEXT)
-    verdict = check(CitedBefore("a", 16, "It wakes at noon."), moved, nowhere)
+    verdict = check(CitedQuote("a", 16, "It wakes at noon."), moved, nowhere)
     assert (verdict.state, verdict.place) == ("moved", (27, 44))
     assert moved.text[27:44] == verdict.now
     far = document("It wakes. " + "x " * 50 + "It wakes.")
-    assert check(CitedBefore("a", 90, "It wakes."), far, nowhere).place == (110, 119)
-    elsewhere = check(CitedBefore("old.txt", 16, "It wakes at noon."), None, lambda _: document())
+    assert check(CitedQuote("a", 90, "It wakes."), far, nowhere).place == (110, 119)
+    elsewhere = check(CitedQuote("old.txt", 16, "It wakes at noon."), None, lambda _: document())
     assert (elsewhere.state, elsewhere.uri) == ("moved", "a/b c.txt")
 
 
 def test_a_quote_that_was_edited_has_changed() -> None:
     """What is most like it stands beside it; of nothing like it, it is gone."""
     edited = document(TEXT.replace("It wakes at noon.", "It wakes long after noon."))
-    verdict = check(CitedBefore("a", 16, "It wakes at noon."), edited, nowhere)
+    verdict = check(CitedQuote("a", 16, "It wakes at noon."), edited, nowhere)
     assert (verdict.state, verdict.now) == ("changed", "It wakes long after noon.")
     assert edited.text[slice(*verdict.place)] == verdict.now
-    assert check(CitedBefore("a", 16, "Xylophones 123 zzz qqq"), document(), nowhere).state == "gone"
-    assert check(CitedBefore("a", 16, "It wakes at noon."), None, nowhere).state == "gone"
-    assert check(CitedBefore("a", 10**9, "It wakes at noon!"), document(), nowhere).state == "gone"
+    assert check(CitedQuote("a", 16, "Xylophones 123 zzz qqq"), document(), nowhere).state == "gone"
+    assert check(CitedQuote("a", 16, "It wakes at noon."), None, nowhere).state == "gone"
+    assert check(CitedQuote("a", 10**9, "It wakes at noon!"), document(), nowhere).state == "gone"
 
 
 @given(st.text(max_size=200), st.integers(0, 300), st.text(min_size=1, max_size=40))
 def test_any_quote_has_a_verdict_whose_place_holds_what_it_says(text: str, start: int, quote: str) -> None:
     """Whatever the texts are."""
-    verdict = check(CitedBefore("a", start, quote), document(text), nowhere)
+    verdict = check(CitedQuote("a", start, quote), document(text), nowhere)
     assert (verdict.place is None) == (verdict.state == "gone")
     if verdict.place is not None:
         assert text[slice(*verdict.place)] == verdict.now

@@ -139,13 +139,13 @@ def test_an_index_may_be_without_token_vectors_and_a_question_without_rerank(
 
 def test_why_tells_where_a_document_stands(answerer: QuestionAnswerer) -> None:
     """Its best passage, both ranks, what beat it; the first is beaten by none."""
-    why = answerer.why("the cat sleeps on the mat", "sea.txt")
+    why = answerer.document_rank("the cat sleeps on the mat", "sea.txt")
     assert why.rank > 1
     assert why.before[0].passage.text.startswith("The cat")
     assert why.passage.text in TWO_DOCUMENTS["sea.txt"]
-    assert answerer.why("the cat sleeps on the mat", "zoo/animals.md").before == ()
+    assert answerer.document_rank("the cat sleeps on the mat", "zoo/animals.md").before == ()
     with pytest.raises(NotFound, match=r"none\.md"):
-        answerer.why("cat", "none.md")
+        answerer.document_rank("cat", "none.md")
 
 
 def test_an_unknown_document_is_not_found(answerer: QuestionAnswerer) -> None:

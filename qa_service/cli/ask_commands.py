@@ -46,5 +46,5 @@ def why(question: str, document: str, **overrides: Any) -> int:
     """Tell why a document was not returned: its best passage, its ranks, what beat it."""
     ask_with_one_thread()
     answerer, _ = answerer_of(settings_of(overrides))
-    print_why(answerer.why(question, document), len(answerer.index))
+    print_why(answerer.document_rank(question, document), len(answerer.index))
     return 0

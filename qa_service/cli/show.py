@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qa_service.evaluation.compare import Comparison
     from qa_service.evaluation.summary import Summary
     from qa_service.evaluation.sweep import Sweep
-    from qa_service.retrieval import Why
+    from qa_service.retrieval import DocumentRank
 
 
 _MOVED = 5
@@ -99,7 +99,7 @@ def _place(result: "CitedPassage") -> str:
     return printable(f"{path} · {citation.uri}, {lines}").replace("\n", " ")
 
 
-def print_why(why: "Why", passages: int) -> None:
+def print_why(why: "DocumentRank", passages: int) -> None:
     """Print where a document's best passage stands, and what beat it."""
     place = why.passage.position
     lexical = "none" if why.lexical_rank is None else str(why.lexical_rank)

@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from qa_service.citations import CitedBefore, Verdict, check
+from qa_service.citations import CitedQuote, Verdict, check
 from qa_service.datatypes import Document, SourceDocument, SourceFile
 from qa_service.errors import InputError
 from qa_service.io import strict_json
 from qa_service.loading import FORMATS, ParserProcess, limits_of, look_through, read_documents
 from qa_service.settings import Settings
 
-_CITED = TypeAdapter(CitedBefore)
+_CITED = TypeAdapter(CitedQuote)
 
 
 def verify_file(path: Path, settings: Settings) -> Iterator[Verdict]:
@@ -56,7 +56,7 @@ def _as_indexed(found: Document) -> SourceDocument:
     )
 
 
-def _citations(path: Path) -> Iterator[CitedBefore]:
+def _citations(path: Path) -> Iterator[CitedQuote]:
     try:
         data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:

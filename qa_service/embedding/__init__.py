@@ -10,7 +10,7 @@ from qa_service.embedding.protocol import (
     QuestionEmbedding,
     TokenEmbeddings,
 )
-from qa_service.embedding.question_cache import RememberedQuestions
+from qa_service.embedding.question_cache import QuestionCache
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
 from qa_service.embedding.runtime import BULK, BULK_BF16, ExportedEmbedder, OnnxEmbedder, cpu_flags, open_runtime
 from qa_service.embedding.two_runtimes import BulkEmbedder
@@ -27,8 +27,8 @@ __all__ = [
     "ModelIdentity",
     "OnnxEmbedder",
     "PassageEmbeddings",
+    "QuestionCache",
     "QuestionEmbedding",
-    "RememberedQuestions",
     "SentenceTransformerEmbedder",
     "TokenEmbeddings",
     "checked_model_folder",

@@ -8,7 +8,7 @@ from qa_service.embedding.batching import in_passes
 from qa_service.embedding.protocol import Embedder, QuestionEmbedding
 
 
-class RememberedQuestions:
+class QuestionCache:
     """Embeds questions, and keeps what was asked lately in up to so many ``most_bytes`` of memory."""
 
     def __init__(self, embedder: Embedder, most_bytes: int) -> None:

@@ -27,7 +27,7 @@ _REMEMBERED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Retrieved:
+class RetrievalResult:
     """Results in order. ``best`` is the place of the one whose sentence answers best, and ``evidence`` its evidence."""
 
     results: tuple[ScoredPassage, ...]
@@ -37,7 +37,7 @@ class Retrieved:
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class DocumentRank:
     """Where a document's best passage stands among all, and what stands before it. Ranks count from 1."""
 
     passage: Passage
@@ -64,7 +64,7 @@ class _Ranking:
 
 
 @dataclass(frozen=True, slots=True)
-class _Terms:
+class _PassageTerms:
     """The ids of a passage's terms: of each sentence, as they stand there, and of all, sorted."""
 
     sentences: Sequence[Int32Array]
@@ -72,7 +72,7 @@ class _Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class _ResultWithEvidence:
     """A result, its evidence, and the ids of its terms, sorted, title and headings left out."""
 
     result: ScoredPassage
@@ -105,7 +105,7 @@ class Retriever:
         self._max_per_document = max_per_document
         self._lexical_weight = lexical_weight
         self._stop_terms = frozenset(index.lexical.terms(stop_words()))
-        self._terms: LRUCache[int, _Terms] = LRUCache(_REMEMBERED)
+        self._terms: LRUCache[int, _PassageTerms] = LRUCache(_REMEMBERED)
 
     def retrieve(
         self,
@@ -116,14 +116,14 @@ class Retriever:
         *,
         explain: bool = False,
         quick: bool = False,
-    ) -> Retrieved:
+    ) -> RetrievalResult:
         """Return up to ``top_k`` results out of the ``allowed`` passages, exactly as many if so many match.
 
         ``explain`` adds to each result why it has its rank. What is ``quick`` is not reranked, nor is it judged.
         """
         candidates = gather(self._index, question, embedding.vector, max(DEPTH, 2 * top_k), allowed)
         if not len(candidates.numbers):
-            return Retrieved((), 0, None, None if self._calibration is None else 0.0)
+            return RetrievalResult((), 0, None, None if self._calibration is None else 0.0)
         asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
         # Where too many are duplicates, or of one document, all candidates are looked at.
         for depth in (max(_RERANKED, 2 * top_k), len(candidates.numbers)):
@@ -137,7 +137,7 @@ class Retriever:
         if quick:
             judged = [replace(one, result=replace(one.result, confidence=None)) for one in judged]
         results = (self._explained(one.result, ranking.candidates) if explain else one.result for one in judged)
-        return Retrieved(tuple(results), best, first[best], confidence)
+        return RetrievalResult(tuple(results), best, first[best], confidence)
 
     def _explained(self, result: ScoredPassage, candidates: Candidates) -> ScoredPassage:
         number = result.passage.number
@@ -151,7 +151,9 @@ class Retriever:
         )
         return replace(result, explanation=explanation)
 
-    def why(self, question: str, embedding: QuestionEmbedding, passages: IntArray, before: int = 3) -> Why:
+    def document_rank(
+        self, question: str, embedding: QuestionEmbedding, passages: IntArray, before: int = 3
+    ) -> DocumentRank:
         """Return where the best of some passages stands, every passage of the index considered."""
         everything = max(DEPTH, len(self._index))
         candidates = gather(self._index, question, embedding.vector, everything, None, extra=passages)
@@ -160,7 +162,7 @@ class Retriever:
         place = int(np.flatnonzero(np.isin(numbers, passages))[0])
         asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
         passage = self._index.passage(int(numbers[place]))
-        return Why(
+        return DocumentRank(
             passage=passage,
             rank=place + 1,
             dense_rank=int(ranking.candidates.dense_ranks[place]),
@@ -206,13 +208,13 @@ class Retriever:
         scores = reranker.score(question, [self._index.passage(number).text for number in numbers])
         return np.concatenate([scores, np.full(len(candidates.numbers) - len(scores), scores.min(), np.float32)])
 
-    def _results(self, asked: AskedQuestion, ranking: _Ranking, top_k: int) -> list[_Judged]:
+    def _results(self, asked: AskedQuestion, ranking: _Ranking, top_k: int) -> list[_ResultWithEvidence]:
         """Return the first results, each with something of its own.
 
         A near-duplicate of a result before it is left out, and so is a passage whose best sentence was
         already quoted by the one that it overlaps with.
         """
-        results: list[_Judged] = []
+        results: list[_ResultWithEvidence] = []
         quoted: set[tuple[str, int]] = set()
         of_document: Counter[str] = Counter()
         for place in range(len(ranking.fused)):
@@ -229,7 +231,7 @@ class Retriever:
                 of_document[passage.document_id] += 1
         return results
 
-    def _result(self, asked: AskedQuestion, ranking: _Ranking, place: int, rank: int) -> _Judged:
+    def _result(self, asked: AskedQuestion, ranking: _Ranking, place: int, rank: int) -> _ResultWithEvidence:
         candidates = ranking.candidates
         number = int(candidates.numbers[place])
         passage = self._index.passage(number)
@@ -248,13 +250,13 @@ class Retriever:
             quote=quote,
             explanation=None,
         )
-        return _Judged(result, item, terms.all)
+        return _ResultWithEvidence(result, item, terms.all)
 
-    def _terms_of(self, number: int) -> _Terms:
+    def _terms_of(self, number: int) -> _PassageTerms:
         known = self._terms.get(number)
         if known is None:
             sentences = self._index.sentence_terms(number)
-            known = self._terms[number] = _Terms(sentences, np.unique(np.concatenate(sentences)))
+            known = self._terms[number] = _PassageTerms(sentences, np.unique(np.concatenate(sentences)))
         return known
 
     def _best_sentence(

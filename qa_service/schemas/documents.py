@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qa_service.citations import CitedBefore, State, Verdict, view_path
+from qa_service.citations import CitedQuote, State, Verdict, view_path
 from qa_service.datatypes import SourceDocument
 
 
@@ -73,9 +73,9 @@ class CitedBody(BaseModel):
     quote: str = Field(min_length=1, max_length=20_000)
     quote_start: int = Field(0, ge=0, le=2**40)
 
-    def cited(self) -> CitedBefore:
+    def cited(self) -> CitedQuote:
         """Return where the quote stood."""
-        return CitedBefore(self.uri, self.start_char + self.quote_start, self.quote)
+        return CitedQuote(self.uri, self.start_char + self.quote_start, self.quote)
 
 
 class VerifyRequest(BaseModel):

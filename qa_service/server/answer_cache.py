@@ -11,7 +11,7 @@ _BYTES, _BYTES_A_RESULT = 1_000, 2_500
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnswerKey:
     """All that an answer depends on: the generation, the request's body, and the options of the request."""
 
     generation: str
@@ -20,17 +20,17 @@ class Asked:
     quick: bool
 
 
-class RememberedAnswers:
+class AnswerCache:
     """A least-recently-used cache of up to ``most_bytes``. Not thread-safe."""
 
     def __init__(self, most_bytes: int) -> None:
-        self._known: LRUCache[Asked, Answer] = LRUCache(most_bytes, _size)
+        self._known: LRUCache[AnswerKey, Answer] = LRUCache(most_bytes, _size)
 
-    def get(self, asked: Asked) -> Answer | None:
+    def get(self, asked: AnswerKey) -> Answer | None:
         """Return the answer to what was asked before, or ``None``."""
         return self._known.get(asked)
 
-    def keep(self, asked: Asked, answer: Answer) -> None:
+    def keep(self, asked: AnswerKey, answer: Answer) -> None:
         """Cache an answer, unless it is too large."""
         if _size(answer) <= self._known.maxsize:
             self._known[asked] = answer

@@ -13,7 +13,7 @@ from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
 from qa_service.index import Generations, Manifest
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server.answer_cache import RememberedAnswers
+from qa_service.server.answer_cache import AnswerCache
 from qa_service.server.metrics import EMBEDDED, INDEX, SWAPS
 from qa_service.server.worker import Result, Worker
 
@@ -50,7 +50,7 @@ class Serving:
     def __init__(self, opening: Opening, worker: Worker, path: str = "", *, cache_mb: int = 16) -> None:
         self._answerer = opening.answerer
         self._cache_bytes = cache_mb * 1_000_000
-        self.answers = RememberedAnswers(self._cache_bytes)
+        self.answer_cache = AnswerCache(self._cache_bytes)
         self._leases: Counter[QuestionAnswerer] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
         self.generations = opening.generations
@@ -99,7 +99,7 @@ class Serving:
 
     def embed(self, questions: Sequence[str]) -> list[Embedded]:
         """Embed questions together, and count those that were not in memory. For the worker."""
-        memory = self._answerer.questions
+        memory = self._answerer.question_cache
         before, began = memory.embedded, time.perf_counter()
         embeddings = self._answerer.embed(questions)
         EMBEDDED.inc(memory.embedded - before)
@@ -184,7 +184,7 @@ class Serving:
         SWAPS.labels("served").inc()
         self._tell_index(old.index.version)
         _logger.warning("serving index %s in place of %s", answerer.index.version, old.index.version)
-        self.answers = RememberedAnswers(self._cache_bytes)
+        self.answer_cache = AnswerCache(self._cache_bytes)
         self._close_unused(old)
 
     def _tell_index(self, before: str | None) -> None:

@@ -37,7 +37,7 @@ from qa_service.index.milvus.connection import WRITING, Address, Connection
 from qa_service.index.milvus.records import Records
 from qa_service.index.vectors import Recall
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.retrieval import Why
+from qa_service.retrieval import DocumentRank
 from qa_service.server.app import create_app
 from qa_service.server.live_index import Opening
 from qa_service.settings import Settings, load_settings
@@ -97,7 +97,7 @@ def alike(one: Answer, other: Answer) -> None:
     assert one.index_version == other.index_version
 
 
-def alike_in_rank(one: Why, other: Why) -> None:
+def alike_in_rank(one: DocumentRank, other: DocumentRank) -> None:
     """Expect the same passage at the same rank, behind the same ones, scores to six digits; as above otherwise."""
     assert (one.passage, one.rank, one.lexical_rank) == (other.passage, other.rank, other.lexical_rank)
     assert one.score == pytest.approx(other.score, abs=1e-6)
@@ -204,7 +204,7 @@ def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: 
     for question in QUESTIONS:
         for chosen_filters in filters:
             alike(*(one.ask(question, 4, filters=chosen_filters, explain=True) for one in (local, remote)))
-        alike_in_rank(*(one.why(question, "sea.txt") for one in (local, remote)))
+        alike_in_rank(*(one.document_rank(question, "sea.txt") for one in (local, remote)))
     assert remote.index.listed("", 100) == some
     assert remote.index.listed(some[4].id, 3) == some[5:8]
     assert sorted(remote.index.texts()) == sorted(local.index.texts())

@@ -24,7 +24,7 @@ from qa_service.datatypes import FloatArray
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.server.answer_cache import RememberedAnswers
+from qa_service.server.answer_cache import AnswerCache
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
@@ -457,7 +457,7 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
 
 def test_concurrent_answers_equal_those_asked_one_by_one(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight threads, forty questions, each worked out."""
-    monkeypatch.setattr(RememberedAnswers, "get", lambda *_: None)
+    monkeypatch.setattr(AnswerCache, "get", lambda *_: None)
     words = ["cat", "dog", "whale", "crab"] * 10
     alone = {word: client.post("/ask", json={"question": word}).json()["results"] for word in set(words)}
     with ThreadPoolExecutor(8) as threads:

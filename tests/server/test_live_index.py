@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from qa_service.datatypes import Answer
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
-from qa_service.server.answer_cache import Asked, RememberedAnswers
+from qa_service.server.answer_cache import AnswerCache, AnswerKey
 from qa_service.server.live_index import Opening, Serving
 from qa_service.server.process import bound_socket, run_server
 from qa_service.server.worker import Worker
@@ -479,13 +479,13 @@ def test_a_question_that_was_asked_before_is_answered_from_memory(
 def test_answers_take_no_more_memory_than_they_may(answerer: QuestionAnswerer) -> None:
     """Those asked longest ago go first; one that is too large is not kept."""
     answer = answerer.ask("where does the whale swim")
-    answers = RememberedAnswers(20_000)
-    asked = [Asked("a" * 16, f"question {number}", explain=False, quick=False) for number in range(100)]
+    answers = AnswerCache(20_000)
+    asked = [AnswerKey("a" * 16, f"question {number}", explain=False, quick=False) for number in range(100)]
     for one in asked:
         answers.keep(one, answer)
     kept = [one for one in asked if answers.get(one) is answer]
     assert 1 < len(kept) < 20
     assert kept == asked[-len(kept) :]
-    few = RememberedAnswers(500)
+    few = AnswerCache(500)
     few.keep(asked[0], answer)
     assert few.get(asked[0]) is None

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server import worker
-from qa_service.server.answer_cache import RememberedAnswers
+from qa_service.server.answer_cache import AnswerCache
 from qa_service.server.keys import KeyFile
 from qa_service.settings import Settings
 
@@ -81,12 +81,12 @@ def test_nothing_is_computed_or_read_for_who_has_no_key(client: TestClient, sett
     locked = settings.model_copy(update={"access": "keys"})
     answerer = open_answerer(locked, FakeEmbedder())[0]
     with TestClient(app_for(answerer, locked), base_url="http://localhost") as other:
-        before = answerer.questions.embedded
+        before = answerer.question_cache.embedded
         for path in ("/ask", "/ask/batch", "/verify", "/evaluate", "/admin/reindex", "/v1/vector_stores/x/search"):
             for body in (b"", b"{", b"\xff" * 60_000, json.dumps({"question": "cat"}).encode()):
                 headers = {"Authorization": "Bearer wrong", "Content-Type": "application/json"}
                 assert other.post(path, content=body, headers=headers).status_code == 401
-        assert answerer.questions.embedded == before
+        assert answerer.question_cache.embedded == before
 
 
 @pytest.mark.parametrize("room", ["loading", "index", "retrieval", "stores", "lexical", "late_interaction"])
@@ -179,8 +179,8 @@ def test_proof_answers_do_not_mix(
 ) -> None:
     """Sixteen threads, a thousand questions each: every answer equals the one asked alone, worked out or remembered."""
     generator = random.Random(20261123)
-    get = RememberedAnswers.get
-    monkeypatch.setattr(RememberedAnswers, "get", lambda *asked: get(*asked) if generator.random() < 0.5 else None)
+    get = AnswerCache.get
+    monkeypatch.setattr(AnswerCache, "get", lambda *asked: get(*asked) if generator.random() < 0.5 else None)
     words = ["cat", "dog", "whale", "crab", "sleeps", "guards", "swims", "walks", "farm", "mat", "noon", "foxes"]
     questions = [" ".join(generator.choices(words, k=generator.randint(1, 30))) for _ in range(200)]
     roomy = settings.model_copy(update={"queue_limit": 64})

@@ -15,7 +15,7 @@ from qa_service.datatypes import Answer, Filters, Stage
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.schemas.ask import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
-from qa_service.server.answer_cache import Asked
+from qa_service.server.answer_cache import AnswerKey
 from qa_service.server.collections import Collections
 from qa_service.server.gate import ASK, Access, Gate
 from qa_service.server.links import Links
@@ -162,19 +162,19 @@ async def _answer(
     quick: bool = False,
 ) -> Answer:
     """Return an answer from memory, or have it worked out and count the parts of that."""
-    asked = Asked(answerer.index.version, body.model_dump_json(), explain=explain, quick=quick)
-    if (known := serving.answers.get(asked)) is not None:
+    asked = AnswerKey(answerer.index.version, body.model_dump_json(), explain=explain, quick=quick)
+    if (known := serving.answer_cache.get(asked)) is not None:
         REMEMBERED.inc()
         return known
     started, stages = time.perf_counter(), list[Stage]()
     answer = await serving.answer(lambda embedded: _worked_out(answerer, body, asked, embedded, stages), body.question)
     note_stages(stages, started)
-    serving.answers.keep(asked, answer)
+    serving.answer_cache.keep(asked, answer)
     return answer
 
 
 def _worked_out(
-    answerer: QuestionAnswerer, body: AskRequest, asked: Asked, embedded: Embedded, stages: list[Stage]
+    answerer: QuestionAnswerer, body: AskRequest, asked: AnswerKey, embedded: Embedded, stages: list[Stage]
 ) -> Answer:
     stages.append(embedded.stage)
     return answerer.ask(
