@@ -7,22 +7,25 @@ units (what JavaScript counts), ``byte`` bytes of the text in UTF-8, ``line`` li
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
-"""Vectors, cosines, scores."""
-Float64Array = NDArray[np.float64]
-Float16Array = NDArray[np.float16]
-IntArray = NDArray[np.int64]
-"""Passage numbers, offsets, counts."""
-Int32Array = NDArray[np.int32]
-"""Ids of terms and of tokens."""
-Int8Array = NDArray[np.int8]
-ByteArray = NDArray[np.uint8]
-BoolArray = NDArray[np.bool_]
+    FloatArray = NDArray[np.float32]
+    """Vectors, cosines, scores."""
+    Float64Array = NDArray[np.float64]
+    Float16Array = NDArray[np.float16]
+    IntArray = NDArray[np.int64]
+    """Passage numbers, offsets, counts."""
+    Int32Array = NDArray[np.int32]
+    """Ids of terms and of tokens."""
+    Int8Array = NDArray[np.int8]
+    ByteArray = NDArray[np.uint8]
+    BoolArray = NDArray[np.bool_]
+else:  # the client imports this module, and must not load numpy
+    FloatArray = Float64Array = Float16Array = IntArray = Int32Array = Int8Array = ByteArray = BoolArray = Any
 
 BlockKind = Literal["paragraph", "list_item", "table_row", "code"]
 Offsets = tuple[int, int]
