@@ -17,6 +17,7 @@ from common import answerer_for, relevant_passages, setup
 
 import numpy as np
 
+from qa_service.datatypes import AskOptions
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.statistics import auroc, expected_calibration_error, risk_coverage
 from qa_service.pipeline import QuestionAnswerer
@@ -56,7 +57,7 @@ def observed(folder: Path, names: tuple[str, ...], answerers: list[QuestionAnswe
     rows, right, kinds, sets, halves = [], [], [], [], []
 
     def note(answerer: QuestionAnswerer, question: Question, kind: str, name: str, half: int) -> None:
-        retrieved = answerer.retrieve(question.question, 5)
+        retrieved = answerer.retrieve(question.question, AskOptions(top_k=5))
         assert retrieved.evidence is not None
         relevant = relevant_passages(answerer.index, question) if kind == "answerable" else set()
         rows.append(evidence_row(retrieved.evidence))

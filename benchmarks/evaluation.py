@@ -19,6 +19,7 @@ import ir_measures
 from ir_measures import RR
 
 from qa_service.cli.options import beir_settings
+from qa_service.datatypes import AskOptions
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.evaluation import EvaluationOptions, Question, QuestionFile, Target, evaluate
 from qa_service.evaluation.gold import IndexCorpus
@@ -55,7 +56,7 @@ def measure(folder: Path, work: Path, jobs: int) -> None:
     asked = [item.question for item in questions if isinstance(item, Question)]
     started = time.perf_counter()
     for question in asked:
-        answerer.ask(question, 10)
+        answerer.ask(question, AskOptions(top_k=10))
     alone = time.perf_counter() - started
     answerer.question_cache.forget()
     corpus = IndexCorpus(answerer.index)

@@ -19,6 +19,7 @@ import ir_measures
 import numpy as np
 from ir_measures import nDCG
 
+from qa_service.datatypes import AskOptions
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.index.disk import OpenIndex
 from qa_service.pipeline import QuestionAnswerer
@@ -117,7 +118,7 @@ def ways(answerer: QuestionAnswerer) -> dict[str, Ranking]:
         return candidates.numbers[np.argsort(-fused, kind="stable")[:top_k]].tolist()
 
     def default(question: str, top_k: int) -> list[int]:
-        return [result.passage.number for result in answerer.retrieve(question, top_k).results]
+        return [result.passage.number for result in answerer.retrieve(question, AskOptions(top_k=top_k)).results]
 
     return {"dense": dense, "BM25": lexical, "RRF": reciprocal_ranks, "convex": convex, "default": default}
 
@@ -184,7 +185,7 @@ def seed_page(answerer: QuestionAnswerer) -> None:
     """Print for how many of the questions the first result, the answer, and one of five hold the evidence."""
     first = five = titles = results = 0
     for question, evidence in SEED_QUESTIONS:
-        texts = [result.scored.passage.text for result in answerer.ask(question, 5).results]
+        texts = [result.scored.passage.text for result in answerer.ask(question, AskOptions(top_k=5)).results]
         first += evidence in texts[0]
         five += any(evidence in text for text in texts)
         results += len(texts)

@@ -192,8 +192,22 @@ class Filters:
     document_ids: tuple[str, ...] = ()
     path_prefixes: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
-    metadata: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    metadata: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     attributes: AttributeFilter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """How a question is to be answered. ``None`` stands for the default of the service.
+
+    ``top_k`` is the number of results and ``min_confidence`` the confidence from which on a question counts as
+    answerable. ``explain`` adds to each result why it has its rank.
+    """
+
+    top_k: int | None = None
+    min_confidence: float | None = None
+    filters: Filters | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +281,8 @@ class Answer:
     confidence: float | None
     answerable: bool | None
     index_version: str
+    stages: tuple[Stage, ...] = field(default=(), compare=False)
+    """The parts of the work, in order, with their times."""
 
 
 @dataclass(frozen=True, slots=True)

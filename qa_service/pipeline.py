@@ -15,9 +15,9 @@ import numpy as np
 from qa_service.citations import CitationId, CitedQuote, Verdict, check
 from qa_service.datatypes import (
     Answer,
+    AskOptions,
     BuildReport,
     Completeness,
-    Filters,
     SourceDocument,
     Stage,
 )
@@ -32,13 +32,14 @@ from qa_service.loading import (
     SourceChangedError,
 )
 from qa_service.retrieval import DocumentRank, RetrievalResult, Retriever, cite, open_reranker
-from qa_service.retrieval.confidence import Calibrations, calibration_of
+from qa_service.retrieval.confidence import calibration_of
 from qa_service.retrieval.fitting import calibrate_unlabelled
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
 from qa_service.splitting import embedding_text
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
 
+_DEFAULTS = AskOptions()
 _SAME_TEXT = 0.95
 """Cosine above which two vectors may be of one text, embedded by one model in different precisions."""
 
@@ -100,10 +101,10 @@ def open_answerer(
     return _answerer(settings, embedder, opened.index, where), opened.degraded
 
 
-def _answerer(settings: Settings, embedder: Embedder, index: Index, calibrations: Calibrations) -> "QuestionAnswerer":
+def _answerer(settings: Settings, embedder: Embedder, index: Index, generations: Generations) -> "QuestionAnswerer":
     retriever = Retriever(
         index,
-        calibration_of(calibrations, index.manifest),
+        calibration_of(generations, index.manifest),
         late_interaction=settings.rerank == MAXSIM,
         max_per_document=settings.max_per_document,
         lexical_weight=settings.lexical_weight,
@@ -143,33 +144,24 @@ class QuestionAnswerer:
         self._min_confidence = min_confidence
 
     def ask(
-        self,
-        question: str,
-        top_k: int | None = None,
-        min_confidence: float | None = None,
-        filters: Filters | None = None,
-        *,
-        explain: bool = False,
-        stages: list[Stage] | None = None,
-        quick: bool = False,
-        embedding: QuestionEmbedding | None = None,
+        self, question: str, options: AskOptions = _DEFAULTS, *, embedding: QuestionEmbedding | None = None
     ) -> Answer:
         """Return the passages that answer best, with citations, and whether they are likely to answer at all.
 
-        ``explain`` adds to each result why it has its rank; ``stages`` is given what was done, and when. A ``quick``
-        answer is ranked by words and vectors alone, and says nothing of how likely it is. A question that was embedded
-        before comes with its ``embedding``.
+        A question that was checked and embedded before comes with its ``embedding``.
         Raises :class:`InvalidRequest` for a question with nothing to read in it, or over 2,000 characters.
         """
-        done = [] if stages is None else stages
-        wanted = top_k or self._top_k
-        retrieved = self.retrieve(
-            question, wanted, filters, explain=explain, stages=done, quick=quick, embedding=embedding
-        )
-        threshold = self._min_confidence if min_confidence is None else min_confidence
-        confidence = retrieved.confidence
-        with _timed("cite", done):
+        stages: list[Stage] = []
+        if embedding is None:
+            check_question(question)
+            with _timed("embed", stages):
+                embedding = self.embed([question])[0]
+        with _timed("retrieve", stages):
+            retrieved = self._retrieve(question, embedding, options)
+        with _timed("cite", stages):
             results = cite(self.index, retrieved.results, self._published)
+        confidence = retrieved.confidence
+        threshold = self._min_confidence if options.min_confidence is None else options.min_confidence
         return Answer(
             question=question,
             results=results,
@@ -177,34 +169,22 @@ class QuestionAnswerer:
             confidence=confidence,
             answerable=None if confidence is None else bool(results) and confidence >= threshold,
             index_version=self.index.version,
+            stages=tuple(stages),
         )
+
+    def retrieve(self, question: str, options: AskOptions = _DEFAULTS) -> RetrievalResult:
+        """Return the ranked passages of a question without citations, and the evidence for them."""
+        check_question(question)
+        return self._retrieve(question, self.embed([question])[0], options)
+
+    def _retrieve(self, question: str, embedding: QuestionEmbedding, options: AskOptions) -> RetrievalResult:
+        allowed = None if options.filters is None else self.index.matching(options.filters)
+        top_k = options.top_k or self._top_k
+        return self._retriever.retrieve(embeddable(question), embedding, top_k, allowed, explain=options.explain)
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return the embeddings of questions: those asked lately from memory, the others together."""
         return self.question_cache.embed([embeddable(question) for question in questions])
-
-    def retrieve(
-        self,
-        question: str,
-        top_k: int,
-        filters: Filters | None = None,
-        *,
-        explain: bool = False,
-        stages: list[Stage] | None = None,
-        quick: bool = False,
-        embedding: QuestionEmbedding | None = None,
-    ) -> RetrievalResult:
-        """Return the results of a question before they are cited."""
-        check_question(question)
-        done = [] if stages is None else stages
-        if embedding is None:
-            with _timed("embed", done):
-                embedding = self.embed([question])[0]
-        with _timed("retrieve", done):
-            allowed = None if filters is None else self.index.matching(filters)
-            return self._retriever.retrieve(
-                embeddable(question), embedding, top_k, allowed, explain=explain, quick=quick
-            )
 
     def document_rank(self, question: str, document: str) -> DocumentRank:
         """Tell where the best passage of a document, named by id or uri, stands for a question, and what beat it."""
@@ -250,7 +230,7 @@ class QuestionAnswerer:
                 f"self-test failed: the first passage's vector has cosine {cosine:.3f} with that of the index; "
                 "rebuild with `qa-service index`"
             )
-        self.ask(passage.text[:MAX_QUESTION_CHARACTERS], 1)
+        self.ask(passage.text[:MAX_QUESTION_CHARACTERS], AskOptions(top_k=1))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from qa_service.datatypes import Filters
+from qa_service.datatypes import AskOptions, Filters
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
 from qa_service.index.disk import IndexFolder
@@ -72,12 +72,12 @@ def test_what_is_no_question_is_refused(question: str, message: str, answerer: Q
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_other_text_can_be_asked(answerer: QuestionAnswerer, question: str) -> None:
     """Punctuation, emoji, right-to-left, anything that a reader sees."""
-    assert len(answerer.ask(question, 2).results) == 2
+    assert len(answerer.ask(question, AskOptions(top_k=2)).results) == 2
 
 
 def test_top_k_beyond_the_passages_gives_them_all(answerer: QuestionAnswerer) -> None:
     """And no result twice."""
-    results = answerer.ask("cat", 50).results
+    results = answerer.ask("cat", AskOptions(top_k=50)).results
     assert len({result.scored.passage.number for result in results}) == len(answerer.index) == len(results)
 
 
@@ -98,9 +98,9 @@ def test_confidence_is_compared_with_the_threshold(
     answerer = open_answerer(settings.model_copy(update={"min_confidence": 0.5}), fake)[0]
     confident, unsure = answerer.ask("the cat sleeps on the warm mat"), answerer.ask("zebra")
     assert (confident.answerable, unsure.answerable) == (True, False)
-    assert answerer.ask("zebra", min_confidence=0.0).answerable
-    assert not answerer.ask("the cat sleeps", min_confidence=1.0).answerable
-    assert answerer.ask("cat", filters=Filters(path_prefixes=("nowhere",))).answerable is False
+    assert answerer.ask("zebra", AskOptions(min_confidence=0.0)).answerable
+    assert not answerer.ask("the cat sleeps", AskOptions(min_confidence=1.0)).answerable
+    assert answerer.ask("cat", AskOptions(filters=Filters(path_prefixes=("nowhere",)))).answerable is False
 
 
 def test_constants_of_another_model_are_not_used(

@@ -23,7 +23,7 @@ _LONGEST_WAIT = 60.0
 _jittered = wait_random_exponential(multiplier=0.1, max=5)
 
 
-class AskOptions(TypedDict, total=False):
+class AskParameters(TypedDict, total=False):
     """What may go with a question."""
 
     top_k: int
@@ -66,7 +66,7 @@ class Calls:
     def __init__(self, collection: str) -> None:
         self._prefix = f"/collections/{quote(collection, safe='')}" if collection else ""
 
-    def ask(self, question: str, options: AskOptions) -> Call[AskResponse]:
+    def ask(self, question: str, options: AskParameters) -> Call[AskResponse]:
         """Ask a question."""
         path = f"{self._prefix}/ask" + ("?explain=true" if options.get("explain") else "")
         given = {name: value for name, value in options.items() if value is not None and name != "explain"}

@@ -7,7 +7,7 @@ import httpx2
 from pydantic import BaseModel
 from tenacity import AsyncRetrying, Retrying
 
-from qa_service.client.calls import AskOptions, Call, Calls, options_of, read, retries_of, unreachable
+from qa_service.client.calls import AskParameters, Call, Calls, options_of, read, retries_of, unreachable
 from qa_service.schemas.ask import AskResponse, BatchResponse
 from qa_service.schemas.documents import ListedSource, PassagesBody, SourceBody, VerdictBody, VerifyResponse
 from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness
@@ -29,7 +29,7 @@ class Client:
         self._client = httpx2.Client(**options_of(url, key, patience))
         self._retries = retries_of(patience)
 
-    def ask(self, question: str, **options: Unpack[AskOptions]) -> AskResponse:
+    def ask(self, question: str, **options: Unpack[AskParameters]) -> AskResponse:
         """Return the passages that answer a question best, with citations."""
         return self.send(self._calls.ask(question, options))
 
@@ -115,7 +115,7 @@ class AsyncClient:
         self._client = httpx2.AsyncClient(**options_of(url, key, patience))
         self._retries = retries_of(patience)
 
-    async def ask(self, question: str, **options: Unpack[AskOptions]) -> AskResponse:
+    async def ask(self, question: str, **options: Unpack[AskParameters]) -> AskResponse:
         """Return the passages that answer a question best, with citations."""
         return await self.send(self._calls.ask(question, options))
 

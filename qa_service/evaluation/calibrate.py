@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qa_service.datatypes import BoolArray, Float64Array
+from qa_service.datatypes import AskOptions, BoolArray, Float64Array
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus, Span, document_name
 from qa_service.evaluation.question import LineProblem, Question
@@ -45,7 +45,7 @@ def observe(
         if item.answerable and not gold.relevant:
             problems.append(LineProblem(item.line, "answerable, but no reference says where"))
             continue
-        retrieved = answerer.retrieve(item.question, _DEPTH)
+        retrieved = answerer.retrieve(item.question, AskOptions(top_k=_DEPTH))
         if retrieved.evidence is not None:
             names = []
             for result in retrieved.results:

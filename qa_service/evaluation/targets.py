@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from qa_service.client import Client
-from qa_service.datatypes import Answer
+from qa_service.datatypes import Answer, AskOptions
 from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError, QuestionFileError
 from qa_service.evaluation.gold import Span, Text
@@ -142,7 +142,9 @@ class InProcessAsker:
 
     def _ask_together(self, questions: Sequence[Query]) -> list[Outcome]:
         self._answerer.embed([question for question, _ in questions])
-        return [Outcome.of_answer(self._answerer.ask(question, top_k)) for question, top_k in questions]
+        return [
+            Outcome.of_answer(self._answerer.ask(question, AskOptions(top_k=top_k))) for question, top_k in questions
+        ]
 
     def alone(self, questions: Sequence[str], top_k: int) -> list[float]:
         """Return the milliseconds that each question takes if it is asked alone, and was not asked before."""
@@ -150,7 +152,7 @@ class InProcessAsker:
         for question in questions:
             self._answerer.question_cache.forget()
             started = time.perf_counter()
-            self._answerer.ask(question, top_k)
+            self._answerer.ask(question, AskOptions(top_k=top_k))
             times.append((time.perf_counter() - started) * 1000)
         return times
 

@@ -9,10 +9,9 @@ own.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from qa_service.embedding import DEFAULT_WEIGHTS
-from qa_service.index import Manifest
+from qa_service.index import Generations, Manifest
 from qa_service.retrieval.evidence import EVIDENCE_NAMES, Evidence, evidence_row
 
 
@@ -45,18 +44,11 @@ CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
 }
 
 
-class Calibrations(Protocol):
-    """Where constants of confidence are kept."""
-
-    def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
-        """Return the constants that were fitted to an index of such a model, or ``None``."""
-
-
-def calibration_of(folder: Calibrations, manifest: Manifest) -> Calibration | None:
+def calibration_of(generations: Generations, manifest: Manifest) -> Calibration | None:
     """Return the best calibration there is: by labels, by public question sets, or by the index itself."""
     weights, token_vectors = manifest.calibrated_for
-    labelled = folder.calibration(weights, token_vectors=token_vectors, labels=True)
+    labelled = generations.calibration(weights, token_vectors=token_vectors, labels=True)
     if labelled is None and (weights, token_vectors) in CALIBRATIONS:
         return CALIBRATIONS[weights, token_vectors]
-    constants = labelled or folder.calibration(weights, token_vectors=token_vectors, labels=False)
+    constants = labelled or generations.calibration(weights, token_vectors=token_vectors, labels=False)
     return None if constants is None else Calibration.from_dict(constants)

@@ -115,11 +115,10 @@ class Retriever:
         allowed: Selection | None = None,
         *,
         explain: bool = False,
-        quick: bool = False,
     ) -> RetrievalResult:
         """Return up to ``top_k`` results out of the ``allowed`` passages, exactly as many if so many match.
 
-        ``explain`` adds to each result why it has its rank. What is ``quick`` is not reranked, nor is it judged.
+        ``explain`` adds to each result why it has its rank.
         """
         candidates = gather(self._index, question, embedding.vector, max(DEPTH, 2 * top_k), allowed)
         if not len(candidates.numbers):
@@ -127,17 +126,14 @@ class Retriever:
         asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
         # Where too many are duplicates, or of one document, all candidates are looked at.
         for depth in (max(_RERANKED, 2 * top_k), len(candidates.numbers)):
-            ranking = self._rank(question, embedding, candidates, depth, rerank=not quick)
+            ranking = self._rank(question, embedding, candidates, depth)
             judged = self._results(asked, ranking, top_k)
             if len(judged) == top_k or len(candidates.numbers) <= depth:
                 break
         first = [one.evidence for one in judged[:_JUDGED]]
         best = max(range(len(first)), key=lambda place: (first[place].sentence or first[place].coverage, -place))
-        confidence = None if quick else judged[best].result.confidence
-        if quick:
-            judged = [replace(one, result=replace(one.result, confidence=None)) for one in judged]
         results = (self._explained(one.result, ranking.candidates) if explain else one.result for one in judged)
-        return RetrievalResult(tuple(results), best, first[best], confidence)
+        return RetrievalResult(tuple(results), best, first[best], judged[best].result.confidence)
 
     def _explained(self, result: ScoredPassage, candidates: Candidates) -> ScoredPassage:
         number = result.passage.number
@@ -172,23 +168,15 @@ class Retriever:
             before=tuple(self._result(asked, ranking, at, at + 1).result for at in range(min(place, before))),
         )
 
-    def _rank(
-        self,
-        question: str,
-        embedding: QuestionEmbedding,
-        candidates: Candidates,
-        depth: int,
-        *,
-        rerank: bool = True,
-    ) -> _Ranking:
+    def _rank(self, question: str, embedding: QuestionEmbedding, candidates: Candidates, depth: int) -> _Ranking:
         first = fuse(candidates.dense, candidates.lexical, lexical_weight=self._lexical_weight)
         candidates = candidates.take(np.lexsort((candidates.numbers, -first))[:depth])
         asked = embedding.tokens
         similarities = None
-        if rerank and self._index.has_tokens and asked is not None and len(asked.ids):
+        if self._index.has_tokens and asked is not None and len(asked.ids):
             similarities = self._index.similarities(asked, candidates.numbers)
         second = None
-        if rerank and self._reranker is not None:
+        if self._reranker is not None:
             second = self._second_opinion(self._reranker, question, candidates)
         elif similarities is not None and self._late_interaction:
             second = similarities.maxsim()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from qa_service.datatypes import Answer, CitedPassage, Filters, Position
+from qa_service.datatypes import Answer, AskOptions, CitedPassage, Filters, Position
 from qa_service.errors import InvalidRequest
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question
 
@@ -79,6 +79,11 @@ class AskRequest(BaseModel):
         None, ge=0, le=1, description="From this confidence on the question counts as answerable."
     )
     filters: FiltersBody | None = None
+
+    def options(self, *, explain: bool = False) -> AskOptions:
+        """Return the options of the request."""
+        filters = None if self.filters is None else self.filters.filters()
+        return AskOptions(self.top_k, self.min_confidence, filters, explain)
 
 
 class ScoresBody(BaseModel):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from qa_service.datatypes import Answer, CitedPassage
+from qa_service.datatypes import Answer, AskOptions, CitedPassage
 
 _BYTES, _BYTES_A_RESULT = 1_000, 2_500
 """Of an answer and of each result, their texts left out; near enough."""
@@ -12,12 +12,11 @@ _BYTES, _BYTES_A_RESULT = 1_000, 2_500
 
 @dataclass(frozen=True, slots=True)
 class AnswerKey:
-    """All that an answer depends on: the generation, the request's body, and the options of the request."""
+    """Everything that an answer depends on."""
 
     generation: str
-    body: str
-    explain: bool
-    quick: bool
+    question: str
+    options: AskOptions
 
 
 class AnswerCache:
@@ -26,14 +25,14 @@ class AnswerCache:
     def __init__(self, most_bytes: int) -> None:
         self._known: LRUCache[AnswerKey, Answer] = LRUCache(most_bytes, _size)
 
-    def get(self, asked: AnswerKey) -> Answer | None:
+    def get(self, key: AnswerKey) -> Answer | None:
         """Return the answer to what was asked before, or ``None``."""
-        return self._known.get(asked)
+        return self._known.get(key)
 
-    def keep(self, asked: AnswerKey, answer: Answer) -> None:
+    def keep(self, key: AnswerKey, answer: Answer) -> None:
         """Cache an answer, unless it is too large."""
         if _size(answer) <= self._known.maxsize:
-            self._known[asked] = answer
+            self._known[key] = answer
 
 
 def _size(answer: Answer) -> int:

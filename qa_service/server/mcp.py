@@ -33,7 +33,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_service import __version__
-from qa_service.datatypes import Answer
+from qa_service.datatypes import Answer, AskOptions
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, RequestError
 from qa_service.io import strict_json
 from qa_service.schemas.ask import Askable, AskResponse, ask_body
@@ -229,9 +229,10 @@ class Tools:
 
     async def _ask(self, arguments: AskArguments, serving: Serving, context: _Context) -> dict[str, Any]:
         started, question = time.perf_counter(), arguments.question
+        options = AskOptions(top_k=arguments.top_k)
         with serving.lease() as answerer:
             answer = await serving.answer(
-                lambda embedded: answerer.ask(question, arguments.top_k, embedding=embedded.embedding), question
+                lambda embedded: answerer.ask(question, options, embedding=embedded.embedding), question
             )
         identifier = random_id()
         self._remember(identifier, answer, serving.path)

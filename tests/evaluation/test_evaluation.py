@@ -22,6 +22,7 @@ from conftest import served as server_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qa_service.datatypes import AskOptions
 from qa_service.errors import QuestionFileError, RemoteError, SettingsError
 from qa_service.evaluation import EvaluationOptions, Question, QuestionFile, Target, evaluate
 from qa_service.evaluation.compare import Floor, compare, failures
@@ -78,7 +79,7 @@ def rows(answerer: QuestionAnswerer) -> list[dict[str, object]]:
 
 def test_measures_are_those_computed_by_hand(answerer: QuestionAnswerer, tmp_path: Path) -> None:
     """Three questions whose right passages come first, second and never."""
-    order = [result.scored.passage for result in answerer.ask("the whale", 4).results]
+    order = [result.scored.passage for result in answerer.ask("the whale", AskOptions(top_k=4)).results]
     texts = {passage.number: answerer.index.document(passage.document_id) for passage in order}
 
     def about(rank: int) -> dict[str, object]:

@@ -26,7 +26,7 @@ from fastapi.testclient import TestClient
 from milvus_servers import Server, lite, real, real_is_there
 from networks import Machine
 
-from qa_service.datatypes import Answer, AttributeFilter, ComparisonFilter, CompoundFilter, Filters
+from qa_service.datatypes import Answer, AskOptions, AttributeFilter, ComparisonFilter, CompoundFilter, Filters
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.embedding.export import Exporter
 from qa_service.errors import IndexMissing, InvalidRequest, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
@@ -203,7 +203,12 @@ def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: 
     ]
     for question in QUESTIONS:
         for chosen_filters in filters:
-            alike(*(one.ask(question, 4, filters=chosen_filters, explain=True) for one in (local, remote)))
+            alike(
+                *(
+                    one.ask(question, AskOptions(top_k=4, filters=chosen_filters, explain=True))
+                    for one in (local, remote)
+                )
+            )
         alike_in_rank(*(one.document_rank(question, "sea.txt") for one in (local, remote)))
     assert remote.index.listed("", 100) == some
     assert remote.index.listed(some[4].id, 3) == some[5:8]
@@ -258,7 +263,7 @@ def random_filter(generator: random.Random, depth: int) -> AttributeFilter:
 def chosen(answerer: QuestionAnswerer, filters: AttributeFilter, path_prefix: str = "") -> set[tuple[str, str]]:
     """Return document and text of all passages that pass."""
     given = Filters(path_prefixes=(path_prefix,) if path_prefix else (), attributes=filters)
-    results = answerer.ask("which ship sails", 50, filters=given).results
+    results = answerer.ask("which ship sails", AskOptions(top_k=50, filters=given)).results
     return {(result.citation.uri, result.scored.passage.text) for result in results}
 
 
@@ -332,7 +337,7 @@ def test_a_row_that_is_too_long_lies_elsewhere(
     local, remote = both(shared, fake)
     assert {row["passage"] for row in remote.index.store.rows(np.arange(3), ["passage"]).values()} == {"@"}
     for question in QUESTIONS:
-        alike(*(one.ask(question, explain=True) for one in (local, remote)))
+        alike(*(one.ask(question, AskOptions(explain=True)) for one in (local, remote)))
 
 
 def test_a_generation_is_swapped_kept_and_rolled_back(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:

@@ -17,7 +17,7 @@ import pytest
 from conftest import FakeEmbedder, Run
 from ray_nodes import can_be, two_nodes
 
-from qa_service.datatypes import SourceFile
+from qa_service.datatypes import AskOptions, SourceFile
 from qa_service.embedding import BULK, BulkEmbedder, OnnxEmbedder, open_runtime
 from qa_service.embedding.choose import embedder_to_build
 from qa_service.errors import (
@@ -146,7 +146,10 @@ def test_the_index_is_that_of_one_machine(
         "99.txt",
         *REFUSED,
     }
-    answers = [open_answerer(each, fake)[0].ask("When was the harbour opened?", 3) for each in (settings, apart)]
+    answers = [
+        open_answerer(each, fake)[0].ask("When was the harbour opened?", AskOptions(top_k=3))
+        for each in (settings, apart)
+    ]
     quotes = [[result.citation.quote for result in answer.results] for answer in answers]
     assert quotes[0] == quotes[1]
 

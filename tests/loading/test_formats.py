@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
-from qa_service.datatypes import Filters
+from qa_service.datatypes import AskOptions, Filters
 from qa_service.errors import TooManyFailed
 from qa_service.index.disk import IndexFolder
 from qa_service.loading import FORMATS, Limits, ParserProcess
@@ -347,7 +347,9 @@ def test_a_corpus_in_every_format_is_cited_exactly(folder: Write, settings: Sett
     answerer, _ = open_answerer(varied, fake)
     asked = 0
     for kind, place in itertools.product(documents.VARIANTS, ("text/", "web/", "office/", "rows/", "print/")):
-        for result in answerer.ask(f"when does the boat {kind} leave", 50, filters=Filters((), (place,))).results:
+        for result in answerer.ask(
+            f"when does the boat {kind} leave", AskOptions(top_k=50, filters=Filters((), (place,)))
+        ).results:
             citation, at = result.citation, result.citation.position
             text = answerer.document(citation.document_id).text
             passage = result.scored.passage.text

@@ -10,7 +10,7 @@ from conftest import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.datatypes import Filters
+from qa_service.datatypes import AskOptions, Filters
 from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.index.disk import IndexFolder, OpenIndex
@@ -83,7 +83,7 @@ def test_filtered_results_are_as_many_as_match(folder: Write, settings: Settings
         (Filters(path_prefixes=("1", "2")), {f"{number}.txt" for number in range(10, 30)}),
         (Filters(path_prefixes=("1",), metadata={"author": ("Kim",)}), set()),
     ):
-        results = answerer.ask("thing3 word55", 50, filters=filters).results
+        results = answerer.ask("thing3 word55", AskOptions(top_k=50, filters=filters)).results
         assert {result.citation.uri for result in results} == expected
         assert len(index.matching(filters)) == len(expected)
 
@@ -94,7 +94,7 @@ def test_near_duplicates_are_one_result_and_alike_tables_are_not(folder: Write, 
     tables = {"c.txt": "The harbour has 17 boats.", "d.txt": "The harbour has 18 boats."}
     opened({"a.txt": text, "b.txt": text.upper(), **tables}, folder, settings)
     answerer, _ = open_answerer(settings, FakeEmbedder())
-    uris = [result.citation.uri for result in answerer.ask("harbour boats tide", 9).results]
+    uris = [result.citation.uri for result in answerer.ask("harbour boats tide", AskOptions(top_k=9)).results]
     assert sorted(uris) == ["a.txt", "c.txt", "d.txt"]
 
 
@@ -103,7 +103,9 @@ def test_many_duplicates_leave_room_for_others(folder: Write, settings: Settings
     text = "The harbour master counts every boat that comes in before the tide turns at night."
     others = {f"{place}.txt": f"Boats of house {place} lie by the mill, {place * 7} in all." for place in range(4)}
     opened({f"same{copy:02}.txt": text for copy in range(40)} | others, folder, settings)
-    answer = open_answerer(settings, FakeEmbedder())[0].ask("which boat comes in before the tide turns at night", 5)
+    answer = open_answerer(settings, FakeEmbedder())[0].ask(
+        "which boat comes in before the tide turns at night", AskOptions(top_k=5)
+    )
     uris = [result.citation.uri for result in answer.results]
     assert len(uris) == 5
     assert set(others) < set(uris)
@@ -124,7 +126,9 @@ def test_a_sentence_is_quoted_once(folder: Write, settings: Settings) -> None:
         places = index.overlapping(index.document_by_uri("a.txt").id, text.index("The harbour"), text.index("Nets") - 2)
         assert len(places) == (1 if overlap == 0 else 2)
         answerer, _ = open_answerer(varied, FakeEmbedder())
-        quotes = [result.citation.quote for result in answerer.ask("Who counts every boat?", 9).results]
+        quotes = [
+            result.citation.quote for result in answerer.ask("Who counts every boat?", AskOptions(top_k=9)).results
+        ]
         assert sum("harbour master" in quote for quote in quotes) == expected
         assert len(quotes) == len(set(quotes))
 
@@ -222,7 +226,7 @@ def test_no_document_fills_an_answer_where_that_is_limited(folder: Write, settin
     build(settings, FakeEmbedder())
     for most, expected in ((0, 10), (2, 6), (1, 5)):
         limited = settings.model_copy(update={"max_per_document": most})
-        answer = open_answerer(limited, FakeEmbedder())[0].ask("where does the cat sleep", 10)
+        answer = open_answerer(limited, FakeEmbedder())[0].ask("where does the cat sleep", AskOptions(top_k=10))
         uris = [result.citation.uri for result in answer.results]
         assert len(uris) == expected
         assert most == 0 or uris.count("stuffed.txt") == most

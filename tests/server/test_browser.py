@@ -18,6 +18,7 @@ from conftest import FakeEmbedder, published, served
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from qa_service.datatypes import AskOptions
 from qa_service.evaluation import EvaluationOptions, QuestionFile, Target, evaluate
 from qa_service.evaluation.compare import compare
 from qa_service.evaluation.gold import IndexCorpus
@@ -134,7 +135,7 @@ def test_twenty_text_fragments_light_up_the_quote(
     opened = 0
     for number in range(len(SENTENCES)):
         for sentence in (SENTENCES[number], SENTENCES[(number + 1) % len(SENTENCES)]):
-            results = answerer.ask(sentence, 10).results
+            results = answerer.ask(sentence, AskOptions(top_k=10)).results
             found = [result.citation for result in results if result.citation.uri == f"page{number}.html"]
             citation = next(item for item in found if item.quote in sentence or sentence.strip() in item.quote)
             page.goto("about:blank")

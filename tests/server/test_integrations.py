@@ -370,10 +370,10 @@ def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
     return [(block["event"], json.loads(block["data"])) for block in parsed]
 
 
-def test_results_come_before_the_answer(
+def test_a_stream_holds_the_answer_as_one_event(
     real: SentenceTransformerEmbedder, folder: Callable[[dict[str, str | bytes]], Path], settings: Settings
 ) -> None:
-    """First ranked without rerank and without a verdict, then what is returned otherwise."""
+    """It is the JSON that a request without a stream gets."""
     local = settings.model_copy(update={"access": "open", "mcp": False, "passage_tokens": 64})
     folder(TWO_DOCUMENTS)
     build(local, real)
@@ -383,15 +383,12 @@ def test_results_come_before_the_answer(
         plain = client.post("/ask", json=body).json()
         response = client.post("/ask", json=body, headers={"Accept": "text/event-stream"})
         assert response.headers["content-type"].startswith("text/event-stream")
-        (first, results), (last, answer) = events_of(response.text)
-        assert (first, last) == ("results", "answer")
-        assert results["confidence"] is results["answerable"] is None
-        assert all(one["scores"]["rerank"] is None and one["confidence"] is None for one in results["results"])
+        ((name, answer),) = events_of(response.text)
+        assert name == "answer"
         varying = {"id", "took_ms"}
         assert {k: v for k, v in answer.items() if k not in varying} == {
             k: v for k, v in plain.items() if k not in varying
         }
-        assert results["id"] == answer["id"]
         bad = client.post("/ask", json={"question": ""}, headers={"Accept": "text/event-stream"})
         assert (bad.status_code, bad.headers["content-type"]) == (422, "application/problem+json")
 

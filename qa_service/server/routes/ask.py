@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import ValidationError
 
-from qa_service.datatypes import Answer, Filters, Stage
+from qa_service.datatypes import Answer, AskOptions
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.schemas.ask import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
@@ -52,23 +53,23 @@ def ask_routes(collections: Collections, comments: Comments, settings: Settings)
         request: Request,
         *,
         explain: Annotated[bool, Query(description="Also tell why each result has its rank.")] = False,
-        accept: Annotated[str, Header(description="`text/event-stream` for first results before the answer.")] = "",
+        accept: Annotated[str, Header(description="`text/event-stream` for the answer as an event.")] = "",
     ) -> Response:
         """Return the passages that answer best, each with its citation, and the best quote as the answer.
 
-        As a stream of events, `results` comes first, ranked by words and vectors alone and without a verdict, then
-        `answer`, which is what is returned otherwise, or `error` with a problem document.
+        A stream of events holds one event: `answer`, with the same JSON, or `error`, with a problem document.
         """
         serving = collections.of(request)
         serving.expect_ready()
+        options = body.options(explain=explain)
         if EVENTS in accept:
             return EventSourceResponse(
-                _events(serving, body, request, comments, explain=explain, log_questions=log_questions),
+                _events(serving, body.question, options, request, comments, log_questions=log_questions),
                 headers=BY_ACCEPT,
             )
         started = time.perf_counter()
         with serving.lease() as answerer:
-            answer = await _answer(serving, answerer, body, explain=explain)
+            answer = await _answer(serving, answerer, body.question, options)
         _note_answer(request, [answer], log_questions=log_questions)
         took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
@@ -123,21 +124,21 @@ def batch_routes(collections: Collections, comments: Comments, gate: Gate, setti
 
 
 async def _events(
-    serving: Serving, body: AskRequest, request: Request, comments: Comments, *, explain: bool, log_questions: bool
+    serving: Serving, question: str, options: AskOptions, request: Request, comments: Comments, *, log_questions: bool
 ) -> AsyncIterator[bytes]:
     started = time.perf_counter()
-    identifier, links = request_id_of(request), Links.of(request.scope, serving.path)
+    identifier = request_id_of(request)
     try:
         with serving.lease() as answerer:
-            for event, quick in (("results", True), ("answer", False)):
-                answer = await _answer(serving, answerer, body, explain=explain, quick=quick)
-                content = ask_body(identifier, answer, (time.perf_counter() - started) * 1000, links.own)
-                if not quick:
-                    _note_answer(request, [answer], log_questions=log_questions)
-                    comments.remember(identifier, answer, serving.path)
-                yield format_sse_event(event=event, data_str=orjson.dumps(content).decode())
+            answer = await _answer(serving, answerer, question, options)
     except QAServiceError as error:
         yield format_sse_event(event="error", data_str=orjson.dumps(problem_of(identifier, error)).decode())
+        return
+    _note_answer(request, [answer], log_questions=log_questions)
+    comments.remember(identifier, answer, serving.path)
+    took_ms = (time.perf_counter() - started) * 1000
+    content = ask_body(identifier, answer, took_ms, Links.of(request.scope, serving.path).own)
+    yield format_sse_event(event="answer", data_str=orjson.dumps(content).decode())
 
 
 def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: bool) -> None:
@@ -153,44 +154,22 @@ def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: 
     note(request.scope, **told)
 
 
-async def _answer(
-    serving: Serving,
-    answerer: QuestionAnswerer,
-    body: AskRequest,
-    *,
-    explain: bool,
-    quick: bool = False,
-) -> Answer:
-    """Return an answer from memory, or have it worked out and count the parts of that."""
-    asked = AnswerKey(answerer.index.version, body.model_dump_json(), explain=explain, quick=quick)
-    if (known := serving.answer_cache.get(asked)) is not None:
+async def _answer(serving: Serving, answerer: QuestionAnswerer, question: str, options: AskOptions) -> Answer:
+    """Return an answer from the cache, or compute it and record the duration of its stages."""
+    key = AnswerKey(answerer.index.version, question, options)
+    if (known := serving.answer_cache.get(key)) is not None:
         REMEMBERED.inc()
         return known
-    started, stages = time.perf_counter(), list[Stage]()
-    answer = await serving.answer(lambda embedded: _worked_out(answerer, body, asked, embedded, stages), body.question)
-    note_stages(stages, started)
-    serving.answer_cache.keep(asked, answer)
+    started = time.perf_counter()
+    answer = await serving.answer(partial(_computed, answerer, question, options), question)
+    note_stages(answer.stages, started)
+    serving.answer_cache.keep(key, answer)
     return answer
 
 
-def _worked_out(
-    answerer: QuestionAnswerer, body: AskRequest, asked: AnswerKey, embedded: Embedded, stages: list[Stage]
-) -> Answer:
-    stages.append(embedded.stage)
-    return answerer.ask(
-        body.question,
-        body.top_k,
-        body.min_confidence,
-        _filters(body),
-        explain=asked.explain,
-        stages=stages,
-        quick=asked.quick,
-        embedding=embedded.embedding,
-    )
-
-
-def _filters(body: AskRequest) -> Filters | None:
-    return None if body.filters is None else body.filters.filters()
+def _computed(answerer: QuestionAnswerer, question: str, options: AskOptions, embedded: Embedded) -> Answer:
+    answer = answerer.ask(question, options, embedding=embedded.embedding)
+    return replace(answer, stages=(embedded.stage, *answer.stages))
 
 
 async def _batch(serving: Serving, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
@@ -217,10 +196,7 @@ def _answers(
     for item in items:
         try:
             if isinstance(item, AskRequest):
-                own = next(embedded).embedding
-                found.append(
-                    answerer.ask(item.question, item.top_k, item.min_confidence, _filters(item), embedding=own)
-                )
+                found.append(answerer.ask(item.question, item.options(), embedding=next(embedded).embedding))
             else:
                 found.append(item)
         except QAServiceError as error:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
-from qa_service.datatypes import CitedPassage, Filters, Metadata
+from qa_service.datatypes import AskOptions, CitedPassage, Filters, Metadata
 from qa_service.errors import NotFound
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.schemas.vector_stores import (
@@ -76,7 +76,7 @@ def _search(
     wanted = body.attribute_filter()
     filters = None if wanted is None else Filters(attributes=wanted)
     least = 0.0 if body.ranking_options is None else body.ranking_options.score_threshold
-    answer = answerer.ask(query, body.max_num_results, None, filters, embedding=embedded.embedding)
+    answer = answerer.ask(query, AskOptions(top_k=body.max_num_results, filters=filters), embedding=embedded.embedding)
     results = [result for result in answer.results if result.scored.score >= least]
     front_matter = answerer.index.front_matter({result.citation.document_id for result in results})
     return [_result(result, front_matter[result.citation.document_id], own) for result in results]
