@@ -53,6 +53,9 @@ def test_the_architecture_page_has_a_heading_for_every_room() -> None:
     rooms = {path.name for path in (ROOT / "qa_service").glob("[!_]*.py")}
     rooms |= {path.parent.name + "/" for path in (ROOT / "qa_service").glob("*/__init__.py")}
     assert sorted(named) == sorted(rooms)
+    for room, text in zip(named, re.split(r"^### .*$", section, flags=re.MULTILINE)[1:], strict=True):
+        for name in re.findall(r"`([\w/]+\.py|\w+/)`", text):
+            assert (ROOT / "qa_service" / room / name).exists(), f"{room}{name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
