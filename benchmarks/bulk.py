@@ -45,7 +45,7 @@ def compare(source: Path, scratch: Path, rounds: int) -> None:
     embedder = embedder_to_build(load_settings(source=source, index=scratch / "models"))
     settings = load_settings(source=source, index=scratch / "first")
     build(settings, embedder)
-    with closing(IndexFolder(settings.index).open(None).index) as index:
+    with closing(IndexFolder(settings.index).open_current(None).index) as index:
         passages = [index.passages.passage(number)[0] for number in range(len(index))]
     texts = [embedding_text(passage.context, passage.text) for passage in passages]
     lengths = embedder.count_tokens(texts)

@@ -101,7 +101,7 @@ def ways(answerer: QuestionAnswerer) -> dict[str, Ranking]:
         return index.store.search(vector[None, :], top_k)[0][0].tolist()
 
     def lexical(question: str, top_k: int) -> list[int]:
-        match = index.lexical.match(question)
+        match = index.words.match(question)
         return [] if match is None else match.best(top_k).tolist()
 
     def reciprocal_ranks(question: str, top_k: int) -> list[int]:

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--fields", action="store_true")
     parser.add_argument("--exact", action="store_true")
     arguments = parser.parse_args()
-    index = IndexFolder(arguments.index).open(None).index
+    index = IndexFolder(arguments.index).open_current(None).index
     real = index.vectors(np.arange(len(index)))
     connection = Connection(Address(arguments.uri, timeout=10), patience=WRITING)
     print(setup())

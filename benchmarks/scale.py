@@ -133,7 +133,7 @@ def ask_step(source: Path, index: Path, model: Path) -> dict[str, float]:
     """Open and ask in this process, the real model beside it; return milliseconds and memory."""
     exported = embedder_to_ask(load_settings(index=model))
     started = time.monotonic()
-    opened = IndexFolder(index).open(None).index
+    opened = IndexFolder(index).open_current(None).index
     retriever = Retriever(opened, None)
     answerer = QuestionAnswerer(opened, WordTable(), retriever, top_k=5, min_confidence=0.2, cache_mb=1)
     opening = time.monotonic() - started

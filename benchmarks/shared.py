@@ -95,7 +95,7 @@ def compare(local: QuestionAnswerer, remote: QuestionAnswerer, questions: Sequen
         exact = np.argsort(-(vectors @ embedding.vector), kind="stable")[:10]
         found = remote.index.nearest(embedding.vector, 10, None)
         recalls.append(len(np.intersect1d(exact, found)) / len(exact))
-    words = "with" if remote.index.lexical.finds else "without"
+    words = "with" if remote.index.words.finds else "without"
     print(f"{len(questions)} questions, {words} BM25 there: the same five citations {same}, the same first {first};")
     print(f"recall@10 of the vectors {statistics.mean(recalls):.4f}")
     for name, values in times.items():

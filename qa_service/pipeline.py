@@ -64,10 +64,10 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
     folder = IndexFolder(settings.index)
     contents, source = contents_of(settings, embedder)
     with folder.building():
-        if up_to_date := folder.whole(contents.generation_id()):
+        if up_to_date := folder.is_intact(contents.generation_id()):
             folder.point_to(contents.generation_id())
         else:
-            with folder.previous() as previous:
+            with folder.open_current_or_none() as previous:
                 added = folder.add(
                     contents.generation_id(),
                     lambda path: write(path, contents, source, embedder, previous, settings, progress),
@@ -76,7 +76,7 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
             remove_shards(settings.index)
         if settings.store == "milvus":
             publish(settings, folder, lambda index: _answerer(settings, embedder, index, folder).self_test())
-        folder.reap(settings.keep_generations)
+        folder.delete_old(settings.keep_generations)
         manifest = folder.manifest(contents.generation_id())
     return BuildReport(
         index_version=manifest.generation,
@@ -97,7 +97,7 @@ def open_answerer(
 ) -> "tuple[QuestionAnswerer, str | None]":
     """Open the current index and return what answers from it, and what is wrong if it is not the current one."""
     where = generations or generations_of(settings)
-    opened = where.open(embedder.identity)
+    opened = where.open_current(embedder.identity)
     return _answerer(settings, embedder, opened.index, where), opened.degraded
 
 
@@ -168,7 +168,7 @@ class QuestionAnswerer:
             best=retrieved.best,
             confidence=confidence,
             answerable=None if confidence is None else bool(results) and confidence >= threshold,
-            index_version=self.index.version,
+            index_version=self.index.generation,
             stages=tuple(stages),
         )
 
@@ -205,7 +205,7 @@ class QuestionAnswerer:
     def citation(self, identifier: str) -> Verdict:
         """Tell what became of the quote that a permalink names. Raises :class:`NotFound` if it was never cited here."""
         wanted = CitationId.parse(identifier)
-        found = None if wanted is None else self.index.cited(wanted.passage_id)
+        found = None if wanted is None else self.index.cited_passage(wanted.passage_id)
         if wanted is None or found is None or wanted.end > len(found[2]):
             raise NotFound("no citation of that id; ids stand in the permalinks of answers")
         uri, start, text = found

@@ -32,7 +32,7 @@ def test_a_question_finds_its_passage_and_the_sentence_in_it(answerer: QuestionA
     assert scores == sorted(scores, reverse=True)
     assert answerer.ask("Where does the cat sleep: warm mat?").results[0].citation.quote.startswith("The cat sleeps")
     assert answerer.ask("What wakes at noon?").results[0].citation.quote == "It wakes at noon."
-    assert answer.index_version == answerer.index.version
+    assert answer.index_version == answerer.index.generation
 
 
 def test_citations_point_at_what_they_quote(answerer: QuestionAnswerer) -> None:
@@ -182,7 +182,7 @@ def test_a_folder_in_motion_is_read_again(settings: Settings, folder: Write) -> 
 
     folder({"a.md": "# A\n\nAt rest.\n", "b.md": "# B\n\nFirst.\n"})
     report = build(settings, Writing())
-    index = IndexFolder(settings.index).open(None).index
+    index = IndexFolder(settings.index).open_current(None).index
     assert report.documents == 2
     assert "0 changes" in index.document_by_uri("b.md").text
     restless = Writing()
@@ -190,7 +190,7 @@ def test_a_folder_in_motion_is_read_again(settings: Settings, folder: Write) -> 
     folder({"a.md": "# A\n\nOther words.\n", "b.md": "# B\n\nBegun.\n"})
     with pytest.raises(SourceError, match=r"b\.md changes while it is being indexed"):
         build(settings, restless)
-    assert IndexFolder(settings.index).current() == report.index_version
+    assert IndexFolder(settings.index).current_id() == report.index_version
 
 
 def test_a_build_reports_progress_and_completeness(
@@ -206,7 +206,7 @@ def test_a_build_reports_progress_and_completeness(
     assert ("embedding passages", report.passages, report.passages) in seen
     assert report.completeness.covered_characters == report.completeness.content_characters
     assert report.completeness.tokens_lost == 0
-    assert len(IndexFolder(settings.index).open(fake.identity).index) == report.passages
+    assert len(IndexFolder(settings.index).open_current(fake.identity).index) == report.passages
 
 
 def test_a_long_question_does_not_share_a_forward_pass(answerer: QuestionAnswerer, fake: FakeEmbedder) -> None:

@@ -72,7 +72,7 @@ def _packages() -> Finding:
 
 def _index(settings: Settings, embedder: Embedder | None) -> str:
     if embedder is None:
-        opened = generations_of(settings).open(None)
+        opened = generations_of(settings).open_current(None)
         index: Index = opened.index
         degraded = opened.degraded
     else:
@@ -83,7 +83,7 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
             answerer.self_test()
         whole = "every file whole" if settings.store == "faiss" else f"published as {settings.milvus_alias}"
         state = (
-            f"generation {index.version}, {index.manifest.documents} documents, {len(index)} passages, "
+            f"generation {index.generation}, {index.manifest.documents} documents, {len(index)} passages, "
             f"built {index.manifest.created_at}, {whole}"
         )
     finally:
@@ -95,7 +95,7 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
 
 def _documents(settings: Settings, embedder: Embedder) -> str:
     contents, source = contents_of(settings, embedder)
-    current = generations_of(settings).pointed()[0]
+    current = generations_of(settings).current_pointer()[0]
     state = f"{len(source.files)} files that are read, {len(source.left_out)} others"
     if contents.generation_id() != current:
         raise _Stale(f"{state}; they differ from the index: run `qa-service index`")

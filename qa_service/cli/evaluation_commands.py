@@ -171,7 +171,7 @@ def _target(
     answerer.self_test()  # also loads the model
     alone = InProcessAsker(answerer)
     about |= {
-        "index_version": answerer.index.version,
+        "index_version": answerer.index.generation,
         "model": answerer.index.manifest.model.name,
         "timed": "in process, a sample asked alone",
     }

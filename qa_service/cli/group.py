@@ -89,7 +89,7 @@ def answerer_of(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":
     from qa_service.pipeline import open_answerer  # noqa: PLC0415
 
     generations = generations_of(settings)
-    generations.pointed()  # a missing index is told before the model is loaded
+    generations.current_pointer()  # a missing index is told before the model is loaded
     return open_answerer(settings, embedder_to_ask(settings), generations)
 
 

@@ -49,7 +49,7 @@ def _serve(settings: "Settings") -> int:
     host, port = listener.getsockname()[:2]
     click.echo(
         f"serving {len(answerer.index)} passages of {answerer.index.manifest.documents} documents on "
-        f"http://{f'[{host}]' if ':' in host else host}:{port} (index {answerer.index.version}); Ctrl-C stops",
+        f"http://{f'[{host}]' if ':' in host else host}:{port} (index {answerer.index.generation}); Ctrl-C stops",
         err=True,
     )
     stop_logging = start_logging(settings)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from qa_service.io.durable import locked, put_folder, remove_partial, storage_errors, sync_file
+from qa_service.io.durable import locked, remove_partial, storage_errors, sync_file, write_folder
 
 
 class ExportedModels:
@@ -36,7 +36,7 @@ class ExportedModels:
             with storage_errors(self._folder):
                 self._folder.mkdir(exist_ok=True)
             remove_partial(self._folder)
-            put_folder(self._folder / name, write_and_sync)
+            write_folder(self._folder / name, write_and_sync)
 
     def take_over(self, other: Path) -> None:
         """Take over the exported models of another index folder that are missing here, which spares their export."""

@@ -54,7 +54,7 @@ class IndexCorpus:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self.version = index.version
+        self.version = index.generation
 
     def text(self, uri: str) -> Text | None:
         """Return a document, or ``None`` if there is none at that path."""

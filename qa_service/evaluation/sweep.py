@@ -134,13 +134,13 @@ def _fill(
     answerer, _ = open_answerer(settings, embedder_to_ask(settings))
     try:
         row.passages = len(answerer.index)
-        if not _is_done(run, sha256, answerer.index.version, plan):
+        if not _is_done(run, sha256, answerer.index.generation, plan):
             answerer.self_test()
             asker = InProcessAsker(answerer)
             target = Target(asker, IndexCorpus(answerer.index), alone=asker)
             about = {
                 "questions": str(questions.path),
-                "index_version": answerer.index.version,
+                "index_version": answerer.index.generation,
                 "settings": row.settings,
             }
             evaluate(questions, sha256, target, run.path, plan, about=about, settings=settings)

@@ -5,7 +5,7 @@ and ``tokens`` are the three signals by which passages are ranked. ``locations``
 say.
 """
 
-from qa_service.index.interface import Generations, Index, Match, Opened, Words
+from qa_service.index.interface import Generations, Index, OpenResult, WordIndex, WordMatch
 from qa_service.index.manifest import MANIFEST, PASSAGES, Contents, Manifest, check_model, parse_manifest
 
 __all__ = [
@@ -15,9 +15,9 @@ __all__ = [
     "Generations",
     "Index",
     "Manifest",
-    "Match",
-    "Opened",
-    "Words",
+    "OpenResult",
+    "WordIndex",
+    "WordMatch",
     "check_model",
     "parse_manifest",
 ]

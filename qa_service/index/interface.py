@@ -14,7 +14,7 @@ from qa_service.index.vectors import Selection, VectorStore
 _LOOKED_FOR, _LOOKED_THROUGH = 500, 50  # characters of a quote, and passages
 
 
-class Match(Protocol):
+class WordMatch(Protocol):
     """How a question's words meet the passages. ``weights`` is the idf of each of its terms."""
 
     @property
@@ -24,14 +24,14 @@ class Match(Protocol):
     def best(self, depth: int, allowed: Any = None) -> IntArray:
         """Return the numbers of the ``depth`` best passages, of a :data:`Selection`, best first, ties by number."""
 
-    def of(self, numbers: IntArray) -> FloatArray:
+    def scores(self, numbers: IntArray) -> FloatArray:
         """Return the BM25 scores of some passages, which come in the order of their numbers."""
 
 
-class Words(Protocol):
+class WordIndex(Protocol):
     """The lexical leg: which passages hold which terms."""
 
-    def match(self, question: str) -> Match | None:
+    def match(self, question: str) -> WordMatch | None:
         """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
 
     def weights(self, question: str) -> dict[str, float]:
@@ -48,7 +48,7 @@ class Words(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenResult:
     """An open index, and what is wrong if it is not the one that should have been opened."""
 
     index: "Index"
@@ -58,13 +58,13 @@ class Opened:
 class Generations(Protocol):
     """The generations of an index in one place, and which of them is in force."""
 
-    def pointed(self) -> tuple[str, int]:
+    def current_pointer(self) -> tuple[str, int]:
         """Return the id of the current generation, and when it was made the current one, in nanoseconds."""
 
-    def open(self, identity: ModelIdentity | None) -> Opened:
+    def open_current(self, identity: ModelIdentity | None) -> OpenResult:
         """Open the current generation for a model."""
 
-    def before(self, generation: str) -> Manifest | None:
+    def manifest_before(self, generation: str) -> Manifest | None:
         """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
 
     def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
@@ -77,13 +77,13 @@ class Generations(Protocol):
 class Index(ABC):
     """A generation of passages that never changes. One thread at a time may be inside a method.
 
-    ``store`` has the passages' vectors and ``lexical`` their words.
+    ``store`` has the passages' vectors and ``words`` their words.
     """
 
     manifest: Manifest
-    version: str
+    generation: str
     store: VectorStore
-    lexical: Words
+    words: WordIndex
 
     @property
     @abstractmethod
@@ -131,7 +131,7 @@ class Index(ABC):
         """Return the id of the document at a path below the source folder, or ``None``."""
 
     @abstractmethod
-    def listed(self, after: str, limit: int) -> list[SourceDocument]:
+    def list_documents(self, after: str, limit: int) -> list[SourceDocument]:
         """Return the documents whose ids come after one, by id, without their texts."""
 
     @abstractmethod
@@ -139,7 +139,7 @@ class Index(ABC):
         """Yield path and text of every document."""
 
     @abstractmethod
-    def cited(self, identifier: str) -> tuple[str, int, str] | None:
+    def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
         """Return document's uri, first character and text of the passage of an id, one retired included."""
 
     @abstractmethod
@@ -169,7 +169,7 @@ class Index(ABC):
 
     def document_holding(self, text: str) -> SourceDocument | None:
         """Return a document that has a passage which holds a text, word for word, among those that share its terms."""
-        match = self.lexical.match(text[:_LOOKED_FOR])
+        match = self.words.match(text[:_LOOKED_FOR])
         for number in [] if match is None else match.best(_LOOKED_THROUGH):
             passage = self.passage(int(number))
             if text in passage.text:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from qa_service.index import Generations, Index
 from qa_service.index.disk import IndexFolder
-from qa_service.index.milvus import SharedGenerations
+from qa_service.index.milvus import MilvusGenerations
 from qa_service.index.milvus.connection import WRITING, Address, Connection
 from qa_service.settings import Settings
 
@@ -22,7 +22,7 @@ def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], No
     connection = Connection(_address(settings), patience=WRITING)
     connection.probe()  # one that is away is told of at once
     generations = _shared(settings, connection)
-    index = folder.open(None).index
+    index = folder.open_current(None).index
     try:
         weights, tokens = index.manifest.calibrated_for
         found = {
@@ -31,14 +31,14 @@ def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], No
             if (constants := folder.calibration(weights, token_vectors=tokens, labels=labels)) is not None
         }
         generations.publish(index, found, check)
-        generations.reap(settings.keep_generations)
+        generations.delete_old(settings.keep_generations)
     finally:
         index.close()
         generations.close()
 
 
-def _shared(settings: Settings, connection: Connection) -> SharedGenerations:
-    return SharedGenerations(connection, settings.milvus_alias)
+def _shared(settings: Settings, connection: Connection) -> MilvusGenerations:
+    return MilvusGenerations(connection, settings.milvus_alias)
 
 
 def _address(settings: Settings) -> Address:

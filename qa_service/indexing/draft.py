@@ -21,9 +21,16 @@ from qa_service.embedding import Embedder, in_batches
 from qa_service.embedding.batching import ahead
 from qa_service.errors import TooManyFailed
 from qa_service.index import PASSAGES, Contents, Manifest
-from qa_service.index.disk import IndexFolder, OpenIndex, PassageReader, PassageWriter, Written, write_generation
+from qa_service.index.disk import (
+    GenerationSummary,
+    IndexFolder,
+    OpenIndex,
+    PassageReader,
+    PassageWriter,
+    write_generation,
+)
 from qa_service.index.tokens import Codec, PassageTokensBuilder
-from qa_service.index.words import LexicalBuilder, Terms
+from qa_service.index.words import BM25Builder, VocabularyMap
 from qa_service.splitting import SplitDocument, embedded_sentences, embedding_text
 from qa_service.text.cleaning import embeddable
 
@@ -51,7 +58,7 @@ class _Part:
 
     number: int
     index: OpenIndex
-    terms: Terms
+    terms: VocabularyMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +106,11 @@ class Draft:
         self._previous = previous
         self.codec = codec if previous is None or previous.tokens is None else previous.tokens.codec
         self._writer = PassageWriter(folder / PASSAGES)
-        self._lexical = LexicalBuilder(contents.language)
+        self._lexical = BM25Builder(contents.language)
         # Documents can be taken over only if the same would be made of the same file.
         self._before: _Part | None = None
         if previous is not None and previous.manifest.reads_like(contents):
-            self._before = _Part(_PREVIOUS, previous, self._lexical.terms_of(previous.lexical))
+            self._before = _Part(_PREVIOUS, previous, self._lexical.map_vocabulary(previous.words))
         self._shards = Shards(IndexFolder(folder), {}, {})
         self._shard_numbers: dict[str, int] = {}
         self._open: dict[str, _Part] = {}
@@ -155,11 +162,11 @@ class Draft:
         if run is None:
             return
         passages = run.part.index.passages
-        taken = passages.taken(run.first, run.last)
-        self._writer.take_over(passages.path, taken)
+        taken = passages.reusable(run.first, run.last)
+        self._writer.reuse(passages.path, taken)
         headings = [embeddable(passage.context) for passage in taken]
         sentences = [passage.sentences for passage in taken]
-        self._lexical.take_over(headings, sentences, run.part.terms, taken[0].first_sentence)
+        self._lexical.reuse(headings, sentences, run.part.terms, taken[0].first_sentence)
         for passage in taken:
             known = (passage.number, passage.first_sentence)
             self._note(passage.tokens, passage.sentences, run.part.number, known)
@@ -169,8 +176,8 @@ class Draft:
         part = self._open.pop(name, None)
         if part is None:
             self._end_run()
-            index = self._shards.folder.opened(name)
-            part = _Part(self._shard_numbers[name], index, self._lexical.terms_of(index.lexical))
+            index = self._shards.folder.open_generation(name)
+            part = _Part(self._shard_numbers[name], index, self._lexical.map_vocabulary(index.words))
         self._open[name] = part
         while len(self._open) > _OPEN_SHARDS:
             self._open.pop(next(iter(self._open))).index.close()
@@ -243,7 +250,7 @@ class Draft:
             self._contents,
             vectors,
             self._lexical.finish(),
-            Written({PASSAGES: len(tokens), **counts}, self.documents, skipped, warnings, completeness),
+            GenerationSummary({PASSAGES: len(tokens), **counts}, self.documents, skipped, warnings, completeness),
             embedded_by=self._embedder.runtime,
         )
         (self._folder / _SPOOL).unlink()
@@ -264,7 +271,7 @@ class Draft:
         if self._previous is not None:
             tokens = self._take_vectors(self._previous, taken[_PREVIOUS], vectors, tokens)
         for name, number in self._shard_numbers.items():
-            with closing(self._shards.folder.opened(name)) as shard:
+            with closing(self._shards.folder.open_generation(name)) as shard:
                 tokens = self._take_vectors(shard, taken[number], vectors, tokens)
         done = len(parts) - len(new)
         batches = (

@@ -20,7 +20,7 @@ from qa_service.errors import BuildInProgress, StorageError
 _OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
 _OTHERS = 0o077
 _PARTIAL = ".partial"
-Written = TypeVar("Written")
+Result = TypeVar("Result")
 _logger = logging.getLogger(__name__)
 
 
@@ -45,7 +45,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Force a file that something else has written to disk."""
+    """Force a file that something else has result to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -117,14 +117,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove the folders below one that :func:`put_folder` left when it was killed. The lock must be held."""
+    """Remove the folders below one that :func:`write_folder` left when it was killed. The lock must be held."""
     with storage_errors(folder):
         for leftover in folder.glob("*" + _PARTIAL):
             _logger.warning("removing %s, left by a build that was killed", leftover)
             shutil.rmtree(leftover)
 
 
-def put_folder(final: Path, write: Callable[[Path], Written]) -> Written:
+def write_folder(final: Path, write: Callable[[Path], Result]) -> Result:
     """Let ``write`` fill a folder beside ``final`` and give it that name, whole or not at all.
 
     A folder of that name is damaged, or it would have been used; readers keep what they have open.
@@ -133,11 +133,11 @@ def put_folder(final: Path, write: Callable[[Path], Written]) -> Written:
     try:
         with storage_errors(partial):
             partial.mkdir(parents=True)
-            written = write(partial)
+            result = write(partial)
             if final.exists():
                 shutil.rmtree(final)
             partial.rename(final)
             sync_folder(final.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return written
+    return result

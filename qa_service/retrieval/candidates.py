@@ -53,18 +53,18 @@ def gather(
     ``allowed`` limits the choice. Each candidate has the scores of both legs, whichever found it.
     """
     nearest = index.nearest(vector, depth, allowed)
-    match = index.lexical.match(question)
+    match = index.words.match(question)
     best = np.empty(0, np.int64) if match is None else match.best(depth, allowed)
-    weights = index.lexical.weights(question) if match is None else match.weights
+    weights = index.words.weights(question) if match is None else match.weights
     numbers = np.unique(np.concatenate([nearest, best, *(() if extra is None else (extra,))]))
     return Candidates(
         numbers=numbers,
         dense=index.vectors(numbers) @ vector,
-        lexical=None if match is None else match.of(numbers),
+        lexical=None if match is None else match.scores(numbers),
         dense_ranks=_ranks(numbers, nearest),
         lexical_ranks=_ranks(numbers, best),
         weights=weights,
-        terms=index.lexical.ids(weights),
+        terms=index.words.ids(weights),
     )
 
 

@@ -92,7 +92,7 @@ def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embe
     weights, token_vectors = manifest.calibrated_for
     if (weights, token_vectors) in CALIBRATIONS:
         return
-    index = folder.open(embedder.identity).index
+    index = folder.open_current(embedder.identity).index
     try:
         fitted = fit_to_own_sentences(index, embedder)
         if fitted is not None:

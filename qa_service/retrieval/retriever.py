@@ -104,7 +104,7 @@ class Retriever:
         self._reranker = reranker
         self._max_per_document = max_per_document
         self._lexical_weight = lexical_weight
-        self._stop_terms = frozenset(index.lexical.terms(stop_words()))
+        self._stop_terms = frozenset(index.words.terms(stop_words()))
         self._terms: LRUCache[int, _PassageTerms] = LRUCache(_REMEMBERED)
 
     def retrieve(
@@ -138,7 +138,7 @@ class Retriever:
     def _explained(self, result: ScoredPassage, candidates: Candidates) -> ScoredPassage:
         number = result.passage.number
         place = int(np.flatnonzero(candidates.numbers == number)[0])
-        matched = (term for term, identity in candidates.terms.items() if self._index.lexical.holds(number, identity))
+        matched = (term for term, identity in candidates.terms.items() if self._index.words.holds(number, identity))
         explanation = Explanation(
             dense_rank=int(candidates.dense_ranks[place]) or None,
             lexical_rank=int(candidates.lexical_ranks[place]) or None,

@@ -139,7 +139,7 @@ class Serving:
         while True:
             await asyncio.sleep(seconds)
             try:
-                pointed = await asyncio.to_thread(self.generations.pointed)
+                pointed = await asyncio.to_thread(self.generations.current_pointer)
             except StoreUnavailable as error:
                 if self._away is None:
                     _logger.error("%s", error.in_full())  # noqa: TRY400 - the message says it all
@@ -154,7 +154,7 @@ class Serving:
             if pointed == seen:
                 continue
             seen = pointed
-            if pointed[0] == self._answerer.index.version and self.degraded is None:
+            if pointed[0] == self._answerer.index.generation and self.degraded is None:
                 continue
             try:
                 await self._replace(reopen)
@@ -175,15 +175,15 @@ class Serving:
             _rejected(error)
             answerer.index.close()
             return
-        if answerer.index.version == self._answerer.index.version:
+        if answerer.index.generation == self._answerer.index.generation:
             answerer.index.close()
             self.degraded = degraded
             return
         old, self._answerer, self.degraded = self._answerer, answerer, degraded
         self.ready = True
         SWAPS.labels("served").inc()
-        self._tell_index(old.index.version)
-        _logger.warning("serving index %s in place of %s", answerer.index.version, old.index.version)
+        self._tell_index(old.index.generation)
+        _logger.warning("serving index %s in place of %s", answerer.index.generation, old.index.generation)
         self.answer_cache = AnswerCache(self._cache_bytes)
         self._close_unused(old)
 
@@ -191,7 +191,7 @@ class Serving:
         name = self.path.rpartition("/")[2]
         if before is not None:
             INDEX.labels(name, before).set(0)
-        INDEX.labels(name, self._answerer.index.version).set(len(self._answerer.index))
+        INDEX.labels(name, self._answerer.index.generation).set(len(self._answerer.index))
 
     async def _patiently(self, function: Callable[[], None]) -> None:
         """Have the worker run a function, as often as it takes while the queue is full."""

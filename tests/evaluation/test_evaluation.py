@@ -54,7 +54,7 @@ def run(file: Path, answerer: QuestionAnswerer, output: Path, **plan: object) ->
     asker = InProcessAsker(answerer)
     questions = QuestionFile(file)
     target = Target(asker, IndexCorpus(answerer.index), asker)
-    about = {"questions": file.name, "started": "then", "index_version": answerer.index.version, "version": "1"}
+    about = {"questions": file.name, "started": "then", "index_version": answerer.index.generation, "version": "1"}
     return evaluate(questions, questions.sha256(), target, output, EvaluationOptions(**plan), about=about)
 
 

@@ -31,7 +31,7 @@ from qa_service.errors import (
 from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.index.manifest import FORMAT_VERSION, MANIFEST, data_files
 from qa_service.index.vectors.faiss import FaissStore
-from qa_service.index.words import LexicalIndex
+from qa_service.index.words import BM25Index
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 
@@ -48,7 +48,7 @@ def built(folder: Write, settings: Settings, fake: FakeEmbedder) -> Path:
 
 
 def open_current(settings: Settings, embedder: FakeEmbedder | None = None) -> OpenIndex:
-    return IndexFolder(settings.index).open((embedder or FakeEmbedder()).identity).index
+    return IndexFolder(settings.index).open_current((embedder or FakeEmbedder()).identity).index
 
 
 def change_manifest(generation: Path, change: Callable[[dict[str, object]], object]) -> None:
@@ -60,7 +60,7 @@ def change_manifest(generation: Path, change: Callable[[dict[str, object]], obje
 def test_an_index_opens_as_it_was_built(built: Path, settings: Settings) -> None:
     """Documents, passages, sentences: counts, order and places."""
     index = open_current(settings)
-    assert index.version == built.name
+    assert index.generation == built.name
     assert [entry.uri for entry in index.manifest.sources] == ["sea.txt", "zoo/animals.md"]
     first = index.passage(0)
     assert first.text.startswith("The whale swims")
@@ -147,7 +147,7 @@ def test_no_index_says_how_to_build_one(make: Callable[[Path], object], tmp_path
     """Missing, empty, or a file."""
     make(tmp_path / "index")
     with pytest.raises(IndexMissing, match="index"):
-        IndexFolder(tmp_path / "index").open(None)
+        IndexFolder(tmp_path / "index").open_current(None)
 
 
 POINTERS = [b"", b"\n", b"../../etc\n", b"/etc/passwd", b"0123456789abcdef\n0123456789abcdef\n", b"0123456789abcdef \n"]
@@ -158,13 +158,13 @@ POINTERS += [b"0123456789ABCDEF\n", b"0123456789abcde\xff\n", b"0123456789abcdef
 def test_a_pointer_that_no_build_wrote_is_not_followed(content: bytes, built: Path, settings: Settings) -> None:
     """The newest whole generation is served instead and the answer says so; without one it is an error."""
     (settings.index / "current").write_bytes(content)
-    opened = IndexFolder(settings.index).open(FakeEmbedder().identity)
-    assert opened.index.version == built.name
+    opened = IndexFolder(settings.index).open_current(FakeEmbedder().identity)
+    assert opened.index.generation == built.name
     assert opened.degraded is not None
     assert "current names no generation" in opened.degraded
     shutil.rmtree(built)
     with pytest.raises(IndexCorrupt, match="names no generation"):
-        IndexFolder(settings.index).open(FakeEmbedder().identity)
+        IndexFolder(settings.index).open_current(FakeEmbedder().identity)
 
 
 def test_a_missing_or_linked_pointer_and_a_missing_generation(built: Path, settings: Settings) -> None:
@@ -177,11 +177,11 @@ def test_a_missing_or_linked_pointer_and_a_missing_generation(built: Path, setti
         (lambda: (pointer.unlink(), pointer.write_text("0" * 16)), "not a folder"),
     ):
         breakage()
-        opened = IndexFolder(settings.index).open(FakeEmbedder().identity)
-        assert opened.index.version == built.name
+        opened = IndexFolder(settings.index).open_current(FakeEmbedder().identity)
+        assert opened.index.generation == built.name
         assert message in (opened.degraded or "")
     pointer.write_bytes(content)
-    assert IndexFolder(settings.index).open(FakeEmbedder().identity).degraded is None
+    assert IndexFolder(settings.index).open_current(FakeEmbedder().identity).degraded is None
 
 
 def test_a_generation_that_is_a_link_is_refused(built: Path, settings: Settings, tmp_path: Path) -> None:
@@ -272,12 +272,12 @@ def test_a_damaged_generation_falls_back_to_the_one_before(built: Path, settings
     folder({"third.txt": "Gulls cry above the harbour at dawn."})
     version = build(settings, FakeEmbedder()).index_version
     (built.parent / version / "vectors.faiss").write_bytes(b"")
-    opened = IndexFolder(settings.index).open(FakeEmbedder().identity)
-    assert opened.index.version == built.name
+    opened = IndexFolder(settings.index).open_current(FakeEmbedder().identity)
+    assert opened.index.generation == built.name
     assert "vectors.faiss has 0 bytes" in (opened.degraded or "")
     report = build(settings, FakeEmbedder())  # mends it
     assert (report.changed, report.index_version) == (True, version)
-    assert IndexFolder(settings.index).open(FakeEmbedder().identity).degraded is None
+    assert IndexFolder(settings.index).open_current(FakeEmbedder().identity).degraded is None
 
 
 def _set(key: str, value: object) -> Callable[[dict[str, object]], object]:
@@ -393,7 +393,7 @@ def test_indexes_are_opened_one_at_a_time(built: Path, monkeypatch: pytest.Monke
     """As several collections may be at once in a server; Python 3.11 can't read two arrays' heads in two threads."""
     inside = most = 0
 
-    def slow(load: Callable[..., LexicalIndex], *arguments: object) -> LexicalIndex:
+    def slow(load: Callable[..., BM25Index], *arguments: object) -> BM25Index:
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
@@ -401,7 +401,7 @@ def test_indexes_are_opened_one_at_a_time(built: Path, monkeypatch: pytest.Monke
         inside -= 1
         return load(*arguments)
 
-    monkeypatch.setattr(LexicalIndex, "load", partial(slow, LexicalIndex.load))
+    monkeypatch.setattr(BM25Index, "load", partial(slow, BM25Index.load))
     with ThreadPoolExecutor(4) as threads:
         for index in threads.map(lambda _: OpenIndex.open(built, None), range(8)):
             index.close()
@@ -442,7 +442,7 @@ def test_every_failing_write_leaves_the_old_index_in_force(
                 assert errno.errorcode[error] in str(caught)
                 assert caught.exit_code == 7
                 assert not list(built.parent.glob("*.partial"))
-                assert open_current(settings).version in {path.name for path in built.parent.iterdir()}
+                assert open_current(settings).generation in {path.name for path in built.parent.iterdir()}
             else:
                 assert calls < number
                 assert report.changed is False or number > 1
@@ -508,7 +508,7 @@ def kill_builds(kills: int, settings: Settings, folder: Write) -> tuple[int, int
     outcomes = {"old": 0, "new": 0}
     here = str(Path(__file__).parent.parent)
     for number in range(kills):
-        old = IndexFolder(settings.index).current()
+        old = IndexFolder(settings.index).current_id()
         folder({"new.txt": "\n\n".join(f"Sentence {number} of {part} stands here." for part in range(200))})
         command = [sys.executable, "-c", BUILD_IN_CHILD, here, str(settings.source), str(settings.index)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
@@ -519,13 +519,13 @@ def kill_builds(kills: int, settings: Settings, folder: Write) -> tuple[int, int
             child.stdin.flush()
             time.sleep(generator.uniform(0, 0.25))
             child.kill()
-        opened = IndexFolder(settings.index).open(FakeEmbedder().identity)
+        opened = IndexFolder(settings.index).open_current(FakeEmbedder().identity)
         assert opened.degraded is None
         texts = [opened.index.passage(row).text for row in range(len(opened.index))]
         assert all("of" not in text.split() or f"Sentence {number} " in text for text in texts) or (
-            opened.index.version == old
+            opened.index.generation == old
         )
-        outcomes["old" if opened.index.version == old else "new"] += 1
+        outcomes["old" if opened.index.generation == old else "new"] += 1
         opened.index.close()
     with IndexFolder(settings.index).building():
         assert not list((settings.index / "generations").glob("*.partial"))
@@ -582,7 +582,7 @@ def test_a_build_without_disk_files_or_memory_ends_in_one_line(
     kind: str, amount: int, message: str, built: Path, settings: Settings, folder: Write
 ) -> None:
     """As from a full disk, too many open files, too little memory: exit code 7 and the old index in force, whole."""
-    old = IndexFolder(settings.index).current()
+    old = IndexFolder(settings.index).current_id()
     folder({f"{number}.txt": "\n\n".join(f"Line {line} of {number}." for line in range(300)) for number in range(8)})
     here = str(Path(__file__).parent.parent)
     command = [sys.executable, "-c", LIMITED_BUILD, here, str(settings.source), str(settings.index), kind, str(amount)]
@@ -590,6 +590,6 @@ def test_a_build_without_disk_files_or_memory_ends_in_one_line(
     assert ended.returncode == 7, ended.stderr
     assert "Traceback" not in ended.stderr
     assert re.search(message, ended.stderr.splitlines()[-1])
-    opened = IndexFolder(settings.index).open(None)
-    assert (opened.index.version, opened.degraded) == (old, None)
+    opened = IndexFolder(settings.index).open_current(None)
+    assert (opened.index.generation, opened.degraded) == (old, None)
     opened.index.close()

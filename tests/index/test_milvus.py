@@ -31,7 +31,7 @@ from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.embedding.export import Exporter
 from qa_service.errors import IndexMissing, InvalidRequest, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
 from qa_service.index.locations import generations_of
-from qa_service.index.milvus import SharedGenerations
+from qa_service.index.milvus import MilvusGenerations
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.connection import WRITING, Address, Connection
 from qa_service.index.milvus.records import Records
@@ -173,8 +173,8 @@ def test_records_hold_any_text(connection: Connection) -> None:
     odd, long = "한국 \0 \ud800 🚢\"'\\\n" * 50, "".join(map(chr, range(40, 9000))) * 30
     texts = {"a/1": "", "a/2": "=@z", "a/3": odd, "a/4": long}
     records = Records.create(connection, "records")
-    records.put(texts.items())
-    records.put([("a/1", "written again")])
+    records.write(texts.items())
+    records.write([("a/1", "written again")])
     records.finish()
     assert records.get([*texts, "none"]) == texts | {"a/1": "written again"}
     assert records.scan("a/") == sorted(texts)
@@ -187,7 +187,7 @@ def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: 
     folder(DOCUMENTS)
     build(shared, fake)
     local, remote = both(shared, fake)
-    some = local.index.listed("", 100)
+    some = local.index.list_documents("", 100)
     filters: list[Filters | None] = [
         None,
         Filters(document_ids=(some[0].id, some[3].id)),
@@ -210,8 +210,8 @@ def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: 
                 )
             )
         alike_in_rank(*(one.document_rank(question, "sea.txt") for one in (local, remote)))
-    assert remote.index.listed("", 100) == some
-    assert remote.index.listed(some[4].id, 3) == some[5:8]
+    assert remote.index.list_documents("", 100) == some
+    assert remote.index.list_documents(some[4].id, 3) == some[5:8]
     assert sorted(remote.index.texts()) == sorted(local.index.texts())
     for document in some:
         assert remote.index.document(document.id) == local.index.document(document.id)
@@ -284,7 +284,7 @@ def filters_choose_as_in_the_folder(shared: Settings, folder: Write, fake: FakeE
     final = ComparisonFilter("final", "eq", ("true",))
     assert chosen(remote, final, "reports/1") == chosen(local, final, "reports/1")
     assert {uri for uri, _ in chosen(remote, final, "reports/1")} == {f"reports/{n}.md" for n in range(10, 20, 2)}
-    documents = [document.id for document in local.index.listed("", 100)]
+    documents = [document.id for document in local.index.list_documents("", 100)]
     assert remote.index.front_matter(documents) == local.index.front_matter(documents)
     for answerer in (local, remote):
         with pytest.raises(InvalidRequest, match="there are title, uri, filename, file_id, section, author, day"):
@@ -344,19 +344,19 @@ def test_a_generation_is_swapped_kept_and_rolled_back(shared: Settings, folder: 
     """The same documents publish nothing; old generations go after their number; a retired citation is still told."""
     generations = generations_of(shared)
     with pytest.raises(IndexMissing, match="nothing is published"):
-        generations.pointed()
+        generations.current_pointer()
     versions = []
     for build_number in range(3):
         folder({"a.txt": f"The cat of build {build_number} sleeps."})
         versions.append(build(shared, fake).index_version)
         assert not build(shared, fake).changed
-        assert generations.pointed()[0] == versions[-1]
+        assert generations.current_pointer()[0] == versions[-1]
         if build_number == 1:
             old = open_answerer(shared, fake)[0].ask("cat").results[0].citation.permalink
-    before = generations.before(versions[2])
+    before = generations.manifest_before(versions[2])
     assert before is not None
     assert before.generation == versions[1]
-    assert generations.before(versions[1]) is None  # two are kept
+    assert generations.manifest_before(versions[1]) is None  # two are kept
     answerer = open_answerer(shared, fake)[0]
     assert "build 2" in answerer.ask("cat").results[0].scored.passage.text
     assert answerer.citation(old).state == "changed"
@@ -375,14 +375,17 @@ def test_an_interrupted_publication_changes_nothing(
     folder({"a.txt": "The cat of build 0 sleeps."})
     first = build(shared, fake).index_version
     folder({"a.txt": "The cat of build 1 sleeps."})
-    for broken in ("qa_service.index.milvus.generations.put_records", "qa_service.pipeline.QuestionAnswerer.self_test"):
+    for broken in (
+        "qa_service.index.milvus.generations.write_records",
+        "qa_service.pipeline.QuestionAnswerer.self_test",
+    ):
         with monkeypatch.context() as patched:
             patched.setattr(broken, _away)
             with pytest.raises(StoreUnavailable):
                 build(shared, fake)
-        assert generations_of(shared).pointed()[0] == first
+        assert generations_of(shared).current_pointer()[0] == first
     second = build(shared, fake).index_version
-    assert generations_of(shared).pointed()[0] == second != first
+    assert generations_of(shared).current_pointer()[0] == second != first
 
 
 def _away(*_: object, **__: object) -> None:
@@ -509,7 +512,7 @@ def swap_under_load(shared: Settings, folder: Write, fake: FakeEmbedder, swaps: 
         folder({f"{at}.txt": f"The {word} of build {name} sleeps." for at, word in enumerate(["cat", "dog", "crab"])})
         versions[build(kept, fake).index_version] = name
     generations = generations_of(kept)
-    assert isinstance(generations, SharedGenerations)
+    assert isinstance(generations, MilvusGenerations)
     done = False
 
     def ask(client: TestClient) -> int:
@@ -764,7 +767,7 @@ def test_proof_a_real_store_by_tls_and_with_a_token(
             passages = build(shared, fake).passages
             local, remote = both(shared, fake)
             for question in QUESTIONS:
-                assert remote.ask(question).index_version == local.index.version
+                assert remote.ask(question).index_version == local.index.generation
             wrong = {
                 "authority": {"milvus_ca": str(tmp_path / "unknown.pem")},
                 "no TLS": {"milvus_uri": server.uri.replace("https", "http"), "milvus_ca": ""},
@@ -921,4 +924,4 @@ def test_what_others_wrote_is_no_generation(shared: Settings, connection: Connec
     from qa_service.errors import IndexCorrupt
 
     with pytest.raises(IndexCorrupt, match="no build wrote"):
-        SharedGenerations(connection, shared.milvus_alias).current()
+        MilvusGenerations(connection, shared.milvus_alias).current_id()

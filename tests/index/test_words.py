@@ -10,13 +10,13 @@ from bm25s.tokenization import Tokenized
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_service.index.words import FILES, LexicalBuilder, LexicalIndex, terms
+from qa_service.index.words import FILES, BM25Builder, BM25Index, terms
 
 TEXTS = ["the cat sat on the mat", "dogs run fast and far", "the dog sat", "한국은 아름답다", "Москва большая"]
 
 
-def indexed(passages: list[tuple[str, list[str]]]) -> LexicalIndex:
-    builder = LexicalBuilder("english")
+def indexed(passages: list[tuple[str, list[str]]]) -> BM25Index:
+    builder = BM25Builder("english")
     for heading, sentences in passages:
         builder.add(heading, sentences)
     return builder.finish()
@@ -92,7 +92,7 @@ def test_scores_are_those_of_the_formula() -> None:
         found = terms(text, "english")
         norm = 1.2 * (1 - 0.75 + 0.75 * lengths[number] / average)
         expected = sum(idf[term] * found.count(term) / (found.count(term) + norm) for term in idf)
-        assert match.of(EVERY)[number] == pytest.approx(expected, rel=1e-5)
+        assert match.scores(EVERY)[number] == pytest.approx(expected, rel=1e-5)
     assert match.weights["dog"] == pytest.approx(idf["dog"])
     assert match.weights["where"] == pytest.approx(math.log(1 + 5.5 / 0.5))
 
@@ -103,7 +103,7 @@ def test_a_question_without_a_known_term_has_no_match() -> None:
     assert index.match("zebra") is None
     assert index.match("?!") is None
     assert index.match("한국") is not None
-    assert int(np.argmax(index.match("Москве").of(EVERY))) == 4
+    assert int(np.argmax(index.match("Москве").scores(EVERY))) == 4
 
 
 def test_it_is_read_back_as_written(tmp_path: Path) -> None:
@@ -111,16 +111,16 @@ def test_it_is_read_back_as_written(tmp_path: Path) -> None:
     index = indexed(PLAIN)
     index.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
-    again = LexicalIndex.load(tmp_path, "english")
+    again = BM25Index.load(tmp_path, "english")
     assert len(again) == len(TEXTS)
-    np.testing.assert_array_equal(again.match("dogs run").of(EVERY), index.match("dogs run").of(EVERY))
+    np.testing.assert_array_equal(again.match("dogs run").scores(EVERY), index.match("dogs run").scores(EVERY))
 
 
 def test_it_knows_which_terms_stand_where(tmp_path: Path) -> None:
     """Of each passage, its headings included, and of each sentence: the same as cutting the text again."""
     sentences = [text.split(", ") for text in TEXTS]
     indexed([("Head", own) for own in sentences]).save(tmp_path)
-    index = LexicalIndex.load(tmp_path, "english")
+    index = BM25Index.load(tmp_path, "english")
     everything = {term for text in TEXTS for term in terms(f"Head {text}", "english")}
     known = index.ids([*everything, "zebra"])
     assert set(known) == everything
@@ -143,11 +143,11 @@ def test_what_is_taken_over_is_what_cutting_the_text_again_gives(tmp_path: Path)
     """Scores and sentences' terms, also when words have come and gone: ids are the terms' places in their order."""
     old = [("Old", ["zebras graze", "the cat sleeps"]), ("Both", ["dogs run", "?!", "apples fall"]), ("", ["gone"])]
     indexed(old).save(tmp_path)
-    previous = LexicalIndex.load(tmp_path, "english")
+    previous = BM25Index.load(tmp_path, "english")
     wanted = [("New heading", ["a mouse appears"]), ("Both", ["dogs run", "?!", "apples fall"])]
-    builder = LexicalBuilder("english")
+    builder = BM25Builder("english")
     builder.add(*wanted[0])
-    builder.take_over(["Both"], [3], builder.terms_of(previous), 2)
+    builder.reuse(["Both"], [3], builder.map_vocabulary(previous), 2)
     found, expected = builder.finish(), indexed(wanted)
     assert found.vocabulary() == expected.vocabulary()
     assert "zebra" not in found.vocabulary()
@@ -156,15 +156,15 @@ def test_what_is_taken_over_is_what_cutting_the_text_again_gives(tmp_path: Path)
     scores, again = found.match("a mouse and dogs"), expected.match("a mouse and dogs")
     assert scores is not None
     assert again is not None
-    np.testing.assert_array_equal(scores.of(np.arange(2)), again.of(np.arange(2)))
+    np.testing.assert_array_equal(scores.scores(np.arange(2)), again.scores(np.arange(2)))
 
 
 def test_sentences_are_taken_from_several_indexes() -> None:
     """Each has ids of its own."""
     parts = [[("One", ["zebras graze"])], [("Two", ["apples fall", "zebras fall"]), ("", ["gone"])]]
-    builder = LexicalBuilder("english")
+    builder = BM25Builder("english")
     for part, last in zip(parts, (1, 2), strict=True):
-        builder.take_over([part[0][0]], [last], builder.terms_of(indexed(part)), 0)
+        builder.reuse([part[0][0]], [last], builder.map_vocabulary(indexed(part)), 0)
     found, expected = builder.finish(), indexed([part[0] for part in parts])
     assert found.vocabulary() == expected.vocabulary()
     np.testing.assert_array_equal(found.sentence_terms(0, 3), expected.sentence_terms(0, 3))
@@ -189,7 +189,9 @@ def test_the_best_are_those_of_scoring_all(seed: int, depth: int, some: bool) ->
         return
     allowed = np.flatnonzero(generator.random(150) < 0.3) if some else None
     everything = np.arange(150) if allowed is None else allowed
-    scores = match.of(everything)
+    scores = match.scores(everything)
     expected = everything[np.lexsort((everything, -scores))][: min(depth, int((scores > 0).sum()))]
-    np.testing.assert_allclose(match.of(np.sort(match.best(depth, allowed))), match.of(np.sort(expected)), rtol=1e-5)
+    np.testing.assert_allclose(
+        match.scores(np.sort(match.best(depth, allowed))), match.scores(np.sort(expected)), rtol=1e-5
+    )
     assert len(match.best(depth, allowed)) == len(expected)

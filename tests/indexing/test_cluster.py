@@ -94,7 +94,7 @@ def apart(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def opened(settings: Settings) -> OpenIndex:
-    return IndexFolder(settings.index).open(None).index
+    return IndexFolder(settings.index).open_current(None).index
 
 
 def ids(index: OpenIndex) -> list[str]:
@@ -107,8 +107,8 @@ def compare(one: Settings, several: Settings, *, least_cosine: float = 1 - 1e-6)
     assert ids(here) == ids(there)
     every = np.arange(len(here))
     assert (here.vectors(every) * there.vectors(every)).sum(axis=1).min() >= least_cosine
-    assert here.lexical.vocabulary() == there.lexical.vocabulary()
-    assert (here.lexical.by_passage() != there.lexical.by_passage()).nnz == 0
+    assert here.words.vocabulary() == there.words.vocabulary()
+    assert (here.words.by_passage() != there.words.by_passage()).nnz == 0
     assert here.tokens is not None
     assert there.tokens is not None
     np.testing.assert_array_equal(here.tokens.ids, there.tokens.ids)
@@ -214,7 +214,7 @@ def test_shards_of_other_settings_are_not_used(
     build(settings.model_copy(update=change), fake)
     one, several = opened(settings), opened(apart)
     assert ids(one) == ids(several)
-    assert one.lexical.vocabulary() == several.lexical.vocabulary()
+    assert one.words.vocabulary() == several.words.vocabulary()
     assert (several.tokens is None) == ("token_vectors" in change)
 
 

@@ -24,7 +24,7 @@ FOUR = {
 
 
 def current(settings: Settings) -> OpenIndex:
-    return IndexFolder(settings.index).open(None).index
+    return IndexFolder(settings.index).open_current(None).index
 
 
 def test_only_what_changed_is_embedded(folder: Write, settings: Settings) -> None:
@@ -78,7 +78,7 @@ def test_what_is_taken_over_is_what_would_have_been_embedded(folder: Write, sett
     fresh = settings.model_copy(update={"index": tmp_path / "fresh"})
     build(fresh, FakeEmbedder())
     again, anew = current(settings), current(fresh)
-    assert again.version == anew.version
+    assert again.generation == anew.generation
     numbers = np.arange(len(anew))
     np.testing.assert_array_equal(again.store.vectors(numbers), anew.store.vectors(numbers))
     assert again.tokens is not None
@@ -101,7 +101,7 @@ def test_nothing_is_taken_over_from_another_kind_of_generation(folder: Write, se
     if other == "runtime":
         fake.runtime = "fake in other arithmetic"
     if other == "damage":
-        path = settings.index / "generations" / current(settings).version / "vectors.faiss"
+        path = settings.index / "generations" / current(settings).generation / "vectors.faiss"
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
         path.write_bytes(data)

@@ -388,7 +388,7 @@ def test_a_folder_of_every_format_is_cited_exactly(folder: Write, settings: Sett
     assert {item.uri for item in report.skipped} == {"broken.pdf", "bomb.docx", "f.csv#row=4"}
     assert (report.files, report.documents) == (11, 10)
     assert report.completeness.covered_characters == report.completeness.content_characters
-    index = IndexFolder(settings.index).open(None).index
+    index = IndexFolder(settings.index).open_current(None).index
     for number in range(len(index)):
         passage = index.passage(number)
         text = index.document(passage.document_id).text
@@ -439,7 +439,7 @@ def test_an_index_is_kept_when_many_files_break_at_once(folder: Write, settings:
     folder({f"{number}.txt": b"%PDF-" for number in range(2)})
     with pytest.raises(TooManyFailed, match=r"2 of 4 files can't be read any more, 0\.txt is the first"):
         build(settings, fake)
-    assert IndexFolder(settings.index).current() == first
+    assert IndexFolder(settings.index).current_id() == first
     allowed = build(settings.model_copy(update={"allow_skips": True}), fake)
     assert (allowed.documents, allowed.changed) == (2, True)
     folder({"2.txt": "Other words."})

@@ -46,7 +46,7 @@ def test_fusion_is_a_weighted_mean_of_what_is_there() -> None:
 def opened(files: dict[str, str | bytes], folder: Write, settings: Settings) -> OpenIndex:
     folder(files)
     build(settings, FakeEmbedder())
-    return IndexFolder(settings.index).open(FakeEmbedder().identity).index
+    return IndexFolder(settings.index).open_current(FakeEmbedder().identity).index
 
 
 MANY = {f"{number:02}.txt": f"Paragraph {number} speaks of thing{number % 7} and word{number}." for number in range(60)}
@@ -59,12 +59,12 @@ def test_candidates_have_both_legs_scores_and_ranks(folder: Write, settings: Set
     vector = FakeEmbedder().embed_questions([question])[0].vector
     found = gather(index, question, vector, 5, None)
     cosines = index.store.vectors(np.arange(60)) @ vector
-    match = index.lexical.match(question)
+    match = index.words.match(question)
     assert match is not None
     assert found.lexical is not None
     np.testing.assert_allclose(found.dense, cosines[found.numbers], atol=1e-6)
-    np.testing.assert_allclose(found.lexical, match.of(found.numbers))
-    for ranks, scores in ((found.dense_ranks, cosines), (found.lexical_ranks, match.of(np.arange(len(index))))):
+    np.testing.assert_allclose(found.lexical, match.scores(found.numbers))
+    for ranks, scores in ((found.dense_ranks, cosines), (found.lexical_ranks, match.scores(np.arange(len(index))))):
         ranked = found.numbers[ranks > 0][np.argsort(ranks[ranks > 0])]
         np.testing.assert_allclose(scores[ranked], np.sort(scores)[::-1][:5], atol=1e-6)
         assert sorted(ranks[ranks > 0].tolist()) == [1, 2, 3, 4, 5]

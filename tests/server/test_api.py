@@ -285,7 +285,7 @@ def test_ready_after_the_self_test_and_not_before(answerer: QuestionAnswerer, se
     with TestClient(app, base_url="http://localhost") as started:
         assert started.get("/readyz").json() == {
             "status": "ready",
-            "index_version": answerer.index.version,
+            "index_version": answerer.index.generation,
             "degraded": False,
             "runtime": "fake",
             "collections": {},

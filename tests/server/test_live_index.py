@@ -194,7 +194,7 @@ def test_an_index_is_closed_when_its_last_user_leaves(folder: Write, settings: S
     closed: list[str] = []
     for answerer in (old, new):
         close = answerer.index.close
-        answerer.index.close = lambda close=close, name=answerer.index.version: (closed.append(name), close())  # type: ignore[method-assign]
+        answerer.index.close = lambda close=close, name=answerer.index.generation: (closed.append(name), close())  # type: ignore[method-assign]
 
     async def swap() -> None:
         worker = Worker(queue_limit=4, deadline_seconds=60)
@@ -204,7 +204,7 @@ def test_an_index_is_closed_when_its_last_user_leaves(folder: Write, settings: S
             with live.lease() as first:
                 with live.lease() as second:
                     follow = asyncio.create_task(live.follow(0.01))
-                    await until(lambda: live.manifest.generation == new.index.version)
+                    await until(lambda: live.manifest.generation == new.index.generation)
                     assert first is second is old
                 assert closed == []
                 assert await worker.run(lambda: first.ask("where does the cat sleep").results)
@@ -212,7 +212,7 @@ def test_an_index_is_closed_when_its_last_user_leaves(folder: Write, settings: S
                 assert third is new
             await until(lambda: bool(closed))
             assert await worker.run(lambda: new.ask("where does the cat sleep").results)
-            assert closed == [old.index.version]
+            assert closed == [old.index.generation]
             follow.cancel()
         finally:
             worker.close()

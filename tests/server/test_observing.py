@@ -79,7 +79,7 @@ def test_each_request_is_one_line_that_no_client_can_break(
     assert [line["status"] for line in lines] == [200, 200, 401, 400, 404]
     assert [line["request_id"] for line in lines] == [answer.headers["x-request-id"] for answer in answers[:5]]
     assert [line["route"] for line in lines[:3]] == ["/ask", "/ask/batch", "/ask"]
-    assert lines[0]["index_version"] == answerer.index.version
+    assert lines[0]["index_version"] == answerer.index.generation
     assert lines[0]["key"] == headers["Authorization"].split("_")[1]
     assert CANARY not in text
     assert headers["Authorization"].rsplit("_", 1)[1] not in text

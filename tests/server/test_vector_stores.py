@@ -385,12 +385,12 @@ def test_openais_client_lists_stores_files_and_models(url: str, token: str, answ
         assert (counts.completed, counts.failed, counts.in_progress, counts.total) == (2, 0, 0, 2)
         assert store.created_at == int(datetime.fromisoformat(manifest.created_at).timestamp())
         assert store.usage_bytes == sum(entry.bytes for entry in manifest.files.values())
-        assert store.metadata == {"index_version": answerer.index.version}
+        assert store.metadata == {"index_version": answerer.index.generation}
 
         page = client.vector_stores.files.list("zoo", limit=1)
         assert (len(page.data), page.has_more) == (1, True)
         files = list(client.vector_stores.files.list("zoo", limit=1))
-        assert [file.id for file in files] == [document.id for document in answerer.index.listed("", 9)]
+        assert [file.id for file in files] == [document.id for document in answerer.index.list_documents("", 9)]
         assert {file.attributes["uri"] for file in files if file.attributes} == {"zoo/animals.md", "sea.txt"}
         assert client.vector_stores.files.retrieve(files[1].id, vector_store_id="zoo") == files[1]
         assert (files[0].object, files[0].status, files[0].vector_store_id) == ("vector_store.file", "completed", "zoo")

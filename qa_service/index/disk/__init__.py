@@ -5,8 +5,8 @@ opened, checked and never changing. ``docs/index-format.md`` explains the files.
 """
 
 from qa_service.index.disk.generations import IndexFolder
-from qa_service.index.disk.index import OpenIndex, Written, write_generation
+from qa_service.index.disk.index import GenerationSummary, OpenIndex, write_generation
 from qa_service.index.disk.passage_reader import PassageReader
 from qa_service.index.disk.passage_writer import PassageWriter
 
-__all__ = ["IndexFolder", "OpenIndex", "PassageReader", "PassageWriter", "Written", "write_generation"]
+__all__ = ["GenerationSummary", "IndexFolder", "OpenIndex", "PassageReader", "PassageWriter", "write_generation"]

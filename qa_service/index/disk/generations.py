@@ -26,16 +26,16 @@ from pathlib import Path
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexMissing, IndexProblem, QAServiceError
 from qa_service.index.disk.index import OpenIndex, read_manifest
-from qa_service.index.interface import Opened
+from qa_service.index.interface import OpenResult
 from qa_service.index.manifest import MANIFEST, Manifest
 from qa_service.io import strict_json
-from qa_service.io.durable import locked, put_folder, remove_partial, replace_file, storage_errors
+from qa_service.io.durable import locked, remove_partial, replace_file, storage_errors, write_folder
 
 _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
 _logger = logging.getLogger(__name__)
 
 
-class OpenedIndex(Opened):
+class OpenedIndex(OpenResult):
     """An open index of a folder."""
 
     index: OpenIndex
@@ -67,18 +67,18 @@ class IndexFolder:
 
         To be called inside :meth:`building`. If anything fails, the current generation stays in force.
         """
-        manifest = self.keep(generation, write)
+        manifest = self.write(generation, write)
         self.point_to(generation)
         return manifest
 
-    def keep(self, generation: str, write: Callable[[Path], Manifest]) -> Manifest:
+    def write(self, generation: str, write: Callable[[Path], Manifest]) -> Manifest:
         """Let ``write`` fill a folder and give it its name, whole or not at all; which one is current stays as it is.
 
         To be called inside :meth:`building`.
         """
-        return put_folder(self._generations / generation, write)
+        return write_folder(self._generations / generation, write)
 
-    def remove(self, generation: str) -> None:
+    def delete(self, generation: str) -> None:
         """Remove a generation by its id. To be called inside :meth:`building`."""
         with storage_errors(self._generations):
             shutil.rmtree(self._generations / generation)
@@ -88,19 +88,19 @@ class IndexFolder:
         with storage_errors(self._pointer):
             replace_file(self._pointer, (generation + "\n").encode())
 
-    def opened(self, generation: str) -> OpenIndex:
+    def open_generation(self, generation: str) -> OpenIndex:
         """Open a generation by its id, whatever model it is of. Raises :class:`IndexProblem`."""
         return OpenIndex.open(self._generations / generation, None)
 
-    def whole(self, generation: str) -> bool:
+    def is_intact(self, generation: str) -> bool:
         """Tell whether a generation is on disk and undamaged."""
         try:
-            self.opened(generation).close()
+            self.open_generation(generation).close()
         except QAServiceError:
             return False
         return True
 
-    def current(self) -> str:
+    def current_id(self) -> str:
         """Return the id of the current generation.
 
         Raises :class:`IndexMissing` if nothing was ever built here, :class:`IndexCorrupt` if the pointer
@@ -114,7 +114,7 @@ class IndexFolder:
             if self._pointer.is_symlink() or (self._pointer.exists() and not self._pointer.is_file()):
                 raise IndexCorrupt(f"{self._pointer} is not a plain file; rebuild with `qa-service index`")
             if not self._pointer.exists():
-                if any(self.complete()):
+                if any(self.list_ids()):
                     raise IndexCorrupt(f"{self._pointer} is missing; rebuild with `qa-service index`")
                 raise IndexMissing(f"no index in {self.path}; build it with `qa-service index`")
             with self._pointer.open("rb") as file:
@@ -124,23 +124,23 @@ class IndexFolder:
             raise IndexCorrupt(f"{self._pointer} names no generation; rebuild with `qa-service index`")
         return name
 
-    def pointed(self) -> tuple[str, int]:
+    def current_pointer(self) -> tuple[str, int]:
         """Return the id of the current generation, and when it was made the current one, in nanoseconds."""
         with storage_errors(self._pointer):
-            return self.current(), self._pointer.stat().st_mtime_ns
+            return self.current_id(), self._pointer.stat().st_mtime_ns
 
-    def open(self, identity: ModelIdentity | None) -> OpenedIndex:
+    def open_current(self, identity: ModelIdentity | None) -> OpenedIndex:
         """Open the current generation, or else the newest whole one.
 
         A generation opened in place of the current one is reported as degraded and logged as an error,
         never silently. With none to fall back on, the current one's own error is raised.
         """
         try:
-            return OpenedIndex(OpenIndex.open(self._generations / self.current(), identity), None)
+            return OpenedIndex(OpenIndex.open(self._generations / self.current_id(), identity), None)
         except IndexMissing:
             raise
         except IndexProblem as error:
-            for generation in self.complete():
+            for generation in self.list_ids():
                 try:
                     index = OpenIndex.open(self._generations / generation, identity)
                 except QAServiceError:
@@ -151,11 +151,11 @@ class IndexFolder:
             raise
 
     @contextmanager
-    def previous(self) -> Iterator[OpenIndex | None]:
+    def open_current_or_none(self) -> Iterator[OpenIndex | None]:
         """Open the current generation for the build of the next one; ``None`` if there is none that is whole."""
         index = None
         with suppress(QAServiceError):
-            index = self.opened(self.current())
+            index = self.open_generation(self.current_id())
         try:
             yield index
         finally:
@@ -167,11 +167,11 @@ class IndexFolder:
 
         Raises :class:`IndexCorrupt`, naming the file.
         """
-        index = self.opened(self.current())
+        index = self.open_generation(self.current_id())
         index.close()
         return index.manifest
 
-    def before(self, generation: str) -> Manifest | None:
+    def manifest_before(self, generation: str) -> Manifest | None:
         """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
         for name in self._older_than(generation):
             with suppress(QAServiceError):
@@ -184,19 +184,19 @@ class IndexFolder:
         Raises :class:`IndexMissing` if there is none.
         """
         with self.building():
-            current = self.current()
+            current = self.current_id()
             for name in self._older_than(current):
-                if self.whole(name):
+                if self.is_intact(name):
                     self.point_to(name)
                     return name
         raise IndexMissing(f"{self.path} holds no whole generation older than {current}; see QA_KEEP_GENERATIONS")
 
-    def reap(self, keep: int) -> None:
+    def delete_old(self, keep: int) -> None:
         """Remove all but the newest ``keep`` generations; the current one always stays."""
-        current = self.current()
-        others = [generation for generation in self.complete() if generation != current]
+        current = self.current_id()
+        others = [generation for generation in self.list_ids() if generation != current]
         for generation in others[keep - 1 :]:
-            self.remove(generation)
+            self.delete(generation)
 
     def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
         """Return the constants that were fitted to an index of such a model, or ``None``.
@@ -233,10 +233,10 @@ class IndexFolder:
 
     def _older_than(self, generation: str) -> list[str]:
         """Return the generations that have a manifest and are older than another, newest first."""
-        complete = self.complete()
-        return complete[complete.index(generation) + 1 :] if generation in complete else complete
+        ids = self.list_ids()
+        return ids[ids.index(generation) + 1 :] if generation in ids else ids
 
-    def complete(self) -> list[str]:
+    def list_ids(self) -> list[str]:
         """Return the generations that have a manifest, newest first."""
         if not self._generations.is_dir():
             return []

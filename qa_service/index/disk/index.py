@@ -44,7 +44,7 @@ from qa_service.index.manifest import (
 from qa_service.index.tokens import PassageTokens, Similarities
 from qa_service.index.vectors import Selection
 from qa_service.index.vectors.faiss import FaissStore
-from qa_service.index.words import MATRIX_FILES, LexicalIndex
+from qa_service.index.words import MATRIX_FILES, BM25Index
 from qa_service.io.durable import storage_errors, sync_file, sync_folder, write_file
 
 _BLOCK = 10_000  # vectors that are read, scaled and added at once
@@ -56,7 +56,7 @@ it is in that for all threads together: two at once end in a SystemError now and
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class GenerationSummary:
     """What stands in a new generation's folder already: how many things each file holds, and what was found."""
 
     counts: Mapping[str, int]
@@ -67,7 +67,13 @@ class Written:
 
 
 def write_generation(
-    folder: Path, contents: Contents, vectors: FloatArray, lexical: LexicalIndex, written: Written, *, embedded_by: str
+    folder: Path,
+    contents: Contents,
+    vectors: FloatArray,
+    lexical: BM25Index,
+    summary: GenerationSummary,
+    *,
+    embedded_by: str,
 ) -> Manifest:
     """Complete a generation in ``folder`` and force it to disk, manifest last.
 
@@ -75,7 +81,7 @@ def write_generation(
     already, with their tokens if they have any. What the passages were ``embedded_by`` tells the next
     generation whether it may take vectors over.
     """
-    passages = written.counts[PASSAGES]
+    passages = summary.counts[PASSAGES]
     if not len(vectors) == passages == len(lexical):
         raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts for {passages} passages")
     store = FaissStore(contents.model.dimension)
@@ -85,7 +91,7 @@ def write_generation(
     with storage_errors(folder):
         vector_index = store.choose_index()
         store.save(folder / VECTORS)
-        counts = {**written.counts, VECTORS: len(store), **lexical.save(folder)}
+        counts = {**summary.counts, VECTORS: len(store), **lexical.save(folder)}
         for name in sorted(counts):
             sync_file(folder / name)
         manifest = Manifest(
@@ -96,10 +102,10 @@ def write_generation(
             written_by=f"qa-service {__version__}",
             embedded_by=embedded_by,
             vector_index=VectorIndexEntry(**asdict(vector_index)),
-            documents=written.documents,
-            skipped=tuple(SkippedEntry(**asdict(item)) for item in written.skipped),
-            warnings=tuple(written.warnings),
-            completeness=CompletenessEntry(**asdict(written.completeness)),
+            documents=summary.documents,
+            skipped=tuple(SkippedEntry(**asdict(item)) for item in summary.skipped),
+            warnings=tuple(summary.warnings),
+            completeness=CompletenessEntry(**asdict(summary.completeness)),
             files={name: _file_entry(folder / name, count) for name, count in sorted(counts.items())},
         )
         write_file(folder / MANIFEST, manifest.to_bytes())
@@ -114,20 +120,20 @@ class OpenIndex(Index):
     """
 
     store: FaissStore
-    lexical: LexicalIndex
+    words: BM25Index
 
     def __init__(
         self,
         manifest: Manifest,
         store: FaissStore,
-        lexical: LexicalIndex,
+        lexical: BM25Index,
         tokens: PassageTokens | None,
         reader: PassageReader,
     ) -> None:
         self.manifest = manifest
-        self.version = manifest.generation
+        self.generation = manifest.generation
         self.store = store
-        self.lexical = lexical
+        self.words = lexical
         self.tokens = tokens
         self._reader = reader
 
@@ -158,7 +164,7 @@ class OpenIndex(Index):
                     kind=searched.kind,
                     candidates=searched.candidates,
                 )
-                lexical = LexicalIndex.load(folder, manifest.language)
+                lexical = BM25Index.load(folder, manifest.language)
                 tokens = PassageTokens.load(folder) if manifest.has_tokens else None
         except (ValueError, EOFError, RuntimeError, KeyError) as error:
             raise IndexCorrupt(f"{folder}: {error}; {_REBUILD}") from error
@@ -211,7 +217,7 @@ class OpenIndex(Index):
     def sentence_terms(self, number: int) -> list[Int32Array]:
         """Return the ids of the terms in each sentence of a passage, as they stand there."""
         rows = self._sentences(number)
-        return [self.lexical.sentence_terms(row, row + 1) for row in range(rows.start, rows.stop)]
+        return [self.words.sentence_terms(row, row + 1) for row in range(rows.start, rows.stop)]
 
     def document(self, document_id: str) -> SourceDocument | None:
         """Return a document, or ``None`` if there is none of that id."""
@@ -227,19 +233,19 @@ class OpenIndex(Index):
 
     def document_id_at(self, uri: str) -> str | None:
         """Return the id of the document at a path below the source folder, or ``None``."""
-        return self._reader.id_of(uri)
+        return self._reader.document_id_at(uri)
 
-    def listed(self, after: str, limit: int) -> list[SourceDocument]:
+    def list_documents(self, after: str, limit: int) -> list[SourceDocument]:
         """Return the documents whose ids come after one, by id, without their texts."""
-        return self._reader.listed(after, limit)
+        return self._reader.list_documents(after, limit)
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Yield path and text of every document."""
         return self._reader.texts()
 
-    def cited(self, identifier: str) -> tuple[str, int, str] | None:
+    def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
         """Return document's uri, first character and text of the passage of an id, one retired included."""
-        return self._reader.cited(identifier)
+        return self._reader.cited_passage(identifier)
 
     def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
         """Return the numbers of the passages that share a character with ``[start, end)``."""

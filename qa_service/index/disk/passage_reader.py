@@ -40,7 +40,7 @@ _DOCUMENT = "id, uri, title, sha256, source, media_type, url, pages"
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ReusablePassage:
     """A passage to be taken over: its number, its first sentence's row, and what else the next index needs of it."""
 
     number: int
@@ -87,7 +87,7 @@ class PassageReader:
             self._documents[document_id] = _document(row)
         return self._documents[document_id]
 
-    def cited(self, identifier: str) -> tuple[str, int, str] | None:
+    def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
         """Return document's uri, first character and text of the passage of an id, one retired included."""
         statement = (
             "SELECT uri, start_char, passages.text FROM passages JOIN documents ON documents.id = document_id "
@@ -113,7 +113,7 @@ class PassageReader:
                 (document_id, end, start),
             ).fetchall()
 
-    def id_of(self, uri: str) -> str | None:
+    def document_id_at(self, uri: str) -> str | None:
         """Return the id of the document at a path, or ``None``."""
         row = self._one_or_none("SELECT id FROM documents WHERE uri = ?", uri)
         return None if row is None else row[0]
@@ -123,7 +123,7 @@ class PassageReader:
         with sqlite_errors(self._path):
             yield from self._connection.execute("SELECT uri, text FROM documents ORDER BY id")
 
-    def listed(self, after: str, limit: int) -> list[SourceDocument]:
+    def list_documents(self, after: str, limit: int) -> list[SourceDocument]:
         """Return the documents whose ids come after one, by id, without their texts."""
         with sqlite_errors(self._path):
             rows = self._connection.execute(
@@ -145,7 +145,7 @@ class PassageReader:
                 (uri, sha256),
             ).fetchall()
 
-    def taken(self, first: int, last: int) -> list[Taken]:
+    def reusable(self, first: int, last: int) -> list[ReusablePassage]:
         """Return what is needed of the passages from one number to another to take them over."""
         with sqlite_errors(self._path):
             rows = self._connection.execute(
@@ -153,7 +153,7 @@ class PassageReader:
                 "WHERE number BETWEEN ? AND ? ORDER BY number",
                 (first, last),
             )
-            return [Taken(*row) for row in rows]
+            return [ReusablePassage(*row) for row in rows]
 
     def metadata(self, document_id: str) -> dict[str, Any]:
         """Return what a document says of itself, by names."""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from qa_service.citations import passage_id
 from qa_service.datatypes import Document, Passage
-from qa_service.index.disk.passage_reader import OWN_COLUMNS, Taken, address_of, sqlite_errors
+from qa_service.index.disk.passage_reader import OWN_COLUMNS, ReusablePassage, address_of, sqlite_errors
 from qa_service.splitting import CoverageCount
 
 _SCHEMA = """
@@ -112,9 +112,9 @@ class PassageWriter:
             self._passages += 1
             self._sentences += len(passage.sentences)
 
-    def take_over(self, part: Path, taken: Sequence[Taken]) -> None:
+    def reuse(self, part: Path, passages: Sequence[ReusablePassage]) -> None:
         """Add passages as they stand one after the other in another file, and their documents."""
-        first, last = taken[0], taken[-1]
+        first, last = passages[0], passages[-1]
         with sqlite_errors(self._path):
             self._connection.execute("COMMIT")  # files come and go between transactions
             self._connection.execute("ATTACH ? AS part", (address_of(part),))
@@ -125,7 +125,7 @@ class PassageWriter:
             self._connection.execute("COMMIT")
             self._connection.execute("DETACH part")
             self._connection.execute("BEGIN")
-        self._passages += len(taken)
+        self._passages += len(passages)
         self._sentences += last.first_sentence + last.sentences - first.first_sentence
 
     def close(self, previous: Path | None = None) -> None:

@@ -14,12 +14,12 @@ import numpy as np
 
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexMissing, QAServiceError, StoreRefused, StoreUnavailable
-from qa_service.index import Index, Manifest, Opened, check_model, parse_manifest
+from qa_service.index import Index, Manifest, OpenResult, check_model, parse_manifest
 from qa_service.index.disk import OpenIndex
 from qa_service.index.milvus.collection import EXACT_UP_TO, MilvusStore, load
 from qa_service.index.milvus.connection import WRITING, Connection, missing
-from qa_service.index.milvus.index import MANIFEST, PARTS, SharedIndex
-from qa_service.index.milvus.publish import put_records, put_rows
+from qa_service.index.milvus.index import MANIFEST, PARTS, MilvusIndex
+from qa_service.index.milvus.publish import write_records, write_rows
 from qa_service.index.milvus.records import Records
 from qa_service.index.milvus.rows import extra_fields
 from qa_service.index.vectors import noisy_queries
@@ -29,14 +29,14 @@ _RECORDS = "_records"
 _logger = logging.getLogger(__name__)
 
 
-class SharedGenerations:
+class MilvusGenerations:
     """What :class:`IndexFolder` is to a folder, of the generations below one alias."""
 
     def __init__(self, connection: Connection, alias: str) -> None:
         self._connection = connection
         self.alias = alias
 
-    def pointed(self) -> tuple[str, int]:
+    def current_pointer(self) -> tuple[str, int]:
         """Return the id of the generation that the alias names, and 0, as no time is known.
 
         Asks the server even if it was away a moment ago, has the generation in memory if it is not, and reads from
@@ -44,7 +44,7 @@ class SharedGenerations:
         is no alias, :class:`StoreUnavailable` if nothing can be read.
         """
         self._connection.probe()
-        generation = self.current()
+        generation = self.current_id()
         first: dict[str, int | str] = {self._name(generation): 0, self._records_name(generation): MANIFEST}
         for name, key in first.items():
             load(self._connection, name)
@@ -52,7 +52,7 @@ class SharedGenerations:
                 raise StoreUnavailable("the vector store does not find its rows; ask again", name)
         return generation, 0
 
-    def current(self) -> str:
+    def current_id(self) -> str:
         """Return the id of the generation that the alias names. Raises :class:`IndexMissing` if there is none."""
         try:
             name: str = self._connection.call("describe_alias", self.alias)["collection_name"]
@@ -67,15 +67,15 @@ class SharedGenerations:
             raise IndexCorrupt(f"the alias {self.alias} names {name}, which no build wrote; run `qa-service index`")
         return generation
 
-    def open(self, identity: ModelIdentity | None) -> Opened:
+    def open_current(self, identity: ModelIdentity | None) -> OpenResult:
         """Open the generation in force; none is opened in its place."""
-        generation, _ = self.pointed()
-        index = self._opened(generation, identity)
-        if not index.lexical.finds:
+        generation, _ = self.current_pointer()
+        index = self._open(generation, identity)
+        if not index.words.finds:
             _logger.warning("%s has no BM25, so passages are found by vectors alone", self._name(generation))
-        return Opened(index, None)
+        return OpenResult(index, None)
 
-    def _opened(self, generation: str, identity: ModelIdentity | None, *, newest: bool = False) -> SharedIndex:
+    def _open(self, generation: str, identity: ModelIdentity | None, *, newest: bool = False) -> MilvusIndex:
         records = self._records(generation)
         found = records.get([MANIFEST, PARTS], newest=newest)
         manifest = self._parsed(generation, found.get(MANIFEST))
@@ -93,7 +93,7 @@ class SharedGenerations:
         counted = store.counted()
         if counted != manifest.passages:
             raise IndexCorrupt(f"{store.name} has {counted} rows, expected {manifest.passages}; run `qa-service index`")
-        return SharedIndex(manifest, store, records, words=parts["words"])
+        return MilvusIndex(manifest, store, records, words=parts["words"])
 
     def manifest(self, generation: str, *, newest: bool = False) -> Manifest:
         """Return the manifest of a generation."""
@@ -105,16 +105,16 @@ class SharedGenerations:
             raise IndexCorrupt(f"{where} has no manifest: its publication did not finish; run `qa-service index`")
         return parse_manifest(text.encode(), where)
 
-    def before(self, generation: str) -> Manifest | None:
+    def manifest_before(self, generation: str) -> Manifest | None:
         """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
         own = self.manifest(generation)
-        older = [other for other in self._whole() if other.created_at < own.created_at]
+        older = [other for other in self._published() if other.created_at < own.created_at]
         return max(older, key=lambda other: other.created_at, default=None)
 
     def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
         """Return the constants that were published with the generation in force, or ``None``."""
         key = _calibration_key(weights_sha256, token_vectors=token_vectors, labels=labels)
-        found = self._records(self.current()).one(key)
+        found = self._records(self.current_id()).one(key)
         return None if found is None else {str(name): float(value) for name, value in json.loads(found).items()}
 
     def publish(
@@ -128,16 +128,16 @@ class SharedGenerations:
         ``constants`` are calibrations by weights, token vectors and labels. What an interrupted publication left is
         removed first. If anything fails, the alias stays where it is.
         """
-        generation = index.version
-        if generation not in {manifest.generation for manifest in self._whole()}:
+        generation = index.generation
+        if generation not in {manifest.generation for manifest in self._published()}:
             self._drop(generation)
             self._write(index)
         records = self._records(generation)
-        records.put(
+        records.write(
             (_calibration_key(weights, token_vectors=tokens, labels=labels), json.dumps(values))
             for (weights, tokens, labels), values in constants.items()
         )
-        opened = self._opened(generation, None, newest=True)
+        opened = self._open(generation, None, newest=True)
         try:
             check(opened)
         finally:
@@ -145,7 +145,7 @@ class SharedGenerations:
         self.point_to(generation)
 
     def _write(self, index: OpenIndex) -> None:
-        name = self._name(index.version)
+        name = self._name(index.generation)
         exact = len(index) <= EXACT_UP_TO
         words = True
         create = {"fields": extra_fields(), "exact": exact}
@@ -157,8 +157,8 @@ class SharedGenerations:
             words = False
             store = MilvusStore.create(self._connection, name, dimension, words=False, **create)  # type: ignore[arg-type]
         records = Records.create(self._connection, name + _RECORDS)
-        put_rows(index, store, records, words=words)
-        put_records(index, records)
+        write_rows(index, store, records, words=words)
+        write_records(index, records)
         store.finish()
         counted = store.counted()
         if counted != len(index):
@@ -168,9 +168,9 @@ class SharedGenerations:
         recall = store.settle(queries, cosines)
         _logger.info("%s: recall@10 %.4f, searched %d wide", name, recall, store.ef_search)
         searched = {"rows": [len(index)], "words": words, "exact": exact, "ef_search": store.ef_search}
-        records.put([(PARTS, json.dumps(searched))])
+        records.write([(PARTS, json.dumps(searched))])
         records.finish()
-        records.put([(MANIFEST, index.manifest.to_bytes().decode())])  # last: without it nothing of this counts
+        records.write([(MANIFEST, index.manifest.to_bytes().decode())])  # last: without it nothing of this counts
         records.finish()
 
     def point_to(self, generation: str) -> None:
@@ -185,17 +185,17 @@ class SharedGenerations:
 
     def rollback(self) -> str:
         """Move the alias to the newest whole generation that is older than the one in force; return its id."""
-        current = self.current()
-        older = self.before(current)
+        current = self.current_id()
+        older = self.manifest_before(current)
         if older is None:
             raise IndexMissing(f"the vector store holds no generation of {self.alias} older than {current}")
         self.point_to(older.generation)
         return older.generation
 
-    def reap(self, keep: int) -> None:
+    def delete_old(self, keep: int) -> None:
         """Remove all but the newest ``keep`` generations, and unfinished ones; the one in force always stays."""
-        current = self.current()
-        newest = sorted(self._whole(), key=lambda manifest: manifest.created_at, reverse=True)
+        current = self.current_id()
+        newest = sorted(self._published(), key=lambda manifest: manifest.created_at, reverse=True)
         others = [manifest.generation for manifest in newest if manifest.generation != current]
         kept = {current, *others[: keep - 1]}
         for generation in self._generations():
@@ -207,7 +207,7 @@ class SharedGenerations:
             if self._connection.call("has_collection", name):
                 self._connection.call("drop_collection", name, patience=WRITING)
 
-    def _whole(self) -> list[Manifest]:
+    def _published(self) -> list[Manifest]:
         """Return the manifests of the generations that were published to the end."""
         found = []
         for generation in self._generations():

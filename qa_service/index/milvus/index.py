@@ -33,7 +33,7 @@ def uri_key(uri: str) -> str:
     return "uri/" + digest(uri)
 
 
-class SharedWords:
+class MilvusWords:
     """The lexical leg: candidates from the server's BM25, scores from the passages' own rows.
 
     ``finds`` says whether that server has BM25; else only passages that the vectors find are scored by their words.
@@ -48,11 +48,11 @@ class SharedWords:
         self.finds = finds
         self._known: LRUCache[str, tuple[int, int]] = LRUCache(_TERMS)
 
-    def match(self, question: str) -> "SharedMatch | None":
+    def match(self, question: str) -> "MilvusWordMatch | None":
         """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
         weights = self.weights(question)
         known = sorted(self.ids(weights).values())
-        return SharedMatch(self._store if self.finds else None, self._rows, known, weights) if known else None
+        return MilvusWordMatch(self._store if self.finds else None, self._rows, known, weights) if known else None
 
     def weights(self, question: str) -> dict[str, float]:
         """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
@@ -84,7 +84,7 @@ class SharedWords:
         return found
 
 
-class SharedMatch:
+class MilvusWordMatch:
     """How a question meets the passages of a shared index. ``weights`` is the idf of each of its terms."""
 
     def __init__(self, store: MilvusStore | None, rows: Rows, known: list[int], weights: dict[str, float]) -> None:
@@ -100,26 +100,26 @@ class SharedMatch:
         asked = " ".join(map(str, self._terms.tolist()))
         # The server rounds lengths and scores, so that some of the last may be others than by the exact scores.
         numbers = np.sort(self._store.holding(asked, min(depth + depth // 2, _MOST), allowed))
-        return numbers[np.lexsort((numbers, -self.of(numbers)))][:depth]
+        return numbers[np.lexsort((numbers, -self.scores(numbers)))][:depth]
 
-    def of(self, numbers: IntArray) -> FloatArray:
+    def scores(self, numbers: IntArray) -> FloatArray:
         """Return the BM25 scores of some passages."""
         return np.array([row.sum(self._terms) for row in self._rows.scored(numbers)], np.float32)
 
 
-class SharedIndex(Index):
+class MilvusIndex(Index):
     """A generation in collections of a Milvus server."""
 
     store: MilvusStore
-    lexical: SharedWords
+    words: MilvusWords
 
     def __init__(self, manifest: Manifest, store: MilvusStore, records: Records, *, words: bool) -> None:
         self.manifest = manifest
-        self.version = manifest.generation
+        self.generation = manifest.generation
         self.store = store
         self._records = records
         self._rows = Rows(store, records)
-        self.lexical = SharedWords(store, records, self._rows, manifest, finds=words)
+        self.words = MilvusWords(store, records, self._rows, manifest, finds=words)
         self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
         self._codec: Codec | None = None
         self._frequencies = np.empty(0, np.int32)
@@ -203,7 +203,7 @@ class SharedIndex(Index):
         """Return the id of the document at a path below the source folder, or ``None``."""
         return self._records.one(uri_key(uri))
 
-    def listed(self, after: str, limit: int) -> list[SourceDocument]:
+    def list_documents(self, after: str, limit: int) -> list[SourceDocument]:
         """Return the documents whose ids come after one, by id, without their texts."""
         known = after if after.isascii() and after.isalnum() else ""
         keys = self._records.scan("document/", f"document/{known}", limit)
@@ -213,12 +213,12 @@ class SharedIndex(Index):
     def texts(self) -> Iterator[tuple[str, str]]:
         """Yield path and text of every document."""
         after = ""
-        while some := self.listed(after, 100):
+        while some := self.list_documents(after, 100):
             for document in some:
                 yield document.uri, self._records.one(f"text/{document.id}") or ""
             after = some[-1].id
 
-    def cited(self, identifier: str) -> tuple[str, int, str] | None:
+    def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
         """Return document's uri, first character and text of the passage of an id, one retired included."""
         found = self._records.one(f"cited/{identifier}")
         if found is None:

@@ -30,10 +30,10 @@ from qa_service.text.cleaning import embeddable
 _LONGEST_TERMS = 65_000
 
 
-def put_rows(index: OpenIndex, store: MilvusStore, records: Records, *, words: bool) -> None:
+def write_rows(index: OpenIndex, store: MilvusStore, records: Records, *, words: bool) -> None:
     """Add a row for each passage."""
-    scores = index.lexical.by_passage()
-    ids = index.lexical.vocabulary()
+    scores = index.words.by_passage()
+    ids = index.words.vocabulary()
     metadata: dict[str, Any] = {}
     count = len(index)
     for start in range(0, count, ROWS):
@@ -61,33 +61,33 @@ def put_rows(index: OpenIndex, store: MilvusStore, records: Records, *, words: b
                 row[TERMS] = " ".join(map(str, every))[:_LONGEST_TERMS]
             rows.append(row)
         store.add_rows(numbers, index.vectors(numbers), rows)
-        records.put(overflow)
+        records.write(overflow)
 
 
-def put_records(index: OpenIndex, records: Records) -> None:
+def write_records(index: OpenIndex, records: Records) -> None:
     """Add all that is looked up by a key: terms, documents, places of passages, old citations, the codec."""
-    records.put(_term_records(index))
-    records.put(_document_records(index))
-    records.put(attribute_records(index.passages.metadata(document.id) for document in _documents(index)))
-    records.put(
+    records.write(_term_records(index))
+    records.write(_document_records(index))
+    records.write(attribute_records(index.passages.metadata(document.id) for document in _documents(index)))
+    records.write(
         (f"cited/{identifier}", json.dumps([uri, start, text]))
         for identifier, uri, start, text in index.passages.retired()
     )
     if index.tokens is not None:
         frequencies = json.dumps(index.tokens.frequencies.tolist())
-        records.put([(CODEC, json.dumps(index.tokens.codec.to_array().tolist())), (FREQUENCIES, frequencies)])
+        records.write([(CODEC, json.dumps(index.tokens.codec.to_array().tolist())), (FREQUENCIES, frequencies)])
 
 
 def _term_records(index: OpenIndex) -> Iterator[tuple[str, str]]:
-    for term, number in index.lexical.vocabulary().items():
+    for term, number in index.words.vocabulary().items():
         if term:
-            yield term_key(term), f"{number} {len(index.lexical.posting(number)[0])}"
+            yield term_key(term), f"{number} {len(index.words.posting(number)[0])}"
 
 
 def _documents(index: OpenIndex) -> Iterator[SourceDocument]:
     """Yield all documents, without their texts."""
     after = ""
-    while some := index.listed(after, 100):
+    while some := index.list_documents(after, 100):
         yield from some
         after = some[-1].id
 

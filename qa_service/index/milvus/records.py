@@ -41,7 +41,7 @@ class Records:
         connection.call("create_collection", name, schema=schema, index_params=index, patience=WRITING)
         return cls(connection, name)
 
-    def put(self, records: Iterable[tuple[str, str]]) -> None:
+    def write(self, records: Iterable[tuple[str, str]]) -> None:
         """Write records; those of the same key are replaced."""
         waiting: list[dict[str, Any]] = []
         length = 0

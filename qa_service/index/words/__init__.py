@@ -1,17 +1,17 @@
 """The lexical leg: BM25 over normalised words, in any script."""
 
-from qa_service.index.words.builder import LexicalBuilder, Terms
-from qa_service.index.words.index import FILES, MATRIX_FILES, LexicalIndex, LexicalMatch, idf, idf_of_one
+from qa_service.index.words.builder import BM25Builder, VocabularyMap
+from qa_service.index.words.index import FILES, MATRIX_FILES, BM25Index, BM25Match, idf, idf_of_one
 from qa_service.index.words.terms import NO_STEMMING, languages, terms
 
 __all__ = [
     "FILES",
     "MATRIX_FILES",
     "NO_STEMMING",
-    "LexicalBuilder",
-    "LexicalIndex",
-    "LexicalMatch",
-    "Terms",
+    "BM25Builder",
+    "BM25Index",
+    "BM25Match",
+    "VocabularyMap",
     "idf",
     "idf_of_one",
     "languages",

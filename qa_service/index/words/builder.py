@@ -11,7 +11,7 @@ from bm25s.tokenization import Tokenized
 from scipy.sparse import csr_array
 
 from qa_service.datatypes import Int32Array, IntArray
-from qa_service.index.words.index import LexicalIndex, idf
+from qa_service.index.words.index import BM25Index, idf
 from qa_service.index.words.terms import terms
 
 # Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; short passages want little of b.
@@ -20,14 +20,14 @@ _BLOCK = 10_000  # passages
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class VocabularyMap:
     """Another index, from which sentences are taken over, and the id here of each of its terms."""
 
-    index: LexicalIndex
+    index: BM25Index
     ids: Int32Array
 
 
-class LexicalBuilder:
+class BM25Builder:
     """Collects passages in the order of their numbers; those that another index has need not be cut into terms again.
 
     That must be of the same language.
@@ -48,15 +48,15 @@ class LexicalBuilder:
         self._append(self._headings, self._heading_lengths, heading)
         self._sentences.append(len(sentences))
 
-    def terms_of(self, index: LexicalIndex) -> Terms:
+    def map_vocabulary(self, index: BM25Index) -> VocabularyMap:
         """Return what is needed to take sentences over from an index."""
         vocabulary = index.vocabulary()
         ids = np.zeros(len(vocabulary), np.int32)
         for term, identifier in vocabulary.items():
             ids[identifier] = self._ids.setdefault(term, len(self._ids))
-        return Terms(index, ids)
+        return VocabularyMap(index, ids)
 
-    def take_over(self, headings: Sequence[str], sentences: Sequence[int], terms: Terms, first: int) -> None:
+    def reuse(self, headings: Sequence[str], sentences: Sequence[int], terms: VocabularyMap, first: int) -> None:
         """Add passages, each of so many ``sentences``, which another index has from its ``first`` on."""
         last = first + sum(sentences)
         self._said.frombytes(terms.ids[terms.index.sentence_terms(first, last)].tobytes())
@@ -70,7 +70,7 @@ class LexicalBuilder:
         ids.extend(self._ids.setdefault(term, len(self._ids)) for term in found)
         lengths.append(len(found))
 
-    def finish(self) -> LexicalIndex:
+    def finish(self) -> BM25Index:
         """Return the index of all passages added. A term's id is its place among all terms in their order."""
         said, headings = np.array(self._said, np.int32), np.array(self._headings, np.int32)
         names = list(self._ids)
@@ -86,7 +86,7 @@ class LexicalBuilder:
         corpus = _Corpus(headings, _starts(self._heading_lengths), said, starts[_starts(self._sentences)])
         bm25 = _BM25(k1=_K1, b=_B, method="lucene")
         bm25.index(Tokenized(ids=corpus, vocab=vocabulary), show_progress=False)
-        return LexicalIndex(bm25, said, starts, self._language)
+        return BM25Index(bm25, said, starts, self._language)
 
 
 @dataclass(frozen=True, slots=True)

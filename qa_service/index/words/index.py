@@ -43,10 +43,10 @@ def idf_of_one(passages: int, frequency: int) -> float:
     return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))
 
 
-class LexicalIndex:
+class BM25Index:
     """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1, and the terms of their sentences.
 
-    :class:`LexicalBuilder` makes it. ``sentence_terms`` holds the ids of each sentence's terms in order, one
+    :class:`BM25Builder` makes it. ``sentence_terms`` holds the ids of each sentence's terms in order, one
     for each time; sentence ``i`` has those from ``sentence_starts[i]`` to ``sentence_starts[i + 1]``.
     """
 
@@ -62,7 +62,7 @@ class LexicalIndex:
         self._sentence_starts = sentence_starts
 
     @classmethod
-    def load(cls, folder: Path, language: str) -> "LexicalIndex":
+    def load(cls, folder: Path, language: str) -> "BM25Index":
         """Open what :meth:`save` wrote, memory-mapped. The caller has checked the files' hashes."""
         bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False, **_NAMES)
         ids, starts = (
@@ -109,11 +109,11 @@ class LexicalIndex:
         place = int(np.searchsorted(posting, passage))
         return place < len(posting) and int(posting[place]) == passage
 
-    def match(self, question: str) -> "LexicalMatch | None":
+    def match(self, question: str) -> "BM25Match | None":
         """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
         weights = self.weights(question)
         known = sorted(self.ids(weights).values())
-        return LexicalMatch(self, known, weights) if known else None
+        return BM25Match(self, known, weights) if known else None
 
     def posting(self, term: int) -> tuple[Int32Array, FloatArray]:
         """Return the numbers of the passages that hold the term of an id, growing, and its BM25 score in each."""
@@ -144,7 +144,7 @@ class LexicalIndex:
         return self._passages
 
 
-class LexicalMatch:
+class BM25Match:
     """How a question meets an index. ``weights`` is the idf of each of its terms.
 
     Terms that stand in every eighth passage or more weigh little and would take nearly all of the time. They are
@@ -152,7 +152,7 @@ class LexicalMatch:
     result is the same.
     """
 
-    def __init__(self, index: LexicalIndex, terms: Sequence[int], weights: dict[str, float]) -> None:
+    def __init__(self, index: BM25Index, terms: Sequence[int], weights: dict[str, float]) -> None:
         self.weights = weights
         passages = len(index)
         postings = [index.posting(term) for term in terms]
@@ -163,7 +163,7 @@ class LexicalMatch:
             if len(holding) * _COMMON < passages:
                 self._partial[holding] += scores
 
-    def of(self, numbers: IntArray) -> FloatArray:
+    def scores(self, numbers: IntArray) -> FloatArray:
         """Return the scores of some passages, which come in the order of their numbers."""
         scores: FloatArray = self._partial[numbers] + _added(self._common, numbers)
         return scores

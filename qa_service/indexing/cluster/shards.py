@@ -87,11 +87,11 @@ class _Checkpoints:
         self.codec = codec
         self.empty: dict[str, list[Skipped]] = {}
         """The files without a document, by uri, and why."""
-        for name in folder.complete():
+        for name in folder.list_ids():
             try:
                 self._note(name)
             except QAServiceError:
-                folder.remove(name)
+                folder.delete(name)
 
     def missing(self, files: Sequence[SourceFile]) -> list[SourceFile]:
         """Return those of the files that are in no shard yet."""
@@ -115,11 +115,11 @@ class _Checkpoints:
             return manifest
 
         name = self._contents.of_part(shard.files).generation_id()
-        self._folder.keep(name, write)
+        self._folder.write(name, write)
         self._note(name)
 
     def _note(self, name: str) -> None:
-        with closing(self._folder.opened(name)) as index:
+        with closing(self._folder.open_generation(name)) as index:
             found = index.manifest
             like = found.like(self._contents) and found.reads_like(self._contents)
             if not like or found.embedded_by != self._runtime:

@@ -156,7 +156,7 @@ def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: 
 
 async def _answer(serving: Serving, answerer: QuestionAnswerer, question: str, options: AskOptions) -> Answer:
     """Return an answer from the cache, or compute it and record the duration of its stages."""
-    key = AnswerKey(answerer.index.version, question, options)
+    key = AnswerKey(answerer.index.generation, question, options)
     if (known := serving.answer_cache.get(key)) is not None:
         REMEMBERED.inc()
         return known

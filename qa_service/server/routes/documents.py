@@ -49,7 +49,7 @@ def listing_routes(collections: Collections) -> APIRouter:
         with serving.lease() as answerer:
             index = answerer.index
             if uri is None:
-                return SourcesBody.of(await serving.worker.run(lambda: index.listed(after, limit)))
+                return SourcesBody.of(await serving.worker.run(lambda: index.list_documents(after, limit)))
             found = await serving.worker.run(lambda: index.document_by_uri(uri))
         return SourcesBody.of([] if found is None else [found])
 
@@ -130,7 +130,7 @@ def document_routes(collections: Collections) -> APIRouter:
         with serving.lease() as answerer:
             verdicts = await serving.worker.run(lambda: [answerer.verify(one) for one in cited])
         return VerifyResponse(
-            index_version=answerer.index.version,
+            index_version=answerer.index.generation,
             verdicts=[VerdictBody.of(verdict, own) for verdict in verdicts],
         )
 

@@ -134,7 +134,9 @@ def index_routes(collections: Collections) -> APIRouter:
         serving = collections.of(request)
         serving.expect_ready()
         current = serving.manifest
-        return await asyncio.to_thread(lambda: _diff_body(current, serving.generations.before(current.generation)))
+        return await asyncio.to_thread(
+            lambda: _diff_body(current, serving.generations.manifest_before(current.generation))
+        )
 
     return router
 

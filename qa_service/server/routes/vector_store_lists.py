@@ -93,7 +93,7 @@ def store_routes(collections: Collections) -> APIRouter:
         with serving.lease() as answerer:
 
             def listed() -> list[VectorStoreFile]:
-                return _files(vector_store_id, answerer.index, answerer.index.listed(after, limit + 1))
+                return _files(vector_store_id, answerer.index, answerer.index.list_documents(after, limit + 1))
 
             return VectorStoreFilePage.of(await serving.worker.run(listed), limit)
 
