@@ -33,7 +33,7 @@ from qa_service.embedding import (
     open_embedder,
 )
 from qa_service.embedding import choose as runtimes
-from qa_service.embedding.export import LEAST_COSINE, Exporter
+from qa_service.embedding.export import MIN_COSINE, Exporter
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile, Scope
@@ -126,7 +126,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
-    folders = {precision: root / "exports" / precision for precision in LEAST_COSINE}
+    folders = {precision: root / "exports" / precision for precision in MIN_COSINE}
     with FileLock(root / "exports.lock"):
         exporter = Exporter(find_model(DEFAULT_MODEL))
         for precision, folder in folders.items():
@@ -143,7 +143,7 @@ def exported_models(tmp_path_factory: pytest.TempPathFactory, exports: dict[str,
     """Return a folder of the built-in model as a build exports it, to be copied or linked beside an index."""
     models = tmp_path_factory.mktemp("exported") / "models"
     files = find_model(DEFAULT_MODEL)
-    for precision in filter(None, ("int8", runtimes.bulk_precision())):
+    for precision in filter(None, ("int8", runtimes.openvino_precision())):
         shutil.copytree(exports[precision], models / runtimes.export_name(files, precision), copy_function=os.link)
     return models
 

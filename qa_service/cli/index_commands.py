@@ -41,7 +41,7 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
         with progress_bar() as progress:
             report = build(parts[name], embedder, progress)
         if name:
-            ExportedModels(parts[name].index).take_over(settings.index)
+            ExportedModels(parts[name].index).reuse(settings.index)
         if not as_json:
             print_build(report, name)
         return report

@@ -1,6 +1,6 @@
 """Text -> vectors: the protocol, the reference by torch, the fast runtime that serves, and how it is exported."""
 
-from qa_service.embedding.batching import in_batches, in_passes
+from qa_service.embedding.batching import batches_by_length, question_batches
 from qa_service.embedding.exported_models import ExportedModels
 from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
 from qa_service.embedding.protocol import (
@@ -12,14 +12,20 @@ from qa_service.embedding.protocol import (
 )
 from qa_service.embedding.question_cache import QuestionCache
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
-from qa_service.embedding.runtime import BULK, BULK_BF16, ExportedEmbedder, OnnxEmbedder, cpu_flags, open_runtime
-from qa_service.embedding.two_runtimes import BulkEmbedder
+from qa_service.embedding.runtime import (
+    OPENVINO_BF16,
+    OPENVINO_INT8,
+    ExportedEmbedder,
+    OnnxEmbedder,
+    cpu_flags,
+    open_runtime,
+)
+from qa_service.embedding.two_runtimes import TwoRuntimeEmbedder
 
 __all__ = [
-    "BULK",
-    "BULK_BF16",
     "DEFAULT_WEIGHTS",
-    "BulkEmbedder",
+    "OPENVINO_BF16",
+    "OPENVINO_INT8",
     "Embedder",
     "ExportedEmbedder",
     "ExportedModels",
@@ -31,11 +37,12 @@ __all__ = [
     "QuestionEmbedding",
     "SentenceTransformerEmbedder",
     "TokenEmbeddings",
+    "TwoRuntimeEmbedder",
+    "batches_by_length",
     "checked_model_folder",
     "cpu_flags",
     "find_model",
-    "in_batches",
-    "in_passes",
     "open_embedder",
     "open_runtime",
+    "question_batches",
 ]

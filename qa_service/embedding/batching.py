@@ -8,14 +8,14 @@ from typing import TypeVar
 import numpy as np
 
 _Item = TypeVar("_Item")
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 
 _SEED = 20261123
-_SHORT = 200  # characters
-_TOGETHER = 4  # questions
+_MAX_SHORT_CHARACTERS = 200
+_MAX_BATCH = 4
 
 
-def in_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Yield the places in ``lengths`` in batches until each came once.
 
     Texts of like lengths share a batch, so that little is padded; batches come in a fixed random order,
@@ -27,21 +27,21 @@ def in_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
         yield batches[number]
 
 
-def in_passes(questions: Sequence[str]) -> Iterator[list[str]]:
+def question_batches(questions: Sequence[str]) -> Iterator[list[str]]:
     """Yield the questions that share a forward pass: up to four of like lengths, and each long one by itself.
 
     In one pass all are padded to the longest: of eight that came together two passes take a sixth less than one.
     """
     in_order = sorted(questions, key=len)
-    short = [question for question in in_order if len(question) <= _SHORT]
-    yield from (short[start : start + _TOGETHER] for start in range(0, len(short), _TOGETHER))
+    short = [question for question in in_order if len(question) <= _MAX_SHORT_CHARACTERS]
+    yield from (short[start : start + _MAX_BATCH] for start in range(0, len(short), _MAX_BATCH))
     yield from ([question] for question in in_order[len(short) :])
 
 
-def ahead(function: Callable[[_Item], _Made], items: Iterable[_Item]) -> Iterator[tuple[_Item, _Made]]:
+def prefetch(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[tuple[_Item, _Result]]:
     """Yield each item with what a function makes of it in another thread, which goes on to the next one meanwhile."""
-    with ThreadPoolExecutor(1, "ahead") as thread:
-        waiting: deque[tuple[_Item, Future[_Made]]] = deque()
+    with ThreadPoolExecutor(1, "prefetch") as thread:
+        waiting: deque[tuple[_Item, Future[_Result]]] = deque()
         for item in items:
             waiting.append((item, thread.submit(function, item)))
             if len(waiting) > 1:

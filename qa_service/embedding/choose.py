@@ -10,14 +10,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from qa_service.embedding import (
-    BULK,
-    BULK_BF16,
-    BulkEmbedder,
+    OPENVINO_BF16,
+    OPENVINO_INT8,
     Embedder,
     ExportedEmbedder,
     ExportedModels,
     ModelFiles,
     SentenceTransformerEmbedder,
+    TwoRuntimeEmbedder,
     cpu_flags,
     find_model,
     open_runtime,
@@ -42,10 +42,10 @@ def embedder_to_ask(settings: Settings) -> Embedder:
     files = find_model(settings.model, allow_download=settings.allow_download)
     exports = _Exports(settings, files, threads=1)
     for precision in _precisions(settings):
-        exported = exports.found(precision)
+        exported = exports.find(precision)
         if exported is None and settings.store == "milvus":
             try:
-                exported = exports.found_or_written(precision)
+                exported = exports.find_or_export(precision)
             except StorageError as error:
                 _logger.warning("the model is run by torch, as it can't be exported: %s", error)
         if exported is not None:
@@ -58,15 +58,15 @@ def embedder_to_build(settings: Settings) -> Embedder:
     files = find_model(settings.model, allow_download=settings.allow_download)
     exports = _Exports(settings, files, threads=usable_cores())
     for precision in _precisions(settings):
-        exported = exports.found_or_written(precision)
+        exported = exports.find_or_export(precision)
         if exported is not None:
-            of_bulk = bulk_precision() if settings.runtime == _AUTO else None
-            bulk = None if of_bulk is None else exports.found_or_written(of_bulk)
-            return exported if bulk is None else BulkEmbedder(exported, bulk)
+            precision_for_passages = openvino_precision() if settings.runtime == _AUTO else None
+            for_passages = None if precision_for_passages is None else exports.find_or_export(precision_for_passages)
+            return exported if for_passages is None else TwoRuntimeEmbedder(exported, for_passages)
     return SentenceTransformerEmbedder(files)
 
 
-def bulk_precision() -> str | None:
+def openvino_precision() -> str | None:
     """Return the precision in which OpenVINO is by far the fastest for passages; ``None`` if this CPU is made for none.
 
     It must multiply matrices of bf16 (AMX), or 8-bit integers 64 at once (AVX512 VNNI).
@@ -74,7 +74,7 @@ def bulk_precision() -> str | None:
     if find_spec("openvino") is None:
         return None
     flags = cpu_flags()
-    return BULK_BF16 if "amx_bf16" in flags else BULK if "avx512_vnni" in flags else None
+    return OPENVINO_BF16 if "amx_bf16" in flags else OPENVINO_INT8 if "avx512_vnni" in flags else None
 
 
 def usable_cores() -> int:
@@ -98,7 +98,7 @@ class _Exports:
         self._files = files
         self._threads = threads
 
-    def found(self, precision: str) -> ExportedEmbedder | None:
+    def find(self, precision: str) -> ExportedEmbedder | None:
         """Return the model in a precision; ``None`` if it was not exported or is damaged."""
         folder = self._models.find(export_name(self._files, precision))
         if folder is None:
@@ -109,11 +109,11 @@ class _Exports:
             _logger.warning("%s; `qa-service index` writes it anew", error)
             return None
 
-    def found_or_written(self, precision: str) -> ExportedEmbedder | None:
+    def find_or_export(self, precision: str) -> ExportedEmbedder | None:
         """Return the model in a precision, exported if it was not; ``None`` if it can't be."""
         from qa_service.embedding.export import ExportFailed  # noqa: PLC0415 - only where one may be missing
 
-        if (found := self.found(precision)) is not None:
+        if (found := self.find(precision)) is not None:
             return found
         try:
             self._models.add(
@@ -122,7 +122,7 @@ class _Exports:
         except ExportFailed as error:
             _logger.warning("%s can't be exported in %s: %s", self._files.identity.name, precision, error)
             return None
-        return self.found(precision)
+        return self.find(precision)
 
     @cached_property
     def _exporter(self) -> "Exporter":

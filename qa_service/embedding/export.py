@@ -16,11 +16,11 @@ from qa_service.embedding.models import ModelFiles, sha256_of
 from qa_service.embedding.quantization import quantize, quantize_weights
 from qa_service.embedding.reference import SentenceTransformerEmbedder
 from qa_service.embedding.runtime import (
-    BULK,
-    BULK_BF16,
-    FOR_OPENVINO,
     INPUTS,
     MODEL,
+    OPENVINO_BF16,
+    OPENVINO_INT8,
+    OPENVINO_PRECISIONS,
     OUTPUTS,
     RECIPE,
     SPECIFICATION,
@@ -30,8 +30,8 @@ from qa_service.embedding.runtime import (
 )
 from qa_service.errors import ModelCorrupt, QAServiceError
 
-LEAST_COSINE = {"fp32": 0.999, "int8": 0.97, BULK: 0.97, BULK_BF16: 0.999}
-_LEAST_TOKEN_COSINE = {"fp32": 0.999, "int8": 0.9, BULK: 0.9, BULK_BF16: 0.999}
+MIN_COSINE = {"fp32": 0.999, "int8": 0.97, OPENVINO_INT8: 0.97, OPENVINO_BF16: 0.999}
+_MIN_TOKEN_COSINE = {"fp32": 0.999, "int8": 0.9, OPENVINO_INT8: 0.9, OPENVINO_BF16: 0.999}
 _OPSET = 17
 _MODULES = {"Transformer", "Pooling", "Normalize", "Dense"}
 # Held against the reference one by one and together: lengths, scripts, nothing, more than any window.
@@ -102,11 +102,11 @@ class Exporter:
         import onnx  # noqa: PLC0415 - seconds of import
 
         graph = onnx.load_model_from_string(self._graph.onnx)
-        if precision not in FOR_OPENVINO:  # which fuses by itself what it finds
+        if precision not in OPENVINO_PRECISIONS:  # which fuses by itself what it finds
             graph = self._fused(graph)
         if precision == "int8":
             quantize(graph)
-        elif precision == BULK:
+        elif precision == OPENVINO_INT8:
             quantize_weights(graph)
         onnx.save(graph, str(path))
 
@@ -189,14 +189,14 @@ def _compare(reference: SentenceTransformerEmbedder, folder: Path, precision: st
         raise ExportFailed("its tokenizer counts differently once exported")
     for texts in (*([probe] for probe in _PROBES), list(_PROBES)):
         mine, theirs = exported.embed_passages(texts), reference.embed_passages(texts)
-        _expect(float((mine.vectors * theirs.vectors).sum(axis=1).min()), LEAST_COSINE[precision])
+        _expect(float((mine.vectors * theirs.vectors).sum(axis=1).min()), MIN_COSINE[precision])
         if (mine.tokens is None) != (theirs.tokens is None):
             raise ExportFailed("one of the two has no token vectors")
         for one, other in zip(mine.tokens or (), theirs.tokens or (), strict=True):
             if not (np.array_equal(one.ids, other.ids) and np.array_equal(one.spans, other.spans)):
                 raise ExportFailed("its tokenizer cuts differently once exported")
             cosines = (one.vectors * other.vectors).sum(axis=1)
-            _expect(float(cosines.mean()) if len(cosines) else 1.0, _LEAST_TOKEN_COSINE[precision])
+            _expect(float(cosines.mean()) if len(cosines) else 1.0, _MIN_TOKEN_COSINE[precision])
 
 
 def _expect(cosine: float, least: float) -> None:

@@ -38,7 +38,7 @@ class ExportedModels:
             remove_partial(self._folder)
             write_folder(self._folder / name, write_and_sync)
 
-    def take_over(self, other: Path) -> None:
+    def reuse(self, other: Path) -> None:
         """Take over the exported models of another index folder that are missing here, which spares their export."""
         for model in sorted((other / "models").glob("[!.]*")):
             if self.find(model.name) is None and model.is_dir():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cachetools import LRUCache
 
-from qa_service.embedding.batching import in_passes
+from qa_service.embedding.batching import question_batches
 from qa_service.embedding.protocol import Embedder, QuestionEmbedding
 
 
@@ -22,7 +22,7 @@ class QuestionCache:
         known = {text: self._known[text] for text in questions if text in self._known}
         if unknown := sorted(set(questions) - known.keys()):
             self.embedded += len(unknown)
-            for together in in_passes(unknown):
+            for together in question_batches(unknown):
                 known |= zip(together, self._embedder.embed_questions(together), strict=True)
             small = (text for text in unknown if known[text].size() <= self._known.maxsize)
             self._known.update({text: known[text] for text in small})

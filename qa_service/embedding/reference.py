@@ -18,7 +18,7 @@ from qa_service.embedding.protocol import (
 from qa_service.errors import ModelCorrupt
 
 _QUESTION_PROMPTS = ("query",)
-_MULTIPLE = 32  # tokens
+_PAD_TO_TOKENS = 32
 _PASSAGE_PROMPTS = ("document", "passage", "corpus")
 
 
@@ -112,9 +112,9 @@ class SentenceTransformerEmbedder:
 
         Torch keeps kernels of every length that it met: a long build would grow by 7 MB with each.
         """
-        if not isinstance(getattr(self.model[0], "processing_kwargs", None), dict) or self.window % _MULTIPLE:
+        if not isinstance(getattr(self.model[0], "processing_kwargs", None), dict) or self.window % _PAD_TO_TOKENS:
             return {}
-        return {"processing_kwargs": {"text": {"pad_to_multiple_of": _MULTIPLE}}}
+        return {"processing_kwargs": {"text": {"pad_to_multiple_of": _PAD_TO_TOKENS}}}
 
     def _split(self, texts: Sequence[str], outputs: Sequence[dict[str, Any]], prompt: str) -> PassageEmbeddings:
         vectors = unit_length(np.stack([output["sentence_embedding"].float().numpy() for output in outputs]))

@@ -36,9 +36,9 @@ RECIPE = 2
 """Grows with every change of export or quantization that changes what is written."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("sentence_embedding", "token_embeddings")
-BULK, BULK_BF16 = "int8-bulk", "bf16-bulk"
+OPENVINO_INT8, OPENVINO_BF16 = "int8-bulk", "bf16-bulk"
 """The precisions of what OpenVINO runs: weights in 8 bits, or as they are."""
-FOR_OPENVINO = frozenset((BULK, BULK_BF16))
+OPENVINO_PRECISIONS = frozenset((OPENVINO_INT8, OPENVINO_BF16))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def open_runtime(folder: Path, *, threads: int = 1) -> "ExportedEmbedder":
                 raise ModelCorrupt(f"{folder / name} has sha256 {digest}, expected {specification.sha256[name]}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelCorrupt(f"{path} is no exported model: {type(error).__name__}: {error}") from error
-    runs = OpenVinoEmbedder if specification.precision in FOR_OPENVINO else OnnxEmbedder
+    runs = OpenVinoEmbedder if specification.precision in OPENVINO_PRECISIONS else OnnxEmbedder
     return runs(folder, specification, threads=threads)
 
 
@@ -111,7 +111,7 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(next((line.split(":", 1)[1] for line in lines if line.startswith("flags")), "").split())
 
 
-def _in_parts(encoded: Sequence[Any], size: int) -> list[Sequence[Any]]:
+def _chunks(encoded: Sequence[Any], size: int) -> list[Sequence[Any]]:
     return [encoded[start : start + size] for start in range(0, len(encoded), size)]
 
 
@@ -198,7 +198,7 @@ class OnnxEmbedder(ExportedEmbedder):
     pass of all threads.
     """
 
-    _A_PASS = 128  # tokens
+    _MAX_PASS_TOKENS = 128
 
     @property
     def runtime(self) -> str:
@@ -212,8 +212,8 @@ class OnnxEmbedder(ExportedEmbedder):
     def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
         self.load()  # before threads would, each for itself
         longest = max(len(item.ids) for item in encoded)
-        size = max(1, min(self._A_PASS // longest, -(-len(encoded) // self._threads)))
-        parts = _in_parts(encoded, size)
+        size = max(1, min(self._MAX_PASS_TOKENS // longest, -(-len(encoded) // self._threads)))
+        parts = _chunks(encoded, size)
         passes = map(self._pass, parts) if self._threads == 1 else self._pool.map(self._pass, parts)
         return chain.from_iterable(passes)
 
@@ -241,19 +241,21 @@ class OnnxEmbedder(ExportedEmbedder):
 class OpenVinoEmbedder(ExportedEmbedder):
     """Runs a model by OpenVINO: a batch in parts, each thread one of them.
 
-    Matrix products of weights in 8 bits have a scale for each ``_GROUP`` activations of a token, so that what else is
-    in a batch changes nothing; all else is in bf16 where the CPU has it. Lengths are padded to a multiple of
-    ``_MULTIPLE``: OpenVINO keeps kernels of each length that it met, 7 MB each.
+    Matrix products of weights in 8 bits have a scale for each ``_ACTIVATIONS_PER_SCALE`` activations of a token, so
+    that the rest of a batch changes nothing; all else is in bf16 where the CPU has it. Lengths are padded to a
+    multiple of ``_PAD_TO_TOKENS``: OpenVINO keeps kernels of each length that it met, 7 MB each.
     """
 
-    _GROUP = 128  # activations; of 384 the worst vector has cosine .991, of 128 .996, for a thirtieth of the speed
-    _MULTIPLE = 16  # tokens
+    _ACTIVATIONS_PER_SCALE = (
+        128  # activations; of 384 the worst vector has cosine .991, of 128 .996, for a thirtieth of the speed
+    )
+    _PAD_TO_TOKENS = 16
 
     @property
     def runtime(self) -> str:
         """What runs the model, and in which precision."""
         rest = "bf16" if self._bf16 else "fp32"
-        return f"OpenVINO {rest}" if self._specification.precision == BULK_BF16 else f"OpenVINO int8, {rest}"
+        return f"OpenVINO {rest}" if self._specification.precision == OPENVINO_BF16 else f"OpenVINO int8, {rest}"
 
     def load(self) -> None:
         """Load the model now, not with the first text."""
@@ -264,9 +266,9 @@ class OpenVinoEmbedder(ExportedEmbedder):
         return "avx512_bf16" in cpu_flags()
 
     def _forward(self, encoded: Sequence[Any]) -> Iterator[tuple[FloatArray, FloatArray | None]]:
-        parts = _in_parts(encoded, -(-len(encoded) // self._threads))
+        parts = _chunks(encoded, -(-len(encoded) // self._threads))
         for request, part in zip(self._requests, parts, strict=False):
-            request.start_async(self._inputs(part, self._MULTIPLE))
+            request.start_async(self._inputs(part, self._PAD_TO_TOKENS))
         for request, part in zip(self._requests, parts, strict=False):
             request.wait()
             vectors, *tokens = (np.array(request.get_tensor(name).data) for name in self._specification.outputs)
@@ -279,7 +281,7 @@ class OpenVinoEmbedder(ExportedEmbedder):
             "NUM_STREAMS": self._threads,
             "INFERENCE_NUM_THREADS": self._threads,
             "INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32",
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": self._GROUP,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": self._ACTIVATIONS_PER_SCALE,
         }
         try:
             model = openvino.Core().compile_model(str(self._folder / MODEL), "CPU", options)

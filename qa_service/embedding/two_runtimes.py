@@ -6,7 +6,7 @@ from qa_service.embedding.protocol import PassageEmbeddings, QuestionEmbedding
 from qa_service.embedding.runtime import ExportedEmbedder
 
 
-class BulkEmbedder:
+class TwoRuntimeEmbedder:
     """An exported model that leaves passages to another export of it."""
 
     def __init__(self, questions: ExportedEmbedder, passages: ExportedEmbedder) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import ir_measures
 
-from qa_service.embedding.batching import ahead
+from qa_service.embedding.batching import prefetch
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import Corpus, Gold, GoldFinder
 from qa_service.evaluation.measures import DEFAULT, EvaluatedQuestion, measure
@@ -114,7 +114,7 @@ def _asked_ahead(
     def ask(batch: list[tuple[Question, Gold]]) -> list[Outcome]:
         return asker.ask([(question.question, DOCUMENTS_OUT_OF if gold.whole else top_k) for question, gold in batch])
 
-    return ahead(ask, batches) if asker.elsewhere else ((batch, ask(batch)) for batch in batches)
+    return prefetch(ask, batches) if asker.elsewhere else ((batch, ask(batch)) for batch in batches)
 
 
 def _timed(alone: InProcessAsker, chosen: Sequence[Question], top_k: int) -> list[float]:

@@ -128,7 +128,7 @@ def _fill(
     run = RunFolder(output / row.run)
     index = output / _INDEXES / _digest({name: getattr(settings, name) for name in _BUILT_BY})
     for other in (settings.index, *sorted((output / _INDEXES).glob("*"))):
-        ExportedModels(index).take_over(other)
+        ExportedModels(index).reuse(other)
     settings = settings.model_copy(update={"index": index, "store": "faiss"})
     build(settings, embedder_to_build(settings))
     answerer, _ = open_answerer(settings, embedder_to_ask(settings))

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from qa_service.datatypes import Completeness, FloatArray, IntArray, Passage, Skipped, SourceFile
-from qa_service.embedding import Embedder, in_batches
-from qa_service.embedding.batching import ahead
+from qa_service.embedding import Embedder, batches_by_length
+from qa_service.embedding.batching import prefetch
 from qa_service.errors import TooManyFailed
 from qa_service.index import PASSAGES, Contents, Manifest
 from qa_service.index.disk import (
@@ -276,9 +276,9 @@ class Draft:
         done = len(parts) - len(new)
         batches = (
             _Batch(new[places], [reader.passage(int(number))[0] for number in new[places]])
-            for places in in_batches([self._tokens[number] for number in new], batch_size)
+            for places in batches_by_length([self._tokens[number] for number in new], batch_size)
         )
-        for batch, embedded in ahead(lambda batch: self._embedder.embed_passages(batch.texts), batches):
+        for batch, embedded in prefetch(lambda batch: self._embedder.embed_passages(batch.texts), batches):
             numbers = batch.numbers
             vectors[numbers] = embedded.vectors
             if tokens is not None and embedded.tokens is None:

@@ -14,20 +14,20 @@ import pytest
 from conftest import QUESTIONS, ROOT
 
 from qa_service.embedding import (
-    BULK,
-    BULK_BF16,
-    BulkEmbedder,
+    OPENVINO_BF16,
+    OPENVINO_INT8,
     ExportedEmbedder,
     OnnxEmbedder,
     SentenceTransformerEmbedder,
+    TwoRuntimeEmbedder,
     find_model,
     open_runtime,
 )
 from qa_service.embedding import choose as runtimes
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
-from qa_service.embedding.export import LEAST_COSINE, ExportFailed, export
+from qa_service.embedding.export import MIN_COSINE, ExportFailed, export
 from qa_service.embedding.models import ModelFiles
-from qa_service.embedding.runtime import MODEL, SPECIFICATION, TOKENIZER
+from qa_service.embedding.runtime import MODEL, OPENVINO_PRECISIONS, SPECIFICATION, TOKENIZER
 from qa_service.errors import BuildInProgress, ModelCorrupt
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus
@@ -43,9 +43,9 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(params=sorted(LEAST_COSINE))
+@pytest.fixture(params=sorted(MIN_COSINE))
 def exported(request: pytest.FixtureRequest, exports: dict[str, Path]) -> ExportedEmbedder:
-    return open_runtime(exports[request.param], threads=2 if "bulk" in request.param else 1)
+    return open_runtime(exports[request.param], threads=2 if request.param in OPENVINO_PRECISIONS else 1)
 
 
 def test_vectors_are_those_of_the_reference(exported: ExportedEmbedder, real: SentenceTransformerEmbedder) -> None:
@@ -94,7 +94,7 @@ def test_the_precision_does_not_change_how_well_questions_are_answered(
 
     expected = reciprocal_rank("reference", real)
     assert reciprocal_rank("fp32", open_runtime(exports["fp32"])) == pytest.approx(expected, abs=0.003)
-    for precision in ("int8", BULK, BULK_BF16):
+    for precision in ("int8", OPENVINO_INT8, OPENVINO_BF16):
         assert reciprocal_rank(precision, open_runtime(exports[precision])) == pytest.approx(expected, abs=0.03)
 
 
@@ -147,8 +147,8 @@ def test_the_reference_serves_where_it_is_asked_for_or_nothing_was_exported(tmp_
 
 def test_passages_go_to_one_export_and_questions_to_another(exports: dict[str, Path]) -> None:
     """Each as by itself."""
-    questions, passages = open_runtime(exports["int8"]), open_runtime(exports[BULK], threads=2)
-    embedder = BulkEmbedder(questions, passages)
+    questions, passages = open_runtime(exports["int8"]), open_runtime(exports[OPENVINO_INT8], threads=2)
+    embedder = TwoRuntimeEmbedder(questions, passages)
     np.testing.assert_array_equal(
         embedder.embed_questions(TEXTS[:1])[0].vector, questions.embed_questions(TEXTS[:1])[0].vector
     )
@@ -163,8 +163,8 @@ def test_passages_go_to_one_export_and_questions_to_another(exports: dict[str, P
 @pytest.mark.parametrize(
     ("flags", "runtime", "chosen"),
     [
-        ({"avx512_vnni", "amx_bf16"}, "auto", BULK_BF16),
-        ({"avx512_vnni"}, "auto", BULK),
+        ({"avx512_vnni", "amx_bf16"}, "auto", OPENVINO_BF16),
+        ({"avx512_vnni"}, "auto", OPENVINO_INT8),
         ({"avx512_vnni", "amx_bf16"}, "int8", None),
         ({"avx2"}, "auto", None),
     ],
@@ -184,15 +184,15 @@ def test_openvino_embeds_passages_where_the_cpu_is_made_for_it(
         shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes.export_name(files, precision))
     settings = load_settings(index=tmp_path / "index", runtime=runtime)
     embedder = embedder_to_build(settings)
-    assert type(embedder) is (OnnxEmbedder if chosen is None else BulkEmbedder)
-    assert chosen is None or ("int8" in embedder.runtime) == (chosen == BULK)
+    assert type(embedder) is (OnnxEmbedder if chosen is None else TwoRuntimeEmbedder)
+    assert chosen is None or ("int8" in embedder.runtime) == (chosen == OPENVINO_INT8)
     assert len(list((tmp_path / "index/models").iterdir())) == (1 if chosen is None else 2)
     assert type(embedder_to_ask(settings)) is OnnxEmbedder
 
 
 def test_lengths_that_openvino_meets_are_few(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """It keeps kernels of each; a batch is cut into parts of like size, in order."""
-    embedder = open_runtime(exports[BULK], threads=2)
+    embedder = open_runtime(exports[OPENVINO_INT8], threads=2)
     shapes = []
     inputs = type(embedder)._inputs
 
@@ -268,7 +268,7 @@ def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "prompted"
 
 
-@pytest.mark.parametrize("precision", ["int8", BULK])
+@pytest.mark.parametrize("precision", ["int8", OPENVINO_INT8])
 def test_a_tokenizer_may_give_more_than_its_model_looks_at(tmp_path: Path, precision: str) -> None:
     """DistilBERT has no use for which of two texts a token is in. Its rows are no multiple of any group's size."""
     from sentence_transformers import SentenceTransformer
@@ -323,7 +323,7 @@ def test_a_model_that_cannot_be_exported_is_served_by_the_reference(
 
 def test_an_export_that_differs_is_refused(prompted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison with the reference is made, and a failure keeps the reference in place."""
-    monkeypatch.setitem(LEAST_COSINE, "int8", 1.01)
+    monkeypatch.setitem(MIN_COSINE, "int8", 1.01)
     with pytest.raises(ExportFailed, match=r"cosine .* at least 1.01"):
         export(ModelFiles(prompted, find_model(str(prompted)).identity), tmp_path, "int8")
 
@@ -334,7 +334,7 @@ def test_neither_building_nor_serving_needs_torch(tmp_path: Path, exports: dict[
     Nor does OpenVINO load what tells its makers of its use.
     """
     files = find_model(DEFAULT_MODEL)
-    for precision in ("int8", BULK):
+    for precision in ("int8", OPENVINO_INT8):
         shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes.export_name(files, precision))
     script = """
 import sys

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
-from qa_service.embedding import SentenceTransformerEmbedder, in_batches, open_embedder
-from qa_service.embedding.batching import ahead
+from qa_service.embedding import SentenceTransformerEmbedder, batches_by_length, open_embedder
+from qa_service.embedding.batching import prefetch
 from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
@@ -104,14 +104,14 @@ def test_the_next_batch_is_begun_before_one_is_taken() -> None:
             raise ModelCorrupt("broken")
         return number * 10
 
-    results = ahead(made, batches())
+    results = prefetch(made, batches())
     assert next(results) == (0, 0)
     assert given == [0, 1]
     assert [next(results), next(results)] == [(1, 10), (2, 20)]
     with pytest.raises(ModelCorrupt, match="broken"):
         next(results)
     assert begun == given == [0, 1, 2, 3]
-    assert list(ahead(made, [])) == []
+    assert list(prefetch(made, [])) == []
 
 
 def test_batches_are_of_texts_of_one_length(fake: FakeEmbedder) -> None:
@@ -119,7 +119,7 @@ def test_batches_are_of_texts_of_one_length(fake: FakeEmbedder) -> None:
     texts = ["one", "two three four", "five six", "seven", "eight nine ten"]
     lengths = fake.count_tokens(texts)
     seen = dict.fromkeys(range(5), 0)
-    for places in in_batches(lengths, 2):
+    for places in batches_by_length(lengths, 2):
         assert len(places) <= 2
         assert max(lengths[place] for place in places) - min(lengths[place] for place in places) <= 1
         for place in places:

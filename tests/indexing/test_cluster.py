@@ -18,7 +18,7 @@ from conftest import FakeEmbedder, Run
 from ray_nodes import can_be, two_nodes
 
 from qa_service.datatypes import AskOptions, SourceFile
-from qa_service.embedding import BULK, BulkEmbedder, OnnxEmbedder, open_runtime
+from qa_service.embedding import OPENVINO_INT8, OnnxEmbedder, TwoRuntimeEmbedder, open_runtime
 from qa_service.embedding.choose import embedder_to_build
 from qa_service.errors import (
     IndexCorrupt,
@@ -352,7 +352,7 @@ def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: 
 
 def test_passages_go_to_the_export_that_is_made_for_them(settings: Settings, exports: dict[str, Path]) -> None:
     """Also on other machines; the one for questions stays here."""
-    embedder = BulkEmbedder(open_runtime(exports["int8"]), open_runtime(exports[BULK], threads=2))
+    embedder = TwoRuntimeEmbedder(open_runtime(exports["int8"]), open_runtime(exports[OPENVINO_INT8], threads=2))
     there = Model.of(embedder, settings).open()
     assert there.runtime == embedder.runtime
     mine, theirs = (each.embed_passages(["A short text.", "Another."]).vectors for each in (embedder, there))

@@ -9,11 +9,11 @@ from pathlib import Path
 from qa_service import __version__
 from qa_service.datatypes import Skipped, SourceFile
 from qa_service.embedding import (
-    BulkEmbedder,
     Embedder,
     ExportedEmbedder,
     ModelIdentity,
     SentenceTransformerEmbedder,
+    TwoRuntimeEmbedder,
     find_model,
     open_runtime,
 )
@@ -51,7 +51,7 @@ class Model:
     @classmethod
     def of(cls, embedder: Embedder, settings: Settings) -> "Model":
         """Return what other machines need to embed as this one does."""
-        passages = embedder.passages if isinstance(embedder, BulkEmbedder) else embedder
+        passages = embedder.passages if isinstance(embedder, TwoRuntimeEmbedder) else embedder
         files = passages.files() if isinstance(passages, ExportedEmbedder) else None
         return cls(settings.model, settings.allow_download, passages.identity, passages.runtime, files)
 
