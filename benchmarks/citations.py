@@ -15,7 +15,7 @@ from common import setup
 
 from qa_service.datatypes import Document
 from qa_service.embedding import open_embedder
-from qa_service.loading import FORMATS, Limits, ParserProcess, look_through, read_documents
+from qa_service.loading import FORMATS, Limits, ParserProcess, read_documents, scan_source
 from qa_service.settings import DEFAULT_MODEL, load_settings
 from qa_service.splitting import Splitter, SplitterSettings, covered_characters, embedding_text
 
@@ -34,7 +34,7 @@ def main() -> None:
     failed = False
     for folder in folders:
         limits = Limits(file_bytes=10**9)
-        found = look_through(folder, FORMATS, max_file_bytes=limits.file_bytes)
+        found = scan_source(folder, FORMATS, max_file_bytes=limits.file_bytes)
         with ParserProcess(limits) as parser:
             read = [item for file in found.files for item in read_documents(file, limits, parser)]
         documents = [document for document in read if isinstance(document, Document)]

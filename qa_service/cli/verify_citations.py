@@ -11,7 +11,7 @@ from qa_service.citations import CitedQuote, Verdict, check
 from qa_service.datatypes import Document, SourceDocument, SourceFile
 from qa_service.errors import InputError
 from qa_service.io import strict_json
-from qa_service.loading import FORMATS, ParserProcess, limits_of, look_through, read_documents
+from qa_service.loading import FORMATS, ParserProcess, limits_of, read_documents, scan_source
 from qa_service.settings import Settings
 
 _CITED = TypeAdapter(CitedQuote)
@@ -23,7 +23,7 @@ def verify_file(path: Path, settings: Settings) -> Iterator[Verdict]:
     A line is a citation, or an answer with its results. Raises :class:`InputError` for any other.
     """
     limits = limits_of(settings)
-    folder = look_through(settings.source, FORMATS, max_file_bytes=limits.file_bytes)
+    folder = scan_source(settings.source, FORMATS, max_file_bytes=limits.file_bytes)
     with ParserProcess(limits) as parser:
         unread = {file.uri: file for file in folder.files}
         documents: dict[str, SourceDocument] = {}

@@ -10,7 +10,15 @@ from qa_service.index.disk import OpenIndex
 from qa_service.index.words import languages
 from qa_service.indexing.cluster import build_shards
 from qa_service.indexing.draft import Draft
-from qa_service.loading import FORMATS, READERS, ParserProcess, SourceFolder, limits_of, look_through, read_documents
+from qa_service.loading import (
+    FORMATS,
+    READERS_VERSION,
+    ParserProcess,
+    SourceFolder,
+    limits_of,
+    read_documents,
+    scan_source,
+)
 from qa_service.settings import Settings
 from qa_service.splitting import Splitter, SplitterSettings, split
 
@@ -23,7 +31,7 @@ def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, Sourc
     if settings.language not in languages():
         raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
     limits = limits_of(settings)
-    source = look_through(settings.source, FORMATS, max_file_bytes=limits.file_bytes, include=settings.include)
+    source = scan_source(settings.source, FORMATS, max_file_bytes=limits.file_bytes, include=settings.include)
     contents = Contents.of(
         embedder.identity,
         embedder.dimension,
@@ -31,7 +39,9 @@ def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, Sourc
         source.files,
         source.left_out,
         # A file is read alike with more time or memory, unless it failed: then it is read again anyway.
-        readers=str((READERS, limits.pages, limits.expanded_bytes, limits.row_text, limits.row_title, limits.row_id)),
+        readers=str(
+            (READERS_VERSION, limits.pages, limits.expanded_bytes, limits.row_text, limits.row_title, limits.row_id)
+        ),
         language=settings.language,
         token_vectors=settings.token_vectors,
     )

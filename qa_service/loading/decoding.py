@@ -11,18 +11,18 @@ import codecs
 from qa_service.loading.outline import UnreadableError
 
 # Longest first: the mark of UTF-32 LE begins with that of UTF-16 LE.
-_MARKS = (
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 # What old files on the web and on desks are in; the library knows many more, which short texts fit by chance.
-_OLD_ENCODINGS = (
+_LEGACY_ENCODINGS = (
     *(f"cp{number}" for number in range(1250, 1259)),
     *("shift_jis", "euc_jp", "iso2022_jp", "gb18030", "big5", "euc_kr", "koi8_r", "koi8_u", "tis_620"),
 )
-_USUAL = "cp1252"
+_COMMON_ENCODING = "cp1252"
 _SIGNATURES = (
     (b"%PDF-", "a PDF"),
     (b"\x89PNG", "a PNG image"),
@@ -48,7 +48,7 @@ def decode(data: bytes) -> tuple[str, str]:
     """Return the text of a file's bytes, and a warning if its encoding was guessed. Raises :class:`UnreadableError`."""
     if name := binary_kind(data):
         raise UnreadableError(f"is {name}, not text")
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
         return data.decode(encoding), ""
     except UnicodeDecodeError as error:
@@ -70,8 +70,8 @@ def _guess(data: bytes) -> str | None:
         return None
     from charset_normalizer import from_bytes  # noqa: PLC0415 - only for files in old encodings
 
-    best = from_bytes(data, cp_isolation=list(_OLD_ENCODINGS)).best()
+    best = from_bytes(data, cp_isolation=list(_LEGACY_ENCODINGS)).best()
     if best is None:
         return None
     # Of encodings that differ in nothing that stands there, the one that people have.
-    return _USUAL if data.decode(_USUAL, "replace") == str(best) else best.encoding
+    return _COMMON_ENCODING if data.decode(_COMMON_ENCODING, "replace") == str(best) else best.encoding

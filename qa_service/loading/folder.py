@@ -37,7 +37,7 @@ class SkipFile(Exception):
         self.failed = failed
 
 
-def look_through(
+def scan_source(
     source: Path, endings: Collection[str], *, max_file_bytes: int, include: Collection[str] = ()
 ) -> SourceFolder:
     """Return which files of a folder have one of the endings, each with the sha256 of its bytes.
@@ -112,20 +112,20 @@ def _identify(root: Path, entry: os.DirEntry[str], endings: Collection[str], max
         target = os.path.realpath(entry.path)
         if not target.startswith(str(root) + os.sep):
             raise SkipFile("link that leads out of the source folder, not followed", failed=False)
-    suffix = suffix_of(entry.name)
+    suffix = extension_of(entry.name)
     if suffix not in endings:
         raise SkipFile(f"format {suffix or 'without an ending'} is not read", failed=False)
-    with opened_file(entry.path, max_file_bytes) as file:
+    with open_regular_file(entry.path, max_file_bytes) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def suffix_of(name: str) -> str:
+def extension_of(name: str) -> str:
     """Return the ending of a file's name, in lower case."""
     return os.path.splitext(name)[1].lower()
 
 
 @contextmanager
-def opened_file(path: str, max_file_bytes: int) -> Iterator[BufferedReader]:
+def open_regular_file(path: str, max_file_bytes: int) -> Iterator[BufferedReader]:
     """Open a regular file of no more than so many bytes; whatever goes wrong with it is a reason to skip it."""
     try:
         # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.

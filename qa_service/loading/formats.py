@@ -7,13 +7,13 @@ from qa_service.loading.decoding import decode
 from qa_service.loading.markdown import parse_markdown
 from qa_service.loading.markup import read_html
 from qa_service.loading.office import read_docx, read_epub
-from qa_service.loading.outline import Extracted, Limits, Outline, Reader
+from qa_service.loading.outline import Limits, Outline, ParsedDocument, Reader
 from qa_service.loading.pdf import read_pdf
 from qa_service.loading.plaintext import parse_plain_text
 from qa_service.loading.restructured import read_restructured
 from qa_service.loading.rows import read_csv, read_json_lines, read_tsv
 
-READERS = 2
+READERS_VERSION = 2
 """Grows when a file is read in another way than before, so that indexes are built anew."""
 
 
@@ -23,38 +23,40 @@ class Format:
 
     media_type: str
     read: Reader
-    apart: bool
+    isolated: bool
 
 
 def _as_text(parse: Callable[[str], Outline]) -> Reader:
     """Return the reader of a format whose own text is what is cited."""
 
-    def read(data: bytes, _: Limits) -> Iterator[Extracted]:
+    def read(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
         text, warning = decode(data)
-        yield Extracted(text, parse(text), warnings=(warning,) if warning else ())
+        yield ParsedDocument(text, parse(text), warnings=(warning,) if warning else ())
 
     return read
 
 
-_PLAIN = Format("text/plain", _as_text(parse_plain_text), apart=False)
-_MARKDOWN = Format("text/markdown", _as_text(parse_markdown), apart=False)
-_HTML = Format("text/html", read_html, apart=True)
-_JSON_LINES = Format("application/jsonl", read_json_lines, apart=False)
+_PLAIN = Format("text/plain", _as_text(parse_plain_text), isolated=False)
+_MARKDOWN = Format("text/markdown", _as_text(parse_markdown), isolated=False)
+_HTML = Format("text/html", read_html, isolated=True)
+_JSON_LINES = Format("application/jsonl", read_json_lines, isolated=False)
 
 FORMATS: dict[str, Format] = {
     ".txt": _PLAIN,
     ".text": _PLAIN,
     ".md": _MARKDOWN,
     ".markdown": _MARKDOWN,
-    ".rst": Format("text/x-rst", read_restructured, apart=True),
+    ".rst": Format("text/x-rst", read_restructured, isolated=True),
     ".html": _HTML,
     ".htm": _HTML,
     ".xhtml": _HTML,
-    ".pdf": Format("application/pdf", read_pdf, apart=True),
-    ".docx": Format("application/vnd.openxmlformats-officedocument.wordprocessingml.document", read_docx, apart=True),
-    ".epub": Format("application/epub+zip", read_epub, apart=True),
-    ".csv": Format("text/csv", read_csv, apart=False),
-    ".tsv": Format("text/tab-separated-values", read_tsv, apart=False),
+    ".pdf": Format("application/pdf", read_pdf, isolated=True),
+    ".docx": Format(
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document", read_docx, isolated=True
+    ),
+    ".epub": Format("application/epub+zip", read_epub, isolated=True),
+    ".csv": Format("text/csv", read_csv, isolated=False),
+    ".tsv": Format("text/tab-separated-values", read_tsv, isolated=False),
     ".jsonl": _JSON_LINES,
     ".ndjson": _JSON_LINES,
 }

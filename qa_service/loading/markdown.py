@@ -15,10 +15,10 @@ from qa_service.datatypes import BlockKind, Metadata
 from qa_service.loading.outline import Outline, OutlineBuilder
 from qa_service.text.positions import line_starts
 
-_MAX_HEADING = 300
-_MAX_FRONT_MATTER = 65_536
+_MAX_HEADING_CHARACTERS = 300
+_MAX_FRONT_MATTER_CHARACTERS = 65_536
 _SCALARS = (str, int, float, bool, dt.date)
-_LEAVES: dict[str, BlockKind] = {
+_BLOCK_KINDS: dict[str, BlockKind] = {
     "paragraph_open": "paragraph",
     "tr_open": "table_row",
     "fence": "code",
@@ -51,14 +51,14 @@ def parse_markdown(text: str) -> Outline:
             builder.heading(int(token.tag[1:]), _plain_words(tokens[position + 1]))
         elif token.type == "html_block" and token.content.lstrip().startswith("<!--"):
             builder.break_here()
-        elif token.type in _LEAVES:
-            builder.block(start, end, "list_item" if list_depth else _LEAVES[token.type])
+        elif token.type in _BLOCK_KINDS:
+            builder.block(start, end, "list_item" if list_depth else _BLOCK_KINDS[token.type])
     return builder.outline(metadata)
 
 
 def _metadata(content: str) -> Metadata:
     """Return the front matter's scalars, and lists of scalars, as text; nothing if it is no YAML mapping."""
-    if len(content) > _MAX_FRONT_MATTER:
+    if len(content) > _MAX_FRONT_MATTER_CHARACTERS:
         return {}
     try:
         loaded = yaml.safe_load(content)
@@ -79,7 +79,7 @@ def _text_of(value: object) -> str:
 
 def _plain_words(inline: Token) -> str:
     """Return a heading's words without markup."""
-    content = inline.content[:_MAX_HEADING]
+    content = inline.content[:_MAX_HEADING_CHARACTERS]
     pieces = [
         child.content if child.type in {"text", "code_inline"} else " "
         for token in _inline.parseInline(content)

@@ -5,14 +5,14 @@ from typing import Any
 
 from lxml import etree, html
 
-from qa_service.loading.outline import Extracted, Limits, TextBuilder, UnreadableError
+from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCKS = {"p", "li", "dt", "dd", "tr", "pre", "blockquote", "figcaption", "div", "td", "th"}
-_UNSEEN = {"script", "style", "template", "noscript", "head", "nav"}
+_BLOCK_TAGS = {"p", "li", "dt", "dd", "tr", "pre", "blockquote", "figcaption", "div", "td", "th"}
+_HIDDEN_TAGS = {"script", "style", "template", "noscript", "head", "nav"}
 
 
-def read_html(data: bytes, _: Limits) -> Iterator[Extracted]:
+def read_html(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
     """Yield the document that a page is. A page without a main content is read whole."""
     from trafilatura import bare_extraction  # noqa: PLC0415 - half a second of import
 
@@ -22,11 +22,11 @@ def read_html(data: bytes, _: Limits) -> Iterator[Extracted]:
     builder = TextBuilder()
     if page is not None and page.body is not None:
         _add_content(builder, page.body)
-        found = builder.extracted(title=page.title, url=_web_address(page.url))
+        found = builder.document(title=page.title, url=_web_address(page.url))
     if page is None or page.body is None or not found.outline.blocks:
         builder = TextBuilder()
         title = add_page(builder, data)
-        found = builder.extracted(title=title)
+        found = builder.document(title=title)
     yield found
 
 
@@ -70,32 +70,32 @@ def _words(element: Any) -> str:
 
 
 def _add_blocks(builder: TextBuilder, tree: Any) -> None:
-    waiting: list[str] = []
+    pieces: list[str] = []
 
     def flush(kind: str = "") -> None:
-        words = "".join(waiting).strip("\n") if kind == "pre" else " ".join("".join(waiting).split())
-        waiting.clear()
+        words = "".join(pieces).strip("\n") if kind == "pre" else " ".join("".join(pieces).split())
+        pieces.clear()
         builder.block(words, "code" if kind == "pre" else "list_item" if kind == "li" else "paragraph")
 
     # Walked without recursion: pages nest as deep as somebody likes.
     for event, element in etree.iterwalk(tree, events=("start", "end"), tag=etree.Element):
         tag = element.tag.lower() if isinstance(element.tag, str) else ""
-        hidden = tag in _UNSEEN or "display:none" in element.get("style", "").replace(" ", "")
+        hidden = tag in _HIDDEN_TAGS or "display:none" in element.get("style", "").replace(" ", "")
         if event == "start":
-            if tag in _BLOCKS or tag in _HEADINGS or hidden:
+            if tag in _BLOCK_TAGS or tag in _HEADINGS or hidden:
                 flush()
-            waiting.append("" if hidden else element.text or "")
+            pieces.append("" if hidden else element.text or "")
         else:
             if tag in _HEADINGS:
-                words = "".join(waiting)
-                waiting.clear()
+                words = "".join(pieces)
+                pieces.clear()
                 builder.heading(_HEADINGS[tag], words)
             elif hidden:
-                waiting.clear()
-            elif tag in _BLOCKS:
+                pieces.clear()
+            elif tag in _BLOCK_TAGS:
                 flush(tag)
-            waiting.append(" " if tag == "br" else "")
-            waiting.append(element.tail or "")
+            pieces.append(" " if tag == "br" else "")
+            pieces.append(element.tail or "")
     flush()
 
 

@@ -11,23 +11,23 @@ from urllib.parse import unquote
 from lxml import etree
 
 from qa_service.loading.markup import add_page
-from qa_service.loading.outline import Extracted, Limits, TextBuilder, UnreadableError
+from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
 
-_MAX_ENTRIES = 10_000
+_MAX_ARCHIVE_FILES = 10_000
 _HEADING = re.compile(r"heading (\d)")
 _CONTAINER = "META-INF/container.xml"
-_NAMES = {
+_NAMESPACES = {
     "c": "urn:oasis:names:tc:opendocument:xmlns:container",
     "o": "http://www.idpf.org/2007/opf",
     "d": "http://purl.org/dc/elements/1.1/",
 }
 
 
-def read_docx(data: bytes, limits: Limits) -> Iterator[Extracted]:
+def read_docx(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
     """Yield the document that a DOCX is: headings by their styles, lists, tables a row a block."""
     import docx  # noqa: PLC0415 - only where such files are
 
-    _archive(data, limits)
+    _open_archive(data, limits)
     try:
         document: Any = docx.Document(io.BytesIO(data))
         builder = TextBuilder()
@@ -41,8 +41,8 @@ def read_docx(data: bytes, limits: Limits) -> Iterator[Extracted]:
         raise
     except Exception as error:  # the library raises whatever its parts do
         raise UnreadableError(f"is no readable DOCX ({type(error).__name__}: {error})") from error
-    found = builder.extracted()
-    yield found if found.outline.title or not title else builder.extracted(title=title)
+    found = builder.document()
+    yield found if found.outline.title or not title else builder.document(title=title)
 
 
 def _add_paragraph(builder: TextBuilder, paragraph: Any) -> None:
@@ -62,34 +62,34 @@ def _add_table(builder: TextBuilder, table: Any) -> None:
         builder.block(" | ".join(filter(None, cells)), "table_row")
 
 
-def read_epub(data: bytes, limits: Limits) -> Iterator[Extracted]:
+def read_epub(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
     """Yield the document that an EPUB is: its chapters in reading order."""
-    archive = _archive(data, limits)
+    archive = _open_archive(data, limits)
     try:
         container = _xml(archive, _CONTAINER)
-        place = container.find(".//c:rootfile", _NAMES).get("full-path")
+        place = container.find(".//c:rootfile", _NAMESPACES).get("full-path")
         package = _xml(archive, place)
-        items = {item.get("id"): item.get("href") for item in package.iterfind(".//o:manifest/o:item", _NAMES)}
-        chapters = [items[entry.get("idref")] for entry in package.iterfind(".//o:spine/o:itemref", _NAMES)]
-        title = package.findtext(".//d:title", None, _NAMES)
+        items = {item.get("id"): item.get("href") for item in package.iterfind(".//o:manifest/o:item", _NAMESPACES)}
+        chapters = [items[entry.get("idref")] for entry in package.iterfind(".//o:spine/o:itemref", _NAMESPACES)]
+        title = package.findtext(".//d:title", None, _NAMESPACES)
         builder = TextBuilder()
         for chapter in chapters:
             name = posixpath.normpath(posixpath.join(posixpath.dirname(place), unquote(chapter)))
             add_page(builder, archive.read(name))
     except (KeyError, AttributeError, TypeError, zipfile.BadZipFile, etree.LxmlError, RuntimeError) as error:
         raise UnreadableError(f"is no readable EPUB ({type(error).__name__}: {error})") from error
-    yield builder.extracted(title=title)
+    yield builder.document(title=title)
 
 
-def _archive(data: bytes, limits: Limits) -> zipfile.ZipFile:
+def _open_archive(data: bytes, limits: Limits) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise UnreadableError(f"is no readable archive ({error})") from error
     size = sum(entry.file_size for entry in entries)
-    if len(entries) > _MAX_ENTRIES:
-        raise UnreadableError(f"holds {len(entries)} files, over the limit of {_MAX_ENTRIES}")
+    if len(entries) > _MAX_ARCHIVE_FILES:
+        raise UnreadableError(f"holds {len(entries)} files, over the limit of {_MAX_ARCHIVE_FILES}")
     if size > limits.expanded_bytes:
         raise UnreadableError(
             f"unpacks to {size / 1e6:.1f} MB, over the limit of {limits.expanded_bytes / 1e6:g} MB (QA_MAX_EXPANDED_MB)"

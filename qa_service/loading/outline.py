@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from qa_service.datatypes import Block, BlockKind, Metadata
 from qa_service.settings import Settings
 
-_BETWEEN = "\n\n"
+_BLOCK_SEPARATOR = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Extracted:
+class ParsedDocument:
     """One document of a file: the text that offsets count in, and what stands where in it.
 
     ``pages`` are the offsets at which pages begin, of formats that have pages; ``url`` is where the document says
@@ -49,7 +49,7 @@ class Extracted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class SkippedPart:
     """A part of a file that is no document."""
 
     part: str
@@ -60,7 +60,7 @@ class UnreadableError(ValueError):
     """A file can't be read; the message says why, to stand behind its name."""
 
 
-Reader = Callable[[bytes, Limits], Iterable[Extracted | Refused]]
+Reader = Callable[[bytes, Limits], Iterable[ParsedDocument | SkippedPart]]
 """Reads a file's bytes. Raises :class:`UnreadableError`."""
 
 
@@ -131,13 +131,13 @@ class TextBuilder:
     def _add(self, text: str, level: int, kind: BlockKind) -> None:
         if text.strip():
             self._pieces.append((text, level, kind))
-            self._length += len(text) + len(_BETWEEN)
+            self._length += len(text) + len(_BLOCK_SEPARATOR)
 
-    def extracted(
+    def document(
         self, *, title: str | None = None, url: str | None = None, metadata: Metadata | None = None
-    ) -> Extracted:
+    ) -> ParsedDocument:
         """Return what was written. The title is the first heading if none is given."""
-        text = _BETWEEN.join(piece for piece, _, _ in self._pieces)
+        text = _BLOCK_SEPARATOR.join(piece for piece, _, _ in self._pieces)
         builder = OutlineBuilder(text, " ".join(title.split()) if title and title.strip() else None)
         position = 0
         for piece, level, kind in self._pieces:
@@ -145,8 +145,8 @@ class TextBuilder:
                 builder.heading(level, piece)
             else:
                 builder.block(position, position + len(piece), kind)
-            position += len(piece) + len(_BETWEEN)
-        return Extracted(text, builder.outline(metadata), url, tuple(self.pages))
+            position += len(piece) + len(_BLOCK_SEPARATOR)
+        return ParsedDocument(text, builder.outline(metadata), url, tuple(self.pages))
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -1,6 +1,6 @@
 """Parsing in a process of its own, with a memory limit and a deadline: a hostile file ends that process, not the build.
 
-Run as a program, this module reads a line of JSON for each file and answers with one for each part, so that nothing
+Run as a program, this module reads a line of JSON for each file and replies with one for each part, so that nothing
 but text comes back. The parent starts it when the first file wants it, and again after it was ended.
 """
 
@@ -18,11 +18,11 @@ from typing import IO, Any, Self
 
 from pydantic import TypeAdapter
 
-from qa_service.loading.outline import Extracted, Limits, Refused, UnreadableError
+from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, UnreadableError
 
-_PIECE = 1 << 20
-_ANSWER = TypeAdapter(Extracted)
-_MOST_EXPANSION = 8  # bytes of an answer that one byte of the limit may become: JSON escapes
+_READ_BYTES = 1 << 20
+_PARSED_DOCUMENT = TypeAdapter(ParsedDocument)
+_MAX_REPLY_EXPANSION = 8  # bytes of a reply that one byte of the limit may become: JSON escapes
 
 
 class ParserProcess:
@@ -41,20 +41,20 @@ class ParserProcess:
         """End the process."""
         self._end()
 
-    def read(self, suffix: str, data: bytes) -> Iterator[Extracted | Refused]:
+    def read(self, suffix: str, data: bytes) -> Iterator[ParsedDocument | SkippedPart]:
         """Yield what the format of an ending makes of a file's bytes. Raises :class:`UnreadableError`."""
         deadline = time.monotonic() + self._limits.seconds
         process = self._start()
         request = {"suffix": suffix, "data": base64.b64encode(data).decode()}
         try:
             self._send(process, json.dumps(request).encode() + b"\n")
-            while (answer := self._answer(process, deadline)) is not None:
-                if "error" in answer:
-                    raise UnreadableError(str(answer["error"]))
-                if "reason" in answer:
-                    yield Refused(str(answer["part"]), str(answer["reason"]))
+            while (reply := self._receive(process, deadline)) is not None:
+                if "error" in reply:
+                    raise UnreadableError(str(reply["error"]))
+                if "reason" in reply:
+                    yield SkippedPart(str(reply["part"]), str(reply["reason"]))
                 else:
-                    yield _ANSWER.validate_python(answer)
+                    yield _PARSED_DOCUMENT.validate_python(reply)
         except _DeadlineError:
             self._end()
             raise UnreadableError(
@@ -70,7 +70,7 @@ class ParserProcess:
             if isinstance(error, UnreadableError):
                 raise
             self._end()
-            raise UnreadableError(f"gave an answer that is none: {error}") from error
+            raise UnreadableError(f"gave a reply that is none: {error}") from error
 
     def _start(self) -> "subprocess.Popen[bytes]":
         if self._process is not None and self._process.poll() is not None:
@@ -91,17 +91,17 @@ class ParserProcess:
         stdin.write(line)
         stdin.flush()
 
-    def _answer(self, process: "subprocess.Popen[bytes]", deadline: float) -> dict[str, Any] | None:
+    def _receive(self, process: "subprocess.Popen[bytes]", deadline: float) -> dict[str, Any] | None:
         stdout = _pipe(process.stdout)
         pieces = [self._buffer]
-        most = _MOST_EXPANSION * max(self._limits.expanded_bytes, self._limits.file_bytes)
+        most = _MAX_REPLY_EXPANSION * max(self._limits.expanded_bytes, self._limits.file_bytes)
         size = 0
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             while b"\n" not in pieces[-1]:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     raise _DeadlineError
-                piece = os.read(stdout.fileno(), _PIECE)
+                piece = os.read(stdout.fileno(), _READ_BYTES)
                 size += len(piece)
                 if not piece or size > most:
                     raise EOFError
@@ -145,25 +145,25 @@ def main() -> None:
 
     limits = TypeAdapter(Limits).validate_json(sys.argv[1])
     _limit_memory(limits)
-    answers = sys.stdout.buffer
-    # Whatever a library prints must not stand among the answers.
+    replies = sys.stdout.buffer
+    # Whatever a library prints must not stand among the replies.
     sys.stdout = sys.stderr
     for line in sys.stdin.buffer:
         request = json.loads(line)
         try:
             for part in FORMATS[request["suffix"]].read(base64.b64decode(request["data"]), limits):
-                answers.write(json.dumps(asdict(part)).encode() + b"\n")
-            answers.write(b"null\n")
+                replies.write(json.dumps(asdict(part)).encode() + b"\n")
+            replies.write(b"null\n")
         except UnreadableError as error:
-            answers.write(json.dumps({"error": str(error)}).encode() + b"\n")
+            replies.write(json.dumps({"error": str(error)}).encode() + b"\n")
         except RecursionError:
-            answers.write(b'{"error": "nested too deeply"}\n')
+            replies.write(b'{"error": "nested too deeply"}\n')
         except MemoryError:
             os._exit(1)
         except Exception as error:  # noqa: BLE001 - whatever a parser does with a hostile file
             reason = f"can't be read ({type(error).__name__}: {error})"
-            answers.write(json.dumps({"error": reason}).encode() + b"\n")
-        answers.flush()
+            replies.write(json.dumps({"error": reason}).encode() + b"\n")
+        replies.flush()
 
 
 if __name__ == "__main__":

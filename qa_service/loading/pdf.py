@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from qa_service.loading.outline import Extracted, Limits, TextBuilder, UnreadableError
+from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
 
-_LARGER = 1.15  # times the usual size: a heading
-_GAP, _HEADING_GAP = 0.75, 0.3  # of a line's height: a new paragraph, a new heading
-_MAX_HEADING = 200
+_HEADING_SIZE_RATIO = 1.15  # times the usual size: a heading
+_PARAGRAPH_GAP_RATIO, _HEADING_GAP_RATIO = 0.75, 0.3  # of a line's height: a new paragraph, a new heading
+_SAME_SIZE_RATIO = 0.1
+_FULL_LINE_RATIO = 0.8
+_MAX_HEADING_CHARACTERS = 200
 _EDGE_LINES = 2
-_REPEATED_PAGES = 3
-_ENDS = (".", "!", "?", ":", "”", '"', "…")
+_MIN_REPEATED_PAGES = 3
+_SENTENCE_ENDS = (".", "!", "?", ":", "”", '"', "…")
 _BULLET = re.compile(r"\s*(?:[•‣▪◦–·*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
 # What PDFium gives for a hyphen at the end of a line; sometimes the next line follows in the same one.
-_MARKS = {0x02: "-", 0xFFFE: "-"}
+_PDFIUM_HYPHENS = {0x02: "-", 0xFFFE: "-"}
 _HYPHENATED = re.compile(r"[\x02\ufffe](?=[^\W\d_A-Z])")
 _HYPHENS = ("-", "\u00ad", "\u2010")
 
@@ -36,7 +38,7 @@ class _Line:
     page: int
 
 
-def read_pdf(data: bytes, limits: Limits) -> Iterator[Extracted]:
+def read_pdf(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
     """Yield the document that a PDF is."""
     import pypdfium2  # noqa: PLC0415 - a large library that most folders do without
 
@@ -53,8 +55,8 @@ def read_pdf(data: bytes, limits: Limits) -> Iterator[Extracted]:
         raise UnreadableError("holds no text (pictures only?)")
     builder = TextBuilder()
     _write(builder, _without_running_titles(pages))
-    found = builder.extracted()
-    yield found if found.outline.title or not title else builder.extracted(title=title)
+    found = builder.document()
+    yield found if found.outline.title or not title else builder.document(title=title)
 
 
 def _lines(page: Any, number: int) -> Iterator[_Line]:
@@ -67,7 +69,7 @@ def _lines(page: Any, number: int) -> Iterator[_Line]:
     boxes: list[tuple[float, float, float, float]] = []
 
     def line() -> Iterator[_Line]:
-        text = _HYPHENATED.sub("", "".join(letters)).translate(_MARKS).strip()
+        text = _HYPHENATED.sub("", "".join(letters)).translate(_PDFIUM_HYPHENS).strip()
         if text and boxes:
             _, bottoms, rights, tops = zip(*boxes, strict=True)
             yield _Line(text, round(median(sizes), 1), max(tops), min(bottoms), max(rights), number)
@@ -94,21 +96,21 @@ def _without_running_titles(pages: list[list[_Line]]) -> list[_Line]:
     """Return all lines but page numbers and what most pages repeat at their edges."""
 
     def edge(lines: list[_Line]) -> set[str]:
-        return {_numberless(line.text) for line in (*lines[:_EDGE_LINES], *lines[-_EDGE_LINES:])}
+        return {_without_numbers(line.text) for line in (*lines[:_EDGE_LINES], *lines[-_EDGE_LINES:])}
 
     seen = Counter(text for lines in pages for text in edge(lines))
-    often = max(_REPEATED_PAGES, len(pages) // 2)
+    often = max(_MIN_REPEATED_PAGES, len(pages) // 2)
     kept: list[_Line] = []
     for lines in pages:
         for place, line in enumerate(lines):
             at_edge = place < _EDGE_LINES or place >= len(lines) - _EDGE_LINES
-            words = _numberless(line.text)
+            words = _without_numbers(line.text)
             if not (at_edge and len(lines) > _EDGE_LINES and (words == "#" or seen[words] >= often)):
                 kept.append(line)
     return kept
 
 
-def _numberless(text: str) -> str:
+def _without_numbers(text: str) -> str:
     return re.sub(r"\d+", "#", text).strip(" -–—.|")
 
 
@@ -117,11 +119,11 @@ def _write(builder: TextBuilder, lines: list[_Line]) -> None:
     for line in lines:
         usual[line.size] += len(line.text)
     body = usual.most_common(1)[0][0] if usual else 0.0
-    levels = sorted({line.size for line in lines if line.size >= body * _LARGER}, reverse=True)
+    levels = sorted({line.size for line in lines if line.size >= body * _HEADING_SIZE_RATIO}, reverse=True)
     width = max((line.right for line in lines), default=0.0)
     paragraph: list[_Line] = []
     for line in lines:
-        if paragraph and _parted(paragraph[-1], line, width, body):
+        if paragraph and _starts_paragraph(paragraph[-1], line, width, body):
             _add(builder, paragraph, levels)
             paragraph = []
         paragraph.append(line)
@@ -129,15 +131,16 @@ def _write(builder: TextBuilder, lines: list[_Line]) -> None:
         _add(builder, paragraph, levels)
 
 
-def _parted(before: _Line, line: _Line, width: float, body: float) -> bool:
+def _starts_paragraph(before: _Line, line: _Line, width: float, body: float) -> bool:
     """Tell whether a new paragraph begins with a line."""
-    if abs(line.size - before.size) > 0.1 * before.size or _BULLET.match(line.text):
+    if abs(line.size - before.size) > _SAME_SIZE_RATIO * before.size or _BULLET.match(line.text):
         return True
-    ended = before.text.endswith(_ENDS)
+    ended = before.text.endswith(_SENTENCE_ENDS)
     if line.page != before.page or line.top > before.top:  # a new page or column
         return ended or not line.text[:1].islower()
     gap = (before.bottom - line.top) / (line.top - line.bottom or 1)
-    return gap > (_HEADING_GAP if line.size >= body * _LARGER else _GAP) or (ended and before.right < 0.8 * width)
+    largest_gap = _HEADING_GAP_RATIO if line.size >= body * _HEADING_SIZE_RATIO else _PARAGRAPH_GAP_RATIO
+    return gap > largest_gap or (ended and before.right < _FULL_LINE_RATIO * width)
 
 
 def _add(builder: TextBuilder, lines: list[_Line], levels: list[float]) -> None:
@@ -154,7 +157,7 @@ def _add(builder: TextBuilder, lines: list[_Line], levels: list[float]) -> None:
             breaks.append(len(text))
             page += 1
         text += line.text
-    if lines[0].size in levels and len(text) <= _MAX_HEADING:
+    if lines[0].size in levels and len(text) <= _MAX_HEADING_CHARACTERS:
         for _ in breaks:
             builder.page()
         builder.heading(levels.index(lines[0].size) + 1, text)

@@ -20,14 +20,14 @@ from qa_service.text.positions import line_starts
 
 _MAX_HEADING_CHARACTERS = 100
 _MAX_HEADING_WORDS = 14
-_MAX_HEADING_RUN = 3
-_LINE_IS_PARAGRAPH = 200
-_CAPITAL_SHARE = 0.6
+_MAX_HEADINGS_IN_A_ROW = 3
+_MIN_PARAGRAPH_LINE_CHARACTERS = 200
+_MIN_CAPITAL_SHARE = 0.6
 
 _WORD = re.compile(r"[^\W\d_][\w'’.-]*")
 _NUMBERED = re.compile(r"(?:chapter|section|part|appendix)\s+[\divxlc]+\b|\d+(?:\.\d+)*\.?\s+\S", re.IGNORECASE)
 _UNDERLINE = re.compile(r"\s(?:={3,}|-{3,}|~{3,}|\*{3,})\Z")
-_NO_TITLE = re.compile(r"[:?!]\s|\t|https?://|@")
+_NOT_IN_TITLES = re.compile(r"[:?!]\s|\t|https?://|@")
 _LIST_ITEM = re.compile(r"\s*(?:[-*•‣◦–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
 _SENTENCE_END = re.compile(r"""[.!;:,…。！；：，][)\]"'”’»]*\Z""")
 # Short words that titles leave in lower case, in any number.
@@ -108,7 +108,7 @@ def _is_short_line(paragraph: _Paragraph) -> bool:
         and len(words) <= _MAX_HEADING_CHARACTERS
         and len(words.split()) <= _MAX_HEADING_WORDS
         and not _SENTENCE_END.search(words)
-        and not _NO_TITLE.search(words)
+        and not _NOT_IN_TITLES.search(words)
     )
 
 
@@ -119,7 +119,7 @@ def _looks_like_heading(paragraph: _Paragraph) -> bool:
     return (
         _is_short_line(paragraph)
         and (_NUMBERED.match(words) is not None or _LIST_ITEM.match(words) is None)
-        and _capital_share(words) >= _CAPITAL_SHARE
+        and _capital_share(words) >= _MIN_CAPITAL_SHARE
     )
 
 
@@ -141,7 +141,7 @@ def _with_body_below(looks: list[bool]) -> list[bool]:
         end = start
         while end < len(looks) and looks[end]:
             end += 1
-        if start < end < len(looks) and end - start <= _MAX_HEADING_RUN:
+        if start < end < len(looks) and end - start <= _MAX_HEADINGS_IN_A_ROW:
             kept[start:end] = [True] * (end - start)
         start = max(end, start + 1)
     return kept
@@ -150,7 +150,7 @@ def _with_body_below(looks: list[bool]) -> list[bool]:
 def _blocks(text: str, paragraph: _Paragraph) -> list[tuple[int, int]]:
     """Part a paragraph whose lines are paragraphs of their own, or list items."""
     lines = paragraph.lines
-    if len(lines) > 1 and (paragraph.end - paragraph.start) / len(lines) >= _LINE_IS_PARAGRAPH:
+    if len(lines) > 1 and (paragraph.end - paragraph.start) / len(lines) >= _MIN_PARAGRAPH_LINE_CHARACTERS:
         return list(lines)
     cuts = [start for start, end in lines if _LIST_ITEM.match(text, start, end)]
     edges = sorted({paragraph.start, *cuts, paragraph.end})

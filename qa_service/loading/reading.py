@@ -8,9 +8,9 @@ from itertools import islice
 import regex
 
 from qa_service.datatypes import Document, Skipped, SourceFile
-from qa_service.loading.folder import SkipFile, opened_file, suffix_of
+from qa_service.loading.folder import SkipFile, extension_of, open_regular_file
 from qa_service.loading.formats import FORMATS
-from qa_service.loading.outline import Extracted, Limits, Refused, UnreadableError
+from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, UnreadableError
 from qa_service.loading.parser_process import ParserProcess
 from qa_service.text.cleaning import BIDI_CONTROLS
 
@@ -18,14 +18,14 @@ _SECRET = re.compile(
     r"(?P<aws>\bAKIA[0-9A-Z]{16}\b)|(?P<private>-----BEGIN [A-Z ]*PRIVATE KEY-----)|(?P<github>\bgh[pousr]_\w{36}\b)"
 )
 # For who hands the passages on to a model that writes.
-_ORDER = re.compile(
+_PROMPT_INJECTION = re.compile(
     r"\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+)?(?:the\s+|your\s+)?(?:previous|prior|above|earlier)\s+"
     r"(?:instructions|prompts?|rules)\b",
     re.IGNORECASE,
 )
-_KINDS = {"aws": "an AWS access key", "private": "a private key", "github": "a GitHub token"}
-_MOST_SECRETS = 5
-_MIXED = regex.compile(r"\b(?=\w*\p{Latin})(?=\w*[\p{Cyrillic}\p{Greek}])\w+\b")
+_SECRET_KINDS = {"aws": "an AWS access key", "private": "a private key", "github": "a GitHub token"}
+_MAX_SECRET_WARNINGS = 5
+_MIXED_ALPHABETS = regex.compile(r"\b(?=\w*\p{Latin})(?=\w*[\p{Cyrillic}\p{Greek}])\w+\b")
 
 
 class SourceChangedError(Exception):
@@ -34,7 +34,7 @@ class SourceChangedError(Exception):
 
 def read_file(file: SourceFile, limits: Limits) -> bytes:
     """Return a file's bytes, one more than the limit at most. Raises :class:`SkipFile`."""
-    with opened_file(file.path, limits.file_bytes) as opened:
+    with open_regular_file(file.path, limits.file_bytes) as opened:
         return opened.read(limits.file_bytes + 1)
 
 
@@ -61,15 +61,15 @@ def _documents(file: SourceFile, data: bytes, limits: Limits, parser: ParserProc
         raise SourceChangedError(file.uri)
     if not data.strip(b" \t\r\n\f\v").removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\f\v"):
         raise SkipFile("empty", failed=False)
-    suffix = suffix_of(file.path)
-    form = FORMATS[suffix]
-    for part in parser.read(suffix, data) if form.apart else form.read(data, limits):
-        yield _document(file, form.media_type, part)
+    suffix = extension_of(file.path)
+    file_format = FORMATS[suffix]
+    for part in parser.read(suffix, data) if file_format.isolated else file_format.read(data, limits):
+        yield _document(file, file_format.media_type, part)
 
 
-def _document(file: SourceFile, media_type: str, part: Extracted | Refused) -> Document | Skipped:
+def _document(file: SourceFile, media_type: str, part: ParsedDocument | SkippedPart) -> Document | Skipped:
     uri = f"{file.uri}#{part.part}" if part.part else file.uri
-    if isinstance(part, Refused):
+    if isinstance(part, SkippedPart):
         return Skipped(uri, part.reason, failed=True)
     outline = part.outline
     if not outline.blocks:
@@ -94,12 +94,13 @@ def _document(file: SourceFile, media_type: str, part: Extracted | Refused) -> D
 def _warnings(text: str) -> Iterator[str]:
     if nul := text.count("\0"):
         yield f"{nul} NUL characters, hidden from the model"
-    if mixed := len(_MIXED.findall(text)):
+    if mixed := len(_MIXED_ALPHABETS.findall(text)):
         yield f"{mixed} words mix letters of several alphabets that look alike"
-    for order in islice(_ORDER.finditer(text), 1):
-        line = text.count("\n", 0, order.start()) + 1
+    for match in islice(_PROMPT_INJECTION.finditer(text), 1):
+        line = text.count("\n", 0, match.start()) + 1
         yield f"line {line}: speaks to a language model; here it is text like any other"
-    for secret in islice(_SECRET.finditer(text), _MOST_SECRETS):
-        yield f"line {text.count(chr(10), 0, secret.start()) + 1}: {_KINDS[secret.lastgroup or '']}, which all may read"
+    for secret in islice(_SECRET.finditer(text), _MAX_SECRET_WARNINGS):
+        line = text.count("\n", 0, secret.start()) + 1
+        yield f"line {line}: {_SECRET_KINDS[secret.lastgroup or '']}, which all may read"
     if bidi := len(BIDI_CONTROLS.findall(text)):
         yield f"{bidi} bidirectional controls, hidden from the model"

@@ -5,7 +5,7 @@ from typing import Any
 
 from qa_service.datatypes import BlockKind
 from qa_service.loading.decoding import decode
-from qa_service.loading.outline import Extracted, Limits, TextBuilder, UnreadableError
+from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
 
 _SETTINGS = {
     "file_insertion_enabled": False,
@@ -17,7 +17,7 @@ _SETTINGS = {
 }
 
 
-def read_restructured(data: bytes, _: Limits) -> Iterator[Extracted]:
+def read_restructured(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
     """Yield the document."""
     from docutils import nodes  # noqa: PLC0415 - only where such files are
     from docutils.core import publish_doctree  # noqa: PLC0415
@@ -29,8 +29,8 @@ def read_restructured(data: bytes, _: Limits) -> Iterator[Extracted]:
         raise UnreadableError(f"is no readable reStructuredText ({type(error).__name__}: {error})") from error
     builder = TextBuilder()
     _add(builder, tree, 0, nodes)
-    found = builder.extracted()
-    yield Extracted(found.text, found.outline, warnings=(warning,) if warning else ())
+    found = builder.document()
+    yield ParsedDocument(found.text, found.outline, warnings=(warning,) if warning else ())
 
 
 def _add(builder: TextBuilder, node: Any, depth: int, nodes: Any) -> None:

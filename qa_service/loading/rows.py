@@ -12,31 +12,31 @@ from urllib.parse import quote
 
 from qa_service.io import strict_json
 from qa_service.loading.decoding import decode
-from qa_service.loading.outline import Extracted, Limits, Refused, TextBuilder, UnreadableError
+from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, TextBuilder, UnreadableError
 
-_MAX_FIELD = 10_000_000
-_LONGEST_ID = 200
+_MAX_FIELD_CHARACTERS = 10_000_000
+_MAX_ID_CHARACTERS = 200
 
 
-def read_csv(data: bytes, limits: Limits) -> Iterator[Extracted | Refused]:
+def read_csv(data: bytes, limits: Limits) -> Iterator[ParsedDocument | SkippedPart]:
     """Yield a document for each row below the header. Rows count as in RFC 7111: the header is the first."""
     yield from _table(data, limits, ",")
 
 
-def read_tsv(data: bytes, limits: Limits) -> Iterator[Extracted | Refused]:
+def read_tsv(data: bytes, limits: Limits) -> Iterator[ParsedDocument | SkippedPart]:
     """Yield a document for each row below the header, columns parted by tabs."""
     yield from _table(data, limits, "\t")
 
 
-def _table(data: bytes, limits: Limits, delimiter: str) -> Iterator[Extracted | Refused]:
+def _table(data: bytes, limits: Limits, delimiter: str) -> Iterator[ParsedDocument | SkippedPart]:
     text, warning = decode(data)
-    csv.field_size_limit(_MAX_FIELD)
+    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
     rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True)
     header = next(rows, [])
     if len(set(header)) < len(header) or not all(name.strip() for name in header):
         raise UnreadableError("has no header that names every column once")
     _check_columns(header, limits)
-    parts = _Parts(limits.row_id)
+    names = _RowNames(limits.row_id)
     number = 1
     while True:
         number += 1
@@ -45,53 +45,53 @@ def _table(data: bytes, limits: Limits, delimiter: str) -> Iterator[Extracted | 
         except StopIteration:
             return
         except csv.Error as error:
-            yield Refused(f"row={number}", f"is not readable: {error}")
+            yield SkippedPart(f"row={number}", f"is not readable: {error}")
             continue
         if len(row) != len(header):
             if row:
-                yield Refused(f"row={number}", f"has {len(row)} cells, the header has {len(header)}")
+                yield SkippedPart(f"row={number}", f"has {len(row)} cells, the header has {len(header)}")
             continue
         values = dict(zip(header, row, strict=True))
-        yield from _document(values, parts.of(values, f"row={number}"), limits, warning)
+        yield from _document(values, names.of(values, f"row={number}"), limits, warning)
         warning = ""
 
 
-def read_json_lines(data: bytes, limits: Limits) -> Iterator[Extracted | Refused]:
+def read_json_lines(data: bytes, limits: Limits) -> Iterator[ParsedDocument | SkippedPart]:
     """Yield a document for each line."""
     text, warning = decode(data)
-    parts = _Parts(limits.row_id)
+    names = _RowNames(limits.row_id)
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         if not line.strip():
             continue
         try:
             entry = strict_json.loads(line.encode())
         except ValueError as error:
-            yield Refused(f"line={number}", f"is not readable: {error}")
+            yield SkippedPart(f"line={number}", f"is not readable: {error}")
             continue
         if not isinstance(entry, dict):
-            yield Refused(f"line={number}", "is no JSON object")
+            yield SkippedPart(f"line={number}", "is no JSON object")
             continue
         values = {
             name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             for name, value in entry.items()
             if value is not None
         }
-        yield from _document(values, parts.of(values, f"line={number}"), limits, warning)
+        yield from _document(values, names.of(values, f"line={number}"), limits, warning)
         warning = ""
 
 
-class _Parts:
+class _RowNames:
     """Names the rows of one file."""
 
     def __init__(self, column: str) -> None:
         self._column = column
-        self._taken: set[str] = set()
+        self._used: set[str] = set()
 
     def of(self, values: Mapping[str, str], by_number: str) -> str:
         identifier = values.get(self._column, "").strip()
-        if not identifier or len(identifier) > _LONGEST_ID or identifier in self._taken:
+        if not identifier or len(identifier) > _MAX_ID_CHARACTERS or identifier in self._used:
             return by_number
-        self._taken.add(identifier)
+        self._used.add(identifier)
         return f"id={quote(identifier, safe='')}"
 
 
@@ -101,15 +101,17 @@ def _check_columns(header: list[str], limits: Limits) -> None:
         raise UnreadableError(f"has no column {missing[0]!r} (QA_ROW_TEXT); it has {', '.join(header)}")
 
 
-def _document(values: Mapping[str, str], part: str, limits: Limits, warning: str) -> Iterator[Extracted | Refused]:
+def _document(
+    values: Mapping[str, str], part: str, limits: Limits, warning: str
+) -> Iterator[ParsedDocument | SkippedPart]:
     title = values.get(limits.row_title, "")
     names = limits.row_text or tuple(name for name in values if name != limits.row_title)
-    said = {name: values.get(name, "").strip() for name in names}
+    texts = {name: values.get(name, "").strip() for name in names}
     builder = TextBuilder()
-    for name, value in said.items():
+    for name, value in texts.items():
         builder.block(value if len(names) == 1 else f"{name}: {value}" if value else "", "paragraph")
-    found = builder.extracted(title=title, metadata={name: value for name, value in values.items() if name != "title"})
+    found = builder.document(title=title, metadata={name: value for name, value in values.items() if name != "title"})
     if not found.outline.blocks:
-        yield Refused(part, "is empty")
+        yield SkippedPart(part, "is empty")
         return
-    yield Extracted(found.text, found.outline, part=part, warnings=(warning,) if warning else ())
+    yield ParsedDocument(found.text, found.outline, part=part, warnings=(warning,) if warning else ())

@@ -22,10 +22,10 @@ from qa_service.text.positions import PositionMap, grapheme_starts
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 _SENTENCE_LANGUAGE = "en"
-_CUT_IN_PARAGRAPH = 0.1
-_CUT_IN_SENTENCE = 0.5
-_CONTEXT_SHARE = 0.25
-_CHARACTERS_PER_TOKEN = 12
+_PARAGRAPH_CUT_COST = 0.1
+_SENTENCE_CUT_COST = 0.5
+_MAX_CONTEXT_SHARE = 0.25
+_MAX_CHARACTERS_PER_TOKEN = 12
 _WORD = regex.compile(r"\S+")
 
 
@@ -108,7 +108,7 @@ class Splitter:
 
     def _context(self, document: Document, section_path: tuple[str, ...]) -> str:
         """Return title and headings as one line of at most a quarter of the window, inner headings first."""
-        allowed = int(self.settings.window * _CONTEXT_SHARE)
+        allowed = int(self.settings.window * _MAX_CONTEXT_SHARE)
         headings = [*((document.title,) if document.title_is_heading else ()), *section_path]
         for first in range(len(headings)):
             line = " > ".join(headings[first:])
@@ -121,20 +121,20 @@ class Splitter:
         limit = min(self.settings.passage_tokens, room)
         units = self._units(text, blocks, limit)
         cuts = list(_cheapest_cuts(units, limit))
-        starts = [units[first - self._lead(units, first)].start for first, _ in cuts]
+        starts = [units[first - self._overlap_units(units, first)].start for first, _ in cuts]
         ends = [units[last - 1].end for _, last in cuts]
         self.count_tokens([embedding_text(context, text[start:end]) for start, end in zip(starts, ends, strict=True)])
         for first, last in cuts:
-            yield from self._fitted(text, units, first, last, context)
+            yield from self._fitting_spans(text, units, first, last, context)
 
-    def _fitted(
+    def _fitting_spans(
         self, text: str, units: list[_Unit], first: int, last: int, context: str
     ) -> Iterator[tuple[int, int, list[Offsets]]]:
         """Yield the span of some units with what it repeats, less of that if the window is too small for it.
 
         A whole can have more tokens than its units together: then come two halves of it.
         """
-        for lead in range(self._lead(units, first), -1, -1):
+        for lead in range(self._overlap_units(units, first), -1, -1):
             start, end = units[first - lead].start, units[last - 1].end
             whole = embedding_text(context, text[start:end])
             single = last - first == 1 and not lead
@@ -142,14 +142,16 @@ class Splitter:
                 yield start, end, [(unit.start, unit.end) for unit in units[first - lead : last]]
                 return
         middle = (first + last) // 2
-        yield from self._fitted(text, units, first, middle, context)
-        yield from self._fitted(text, units, middle, last, context)
+        yield from self._fitting_spans(text, units, first, middle, context)
+        yield from self._fitting_spans(text, units, middle, last, context)
 
-    def _lead(self, units: list[_Unit], first: int) -> int:
+    def _overlap_units(self, units: list[_Unit], first: int) -> int:
         """Return how many of the units before a passage it may repeat."""
         allowed = self.settings.overlap_tokens
         lead = tokens = 0
-        while lead < first and units[first].start - units[first - lead - 1].start <= allowed * _CHARACTERS_PER_TOKEN:
+        while (
+            lead < first and units[first].start - units[first - lead - 1].start <= allowed * _MAX_CHARACTERS_PER_TOKEN
+        ):
             tokens += units[first - lead - 1].tokens
             if tokens > allowed:
                 break
@@ -159,14 +161,14 @@ class Splitter:
     def _units(self, text: str, blocks: list[Block], limit: int) -> list[_Unit]:
         spans: list[tuple[int, int, float]] = []
         for block in blocks:
-            cut_cost = 0.0 if block.kind in {"paragraph", "code"} else _CUT_IN_PARAGRAPH / 2
+            cut_cost = 0.0 if block.kind in {"paragraph", "code"} else _PARAGRAPH_CUT_COST / 2
             for start, end in _sentences(text, block.start, block.end):
                 spans.append((start, end, cut_cost))
-                cut_cost = _CUT_IN_PARAGRAPH
+                cut_cost = _PARAGRAPH_CUT_COST
         counts = self._count([text[start:end] for start, end, _ in spans])
         units: list[_Unit] = []
         for (start, end, cut_cost), tokens in zip(spans, counts, strict=True):
-            if tokens <= limit and end - start <= limit * _CHARACTERS_PER_TOKEN:
+            if tokens <= limit and end - start <= limit * _MAX_CHARACTERS_PER_TOKEN:
                 units.append(_Unit(start, end, tokens, cut_cost))
             else:
                 units.extend(self._pieces(text, start, end, limit, cut_cost))
@@ -175,25 +177,25 @@ class Splitter:
     def _pieces(self, text: str, start: int, end: int, limit: int, cut_cost: float) -> Iterator[_Unit]:
         """Cut a sentence that no passage can hold: between words, or else between graphemes."""
         piece_start, piece_end, piece_tokens = start, start, 0
-        for left, right, tokens in self._morsels(text, start, end, limit):
-            too_long = right - piece_start > limit * _CHARACTERS_PER_TOKEN
+        for left, right, tokens in self._word_spans(text, start, end, limit):
+            too_long = right - piece_start > limit * _MAX_CHARACTERS_PER_TOKEN
             if piece_end > piece_start and (piece_tokens + tokens > limit or too_long):
                 yield _Unit(piece_start, piece_end, piece_tokens, cut_cost)
-                piece_start, piece_tokens, cut_cost = left, 0, _CUT_IN_SENTENCE
+                piece_start, piece_tokens, cut_cost = left, 0, _SENTENCE_CUT_COST
             piece_end = right
             piece_tokens += tokens
         if piece_end > piece_start:
             yield _Unit(piece_start, piece_end, piece_tokens, cut_cost)
 
-    def _morsels(self, text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int, int]]:
+    def _word_spans(self, text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int, int]]:
         words = [match.span() for match in _WORD.finditer(text, start, end)]
         counts = self._count([text[left:right] for left, right in words])
         for (left, right), tokens in zip(words, counts, strict=True):
-            if tokens <= limit and right - left <= limit * _CHARACTERS_PER_TOKEN:
+            if tokens <= limit and right - left <= limit * _MAX_CHARACTERS_PER_TOKEN:
                 yield left, right, tokens
                 continue
             # A word of more than a passage: runs of graphemes short enough to hold in any tokenizer.
-            cuts = _runs(grapheme_starts(text[left:right]), limit)
+            cuts = _cut_positions(grapheme_starts(text[left:right]), limit)
             spans = [(left + first, left + last) for first, last in pairwise(cuts)]
             yield from (
                 (first, last, count)
@@ -219,28 +221,28 @@ def embedded_sentences(passage: Passage) -> list[Offsets]:
 
 def covered_characters(document: Document, passages: Sequence[Passage]) -> CoverageCount:
     """Count the visible characters of a document's content, and those of them that its passages hold."""
-    spans = _united([(passage.position.start_char, passage.position.end_char) for passage in passages])
+    spans = _merged([(passage.position.start_char, passage.position.end_char) for passage in passages])
     content = sum(_visible(document.text[block.start : block.end]) for block in document.blocks)
     covered = sum(
         _visible(document.text[max(block.start, start) : min(block.end, end)])
         for block in document.blocks
-        for start, end in _touching(spans, block)
+        for start, end in _overlapping(spans, block)
     )
     return CoverageCount(content, covered)
 
 
-def _united(spans: list[Offsets]) -> list[Offsets]:
+def _merged(spans: list[Offsets]) -> list[Offsets]:
     """Return the spans in order, those that overlap made one."""
-    united: list[Offsets] = []
+    merged: list[Offsets] = []
     for start, end in sorted(spans):
-        if united and start < united[-1][1]:
-            united[-1] = (united[-1][0], max(end, united[-1][1]))
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
-            united.append((start, end))
-    return united
+            merged.append((start, end))
+    return merged
 
 
-def _touching(spans: list[Offsets], block: Block) -> Iterator[Offsets]:
+def _overlapping(spans: list[Offsets], block: Block) -> Iterator[Offsets]:
     """Yield the spans, which are in order and apart, that share a character with a block."""
     position = bisect_right(spans, block.start, key=lambda span: span[1])
     while position < len(spans) and spans[position][0] < block.end:
@@ -275,7 +277,7 @@ def _trimmed(text: str, start: int, end: int) -> Offsets | None:
     return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
 
 
-def _runs(starts: list[int], limit: int) -> list[int]:
+def _cut_positions(starts: list[int], limit: int) -> list[int]:
     """Thin out cut positions so that runs are as long as may be without passing ``limit`` characters.
 
     Falls back to cuts inside a grapheme only where a single one is longer than ``limit``.
@@ -303,7 +305,7 @@ def _cheapest_cuts(units: list[_Unit], limit: int) -> list[Offsets]:
         for first in range(last - 1, -1, -1):
             tokens += units[first].tokens
             characters = units[last - 1].end - units[first].start
-            if first < last - 1 and (tokens > limit or characters > limit * _CHARACTERS_PER_TOKEN):
+            if first < last - 1 and (tokens > limit or characters > limit * _MAX_CHARACTERS_PER_TOKEN):
                 break
             cost = best[first] + (1 - tokens / limit) ** 2 + units[first].cut_cost
             if cost < best[last]:

@@ -18,7 +18,7 @@ from qa_service.datatypes import AskOptions, Filters
 from qa_service.errors import TooManyFailed
 from qa_service.index.disk import IndexFolder
 from qa_service.loading import FORMATS, Limits, ParserProcess
-from qa_service.loading.outline import Extracted, Refused, UnreadableError
+from qa_service.loading.outline import ParsedDocument, SkippedPart, UnreadableError
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings
 
@@ -31,13 +31,13 @@ def parser() -> Iterator[ParserProcess]:
         yield started
 
 
-def one(parser: ParserProcess, suffix: str, data: bytes) -> Extracted:
+def one(parser: ParserProcess, suffix: str, data: bytes) -> ParsedDocument:
     (found,) = parser.read(suffix, data)
-    assert isinstance(found, Extracted)
+    assert isinstance(found, ParsedDocument)
     return found
 
 
-def content(found: Extracted) -> list[tuple[tuple[str, ...], str, str]]:
+def content(found: ParsedDocument) -> list[tuple[tuple[str, ...], str, str]]:
     return [(block.section_path, block.kind, found.text[block.start : block.end]) for block in found.outline.blocks]
 
 
@@ -82,7 +82,7 @@ def test_html_nested_deeper_than_a_stack_is_read(parser: ParserProcess) -> None:
         found = list(parser.read(".html", data))
     except UnreadableError:
         found = []
-    assert all(isinstance(part, Extracted) for part in found)
+    assert all(isinstance(part, ParsedDocument) for part in found)
     assert one(parser, ".html", b"<p>Still here and well.</p>").text == "Still here and well."
 
 
@@ -212,7 +212,7 @@ def test_rst_gives_sections_and_follows_no_directive(parser: ParserProcess) -> N
     ]
 
 
-def rows(suffix: str, data: bytes, **limits: object) -> list[Extracted | Refused]:
+def rows(suffix: str, data: bytes, **limits: object) -> list[ParsedDocument | SkippedPart]:
     return list(FORMATS[suffix].read(data, Limits(**limits)))
 
 
@@ -478,7 +478,7 @@ def read_damaged(copies: int) -> dict[str, int]:
                 except UnreadableError as error:
                     outcomes["process ended" if "QA_PARSE" in str(error) else "refused"] += 1
                 else:
-                    assert all(isinstance(part, Extracted) for part in parts)
+                    assert all(isinstance(part, ParsedDocument) for part in parts)
                     outcomes["read"] += 1
     return outcomes
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qa_service.datatypes import Document, Skipped
 from qa_service.errors import SourceError
-from qa_service.loading import FORMATS, Limits, ParserProcess, SourceChangedError, look_through, read_documents
+from qa_service.loading import FORMATS, Limits, ParserProcess, SourceChangedError, read_documents, scan_source
 from qa_service.loading.outline import Outline
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -29,7 +29,7 @@ class LoadedFolder:
 
 def load(source: Path, max_file_bytes: int = MEGABYTE) -> LoadedFolder:
     """Everything that a build would read; each file found is a document or skipped."""
-    found = look_through(source, FORMATS, max_file_bytes=max_file_bytes)
+    found = scan_source(source, FORMATS, max_file_bytes=max_file_bytes)
     limits = Limits(file_bytes=max_file_bytes)
     with ParserProcess(limits) as parser:
         read = [item for file in found.files for item in read_documents(file, limits, parser)]
@@ -61,7 +61,7 @@ def without_root() -> Iterator[None]:
 
 def test_a_file_that_changes_between_two_looks_is_told(tmp_path: Path, folder: Write) -> None:
     """What is read must be what the generation is named after."""
-    file = look_through(folder({"a.md": "# A\n\nOne.\n"}), FORMATS, max_file_bytes=MEGABYTE).files[0]
+    file = scan_source(folder({"a.md": "# A\n\nOne.\n"}), FORMATS, max_file_bytes=MEGABYTE).files[0]
     folder({"a.md": "# A\n\nTwo.\n"})
     with pytest.raises(SourceChangedError, match=r"a\.md"):
         list(read_documents(file, Limits(), ParserProcess(Limits())))
