@@ -90,7 +90,7 @@ def lite(folder: Path) -> Iterator[Server]:
 
 def real_is_there() -> bool:
     """Tell whether the real server can be run: its package, and the right to make a network of its own."""
-    return bool(importlib.util.find_spec("milvus")) and networks.can_be()
+    return bool(importlib.util.find_spec("milvus")) and networks.can_make_networks()
 
 
 @contextlib.contextmanager

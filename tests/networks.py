@@ -28,16 +28,16 @@ class Machine:
         """Start a command there, in a session of its own."""
         return subprocess.Popen(self.command(*command), start_new_session=True, **options)
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Take it off the network."""
         _ip(f"link set {self.space} down")
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         """Put it back."""
         _ip(f"link set {self.space} up")
 
 
-def can_be() -> bool:
+def can_make_networks() -> bool:
     """Tell whether there is the right to make networks."""
     return shutil.which("ip") is not None and os.geteuid() == 0
 
@@ -68,7 +68,7 @@ def machines(count: int) -> Iterator[Sequence[Machine]]:
         subprocess.run(["ip", "link", "del", bridge], check=False, capture_output=True)
 
 
-def end(process: "subprocess.Popen[Any]") -> None:
+def kill_session(process: "subprocess.Popen[Any]") -> None:
     """End a process and all of its session at once."""
     listed = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True, check=False)
     for pid in listed.stdout.split():

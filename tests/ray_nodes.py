@@ -39,12 +39,12 @@ class Nodes:
 
     def kill_worker(self) -> None:
         """End the other machine at once, and all that runs on it."""
-        networks.end(self.worker)
+        networks.kill_session(self.worker)
 
 
 def can_be() -> bool:
     """Tell whether such a cluster can be made."""
-    return bool(importlib.util.find_spec("ray")) and networks.can_be()
+    return bool(importlib.util.find_spec("ray")) and networks.can_make_networks()
 
 
 @contextlib.contextmanager
@@ -69,5 +69,5 @@ def two_nodes(folder: Path, variables: dict[str, str]) -> Iterator[Nodes]:
             yield Nodes(head, started[1], environment)
         finally:
             for process in started:
-                networks.end(process)
+                networks.kill_session(process)
             shutil.rmtree(scratch, ignore_errors=True)

@@ -28,7 +28,7 @@ def mcp(**overrides: Any) -> int:
 
     async def run() -> None:
         await serving.start()
-        await Tools(serving, {}).over_stdio()
+        await Tools(serving, {}).serve_stdio()
 
     try:
         asyncio.run(run())

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from qa_service.errors import Overloaded
 from qa_service.server.collections import PREFIX
 from qa_service.server.gate import Gate
-from qa_service.server.middleware.cors import headers_for_pages
-from qa_service.server.middleware.request_ids import encoded_refusal, random_id
+from qa_service.server.middleware.cors import cors_headers
+from qa_service.server.middleware.request_ids import encoded_error, random_id
 from qa_service.server.refusals import Refusals
 
 _QUESTION = re.compile(rb"(/collections/[^/?]+)?(/ask(?:/batch)?)(?:\?.*)?")
@@ -21,14 +21,14 @@ _SAMPLE_ID = random_id()
 class Admission:
     """Refuses questions while as many wait as may, and has the log tell of it once a second, with their number."""
 
-    STATE = "qa_admission"
+    KEY = "qa_admission"
     """Where in the state of the application's lifespan the protocol finds it."""
 
     def __init__(self, refusal: Callable[[], Overloaded | None], gate: Gate, public_path: str = "") -> None:
         self._refusal = refusal
         self._gate = gate
         self._public_path = public_path.encode()
-        self._to_others: tuple[int, bytes] | None = None
+        self._encoded: tuple[int, bytes] | None = None
         self._refusals = Refusals()
 
     def own_path(self, address: bytes) -> bytes:
@@ -45,10 +45,10 @@ class Admission:
             return None
         origin = next((value for name, value in headers if name == b"origin"), None)
         if origin is not None:
-            shown = headers_for_pages(self._gate, origin.decode("latin-1"))
-            status, answer = encoded_refusal(_SAMPLE_ID, refusal, shown)
+            shown = cors_headers(self._gate, origin.decode("latin-1"))
+            status, answer = encoded_error(_SAMPLE_ID, refusal, shown)
         else:
-            self._to_others = status, answer = self._to_others or encoded_refusal(_SAMPLE_ID, refusal, {})
+            self._encoded = status, answer = self._encoded or encoded_error(_SAMPLE_ID, refusal, {})
         identifier = random_id()
         self._refusals.note(identifier, status, "POST", ("" if match[1] is None else PREFIX) + match[2].decode())
         return status, answer.replace(_SAMPLE_ID.encode(), identifier.encode())

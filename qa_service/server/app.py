@@ -2,7 +2,7 @@
 
 ::
 
-    ProxyHeaders -> Observing -> RequestIds -> AllowedHosts -> Cors -> ProblemsForAll -> routes
+    ProxyHeaders -> RequestObserver -> RequestIds -> AllowedHosts -> Cors -> ProblemDocuments -> routes
 
 A route asks the gate, then reads the body (:mod:`qa_service.server.routes.guarded`). Routes are async; computing is the
 worker's. Questions that can't be taken are refused before all this, by the protocol
@@ -31,8 +31,8 @@ from qa_service.server.gate import Gate
 from qa_service.server.live_index import Opening, Serving
 from qa_service.server.middleware.cors import Cors
 from qa_service.server.middleware.hosts import AllowedHosts
-from qa_service.server.middleware.observing import Observing, watch_the_loop
-from qa_service.server.middleware.problems import ProblemsForAll, install_handlers
+from qa_service.server.middleware.observing import RequestObserver, measure_loop_lag
+from qa_service.server.middleware.problems import ProblemDocuments, install_handlers
 from qa_service.server.middleware.proxy import ProxyHeaders
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.openapi import DescribedAPI
@@ -48,7 +48,7 @@ from qa_service.server.routes.operations import (
     metrics_routes,
     probe_routes,
 )
-from qa_service.server.routes.reindex import admin_routes
+from qa_service.server.routes.reindex import reindex_routes
 from qa_service.server.routes.responses import problems
 from qa_service.server.routes.vector_store_lists import store_list_routes, store_routes
 from qa_service.server.routes.vector_stores import vector_store_routes
@@ -86,10 +86,10 @@ def create_app(settings: Settings, default: Opening, named: Mapping[str, Opening
             await serving.start()
         await asyncio.to_thread(evaluations.recover)
         tasks = [asyncio.create_task(serving.follow(settings.reload_seconds)) for serving in collections]
-        tasks += map(asyncio.create_task, (gate.follow(settings.reload_seconds), watch_the_loop()))
+        tasks += map(asyncio.create_task, (gate.follow(settings.reload_seconds), measure_loop_lag()))
         restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
-        async with nullcontext() if tools is None else tools.running():
-            yield {Admission.STATE: admission}
+        async with nullcontext() if tools is None else tools.lifespan():
+            yield {Admission.KEY: admission}
         restore()
         collections.stop("shutting down")
         for task in tasks:
@@ -119,11 +119,11 @@ def create_app(settings: Settings, default: Opening, named: Mapping[str, Opening
         redirect_slashes=False,  # the redirect would be built from the client's Host header
         middleware=[
             Middleware(ProxyHeaders, settings=settings),
-            Middleware(Observing),
+            Middleware(RequestObserver),
             Middleware(RequestIds),
             Middleware(AllowedHosts, settings=settings),
             Middleware(Cors, gate=gate),
-            Middleware(ProblemsForAll, own_errors=(MCP,)),
+            Middleware(ProblemDocuments, excluded_paths=(MCP,)),
         ],
     )
     install_handlers(app)
@@ -154,7 +154,7 @@ def create_app(settings: Settings, default: Opening, named: Mapping[str, Opening
     app.include_router(collection_routes(collections))
     app.include_router(metrics_routes())
     app.include_router(widget_routes())
-    app.include_router(admin_routes(builder), responses=guarded)
+    app.include_router(reindex_routes(builder), responses=guarded)
     app.include_router(evaluation_routes(evaluations), responses=guarded)
     app.include_router(report_routes(evaluations), responses=guarded)
     app.include_router(description_routes(app, settings.public_url))

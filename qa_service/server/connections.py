@@ -23,7 +23,7 @@ MAX_SHARE_OF_ONE_VISITOR = 0.25
 _MAX_BACKLOG = 2048
 _RESERVED_FILES = 256
 """Open files that a server needs for anything else: its index, stores, child processes, uploads."""
-_WANTED_FILES = 8192
+_DESIRED_FILES = 8192
 _logger = logging.getLogger(__name__)
 
 
@@ -63,7 +63,7 @@ class Connections:
         self._is_proxy = is_proxy
         self._share = max(1, int(limit * MAX_SHARE_OF_ONE_VISITOR))
         self._count = 0
-        self._of_visitors: defaultdict[str | None, OrderedDict[Connection, None]] = defaultdict(OrderedDict)
+        self._by_visitor: defaultdict[str | None, OrderedDict[Connection, None]] = defaultdict(OrderedDict)
         """The connections of each visitor, longest in its state first."""
 
     def visitor(self, host: str) -> str | None:
@@ -73,35 +73,35 @@ class Connections:
     def add(self, connection: Connection) -> bool:
         """Count a connection, in place of another one if need be; return ``False`` if there is no room for it."""
         visitor = connection.visitor
-        if visitor is not None and len(self._of_visitors.get(visitor, ())) >= self._share:
+        if visitor is not None and len(self._by_visitor.get(visitor, ())) >= self._share:
             has_room = self._make_room(visitor)
         else:
             has_room = self._count < self._limit or any(map(self._make_room, self._largest_first()))
         if has_room:
             self._count += 1
-            self._of_visitors[visitor][connection] = None
+            self._by_visitor[visitor][connection] = None
         return has_room
 
-    def moved(self, connection: Connection) -> None:
+    def entered_state(self, connection: Connection) -> None:
         """Note that a connection entered another state just now."""
-        own = self._of_visitors.get(connection.visitor)
+        own = self._by_visitor.get(connection.visitor)
         if own is not None and connection in own:
             own.move_to_end(connection)
 
     def discard(self, connection: Connection) -> None:
         """Count a connection no longer."""
-        own = self._of_visitors.get(connection.visitor)
+        own = self._by_visitor.get(connection.visitor)
         if own is not None and connection in own:
             self._count -= 1
             del own[connection]
             if not own:
-                del self._of_visitors[connection.visitor]
+                del self._by_visitor[connection.visitor]
 
     def _largest_first(self) -> list[str | None]:
-        return sorted(self._of_visitors, key=lambda visitor: -len(self._of_visitors[visitor]) * (visitor is not None))
+        return sorted(self._by_visitor, key=lambda visitor: -len(self._by_visitor[visitor]) * (visitor is not None))
 
     def _make_room(self, visitor: str | None) -> bool:
-        own = self._of_visitors[visitor]
+        own = self._by_visitor[visitor]
         for state in (State.UNFINISHED, State.IDLE, State.STALLED):
             for connection in own:
                 if connection.state is state:
@@ -111,22 +111,22 @@ class Connections:
         return False
 
 
-class Limits(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """Connections that a server process may have open, and those that the system may hold until they are accepted."""
 
     connections: int
     backlog: int
 
 
-def connection_limits() -> Limits:
+def connection_limits() -> ConnectionLimits:
     """Return the limits that fit the limit of open files: a backlog may be accepted before any connection is closed."""
     if sys.platform == "win32":  # which has no limit of open files
-        return Limits(MAX_CONNECTIONS, _MAX_BACKLOG)
+        return ConnectionLimits(MAX_CONNECTIONS, _MAX_BACKLOG)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = _WANTED_FILES if files == resource.RLIM_INFINITY else files
+    files = _DESIRED_FILES if files == resource.RLIM_INFINITY else files
     available = max(files - _RESERVED_FILES, files // 4)
     backlog = min(_MAX_BACKLOG, max(1, available // 3))
-    return Limits(min(MAX_CONNECTIONS, max(1, available - backlog)), backlog)
+    return ConnectionLimits(min(MAX_CONNECTIONS, max(1, available - backlog)), backlog)
 
 
 def raise_file_limit() -> None:
@@ -134,7 +134,7 @@ def raise_file_limit() -> None:
     if sys.platform == "win32":
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
+    wanted = _DESIRED_FILES if hard == resource.RLIM_INFINITY else min(_DESIRED_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

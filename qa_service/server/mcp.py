@@ -93,7 +93,7 @@ class SourceText(BaseModel):
 
 
 _ARGUMENTS: dict[str, type[AskArguments | SourceArguments]] = {"ask": AskArguments, "read_source": SourceArguments}
-_LISTED = ListToolsResult(
+_TOOL_LIST = ListToolsResult(
     tools=[
         Tool(
             name=name,
@@ -152,19 +152,19 @@ def _message_error(body: bytes) -> dict[str, Any] | None:
 class Tools:
     """The tools, and the server that offers them, for a default collection and ``named`` ones.
 
-    ``remember`` is told the id of an answer, the answer and the path of its collection, so that feedback can name it.
+    ``on_answer`` is told the id of an answer, the answer and the path of its collection, so that feedback can name it.
     """
 
     def __init__(
         self,
         default: Serving,
         named: Mapping[str, Serving],
-        remember: Callable[[str, Answer, str], None] = lambda *_: None,
+        on_answer: Callable[[str, Answer, str], None] = lambda *_: None,
         max_body_bytes: int = DEFAULT_MAX_REQUEST_BODY_SIZE,
     ) -> None:
         self._default = default
         self._named = named
-        self._remember = remember
+        self._on_answer = on_answer
         self._max_body_bytes = max_body_bytes
         self._server: Server[Any] = Server(
             "qa_service",
@@ -183,12 +183,12 @@ class Tools:
             max_request_body_size=max_body_bytes,
         )
 
-    async def over_stdio(self) -> None:
+    async def serve_stdio(self) -> None:
         """Serve the process that started this one, until it closes standard input."""
         async with stdio_server() as (incoming, outgoing):
             await self._server.run(incoming, outgoing, self._server.create_initialization_options())
 
-    def running(self) -> AbstractAsyncContextManager[None]:
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Return a context that has to be open while the route is used."""
         return self._manager.run()
 
@@ -208,7 +208,7 @@ class Tools:
             if isinstance(arguments, AskArguments):
                 result = await self._ask(arguments, serving, context)
             else:
-                result = await _read(arguments, serving)
+                result = await _read_source(arguments, serving)
         except RequestError as error:
             return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
         except Exception:
@@ -235,14 +235,14 @@ class Tools:
                 lambda embedded: answerer.ask(question, options, embedding=embedded.embedding), question
             )
         identifier = random_id()
-        self._remember(identifier, answer, serving.path)
+        self._on_answer(identifier, answer, serving.path)
         request = context.request
         links = Links(serving.path) if request is None else Links.of(request.scope, serving.path)
         return ask_body(identifier, answer, (time.perf_counter() - started) * 1000, links.own)
 
 
 async def _list_tools(_context: _Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
-    return _LISTED
+    return _TOOL_LIST
 
 
 def _arguments(params: CallToolRequestParams) -> AskArguments | SourceArguments:
@@ -262,7 +262,7 @@ def _arguments(params: CallToolRequestParams) -> AskArguments | SourceArguments:
         raise InvalidRequest("; ".join(told)) from None
 
 
-async def _read(arguments: SourceArguments, serving: Serving) -> dict[str, Any]:
+async def _read_source(arguments: SourceArguments, serving: Serving) -> dict[str, Any]:
     with serving.lease() as answerer:
         document = await serving.worker.run(lambda: answerer.document(arguments.document_id))
     start, characters = arguments.start_char, len(document.text)

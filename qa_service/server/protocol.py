@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from qa_service.errors import AddressTooLong, HeadersTooLarge, Overloaded, RequestError, TooSlow, UnreadableRequest
 from qa_service.server.admission import Admission
 from qa_service.server.connections import Connections, State, connection_limits
-from qa_service.server.middleware.request_ids import CLIENT_GONE, REFUSED, encoded_refusal, random_id
+from qa_service.server.middleware.request_ids import CLIENT_GONE, REFUSED, encoded_error, random_id
 from qa_service.server.refusals import Refusals
 
 READ_SECONDS = 10.0
@@ -27,8 +27,8 @@ WRITE_SECONDS = 30.0
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32_768
 MAX_ADDRESS_BYTES = 8_192
-_PROGRESS_BYTES = 65_536
-_TARGET = re.compile(rb"/[!-\"$-~]*")
+_BYTES_PER_DEADLINE = 65_536
+_REQUEST_TARGET = re.compile(rb"/[!-\"$-~]*")
 """A path and a query: no control character, no space, no fragment, nothing beyond ASCII."""
 _logger = logging.getLogger("uvicorn.error.requests")
 _logger.setLevel(logging.ERROR)  # not a warning for each request that can't be parsed or wants another protocol
@@ -45,48 +45,48 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.logger = _logger
         self.url = b""
-        self._reading: asyncio.TimerHandle | None = None
-        self._until = math.inf
-        """When it is too late for what is to come in; ``_reading`` looks then, or has looked before."""
-        self._writing: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
+        self._read_deadline = math.inf
+        """When it is too late for what is to come in; ``_read_timer`` looks then, or has looked before."""
+        self._write_timer: asyncio.TimerHandle | None = None
         self._refusal: RequestError | None = None
         self._task: asyncio.Task[None] | None = None
-        self._running: dict[str, Any] = {}
-        self._receiving = self._in_headers = self._unread = False
-        self._header_bytes = self._waiting_bytes = self._body_bytes = 0
+        self._running_scope: dict[str, Any] = {}
+        self._receiving = self._in_headers = self._ignores_body = False
+        self._header_bytes = self._unparsed_bytes = self._body_bytes = 0
         if Connections.KEY not in self.app_state:
             proxies = ProxyHeadersMiddleware(self.app, self.config.forwarded_allow_ips).trusted_hosts
             self.app_state[Connections.KEY] = Connections(connection_limits().connections, proxies.__contains__)
         self._refusals: Refusals = self.app_state.setdefault(Refusals.KEY, Refusals())
-        self._all: Connections = self.app_state[Connections.KEY]
+        self._open_connections: Connections = self.app_state[Connections.KEY]
         self.visitor: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, if there is room for the connection."""
         super().connection_made(transport)
-        self.visitor = self._all.visitor(self.client[0] if self.client else "")
-        if not self._all.add(self):
+        self.visitor = self._open_connections.visitor(self.client[0] if self.client else "")
+        if not self._open_connections.add(self):
             self._refuse(Overloaded("all connections are in use; try again in a second"))
-        self._expect_more()
+        self._extend_read_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers and cancel the request: the client is gone."""
-        self._all.discard(self)
+        self._open_connections.discard(self)
         self._stop_timers()
         super().connection_lost(exc)
         if self._task is not None and not self._task.done():
-            self._running[CLIENT_GONE] = True
+            self._running_scope[CLIENT_GONE] = True
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, within limits."""
-        if self._until == math.inf and (self.cycle is None or self.cycle.response_complete):
-            self._expect_more()
+        if self._read_deadline == math.inf and (self.cycle is None or self.cycle.response_complete):
+            self._extend_read_deadline()
         super().data_received(data)
         if self._in_headers and not self.transport.is_closing():
             # What the parser still holds of a header that does not end.
-            self._waiting_bytes += len(data)
-            if self._waiting_bytes > MAX_HEADER_BYTES + MAX_ADDRESS_BYTES:
+            self._unparsed_bytes += len(data)
+            if self._unparsed_bytes > MAX_HEADER_BYTES + MAX_ADDRESS_BYTES:
                 self._refuse(HeadersTooLarge("the headers are too long; send fewer"))
 
     def send_400_response(self, msg: str) -> None:
@@ -97,24 +97,26 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._all.moved(self)
+        self._open_connections.entered_state(self)
         self._receiving = self._in_headers = True
-        self._unread = False
-        self._header_bytes = self._waiting_bytes = self._body_bytes = 0
-        self._expect_more()
+        self._ignores_body = False
+        self._header_bytes = self._unparsed_bytes = self._body_bytes = 0
+        self._extend_read_deadline()
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the address."""
         super().on_url(url)
         if len(self.url) > MAX_ADDRESS_BYTES:
-            self._stop(AddressTooLong(f"the address passes {MAX_ADDRESS_BYTES} bytes; send a shorter one"))
+            self._abort_parsing(AddressTooLong(f"the address passes {MAX_ADDRESS_BYTES} bytes; send a shorter one"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         super().on_header(name, value)
         self._header_bytes += len(name) + len(value)
         if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
-            self._stop(HeadersTooLarge(f"the headers pass {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes; send fewer"))
+            self._abort_parsing(
+                HeadersTooLarge(f"the headers pass {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes; send fewer")
+            )
 
     def on_headers_complete(self) -> None:
         """Refuse an ambiguous request, or have it served."""
@@ -124,58 +126,58 @@ class GuardedProtocol(HttpToolsProtocol):
             version not in {"1.0", "1.1"}
             or hosts > 1
             or (version == "1.1" and not hosts)
-            or not _TARGET.fullmatch(self.url)
+            or not _REQUEST_TARGET.fullmatch(self.url)
         ):
-            self._stop(UnreadableRequest("this is no HTTP/1.1 request with one Host and a path"))
+            self._abort_parsing(UnreadableRequest("this is no HTTP/1.1 request with one Host and a path"))
         self._in_headers = False
-        self._expect_more()
+        self._extend_read_deadline()
         self._unset_keepalive_if_required()  # set where the request before was turned away
-        if (answer := self._turned_away()) is None:
+        if (answer := self._overload_response()) is None:
             super().on_headers_complete()
             return
-        self._unread = True
+        self._ignores_body = True
         self._write(*answer)
         self.on_response_complete()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         before = set(self.tasks)
         super()._start_asgi_task(cycle, app)
-        self._running = cycle.scope
+        self._running_scope = cycle.scope
         self._task = next(iter(self.tasks - before))
-        self._task.add_done_callback(_retrieve)
+        self._task.add_done_callback(_retrieve_exception)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
-        before = self._body_bytes // _PROGRESS_BYTES
+        before = self._body_bytes // _BYTES_PER_DEADLINE
         self._body_bytes += len(body)
-        if self._body_bytes // _PROGRESS_BYTES > before:
-            self._expect_more()
-        if not self._unread:
+        if self._body_bytes // _BYTES_PER_DEADLINE > before:
+            self._extend_read_deadline()
+        if not self._ignores_body:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request."""
         self._receiving = False
-        self._until = math.inf
-        if not self._unread:
+        self._read_deadline = math.inf
+        if not self._ignores_body:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request, or answer one that was sent already."""
-        self._all.moved(self)
+        self._open_connections.entered_state(self)
         super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Wait for the client to take its answer."""
         super().pause_writing()
-        self._expect_to_be_read()
+        self._start_write_timer()
 
     def resume_writing(self) -> None:
         """Write again, unless the connection is closing: then the rest has to be taken before the deadline."""
         super().resume_writing()
-        if self._writing is not None and not self.transport.is_closing():
-            self._writing.cancel()
-            self._writing = None
+        if self._write_timer is not None and not self.transport.is_closing():
+            self._write_timer.cancel()
+            self._write_timer = None
 
     @property
     def idle(self) -> bool:
@@ -189,68 +191,68 @@ class GuardedProtocol(HttpToolsProtocol):
             return State.STALLED
         if self.idle:
             return State.UNFINISHED if self._receiving else State.IDLE
-        return State.UNFINISHED if self._body_is_missing() and not self.pipeline else State.ANSWERING
+        return State.UNFINISHED if self._is_body_missing() and not self.pipeline else State.ANSWERING
 
     def make_room(self) -> None:
         """Close the connection for the sake of another one."""
         if self.state is State.STALLED:
             self.transport.abort()
-        elif self._in_headers or self._body_is_missing():
+        elif self._in_headers or self._is_body_missing():
             self._refuse(Overloaded("all connections are in use, and this request was incomplete; send it again"))
         else:
             self.transport.close()
 
-    def _expect_to_be_read(self) -> None:
-        if self._writing is None:
-            self._writing = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+    def _start_write_timer(self) -> None:
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
 
-    def _expect_more(self) -> None:
-        self._until = self.loop.time() + READ_SECONDS
-        if self._reading is None:
-            self._reading = self.loop.call_at(self._until, self._look_at_the_clock)
+    def _extend_read_deadline(self) -> None:
+        self._read_deadline = self.loop.time() + READ_SECONDS
+        if self._read_timer is None:
+            self._read_timer = self.loop.call_at(self._read_deadline, self._check_deadline)
 
-    def _look_at_the_clock(self) -> None:
+    def _check_deadline(self) -> None:
         """Disconnect a client that is too slow, or look again later: cheaper than a timer for each request."""
         now = self.loop.time()
         if self.transport.is_closing():
-            self._until = math.inf
-            self._expect_to_be_read()
-        elif now >= self._until:
-            self._too_slow()
-        self._reading = self.loop.call_at(min(self._until, now + READ_SECONDS), self._look_at_the_clock)
+            self._read_deadline = math.inf
+            self._start_write_timer()
+        elif now >= self._read_deadline:
+            self._time_out()
+        self._read_timer = self.loop.call_at(min(self._read_deadline, now + READ_SECONDS), self._check_deadline)
 
     def _stop_timers(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
-    def _too_slow(self) -> None:
-        self._until = math.inf
+    def _time_out(self) -> None:
+        self._read_deadline = math.inf
         if self.transport.is_closing():
             return
         if self.flow.read_paused or (self._in_headers and not self.idle):
-            self._expect_more()  # it is we who keep the client waiting
-        elif self._in_headers or self._body_is_missing():
+            self._extend_read_deadline()  # it is we who keep the client waiting
+        elif self._in_headers or self._is_body_missing():
             self._refuse(TooSlow(f"the request did not come within {READ_SECONDS:g} s; send it again"))
         else:
             self.transport.close()
 
-    def _body_is_missing(self) -> bool:
+    def _is_body_missing(self) -> bool:
         return self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
 
-    def _turned_away(self) -> tuple[int, bytes] | None:
+    def _overload_response(self) -> tuple[int, bytes] | None:
         """Return the answer to a question that can't be taken, if its connection goes on as if it had been read."""
-        admission: Admission | None = self.app_state.get(Admission.STATE)
+        admission: Admission | None = self.app_state.get(Admission.KEY)
         if admission is None or self.parser.get_method() != b"POST":
             return None
         if self.expect_100_continue or not self.idle or not self.parser.should_keep_alive():
             return None
         return admission.refuse(self.url, self.headers)
 
-    def _stop(self, refusal: RequestError) -> None:
+    def _abort_parsing(self, refusal: RequestError) -> None:
         self._refusal = refusal
         raise _RefusedError
 
@@ -272,11 +274,11 @@ class GuardedProtocol(HttpToolsProtocol):
     def _write_refusal(self, refusal: RequestError) -> None:
         """Send a problem document; have it counted and logged by the application, if it has the request, or here."""
         scope: Any = None if self.idle else self.cycle.scope
-        is_running = scope is self._running
+        is_running = scope is self._running_scope
         request_id = (is_running and scope.get("qa_request_id")) or random_id()
-        admission: Admission | None = self.app_state.get(Admission.STATE)
+        admission: Admission | None = self.app_state.get(Admission.KEY)
         address = self.url if admission is None else admission.own_path(self.url)
-        status, answer = encoded_refusal(request_id, refusal, {"Connection": "close"}, address.decode("latin-1"))
+        status, answer = encoded_error(request_id, refusal, {"Connection": "close"}, address.decode("latin-1"))
         self._write(status, answer)
         if is_running:
             scope[REFUSED] = status
@@ -289,7 +291,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.write(b"".join([STATUS_LINE[status], *headers, answer]))
 
 
-def _retrieve(task: asyncio.Task[None]) -> None:
+def _retrieve_exception(task: asyncio.Task[None]) -> None:
     """Look at what a request's task ended with, so that nothing is told of it when it is collected.
 
     The application's errors are told by then; one that is left is that nobody is there any more to take an answer.

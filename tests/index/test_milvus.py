@@ -682,7 +682,7 @@ def test_proof_two_replicas_on_machines_of_their_own(
                     future.result()
             assert set(seen) == {(200, first), (200, second)}
             cut, whole = replicas
-            cut.cut()
+            cut.disconnect()
             until(lambda: _ask_within(cut)[0] == 503)
             slowest, codes = 0.0, Counter()
             for _ in range(20):
@@ -692,13 +692,13 @@ def test_proof_two_replicas_on_machines_of_their_own(
                 codes[code, problem.get("type", "").rpartition(":")[2]] += 1
                 assert _ask(whole, "who carries the lantern")[0] == 200
             assert set(codes) == {(503, "store-unavailable")}
-            cut.mend()
+            cut.reconnect()
             begun = time.monotonic()
             until(lambda: _ask(cut, "who carries the lantern")[0] == 200, 30)
             back = time.monotonic() - begun
         finally:
             for process in started:
-                networks.end(process)
+                networks.kill_session(process)
     figure = (
         f"{sum(seen.values())} answers, 0 failed, over a swap; one cut off: 20 of 20 times 503, slowest {slowest:.1f} s"
     )

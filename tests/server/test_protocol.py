@@ -355,7 +355,7 @@ def test_an_answer_that_nobody_can_take_is_not_told_later(caplog: pytest.LogCapt
 
     async def ended() -> None:
         task = asyncio.get_running_loop().create_task(fails())
-        task.add_done_callback(protocol._retrieve)
+        task.add_done_callback(protocol._retrieve_exception)
         await asyncio.wait([task])
 
     asyncio.run(ended())

@@ -8,15 +8,15 @@ from qa_service.errors import Forbidden, MethodNotAllowed, RequestError
 from qa_service.server.gate import Gate
 from qa_service.server.middleware.problems import error_response
 
-EXPOSED = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag")
+EXPOSED_HEADERS = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag")
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
 
-def headers_for_pages(gate: Gate, origin: str) -> dict[str, str]:
+def cors_headers(gate: Gate, origin: str) -> dict[str, str]:
     """Return what :class:`Cors` adds to an answer to a page of an origin."""
     if not gate.is_origin(origin):
         return {}
-    exposed = ", ".join(EXPOSED)
+    exposed = ", ".join(EXPOSED_HEADERS)
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}
 
 
@@ -28,7 +28,7 @@ class Cors(CORSMiddleware):
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         super().__init__(
-            app, allow_methods=METHODS, allow_headers=("*",), allow_private_network=True, expose_headers=EXPOSED
+            app, allow_methods=METHODS, allow_headers=("*",), allow_private_network=True, expose_headers=EXPOSED_HEADERS
         )
         self._gate = gate
 

@@ -19,10 +19,10 @@ from qa_service.settings import Settings
 
 _logger = logging.getLogger("qa_service.requests")
 _tracer = trace.get_tracer("qa_service")
-_BEAT = 0.1
-_QUIET = {"/livez", "/readyz", "/metrics"}
+_LAG_SAMPLE_SECONDS = 0.1
+_PROBE_ROUTES = {"/livez", "/readyz", "/metrics"}
 """Asked every few seconds by machines: in the log only if they fail."""
-NOTED = "qa_noted"
+LOG_FIELDS = "qa_noted"
 """In the scope of a request: what its line in the log is to hold beside the usual."""
 
 
@@ -32,7 +32,7 @@ def check_traces(settings: Settings) -> None:
         raise SettingsError("QA_TRACES needs what is not installed: pip install 'qa-service[otel]'")
 
 
-class Observing:
+class RequestObserver:
     """Counts every request once it is answered, and has the log tell of it."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -51,7 +51,7 @@ class Observing:
                 status = message["status"]
             await send(message)
 
-        scope[NOTED] = {}
+        scope[LOG_FIELDS] = {}
         try:
             await self.app(scope, receive, send_noting_status)
         finally:
@@ -63,7 +63,7 @@ class Observing:
             GONE.inc()
         REQUESTS.labels(scope["method"] if route != UNMATCHED else "", route, status).inc()
         REQUEST_SECONDS.labels(route).observe(seconds)
-        if route in _QUIET and status < 400:  # noqa: PLR2004 - errors begin there
+        if route in _PROBE_ROUTES and status < 400:  # noqa: PLR2004 - errors begin there
             return
         line = {
             "request_id": scope.get("qa_request_id", ""),
@@ -73,14 +73,14 @@ class Observing:
             "ms": round(seconds * 1000, 2),
             **({"key": scope["qa_key"]} if scope.get("qa_key") else {}),
             **({"gone": True} if CLIENT_GONE in scope else {}),
-            **scope[NOTED],
+            **scope[LOG_FIELDS],
         }
         _logger.info("request", extra=line)
 
 
 def note(scope: Scope, **fields: Any) -> None:
     """Add fields to the line that a request will have in the log."""
-    scope.setdefault(NOTED, {}).update(fields)
+    scope.setdefault(LOG_FIELDS, {}).update(fields)
 
 
 def note_stages(stages: Sequence[Stage], asked: float) -> None:
@@ -97,9 +97,9 @@ def note_stages(stages: Sequence[Stage], asked: float) -> None:
             _tracer.start_span(part.name, start_time=start).end(end)
 
 
-async def watch_the_loop() -> None:
+async def measure_loop_lag() -> None:
     """Measure over and over how much later than due the event loop runs something."""
     while True:
-        due = time.perf_counter() + _BEAT
-        await asyncio.sleep(_BEAT)
+        due = time.perf_counter() + _LAG_SAMPLE_SECONDS
+        await asyncio.sleep(_LAG_SAMPLE_SECONDS)
         LAG.observe(max(0.0, time.perf_counter() - due))

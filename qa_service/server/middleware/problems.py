@@ -34,7 +34,7 @@ _HEADERS: dict[int, dict[str, str]] = {
 }
 _MAX_DETAIL = 500
 _SEE_LOG = "see the server's log for this instance"
-_FIELDS = {
+_FIELD_NAMES = {
     *("questions", "answer_id", "useful", "right_passage", "note"),
     *AskRequest.model_fields,
     *SearchRequest.model_fields,
@@ -42,14 +42,14 @@ _FIELDS = {
 _logger = logging.getLogger(__name__)
 
 
-def _response(scope: Scope, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def _problem_response(scope: Scope, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """Return a problem document, of at most 2 KiB, as the answer to a request."""
     body = {**problem, "error": _openai_error(problem)} if scope["path"].startswith(OPENAI_PATHS) else problem
     own = _HEADERS.get(problem["status"], {})
     return Response(json.dumps(body).encode(), problem["status"], {**(headers or {}), **own}, media_type=MEDIA_TYPE)
 
 
-def _document(request_id: str, status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
+def _problem_fields(request_id: str, status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
     return {
         "type": _TYPE_PREFIX + slug,
         "title": title,
@@ -70,9 +70,9 @@ def _openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def problem_of(request_id: str, error: QAServiceError) -> dict[str, Any]:
+def problem_document(request_id: str, error: QAServiceError) -> dict[str, Any]:
     """Return the problem document of one of our errors as part of another answer."""
-    return _document(request_id, error.http_status, error.slug, error.title, _detail(request_id, error))
+    return _problem_fields(request_id, error.http_status, error.slug, error.title, _detail(request_id, error))
 
 
 def _detail(request_id: str, error: QAServiceError) -> str:
@@ -88,12 +88,12 @@ def error_response(scope: Scope, error: QAServiceError, headers: Mapping[str, st
     Only a :class:`RequestError` was written for clients; the words of others name paths and stay in the log.
     """
     told = {**(headers or {}), **(error.headers if isinstance(error, RequestError) else {})}
-    return _response(scope, problem_of(_request_id(scope), error), told)
+    return _problem_response(scope, problem_document(_request_id(scope), error), told)
 
 
 def install_handlers(app: FastAPI) -> None:
     """Make every error of ``app`` a problem document."""
-    app.add_exception_handler(QAServiceError, _on_our_error)
+    app.add_exception_handler(QAServiceError, _on_own_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
 
@@ -107,7 +107,7 @@ def _request_id(scope: Scope) -> str:
     return str(scope.get("qa_request_id", "00000000-0000-0000-0000-000000000000"))
 
 
-async def _on_our_error(request: Request, error: Exception) -> Response:
+async def _on_own_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, QAServiceError):
         raise error
     return error_response(request.scope, error)
@@ -117,14 +117,14 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     """Name the fields and what is wrong with them; what was sent stays out of it."""
     if not isinstance(error, RequestValidationError):
         raise error
-    return error_response(request.scope, InvalidRequest(complaint(error.errors())))
+    return error_response(request.scope, InvalidRequest(validation_message(error.errors())))
 
 
-def complaint(errors: Sequence[Any]) -> str:
+def validation_message(errors: Sequence[Any]) -> str:
     """Return what is wrong with a body in words that quote nothing of it."""
     complaints = []
     for entry in errors[:5]:
-        names = [str(part) for part in entry["loc"] if str(part) in _FIELDS]
+        names = [str(part) for part in entry["loc"] if str(part) in _FIELD_NAMES]
         known = names[-1] if names else "an unknown field" if entry["type"] == "extra_forbidden" else "the body"
         complaints.append(f"{known}: {entry['msg'].removeprefix('Value error, ')}")
     return "; ".join(complaints)
@@ -137,27 +137,27 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         return error_response(request.scope, NotFound("no such path; /openapi.json lists them all"))
     if error.status_code == HTTPStatus.BAD_REQUEST:
         return error_response(request.scope, UnreadableRequest("the request can't be read"))
-    return _by_status(request.scope, error.status_code)
+    return _status_response(request.scope, error.status_code)
 
 
-def _by_status(scope: Scope, status: int) -> Response:
+def _status_response(scope: Scope, status: int) -> Response:
     phrase = HTTPStatus(status).phrase
     detail = _SEE_LOG if status >= HTTPStatus.INTERNAL_SERVER_ERROR else phrase
     slug = "internal-error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else phrase.lower().replace(" ", "-")
-    return _response(scope, _document(_request_id(scope), status, slug, phrase, detail))
+    return _problem_response(scope, _problem_fields(_request_id(scope), status, slug, phrase, detail))
 
 
-class ProblemsForAll:
+class ProblemDocuments:
     """Turn bugs, and error answers that a library wrote as plain text, into problem documents."""
 
-    def __init__(self, app: ASGIApp, own_errors: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, excluded_paths: Collection[str] = ()) -> None:
         self.app = app
-        self._own_errors = frozenset(own_errors)
+        self._excluded_paths = frozenset(excluded_paths)
         """Paths of another protocol, which has errors of its own."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on; replace an answer of 400 or above that is no problem document, log a bug."""
-        if scope["type"] != "http" or scope["path"] in self._own_errors:
+        if scope["type"] != "http" or scope["path"] in self._excluded_paths:
             await self.app(scope, receive, send)
             return
         started = replaced = False
@@ -169,7 +169,7 @@ class ProblemsForAll:
                 headers = dict(message["headers"])
                 if not headers.get(b"content-type", b"").startswith(MEDIA_TYPE.encode()):
                     replaced = True
-                    await _by_status(scope, message["status"])(scope, receive, send)
+                    await _status_response(scope, message["status"])(scope, receive, send)
                     return
             if not replaced:
                 await send(message)
@@ -180,4 +180,4 @@ class ProblemsForAll:
             _logger.exception("request %s failed", scope["qa_request_id"])
             if started:
                 raise
-            await _by_status(scope, HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)
+            await _status_response(scope, HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)

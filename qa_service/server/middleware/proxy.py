@@ -34,7 +34,7 @@ class ProxyHeaders:
                 scope["client"] = (unmapped(host), port)
             if self._public_path:
                 scope[PATH_PREFIX] = self._public_path
-                scope["path"] = _without(self._public_path, scope["path"])
+                scope["path"] = _without_prefix(self._public_path, scope["path"])
             else:
                 scope[PATH_PREFIX] = self._forwarded_prefix(scope)
         await self.app(scope, receive, send)
@@ -53,7 +53,7 @@ class ProxyHeaders:
         return self._local_clients_only or peer in self._proxies
 
 
-def _without(prefix: str, path: str) -> str:
+def _without_prefix(prefix: str, path: str) -> str:
     if path == prefix:
         return "/"
     return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path

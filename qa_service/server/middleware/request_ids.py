@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qa_service.errors import QAServiceError
 from qa_service.server.middleware.problems import error_response
 
-EVENTS = "text/event-stream"
-_UUID_BYTES, _DRAWN = 16, 256
+EVENT_STREAM = "text/event-stream"
+_UUID_BYTES, _IDS_PER_DRAW = 16, 256
 CLIENT_GONE = "qa_client_gone"
 """In the scope of a request whose client has left: it was cancelled, and nobody waits for an answer."""
 REFUSED = "qa_refused"
@@ -34,13 +34,13 @@ def random_id() -> str:
     global _random  # noqa: PLW0603 - of this process
     drawn = next(_random, None)
     if drawn is None:
-        block = os.urandom(_UUID_BYTES * _DRAWN)
+        block = os.urandom(_UUID_BYTES * _IDS_PER_DRAW)
         _random = (block[start : start + _UUID_BYTES] for start in range(0, len(block), _UUID_BYTES))
         drawn = next(_random)
     return str(uuid.UUID(bytes=drawn, version=4))
 
 
-def encoded_refusal(
+def encoded_error(
     request_id: str, error: QAServiceError, headers: Mapping[str, str], path: str = ""
 ) -> tuple[int, bytes]:
     """Return status and raw HTTP (headers and body) of an error, for the protocol below the application.
@@ -72,7 +72,7 @@ class RequestIds:
                 headers["X-Request-ID"] = scope["qa_request_id"]
                 for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
-                if headers.get("content-type", "").startswith(EVENTS):
+                if headers.get("content-type", "").startswith(EVENT_STREAM):
                     for name, value in _EVENT_STREAM_HEADERS.items():
                         headers.setdefault(name, value)
             await send(message)

@@ -23,8 +23,8 @@ from qa_service.server.links import Links
 from qa_service.server.live_index import Embedded, Serving
 from qa_service.server.metrics import ANSWERS, REMEMBERED
 from qa_service.server.middleware.observing import note, note_stages
-from qa_service.server.middleware.problems import complaint, problem_of, request_id_of
-from qa_service.server.middleware.request_ids import EVENTS
+from qa_service.server.middleware.problems import problem_document, request_id_of, validation_message
+from qa_service.server.middleware.request_ids import EVENT_STREAM
 from qa_service.server.routes.feedback import Comments
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import BY_ACCEPT, problems
@@ -43,7 +43,7 @@ def ask_routes(collections: Collections, comments: Comments, settings: Settings)
         "/ask",
         summary="Ask a question",
         responses={
-            200: {"model": AskResponse, "content": {EVENTS: {"schema": {"type": "string"}}}},
+            200: {"model": AskResponse, "content": {EVENT_STREAM: {"schema": {"type": "string"}}}},
             **problems(400, 413, 415, 422, 503, 504),
         },
         response_model=None,
@@ -62,7 +62,7 @@ def ask_routes(collections: Collections, comments: Comments, settings: Settings)
         serving = collections.of(request)
         serving.expect_ready()
         options = body.options(explain=explain)
-        if EVENTS in accept:
+        if EVENT_STREAM in accept:
             return EventSourceResponse(
                 _events(serving, body.question, options, request, comments, log_questions=log_questions),
                 headers=BY_ACCEPT,
@@ -113,7 +113,9 @@ def batch_routes(collections: Collections, comments: Comments, gate: Gate, setti
         for place, answer in enumerate(answers):
             identifier = f"{parent}.{place}"
             if isinstance(answer, QAServiceError):
-                results.append({"status": answer.http_status, "answer": None, "problem": problem_of(parent, answer)})
+                results.append(
+                    {"status": answer.http_status, "answer": None, "problem": problem_document(parent, answer)}
+                )
                 continue
             comments.remember(identifier, answer, serving.path)
             own = ask_body(identifier, answer, took_ms / len(answers), links.own)
@@ -132,7 +134,7 @@ async def _events(
         with serving.lease() as answerer:
             answer = await _answer(serving, answerer, question, options)
     except QAServiceError as error:
-        yield format_sse_event(event="error", data_str=orjson.dumps(problem_of(identifier, error)).decode())
+        yield format_sse_event(event="error", data_str=orjson.dumps(problem_document(identifier, error)).decode())
         return
     _note_answer(request, [answer], log_questions=log_questions)
     comments.remember(identifier, answer, serving.path)
@@ -210,4 +212,4 @@ def _item(given: Any) -> AskRequest | QAServiceError:
     try:
         return AskRequest.model_validate({"question": given} if isinstance(given, str) else given)
     except ValidationError as error:
-        return InvalidRequest(complaint(error.errors(include_url=False)))
+        return InvalidRequest(validation_message(error.errors(include_url=False)))

@@ -25,9 +25,9 @@ _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY = (
     f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_AROUND = 600
+_CONTEXT_CHARACTERS = 600
 _PIECE_CHARACTERS = 65_536
-_SAID = {
+_STATE_TEXTS = {
     "exact": "The quote stands in the document as it was cited.",
     "moved": "The quote stands in the documents word for word, at another place than it was cited from.",
     "changed": "The quote is not in the document any more. What is most like it now:",
@@ -47,7 +47,10 @@ def source_page(document: SourceDocument, start: int, end: int, *, whole: bool) 
     Unless the ``whole`` document may be shown, the page holds the quote and its surroundings.
     """
     heading = f'<h1 dir="auto">{escape(document.title)}</h1><p class="quiet" dir="auto">{escape(document.uri)}</p>'
-    return _page(document.title, heading + _marked(document.text, start, end, len(document.text) if whole else _AROUND))
+    return _page(
+        document.title,
+        heading + _marked(document.text, start, end, len(document.text) if whole else _CONTEXT_CHARACTERS),
+    )
 
 
 def _marked(text: str, start: int, end: int, around: int) -> str:
@@ -76,10 +79,10 @@ def citation_page(
     if verdict.place is not None and document is not None:
         link = escape(own(view_path(document.id, verdict.place)))
         now = (
-            f'<h2 dir="auto">{escape(document.title)}</h2>{_marked(document.text, *verdict.place, _AROUND)}'
+            f'<h2 dir="auto">{escape(document.title)}</h2>{_marked(document.text, *verdict.place, _CONTEXT_CHARACTERS)}'
             f'<p><a href="{link}">Read it in {escape(document.uri)}</a></p>'
         )
-    said = f'<p class="state">{escape(_SAID[verdict.state])}</p>'
+    said = f'<p class="state">{escape(_STATE_TEXTS[verdict.state])}</p>'
     body = f'<h1>Citation</h1>{quote}{said}{now}<p class="quiet">{identifier}</p>'
     return _page("Citation", body)
 

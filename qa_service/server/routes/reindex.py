@@ -11,7 +11,7 @@ from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 
 
-def admin_routes(builder: Builder) -> APIRouter:
+def reindex_routes(builder: Builder) -> APIRouter:
     """Return the routes below ``/admin``."""
     router = APIRouter(route_class=guarded(ADMIN), prefix="/admin", tags=["administration"])
 

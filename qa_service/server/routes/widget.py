@@ -22,12 +22,12 @@ from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import BY_ACCEPT
 
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
-_ELEMENT = ("qa-chat-define.js", "qa-chat.js", "client.js", "strings.js", "styles.js", "view.js")
+_ELEMENT_FILES = ("qa-chat-define.js", "qa-chat.js", "client.js", "strings.js", "styles.js", "view.js")
 """What a page loads, first that which it names; ``qa-chat-loader.js`` loads them for it."""
-_PLAYGROUND = ("playground.js", "playground.css", "icon.svg")
-_FOR_GOOD = "public, max-age=31536000, immutable"
-_ASK_AGAIN = "no-cache"
-_POLICY = "; ".join(
+_PLAYGROUND_FILES = ("playground.js", "playground.css", "icon.svg")
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_REVALIDATE = "no-cache"
+_CONTENT_SECURITY_POLICY = "; ".join(
     (
         *(
             "default-src 'none'",
@@ -58,7 +58,7 @@ def _file(name: str) -> _File:
 @cache
 def _files() -> tuple[str, dict[str, _File]]:
     """Return the version and the files by name."""
-    found = {name: _file(name) for name in (*_ELEMENT, "qa-chat-loader.js", *_PLAYGROUND)}
+    found = {name: _file(name) for name in (*_ELEMENT_FILES, "qa-chat-loader.js", *_PLAYGROUND_FILES)}
     version = hashlib.sha256("".join(file.integrity for file in found.values()).encode()).hexdigest()[:12]
     return version, found
 
@@ -77,27 +77,27 @@ def widget_routes() -> APIRouter:
             files=[
                 WidgetFile(path=f"{_prefix(request)}/widget/{version}/{name}", integrity=file.integrity)
                 for name, file in found.items()
-                if name not in _PLAYGROUND
+                if name not in _PLAYGROUND_FILES
             ],
         )
 
     @router.get("/widget/{name}", operation_id="widget_file", include_in_schema=False)
     async def current(name: str) -> Response:
         """Return a file as it is now."""
-        return _sent(found.get(name), _ASK_AGAIN)
+        return _file_response(found.get(name), _REVALIDATE)
 
     @router.get("/widget/{of}/{name}", operation_id="widget_file_of_version", include_in_schema=False)
     async def of_version(of: str, name: str) -> Response:
         """Return a file of this version; another one's are gone with the release that had it."""
-        return _sent(found.get(name) if of == version else None, _FOR_GOOD)
+        return _file_response(found.get(name) if of == version else None, _IMMUTABLE)
 
     @router.get("/", operation_id="root", summary="What is here?", include_in_schema=False, response_model=None)
     async def root(request: Request) -> Response:
         """Show the playground to people, and name the ways in to programs."""
         prefix = _prefix(request)
         if "text/html" in request.headers.get("accept", ""):
-            policy = {"Content-Security-Policy": _POLICY}
-            return Response(_below(prefix, page.content), media_type=page.media_type, headers=policy | BY_ACCEPT)
+            policy = {"Content-Security-Policy": _CONTENT_SECURITY_POLICY}
+            return Response(_with_prefix(prefix, page.content), media_type=page.media_type, headers=policy | BY_ACCEPT)
         ways_in = {
             "service": f"qa_service {__version__}",
             "ask": f'POST {prefix}/ask {{"question": "…"}}',
@@ -113,12 +113,12 @@ def _prefix(request: Request) -> str:
     return str(request.scope.get(PATH_PREFIX, ""))
 
 
-def _below(prefix: str, page: bytes) -> bytes:
+def _with_prefix(prefix: str, page: bytes) -> bytes:
     """Return a page with its links below a prefix; without one they are relative to the page."""
     return page.replace(b'="widget/', f'="{prefix}/widget/'.encode()) if prefix else page
 
 
-def _sent(file: _File | None, caching: str) -> Response:
+def _file_response(file: _File | None, caching: str) -> Response:
     if file is None:
         raise NotFound("no such file of the widget; GET /widget names them")
     headers = {
