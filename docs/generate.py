@@ -31,10 +31,10 @@ def settings_page() -> str:
         bounds = ", ".join(_bound(rule) for rule in field.metadata if _bound(rule))
         rows.append(f"| `{PREFIX}{name.upper()}` | `{default}` | {bounds} | {field.description} |")
     return (
-        "# Settings\n\nCommand line over environment over a `.env` file in the working directory. An unknown "
-        "`QA_` name is an error. Numbers are plain decimals in the unit that the name tells; switches are `true` or "
+        "# Settings\n\nThe command line overrides the environment, which overrides a `.env` file in the working "
+        "directory. An unknown `QA_` name is an error. Numbers are plain decimals in the unit that the name says; switches are `true` or "
         "`false`, `1` or `0`, `yes` or `no`, `on` or `off`; lists are separated by commas. `qa-service settings` "
-        "prints what is in force and where it is from.\n\n"
+        "prints the current values and their origin.\n\n"
         "| name | default | bounds | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n"
     )
 
@@ -73,11 +73,11 @@ def errors_page() -> str:
     return (
         "# Errors\n\nOn the command line an error is one line on stderr and an exit code. Over HTTP it is an "
         "`application/problem+json` document (RFC 9457) of at most 2 KiB: `type` (`urn:qa-service:problem:` and the "
-        "name below), `title`, `status`, `detail`, and `instance`, which is also the `X-Request-ID` header and stands "
-        "in the server's log, and as `request_id`. Nothing of the request is repeated. 429 and 503 carry "
-        "`Retry-After`. A client that does not send its request within ten seconds gets 408, one whose address or "
-        "headers are too long 414 or 431, and what is no HTTP 400, all as such documents. Below `/v1` a document "
-        "also has `error` with `message`, `type`, `param` and `code`, as OpenAI's clients expect it.\n\n"
+        "name below), `title`, `status`, `detail`, and `instance`, the id of the request, which is also in "
+        "`request_id`, in the `X-Request-ID` header and in the server's log. The request is never echoed. 429 and 503 carry "
+        "`Retry-After`. A client that does not send its request within ten seconds gets 408, a request with too long "
+        "an address or headers 414 or 431, and invalid HTTP 400, all as such documents. Below `/v1` a document "
+        "also has `error` with `message`, `type`, `param` and `code`, as OpenAI's clients expect.\n\n"
         "Exit codes: 0 done; 1 done, but items failed; 2 usage or settings; 3 server could not start; 4 input "
         "unusable; 5 index missing, corrupt or incompatible; 6 model missing or corrupt; 7 I/O or lock; "
         "130 interrupted.\n\n"
@@ -105,10 +105,10 @@ def http_page() -> str:
     app = _described_app()
     description: dict[str, Any] = app.openapi()
     introduction = (
-        "# HTTP\n\n`GET /openapi.json` describes the same for programs. What asks, lists, reads and cites stands "
-        "below `/collections/{name}` too, for the collections that `QA_COLLECTIONS` names: "
-        "`POST /collections/hr/ask`.\n\nHEAD is answered wherever GET is. Every response to GET has an `ETag`, a "
-        "digest of its body; a request with that in `If-None-Match` gets 304 without a body.\n"
+        "# HTTP\n\n`GET /openapi.json` is the same reference for programs. Routes that ask, list, read and cite also "
+        "exist below `/collections/{name}`, for the collections that `QA_COLLECTIONS` names: "
+        "`POST /collections/hr/ask`.\n\nHEAD is supported wherever GET is. Every response to GET has an `ETag`, a "
+        "digest of its body; a request with it in `If-None-Match` gets 304 without a body.\n"
     )
     parts = [introduction]
     for path, methods in description["paths"].items():
