@@ -16,7 +16,7 @@ from qa_service.index import Generations
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.app import create_app
 from qa_service.server.collections import PREFIX as COLLECTIONS
-from qa_service.server.live_index import Opening
+from qa_service.server.live_index import ServableIndex
 from qa_service.settings import PREFIX, Settings, load_settings
 
 DOCS = Path(__file__).parent
@@ -89,7 +89,7 @@ def errors_page() -> str:
 
 def _described_app() -> FastAPI:
     """Return an application that describes itself; it has no index."""
-    opening = Opening(cast("QuestionAnswerer", None), cast("Generations", None))
+    opening = ServableIndex(cast("QuestionAnswerer", None), cast("Generations", None))
     return create_app(load_settings(), opening)
 
 

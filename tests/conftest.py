@@ -215,9 +215,9 @@ def app_for(
 ) -> Any:
     """Return the application that answers from an index in a folder, and from ``named`` collections."""
     from qa_service.server.app import create_app
-    from qa_service.server.live_index import Opening
+    from qa_service.server.live_index import ServableIndex
 
-    return create_app(settings, Opening(answerer, IndexFolder(settings.index), degraded, reopen), named)
+    return create_app(settings, ServableIndex(answerer, IndexFolder(settings.index), degraded, reopen), named)
 
 
 @contextmanager

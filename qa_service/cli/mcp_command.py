@@ -18,13 +18,13 @@ def mcp(**overrides: Any) -> int:
     except ImportError as error:
         raise SettingsError("this needs what is not installed: pip install 'qa-service[mcp]'") from error
     from qa_service.index.locations import generations_of  # noqa: PLC0415
-    from qa_service.server.live_index import Opening, Serving  # noqa: PLC0415
+    from qa_service.server.live_index import LiveIndex, ServableIndex  # noqa: PLC0415
     from qa_service.server.worker import Worker  # noqa: PLC0415
 
     settings = settings_of(overrides)
     answerer, degraded = answerer_of(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
-    serving = Serving(Opening(answerer, generations_of(settings), degraded), worker)
+    serving = LiveIndex(ServableIndex(answerer, generations_of(settings), degraded), worker)
 
     async def run() -> None:
         await serving.start()

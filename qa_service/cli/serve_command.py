@@ -29,21 +29,21 @@ def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
 
 def _serve(settings: "Settings") -> int:
     from qa_service.server import process  # noqa: PLC0415
-    from qa_service.server.keys import check_access, unsafe  # noqa: PLC0415 - seconds of import
+    from qa_service.server.keys import check_access, security_warnings  # noqa: PLC0415 - seconds of import
     from qa_service.server.logs import start_logging  # noqa: PLC0415
     from qa_service.settings import export_settings  # noqa: PLC0415
 
     listener = process.bound_socket(settings.host, settings.port)
     try:
         check_access(settings)
-        app, answerer = process.app_of(settings)
+        app, answerer = process.open_app(settings)
     except SettingsError:
         listener.close()
         raise
     except QAServiceError as error:
         listener.close()
         raise ServerStartError(error.in_full()) from error
-    for warning in unsafe(settings):
+    for warning in security_warnings(settings):
         complain(warning, "warning")
     listener.listen()  # from here on who connects waits for the server instead of being refused
     host, port = listener.getsockname()[:2]

@@ -28,7 +28,7 @@ from qa_service.server.collections import PREFIX, Collections, collection_name
 from qa_service.server.draining import drain_on_signals
 from qa_service.server.evaluations import Evaluations
 from qa_service.server.gate import Gate
-from qa_service.server.live_index import Opening, Serving
+from qa_service.server.live_index import LiveIndex, ServableIndex
 from qa_service.server.middleware.cors import Cors
 from qa_service.server.middleware.hosts import AllowedHosts
 from qa_service.server.middleware.observing import RequestObserver, measure_loop_lag
@@ -39,7 +39,7 @@ from qa_service.server.openapi import DescribedAPI
 from qa_service.server.routes.ask import ask_routes, batch_routes
 from qa_service.server.routes.documents import document_routes, linked_routes, listing_routes
 from qa_service.server.routes.evaluate import evaluation_routes, report_routes
-from qa_service.server.routes.feedback import Comments, feedback_routes
+from qa_service.server.routes.feedback import FeedbackRecorder, feedback_routes
 from qa_service.server.routes.guarded import check_routes, guard
 from qa_service.server.routes.operations import (
     collection_routes,
@@ -56,10 +56,12 @@ from qa_service.server.routes.widget import widget_routes
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
-MCP = "/mcp"
+_MCP_PATH = "/mcp"
 
 
-def create_app(settings: Settings, default: Opening, named: Mapping[str, Opening] = MappingProxyType({})) -> FastAPI:
+def create_app(
+    settings: Settings, default: ServableIndex, named: Mapping[str, ServableIndex] = MappingProxyType({})
+) -> FastAPI:
     """Return the ASGI application that answers from the default collection and from the named ones.
 
     It is ready once every collection has answered a self-test question.
@@ -67,26 +69,26 @@ def create_app(settings: Settings, default: Opening, named: Mapping[str, Opening
     gate = Gate(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
     collections = Collections(
-        Serving(default, worker, cache_mb=settings.cache_mb),
+        LiveIndex(default, worker, cache_mb=settings.cache_mb),
         {
-            name: Serving(opening, worker, f"/collections/{name}", cache_mb=settings.cache_mb)
+            name: LiveIndex(opening, worker, f"/collections/{name}", cache_mb=settings.cache_mb)
             for name, opening in named.items()
         },
     )
     builder = Builder(settings)
     evaluations = Evaluations(settings)
-    comments = Comments(settings)
+    recorder = FeedbackRecorder(settings)
     admission = Admission(worker.refusal, gate, settings.public_path)
 
-    tools = _tools(collections, comments, settings) if settings.mcp else None
+    tools = _tools(collections, recorder, settings) if settings.mcp else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
-        for serving in collections:
-            await serving.start()
+        for live in collections:
+            await live.start()
         await asyncio.to_thread(evaluations.recover)
-        tasks = [asyncio.create_task(serving.follow(settings.reload_seconds)) for serving in collections]
-        tasks += map(asyncio.create_task, (gate.follow(settings.reload_seconds), measure_loop_lag()))
+        tasks = [asyncio.create_task(live.watch_generations(settings.reload_seconds)) for live in collections]
+        tasks += map(asyncio.create_task, (gate.watch_keys(settings.reload_seconds), measure_loop_lag()))
         restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
         async with nullcontext() if tools is None else tools.lifespan():
             yield {Admission.KEY: admission}
@@ -97,7 +99,7 @@ def create_app(settings: Settings, default: Opening, named: Mapping[str, Opening
         await asyncio.to_thread(builder.stop)
         await asyncio.to_thread(evaluations.stop)
         worker.close()
-        comments.close()
+        recorder.close()
         await gate.rates.close()
 
     app = DescribedAPI(
@@ -123,16 +125,16 @@ def create_app(settings: Settings, default: Opening, named: Mapping[str, Opening
             Middleware(RequestIds),
             Middleware(AllowedHosts, settings=settings),
             Middleware(Cors, gate=gate),
-            Middleware(ProblemDocuments, excluded_paths=(MCP,)),
+            Middleware(ProblemDocuments, excluded_paths=(_MCP_PATH,)),
         ],
     )
     install_handlers(app)
     guard(app, gate, settings.max_body_bytes)
     guarded = problems(401, 403, 429)
     in_every_collection = (
-        ask_routes(collections, comments, settings),
-        batch_routes(collections, comments, gate, settings),
-        feedback_routes(collections, comments),
+        ask_routes(collections, recorder, settings),
+        batch_routes(collections, recorder, gate, settings),
+        feedback_routes(collections, recorder),
         index_routes(collections),
         listing_routes(collections),
         document_routes(collections),
@@ -176,9 +178,9 @@ def _check_public_path(app: FastAPI, settings: Settings) -> None:
         )
 
 
-def _tools(collections: Collections, comments: Comments, settings: Settings) -> Any:
+def _tools(collections: Collections, recorder: FeedbackRecorder, settings: Settings) -> Any:
     try:
         from qa_service.server.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
     except ImportError as error:
         raise SettingsError("QA_MCP needs what is not installed: pip install 'qa-service[mcp]'") from error
-    return Tools(collections.default, collections.named, comments.remember, settings.max_body_bytes)
+    return Tools(collections.default, collections.named, recorder.remember, settings.max_body_bytes)

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Path, Request
 
 from qa_service.errors import NotFound, NotReady
-from qa_service.server.live_index import Serving
+from qa_service.server.live_index import LiveIndex
 
 PREFIX = "/collections/{collection}"
 """Routes of the default collection stand below this path too, for the named ones."""
@@ -24,29 +24,29 @@ def collection_name(
 class Collections:
     """All that is served. While it is ``draining``, it still answers, but says that it is not ready for more."""
 
-    default: Serving
-    named: Mapping[str, Serving]
+    default: LiveIndex
+    named: Mapping[str, LiveIndex]
     draining: bool = False
 
-    def __iter__(self) -> Iterator[Serving]:
+    def __iter__(self) -> Iterator[LiveIndex]:
         """Yield each, the default first."""
         yield self.default
         yield from self.named.values()
 
-    def of(self, request: Request) -> Serving:
+    def of(self, request: Request) -> LiveIndex:
         """Return the live index of the collection in the request's path. Raises :class:`NotFound`."""
         name = request.path_params.get("collection")
-        serving = self.default if name is None else self.named.get(name)
-        if serving is None:
+        live = self.default if name is None else self.named.get(name)
+        if live is None:
             raise NotFound("no collection of that name; GET /collections names them")
-        return serving
+        return live
 
     def expect_ready(self) -> None:
         """Raise :class:`NotReady` with the reason, unless all can be asked and will be for some time."""
         if self.draining:
             raise NotReady("the service is shutting down")
-        for serving in self:
-            serving.expect_ready()
+        for live in self:
+            live.expect_ready()
 
     def drain(self) -> None:
         """Say from now on that the service is not ready, though it answers."""
@@ -54,5 +54,5 @@ class Collections:
 
     def stop(self, reason: str) -> None:
         """Be ready no more."""
-        for serving in self:
-            serving.ready, serving.reason = False, reason
+        for live in self:
+            live.ready, live.reason = False, reason

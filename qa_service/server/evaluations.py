@@ -50,7 +50,7 @@ class Evaluations:
 
     def __init__(self, settings: Settings) -> None:
         self._max_bytes = settings.max_upload_mb * 1_000_000
-        self._kept = settings.keep_evaluations
+        self._keep_count = settings.keep_evaluations
         self._folder = settings.data / "evaluations"
         self._jobs = Jobs(settings, "evaluate", Evaluation, active="running")
 
@@ -158,7 +158,7 @@ class Evaluations:
 
     def _remove_oldest(self, *, except_for: Path) -> None:
         others = [folder for folder in self._folders() if folder != except_for]
-        for folder in sorted(others, key=_begun, reverse=True)[self._kept - 1 :]:
+        for folder in sorted(others, key=_started_at, reverse=True)[self._keep_count - 1 :]:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _folders(self) -> Iterator[Path]:
@@ -173,7 +173,7 @@ class Evaluations:
         return self._folder / identifier
 
 
-def _begun(folder: Path) -> int:
+def _started_at(folder: Path) -> int:
     """Return when an evaluation began: nothing in its folder is older than its question file."""
     return min((entry.stat().st_mtime_ns for entry in folder.iterdir()), default=0)
 

@@ -18,7 +18,7 @@ from qa_service.errors import StorageError
 from qa_service.io.durable import make_private, make_private_file, make_private_folder
 
 FEEDBACK, RECENT = "feedback.sqlite", "recent-answers.sqlite"
-_KEPT = 10_000
+MAX_RECENT_ANSWERS = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
     answer_id TEXT PRIMARY KEY, given_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')),
@@ -46,7 +46,7 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class FeedbackAnswer:
     """What is remembered of an answer: the question, whether it was found, and the best quote."""
 
     id: str
@@ -58,7 +58,7 @@ class Answered:
     best: Quote | None
 
     @classmethod
-    def of(cls, identifier: str, collection: str, answer: Answer) -> "Answered":
+    def of(cls, identifier: str, collection: str, answer: Answer) -> "FeedbackAnswer":
         """Return what to remember of an answer."""
         best = None
         if answer.results:
@@ -74,7 +74,7 @@ class RecentAnswers:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        with _storage(path or Path(":memory:")):
+        with _storage_errors(path or Path(":memory:")):
             if path is not None:
                 _make_private_database(path)
             self._connection = sqlite3.connect(
@@ -85,26 +85,28 @@ class RecentAnswers:
                 self._connection.execute("PRAGMA synchronous=OFF")  # what is lost with a crash was for minutes
             self._connection.execute(_RECENT_SCHEMA)
 
-    def remember(self, answered: Answered) -> None:
+    def remember(self, answered: FeedbackAnswer) -> None:
         """Keep an answer, and forget one that is long past."""
-        with _storage(self._path or Path(":memory:")):
+        with _storage_errors(self._path or Path(":memory:")):
             added = self._connection.execute(
                 "INSERT OR REPLACE INTO answers (id, collection, index_version, question, found, best) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 _row(answered),
             )
-            self._connection.execute("DELETE FROM answers WHERE number <= ?", ((added.lastrowid or 0) - _KEPT,))
+            self._connection.execute(
+                "DELETE FROM answers WHERE number <= ?", ((added.lastrowid or 0) - MAX_RECENT_ANSWERS,)
+            )
 
-    def recall(self, identifier: str) -> Answered | None:
+    def recall(self, identifier: str) -> FeedbackAnswer | None:
         """Return the answer of an id, or ``None`` if there was none lately."""
-        with _storage(self._path or Path(":memory:")):
+        with _storage_errors(self._path or Path(":memory:")):
             row = self._connection.execute(
                 "SELECT id, collection, index_version, question, found, best FROM answers WHERE id = ?", (identifier,)
             ).fetchone()
         if row is None:
             return None
         own_id, collection, version, question, found, best = row
-        return Answered(own_id, collection, version, question, bool(found), _unpacked(best))
+        return FeedbackAnswer(own_id, collection, version, question, bool(found), _unpacked(best))
 
     def close(self) -> None:
         """Close it."""
@@ -116,7 +118,7 @@ class FeedbackFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FEEDBACK
-        with _storage(self._path):
+        with _storage_errors(self._path):
             _make_private_database(self._path)
             self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=10)
             self._connection.execute("PRAGMA journal_mode=WAL")
@@ -130,9 +132,9 @@ class FeedbackFile:
         """Close it."""
         self.close()
 
-    def add(self, answered: Answered, *, useful: bool, right: Quote | None, note: str) -> None:
+    def add(self, answered: FeedbackAnswer, *, useful: bool, right: Quote | None, note: str) -> None:
         """Write feedback down, in place of what was said of the same answer before."""
-        with _storage(self._path):
+        with _storage_errors(self._path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO feedback "
                 "(answer_id, collection, index_version, question, found, best, useful, right_passage, note) "
@@ -146,7 +148,7 @@ class FeedbackFile:
         A passage named as right is gold, and so is the quote of an answer found useful. A question that people
         agree has no answer is one of those; where others named a passage, that counts.
         """
-        with _storage(self._path):
+        with _storage_errors(self._path):
             rows = self._connection.execute(
                 "SELECT answer_id, question, found, best, useful, right_passage FROM feedback WHERE collection = ? "
                 "ORDER BY given_at, rowid",
@@ -189,7 +191,7 @@ def _make_private_database(path: Path) -> None:
         make_private(path.with_name(path.name + suffix))
 
 
-def _row(answered: Answered) -> tuple[object, ...]:
+def _row(answered: FeedbackAnswer) -> tuple[object, ...]:
     return (
         *(answered.id, answered.collection, answered.index_version),
         *(answered.question, answered.found, _packed(answered.best)),
@@ -205,7 +207,7 @@ def _unpacked(packed: str | None) -> Quote | None:
 
 
 @contextmanager
-def _storage(path: Path) -> Iterator[None]:
+def _storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:

@@ -25,7 +25,7 @@ QUOTE_ONLY = "qa_quote_only"
 """In the scope of a request that a link admits: only the surroundings of the quote may be shown."""
 RATE_HEADERS = "qa_rate_headers"
 """In the scope of a request: the rate-limit headers of its response."""
-_LIMITS = "qa_limits"
+_RATE_LIMITS = "qa_limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class Gate:
         open_to_pages = () if self.keys_needed else self._settings.origins
         return self.keys.is_origin(origin) or origin in open_to_pages or open_to_pages == ("*",)
 
-    async def follow(self, seconds: float) -> None:
+    async def watch_keys(self, seconds: float) -> None:
         """Look every so often whether the keys changed."""
         while True:
             await asyncio.sleep(seconds)
             try:
-                await asyncio.to_thread(self.keys.look)
+                await asyncio.to_thread(self.keys.reload_if_changed)
             except QAServiceError as error:
                 _logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - the message says it all
 
@@ -105,7 +105,7 @@ class Gate:
         connection["qa_key"] = "" if key is None else key.id
         connection[KEY_COLLECTIONS] = () if key is None else key.collections
         connection[GRANT] = grant
-        connection[_LIMITS] = limits = self._limits(key, connection)
+        connection[_RATE_LIMITS] = limits = self._limits(key, connection)
         count = self.rates.count if access.counts_as_one else self.rates.check
         connection[RATE_HEADERS] = headers(await count(limits)) if limits else {}
 
@@ -114,7 +114,7 @@ class Gate:
 
         Raises :class:`InvalidRequest` if no limit would ever allow so many, :class:`TooManyRequests` if not now.
         """
-        limits = connection.pop(_LIMITS, [])
+        limits = connection.pop(_RATE_LIMITS, [])
         if not limits:
             return
         connection[RATE_HEADERS] = {}
@@ -134,7 +134,7 @@ class Gate:
         if not shown:
             return None
         scheme, _, token = shown[0].partition(" ")
-        key = self.keys.key_of(token) if len(shown) == 1 and scheme.lower() == "bearer" else None
+        key = self.keys.find_key(token) if len(shown) == 1 and scheme.lower() == "bearer" else None
         if key is None:
             raise _missing()
         return key
@@ -153,7 +153,7 @@ class Gate:
         signed, separator, signature = address.rpartition(f"{SIGNATURE}=")
         if not separator or signed[-1] not in "?&":
             return None
-        return self.keys.grant_of(signed[:-1], signature)
+        return self.keys.verified_grant(signed[:-1], signature)
 
     def _expect_collection(self, key: Key, connection: Connection, access: Access) -> None:
         parameter = access.collection_parameter

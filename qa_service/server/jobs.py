@@ -30,9 +30,9 @@ COMMAND = (sys.executable, "-m", "qa_service.cli.job")
 _OWNER_ONLY = 0o600
 _PRIVATE_UMASK = 0o077
 _POLL_SECONDS = 0.01
-_END_SECONDS = 5.0
+_STOP_SECONDS = 5.0
 _MAX_LINE_BYTES = 65_536
-_KEPT_LINES = 10
+_MAX_ERROR_LINES = 10
 _STOPPED_EXIT_CODES = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 130}
 _ABSOLUTE_FOLDER = re.compile(r"(?<![\w.:/-])/(?:[^\s/:'\"]+/)+")
 
@@ -161,7 +161,7 @@ class _Follower(Generic[State]):
         self._stopping = False
         self._process: subprocess.Popen[bytes] | None = None
         self._started = threading.Event()
-        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._lines: deque[str] = deque(maxlen=_MAX_ERROR_LINES)
         self._thread = threading.Thread(target=self._run, name="job", daemon=True)
         self._thread.start()
 
@@ -172,7 +172,7 @@ class _Follower(Generic[State]):
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process is not None and self._process.returncode is None:
                 _signal(self._process, number)
-            self._thread.join(_END_SECONDS)
+            self._thread.join(_STOP_SECONDS)
 
     def _run(self) -> None:
         """Start the process, wait for its end, and write down what came of it."""
@@ -215,7 +215,7 @@ class _Follower(Generic[State]):
         reader.start()
         exit_code = process.wait()
         _signal(process, signal.SIGKILL)  # whatever it started and left
-        reader.join(_END_SECONDS)
+        reader.join(_STOP_SECONDS)
         if process.stdin is not None:
             process.stdin.close()
         return exit_code

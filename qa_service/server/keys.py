@@ -38,9 +38,9 @@ _TOKEN = re.compile(r"(sk|pk)_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 _SIGNATURE = re.compile(r"([0-9a-f]{8})\.([0-9]{1,6})\.([0-9a-f]{32})")
 _SIGNATURE_BYTES = 16
 _DAY_SECONDS = 86_400
-_OTHERS = 0o077
+_GROUP_AND_OTHERS = 0o077
 _LOCK_SECONDS = 10
-_NOBODY = hashlib.sha256(b"").hexdigest()
+_NO_KEY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 class Key(BaseModel):
@@ -85,7 +85,7 @@ class Grant:
     last_day: int
 
 
-class _Content(BaseModel):
+class _FileContent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: Literal[1] = 1
@@ -98,31 +98,31 @@ class KeyFile:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / KEYS
-        self._seen: tuple[int, int] | None = None
-        self._content = _Content(link_secret=secrets.token_hex(32))
+        self._file_state: tuple[int, int] | None = None
+        self._content = _FileContent(link_secret=secrets.token_hex(32))
         self._by_id: dict[str, Key] = {}
-        self.look()
+        self.reload_if_changed()
 
-    def look(self) -> None:
+    def reload_if_changed(self) -> None:
         """Read the file if it changed. Raises :class:`SettingsError` if it is damaged; the keys stay as they were."""
         with storage_errors(self.path):
             try:
                 found = self.path.stat()
             except FileNotFoundError:
-                self._seen, self._by_id = None, {}
+                self._file_state, self._by_id = None, {}
                 return
-            if self._seen == (found.st_mtime_ns, found.st_size):
+            if self._file_state == (found.st_mtime_ns, found.st_size):
                 return
             data = self.path.read_bytes()
         try:
-            content = _Content.model_validate(strict_json.loads(data))
+            content = _FileContent.model_validate(strict_json.loads(data))
         except (ValueError, ValidationError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise SettingsError(
                 f"{self.path} is damaged: {reason}; restore it, or remove it and create keys"
             ) from error
         self._content, self._by_id = content, {key.id: key for key in content.keys}
-        self._seen = (found.st_mtime_ns, found.st_size)
+        self._file_state = (found.st_mtime_ns, found.st_size)
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -180,11 +180,11 @@ class KeyFile:
             self._content = self._content.model_copy(update={"link_secret": secrets.token_hex(32)})
             self._write(self.keys)
 
-    def key_of(self, token: str) -> Key | None:
+    def find_key(self, token: str) -> Key | None:
         """Return the key that a token is. It takes the same time whichever part of the token is wrong."""
         match = _TOKEN.fullmatch(token)
         key = None if match is None else self._by_id.get(match[2])
-        same = hmac.compare_digest(_digest(token), _NOBODY if key is None else key.sha256)
+        same = hmac.compare_digest(_digest(token), _NO_KEY_SHA256 if key is None else key.sha256)
         return (
             key if same and match is not None and (match[1] == "pk") == (key is not None and key.publishable) else None
         )
@@ -206,7 +206,7 @@ class KeyFile:
         digest = hmac.new(bytes.fromhex(self._content.link_secret), signed.encode(), hashlib.sha256).digest()
         return f"{grant.key.id}.{grant.last_day}.{digest[:_SIGNATURE_BYTES].hex()}"
 
-    def grant_of(self, address: str, signature: str) -> Grant | None:
+    def verified_grant(self, address: str, signature: str) -> Grant | None:
         """Return the grant that an address was signed under, ``None`` if it has ended or the signature is another's."""
         match = _SIGNATURE.fullmatch(signature)
         key = None if match is None else self._by_id.get(match[1])
@@ -227,8 +227,8 @@ class KeyFile:
         except Timeout as error:
             raise StorageError(f"another process changes {self.path}; try again when it has ended") from error
         try:
-            self._seen = None
-            self.look()
+            self._file_state = None
+            self.reload_if_changed()
             yield
         finally:
             lock.release()
@@ -237,8 +237,8 @@ class KeyFile:
         content = self._content.model_copy(update={"keys": keys})
         with storage_errors(self.path):
             replace_file(self.path, (json.dumps(content.model_dump(), indent=1) + "\n").encode(), private=True)
-        self._seen = None
-        self.look()
+        self._file_state = None
+        self.reload_if_changed()
 
 
 def is_loopback(host: str) -> bool:
@@ -263,7 +263,7 @@ def check_access(settings: Settings) -> None:
         )
 
 
-def unsafe(settings: Settings) -> list[str]:
+def security_warnings(settings: Settings) -> list[str]:
     """Return what an operator should know before others can ask; nothing of it keeps the service from starting."""
     found = []
     if "*" in settings.allowed_hosts:
@@ -274,7 +274,7 @@ def unsafe(settings: Settings) -> list[str]:
         found.append("running as root; use an account that may do less")
     keys = settings.data / KEYS
     with contextlib.suppress(OSError):
-        if keys.stat().st_mode & _OTHERS:
+        if keys.stat().st_mode & _GROUP_AND_OTHERS:
             found.append(f"{keys} can be read by other accounts of this machine; chmod 600 mends it")
     uri = urlsplit(settings.milvus_uri)
     if settings.store == "milvus" and uri.scheme == "http" and not is_loopback(uri.hostname or ""):

@@ -14,7 +14,7 @@ from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
 from qa_service.index import Generations, Manifest
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.answer_cache import AnswerCache
-from qa_service.server.metrics import EMBEDDED, INDEX, SWAPS
+from qa_service.server.metrics import EMBEDDED_QUESTIONS, INDEX_PASSAGES, INDEX_SWAPS
 from qa_service.server.worker import Result, Worker
 
 _logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ Reopen = Callable[[], tuple[QuestionAnswerer, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class ServableIndex:
     """An index that was opened to be served, what is wrong with it, where its successors lie, and how to open them."""
 
     answerer: QuestionAnswerer
@@ -33,21 +33,21 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class TimedEmbedding:
     """A question's embedding, and when it was made."""
 
     embedding: QuestionEmbedding
     stage: Stage
 
 
-class Serving:
+class LiveIndex:
     """The index that is served, and whether it may be asked.
 
     A handler takes a :meth:`lease` of what answers from it, for all steps of a request: the index stays open until the
     last lease of it has ended. The answerer is used by the worker alone.
     """
 
-    def __init__(self, opening: Opening, worker: Worker, path: str = "", *, cache_mb: int = 16) -> None:
+    def __init__(self, opening: ServableIndex, worker: Worker, path: str = "", *, cache_mb: int = 16) -> None:
         self._answerer = opening.answerer
         self._cache_bytes = cache_mb * 1_000_000
         self.answer_cache = AnswerCache(self._cache_bytes)
@@ -61,7 +61,7 @@ class Serving:
         self._reopen = opening.reopen
         self.ready = False
         self.reason = "starting, the self-test is not done"
-        self._away: StoreUnavailable | None = None
+        self._store_error: StoreUnavailable | None = None
 
     @contextmanager
     def lease(self) -> Iterator[QuestionAnswerer]:
@@ -79,7 +79,7 @@ class Serving:
         if answerer is self._answerer or self._leases[answerer]:
             return
         del self._leases[answerer]
-        task = asyncio.get_running_loop().create_task(self._patiently(answerer.index.close))
+        task = asyncio.get_running_loop().create_task(self._run_when_queue_allows(answerer.index.close))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
@@ -93,23 +93,23 @@ class Serving:
         """The name of what runs the model."""
         return self._answerer.embedder.runtime
 
-    async def answer(self, function: Callable[[Embedded], Result], question: str) -> Result:
+    async def answer(self, function: Callable[[TimedEmbedding], Result], question: str) -> Result:
         """Have the worker run a function of a question's embedding; those that wait are embedded together."""
         return await self.worker.answer(function, question, self.embed)
 
-    def embed(self, questions: Sequence[str]) -> list[Embedded]:
+    def embed(self, questions: Sequence[str]) -> list[TimedEmbedding]:
         """Embed questions together, and count those that were not in memory. For the worker."""
         memory = self._answerer.question_cache
         before, began = memory.embedded, time.perf_counter()
         embeddings = self._answerer.embed(questions)
-        EMBEDDED.inc(memory.embedded - before)
+        EMBEDDED_QUESTIONS.inc(memory.embedded - before)
         stage = Stage("embed", began, time.perf_counter())
-        return [Embedded(embedding, stage) for embedding in embeddings]
+        return [TimedEmbedding(embedding, stage) for embedding in embeddings]
 
     def expect_ready(self) -> None:
         """Raise :class:`NotReady` with the reason; :class:`StoreUnavailable` while the vector store is away."""
-        if self._away is not None:
-            raise StoreUnavailable(str(self._away))
+        if self._store_error is not None:
+            raise StoreUnavailable(str(self._store_error))
         if not self.ready:
             raise NotReady(f"the service is not ready: {self.reason}")
 
@@ -121,12 +121,12 @@ class Serving:
             await self.worker.run(self._answerer.self_test)
             self.worker.check_limit(time.perf_counter() - started)
             self.ready = True
-            self._tell_index(None)
+            self._set_index_metric(None)
         except QAServiceError as error:
             self.reason = "the self-test failed; see the server's log"
             _logger.error("not ready: %s", error)  # noqa: TRY400 - the message says it all
 
-    async def follow(self, seconds: float) -> None:
+    async def watch_generations(self, seconds: float) -> None:
         """Look at the pointer to the current generation every so often, and serve another one once it is whole.
 
         One that can't be opened, or fails its self-test, is told in the log; the one before goes on. After an error
@@ -141,15 +141,15 @@ class Serving:
             try:
                 pointed = await asyncio.to_thread(self.generations.current_pointer)
             except StoreUnavailable as error:
-                if self._away is None:
+                if self._store_error is None:
                     _logger.error("%s", error.in_full())  # noqa: TRY400 - the message says it all
-                self._away = error
+                self._store_error = error
                 continue
             except QAServiceError:
                 continue  # a moment's state of the folder, or a broken pointer: `doctor` tells
-            if self._away is not None:
+            if self._store_error is not None:
                 _logger.warning("the vector store answers again")
-            self._away = None
+            self._store_error = None
             # A generation that was damaged is built anew under its old name: then only the time is another.
             if pointed == seen:
                 continue
@@ -159,7 +159,7 @@ class Serving:
             try:
                 await self._replace(reopen)
             except Exception:
-                SWAPS.labels("rejected").inc()
+                INDEX_SWAPS.labels("rejected").inc()
                 _logger.exception("the new index is not served yet")
                 seen = None
 
@@ -167,12 +167,12 @@ class Serving:
         try:
             answerer, degraded = await asyncio.to_thread(reopen)
         except QAServiceError as error:
-            _rejected(error)
+            _log_rejected(error)
             return
         try:
-            await self._patiently(answerer.self_test)
+            await self._run_when_queue_allows(answerer.self_test)
         except QAServiceError as error:
-            _rejected(error)
+            _log_rejected(error)
             answerer.index.close()
             return
         if answerer.index.generation == self._answerer.index.generation:
@@ -181,19 +181,19 @@ class Serving:
             return
         old, self._answerer, self.degraded = self._answerer, answerer, degraded
         self.ready = True
-        SWAPS.labels("served").inc()
-        self._tell_index(old.index.generation)
+        INDEX_SWAPS.labels("served").inc()
+        self._set_index_metric(old.index.generation)
         _logger.warning("serving index %s in place of %s", answerer.index.generation, old.index.generation)
         self.answer_cache = AnswerCache(self._cache_bytes)
         self._close_unused(old)
 
-    def _tell_index(self, before: str | None) -> None:
+    def _set_index_metric(self, before: str | None) -> None:
         name = self.path.rpartition("/")[2]
         if before is not None:
-            INDEX.labels(name, before).set(0)
-        INDEX.labels(name, self._answerer.index.generation).set(len(self._answerer.index))
+            INDEX_PASSAGES.labels(name, before).set(0)
+        INDEX_PASSAGES.labels(name, self._answerer.index.generation).set(len(self._answerer.index))
 
-    async def _patiently(self, function: Callable[[], None]) -> None:
+    async def _run_when_queue_allows(self, function: Callable[[], None]) -> None:
         """Have the worker run a function, as often as it takes while the queue is full."""
         while True:
             try:
@@ -208,6 +208,6 @@ class Serving:
                 return
 
 
-def _rejected(error: QAServiceError) -> None:
-    SWAPS.labels("rejected").inc()
+def _log_rejected(error: QAServiceError) -> None:
+    INDEX_SWAPS.labels("rejected").inc()
     _logger.error("the new index is not served: %s", error)

@@ -19,7 +19,7 @@ import structlog
 
 from qa_service.settings import Settings
 
-_MOST_WAITING = 10_000
+_MAX_QUEUED_RECORDS = 10_000
 _PROCESSORS: tuple[Any, ...] = (
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
@@ -56,31 +56,31 @@ class LineHandler(logging.Handler):
         super().__init__()
         self._file = file
         self._shared = shared
-        self._cut = False
+        self._may_end_within_line = False
         """Whether the file may end within a line."""
-        self._lost = 0
+        self._unwritten = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line; begin it with a newline where the line before was cut off."""
-        if self._lost:
-            record.dropped_before = getattr(record, "dropped_before", 0) + self._lost
+        if self._unwritten:
+            record.dropped_before = getattr(record, "dropped_before", 0) + self._unwritten
         try:
             self._write(self.format(record).encode(errors="backslashreplace") + b"\n")
-            self._lost = 0
+            self._unwritten = 0
         except OSError:
-            self._lost = getattr(record, "dropped_before", 0) + 1
-            self._cut |= self._shared  # another process may have cut a line off, too
+            self._unwritten = getattr(record, "dropped_before", 0) + 1
+            self._may_end_within_line |= self._shared  # another process may have cut a line off, too
         except Exception:  # noqa: BLE001 - as the handlers of the library do
             self.handleError(record)
 
     def _write(self, line: bytes) -> None:
-        rest = b"\n" + line if self._cut else line
+        rest = b"\n" + line if self._may_end_within_line else line
         while rest:
             written = self._file.write(rest)
             if written is None:  # a pipe that does not block is full
                 select.select((), (self._file,), ())
             else:
-                self._cut = rest[:written][-1:] != b"\n"
+                self._may_end_within_line = rest[:written][-1:] != b"\n"
                 rest = rest[written:]
 
 
@@ -101,12 +101,12 @@ def start_logging(settings: Settings) -> Callable[[], None]:
             ],
         )
     )
-    waiting: queue.Queue[logging.LogRecord] = queue.Queue(_MOST_WAITING)
+    records: queue.Queue[logging.LogRecord] = queue.Queue(_MAX_QUEUED_RECORDS)
     root = logging.getLogger()
     for handler in (*root.handlers,):
         root.removeHandler(handler)
-    handed_on = _DroppingHandler(waiting)
-    root.addHandler(handed_on)
+    handler_of_queue = _DroppingHandler(records)
+    root.addHandler(handler_of_queue)
     root.setLevel(logging.WARNING)  # of others' lines
     logging.getLogger("qa_service").setLevel(settings.log_level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # which has handlers of its own
@@ -114,12 +114,12 @@ def start_logging(settings: Settings) -> Callable[[], None]:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
-    writer = logging.handlers.QueueListener(waiting, stream)
+    writer = logging.handlers.QueueListener(records, stream)
     writer.start()
 
     def stop() -> None:
         writer.stop()
-        root.removeHandler(handed_on)
+        root.removeHandler(handler_of_queue)
 
     return stop
 

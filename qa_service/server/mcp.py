@@ -39,7 +39,7 @@ from qa_service.io import strict_json
 from qa_service.schemas.ask import Askable, AskResponse, ask_body
 from qa_service.server.gate import KEY_COLLECTIONS, Access
 from qa_service.server.links import Links
-from qa_service.server.live_index import Serving
+from qa_service.server.live_index import LiveIndex
 from qa_service.server.middleware.request_ids import random_id
 from qa_service.server.routes.bodies import whole_body
 from qa_service.server.routes.guarded import GuardedASGIRoute
@@ -157,8 +157,8 @@ class Tools:
 
     def __init__(
         self,
-        default: Serving,
-        named: Mapping[str, Serving],
+        default: LiveIndex,
+        named: Mapping[str, LiveIndex],
         on_answer: Callable[[str, Answer, str], None] = lambda *_: None,
         max_body_bytes: int = DEFAULT_MAX_REQUEST_BODY_SIZE,
     ) -> None:
@@ -217,7 +217,7 @@ class Tools:
             return CallToolResult(content=[TextContent(text=told)], is_error=True)
         return CallToolResult(content=[TextContent(text=orjson.dumps(result).decode())], structured_content=result)
 
-    def _serving(self, collection: str, context: _Context) -> Serving:
+    def _serving(self, collection: str, context: _Context) -> LiveIndex:
         allowed = () if context.request is None else context.request.scope.get(KEY_COLLECTIONS, ())
         if allowed and collection not in allowed:
             raise Forbidden(f"this key is for other collections; set `collection` to one of: {', '.join(allowed)}")
@@ -227,7 +227,7 @@ class Tools:
             raise NotFound(f"no collection has this name; {there}")
         return serving
 
-    async def _ask(self, arguments: AskArguments, serving: Serving, context: _Context) -> dict[str, Any]:
+    async def _ask(self, arguments: AskArguments, serving: LiveIndex, context: _Context) -> dict[str, Any]:
         started, question = time.perf_counter(), arguments.question
         options = AskOptions(top_k=arguments.top_k)
         with serving.lease() as answerer:
@@ -262,7 +262,7 @@ def _arguments(params: CallToolRequestParams) -> AskArguments | SourceArguments:
         raise InvalidRequest("; ".join(told)) from None
 
 
-async def _read_source(arguments: SourceArguments, serving: Serving) -> dict[str, Any]:
+async def _read_source(arguments: SourceArguments, serving: LiveIndex) -> dict[str, Any]:
     with serving.lease() as answerer:
         document = await serving.worker.run(lambda: answerer.document(arguments.document_id))
     start, characters = arguments.start_char, len(document.text)

@@ -19,7 +19,7 @@ from qa_service.index.locations import generations_of
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server.app import create_app
 from qa_service.server.connections import connection_limits, raise_file_limit
-from qa_service.server.live_index import Opening
+from qa_service.server.live_index import ServableIndex
 from qa_service.server.logs import start_logging
 from qa_service.server.middleware.observing import check_traces
 from qa_service.server.protocol import GuardedProtocol
@@ -55,29 +55,29 @@ def served_app() -> FastAPI:
     settings = load_settings()
     start_logging(settings)
     threading.Thread(target=_stop_with_the_supervisor, daemon=True).start()
-    app, _ = app_of(settings)
-    _freeze_what_is_there()
+    app, _ = open_app(settings)
+    _freeze_startup_objects()
     return app
 
 
-def app_of(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
+def open_app(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
     """Return the application for settings, and what its default collection answers from."""
     check_traces(settings)
     embedder = embedder_to_ask(settings)
-    default = _opening(settings, embedder)
-    named = {name: _opening(own, embedder) for name, own in settings.by_collection().items()}
+    default = _open(settings, embedder)
+    named = {name: _open(own, embedder) for name, own in settings.by_collection().items()}
     return create_app(settings, default, named), default.answerer
 
 
-def _opening(settings: Settings, embedder: Embedder) -> Opening:
+def _open(settings: Settings, embedder: Embedder) -> ServableIndex:
     generations = generations_of(settings)
     answerer, degraded = open_answerer(settings, embedder, generations)
-    return Opening(answerer, generations, degraded, lambda: open_answerer(settings, embedder, generations))
+    return ServableIndex(answerer, generations, degraded, lambda: open_answerer(settings, embedder, generations))
 
 
 def run_server(app: FastAPI, listener: socket.socket, settings: Settings) -> None:
     """Serve until a signal says stop; requests that were taken are finished."""
-    _freeze_what_is_there()
+    _freeze_startup_objects()
     raise_file_limit()
     uvicorn.Server(uvicorn.Config(app, **_options(settings))).run(sockets=[listener])
 
@@ -99,7 +99,7 @@ def _stop_with_the_supervisor() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _freeze_what_is_there() -> None:
+def _freeze_startup_objects() -> None:
     """Have the garbage collector pass over what is there before the first request, and stays.
 
     To look through it takes some 60 ms, in which nothing is answered, every few seconds under load.

@@ -19,7 +19,7 @@ from limits.storage import storage_from_string
 from qa_service.errors import SettingsError, TooManyRequests
 
 _logger = logging.getLogger(__name__)
-_PATIENCE = 0.5
+_REDIS_TIMEOUT_SECONDS = 0.5
 """Seconds that Redis may take."""
 
 
@@ -28,17 +28,17 @@ class Limit:
     """A limit that a request counts towards: its name in the headers, who is counted, and how much is allowed."""
 
     name: str
-    who: str
+    client: str
     rate: RateLimitItem
 
     @classmethod
-    def of(cls, name: str, who: str, rate: str) -> "Limit":
+    def of(cls, name: str, client: str, rate: str) -> "Limit":
         """Return the limit of ``60/minute``."""
-        return cls(name, who, parse(rate))
+        return cls(name, client, parse(rate))
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingQuota:
     """What is left of a limit, and in how many seconds there is more."""
 
     limit: Limit
@@ -68,50 +68,50 @@ class Rates:
         if self._pool is not None:
             await self._pool.disconnect()
 
-    async def count(self, limits: Sequence[Limit], cost: int = 1) -> list[Left]:
+    async def count(self, limits: Sequence[Limit], cost: int = 1) -> list[RemainingQuota]:
         """Count a request towards all limits or, if one of them refuses it, towards none; return what is left.
 
         Raises :class:`TooManyRequests`.
         """
         try:
-            left, refusing = await self._tested(limits, cost)
+            left, refusing = await self._test_all(limits, cost)
             if not refusing:
                 # The last limit is the visitor's: a race is lost to it, not to the key that others share.
                 for limit in reversed(limits):
-                    if not await self._limiter.hit(limit.rate, limit.name, limit.who, cost=cost):
+                    if not await self._limiter.hit(limit.rate, limit.name, limit.client, cost=cost):
                         refusing.append(await self._left(limit))
                         break
                 left = [await self._left(limit) for limit in limits]
         except Exception as error:  # noqa: BLE001 - as above
-            return self._uncounted(error)
-        _refuse(left, refusing)
+            return self._skip_counting(error)
+        _raise_if_refused(left, refusing)
         return left
 
-    async def check(self, limits: Sequence[Limit]) -> list[Left]:
+    async def check(self, limits: Sequence[Limit]) -> list[RemainingQuota]:
         """Return what is left, and count nothing. Raises :class:`TooManyRequests` if one more request is too many."""
         try:
-            left, refusing = await self._tested(limits, 1)
+            left, refusing = await self._test_all(limits, 1)
         except Exception as error:  # noqa: BLE001 - as above
-            return self._uncounted(error)
-        _refuse(left, refusing)
+            return self._skip_counting(error)
+        _raise_if_refused(left, refusing)
         return left
 
-    async def _tested(self, limits: Sequence[Limit], cost: int) -> tuple[list[Left], list[Left]]:
+    async def _test_all(self, limits: Sequence[Limit], cost: int) -> tuple[list[RemainingQuota], list[RemainingQuota]]:
         """Return what is left of all limits, and those of them that refuse a request."""
         left = [await self._left(limit) for limit in limits]
-        passes = [await self._limiter.test(one.rate, one.name, one.who, cost=cost) for one in limits]
+        passes = [await self._limiter.test(one.rate, one.name, one.client, cost=cost) for one in limits]
         return left, [one for one, passed in zip(left, passes, strict=True) if not passed]
 
-    def _uncounted(self, error: Exception) -> list[Left]:
+    def _skip_counting(self, error: Exception) -> list[RemainingQuota]:
         _logger.error("requests are not counted: %s", type(error).__name__)
         return []
 
-    async def _left(self, limit: Limit) -> Left:
-        reset, remaining = await self._limiter.get_window_stats(limit.rate, limit.name, limit.who)
-        return Left(limit, remaining, max(1, math.ceil(reset - time.time())))
+    async def _left(self, limit: Limit) -> RemainingQuota:
+        reset, remaining = await self._limiter.get_window_stats(limit.rate, limit.name, limit.client)
+        return RemainingQuota(limit, remaining, max(1, math.ceil(reset - time.time())))
 
 
-def _refuse(left: Sequence[Left], refusing: Sequence[Left]) -> None:
+def _raise_if_refused(left: Sequence[RemainingQuota], refusing: Sequence[RemainingQuota]) -> None:
     if refusing:
         seconds = max(one.seconds for one in refusing)
         raise TooManyRequests(
@@ -125,12 +125,14 @@ def _redis_pool(address: str) -> Any:
     except ImportError as error:
         raise SettingsError("QA_RATE_STORAGE needs what is not installed: pip install 'qa-service[redis]'") from error
     try:
-        return ConnectionPool.from_url(address, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
+        return ConnectionPool.from_url(
+            address, socket_timeout=_REDIS_TIMEOUT_SECONDS, socket_connect_timeout=_REDIS_TIMEOUT_SECONDS
+        )
     except ValueError as error:
         raise SettingsError("QA_RATE_STORAGE is no address; write redis://HOST:PORT") from error
 
 
-def headers(left: Sequence[Left]) -> dict[str, str]:
+def headers(left: Sequence[RemainingQuota]) -> dict[str, str]:
     """Return the headers that tell a client what it may still do."""
     if not left:
         return {}

@@ -19,13 +19,13 @@ from queue import Queue
 from typing import Any, TypeVar
 
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
-from qa_service.server.metrics import BATCH, WAITING
+from qa_service.server.metrics import BATCH_SIZE, QUEUED_CALLS
 
 Result = TypeVar("Result")
-Embedded = TypeVar("Embedded")
+Embedding = TypeVar("Embedding")
 
-_BATCH = 8
-_WORTH_IT = 0.001
+_MAX_BATCH = 8
+_HAND_OVER_SECONDS = 0.001
 """Seconds of embedding from which on it is worth another thread: questions that are remembered take less."""
 STUCK_SECONDS = 25.0
 """A call that takes longer, and longer than a question may, is taken for one that never ends."""
@@ -59,13 +59,13 @@ class Worker:
     def __init__(self, *, queue_limit: int, deadline_seconds: float) -> None:
         self._limit = queue_limit
         self._deadline = deadline_seconds
-        self._waiting: deque[_Job] = deque()
-        self._taken = 0
+        self._queue: deque[_Job] = deque()
+        self._unfinished = 0
         self._changed = threading.Condition()
         self._closed = False
-        self._since: dict[str, float] = {}
+        self._busy_since: dict[str, float] = {}
         """By thread, when it began what it is doing."""
-        self._handed_over: Queue[list[_Call] | None] = Queue(1)
+        self._embedded_calls: Queue[list[_Call] | None] = Queue(1)
         self._threads = [
             threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True)
             for work in (self._encoder, self._answerer)
@@ -86,13 +86,13 @@ class Worker:
 
     def expect_alive(self) -> None:
         """Raise :class:`NotReady` where one call has been computing for so long that it will not end any more."""
-        since = min(self._since.copy().values(), default=None)
+        since = min(self._busy_since.copy().values(), default=None)
         if since is not None and time.monotonic() - since > max(STUCK_SECONDS, self._deadline):
             raise NotReady("what computes answers does not answer any more; restart the service")
 
     def refusal(self) -> Overloaded | None:
         """Return the error for one more call, or ``None`` if it may wait."""
-        if self._taken < self._limit:
+        if self._unfinished < self._limit:
             return None
         return Overloaded(f"{self._limit} questions are waiting already; ask again in a second")
 
@@ -108,9 +108,9 @@ class Worker:
 
     async def answer(
         self,
-        function: Callable[[Embedded], Result],
+        function: Callable[[Embedding], Result],
         question: str,
-        embed: Callable[[Sequence[str]], Sequence[Embedded]],
+        embed: Callable[[Sequence[str]], Sequence[Embedding]],
     ) -> Result:
         """Return ``function(embed([question])[0])``, computed while no other function is.
 
@@ -126,9 +126,9 @@ class Worker:
                 raise NotReady("the server is shutting down; ask again")
             if (refusal := self.refusal()) is not None:
                 raise refusal
-            self._taken += 1
-            WAITING.inc()
-            self._waiting.append(job)
+            self._unfinished += 1
+            QUEUED_CALLS.inc()
+            self._queue.append(job)
             self._changed.notify()
         job.future.add_done_callback(self._release)
         try:
@@ -147,45 +147,45 @@ class Worker:
     def _encoder(self) -> None:
         """Embed what was asked, and answer it too unless more is waiting."""
         while jobs := self._next():
-            self._since["encoder"] = time.monotonic()
+            self._busy_since["encoder"] = time.monotonic()
             calls, embedded = _embedded(jobs)
-            took = time.monotonic() - self._since.pop("encoder")
-            self._handed_over.join()
-            if embedded and self._waiting and took > _WORTH_IT:
-                self._handed_over.put(calls)
+            took = time.monotonic() - self._busy_since.pop("encoder")
+            self._embedded_calls.join()
+            if embedded and self._queue and took > _HAND_OVER_SECONDS:
+                self._embedded_calls.put(calls)
             else:
                 self._call("encoder", calls)
-        self._handed_over.put(None)
+        self._embedded_calls.put(None)
 
     def _answerer(self) -> None:
         """Answer what was embedded, while more is."""
-        while (calls := self._handed_over.get()) is not None:
+        while (calls := self._embedded_calls.get()) is not None:
             self._call("answerer", calls)
-            self._handed_over.task_done()
+            self._embedded_calls.task_done()
 
     def _call(self, thread: str, calls: Sequence[_Call]) -> None:
         for future, function in calls:
             if future.set_running_or_notify_cancel():
-                self._since[thread] = time.monotonic()
+                self._busy_since[thread] = time.monotonic()
                 _run(future, function)
-        self._since.pop(thread, None)
+        self._busy_since.pop(thread, None)
 
     def _next(self) -> list[_Job]:
         """Wait for jobs; return the first: questions, or one that is none. None once all is done that was taken."""
         with self._changed:
-            while not self._waiting and not self._closed:
+            while not self._queue and not self._closed:
                 self._changed.wait()
             jobs: list[_Job] = []
-            while self._waiting and len(jobs) < _BATCH:
-                if jobs and None in (jobs[-1].question, self._waiting[0].question):
+            while self._queue and len(jobs) < _MAX_BATCH:
+                if jobs and None in (jobs[-1].question, self._queue[0].question):
                     break
-                jobs.append(self._waiting.popleft())
+                jobs.append(self._queue.popleft())
             return jobs
 
     def _release(self, _: "Future[Any]") -> None:
         with self._changed:
-            self._taken -= 1
-            WAITING.dec()
+            self._unfinished -= 1
+            QUEUED_CALLS.dec()
 
 
 def _embedded(jobs: Sequence[_Job]) -> tuple[list[_Call], bool]:
@@ -202,18 +202,18 @@ def _embedded(jobs: Sequence[_Job]) -> tuple[list[_Call], bool]:
             together[job.question.embed].append((job, job.question.text))
     whole = not calls
     for embed, asked in together.items():
-        BATCH.observe(len(asked))
+        BATCH_SIZE.observe(len(asked))
         try:
             found = embed([text for _, text in asked])
         except Exception:  # noqa: BLE001 - each meets it again
             whole = False
-            calls += [(job.future, partial(_by_itself, job.function, embed, text)) for job, text in asked]
+            calls += [(job.future, partial(_embed_and_call, job.function, embed, text)) for job, text in asked]
         else:
             calls += [(job.future, partial(job.function, one)) for (job, _), one in zip(asked, found, strict=True)]
     return calls, whole
 
 
-def _by_itself(function: Callable[[Any], Any], embed: _Embed, question: str) -> Any:
+def _embed_and_call(function: Callable[[Any], Any], embed: _Embed, question: str) -> Any:
     return function(embed([question])[0])
 
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import Run
 from processes import children_of, eventually, runs
 
-from qa_service.server.feedback import Answered, FeedbackFile, Quote
+from qa_service.server.feedback import FeedbackAnswer, FeedbackFile, Quote
 
 GOLD = {"document": "sea.txt", "content": "A crab walks sideways"}
 
@@ -138,8 +138,8 @@ def test_feedback_is_exported_as_questions(
     start = text.index("A crab walks")
     quote = Quote("sea.txt", start, start + 12, "A crab walks")
     with FeedbackFile(tmp_path / "data") as file:
-        file.add(Answered("a1", "", "v", "How does a crab walk?", True, quote), useful=True, right=None, note="")
-        file.add(Answered("a2", "", "v", "Useless?", True, quote), useful=False, right=None, note="no")
+        file.add(FeedbackAnswer("a1", "", "v", "How does a crab walk?", True, quote), useful=True, right=None, note="")
+        file.add(FeedbackAnswer("a2", "", "v", "Useless?", True, quote), useful=False, right=None, note="no")
     code, out, err = run("feedback", "export", "--data", tmp_path / "data")
     assert (code, "1 answers found useless" in err) == (0, True)
     (tmp_path / "feedback.jsonl").write_text(out)

@@ -342,14 +342,14 @@ sys.modules |= dict.fromkeys(("torch", "transformers", "sentence_transformers", 
 from qa_service.embedding import choose as runtimes
 from qa_service.index.disk import IndexFolder
 from qa_service.server.app import create_app
-from qa_service.server.live_index import Opening
+from qa_service.server.live_index import ServableIndex
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import load_settings
 runtimes.cpu_flags = lambda: {"avx512_vnni"}
 settings = load_settings(source=sys.argv[1], index=sys.argv[2])
 build(settings, runtimes.embedder_to_build(settings))
 answerer, _ = open_answerer(settings, runtimes.embedder_to_ask(settings))
-create_app(settings, Opening(answerer, IndexFolder(settings.index)))
+create_app(settings, ServableIndex(answerer, IndexFolder(settings.index)))
 print(answerer.index.manifest.embedded_by, sys.modules["openvino_telemetry"])
 print(answerer.ask("When was the mutual defense treaty signed?").results[0].citation.title)
 """

@@ -39,7 +39,7 @@ from qa_service.index.vectors import Recall
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import DocumentRank
 from qa_service.server.app import create_app
-from qa_service.server.live_index import Opening
+from qa_service.server.live_index import ServableIndex
 from qa_service.settings import Settings, load_settings
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -425,7 +425,7 @@ def replica(shared: Settings, fake: FakeEmbedder) -> Iterator[TestClient]:
     """Serve as `qa-service serve` does."""
     generations = generations_of(shared)
     answerer, _ = open_answerer(shared, fake, generations)
-    opening = Opening(answerer, generations, reopen=lambda: open_answerer(shared, fake, generations))
+    opening = ServableIndex(answerer, generations, reopen=lambda: open_answerer(shared, fake, generations))
     app = create_app(shared, opening)
     with TestClient(app, base_url="http://localhost") as client:
         yield client

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from qa_service.io.durable import make_private, make_private_file, make_private_folder, replace_file
-from qa_service.server.feedback import FEEDBACK, RECENT, Answered, FeedbackFile, RecentAnswers
+from qa_service.server.feedback import FEEDBACK, RECENT, FeedbackAnswer, FeedbackFile, RecentAnswers
 
-ANSWERED = Answered("1", "", "v1", "Who sleeps?", found=False, best=None)
+ANSWERED = FeedbackAnswer("1", "", "v1", "Who sleeps?", found=False, best=None)
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ from qa_service.errors import NotFound, SettingsError, TooManyRequests
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import SCOPES, KeyFile, check_access, is_loopback, keys_needed
-from qa_service.server.live_index import Opening
+from qa_service.server.live_index import ServableIndex
 from qa_service.server.rates import Limit, Rates
 from qa_service.settings import Settings, load_settings
 from qa_service.settings.values import origin_of
@@ -65,7 +65,7 @@ def test_a_key_is_kept_as_its_hash_and_revoked(tmp_path: Path) -> None:
     assert token not in text
     assert token.split("_", 2)[2] not in text
     assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
-    key = file.key_of(token)
+    key = file.find_key(token)
     assert key is not None
     assert (key.name, key.scopes, key.rate, token.split("_")[:2]) == (
         "the web shop",
@@ -73,16 +73,16 @@ def test_a_key_is_kept_as_its_hash_and_revoked(tmp_path: Path) -> None:
         "5/minute",
         ["sk", key.id],
     )
-    assert other.key_of(token) is None
-    other.look()
-    assert other.key_of(token) == key
+    assert other.find_key(token) is None
+    other.reload_if_changed()
+    assert other.find_key(token) == key
     page = file.create("a page", publishable=True, origins=("https://WWW.example.org:443", PAGE))
-    kept = file.key_of(page)
+    kept = file.find_key(page)
     assert kept is not None
     assert kept.origins == (PAGE,)
     assert file.revoke(key.id) == key
-    assert file.key_of(token) is None
-    other.look()
+    assert file.find_key(token) is None
+    other.reload_if_changed()
     assert other.keys == (kept,)
     with pytest.raises(NotFound):
         file.revoke(key.id)
@@ -133,8 +133,8 @@ def test_tokens_that_are_none_open_nothing(tmp_path: Path) -> None:
         token + "\n",
         "ключ",
     ):
-        assert file.key_of(wrong) is None, wrong
-    assert file.key_of(token) is not None
+        assert file.find_key(wrong) is None, wrong
+    assert file.find_key(token) is not None
 
 
 def test_a_damaged_key_file_is_told_and_closes_nothing_that_was_open(tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_a_damaged_key_file_is_told_and_closes_nothing_that_was_open(tmp_path: P
         with pytest.raises(SettingsError, match=r"keys\.json is damaged"):
             KeyFile(tmp_path)
         with pytest.raises(SettingsError):
-            file.look()
-        assert file.key_of(token) is not None
+            file.reload_if_changed()
+        assert file.find_key(token) is not None
 
 
 def _wrong_in(token: str, place: int) -> str:
@@ -173,8 +173,8 @@ def test_a_key_can_not_be_guessed_by_time(tmp_path: Path, monkeypatch: pytest.Mo
     unknown = f"sk_{'0' * 8}_{token[12:]}"
     wrong = (_wrong_in(token, 0), _wrong_in(token, -1), unknown, "p" + token[1:], token[:-1], "")
     for shown in wrong:
-        assert file.key_of(shown) is None
-    assert file.key_of(token) is not None
+        assert file.find_key(shown) is None
+    assert file.find_key(token) is not None
     assert [one for one, _ in compared] == [hashlib.sha256(shown.encode()).hexdigest() for shown in (*wrong, token)]
     assert {len(two) for _, two in compared} == {64}
 
@@ -199,7 +199,7 @@ def test_proof_a_key_can_not_be_guessed_by_time(tmp_path: Path, record_property:
     random.Random(20261126).shuffle(shown)
     for place, token in shown:
         started = time.perf_counter_ns()
-        file.key_of(token)
+        file.find_key(token)
         times[place].append(time.perf_counter_ns() - started)
     samples = [sorted(values)[: int(len(values) * 0.9)] for values in times.values()]  # without interruptions
     means, variances = zip(
@@ -393,15 +393,15 @@ def until(holds: Callable[[], bool]) -> None:
 def test_a_link_ends_on_its_last_day(tmp_path: Path) -> None:
     """A signature names its day and its key, and neither can be changed."""
     file = KeyFile(tmp_path)
-    key = file.key_of(file.create("a"))
-    other = file.key_of(file.create("b"))
+    key = file.find_key(file.create("a"))
+    other = file.find_key(file.create("b"))
     assert key is not None
     assert other is not None
     address = "/cite/abc.1-2"
     today = file.signature(address, file.grant(key, 0))
-    assert file.grant_of(address, today) == file.grant(key, 0)
+    assert file.verified_grant(address, today) == file.grant(key, 0)
     ended = file.signature(address, file.grant(key, -1))
-    assert file.grant_of(address, ended) is None
+    assert file.verified_grant(address, ended) is None
     identifier, day, proof = today.split(".")
     for forged in (
         f"{identifier}.{int(day) + 1}.{proof}",
@@ -412,8 +412,8 @@ def test_a_link_ends_on_its_last_day(tmp_path: Path) -> None:
         "",
         today + "\n",
     ):
-        assert file.grant_of(address, forged) is None, forged
-    assert file.grant_of(address + "3", today) is None
+        assert file.verified_grant(address, forged) is None, forged
+    assert file.verified_grant(address + "3", today) is None
 
 
 def test_a_link_shows_the_surroundings_of_its_quote(
@@ -663,7 +663,7 @@ def two(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> I
     for name, own in both.by_collection().items():
         build(own, fake)
         opened, degraded = open_answerer(own, fake)
-        named[name] = Opening(opened, IndexFolder(own.index), degraded, lambda own=own: open_answerer(own, fake))
+        named[name] = ServableIndex(opened, IndexFolder(own.index), degraded, lambda own=own: open_answerer(own, fake))
     with TestClient(app_for(answerer, both, named=named), base_url="http://localhost") as client:
         yield client
 
@@ -709,7 +709,7 @@ def test_feedback_belongs_to_its_collection(two: TestClient, run: Run, settings:
 def test_a_key_may_be_for_some_collections_only(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Then the default one and all others are closed to it."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
-    named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
+    named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:
         body = {"question": "cat"}
         assert client.post("/collections/hr/ask", json=body, headers=shown(token)).status_code == 200

@@ -12,15 +12,15 @@ from starlette.testclient import TestClient
 from qa_service.errors import StorageError
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server.feedback import FEEDBACK, Answered, FeedbackFile, Quote, RecentAnswers
+from qa_service.server.feedback import FEEDBACK, FeedbackAnswer, FeedbackFile, Quote, RecentAnswers
 from qa_service.settings import Settings
 
 CAT = Quote("a.md", 0, 3, "cat")
 DOG = Quote("b.md", 5, 8, "dog")
 
 
-def answered(identifier: str, question: str = "Who?", *, found: bool = True) -> Answered:
-    return Answered(identifier, "", "v1", question, found, CAT if found else None)
+def answered(identifier: str, question: str = "Who?", *, found: bool = True) -> FeedbackAnswer:
+    return FeedbackAnswer(identifier, "", "v1", question, found, CAT if found else None)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_what_people_said_becomes_gold(tmp_path: Path) -> None:
 
 def test_recent_answers_are_recalled_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By id, the last ones only; two processes share a file."""
-    monkeypatch.setattr("qa_service.server.feedback._KEPT", 3)
+    monkeypatch.setattr("qa_service.server.feedback.MAX_RECENT_ANSWERS", 3)
     for path in (None, tmp_path / "data/recent.sqlite"):
         recent = RecentAnswers(path)
         for number in range(5):

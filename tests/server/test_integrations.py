@@ -26,7 +26,7 @@ from qa_service.errors import SettingsError
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile
-from qa_service.server.live_index import Opening
+from qa_service.server.live_index import ServableIndex
 from qa_service.settings import Settings
 
 QUESTION = "where does the cat sleep"
@@ -45,7 +45,7 @@ def token(settings: Settings) -> str:
 @pytest.fixture
 def url(token: str, answerer: QuestionAnswerer, settings: Settings) -> Iterator[str]:
     """Serve on a free port, with a collection that has a name."""
-    app = app_for(answerer, settings, named={"zoo": Opening(answerer, IndexFolder(settings.index))})
+    app = app_for(answerer, settings, named={"zoo": ServableIndex(answerer, IndexFolder(settings.index))})
     with listening(app) as port:
         yield f"http://127.0.0.1:{port}"
 
@@ -246,7 +246,7 @@ def test_a_key_for_a_collection_opens_no_other_to_tools_and_stores(
 ) -> None:
     """The routes that name a collection in themselves look at it."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
-    named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
+    named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
     with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:
         found = {

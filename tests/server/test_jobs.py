@@ -162,7 +162,7 @@ def test_a_job_that_ignores_a_signal_is_ended(
 ) -> None:
     """By the signal that nobody can ignore."""
     monkeypatch.setattr(jobs, "COMMAND", ("sh", "-c", f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 1000"))
-    monkeypatch.setattr(jobs, "_END_SECONDS", 0.5)
+    monkeypatch.setattr(jobs, "_STOP_SECONDS", 0.5)
     builder = Builder(settings)
     builder.begin()
     eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())

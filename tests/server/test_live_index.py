@@ -22,7 +22,7 @@ from qa_service.datatypes import Answer, AskOptions
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.answer_cache import AnswerCache, AnswerKey
-from qa_service.server.live_index import Opening, Serving
+from qa_service.server.live_index import LiveIndex, ServableIndex
 from qa_service.server.process import bound_socket, run_server
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
@@ -198,12 +198,12 @@ def test_an_index_is_closed_when_its_last_user_leaves(folder: Write, settings: S
 
     async def swap() -> None:
         worker = Worker(queue_limit=4, deadline_seconds=60)
-        opening = Opening(old, IndexFolder(settings.index), reopen=lambda: (new, None))
-        live = Serving(opening, worker)
+        opening = ServableIndex(old, IndexFolder(settings.index), reopen=lambda: (new, None))
+        live = LiveIndex(opening, worker)
         try:
             with live.lease() as first:
                 with live.lease() as second:
-                    follow = asyncio.create_task(live.follow(0.01))
+                    follow = asyncio.create_task(live.watch_generations(0.01))
                     await until(lambda: live.manifest.generation == new.index.generation)
                     assert first is second is old
                 assert closed == []

@@ -17,7 +17,7 @@ from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server.feedback import FeedbackFile
 from qa_service.server.keys import KeyFile
-from qa_service.server.live_index import Opening, Serving
+from qa_service.server.live_index import LiveIndex, ServableIndex
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
@@ -49,7 +49,7 @@ def told(result: dict[str, Any]) -> str:
 
 @pytest.fixture
 def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
+    named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:
         yield client
 
@@ -184,17 +184,17 @@ def test_a_busy_server_says_when_to_ask_again(client: TestClient, monkeypatch: p
         told(called(client, "ask", {"question": "an owl"})) == "32 questions are waiting already; ask again in a second"
     )
 
-    def not_ready(_: Serving) -> None:
+    def not_ready(_: LiveIndex) -> None:
         raise NotReady("the service is not ready: starting")
 
-    monkeypatch.setattr(Serving, "expect_ready", not_ready)
+    monkeypatch.setattr(LiveIndex, "expect_ready", not_ready)
     assert told(called(client, "ask", {"question": "an owl"})) == "the service is not ready: starting"
 
 
 def test_a_key_for_a_collection_learns_of_no_other(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Whether a collection exists is not told, nor are the names of others."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
-    named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
+    named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     local = settings.model_copy(update={"access": "keys"})
     with TestClient(app_for(answerer, local, named=named), base_url="http://localhost") as client:
         for collection in ("", "legal", "none"):

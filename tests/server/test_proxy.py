@@ -29,7 +29,7 @@ from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.admission import Admission
 from qa_service.server.gate import Gate
-from qa_service.server.live_index import Opening
+from qa_service.server.live_index import ServableIndex
 from qa_service.server.middleware import hosts
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.routes import documents, pages
@@ -325,7 +325,7 @@ def test_every_link_of_every_answer_is_below_the_prefix_and_opens(
     """Of questions, batches, streams, stores, tools, pages and descriptions, signed as where there is no prefix."""
     public_url = f"http://localhost{PREFIX}" if way == "setting" else ""
     own = settings.model_copy(update={"access": "keys", "mcp": True, "public_url": public_url})
-    named = {"zoo": Opening(answerer, IndexFolder(settings.index))}
+    named = {"zoo": ServableIndex(answerer, IndexFolder(settings.index))}
     forwarded = {} if public_url else {"X-Forwarded-Prefix": PREFIX}
     with TestClient(app_for(answerer, own, named=named), base_url="http://localhost", headers=forwarded) as client:
         client.headers.update(key_for(own, "ask"))
@@ -487,7 +487,7 @@ def readable_paths(client: TestClient) -> dict[str, str]:
 @pytest.fixture
 def every(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
     """All that there is to be read, with a key for all of it."""
-    named = {"zoo": Opening(answerer, IndexFolder(settings.index))}
+    named = {"zoo": ServableIndex(answerer, IndexFolder(settings.index))}
     headers = key_for(settings, "ask", "feedback", "admin")
     with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost", headers=headers) as client:
         wait_until(lambda: client.get("/admin/reindex").status_code == 200)

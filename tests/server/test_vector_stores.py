@@ -19,7 +19,7 @@ from qa_service.index.attributes import meeting
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile
-from qa_service.server.live_index import Opening
+from qa_service.server.live_index import ServableIndex
 from qa_service.settings import Settings
 
 QUESTION = "where does the cat sleep"
@@ -38,7 +38,7 @@ def token(settings: Settings) -> str:
 @pytest.fixture
 def url(token: str, answerer: QuestionAnswerer, settings: Settings) -> Iterator[str]:
     """Serve on a free port, with a collection that has a name."""
-    app = app_for(answerer, settings, named={"zoo": Opening(answerer, IndexFolder(settings.index))})
+    app = app_for(answerer, settings, named={"zoo": ServableIndex(answerer, IndexFolder(settings.index))})
     with listening(app) as port:
         yield f"http://127.0.0.1:{port}"
 
@@ -415,7 +415,7 @@ def test_openais_client_lists_stores_files_and_models(url: str, token: str, answ
 def test_a_key_lists_its_own_collections_only(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Others are not named, and not opened."""
     key = KeyFile(settings.data).create("hr", collections=("hr",))
-    named = {name: Opening(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
+    named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:
         assert_error(client.get("/v1/vector_stores"), 401)
         assert_error(client.get("/v1/models"), 401)

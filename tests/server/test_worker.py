@@ -51,7 +51,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 @pytest.fixture(autouse=True)
 def _every_batch_is_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_WORTH_IT", -1.0)
+    monkeypatch.setattr(module, "_HAND_OVER_SECONDS", -1.0)
 
 
 async def held_with_others_waiting(
@@ -161,7 +161,7 @@ def test_an_answer_that_never_ends_is_told_in_either_thread(monkeypatch: pytest.
         go.clear()
         names += await held_with_others_waiting(worker, model, stuck, *WAITING)
         await until(lambda: told(worker))
-        threads = list(worker._since)
+        threads = list(worker._busy_since)
         go.set()
         await until(lambda: not told(worker))
         await asyncio.gather(*names, return_exceptions=True)

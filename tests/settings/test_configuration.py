@@ -18,7 +18,7 @@ from conftest import Run
 
 from qa_service.errors import SettingsError
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server.keys import KeyFile, unsafe
+from qa_service.server.keys import KeyFile, security_warnings
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings, load_settings
 
@@ -171,10 +171,10 @@ def test_what_is_unsafe_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     data = tmp_path / "data"
     safe = load_settings(data=data)
     KeyFile(data).create("a test")
-    assert unsafe(safe) == []
+    assert security_warnings(safe) == []
     (data / "keys.json").chmod(0o644)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    told = unsafe(load_settings(data=data, host="0.0.0.0", allowed_hosts="*", trusted_proxies="*"))
+    told = security_warnings(load_settings(data=data, host="0.0.0.0", allowed_hosts="*", trusted_proxies="*"))
     assert [
         name for name in ("QA_ALLOWED_HOSTS", "QA_TRUSTED_PROXIES", "running as root", "keys.json") if name in str(told)
     ] == [
@@ -184,9 +184,11 @@ def test_what_is_unsafe_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "keys.json",
     ]
     monkeypatch.setattr(os, "geteuid", lambda: 10001)
-    assert "running as root" not in str(unsafe(load_settings(data=data, host="0.0.0.0")))
+    assert "running as root" not in str(security_warnings(load_settings(data=data, host="0.0.0.0")))
     for uri, warned in (("http://milvus:19530", True), ("https://milvus:19530", False), ("http://localhost:1", False)):
-        assert ("in clear" in str(unsafe(load_settings(data=data, store="milvus", milvus_uri=uri)))) == warned
+        assert (
+            "in clear" in str(security_warnings(load_settings(data=data, store="milvus", milvus_uri=uri)))
+        ) == warned
 
 
 def test_a_queue_longer_than_its_deadline_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_service.datatypes import Stage
 from qa_service.errors import SettingsError
-from qa_service.server.metrics import GONE, LAG, REQUEST_SECONDS, REQUESTS, STAGE_SECONDS
+from qa_service.server.metrics import CLIENTS_GONE, LOOP_LAG_SECONDS, REQUEST_SECONDS, REQUESTS, STAGE_SECONDS
 from qa_service.server.middleware.request_ids import CLIENT_GONE, REFUSED
 from qa_service.server.refusals import UNMATCHED
 from qa_service.settings import Settings
@@ -60,7 +60,7 @@ class RequestObserver:
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None) or UNMATCHED
         if CLIENT_GONE in scope:
-            GONE.inc()
+            CLIENTS_GONE.inc()
         REQUESTS.labels(scope["method"] if route != UNMATCHED else "", route, status).inc()
         REQUEST_SECONDS.labels(route).observe(seconds)
         if route in _PROBE_ROUTES and status < 400:  # noqa: PLR2004 - errors begin there
@@ -102,4 +102,4 @@ async def measure_loop_lag() -> None:
     while True:
         due = time.perf_counter() + _LAG_SAMPLE_SECONDS
         await asyncio.sleep(_LAG_SAMPLE_SECONDS)
-        LAG.observe(max(0.0, time.perf_counter() - due))
+        LOOP_LAG_SECONDS.observe(max(0.0, time.perf_counter() - due))

@@ -20,12 +20,12 @@ from qa_service.server.answer_cache import AnswerKey
 from qa_service.server.collections import Collections
 from qa_service.server.gate import ASK, Access, Gate
 from qa_service.server.links import Links
-from qa_service.server.live_index import Embedded, Serving
-from qa_service.server.metrics import ANSWERS, REMEMBERED
+from qa_service.server.live_index import LiveIndex, TimedEmbedding
+from qa_service.server.metrics import ANSWER_CACHE_HITS, ANSWERS
 from qa_service.server.middleware.observing import note, note_stages
 from qa_service.server.middleware.problems import problem_document, request_id_of, validation_message
 from qa_service.server.middleware.request_ids import EVENT_STREAM
-from qa_service.server.routes.feedback import Comments
+from qa_service.server.routes.feedback import FeedbackRecorder
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import BY_ACCEPT, problems
 from qa_service.settings import Settings
@@ -34,8 +34,8 @@ _TOGETHER = 8
 """Questions of a batch that are worked on before others get their turn."""
 
 
-def ask_routes(collections: Collections, comments: Comments, settings: Settings) -> APIRouter:
-    """Return the route of one question. Answers are kept by ``comments``, for feedback on them."""
+def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: Settings) -> APIRouter:
+    """Return the route of one question. Answers are kept by ``recorder``, for feedback on them."""
     log_questions = settings.log_questions
     router = APIRouter(route_class=guarded(ASK), tags=["questions"])
 
@@ -64,7 +64,7 @@ def ask_routes(collections: Collections, comments: Comments, settings: Settings)
         options = body.options(explain=explain)
         if EVENT_STREAM in accept:
             return EventSourceResponse(
-                _events(serving, body.question, options, request, comments, log_questions=log_questions),
+                _events(serving, body.question, options, request, recorder, log_questions=log_questions),
                 headers=BY_ACCEPT,
             )
         started = time.perf_counter()
@@ -73,14 +73,14 @@ def ask_routes(collections: Collections, comments: Comments, settings: Settings)
         _note_answer(request, [answer], log_questions=log_questions)
         took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
-        comments.remember(identifier, answer, serving.path)
+        recorder.remember(identifier, answer, serving.path)
         content = ask_body(identifier, answer, took_ms, Links.of(request.scope, serving.path).own)
         return Response(orjson.dumps(content), media_type="application/json", headers=BY_ACCEPT)
 
     return router
 
 
-def batch_routes(collections: Collections, comments: Comments, gate: Gate, settings: Settings) -> APIRouter:
+def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gate, settings: Settings) -> APIRouter:
     """Return the route of many questions, each of which counts towards rate limits."""
     max_batch, log_questions = settings.max_batch, settings.log_questions
     router = APIRouter(
@@ -117,7 +117,7 @@ def batch_routes(collections: Collections, comments: Comments, gate: Gate, setti
                     {"status": answer.http_status, "answer": None, "problem": problem_document(parent, answer)}
                 )
                 continue
-            comments.remember(identifier, answer, serving.path)
+            recorder.remember(identifier, answer, serving.path)
             own = ask_body(identifier, answer, took_ms / len(answers), links.own)
             results.append({"status": HTTPStatus.OK, "answer": own, "problem": None})
         return Response(orjson.dumps({"results": results, "took_ms": round(took_ms, 2)}), media_type="application/json")
@@ -126,7 +126,13 @@ def batch_routes(collections: Collections, comments: Comments, gate: Gate, setti
 
 
 async def _events(
-    serving: Serving, question: str, options: AskOptions, request: Request, comments: Comments, *, log_questions: bool
+    serving: LiveIndex,
+    question: str,
+    options: AskOptions,
+    request: Request,
+    recorder: FeedbackRecorder,
+    *,
+    log_questions: bool,
 ) -> AsyncIterator[bytes]:
     started = time.perf_counter()
     identifier = request_id_of(request)
@@ -137,7 +143,7 @@ async def _events(
         yield format_sse_event(event="error", data_str=orjson.dumps(problem_document(identifier, error)).decode())
         return
     _note_answer(request, [answer], log_questions=log_questions)
-    comments.remember(identifier, answer, serving.path)
+    recorder.remember(identifier, answer, serving.path)
     took_ms = (time.perf_counter() - started) * 1000
     content = ask_body(identifier, answer, took_ms, Links.of(request.scope, serving.path).own)
     yield format_sse_event(event="answer", data_str=orjson.dumps(content).decode())
@@ -156,11 +162,11 @@ def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: 
     note(request.scope, **told)
 
 
-async def _answer(serving: Serving, answerer: QuestionAnswerer, question: str, options: AskOptions) -> Answer:
+async def _answer(serving: LiveIndex, answerer: QuestionAnswerer, question: str, options: AskOptions) -> Answer:
     """Return an answer from the cache, or compute it and record the duration of its stages."""
     key = AnswerKey(answerer.index.generation, question, options)
     if (known := serving.answer_cache.get(key)) is not None:
-        REMEMBERED.inc()
+        ANSWER_CACHE_HITS.inc()
         return known
     started = time.perf_counter()
     answer = await serving.answer(partial(_computed, answerer, question, options), question)
@@ -169,12 +175,12 @@ async def _answer(serving: Serving, answerer: QuestionAnswerer, question: str, o
     return answer
 
 
-def _computed(answerer: QuestionAnswerer, question: str, options: AskOptions, embedded: Embedded) -> Answer:
+def _computed(answerer: QuestionAnswerer, question: str, options: AskOptions, embedded: TimedEmbedding) -> Answer:
     answer = answerer.ask(question, options, embedding=embedded.embedding)
     return replace(answer, stages=(embedded.stage, *answer.stages))
 
 
-async def _batch(serving: Serving, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
+async def _batch(serving: LiveIndex, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
     """Answer the questions of a batch from one index, some at a time, so that others get their turn."""
     answers: list[Answer | QAServiceError] = []
     with serving.lease() as answerer:
@@ -190,7 +196,7 @@ async def _batch(serving: Serving, items: Sequence[AskRequest | QAServiceError])
 
 
 def _answers(
-    serving: Serving, answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]
+    serving: LiveIndex, answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]
 ) -> list[Answer | QAServiceError]:
     """Embed all questions together, then answer each."""
     embedded = iter(serving.embed([item.question for item in items if isinstance(item, AskRequest)]))

@@ -11,19 +11,19 @@ from qa_service.datatypes import Answer
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, NotReady, QAServiceError, StorageError
 from qa_service.schemas.service import FeedbackRequest, FeedbackResponse
 from qa_service.server.collections import Collections
-from qa_service.server.feedback import RECENT, Answered, FeedbackFile, Quote, RecentAnswers
+from qa_service.server.feedback import RECENT, FeedbackAnswer, FeedbackFile, Quote, RecentAnswers
 from qa_service.server.gate import FEEDBACK
-from qa_service.server.live_index import Serving
+from qa_service.server.live_index import LiveIndex
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 from qa_service.settings import Settings
 
 _logger = logging.getLogger(__name__)
-_MOST_WAITING = 1000
-_TOGETHER = 64
+_MAX_QUEUED_ANSWERS = 1000
+_WRITE_BATCH = 64
 
 
-class Comments:
+class FeedbackRecorder:
     """Remembers answers and writes feedback down, in a thread of its own.
 
     Where no other process may be told of the feedback, answers are handed to that thread when many have come, or
@@ -31,25 +31,25 @@ class Comments:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.taken = settings.feedback
+        self.enabled = settings.feedback
         self._folder = settings.data
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feedback")
         shared = settings.workers > 1
-        self._recent = RecentAnswers(settings.data / RECENT if shared else None) if self.taken else None
-        self._together = 1 if shared else _TOGETHER
-        self._waiting: list[Answered] = []
+        self._recent = RecentAnswers(settings.data / RECENT if shared else None) if self.enabled else None
+        self._batch = 1 if shared else _WRITE_BATCH
+        self._unwritten: list[FeedbackAnswer] = []
 
     def remember(self, identifier: str, answer: Answer, collection: str) -> None:
         """Remember an answer so that something can be said of it; where too many wait, it is let go."""
         if self._recent is not None:
-            self._waiting.append(Answered.of(identifier, collection, answer))
-            if len(self._waiting) >= self._together:
+            self._unwritten.append(FeedbackAnswer.of(identifier, collection, answer))
+            if len(self._unwritten) >= self._batch:
                 self._hand_over(self._recent)
 
     def _hand_over(self, recent: RecentAnswers) -> None:
-        if self._thread._work_queue.qsize() * self._together < _MOST_WAITING:  # noqa: SLF001 - it tells no other way
-            self._thread.submit(_remember, recent, self._waiting)
-        self._waiting = []
+        if self._thread._work_queue.qsize() * self._batch < _MAX_QUEUED_ANSWERS:  # noqa: SLF001 - it tells no other way
+            self._thread.submit(_remember, recent, self._unwritten)
+        self._unwritten = []
 
     async def add(self, body: FeedbackRequest, right: Quote | None) -> None:
         """Write feedback down. Raises :class:`NotFound` for an answer that is not remembered."""
@@ -79,7 +79,7 @@ class Comments:
             self._recent.close()
 
 
-def _remember(recent: RecentAnswers, answers: Sequence[Answered]) -> None:
+def _remember(recent: RecentAnswers, answers: Sequence[FeedbackAnswer]) -> None:
     try:
         for answered in answers:
             recent.remember(answered)
@@ -87,7 +87,7 @@ def _remember(recent: RecentAnswers, answers: Sequence[Answered]) -> None:
         _logger.error("answers are not remembered: %s", error)  # noqa: TRY400 - the message says it all
 
 
-def feedback_routes(collections: Collections, comments: Comments) -> APIRouter:
+def feedback_routes(collections: Collections, recorder: FeedbackRecorder) -> APIRouter:
     """Return the route."""
     router = APIRouter(route_class=guarded(FEEDBACK), tags=["questions"])
 
@@ -99,21 +99,21 @@ def feedback_routes(collections: Collections, comments: Comments) -> APIRouter:
     )
     async def feedback(body: FeedbackRequest, request: Request) -> FeedbackResponse:
         """Keep feedback on an answer; what is said later of the same answer takes its place."""
-        if not comments.taken:
+        if not recorder.enabled:
             raise Forbidden("feedback is not taken here (QA_FEEDBACK)")
         right = await _quote(body.right_passage, collections.of(request)) if body.right_passage is not None else None
-        await comments.add(body, right)
+        await recorder.add(body, right)
         return FeedbackResponse(answer_id=body.answer_id, useful=body.useful, right_passage=body.right_passage)
 
     return router
 
 
-async def _quote(permalink: str, serving: Serving) -> Quote:
+async def _quote(permalink: str, live: LiveIndex) -> Quote:
     """Return the quote that a permalink names, as it stands now. Raises :class:`InvalidRequest`."""
     identifier = permalink.partition("?")[0].rpartition("/")[2]
-    with serving.lease() as answerer:
+    with live.lease() as answerer:
         try:
-            verdict = await serving.worker.run(lambda: answerer.citation(identifier))
+            verdict = await live.worker.run(lambda: answerer.citation(identifier))
         except NotFound:
             raise InvalidRequest("right_passage is no permalink of a citation of this service") from None
     if verdict.uri is None or verdict.place is None or verdict.now is None:

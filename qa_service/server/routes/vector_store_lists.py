@@ -20,7 +20,7 @@ from qa_service.schemas.vector_stores import (
 )
 from qa_service.server.collections import Collections
 from qa_service.server.gate import KEY_COLLECTIONS, Access
-from qa_service.server.live_index import Serving
+from qa_service.server.live_index import LiveIndex
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 from qa_service.server.routes.vector_stores import DEFAULT, STORE_ID, store_of
@@ -36,7 +36,7 @@ def store_list_routes(collections: Collections) -> APIRouter:
     """Return the routes that list vector stores and models: those of the key's collections."""
     router = APIRouter(route_class=guarded(_BY_KEY), prefix="/v1", tags=["documents"])
 
-    def own(request: Request) -> dict[str, Serving]:
+    def own(request: Request) -> dict[str, LiveIndex]:
         every = {DEFAULT: collections.default, **collections.named}
         allowed = request.scope[KEY_COLLECTIONS] or every
         return {name: every[name] for name in sorted(every) if name in allowed}

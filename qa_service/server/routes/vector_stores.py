@@ -23,7 +23,7 @@ from qa_service.schemas.vector_stores import (
 from qa_service.server.collections import Collections
 from qa_service.server.gate import Access, Gate
 from qa_service.server.links import Links
-from qa_service.server.live_index import Embedded, Serving
+from qa_service.server.live_index import LiveIndex, TimedEmbedding
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 
@@ -62,7 +62,7 @@ def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
     return router
 
 
-def store_of(collections: Collections, name: str) -> Serving:
+def store_of(collections: Collections, name: str) -> LiveIndex:
     """Return the collection that is a vector store. Raises :class:`NotFound`."""
     serving = collections.default if name == DEFAULT else collections.named.get(name)
     if serving is None:
@@ -71,7 +71,7 @@ def store_of(collections: Collections, name: str) -> Serving:
 
 
 def _search(
-    answerer: QuestionAnswerer, query: str, body: SearchRequest, own: Callable[[str], str], embedded: Embedded
+    answerer: QuestionAnswerer, query: str, body: SearchRequest, own: Callable[[str], str], embedded: TimedEmbedding
 ) -> list[SearchResult]:
     wanted = body.attribute_filter()
     filters = None if wanted is None else Filters(attributes=wanted)
