@@ -66,7 +66,7 @@ def measure(folder: Path, work: Path, jobs: int) -> None:
     for label, asker in (("in one process", InProcessAsker(answerer)), (f"by {jobs} processes", processes)):
         output = work / label.replace(" ", "-")
         started = time.perf_counter()
-        summary = evaluate(questions, "", Target(asker, corpus), output, EvaluationOptions(overwrite=True), about={})
+        summary = evaluate(questions, Target(asker, corpus), output, EvaluationOptions(overwrite=True))
         seconds = time.perf_counter() - started
         print(f"  evaluated {label} {seconds:.1f} s, {alone / seconds:.2f} times as fast", flush=True)
     processes.close()

@@ -1,13 +1,22 @@
 """The commands that put evaluations side by side: compare, sweep."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
 from qa_service.cli.group import ask_with_one_thread, cli, settings_of
-from qa_service.cli.options import FOLDER, file_options, options, question_file, run_options
+from qa_service.cli.options import (
+    FOLDER,
+    file_options,
+    options,
+    question_file,
+    run_options,
+    take_evaluation_options,
+    take_question_file,
+)
 from qa_service.cli.show import print_comparison, print_sweep, progress_bar
 from qa_service.errors import SettingsError
 
@@ -54,40 +63,23 @@ def compare(runs: tuple[Path, ...], measures: tuple[str, ...], html: Path | None
 )
 @click.option("--output", type=FOLDER, required=True, metavar="DIR", help="Folder for indexes, runs and the table.")
 @click.option("--json", "as_json", is_flag=True, help="Print the sweep as one JSON object.")
-def sweep(
-    file: Path,
-    form: Any,
-    qrels: Path | None,
-    split: str,
-    top_k: int,
-    measures: tuple[str, ...],
-    overwrite: bool,  # noqa: FBT001
-    varied: tuple[str, ...],
-    output: Path,
-    as_json: bool,  # noqa: FBT001
-    **overrides: Any,
-) -> int:
+def sweep(varied: tuple[str, ...], output: Path, as_json: bool, **arguments: Any) -> int:  # noqa: FBT001 - a flag
     """Evaluate FILE under every combination of settings; goes on where it was interrupted.
 
     Settings are named as in docs/settings.md without QA_: `--vary passage_tokens=100,200 --vary rerank=maxsim,none`.
     """
     ask_with_one_thread()
-    from qa_service.evaluation import EvaluationOptions, QuestionFile  # noqa: PLC0415 - seconds of import
-    from qa_service.evaluation.measures import DEFAULT, parse  # noqa: PLC0415
-    from qa_service.evaluation.report import sweep_page  # noqa: PLC0415
+    from qa_service.evaluation.report import sweep_page  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.sweep import grid  # noqa: PLC0415
     from qa_service.evaluation.sweep import sweep as run  # noqa: PLC0415
 
-    settings = settings_of(overrides)
-    points = grid(varied)
-    questions = QuestionFile(file, format=form, qrels=qrels, split=split)
-    try:
+    evaluation_options = take_evaluation_options(arguments)
+    with closing(take_question_file(arguments)) as questions:
+        settings = settings_of(arguments)
+        points = grid(varied)
         questions.check()
-        plan = EvaluationOptions(top_k=top_k, rankings=parse(measures) if measures else DEFAULT, overwrite=overwrite)
         with progress_bar() as progress:
-            found = run(questions, settings, points, output, plan, progress)
-    finally:
-        questions.close()
+            found = run(questions, settings, points, output, evaluation_options, progress)
     _write(output / "sweep.json", json.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n")
     _write(output / "sweep.html", sweep_page(found))
     if as_json:

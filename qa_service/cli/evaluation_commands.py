@@ -2,7 +2,8 @@
 
 import json
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,15 @@ import click
 
 from qa_service import __version__
 from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of
-from qa_service.cli.options import FOLDER, file_options, options, question_file, run_options
+from qa_service.cli.options import (
+    FOLDER,
+    file_options,
+    options,
+    question_file,
+    run_options,
+    take_evaluation_options,
+    take_question_file,
+)
 from qa_service.cli.show import complain, print_comparison, print_problems, print_summary, progress_bar
 from qa_service.errors import QuestionFileError, SettingsError
 
@@ -21,9 +30,9 @@ if TYPE_CHECKING:
     from qa_service.evaluation.summary import Summary
     from qa_service.settings import Settings
 
-_FEW = 200
+_ONE_PROCESS_QUESTIONS = 200
 """Questions up to which one process asks them all: others would take longer to start."""
-_MOST_JOBS = 64
+_MAX_JOBS = 64
 
 
 @cli.command()
@@ -53,7 +62,7 @@ _MOST_JOBS = 64
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(1, _MOST_JOBS),
+    type=click.IntRange(1, _MAX_JOBS),
     metavar="N",
     help="Processes that ask, without --url.  [default: cores]",
 )
@@ -61,23 +70,12 @@ _MOST_JOBS = 64
 @click.option("--progress", "as_lines", is_flag=True, help="Print how many were asked as lines of JSON on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def evaluate(
-    file: Path,
-    form: Any,
-    qrels: Path | None,
-    split: str,
-    top_k: int,
-    measures: tuple[str, ...],
-    overwrite: bool,  # noqa: FBT001
     output: Path | None,
     baseline: Path | None,
     floors: tuple[str, ...],
-    url: str | None,
-    concurrency: int,
-    jobs: int | None,
-    strict: bool,  # noqa: FBT001
-    as_lines: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
-    **overrides: Any,
+    strict: bool,  # noqa: FBT001 - a flag
+    as_json: bool,  # noqa: FBT001 - a flag
+    **arguments: Any,
 ) -> int:
     """Ask every question of FILE and measure the results.
 
@@ -85,42 +83,20 @@ def evaluate(
     folder; docs/question-file.md describes them.
     """
     ask_with_one_thread()
-    from qa_service.evaluation import EvaluationOptions, QuestionFile  # noqa: PLC0415 - seconds of import
-    from qa_service.evaluation import evaluate as run  # noqa: PLC0415
+    from qa_service.evaluation import evaluate as run  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.compare import Floor, compare, failures  # noqa: PLC0415
-    from qa_service.evaluation.measures import DEFAULT, parse  # noqa: PLC0415
-    from qa_service.evaluation.run import RunFolder  # noqa: PLC0415
 
-    settings = settings_of(overrides)
-    plan = EvaluationOptions(top_k=top_k, rankings=parse(measures) if measures else DEFAULT, overwrite=overwrite)
-    wanted = [Floor.parse(text) for text in floors]
-    if output is not None and output.resolve() == file.resolve():
-        raise SettingsError(f"the output {output} is the question file; name a folder for the results")
-    if baseline is not None and not RunFolder(baseline).about().get("finished"):
-        raise QuestionFileError(f"{baseline} holds an evaluation that is not finished; run it again, it goes on")
-    with ExitStack() as stack:
-        questions = QuestionFile(file, format=form, qrels=qrels, split=split)
-        stack.callback(questions.close)
+    evaluation_options, wanted = take_evaluation_options(arguments), [Floor.parse(text) for text in floors]
+    with closing(take_question_file(arguments)) as questions, ExitStack() as stack:
+        _check_folders(questions.path, output, baseline)
         questions.check()
         folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evaluation-")))
-        target, about = _target(settings, questions, url, concurrency, jobs, stack)
-        bar = stack.enter_context(progress_bar())
-
-        total = sum(1 for _ in questions)
-
-        def progress(done: int) -> None:
-            bar("asking questions", done, total)
-            if as_lines:
-                click.echo(json.dumps({"asked": done, "of": total}), err=True)
-
-        summary = run(
-            questions, questions.sha256(), target, folder, plan, about=about, settings=settings, progress=progress
-        )
+        progress = stack.enter_context(_progress(questions, as_lines=arguments.pop("as_lines")))
+        target = _open_target(questions, arguments, stack)
+        summary = run(questions, target, folder, evaluation_options, progress)
         comparison = None if baseline is None else compare([baseline, folder])
         if output is not None:
-            from qa_service.evaluation.report import write_reports  # noqa: PLC0415 - seconds of import
-
-            write_reports(RunFolder(folder), summary, target.corpus, None if baseline is None else RunFolder(baseline))
+            _write_reports(output, summary, target, baseline)
         reasons = failures(summary.means(), wanted, comparison)
     _show(summary, comparison, output, as_json=as_json)
     for reason in reasons:
@@ -128,6 +104,36 @@ def evaluate(
     if summary.problems and strict:
         return 4
     return 1 if summary.problems or reasons else 0
+
+
+def _check_folders(questions: Path, output: Path | None, baseline: Path | None) -> None:
+    from qa_service.evaluation.run import RunFolder  # noqa: PLC0415 - seconds of import
+
+    if output is not None and output.resolve() == questions.resolve():
+        raise SettingsError(f"the output {output} is the question file; name a folder for the results")
+    if baseline is not None and not RunFolder(baseline).about().get("finished"):
+        raise QuestionFileError(f"{baseline} holds an evaluation that is not finished; run it again, it goes on")
+
+
+@contextmanager
+def _progress(questions: "QuestionFile", *, as_lines: bool) -> Iterator[Callable[[int], None]]:
+    """Yield a function that shows how many questions were asked."""
+    total = sum(1 for _ in questions)
+    with progress_bar() as bar:
+
+        def show(done: int) -> None:
+            bar("asking questions", done, total)
+            if as_lines:
+                click.echo(json.dumps({"asked": done, "of": total}), err=True)
+
+        yield show
+
+
+def _write_reports(output: Path, summary: "Summary", target: "Target", baseline: Path | None) -> None:
+    from qa_service.evaluation.report import write_reports  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.run import RunFolder  # noqa: PLC0415
+
+    write_reports(RunFolder(output), summary, target.corpus, None if baseline is None else RunFolder(baseline))
 
 
 def _show(summary: "Summary", comparison: "Comparison | None", output: Path | None, *, as_json: bool) -> None:
@@ -143,67 +149,71 @@ def _show(summary: "Summary", comparison: "Comparison | None", output: Path | No
     print_problems(summary.problems)
 
 
-def _target(
-    settings: "Settings",
-    questions: "QuestionFile",
-    url: str | None,
-    concurrency: int,
-    jobs: int | None,
-    stack: ExitStack,
-) -> "tuple[Target, dict[str, Any]]":
-    """Open who is to be asked; return also what a report says about it."""
-    from qa_service.embedding.choose import usable_cores  # noqa: PLC0415
-    from qa_service.evaluation.evaluate import Target  # noqa: PLC0415
-    from qa_service.evaluation.gold import IndexCorpus  # noqa: PLC0415
-    from qa_service.evaluation.targets import InProcessAsker, ProcessPoolAsker, RemoteService  # noqa: PLC0415 - seconds of import
-
+def _open_target(questions: "QuestionFile", arguments: dict[str, Any], stack: ExitStack) -> "Target":
+    """Open what the arguments say is to be evaluated; ``stack`` closes it. The rest of them are settings."""
+    url, concurrency, jobs = (arguments.pop(name) for name in ("url", "concurrency", "jobs"))
+    settings = settings_of(arguments)
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    about: dict[str, Any] = {"questions": questions.path.name, "started": started, "version": __version__}
+    about = {"questions": questions.path.name, "started": started, "version": __version__}
     if url is not None:
-        if not url.startswith(("http://", "https://")):
-            raise SettingsError(f"{url!r} is no address; write it as http://127.0.0.1:8000")
-        remote = RemoteService(url, concurrency, key=settings.key)
-        stack.callback(remote.close)
-        about |= {"index_version": remote.version, "url": url, "timed": f"over HTTP, {concurrency} at once"}
-        return Target(remote, remote, url=url), about
+        return _open_service(url, concurrency, settings, about, stack)
+    return _open_index(questions, jobs, settings, about, stack)
+
+
+def _open_service(
+    url: str, concurrency: int, settings: "Settings", about: dict[str, Any], stack: ExitStack
+) -> "Target":
+    from qa_service.evaluation import Target  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.targets import RemoteService  # noqa: PLC0415
+
+    if not url.startswith(("http://", "https://")):
+        raise SettingsError(f"{url!r} is no address; write it as http://127.0.0.1:8000")
+    remote = RemoteService(url, concurrency, key=settings.key)
+    stack.callback(remote.close)
+    about |= {"index_version": remote.version, "url": url, "timed": f"over HTTP, {concurrency} at once"}
+    return Target(remote, remote, url=url, settings=settings, about=about)
+
+
+def _open_index(
+    questions: "QuestionFile", jobs: int | None, settings: "Settings", about: dict[str, Any], stack: ExitStack
+) -> "Target":
+    from qa_service.embedding.choose import usable_cores  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation import Target  # noqa: PLC0415
+    from qa_service.evaluation.gold import IndexCorpus  # noqa: PLC0415
+    from qa_service.evaluation.targets import InProcessAsker, ProcessPoolAsker  # noqa: PLC0415
+
     answerer, _ = answerer_of(settings)
     stack.callback(answerer.index.close)
     answerer.self_test()  # also loads the model
-    alone = InProcessAsker(answerer)
+    alone, corpus = InProcessAsker(answerer), IndexCorpus(answerer.index)
     about |= {
         "index_version": answerer.index.generation,
         "model": answerer.index.manifest.model.name,
         "timed": "in process, a sample asked alone",
     }
-    corpus = IndexCorpus(answerer.index)
-    count = jobs or min(usable_cores(), _MOST_JOBS)
-    if count == 1 or (jobs is None and sum(1 for _ in questions) <= _FEW):
-        return Target(alone, corpus, alone), about
+    count = jobs or min(usable_cores(), _MAX_JOBS)
+    if count == 1 or (jobs is None and sum(1 for _ in questions) <= _ONE_PROCESS_QUESTIONS):
+        return Target(alone, corpus, alone, settings=settings, about=about)
     processes = ProcessPoolAsker(settings, count)
     stack.callback(processes.close)
-    return Target(processes, corpus, alone), about
+    return Target(processes, corpus, alone, settings=settings, about=about)
 
 
 @cli.command()
 @question_file
 @options("source", "index", "model", "collection")
 @file_options
-def calibrate(file: Path, form: Any, qrels: Path | None, split: str, **overrides: Any) -> int:
+def calibrate(**arguments: Any) -> int:
     """Fit confidence to the questions of FILE, answerable and not, and keep it beside the index."""
     ask_with_one_thread()
-    from qa_service.evaluation import QuestionFile  # noqa: PLC0415 - seconds of import
-    from qa_service.evaluation.calibrate import calibrate as run  # noqa: PLC0415
+    from qa_service.evaluation.calibrate import calibrate as run  # noqa: PLC0415 - seconds of import
     from qa_service.index.disk import IndexFolder  # noqa: PLC0415
 
-    settings = settings_of(overrides)
-    questions = QuestionFile(file, format=form, qrels=qrels, split=split)
-    try:
+    with closing(take_question_file(arguments)) as questions, progress_bar() as progress:
+        settings = settings_of(arguments)
         questions.check()
         answerer, _ = answerer_of(settings)
-        with progress_bar() as progress:
-            fitted = run(questions, answerer, lambda done: progress("asking questions", done, 0))
-    finally:
-        questions.close()
+        fitted = run(questions, answerer, lambda done: progress("asking questions", done, 0))
     index = answerer.index
     IndexFolder(settings.index).write_calibration(
         index.manifest.model.weights_sha256,

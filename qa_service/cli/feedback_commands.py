@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from qa_service.cli.group import cli, settings_of
-from qa_service.cli.options import FOLDER, HELP
+from qa_service.cli.options import FOLDER, collection_option, setting_option
 
 
 @cli.group()
@@ -15,8 +15,8 @@ def feedback() -> None:
 
 
 @feedback.command()
-@click.option("--data", type=FOLDER, metavar="DIR", help=HELP["data"])
-@click.option("--collection", metavar="NAME", help=HELP["collection"])
+@setting_option("--data", type=FOLDER, metavar="DIR")
+@collection_option
 def export(data: Path | None, collection: str | None) -> int:
     """Print feedback as lines of a question file: what people found useful, or named as right, is the gold."""
     from qa_service.server.feedback import FeedbackFile  # noqa: PLC0415 - not needed by the other commands

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qa_service.cli.group import build_with_one_thread_of_numpy, cli, settings_of
-from qa_service.cli.options import HELP, beir_settings, options
+from qa_service.cli.options import beir_settings, options, setting_option
 from qa_service.cli.show import print_build, print_build_problems, print_verdict, progress_bar
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @cli.command()
 @options("source", "index", "model", "engine")
-@click.option("--address", "ray_address", metavar="HOST:PORT", help=HELP["ray_address"])
+@setting_option("--address", "ray_address", metavar="HOST:PORT")
 @click.option("--allow-skips", is_flag=True, default=None, help="Exit with 0 although broken files were skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @click.option("--watch", is_flag=True, help="Go on: build again whenever the documents change, until interrupted.")
@@ -75,7 +75,7 @@ def rollback(**overrides: Any) -> int:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
-@click.option("--index", "index", is_flag=False, flag_value="", metavar="[DIR]", help=HELP["index"])
+@setting_option("--index", "index", is_flag=False, flag_value="", metavar="[DIR]")
 @options("source", "collection")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON Lines.")
 def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag

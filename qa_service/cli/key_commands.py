@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from qa_service.cli.group import cli, settings_of
-from qa_service.cli.options import FOLDER, HELP
+from qa_service.cli.options import FOLDER, setting_option
 from qa_service.cli.show import printable
 
-_data = click.option("--data", type=FOLDER, metavar="DIR", help=HELP["data"])
+_data = setting_option("--data", type=FOLDER, metavar="DIR")
 
 
 @cli.group()

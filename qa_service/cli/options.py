@@ -1,12 +1,15 @@
 """The options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from qa_service.errors import SettingsError
+
+if TYPE_CHECKING:
+    from qa_service.evaluation import EvaluationOptions, QuestionFile
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -14,22 +17,62 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 question_file = click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 
 
+class SettingOption(click.Option):
+    """An option that sets a setting, whose description and default are its help.
+
+    They are looked up when help is shown, since the library of the settings takes a while to import.
+    """
+
+    def __init__(self, parameters: Sequence[str], **attributes: Any) -> None:
+        super().__init__(parameters, **attributes)
+        self.setting = str(self.name)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option as it is written, and its help."""
+        self.help = _help_of(self.setting)
+        return super().get_help_record(ctx)
+
+
+def setting_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    """Add an option that sets the setting of its last name; if it is absent, the environment decides."""
+    return click.option(*names, cls=SettingOption, **attributes)
+
+
+def collection_option(command: Command) -> Command:
+    """Add the option that names a collection."""
+    return click.option("--collection", metavar="NAME", help="Collection that has a name, of those in QA_COLLECTIONS.")(
+        command
+    )
+
+
 def options(*names: str) -> Callable[[Command], Command]:
-    """Add options that set the settings of their names; what is not given is left to the environment."""
+    """Add options that set the settings of their names, or name a collection."""
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
-            kind: Any = click.Path(path_type=Path) if name in {"source", "index"} else str
-            command = click.option(
-                f"--{name.replace('_', '-')}",
-                name,
-                type=kind,
-                metavar=_METAVARS.get(name, "VALUE"),
-                help=HELP[name],
-            )(command)
+            if name == "collection":
+                command = collection_option(command)
+                continue
+            kind: Any = click.Path(path_type=Path) if name in _FOLDERS else str
+            option = setting_option(
+                f"--{name.replace('_', '-')}", name, type=kind, metavar=_METAVARS.get(name, "VALUE")
+            )
+            command = option(command)
         return command
 
     return decorate
+
+
+def _help_of(setting: str) -> str:
+    from qa_service.settings import PREFIX, Settings  # noqa: PLC0415 - pydantic takes a while
+
+    field = Settings.model_fields[setting]
+    name = PREFIX + setting.upper()
+    return (
+        f"{field.description}  [{name}; default: {field.default}]"
+        if field.default
+        else f"{field.description}  [{name}]"
+    )
 
 
 def file_options(command: Command) -> Command:
@@ -46,6 +89,14 @@ def file_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def take_question_file(arguments: dict[str, Any]) -> "QuestionFile":
+    """Return the question file that the arguments of a command describe; take those arguments out."""
+    from qa_service.evaluation import QuestionFile  # noqa: PLC0415 - seconds of import
+
+    file, form, qrels, split = (arguments.pop(name) for name in ("file", "form", "qrels", "split"))
+    return QuestionFile(file, format=form, qrels=qrels, split=split)
 
 
 def run_options(command: Command) -> Command:
@@ -74,6 +125,15 @@ def run_options(command: Command) -> Command:
     return command
 
 
+def take_evaluation_options(arguments: dict[str, Any]) -> "EvaluationOptions":
+    """Return how to evaluate, as the arguments of a command say; take those arguments out."""
+    from qa_service.evaluation import EvaluationOptions  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.measures import DEFAULT, parse  # noqa: PLC0415
+
+    top_k, measures, overwrite = (arguments.pop(name) for name in ("top_k", "measures", "overwrite"))
+    return EvaluationOptions(top_k=top_k, rankings=parse(measures) if measures else DEFAULT, overwrite=overwrite)
+
+
 def beir_settings(folder: Path) -> dict[str, Any]:
     """Return the settings that read a BEIR folder: each line of its corpus is a document, named by its ``_id``."""
     if not (folder / "corpus.jsonl").is_file():
@@ -88,28 +148,13 @@ def beir_settings(folder: Path) -> dict[str, Any]:
     }
 
 
+_FOLDERS = {"source", "index"}
 _METAVARS = {
     "source": "DIR",
     "index": "DIR",
     "host": "ADDRESS",
     "port": "N",
     "workers": "N",
-    "collection": "NAME",
     "top_k": "N",
     "min_confidence": "P",
-}
-HELP = {
-    "source": "Folder of documents.  [QA_SOURCE; default: source_text]",
-    "index": "Folder of the index.  [QA_INDEX; default: index]",
-    "host": "Address to serve on.  [QA_HOST; default: 127.0.0.1]",
-    "port": "Port to serve on, 0 for a free one.  [QA_PORT; default: 8000]",
-    "top_k": "Number of results.  [QA_TOP_K; default: 5]",
-    "min_confidence": "Confidence from which a question counts as answerable.  [QA_MIN_CONFIDENCE; default: 0.2]",
-    "collection": "Collection that has a name, of those in QA_COLLECTIONS.",
-    "workers": "Server processes on the same port.  [QA_WORKERS; default: 1]",
-    "data": "Folder of feedback and evaluations.  [QA_DATA; default: data]",
-    "engine": "What builds: `local`, this process, or `ray`, a cluster.  [QA_ENGINE; default: local]",
-    "ray_address": "Ray cluster that this machine is part of, or `auto`; none starts one of this machine alone.  "
-    "[QA_RAY_ADDRESS]",
-    "model": "Embedding model: the built-in one, a folder, or a hub name.  [QA_MODEL]",
 }

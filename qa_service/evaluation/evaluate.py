@@ -1,8 +1,8 @@
 """Ask every question of a file, batch by batch, and write down what came of it."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,44 @@ from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import Corpus, Gold, GoldFinder
 from qa_service.evaluation.measures import DEFAULT, EvaluatedQuestion, measure
 from qa_service.evaluation.question import LineProblem, Question
+from qa_service.evaluation.question_file import QuestionFile
 from qa_service.evaluation.run import QRELS_TREC, RUN_TREC, SUMMARY, Fingerprint, RunFolder
 from qa_service.evaluation.summary import Summary, qrels_lines, run_lines, summarize
 from qa_service.evaluation.targets import Asker, InProcessAsker, Outcome, same_index
-from qa_service.settings import Settings
+from qa_service.settings import Settings, settings_that_change
 
 BATCH = 256
 DOCUMENTS_OUT_OF = 50
 """Passages asked for where documents are ranked: the most that one answer may have."""
 TIMED_ALONE = 50
-_ANSWER_SETTINGS = ("rerank", "max_per_document", "min_confidence", "lexical_weight", "published")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who is asked, and the documents that the gold stands in. ``alone`` times single questions."""
+    """The index or service under evaluation: an asker of questions, and the documents that the gold stands in.
+
+    ``alone`` times single questions. ``about`` describes the target in reports.
+    """
 
     asker: Asker
     corpus: Corpus
     alone: InProcessAsker | None = None
     url: str = ""
+    settings: Settings | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def fingerprint(self, questions_sha256: str, options: "EvaluationOptions") -> Fingerprint:
+        """Return what an evaluation of this target is identified by."""
+        return Fingerprint(
+            questions_sha256,
+            self.corpus.version,
+            self.url,
+            options.top_k,
+            tuple(map(str, options.rankings)),
+            {}
+            if self.settings is None
+            else {name: getattr(self.settings, name) for name in settings_that_change("answers")},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +66,10 @@ class EvaluationOptions:
 
 
 def evaluate(
-    questions: Iterable[Question | LineProblem],
-    questions_sha256: str,
+    questions: QuestionFile,
     target: Target,
     output: Path,
-    plan: EvaluationOptions,
-    *,
-    about: dict[str, Any],
-    settings: Settings | None = None,
+    options: EvaluationOptions,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Summary:
     """Ask all questions that the folder has no results of yet, and write run, results and summary there.
@@ -63,47 +77,53 @@ def evaluate(
     Raises :class:`QuestionFileError` if no question could be asked, or the folder belongs to another evaluation.
     """
     run = RunFolder(output)
-    fingerprint = Fingerprint(
-        questions_sha256,
-        target.corpus.version,
-        target.url,
-        plan.top_k,
-        tuple(map(str, plan.rankings)),
-        {} if settings is None else {name: getattr(settings, name) for name in _ANSWER_SETTINGS},
-    )
-    done = run.begin(fingerprint, about, overwrite=plan.overwrite)
-    known = {result["id"] for result in run.results()} if done else set()
+    fingerprint = target.fingerprint(questions.sha256(), options)
+    done = run.begin(fingerprint, target.about, overwrite=options.overwrite)
     problems: list[LineProblem] = []
     try:
-        asked = done
-        sample = _Sample(TIMED_ALONE)
-        waiting = _unknown(questions, known, sample)
-        batches = _batches(GoldFinder(target.corpus).with_gold(waiting, problems), plan.batch)
-        for batch, outcomes in _asked_ahead(batches, target.asker, plan.top_k):
-            same_index(outcomes, target.corpus.version)
-            together = [
-                EvaluatedQuestion(question, gold, outcome)
-                for (question, gold), outcome in zip(batch, outcomes, strict=True)
-            ]
-            run.add(together, measure(together, plan.rankings))
-            asked += len(batch)
-            progress(asked)
-        if not asked:
-            lines = "; ".join(f"line {problem.line}: {problem.reason}" for problem in problems[:3])
-            raise QuestionFileError(f"not one question could be asked ({lines})")
-        if target.alone is not None:
-            chosen = sample.chosen()
-            run.add_times(
-                list(zip([item.id for item in chosen], _timed(target.alone, chosen, plan.top_k), strict=True))
-            )
+        _ask_all(questions, target, run, options, problems, lambda asked: progress(done + asked))
     finally:
         run.close()
-    summary = summarize(run.results(), run.times(), about, problems)
+    summary = summarize(run.results(), run.times(), target.about, problems)
     run.write(RUN_TREC, run_lines(run.results()))
     run.write(QRELS_TREC, qrels_lines(run.results()))
     run.write(SUMMARY, [json.dumps(summary.to_json(), ensure_ascii=False, indent=1), "\n"])
     run.finish()
     return summary
+
+
+def _ask_all(
+    questions: QuestionFile,
+    target: Target,
+    run: RunFolder,
+    options: EvaluationOptions,
+    problems: list[LineProblem],
+    progress: Callable[[int], None],
+) -> None:
+    """Ask the questions without a result, batch by batch; add the results to the run, unusable lines to ``problems``.
+
+    Raises :class:`QuestionFileError` if the run has no result at the end.
+    """
+    known = {result["id"] for result in run.results()}
+    sample = _Sample(TIMED_ALONE)
+    asked = 0
+    batches = _batches(GoldFinder(target.corpus).with_gold(_unknown(questions, known, sample), problems), options.batch)
+    for batch, outcomes in _asked_ahead(batches, target.asker, options.top_k):
+        same_index(outcomes, target.corpus.version)
+        together = [
+            EvaluatedQuestion(question, gold, outcome)
+            for (question, gold), outcome in zip(batch, outcomes, strict=True)
+        ]
+        run.add(together, measure(together, options.rankings))
+        asked += len(batch)
+        progress(asked)
+    if not known and not asked:
+        lines = "; ".join(f"line {problem.line}: {problem.reason}" for problem in problems[:3])
+        raise QuestionFileError(f"not one question could be asked ({lines})")
+    if target.alone is not None:
+        chosen = sample.chosen()
+        times = target.alone.alone([item.question for item in chosen], options.top_k)
+        run.add_times(list(zip([item.id for item in chosen], times, strict=True)))
 
 
 def _asked_ahead(
@@ -115,10 +135,6 @@ def _asked_ahead(
         return asker.ask([(question.question, DOCUMENTS_OUT_OF if gold.whole else top_k) for question, gold in batch])
 
     return prefetch(ask, batches) if asker.elsewhere else ((batch, ask(batch)) for batch in batches)
-
-
-def _timed(alone: InProcessAsker, chosen: Sequence[Question], top_k: int) -> list[float]:
-    return alone.alone([item.question for item in chosen], top_k)
 
 
 class _Sample:

@@ -1,8 +1,6 @@
 """A question with its gold, however it was written down."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -71,13 +69,6 @@ class LineProblem:
 
     line: int
     reason: str
-
-
-class Questions(Protocol):
-    """Questions, to be read as often as one likes, in the same order each time."""
-
-    def __iter__(self) -> Iterator[Question | LineProblem]:
-        """Yield questions and the lines that are none."""
 
 
 def question_of(line: int, fields: dict[str, object]) -> Question:

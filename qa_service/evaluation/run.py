@@ -39,6 +39,11 @@ class Fingerprint:
     settings: dict[str, Any] = field(default_factory=dict)
     """Those that change an answer without changing the index."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as ``run.json`` has it."""
+        fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return fields
+
 
 class RunFolder:
     """The folder of one evaluation."""
@@ -54,7 +59,7 @@ class RunFolder:
         Raises :class:`QuestionFileError` if it holds another evaluation, or a finished one, unless it may be
         overwritten.
         """
-        wanted = {"format": FORMAT_VERSION, "fingerprint": json.loads(json.dumps(asdict(fingerprint))), "about": about}
+        wanted: dict[str, Any] = {"format": FORMAT_VERSION, "fingerprint": fingerprint.to_json(), "about": about}
         done = 0
         with storage_errors(self.path):
             if self.path.exists() and not self.path.is_dir():

@@ -14,25 +14,14 @@ from qa_service.errors import QAServiceError, QuestionFileError, SettingsError
 from qa_service.evaluation.evaluate import EvaluationOptions, Target, evaluate
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.question_file import QuestionFile
-from qa_service.evaluation.run import SUMMARY, RunFolder
+from qa_service.evaluation.run import SUMMARY, Fingerprint, RunFolder
 from qa_service.evaluation.targets import InProcessAsker
 from qa_service.pipeline import build, open_answerer
-from qa_service.settings import Settings, load_settings
+from qa_service.settings import Settings, load_settings, settings_that_change
 
-_BUILT_BY = (
-    "model",
-    "runtime",
-    "passage_tokens",
-    "overlap_tokens",
-    "language",
-    "token_vectors",
-    "row_text",
-    "row_title",
-    "include",
-    "allow_download",
-)
 _MOST = 200
 _INDEXES = "indexes"
+_DIGEST_DIGITS = 12
 _NOT_VARIED = {"source", "index", "host", "port", "workers", "data", "access", "collections"}
 
 
@@ -87,7 +76,7 @@ def sweep(
     settings: Settings,
     points: Sequence[dict[str, str]],
     output: Path,
-    plan: EvaluationOptions,
+    options: EvaluationOptions,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Sweep:
     """Build and evaluate every point below ``output``; finished ones are read, an interrupted one goes on.
@@ -96,13 +85,12 @@ def sweep(
     """
     chosen = [load_settings(**{**_given(settings), **point}) for point in points]  # a bad value is told first
     found = Sweep(str(questions.path), list(points[0]))
-    sha256 = questions.sha256()
     for number, (point, one) in enumerate(zip(points, chosen, strict=True)):
         progress("evaluating settings", number, len(points))
         name = ",".join(f"{key}={_plain(value)}" for key, value in point.items())
         row = SweepRow(dict(point), f"runs/{name[:150]}")
         try:
-            _fill(row, one, questions, sha256, output, plan)
+            _fill(row, one, questions, output, options)
         except (SettingsError, QuestionFileError):
             raise
         except QAServiceError as error:
@@ -121,12 +109,17 @@ def sweep(
     return found
 
 
-def _fill(
-    row: SweepRow, settings: Settings, questions: QuestionFile, sha256: str, output: Path, plan: EvaluationOptions
-) -> None:
+def index_folder(output: Path, settings: Settings) -> Path:
+    """Return where a sweep keeps the index of some settings: points that differ in no such setting share one."""
+    values = {name: getattr(settings, name) for name in settings_that_change("index")}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+    return output / _INDEXES / digest[:_DIGEST_DIGITS]
+
+
+def _fill(row: SweepRow, settings: Settings, questions: QuestionFile, output: Path, options: EvaluationOptions) -> None:
     """Evaluate one point, unless that was done."""
     run = RunFolder(output / row.run)
-    index = output / _INDEXES / _digest({name: getattr(settings, name) for name in _BUILT_BY})
+    index = index_folder(output, settings)
     for other in (settings.index, *sorted((output / _INDEXES).glob("*"))):
         ExportedModels(index).reuse(other)
     settings = settings.model_copy(update={"index": index, "store": "faiss"})
@@ -134,16 +127,12 @@ def _fill(
     answerer, _ = open_answerer(settings, embedder_to_ask(settings))
     try:
         row.passages = len(answerer.index)
-        if not _is_done(run, sha256, answerer.index.generation, plan):
+        asker = InProcessAsker(answerer)
+        about = {"questions": str(questions.path), "index_version": answerer.index.generation, "settings": row.settings}
+        target = Target(asker, IndexCorpus(answerer.index), asker, settings=settings, about=about)
+        if not _is_done(run, target.fingerprint(questions.sha256(), options)):
             answerer.self_test()
-            asker = InProcessAsker(answerer)
-            target = Target(asker, IndexCorpus(answerer.index), alone=asker)
-            about = {
-                "questions": str(questions.path),
-                "index_version": answerer.index.generation,
-                "settings": row.settings,
-            }
-            evaluate(questions, sha256, target, run.path, plan, about=about, settings=settings)
+            evaluate(questions, target, run.path, options)
     finally:
         answerer.index.close()
     summary = json.loads((run.path / SUMMARY).read_text(encoding="utf-8"))
@@ -151,15 +140,12 @@ def _fill(
     row.milliseconds = summary["latency_ms"]["p50"]
 
 
-def _is_done(run: RunFolder, sha256: str, version: str, plan: EvaluationOptions) -> bool:
+def _is_done(run: RunFolder, fingerprint: Fingerprint) -> bool:
     try:
         about = run.about()
     except QuestionFileError:
         return False
-    fingerprint = about["fingerprint"]
-    wanted = (sha256, version, plan.top_k, list(map(str, plan.rankings)))
-    names = ("questions_sha256", "index_version", "top_k", "measures")
-    return bool(about.get("finished")) and tuple(fingerprint[name] for name in names) == wanted
+    return bool(about.get("finished")) and about["fingerprint"] == fingerprint.to_json()
 
 
 def _given(settings: Settings) -> dict[str, Any]:
@@ -171,10 +157,6 @@ def _beats(one: SweepRow, other: SweepRow, measure: str) -> bool:
     quality, milliseconds = one.measures.get(measure, 0.0), one.milliseconds
     at_least = quality >= other.measures.get(measure, 0.0) and milliseconds <= other.milliseconds
     return at_least and (quality > other.measures.get(measure, 0.0) or milliseconds < other.milliseconds)
-
-
-def _digest(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _plain(value: str) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from qa_service.datatypes import Block, BlockKind, Metadata
-from qa_service.settings import Settings
+from qa_service.settings import Settings, default_of
 
 _BLOCK_SEPARATOR = "\n\n"
+_MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,14 @@ class Outline:
 class Limits:
     """How much of a file is read before it is refused, and which columns of a table are documents' text."""
 
-    file_bytes: int = 50_000_000
-    pages: int = 5_000
-    expanded_bytes: int = 200_000_000
-    seconds: float = 60
-    memory_bytes: int = 2_000_000_000
-    row_text: tuple[str, ...] = ()
-    row_title: str = "title"
-    row_id: str = "id"
+    file_bytes: int = default_of("max_file_mb") * _MB
+    pages: int = default_of("max_pages")
+    expanded_bytes: int = default_of("max_expanded_mb") * _MB
+    seconds: float = default_of("parse_seconds")
+    memory_bytes: int = default_of("parse_memory_mb") * _MB
+    row_text: tuple[str, ...] = default_of("row_text")
+    row_title: str = default_of("row_title")
+    row_id: str = default_of("row_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +153,11 @@ class TextBuilder:
 def limits_of(settings: Settings) -> Limits:
     """Return how much of a file is read, and which columns of a table, by the settings."""
     return Limits(
-        file_bytes=settings.max_file_mb * 1_000_000,
+        file_bytes=settings.max_file_mb * _MB,
         pages=settings.max_pages,
-        expanded_bytes=settings.max_expanded_mb * 1_000_000,
+        expanded_bytes=settings.max_expanded_mb * _MB,
         seconds=settings.parse_seconds,
-        memory_bytes=settings.parse_memory_mb * 1_000_000,
+        memory_bytes=settings.parse_memory_mb * _MB,
         row_text=settings.row_text,
         row_title=settings.row_title,
         row_id=settings.row_id,

@@ -7,8 +7,10 @@ here. docs/decisions/0006-retrieval.md has the table that the weights were chose
 import numpy as np
 
 from qa_service.datatypes import FloatArray
+from qa_service.settings import default_of
 
-DENSE, LEXICAL, RERANK = 0.2, 0.3, 0.5
+LEXICAL: float = default_of("lexical_weight")
+DENSE, RERANK = 0.2, 0.5
 
 
 def fuse(

@@ -1,15 +1,17 @@
 """Every setting: what there is, and what is in force."""
 
 from qa_service.settings.environment import environment_of, export_settings, list_settings, load_settings
-from qa_service.settings.fields import DEFAULT_MODEL, FILE, PREFIX, Settings
+from qa_service.settings.fields import DEFAULT_MODEL, FILE, PREFIX, Settings, default_of, settings_that_change
 
 __all__ = [
     "DEFAULT_MODEL",
     "FILE",
     "PREFIX",
     "Settings",
+    "default_of",
     "environment_of",
     "export_settings",
     "list_settings",
     "load_settings",
+    "settings_that_change",
 ]

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -13,6 +13,8 @@ from qa_service.settings.values import Names, PublicURL, Rate, Secret, Token, ho
 PREFIX = "QA_"
 FILE = Path(".env")
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+_INDEX: dict[str, Any] = {"changes": "index"}
+_ANSWERS: dict[str, Any] = {"changes": "answers"}
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
@@ -39,7 +41,9 @@ class Settings(BaseSettings):
         "folder, or `hr=FOLDER` for another. The default collection is the whole source folder.",
     )
     include: Names = Field(
-        (), description="Patterns of paths below the source folder, as `reports/*.pdf`; none means every file."
+        (),
+        description="Patterns of paths below the source folder, as `reports/*.pdf`; none means every file.",
+        json_schema_extra=_INDEX,
     )
 
     store: Literal["faiss", "milvus"] = Field(
@@ -67,6 +71,7 @@ class Settings(BaseSettings):
         DEFAULT_MODEL,
         min_length=1,
         description="Embedding model: the built-in one by its name, a folder, or a hub name.",
+        json_schema_extra=_INDEX,
     )
     allow_download: bool = Field(False, description="Let a hub name be fetched over the network at build time.")
     runtime: Literal["auto", "int8", "fp32", "torch"] = Field(
@@ -74,6 +79,7 @@ class Settings(BaseSettings):
         description="How the model is run: `int8` or `fp32` by ONNX Runtime, `torch` by sentence-transformers; "
         "`auto` takes the first of these that the model can be exported to, and has OpenVINO embed passages where it "
         "is faster.",
+        json_schema_extra=_INDEX,
     )
     engine: Literal["local", "ray"] = Field(
         "local",
@@ -94,33 +100,58 @@ class Settings(BaseSettings):
     )
     batch_size: int = Field(32, ge=1, le=1024, description="Passages embedded at once while building.")
     passage_tokens: int = Field(
-        200, ge=16, le=8192, description="Most tokens of a passage, by the model's own tokenizer."
+        200,
+        ge=16,
+        le=8192,
+        description="Most tokens of a passage, by the model's own tokenizer.",
+        json_schema_extra=_INDEX,
     )
     overlap_tokens: int = Field(
-        64, ge=0, le=4096, description="Most tokens of whole sentences that a passage repeats from the one before it."
+        64,
+        ge=0,
+        le=4096,
+        description="Most tokens of whole sentences that a passage repeats from the one before it.",
+        json_schema_extra=_INDEX,
     )
     language: str = Field(
-        "english", description="Language of text in Latin script: the name of a Snowball stemmer, or `none`."
+        "english",
+        description="Language of text in Latin script: the name of a Snowball stemmer, or `none`.",
+        json_schema_extra=_INDEX,
     )
-    token_vectors: bool = Field(True, description="Keep token vectors in the index, up to 16 KB a passage.")
-    max_file_mb: int = Field(50, ge=1, le=2048, description="Larger source files are skipped, in megabytes.")
-    max_pages: int = Field(5000, ge=1, le=1_000_000, description="PDF files of more pages are skipped.")
+    token_vectors: bool = Field(
+        True, description="Keep token vectors in the index, up to 16 KB a passage.", json_schema_extra=_INDEX
+    )
+    max_file_mb: int = Field(
+        50, ge=1, le=2048, description="Larger source files are skipped, in megabytes.", json_schema_extra=_INDEX
+    )
+    max_pages: int = Field(
+        5000, ge=1, le=1_000_000, description="PDF files of more pages are skipped.", json_schema_extra=_INDEX
+    )
     max_expanded_mb: int = Field(
-        200, ge=1, le=100_000, description="DOCX and EPUB files that unpack to more are skipped, in megabytes."
+        200,
+        ge=1,
+        le=100_000,
+        description="DOCX and EPUB files that unpack to more are skipped, in megabytes.",
+        json_schema_extra=_INDEX,
     )
     parse_seconds: float = Field(60, gt=0, le=86_400, description="Files that take longer to read are skipped.")
     parse_memory_mb: int = Field(
         2000, ge=256, le=1_000_000, description="Memory of the process that reads PDF, HTML, DOCX, EPUB and RST."
     )
     row_text: Names = Field(
-        (), description="Columns of CSV, TSV and JSON Lines that are a row's text, by commas; none means all."
+        (),
+        description="Columns of CSV, TSV and JSON Lines that are a row's text, by commas; none means all.",
+        json_schema_extra=_INDEX,
     )
     row_title: str = Field(
-        "title", description="Column of CSV, TSV and JSON Lines that is a row's title, if it is there."
+        "title",
+        description="Column of CSV, TSV and JSON Lines that is a row's title, if it is there.",
+        json_schema_extra=_INDEX,
     )
     row_id: str = Field(
         "id",
         description="Column of CSV, TSV and JSON Lines that names a row in its uri; its number if it is not there.",
+        json_schema_extra=_INDEX,
     )
     max_failed_percent: float = Field(
         20, ge=0, le=100, description="Where more of the files can't be read any more, the index in force is kept."
@@ -132,25 +163,36 @@ class Settings(BaseSettings):
         "maxsim",
         min_length=1,
         description="`maxsim` (late interaction), `none`, or the folder of a sentence-transformers CrossEncoder.",
+        json_schema_extra=_ANSWERS,
     )
     lexical_weight: float = Field(
         0.3,
         ge=0,
         le=0.95,
         description="Weight of the words (BM25) in the ranking; vectors and token vectors share the rest.",
+        json_schema_extra=_ANSWERS,
     )
     max_per_document: int = Field(
-        0, ge=0, le=50, description="Most results of one document, so that none fills an answer; 0 is no limit."
+        0,
+        ge=0,
+        le=50,
+        description="Most results of one document, so that none fills an answer; 0 is no limit.",
+        json_schema_extra=_ANSWERS,
     )
     top_k: int = Field(5, ge=1, le=50, description="Results of an answer where the question names no number.")
     min_confidence: float = Field(
-        0.2, ge=0, le=1, description="From this confidence on a question counts as answerable."
+        0.2,
+        ge=0,
+        le=1,
+        description="From this confidence on a question counts as answerable.",
+        json_schema_extra=_ANSWERS,
     )
 
     published: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",
         description="Address below which the source folder is published: links to web pages and PDF files go there.",
+        json_schema_extra=_ANSWERS,
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to serve on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 takes a free one and prints it.")
@@ -294,3 +336,13 @@ class Settings(BaseSettings):
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return origins if origins == ("*",) else tuple(map(origin_of, origins))
+
+
+def default_of(name: str) -> Any:
+    """Return the default of a setting."""
+    return Settings.model_fields[name].default
+
+
+def settings_that_change(what: Literal["index", "answers"]) -> tuple[str, ...]:
+    """Return the names of the settings that change an index, or the answers from one."""
+    return tuple(name for name, field in Settings.model_fields.items() if field.json_schema_extra == {"changes": what})

@@ -40,7 +40,7 @@ class SplitterSettings:
 
     passage_tokens: int
     window: int
-    overlap_tokens: int = 0
+    overlap_tokens: int
     version: int = 2
 
 

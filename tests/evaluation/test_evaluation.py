@@ -50,12 +50,11 @@ def question_file(path: Path, rows: Sequence[object]) -> Path:
     return path
 
 
-def run(file: Path, answerer: QuestionAnswerer, output: Path, **plan: object) -> Summary:
+def run(file: Path, answerer: QuestionAnswerer, output: Path, **options: object) -> Summary:
     asker = InProcessAsker(answerer)
-    questions = QuestionFile(file)
-    target = Target(asker, IndexCorpus(answerer.index), asker)
     about = {"questions": file.name, "started": "then", "index_version": answerer.index.generation, "version": "1"}
-    return evaluate(questions, questions.sha256(), target, output, EvaluationOptions(**plan), about=about)
+    target = Target(asker, IndexCorpus(answerer.index), asker, about=about)
+    return evaluate(QuestionFile(file), target, output, EvaluationOptions(**options))
 
 
 @pytest.fixture
@@ -285,10 +284,10 @@ def test_an_interrupted_evaluation_goes_on(
     )
     whole = run(file, answerer, tmp_path / "whole", batch=7)
     questions = QuestionFile(file)
-    target = Target(Interrupted(answerer), IndexCorpus(answerer.index))
     about = RunFolder(tmp_path / "whole").about()["about"]
+    target = Target(Interrupted(answerer), IndexCorpus(answerer.index), about=about)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(questions, questions.sha256(), target, tmp_path / "part", EvaluationOptions(batch=7), about=about)
+        evaluate(questions, target, tmp_path / "part", EvaluationOptions(batch=7))
     with (tmp_path / "part" / RESULTS).open("ab") as results:
         results.write(tail)
     assert not RunFolder(tmp_path / "part").about().get("finished")
@@ -316,7 +315,7 @@ def test_an_output_folder_belongs_to_one_evaluation(
     questions = QuestionFile(file)
     target = Target(Interrupted(answerer), IndexCorpus(answerer.index))
     with pytest.raises(KeyboardInterrupt):
-        evaluate(questions, questions.sha256(), target, tmp_path / "part", EvaluationOptions(batch=9), about={})
+        evaluate(questions, target, tmp_path / "part", EvaluationOptions(batch=9))
     question_file(file, rows[:-1])
     with pytest.raises(QuestionFileError, match=r"beginning of another evaluation \(other questions sha256, top k\)"):
         run(file, answerer, tmp_path / "part", top_k=3)
@@ -351,7 +350,7 @@ def test_over_http_the_results_are_the_same(
     remote = RemoteService(served, concurrency=3)
     questions = QuestionFile(file)
     target = Target(remote, remote, url=served)
-    summary = evaluate(questions, questions.sha256(), target, tmp_path / "there", EvaluationOptions(), about={})
+    summary = evaluate(questions, target, tmp_path / "there", EvaluationOptions())
     remote.close()
     assert summary.latency_ms["n"] == 40
     for name in (RESULTS, RUN_TREC, QRELS_TREC):
@@ -581,7 +580,7 @@ EVALUATE_IN_CHILD = textwrap.dedent("""
     print("ready", flush=True)
     sys.stdin.readline()
     target = Target(asker, IndexCorpus(answerer.index), asker)
-    evaluate(questions, questions.sha256(), target, Path(sys.argv[5]), EvaluationOptions(batch=5), about={})
+    evaluate(questions, target, Path(sys.argv[5]), EvaluationOptions(batch=5))
 """)
 
 

@@ -199,9 +199,9 @@ def test_reports_are_accessible_and_quiet(
     asker = InProcessAsker(answerer)
     corpus = IndexCorpus(answerer.index)
     for name, top_k in (("one", 5), ("two", 1)):
-        plan = EvaluationOptions(top_k=top_k)
+        options = EvaluationOptions(top_k=top_k)
         about = {"questions": "q.jsonl", "index_version": "v"}
-        summary = evaluate(questions, "", Target(asker, corpus, asker), tmp_path / name, plan, about=about)
+        summary = evaluate(questions, Target(asker, corpus, asker, about=about), tmp_path / name, options)
         write_reports(RunFolder(tmp_path / name), summary, corpus, RunFolder(tmp_path / "one"))
     (tmp_path / "compare.html").write_text(
         comparison_page(compare([tmp_path / "one", tmp_path / "two"])), encoding="utf-8"
