@@ -1,4 +1,4 @@
-"""Question file -> the same ask -> run -> measures -> reports."""
+"""Evaluates an index or a service: asks a question file, measures the answers, writes reports."""
 
 from qa_service.evaluation.evaluate import EvaluationOptions, Target, evaluate
 from qa_service.evaluation.question import LineProblem, Question

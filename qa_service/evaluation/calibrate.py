@@ -1,4 +1,4 @@
-"""Fit confidence to questions whose answers are known: ``qa-service calibrate QUESTION_FILE``."""
+"""Fits confidence to questions with known answers: ``qa-service calibrate QUESTION_FILE``."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from qa_service.retrieval.fitting import confidences_of, fit
 _DEPTH = 5
 _FOLDS = 5
 FEWEST = 20
-"""Questions of either kind below which nothing is fitted."""
+"""Least number of questions of either kind for a fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFit:
-    """A calibration and how well it does on questions that it was not fitted to (five-fold)."""
+    """A calibration and its quality on held-out questions (five-fold cross-validation)."""
 
     calibration: Calibration
     questions: int
@@ -36,7 +36,10 @@ class CalibrationFit:
 def observe(
     questions: Iterable[Question | LineProblem], answerer: QuestionAnswerer, progress: Callable[[int], None]
 ) -> tuple[Float64Array, BoolArray, tuple[LineProblem, ...]]:
-    """Ask all questions; return the evidence (n, e), whether the first five results hold an answer, and problems."""
+    """Ask all questions.
+
+    Return the evidence (n, e), whether the first five results contain an answer (n,), and the unusable lines.
+    """
     rows: list[list[float]] = []
     right: list[bool] = []
     problems: list[LineProblem] = []
@@ -64,7 +67,7 @@ def calibrate(
 ) -> CalibrationFit:
     """Fit a logistic model to the questions.
 
-    Raises :class:`QuestionFileError` if there are fewer than 20 questions with an answer found, or without.
+    Raises :class:`QuestionFileError` unless at least 20 questions are answered rightly and 20 are not.
     """
     rows, right, problems = observe(questions, answerer, progress)
     if min(right.sum(), (~right).sum()) < FEWEST:

@@ -1,7 +1,7 @@
-"""Runs of the same questions compared question by question: whether one is better, and how sure that is.
+"""Compares runs of the same questions, question by question.
 
-Differences are tested by a paired randomisation test; p-values are adjusted by Holm's method for the number of all
-tests made in a comparison.
+Differences are tested by a paired randomisation test; p-values are adjusted by Holm's method for the number of tests
+in a comparison.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from qa_service.evaluation.statistics import LEVEL, Estimate, effect_size, estim
 
 _MOVED = 20
 _FEWEST = 10
-"""Pairs below which a verdict says that they are few."""
+"""Number of pairs below which a verdict warns that they are few."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One measure of one run against the first run's, over the questions that both have it for."""
+    """The difference of one run from the first one in one measure, over the questions that both have it for."""
 
     run: str
     measure: str
@@ -56,28 +56,28 @@ class ChangedQuestion:
 
 @dataclass(slots=True)
 class Comparison:
-    """Everything that a comparison found. The first run is the one that the others are compared with."""
+    """The result of a comparison of runs with the first one."""
 
     runs: list[str]
     abouts: list[dict[str, Any]]
     measure: str
-    """What the questions that moved are ordered by."""
+    """The main measure, by which the changed questions are ordered."""
     differences: list[Difference] = field(default_factory=list)
     moved: list[ChangedQuestion] = field(default_factory=list)
     unpaired: dict[str, int] = field(default_factory=dict)
-    """How many questions only the first run or only this one has."""
+    """Per run, the number of questions that only this run or only the first one has."""
     of_questions: dict[str, list[float]] = field(default_factory=dict)
-    """Of each run the differences in the main measure; for the plot."""
+    """Per run, the differences in the main measure; for the plot."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it for a file."""
+        """Return the comparison as it is written to a file."""
         fields = asdict(self)
         del fields["of_questions"]
         return fields
 
 
 def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
-    """Compare runs with the first of them.
+    """Compare runs with the first one.
 
     Raises :class:`QuestionFileError` if a folder holds no finished evaluation, or if runs share no question.
     """
@@ -165,7 +165,7 @@ def _verdict(first: str, run: str, name: str, found: Estimate, p: float, *, sign
 
 @dataclass(frozen=True, slots=True)
 class _ComparedRun:
-    """What is compared of a run; of each question only its text and figures."""
+    """The part of a run that is compared: the text and the measures of each question."""
 
     name: str
     about: dict[str, Any]
@@ -190,21 +190,21 @@ class _ComparedRun:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Return a short name for each folder: its own, or its whole path where others are called the same."""
+    """Return a short name for each folder: its own, or its full path if others have the same name."""
     own = [path.resolve().name for path in paths]
     return [name if own.count(name) == 1 else str(path) for name, path in zip(own, paths, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """A measure and the mean below which an evaluation fails."""
+    """A measure and its threshold: an evaluation with a lower mean fails."""
 
     measure: str
     least: float
 
     @classmethod
     def parse(cls, text: str) -> "Floor":
-        """Return the floor of ``nDCG@10=0.80``. Raises :class:`SettingsError`."""
+        """Parse a threshold such as ``nDCG@10=0.80``. Raises :class:`SettingsError`."""
         name, sign, value = text.rpartition("=")
         try:
             least = float(value)
@@ -216,9 +216,9 @@ class Floor:
 
 
 def failures(means: dict[str, float], floors: Sequence[Floor], comparison: Comparison | None) -> list[str]:
-    """Return what is below its floor, and what is significantly worse than the baseline, in words.
+    """Return the reasons why an evaluation fails: means below their thresholds, measures worse than the baseline's.
 
-    Raises :class:`SettingsError` for a floor of something that was not measured.
+    Raises :class:`SettingsError` for a threshold of a measure that was not computed.
     """
     reasons = []
     for floor in floors:

@@ -1,4 +1,4 @@
-"""Ask every question of a file, batch by batch, and write down what came of it."""
+"""Asks every question of a file, batch by batch, and writes the results to a run folder."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -22,13 +22,13 @@ from qa_service.settings import Settings, settings_that_change
 
 BATCH = 256
 DOCUMENTS_OUT_OF = 50
-"""Passages asked for where documents are ranked: the most that one answer may have."""
+"""Number of passages asked for where documents are ranked: the maximum of an answer."""
 TIMED_ALONE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The index or service under evaluation: an asker of questions, and the documents that the gold stands in.
+    """The index or service under evaluation: an asker of questions, and the documents that hold the gold.
 
     ``alone`` times single questions. ``about`` describes the target in reports.
     """
@@ -41,7 +41,7 @@ class Target:
     about: dict[str, Any] = field(default_factory=dict)
 
     def fingerprint(self, questions_sha256: str, options: "EvaluationOptions") -> Fingerprint:
-        """Return what an evaluation of this target is identified by."""
+        """Return the identity of an evaluation of this target."""
         return Fingerprint(
             questions_sha256,
             self.corpus.version,
@@ -56,12 +56,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
-    """How to evaluate."""
+    """The depth, the measures and the batch size of an evaluation."""
 
     top_k: int = 10
     rankings: tuple[ir_measures.Measure, ...] = DEFAULT
     batch: int = BATCH
-    """Questions asked before anything of them is written down."""
+    """Number of questions whose results are written together."""
     overwrite: bool = False
 
 
@@ -72,7 +72,7 @@ def evaluate(
     options: EvaluationOptions,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Summary:
-    """Ask all questions that the folder has no results of yet, and write run, results and summary there.
+    """Ask the questions that the folder has no results for yet; write run, results and summary there.
 
     Raises :class:`QuestionFileError` if no question could be asked, or the folder belongs to another evaluation.
     """
@@ -129,7 +129,7 @@ def _ask_all(
 def _asked_ahead(
     batches: Iterator[list[tuple[Question, Gold]]], asker: Asker, top_k: int
 ) -> Iterator[tuple[list[tuple[Question, Gold]], list[Outcome]]]:
-    """Yield each batch with its outcomes; where others do the asking, they ask the next one meanwhile."""
+    """Yield each batch with its outcomes; an asker in other processes works on the next batch meanwhile."""
 
     def ask(batch: list[tuple[Question, Gold]]) -> list[Outcome]:
         return asker.ask([(question.question, DOCUMENTS_OUT_OF if gold.whole else top_k) for question, gold in batch])
@@ -138,7 +138,7 @@ def _asked_ahead(
 
 
 class _Sample:
-    """Keeps questions spread evenly over all that pass, however many these are."""
+    """A sample of questions, spread evenly over a stream of unknown length."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -163,7 +163,7 @@ class _Sample:
 def _unknown(
     questions: Iterable[Question | LineProblem], known: set[str], sample: _Sample
 ) -> Iterator[Question | LineProblem]:
-    """Yield the questions that were not asked yet, and all lines that are none."""
+    """Yield the questions that have no result yet, and the unusable lines; add every question to the sample."""
     for item in questions:
         if isinstance(item, Question):
             sample.pass_on(item)

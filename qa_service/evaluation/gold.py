@@ -1,8 +1,8 @@
-"""Where the gold stands: references of a question -> spans of documents -> what an index should have returned.
+"""Finds the gold of a question: references -> spans of documents -> the passages that an index should return.
 
-Gold is spans and not passages, so it survives any other way of splitting. A passage is relevant if it shares a
-character with a reference; where references are whole documents, documents are what is ranked. Gold that no
-passage covers stays in the qrels under a name that nothing can retrieve, so that it counts as missed.
+Gold is spans of documents, not passages, so it survives a change of the splitter. A passage is relevant if it shares a
+character with a reference. If the references are whole documents, documents are ranked. Gold that no passage covers
+stays in the qrels under a name that no result has, so it counts as missed.
 """
 
 import re
@@ -19,12 +19,12 @@ from qa_service.index import Index
 ENDINGS = (".md", ".txt", ".html", ".pdf")
 _REMEMBERED = 1000
 _SHORTEST_LOOSE = 20
-"""Characters from which on a text is also looked for with other white space."""
+"""Least number of characters of a text that is also searched for with different white space."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A document's text, and the path that it is known by."""
+    """A document: its path below the source folder, and its text."""
 
     uri: str
     text: str
@@ -34,30 +34,30 @@ class Corpus(Protocol):
     """The documents and passages that questions are evaluated on."""
 
     version: str
-    """Of the index."""
+    """The id of the index."""
 
     def text(self, uri: str) -> Text | None:
-        """Return a document, or ``None`` if there is none at that path."""
+        """Return the document at a path, or ``None``."""
 
     def texts(self) -> Iterator[Text]:
         """Yield all documents."""
 
     def has(self, uri: str) -> bool:
-        """Tell whether a document stands at that path."""
+        """Tell whether there is a document at a path."""
 
     def passages(self, uri: str, start: int, end: int) -> list[tuple[int, int]]:
         """Return the spans of the passages of a document that share a character with ``[start, end)``."""
 
 
 class IndexCorpus:
-    """The documents of an open index."""
+    """The corpus of an open index."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
         self.version = index.generation
 
     def text(self, uri: str) -> Text | None:
-        """Return a document, or ``None`` if there is none at that path."""
+        """Return the document at a path, or ``None``."""
         document = self._index.document_by_uri(uri)
         return None if document is None else Text(uri, document.text)
 
@@ -67,7 +67,7 @@ class IndexCorpus:
             yield Text(uri, text)
 
     def has(self, uri: str) -> bool:
-        """Tell whether a document stands at that path."""
+        """Tell whether there is a document at a path."""
         return self._index.document_id_at(uri) is not None
 
     def passages(self, uri: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -78,7 +78,7 @@ class IndexCorpus:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Characters ``start`` to ``end``, exclusive, of the document at ``uri``."""
+    """Characters ``start`` to ``end`` (exclusive) of the document at ``uri``."""
 
     uri: str
     start: int
@@ -86,7 +86,7 @@ class Span:
 
     @property
     def name(self) -> str:
-        """The name of a passage in run and qrels: no white space, the same for the same place."""
+        """The name of a passage in run and qrels; it depends on the place alone and has no white space."""
         return f"{document_name(self.uri)}#{self.start}-{self.end}"
 
 
@@ -97,10 +97,9 @@ def document_name(uri: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What of an index answers a question.
+    """The relevant passages of a question, or the relevant documents if ``whole``.
 
-    ``relevant`` grades names of passages, or of documents where ``whole``; ``spans`` are, for each reference,
-    the places that it may mean.
+    ``relevant`` maps their names to grades. ``spans`` holds, for each reference, the places that it may mean.
     """
 
     relevant: dict[str, int] = field(default_factory=dict)
@@ -118,7 +117,7 @@ class GoldFinder:
     def with_gold(
         self, questions: Iterable[Question | LineProblem], problems: list[LineProblem]
     ) -> Iterator[tuple[Question, Gold]]:
-        """Yield each question with its gold; what can't be used is added to ``problems``."""
+        """Yield each question with its gold; add unusable lines to ``problems``."""
         for item in questions:
             if isinstance(item, LineProblem):
                 problems.append(item)
@@ -131,7 +130,7 @@ class GoldFinder:
             yield item, gold
 
     def gold_of(self, references: Iterable[Reference]) -> Gold:
-        """Return the gold of references. Raises ``ValueError`` for gold that is not in the documents."""
+        """Return the gold of references. Raises ``ValueError`` if the documents do not contain it."""
         references = tuple(references)
         if any(reference.whole for reference in references):
             grades = {document_name(self._document_of(reference)): reference.relevance for reference in references}
@@ -147,7 +146,7 @@ class GoldFinder:
         return Gold(relevant, alternatives)
 
     def _document_of(self, reference: Reference) -> str:
-        """Return the path of a document that is named by it, or by what comes before its ending, or by its row."""
+        """Return the path of a document, which is named by its path, with or without its extension, or by its row."""
         name = reference.document or ""
         row = f"corpus.jsonl#id={quote(name, safe='')}"
         for uri in (name, row, *(name + ending for ending in ENDINGS)):
@@ -180,7 +179,7 @@ class GoldFinder:
         return (Span(reference.document, start, end),)
 
     def _anywhere(self, content: str) -> tuple[Span, ...]:
-        """Return where a text stands in any document; if nowhere, where it stands with other white space."""
+        """Return the places of a text in all documents; if there is none, ignore differences in white space."""
         if content not in self._places:
             places = tuple(span for document in self._corpus.texts() for span in _exactly(document, content))
             if not places and len(content) >= _SHORTEST_LOOSE:

@@ -1,7 +1,7 @@
-"""Measures of one question: of its ranking, its characters, its answer.
+"""Measures of one question: its ranking, its spans, its answer.
 
-Rankings are measured by trec_eval's own code through ir-measures, in its notation: ``Success@k`` is what others
-call hit@k. Span measures count characters, as Chroma's chunking evaluation does (Smith and Troynikov, 2024).
+Rankings are measured by trec_eval's code through ir-measures, in the notation of ir-measures: ``Success@k`` is also
+known as hit@k. Span measures count characters, as Chroma's chunking evaluation does (Smith and Troynikov, 2024).
 Answers are compared as SQuAD's script does (Rajpurkar et al., 2016; 2018 for questions without an answer).
 """
 
@@ -29,7 +29,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedQuestion:
-    """A question, its gold, and what came back."""
+    """A question, its gold, and the outcome of asking it."""
 
     question: Question
     gold: Gold
@@ -37,7 +37,7 @@ class EvaluatedQuestion:
 
 
 def parse(names: Sequence[str]) -> tuple[ir_measures.Measure, ...]:
-    """Return the measures of names in ir-measures' notation. Raises :class:`SettingsError` for others."""
+    """Parse names of measures in the notation of ir-measures. Raises :class:`SettingsError` for unknown ones."""
     found = []
     for name in names:
         try:
@@ -52,14 +52,14 @@ def parse(names: Sequence[str]) -> tuple[ir_measures.Measure, ...]:
 
 
 def ranked(gold: Gold, outcome: Outcome) -> list[str]:
-    """Return the names of what was ranked, best first: passages, or documents by their best passage."""
+    """Return the names of the ranked passages, best first, or of the documents by their best passage."""
     if gold.whole:
         return list(dict.fromkeys(document_name(result.uri) for result in outcome.results))
     return [result.span.name for result in outcome.results]
 
 
 def measure(batch: Sequence[EvaluatedQuestion], rankings: Sequence[ir_measures.Measure]) -> list[dict[str, float]]:
-    """Return the measures of each question; what it has no gold for is not among them."""
+    """Return the measures of each question; measures that it has no gold for are absent."""
     measured: list[dict[str, float]] = [{} for _ in batch]
     scored = [place for place, asked in enumerate(batch) if asked.gold.relevant and asked.question.answerable]
     qrels = [
@@ -83,13 +83,13 @@ def measure(batch: Sequence[EvaluatedQuestion], rankings: Sequence[ir_measures.M
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Return names of measures, each once: those of the ranking first, then of spans, then of answers."""
+    """Return the distinct names of measures: of rankings first, then of spans, then of answers."""
     last = (SPAN_RECALL, SPAN_PRECISION, SPAN_IOU, EXACT_MATCH, F1, CONTAINS)
     return sorted(dict.fromkeys(names), key=lambda name: last.index(name) + 1 if name in last else 0)
 
 
 def right(asked: EvaluatedQuestion, depth: int = 5) -> bool:
-    """Tell whether the first results hold an answer: what confidence is the probability of."""
+    """Tell whether the first results contain an answer; confidence is the probability of this."""
     names = ranked(asked.gold, asked.outcome)[:depth]
     return asked.question.answerable and any(name in asked.gold.relevant for name in names)
 
@@ -98,7 +98,7 @@ def _of_spans(asked: EvaluatedQuestion) -> dict[str, float]:
     if not asked.gold.spans or not asked.question.answerable:
         return {}
     got = [result.span for result in asked.outcome.results[:_SPAN_DEPTH]]
-    # A text that stands in several places is asked for once: where most of it came back.
+    # A text that occurs in several places counts once, at the place with the largest overlap.
     wanted = [max(places, key=lambda place: _common([place], got)) for places in asked.gold.spans]
     common, all_wanted, all_got = _common(wanted, got), _length(wanted), _length(got)
     return {
@@ -109,7 +109,7 @@ def _of_spans(asked: EvaluatedQuestion) -> dict[str, float]:
 
 
 def _length(spans: Sequence[Span]) -> int:
-    """Return how many characters stand in any of the spans."""
+    """Return the number of characters in the union of the spans."""
     total, uri, reached = 0, "", 0
     for span in sorted(spans, key=lambda span: (span.uri, span.start)):
         if span.uri != uri:
@@ -120,12 +120,12 @@ def _length(spans: Sequence[Span]) -> int:
 
 
 def _common(some: Sequence[Span], others: Sequence[Span]) -> int:
-    """Return how many characters stand both in some and in other spans."""
+    """Return the number of characters in the intersection of two lists of spans."""
     return _length(some) + _length(others) - _length([*some, *others])
 
 
 def _of_answer(asked: EvaluatedQuestion) -> dict[str, float]:
-    """Compare the answer with the right ones; where there is none, saying so is right."""
+    """Compare the answer with the gold answers; for an unanswerable question, refusing is right."""
     question, answer = asked.question, asked.outcome.answer
     if not question.answerable:
         return {EXACT_MATCH: float(answer is None), F1: float(answer is None)}
@@ -140,12 +140,12 @@ def _of_answer(asked: EvaluatedQuestion) -> dict[str, float]:
 
 
 def normalized(text: str) -> str:
-    """Return a text as SQuAD compares it: lower case, without punctuation, articles and repeated white space."""
+    """Normalise a text as SQuAD does: lower case, without punctuation, articles and repeated white space."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def token_f1(given: str, gold: str) -> float:
-    """Return SQuAD's F1 of the words of an answer; two texts without words are equal."""
+    """Return SQuAD's token F1 of an answer; two texts without words are equal."""
     one, other = normalized(given).split(), normalized(gold).split()
     if not one or not other:
         return float(one == other)

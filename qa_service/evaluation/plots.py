@@ -1,4 +1,4 @@
-"""The plots of the reports, as SVG that takes the colours of the page it stands in."""
+"""Draws the plots of the reports as SVG in the colours of the surrounding page."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from qa_service.evaluation.statistics import Bin
 _INK, _ACCENT, _SECOND, _GRID = "#010203", "#040506", "#070809", "#0a0b0c"
 _COLOURS = {_INK: "var(--ink)", _ACCENT: "var(--accent)", _SECOND: "var(--second)", _GRID: "var(--grid)"}
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text
+    "svg.fonttype": "none",  # text, not paths
     "font.family": "sans-serif",
     "font.size": 12,
     "text.color": _INK,
@@ -37,7 +37,7 @@ _IDS = re.compile(r'(\bid="|url\(#|xlink:href="#)')
 
 
 def ranks(counts: Mapping[str, int]) -> str:
-    """Draw how many questions have their first right result at each rank."""
+    """Draw the number of questions by the rank of their first relevant result."""
     names = list(counts)
 
     def draw(axes: Axes) -> None:
@@ -53,7 +53,7 @@ def ranks(counts: Mapping[str, int]) -> str:
 
 
 def calibration(bins: Sequence[Bin]) -> str:
-    """Draw confidence against the share that is right; on the diagonal it keeps what it says."""
+    """Draw a reliability diagram: confidence against accuracy."""
 
     def draw(axes: Axes) -> None:
         most = max(one.n for one in bins)
@@ -67,7 +67,7 @@ def calibration(bins: Sequence[Bin]) -> str:
 
 
 def risk(shares: Mapping[str, float]) -> str:
-    """Draw the share of wrong answers among the most confident ones."""
+    """Draw the risk-coverage curve: the share of wrong answers among the most confident ones."""
 
     def draw(axes: Axes) -> None:
         axes.plot([float(share) for share in shares], list(shares.values()), color=_ACCENT, marker="o", markersize=3)
@@ -80,7 +80,7 @@ def risk(shares: Mapping[str, float]) -> str:
 
 
 def latency(milliseconds: Sequence[float]) -> str:
-    """Draw what share of questions was answered within a time."""
+    """Draw the cumulative distribution of latency."""
 
     def draw(axes: Axes) -> None:
         axes.ecdf(milliseconds, color=_ACCENT, linewidth=2)
@@ -94,7 +94,7 @@ def latency(milliseconds: Sequence[float]) -> str:
 
 
 def values(name: str, figures: Sequence[float]) -> str:
-    """Draw a measure of every question, in order of its value."""
+    """Draw a measure of every question, sorted."""
 
     def draw(axes: Axes) -> None:
         ordered = np.sort(figures)[::-1]
@@ -105,7 +105,7 @@ def values(name: str, figures: Sequence[float]) -> str:
 
 
 def differences(name: str, figures: Sequence[float], key: str = "differences") -> str:
-    """Draw what a measure of every question gained or lost, in order."""
+    """Draw the difference in a measure of every question, sorted."""
 
     def draw(axes: Axes) -> None:
         ordered = np.sort(figures)[::-1]
@@ -136,7 +136,7 @@ def pareto(points: Sequence[tuple[str, float, float, bool]], name: str) -> str:
 
 
 def _svg(key: str, draw: Callable[[Axes], object], label: str) -> str:
-    """Return a figure as an SVG element: ids of its own, the page's colours, a label for who does not see it."""
+    """Return a figure as an SVG element with ids of its own, the page's colours, and a label for screen readers."""
     with rc_context({**_STYLE, "svg.hashsalt": key}):
         figure = Figure(_SIZE, layout="constrained")
         axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""A question with its gold, however it was written down."""
+"""A question with its gold, whatever the format of its file."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from qa_service.text.cleaning import check_question
 
 
 class Reference(BaseModel):
-    """A span of a document that answers the question, or a whole document that does.
+    """A span of a document that answers the question, or a whole document.
 
-    Without a ``document`` the content may stand in any. Offsets are code points of the document or, where the
-    text ``within`` which they count is given, of that; without them every place of ``content`` counts.
+    Without a ``document``, all documents are searched for the content. Offsets are code points of the document or, if
+    given, of the text ``within``; without offsets, every occurrence of ``content`` counts.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
@@ -23,7 +23,7 @@ class Reference(BaseModel):
     within: str | None = Field(None, min_length=1)
     whole: bool = False
     relevance: int = Field(1, ge=1, le=1000)
-    """The grade that nDCG counts; 1 where the gold has no grades."""
+    """The relevance grade for nDCG; 1 if the gold has no grades."""
 
     @model_validator(mode="after")
     def _placed(self) -> "Reference":
@@ -43,12 +43,12 @@ class Reference(BaseModel):
 
 
 class Question(BaseModel):
-    """One question. ``answerable`` defaults to whether there are references or answers."""
+    """One question."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     line: int
-    """Where it stands in its file, from 1; its number, in files without lines."""
+    """Its line in the file, from 1; its number, in files without lines."""
     id: str
     question: str
     answerable: bool
@@ -65,16 +65,16 @@ class Question(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class LineProblem:
-    """A line that is no usable question, and why."""
+    """An unusable line of a question file, and the reason."""
 
     line: int
     reason: str
 
 
 def question_of(line: int, fields: dict[str, object]) -> Question:
-    """Return a question from the fields of a line.
+    """Return the question with the given fields; ``answerable`` defaults to whether there are references or answers.
 
-    Raises ``pydantic.ValidationError``, ``ValueError`` or :class:`InvalidRequest` for what is none.
+    Raises ``pydantic.ValidationError``, ``ValueError`` or :class:`InvalidRequest` for invalid fields.
     """
     identifier = fields.get("id", line)
     if isinstance(identifier, bool) or not isinstance(identifier, str | int):

@@ -1,4 +1,4 @@
-"""The question file, in any of the formats that are read: which one it is, and its questions one after another."""
+"""Reads question files: detects the format and streams the questions."""
 
 import hashlib
 import os
@@ -26,17 +26,17 @@ _TABLES: dict[str, str | None] = {".csv": None, ".tsv": "\t"}  # CSV has many de
 
 
 class QuestionFile:
-    """Streams the questions of a file; each iteration reads it anew. ``-`` is standard input, kept in a file.
+    """A question file, read again by each iteration. ``-`` is standard input, copied to a temporary file.
 
-    A BEIR folder is one too, with the ``split`` of its qrels; TREC topics need the file of their ``qrels``. The
-    format is told by name and beginning, unless it is given.
+    A BEIR folder is a question file too, with the ``split`` of its qrels; TREC topics need the file of their
+    ``qrels``. Without a ``format``, the name and the first bytes decide.
     """
 
     def __init__(
         self,
         path: Path,
         *,
-        format: Format | None = None,  # noqa: A002 - the word for it
+        format: Format | None = None,  # noqa: A002 - the usual word
         qrels: Path | None = None,
         split: str = "test",
     ) -> None:
@@ -47,14 +47,14 @@ class QuestionFile:
         self._kept: Path | None = None
 
     def check(self) -> None:
-        """Raise :class:`QuestionFileError` if the file can't be opened, before anything slow is done."""
+        """Raise :class:`QuestionFileError` if a file can't be opened, before any slow work."""
         for path in self._files():
             with _opened(path):
                 pass
 
     @property
     def format(self) -> Format:
-        """The format, as given or as its name and beginning tell."""
+        """The format, as given or detected."""
         if self._given is not None or self._here.is_dir():
             return self._given or "beir"
         with _opened(self._here) as file:
@@ -68,7 +68,7 @@ class QuestionFile:
         return "squad" if is_squad(start) else "jsonl"
 
     def sha256(self) -> str:
-        """Return the sha256 of all its files."""
+        """Return the sha256 over the digests of all its files."""
         digest = hashlib.sha256()
         for path in self._files():
             with _opened(path) as file:
@@ -78,8 +78,8 @@ class QuestionFile:
     def __iter__(self) -> Iterator[Question | LineProblem]:
         """Yield questions and problems in the order of their lines.
 
-        Raises :class:`QuestionFileError` if the file as a whole can't be used: missing, not a file, not
-        UTF-8, an id twice, no question in it.
+        Raises :class:`QuestionFileError` if the file as a whole is unusable: missing, not a regular file, not UTF-8,
+        duplicate ids, no questions.
         """
         first_line_of: dict[str, int] = {}
         found = False
@@ -96,7 +96,7 @@ class QuestionFile:
             raise QuestionFileError(f"{self.path} holds no questions; docs/question-file.md tells what one looks like")
 
     def close(self) -> None:
-        """Remove what was kept of standard input."""
+        """Remove the copy of standard input."""
         if self._kept is not None:
             self._kept.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The reports of a run: one HTML file that needs no network, and the same figures as Markdown."""
+"""Writes the reports of a run: one self-contained HTML file, and the same figures in Markdown."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from qa_service.evaluation.summary import Summary, first_right
 from qa_service.evaluation.sweep import Sweep
 
 SHOWN = 300
-"""Questions shown in a report: the worst ones of a larger run."""
+"""Maximum number of questions in a report; a larger run shows its worst ones."""
 _AROUND = 160
 _TILES = 4
 
@@ -32,7 +32,7 @@ _environment.filters["share"] = lambda value: "–" if value is None else f"{val
 
 
 def page(template: str, **values: Any) -> str:
-    """Return a page with its style and script in it; the policy lets no other script run and nothing be fetched."""
+    """Return a page with inline style and script; its policy allows no other script and no requests."""
     script = _environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _environment.get_template(template).render(
@@ -44,12 +44,12 @@ def page(template: str, **values: Any) -> str:
 
 
 def svg(drawing: str) -> Markup:
-    """Return a plot to stand in a page; what texts it holds, the plotting library has escaped."""
-    return Markup(drawing)  # noqa: S704 - as said
+    """Return a plot for a page; the plotting library has escaped its texts."""
+    return Markup(drawing)  # noqa: S704 - escaped by the plotting library
 
 
 def write_reports(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunFolder | None = None) -> None:
-    """Write ``report.html`` and ``report.md`` of a finished run."""
+    """Write ``report.html`` and ``report.md`` for a finished run."""
     run.write(REPORT, [html_report(run, summary, corpus, baseline)])
     run.write(REPORT_MD, [markdown_report(summary)])
 
@@ -67,7 +67,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def sweep_page(sweep: Sweep) -> str:
-    """Return a sweep as HTML, the Pareto front drawn."""
+    """Return a sweep as HTML, with a plot of the Pareto front."""
     points = [
         (" ".join(map(str, row.settings.values())), row.milliseconds, row.measures.get(sweep.measure, 0.0), row.front)
         for row in sweep.rows
@@ -77,7 +77,7 @@ def sweep_page(sweep: Sweep) -> str:
 
 
 def html_report(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunFolder | None = None) -> str:
-    """Return the report as HTML: figures, plots, and the worst questions with what they got and what was right."""
+    """Return the report as HTML: figures, plots, and the worst questions with their results and gold."""
     main = main_measure(summary)
     worst = heapq.nsmallest(SHOWN, run.results(), key=lambda result: _badness(result, main))
     return page(
@@ -91,12 +91,12 @@ def html_report(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunF
 
 
 def main_measure(summary: Summary) -> str:
-    """Return the name of the measure that questions are ordered by: the first."""
+    """Return the measure by which questions are ordered: the first."""
     return next(iter(summary.measures), "")
 
 
 def _badness(result: dict[str, Any], main: str) -> tuple[float, float]:
-    """Return a key that puts first what went most wrong: wrongly refused or answered, then low by the main measure."""
+    """Return a sort key that puts the worst questions first: low in the main measure, then confidently wrong."""
     got = result["got"]
     value = result["measures"].get(main)
     if value is None:
@@ -133,7 +133,7 @@ def _figures(run: RunFolder, summary: Summary, main: str, baseline: RunFolder | 
 
 
 def _shown(result: dict[str, Any], main: str, corpus: Corpus) -> dict[str, Any]:
-    """Return what the report shows of a question."""
+    """Return the values of a question in the report."""
     got = result["got"]
     return {
         **result,
@@ -217,7 +217,7 @@ def markdown_report(summary: Summary) -> str:
 
 
 def answerability_rows(summary: Summary) -> list[tuple[str, str]]:
-    """Return the figures of answerability by their names, those that there are."""
+    """Return the names and values of the figures of answerability that are defined."""
     told = summary.answerability
     rows = [
         ("answerable, answered", _of(told.answered, told.answerable)),

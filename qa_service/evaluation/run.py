@@ -1,7 +1,7 @@
-"""A run on disk: a folder that holds what was asked and what came back, and everything that is made of it.
+"""The folder of a run: the questions with their results, and the reports made from them.
 
-``results.jsonl`` grows batch by batch and is all that a report needs; so an evaluation that was interrupted goes on
-behind its last whole line.
+``results.jsonl`` grows batch by batch and suffices for all reports. An interrupted evaluation resumes after its last
+complete line.
 """
 
 import json
@@ -28,7 +28,7 @@ _found = attrgetter(*_FOUND)
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What an evaluation is of: with all of it alike, two give the same results."""
+    """The identity of an evaluation; equal fingerprints mean equal results."""
 
     questions_sha256: str
     index_version: str
@@ -37,10 +37,10 @@ class Fingerprint:
     top_k: int
     measures: tuple[str, ...]
     settings: dict[str, Any] = field(default_factory=dict)
-    """Those that change an answer without changing the index."""
+    """The settings that change answers but not the index."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as ``run.json`` has it."""
+        """Return the fingerprint as ``run.json`` holds it."""
         fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return fields
 
@@ -54,10 +54,9 @@ class RunFolder:
         self._times: BinaryIO | None = None
 
     def begin(self, fingerprint: Fingerprint, about: dict[str, Any], *, overwrite: bool) -> int:
-        """Open the folder to add results; return how many it has already, of an evaluation that was interrupted.
+        """Open the folder to add results; return the number of results of an interrupted evaluation in it.
 
-        Raises :class:`QuestionFileError` if it holds another evaluation, or a finished one, unless it may be
-        overwritten.
+        Raises :class:`QuestionFileError` if it holds another evaluation or a finished one, unless ``overwrite``.
         """
         wanted: dict[str, Any] = {"format": FORMAT_VERSION, "fingerprint": fingerprint.to_json(), "about": about}
         done = 0
@@ -88,7 +87,7 @@ class RunFolder:
         return done
 
     def add(self, batch: Sequence[EvaluatedQuestion], measured: Sequence[dict[str, float]]) -> None:
-        """Append a batch, all of it or, should the process die, whole lines of it."""
+        """Append a batch; if the process dies meanwhile, some of its lines are missing or the last one is cut."""
         if self._results is None or self._times is None:
             raise ValueError("the run was not begun")
         lines = [result_of(asked, values) for asked, values in zip(batch, measured, strict=True)]
@@ -104,7 +103,7 @@ class RunFolder:
             self._results.flush()
 
     def add_times(self, times: Sequence[tuple[str, float]]) -> None:
-        """Append what questions took that were asked alone."""
+        """Append the ids and milliseconds of questions that were timed alone."""
         if self._times is None:
             raise ValueError("the run was not begun")
         with storage_errors(self.path):
@@ -119,7 +118,7 @@ class RunFolder:
         self._results = self._times = None
 
     def write(self, name: str, lines: Iterable[str]) -> None:
-        """Put a file in place that was made of the results; readers find the old one or the new, whole."""
+        """Replace a file atomically."""
         temporary = self.path / f"{name}.tmp"
         with storage_errors(self.path):
             with temporary.open("w", encoding="utf-8") as file:
@@ -128,12 +127,12 @@ class RunFolder:
             temporary.replace(self.path / name)
 
     def finish(self) -> None:
-        """Note that all is done."""
+        """Mark the evaluation as finished."""
         with storage_errors(self.path):
             self._write(RUN, {**self.about(), "finished": True})
 
     def about(self) -> dict[str, Any]:
-        """Return what the run is of. Raises :class:`QuestionFileError` if the folder holds none."""
+        """Return the content of ``run.json``. Raises :class:`QuestionFileError` if the folder holds no run."""
         path = self.path / RUN
         try:
             about = strict_json.loads(path.read_bytes())
@@ -144,11 +143,11 @@ class RunFolder:
         return about
 
     def results(self) -> Iterator[dict[str, Any]]:
-        """Yield the lines of ``results.jsonl``. Raises :class:`QuestionFileError` for a damaged one."""
+        """Yield the entries of ``results.jsonl``. Raises :class:`QuestionFileError` for a damaged line."""
         yield from self._read(RESULTS)
 
     def times(self) -> list[float]:
-        """Return the milliseconds that questions took; the last counts of one that was asked twice."""
+        """Return the milliseconds per question; if one was timed twice, the last time counts."""
         return list({line["id"]: float(line["ms"]) for line in self._read(TIMES)}.values())
 
     def _read(self, name: str) -> Iterator[dict[str, Any]]:
@@ -164,7 +163,7 @@ class RunFolder:
             raise QuestionFileError(f"{path} can't be read: {error.strerror}") from error
 
     def _whole_lines(self) -> int:
-        """Return how many whole lines there are, and cut off what stands behind the last."""
+        """Truncate the files after their last complete line; return the number of complete results."""
         done = 0
         for name in (TIMES, RESULTS):
             path = self.path / name
@@ -185,7 +184,7 @@ class RunFolder:
 
 
 def result_of(asked: EvaluatedQuestion, measured: dict[str, float]) -> dict[str, Any]:
-    """Return a line of ``results.jsonl``: a question, what it got, and what was right."""
+    """Return an entry of ``results.jsonl``: a question, its results, and its gold."""
     question, gold, outcome = asked.question, asked.gold, asked.outcome
     return {
         "id": question.id,

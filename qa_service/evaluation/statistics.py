@@ -1,4 +1,4 @@
-"""Intervals and tests: bootstrap, paired randomisation, Holm's correction; how far confidence can be trusted."""
+"""Intervals and tests (bootstrap, paired randomisation, Holm's correction), and measures of calibration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _SEED = 20_240_229
 _RESAMPLES = 1_000
 _PERMUTATIONS = 10_000
 _LARGE = 20_000
-"""Questions from which on the bootstrap's interval is the normal one to all decimals that are shown."""
+"""Sample size above which the normal interval equals the bootstrap's in all decimals that are shown."""
 _NORMAL_95 = 1.959964
 LEVEL = 0.05
 
@@ -44,12 +44,12 @@ def estimate(values: Sequence[float] | Float64Array) -> Estimate:
 
 
 def randomisation_p(differences: Float64Array) -> float:
-    """Return the two-sided p-value of a paired randomisation test: signs of the differences are exchanged at random.
+    """Return the two-sided p-value of a paired randomisation test, which flips the signs of differences at random.
 
-    The test that Smucker, Allan and Carterette (2007, doi 10.1145/1321440.1321528) recommend for rankings.
+    Smucker, Allan and Carterette (2007, doi 10.1145/1321440.1321528) recommend it for rankings.
     """
     moved = differences[differences != 0]
-    if len(moved) < 2:  # noqa: PLR2004 - with one difference either sign is as likely
+    if len(moved) < 2:  # noqa: PLR2004 - one difference proves nothing
         return 1.0
     from scipy.stats import permutation_test  # noqa: PLC0415 - a second of import
 
@@ -66,7 +66,7 @@ def randomisation_p(differences: Float64Array) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number (Holm, 1979), in their order."""
+    """Return the p-values, adjusted by Holm's method (1979), in the given order."""
     adjusted = [0.0] * len(p_values)
     highest = 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
@@ -76,14 +76,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def effect_size(differences: Float64Array) -> float:
-    """Return Cohen's d of paired differences: their mean by their standard deviation."""
-    if len(differences) < 2 or float(np.ptp(differences)) == 0.0:  # noqa: PLR2004 - one has no deviation
+    """Return Cohen's d of paired differences: mean divided by standard deviation."""
+    if len(differences) < 2 or float(np.ptp(differences)) == 0.0:  # noqa: PLR2004 - one value has no deviation
         return 0.0
     return float(differences.mean() / differences.std(ddof=1))
 
 
 def auroc(confidences: Float64Array, right: BoolArray) -> float:
-    """Return the probability that a right question's confidence is above a wrong one's (Mann and Whitney's U)."""
+    """Return the area under the ROC curve of the confidences."""
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - a second of import
 
     return float(roc_auc_score(right, confidences))
@@ -91,7 +91,7 @@ def auroc(confidences: Float64Array, right: BoolArray) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Questions of about the same confidence: their number, mean confidence, and the share that is right."""
+    """A bin of a reliability diagram: bounds, number of questions, mean confidence, and the share that is right."""
 
     low: float
     high: float
@@ -101,7 +101,7 @@ class Bin:
 
 
 def reliability(confidences: Float64Array, right: BoolArray, bins: int = 10) -> list[Bin]:
-    """Return the questions by bins of equal width, empty ones left out."""
+    """Return the non-empty bins of a reliability diagram with bins of equal width."""
     places = np.minimum((confidences * bins).astype(int), bins - 1)
     return [
         Bin(
@@ -116,12 +116,12 @@ def reliability(confidences: Float64Array, right: BoolArray, bins: int = 10) -> 
 
 
 def expected_calibration_error(confidences: Float64Array, right: BoolArray, bins: int = 10) -> float:
-    """Return the mean distance, by bins of equal width, of confidence from the share that is right."""
+    """Return the mean distance of confidence from accuracy, over bins of equal width."""
     found = reliability(confidences, right, bins)
     return sum(abs(one.confidence - one.right) * one.n for one in found) / len(right)
 
 
 def risk_coverage(confidences: Float64Array, right: BoolArray, coverages: Sequence[float]) -> dict[float, float]:
-    """Return, for each share of questions answered, most confident first, the share of those that are wrong."""
+    """Return the risk at each coverage: the share of wrong answers among the most confident questions."""
     ordered = right[np.argsort(-confidences, kind="stable")]
     return {share: float(1 - ordered[: max(1, round(share * len(ordered)))].mean()) for share in coverages}

@@ -1,4 +1,4 @@
-"""What a run amounts to, from its results alone: means with intervals, answerability, times, what to look at."""
+"""Summarises the results of a run: means with intervals, answerability, latency, conspicuous questions."""
 
 import statistics
 from collections import defaultdict
@@ -29,9 +29,9 @@ _NONE = "none"
 
 @dataclass(slots=True)
 class Answerability:
-    """How well the service tells what the documents hold.
+    """The quality of refusals and of confidence.
 
-    ``right`` means that one of the first five results holds an answer; confidence is the probability of that.
+    A question is right if one of the first five results contains an answer; confidence is the probability of that.
     """
 
     answerable: int = 0
@@ -39,10 +39,10 @@ class Answerability:
     unanswerable: int = 0
     refused: int = 0
     refusal_precision: float | None = None
-    """Of the refused questions, the share that has no answer."""
+    """The share of refused questions that are unanswerable."""
     refusal_recall: float | None = None
     auroc: float | None = None
-    """Of confidence, answerable against unanswerable questions."""
+    """AUROC of confidence, answerable against unanswerable questions."""
     ece: float | None = None
     reliability: list[Bin] = field(default_factory=list)
     risk_coverage: dict[str, float] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Answerability:
 
 @dataclass(slots=True)
 class Summary:
-    """Everything that ``summary.json`` holds. ``measures`` are over the questions that each is defined for."""
+    """The content of ``summary.json``. Each measure is averaged over the questions that it is defined for."""
 
     about: dict[str, Any]
     questions: int = 0
@@ -58,12 +58,12 @@ class Summary:
     measures: dict[str, Estimate] = field(default_factory=dict)
     answerability: Answerability = field(default_factory=Answerability)
     tags: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Of each tag its number of questions as ``n``, and the means of the measures over them."""
+    """Per tag, the number of questions as ``n`` and the means of the measures."""
     ranks: dict[str, int] = field(default_factory=dict)
-    """How many questions have their first right result at each rank; ``none`` where it did not come back."""
+    """Number of questions by the rank of their first relevant result; ``none`` if it was not returned."""
     latency_ms: dict[str, float] = field(default_factory=dict)
     copied: list[str] = field(default_factory=list)
-    """Ids of questions that are themselves the text of a result: such a question tells little."""
+    """Ids of questions that equal the text of a result, which makes them too easy."""
     problems: list[LineProblem] = field(default_factory=list)
 
     def means(self) -> dict[str, float]:
@@ -71,14 +71,14 @@ class Summary:
         return {name: found.mean for name, found in self.measures.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as ``summary.json`` has it."""
+        """Return the content of ``summary.json``."""
         return asdict(self)
 
 
 def summarize(
     results: Iterable[dict[str, Any]], milliseconds: Sequence[float], about: dict[str, Any], problems: list[LineProblem]
 ) -> Summary:
-    """Return the summary of a run's results; of each question only figures are kept."""
+    """Return the summary of a run's results; only figures are kept in memory."""
     summary = Summary(about, problems=problems)
     values: defaultdict[str, list[float]] = defaultdict(list)
     of_tags: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -118,7 +118,7 @@ def summarize(
 
 
 def first_right(result: dict[str, Any]) -> int | None:
-    """Return the rank of the first right result, or ``None``."""
+    """Return the rank of the first relevant result, or ``None``."""
     names = result["got"]["ranked"]
     return next((rank for rank, name in enumerate(names, start=1) if name in result["relevant"]), None)
 
@@ -161,7 +161,7 @@ def _copied(result: dict[str, Any]) -> bool:
 
 
 def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
-    """Return how many questions were timed, and p50, p95, p99 and the most, in milliseconds."""
+    """Return the number of timed questions, and p50, p95, p99 and the maximum in milliseconds."""
     if not milliseconds:
         return {}
     cuts = np.percentile(milliseconds, [50, 95, 99, 100])
@@ -170,7 +170,7 @@ def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
 
 
 def run_lines(results: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Yield the lines of a run as trec_eval reads it. Ids are without white space: what is no letter is ``%XX``."""
+    """Yield the lines of a TREC run. Ids are percent-encoded, so that they have no white space."""
     for result in _scored(results):
         identifier = quote(result["id"], safe="")
         for rank, name in enumerate(result["got"]["ranked"], start=1):
@@ -178,7 +178,7 @@ def run_lines(results: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def qrels_lines(results: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Yield the lines of the qrels that belong to the run."""
+    """Yield the lines of the qrels for the run."""
     for result in _scored(results):
         identifier = quote(result["id"], safe="")
         for name, grade in sorted(result["relevant"].items()):

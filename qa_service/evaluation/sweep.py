@@ -1,4 +1,4 @@
-"""The same questions under many settings: ``qa-service sweep``. What was done already is not done again."""
+"""Evaluates the same questions under many settings: ``qa-service sweep``. Finished work is reused."""
 
 import hashlib
 import itertools
@@ -27,7 +27,7 @@ _NOT_VARIED = {"source", "index", "host", "port", "workers", "data", "access", "
 
 @dataclass(slots=True)
 class SweepRow:
-    """One point of a sweep: settings, what they gave, or why they gave nothing."""
+    """One point of a sweep: the settings with their measures, or the problem that prevented them."""
 
     settings: dict[str, Any]
     run: str
@@ -40,7 +40,7 @@ class SweepRow:
 
 @dataclass(slots=True)
 class Sweep:
-    """All points, and which measure the front was drawn by."""
+    """All points of a sweep, and the measure of the Pareto front."""
 
     questions: str
     varied: list[str]
@@ -49,7 +49,7 @@ class Sweep:
     rows: list[SweepRow] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it for a file."""
+        """Return the sweep as it is written to a file."""
         return asdict(self)
 
 
@@ -79,11 +79,11 @@ def sweep(
     options: EvaluationOptions,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Sweep:
-    """Build and evaluate every point below ``output``; finished ones are read, an interrupted one goes on.
+    """Build and evaluate every point below ``output``; reuse finished ones and resume an interrupted one.
 
-    A point that can't be built or asked is a row that says why.
+    A point that can't be built or asked is a row with its problem.
     """
-    chosen = [load_settings(**{**_given(settings), **point}) for point in points]  # a bad value is told first
+    chosen = [load_settings(**{**_given(settings), **point}) for point in points]  # reports a bad value before any work
     found = Sweep(str(questions.path), list(points[0]))
     for number, (point, one) in enumerate(zip(points, chosen, strict=True)):
         progress("evaluating settings", number, len(points))
@@ -110,14 +110,14 @@ def sweep(
 
 
 def index_folder(output: Path, settings: Settings) -> Path:
-    """Return where a sweep keeps the index of some settings: points that differ in no such setting share one."""
+    """Return the folder of the index of some settings; points with equal index settings share it."""
     values = {name: getattr(settings, name) for name in settings_that_change("index")}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
     return output / _INDEXES / digest[:_DIGEST_DIGITS]
 
 
 def _fill(row: SweepRow, settings: Settings, questions: QuestionFile, output: Path, options: EvaluationOptions) -> None:
-    """Evaluate one point, unless that was done."""
+    """Evaluate one point unless it is finished; fill its row."""
     run = RunFolder(output / row.run)
     index = index_folder(output, settings)
     for other in (settings.index, *sorted((output / _INDEXES).glob("*"))):
@@ -153,12 +153,12 @@ def _given(settings: Settings) -> dict[str, Any]:
 
 
 def _beats(one: SweepRow, other: SweepRow, measure: str) -> bool:
-    """Tell whether a row is no worse in both quality and time, and better in one."""
+    """Tell whether a row dominates another: no worse in quality and latency, and better in one of them."""
     quality, milliseconds = one.measures.get(measure, 0.0), one.milliseconds
     at_least = quality >= other.measures.get(measure, 0.0) and milliseconds <= other.milliseconds
     return at_least and (quality > other.measures.get(measure, 0.0) or milliseconds < other.milliseconds)
 
 
 def _plain(value: str) -> str:
-    """Return a value so that it can be part of a file's name."""
+    """Return a value that is safe in a file name."""
     return "".join(character if character.isalnum() or character in "._-" else "_" for character in value)

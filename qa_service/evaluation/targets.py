@@ -1,4 +1,4 @@
-"""Who is asked: an open index in this process, several processes of it, or a service over HTTP. All answer alike."""
+"""Asks questions of an open index in this process or in several processes, or of a service over HTTP."""
 
 import math
 import multiprocessing
@@ -21,16 +21,16 @@ from qa_service.schemas.ask import AskResponse
 from qa_service.settings import Settings
 
 Query = tuple[str, int]
-"""A question and how many results are wanted."""
+"""A question and the number of results."""
 _DECIMALS = 3
-"""As over HTTP."""
+"""Scores are rounded as over HTTP."""
 _TOGETHER = 16
 _PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnedPassage:
-    """A passage that was returned: where it stands, and where in its text its quote does."""
+    """A returned passage: its place in the document, and the place of the quote in its text."""
 
     uri: str
     start: int
@@ -42,13 +42,13 @@ class ReturnedPassage:
 
     @property
     def span(self) -> Span:
-        """Its place."""
+        """The place in the document."""
         return Span(self.uri, self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came back for a question. ``milliseconds`` is ``None`` where it was not asked alone."""
+    """The answer to a question, as it is evaluated. ``milliseconds`` is ``None`` if it was not timed alone."""
 
     answerable: bool | None
     confidence: float | None
@@ -59,7 +59,7 @@ class Outcome:
 
     @classmethod
     def of_answer(cls, answer: Answer) -> "Outcome":
-        """Return an answer's outcome."""
+        """Return the outcome of an answer in this process."""
         holds = bool(answer.results) and answer.answerable is not False
         return cls(
             answerable=answer.answerable,
@@ -82,7 +82,7 @@ class Outcome:
 
     @classmethod
     def of_response(cls, answer: AskResponse, milliseconds: float) -> "Outcome":
-        """Return the outcome of what ``POST /ask`` answered."""
+        """Return the outcome of a response of ``POST /ask``."""
         return cls(
             answerable=answer.answerable,
             confidence=answer.confidence,
@@ -105,21 +105,21 @@ class Outcome:
 
 
 class Asker(Protocol):
-    """Answers many questions; ``elsewhere`` if not by this process, which is free to do something else meanwhile."""
+    """Asks many questions; ``elsewhere`` if the work is done outside this process, which stays free meanwhile."""
 
     elsewhere: bool
 
     def ask(self, questions: Sequence[Query]) -> list[Outcome]:
-        """Return the outcome of each question and number of results, in order."""
+        """Return the outcome of each query, in order."""
 
     def close(self) -> None:
-        """End what was started for it."""
+        """Release connections and processes."""
 
 
 def _in_parts(
     questions: Sequence[Query], size: int, ask: Callable[[Sequence[Sequence[Query]]], Iterable[list[Outcome]]]
 ) -> list[Outcome]:
-    """Ask questions in parts of like length, so that little is padded; return their outcomes in their own order."""
+    """Ask questions in batches of similar length, which need little padding; return the outcomes in the given order."""
     order = sorted(range(len(questions)), key=lambda place: len(questions[place][0]))
     parts = [order[start : start + size] for start in range(0, len(order), size)]
     outcomes: dict[int, Outcome] = {}
@@ -129,7 +129,7 @@ def _in_parts(
 
 
 class InProcessAsker:
-    """Asks an open index; questions that come together are embedded together."""
+    """Asks an open index in this process; questions are embedded in batches."""
 
     elsewhere = False
 
@@ -137,7 +137,7 @@ class InProcessAsker:
         self._answerer = answerer
 
     def ask(self, questions: Sequence[Query]) -> list[Outcome]:
-        """Return the outcome of each question and number of results, in order."""
+        """Return the outcome of each query, in order."""
         return _in_parts(questions, _TOGETHER, lambda parts: map(self._ask_together, parts))
 
     def _ask_together(self, questions: Sequence[Query]) -> list[Outcome]:
@@ -147,7 +147,7 @@ class InProcessAsker:
         ]
 
     def alone(self, questions: Sequence[str], top_k: int) -> list[float]:
-        """Return the milliseconds that each question takes if it is asked alone, and was not asked before."""
+        """Return the milliseconds of each question, asked alone and with an empty cache."""
         times = []
         for question in questions:
             self._answerer.question_cache.forget()
@@ -157,22 +157,22 @@ class InProcessAsker:
         return times
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Release nothing: the caller closes the index."""
 
 
-_own: InProcessAsker | None = None  # of a process of the pool
+_own: InProcessAsker | None = None  # in a process of the pool
 
 
 def _end_with_the_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)  # the pool's processes wait for work from each other, for ever
+        os._exit(1)  # the pool's processes would wait for work for ever
 
 
 def _open_own(settings: Settings) -> None:
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    global _own  # noqa: PLW0603 - the pool's way to give its processes something
+    global _own  # noqa: PLW0603 - the initializer of a pool can only set globals
     _own = InProcessAsker(open_answerer(settings, embedder_to_ask(settings))[0])
 
 
@@ -183,7 +183,7 @@ def _ask_own(questions: Sequence[Query]) -> list[Outcome]:
 
 
 class ProcessPoolAsker:
-    """Asks the index that settings name by several processes at once; they share its files in memory."""
+    """Asks an index with several processes, which share the memory of its files."""
 
     elsewhere = True
 
@@ -193,7 +193,7 @@ class ProcessPoolAsker:
         self._pool = ProcessPoolExecutor(count, context, initializer=_open_own, initargs=(settings,))
 
     def ask(self, questions: Sequence[Query]) -> list[Outcome]:
-        """Return the outcome of each question and number of results, in order."""
+        """Return the outcome of each query, in order."""
         size = max(1, min(_TOGETHER, math.ceil(len(questions) / self._count)))
         try:
             return _in_parts(questions, size, lambda parts: self._pool.map(_ask_own, parts))
@@ -203,14 +203,14 @@ class ProcessPoolAsker:
             ) from error
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         self._pool.shutdown(cancel_futures=True)
 
 
 class RemoteService:
-    """Asks a running service over HTTP, and reads the documents that it has.
+    """Asks a running service over HTTP, and is the corpus of its documents.
 
-    One that is busy is asked again after the seconds that it names, with jitter, for up to a minute a question.
+    If the service is busy, a question is retried after its ``Retry-After``, with jitter, for up to a minute.
     """
 
     elsewhere = True
@@ -224,7 +224,7 @@ class RemoteService:
         self.version = self._client.ready().index_version
 
     def ask(self, questions: Sequence[Query]) -> list[Outcome]:
-        """Return the outcome of each question and number of results, in order."""
+        """Return the outcome of each query, in order."""
         return list(self._pool.map(self._ask, questions))
 
     def _ask(self, asked: Query) -> Outcome:
@@ -234,7 +234,7 @@ class RemoteService:
         return Outcome.of_response(answer, (time.perf_counter() - started) * 1000)
 
     def text(self, uri: str) -> Text | None:
-        """Return a document, or ``None`` if there is none at that path."""
+        """Return the document at a path, or ``None``."""
         if not self.has(uri):
             return None
         if uri not in self._texts:
@@ -249,7 +249,7 @@ class RemoteService:
                 yield text
 
     def has(self, uri: str) -> bool:
-        """Tell whether a document stands at that path."""
+        """Tell whether there is a document at a path."""
         if uri not in self._ids and (found := self._client.source_at(uri)) is not None:
             self._ids[uri] = found.document_id
         return uri in self._ids
@@ -270,7 +270,7 @@ class RemoteService:
 
 
 def same_index(outcomes: Sequence[Outcome], version: str) -> None:
-    """Raise :class:`QuestionFileError` if another index answered than the one that the gold was found in."""
+    """Raise :class:`QuestionFileError` if an outcome is from another index than the gold."""
     for outcome in outcomes:
         if outcome.index_version != version:
             raise QuestionFileError(
@@ -279,7 +279,7 @@ def same_index(outcomes: Sequence[Outcome], version: str) -> None:
 
 
 def outcome_fields(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome as JSON has it, without what differs from run to run."""
+    """Return the JSON of an outcome, without the fields that differ from run to run."""
     fields = asdict(outcome)
     del fields["milliseconds"], fields["index_version"]
     return fields

@@ -1,1 +1,1 @@
-"""Formats of question files and judgements, a module each."""
+"""Readers of question files and relevance judgements, one module per format."""

@@ -1,7 +1,7 @@
-"""Question files as CSV: a row is a question, or one more reference of the question before it.
+"""Reads question files in CSV: a row is a question, or another reference of the previous question.
 
-Columns: ``question`` and, as they are there, ``id``, ``answerable``, ``answers`` and ``tags`` (several parted by
-``|``), ``document``, ``content``, ``start_index``, ``end_index``.
+Columns: ``question`` and optionally ``id``, ``answerable``, ``answers`` and ``tags`` (separated by ``|``),
+``document``, ``content``, ``start_index``, ``end_index``.
 """
 
 import csv
@@ -21,9 +21,9 @@ _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
 def read_table(file: BinaryIO, path: Path, delimiter: str | None) -> Iterator[Question | LineProblem]:
-    """Yield the questions of a table; where its name tells no delimiter, that of its header is taken.
+    """Yield the questions of a table; without a ``delimiter``, the most frequent one in the header is used.
 
-    Raises :class:`QuestionFileError` for a header that is none, and for what is not UTF-8.
+    Raises :class:`QuestionFileError` for an invalid header and for invalid UTF-8.
     """
     pending: tuple[int, dict[str, Any]] | None = None
     for number, row in rows_of(file, path, delimiter):
@@ -52,7 +52,7 @@ def read_table(file: BinaryIO, path: Path, delimiter: str | None) -> Iterator[Qu
 def rows_of(
     file: BinaryIO, path: Path, delimiter: str | None, columns: tuple[str, ...] = COLUMNS
 ) -> Iterator[tuple[int, dict[str, str] | LineProblem]]:
-    """Yield each row of a CSV file by the names of its columns, with the number of its last line."""
+    """Yield the number of each row's last line, and the row as a mapping of column names to cells."""
     csv.field_size_limit(MAX_LINE_BYTES)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
@@ -112,7 +112,7 @@ def _fields(row: dict[str, str]) -> dict[str, Any]:
 
 
 def _goes_on(before: dict[str, Any], fields: dict[str, Any]) -> bool:
-    """Tell whether a row adds a reference to the question of the row before it."""
+    """Tell whether a row adds a reference to the question of the previous row."""
     same = "id" in fields and fields["id"] == before.get("id") and fields["references"]
     return bool(same) and fields["question"].strip() in {"", before["question"].strip()}
 

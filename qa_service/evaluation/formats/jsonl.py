@@ -1,12 +1,12 @@
-"""Our own question file: JSON Lines, one question a line, gold as spans of documents.
+"""Reads our own format: JSON Lines, one question per line, gold as spans of documents.
 
 ::
 
     {"id": "q1", "question": "Who signed?", "answerable": true, "answers": ["Kim"],
      "references": [{"document": "treaty.md", "content": "signed by Kim", "start_index": 20, "end_index": 33}]}
 
-``document`` is a path below the source folder. Offsets are code points, the end exclusive; without
-them every place where ``content`` stands counts. ``docs/question-file.md`` describes all fields.
+``document`` is a path below the source folder. Offsets are code points, the end exclusive; without offsets, every
+occurrence of ``content`` counts. ``docs/question-file.md`` describes all fields.
 """
 
 import io
@@ -30,16 +30,16 @@ _JOINED = re.compile(r"(?<=\})\s*[\u2028\u2029]\s*(?=\{)")
 def read_json_lines(
     file: BinaryIO, path: Path, translate: Callable[[dict[str, Any]], dict[str, Any]] = lambda fields: fields
 ) -> Iterator[Question | LineProblem]:
-    """Yield the questions of a file; ``translate`` turns the fields of another format into ours.
+    """Yield the questions of a file; ``translate`` maps the fields of another format to ours.
 
-    Raises :class:`QuestionFileError` if it is not UTF-8, or a JSON array.
+    Raises :class:`QuestionFileError` if the file is not UTF-8, or is a JSON array.
     """
     for number, line in _lines(file, path):
         yield from _questions(number, line, translate)
 
 
 def question_or_problem(line: int, make: Callable[[], Question]) -> Question | LineProblem:
-    """Return the question that a function makes of a line, or what is wrong with the line."""
+    """Return the question that ``make`` returns, or the problem of the line if it raises."""
     try:
         return make()
     except ValidationError as error:
@@ -51,7 +51,7 @@ def question_or_problem(line: int, make: Callable[[], Question]) -> Question | L
 
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str | None]]:
-    """Yield numbered lines; CR LF, CR and LF end one. ``None`` stands for a line that is too long."""
+    """Yield numbered lines, ended by CR LF, CR or LF; ``None`` for a line that is too long."""
     number = 0
     for raw in _raw_lines(file):
         number += 1
@@ -71,7 +71,7 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str | None]]:
 
 
 def _raw_lines(file: BinaryIO) -> Iterator[bytes | None]:
-    """Yield lines without their ends, holding at most one line of the allowed length in memory."""
+    """Yield lines without their ends; at most one line of the allowed length is in memory."""
     rest, too_long = b"", False
     while block := file.read(io.DEFAULT_BUFFER_SIZE * 8):
         if block.endswith(b"\r"):

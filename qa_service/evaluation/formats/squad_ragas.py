@@ -1,6 +1,6 @@
-"""Question files of other projects as JSON: SQuAD 1.1 and 2.0, and what ragas writes (JSON Lines or CSV).
+"""Reads SQuAD 1.1 and 2.0 (JSON) and the test sets of ragas (JSON Lines or CSV).
 
-Their gold names no file: SQuAD's is an offset in a paragraph, ragas' a text. Both are looked for in all documents.
+Their gold names no file: it is an offset in a paragraph (SQuAD) or a text (ragas). All documents are searched for it.
 """
 
 import ast
@@ -21,7 +21,7 @@ _HOP = re.compile(r"\A<\d+-hop>\s*")
 
 
 def is_squad(start: bytes) -> bool:
-    """Tell by its beginning whether a file is SQuAD's JSON."""
+    """Tell by its first bytes whether a file is SQuAD's JSON."""
     first_line = start.split(b"\n", 1)[0]
     return bool(_SQUAD.match(start)) and b'"question"' not in first_line.split(b'"paragraphs"', 1)[0]
 
@@ -32,7 +32,7 @@ def is_ragas(first_line: bytes) -> bool:
 
 
 def read_squad(file: BinaryIO, path: Path) -> Iterator[Question | LineProblem]:
-    """Yield SQuAD's questions; they are numbered in their order. Raises :class:`QuestionFileError`."""
+    """Yield SQuAD's questions, numbered in file order. Raises :class:`QuestionFileError`."""
     try:
         articles = json.load(file)["data"]
         number = 0
@@ -68,7 +68,7 @@ def _squad(number: int, entry: dict[str, Any], article: dict[str, Any], paragrap
 
 
 def ragas_fields(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return a ragas sample's fields by our names. A sample without contexts has no gold."""
+    """Map a ragas sample to our fields. A sample without contexts has no gold."""
     contexts = entry.get("reference_contexts") or []
     if not isinstance(contexts, list) or not all(isinstance(text, str) for text in contexts):
         raise ValueError("reference_contexts must be a list of texts")
@@ -85,7 +85,7 @@ def ragas_fields(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_ragas_table(file: BinaryIO, path: Path) -> Iterator[Question | LineProblem]:
-    """Yield the questions of a ragas test set as CSV, where lists stand as Python writes them."""
+    """Yield the questions of a ragas test set in CSV, in which lists are Python literals."""
     for number, row in rows_of(file, path, ",", _RAGAS_COLUMNS):
         if isinstance(row, LineProblem):
             yield row

@@ -1,4 +1,4 @@
-"""Question files with judgements of whole documents: BEIR folders, and TREC topics with their qrels."""
+"""Reads questions with judgements of whole documents: BEIR folders, and TREC topics with qrels."""
 
 import html
 import re
@@ -21,7 +21,7 @@ _QREL_COLUMNS = (3, 4)
 
 
 def beir_files(folder: Path, split: str) -> list[Path]:
-    """Return the files of a BEIR folder that hold questions and judgements. Raises :class:`QuestionFileError`."""
+    """Return the files of questions and judgements of a BEIR folder. Raises :class:`QuestionFileError`."""
     queries, qrels = folder / "queries.jsonl", folder / "qrels" / f"{split}.tsv"
     if not queries.is_file():
         raise QuestionFileError(f"{folder} is no BEIR folder: it has no queries.jsonl; name a question file")
@@ -32,7 +32,7 @@ def beir_files(folder: Path, split: str) -> list[Path]:
 
 
 def read_beir(folder: Path, split: str, opened: Opened) -> Iterator[Question | LineProblem]:
-    """Yield the questions of a BEIR folder that the split has judgements of."""
+    """Yield the questions of a BEIR folder that have judgements in the split."""
     queries, qrels = beir_files(folder, split)
     grades = _grades(qrels, opened)
     with opened(queries) as file:
@@ -62,12 +62,12 @@ def _judged(number: int, identifier: str, text: object, grades: Grades) -> Quest
 
 
 def is_trec_topics(start: bytes) -> bool:
-    """Tell by its beginning whether a file holds TREC topics in their tagged form."""
+    """Tell by its first bytes whether a file holds TREC topics in the tagged form."""
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith(b"<top>")
 
 
 def read_trec(topics: Path, qrels: Path, opened: Opened) -> Iterator[Question | LineProblem]:
-    """Yield TREC topics: their titles, or the second column where a line is ``number TAB question``."""
+    """Yield TREC topics: the titles, or the second column of lines ``number TAB question``."""
     grades = _grades(qrels, opened)
     text = _text(topics, opened)
     if is_trec_topics(text[:100].encode()):
@@ -97,7 +97,7 @@ def _text(path: Path, opened: Opened) -> str:
 
 
 def _grades(path: Path, opened: Opened) -> Grades:
-    """Read judgements: ``question 0 document grade`` as TREC has them, or BEIR's three columns under a header."""
+    """Read judgements: TREC's ``question 0 document grade``, or BEIR's three columns below a header."""
     grades: Grades = {}
     for number, line in enumerate(_text(path, opened).splitlines(), start=1):
         columns = line.split("\t") if "\t" in line else line.split()
