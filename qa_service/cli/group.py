@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qa_service.pipeline import QuestionAnswerer
     from qa_service.settings import Settings
 
-_LEAST_ADDRESS_SPACE = 2 << 30
+_MIN_ADDRESS_SPACE_BYTES = 2 << 30
 
 
 def main() -> NoReturn:
@@ -131,9 +131,9 @@ def check_memory() -> None:
     except ImportError:
         return
     limit = getrlimit(RLIMIT_AS)[0]
-    if 0 <= limit < _LEAST_ADDRESS_SPACE:
+    if 0 <= limit < _MIN_ADDRESS_SPACE_BYTES:
         raise ServerStartError(
-            f"the address space is limited to {limit >> 20} MB and {_LEAST_ADDRESS_SPACE >> 20} MB are needed; "
+            f"the address space is limited to {limit >> 20} MB and {_MIN_ADDRESS_SPACE_BYTES >> 20} MB are needed; "
             "raise the limit (ulimit -v)"
         )
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from qa_service.cli.group import main
 
-_LOWER_PRIORITY = 10
+_NICENESS = 10
 
 
 def _end_with_the_server() -> None:
@@ -22,6 +22,6 @@ def _end_with_the_server() -> None:
 
 
 if __name__ == "__main__":
-    os.nice(_LOWER_PRIORITY)
+    os.nice(_NICENESS)
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     main()

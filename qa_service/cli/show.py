@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from qa_service.retrieval import DocumentRank
 
 
-_MOVED = 5
-_SHOWN_MEASURES = 4
+_MAX_CHANGED_QUESTIONS = 5
+_MAX_MEASURES = 4
 
 
 def printable(text: str) -> str:
@@ -152,7 +152,7 @@ def print_comparison(comparison: "Comparison") -> None:
     """Print the verdicts of a comparison, and the questions that changed most."""
     for one in comparison.differences:
         click.echo(printable(f"{one.verdict} (wins {one.wins}, losses {one.losses}, ties {one.ties})"))
-    for moved in comparison.moved[:_MOVED]:
+    for moved in comparison.moved[:_MAX_CHANGED_QUESTIONS]:
         click.echo(
             printable(f"  {moved.run}, {comparison.measure} {moved.before:.3f} -> {moved.after:.3f}: {moved.question}")
         )
@@ -162,7 +162,7 @@ def print_sweep(sweep: "Sweep") -> None:
     """Print the table of a sweep; a star marks the Pareto front."""
     from rich.table import Table  # noqa: PLC0415
 
-    shown = sweep.measures[:_SHOWN_MEASURES]
+    shown = sweep.measures[:_MAX_MEASURES]
     table = Table("", *sweep.varied, *shown, "p50 ms", "passages")
     for row in sweep.rows:
         values = [str(row.settings[name]) for name in sweep.varied]

@@ -14,7 +14,7 @@ from qa_service.errors import BuildInProgress, QAServiceError
 if TYPE_CHECKING:
     from qa_service.datatypes import BuildReport
 
-_LOOK_MILLISECONDS = 1000
+_POLL_MILLISECONDS = 1000
 
 
 def build_on_changes(
@@ -59,7 +59,7 @@ def _build_all(
 
 def _changes_below(folders: Iterable[Path]) -> Iterator[set[tuple[Change, str]]]:
     with suppress(FileNotFoundError):  # one has vanished meanwhile
-        yield from watch(*folders, yield_on_timeout=True, rust_timeout=_LOOK_MILLISECONDS)
+        yield from watch(*folders, yield_on_timeout=True, rust_timeout=_POLL_MILLISECONDS)
 
 
 def _identities(folders: Iterable[Path]) -> dict[Path, tuple[int, int]]:

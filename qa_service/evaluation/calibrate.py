@@ -15,9 +15,9 @@ from qa_service.retrieval import Calibration
 from qa_service.retrieval.evidence import evidence_row
 from qa_service.retrieval.fitting import confidences_of, fit
 
-_DEPTH = 5
+_RESULTS = 5
 _FOLDS = 5
-FEWEST = 20
+MIN_QUESTIONS = 20
 """Least number of questions of either kind for a fit."""
 
 
@@ -48,7 +48,7 @@ def observe(
         if item.answerable and not gold.relevant:
             problems.append(LineProblem(item.line, "answerable, but no reference says where"))
             continue
-        retrieved = answerer.retrieve(item.question, AskOptions(top_k=_DEPTH))
+        retrieved = answerer.retrieve(item.question, AskOptions(top_k=_RESULTS))
         if retrieved.evidence is not None:
             names = []
             for result in retrieved.results:
@@ -70,10 +70,10 @@ def calibrate(
     Raises :class:`QuestionFileError` unless at least 20 questions are answered rightly and 20 are not.
     """
     rows, right, problems = observe(questions, answerer, progress)
-    if min(right.sum(), (~right).sum()) < FEWEST:
+    if min(right.sum(), (~right).sum()) < MIN_QUESTIONS:
         raise QuestionFileError(
             f"{right.sum()} questions whose answer is found and {(~right).sum()} without are too few to calibrate; "
-            f"{FEWEST} of each are needed"
+            f"{MIN_QUESTIONS} of each are needed"
         )
     held_out = np.empty(len(rows))
     for fold in range(_FOLDS):

@@ -16,8 +16,8 @@ from qa_service.evaluation.measures import in_order
 from qa_service.evaluation.run import RunFolder
 from qa_service.evaluation.statistics import LEVEL, Estimate, effect_size, estimate, holm, randomisation_p
 
-_MOVED = 20
-_FEWEST = 10
+_MAX_CHANGED_QUESTIONS = 20
+_MIN_PAIRS = 10
 """Number of pairs below which a verdict warns that they are few."""
 
 
@@ -116,7 +116,7 @@ def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
                     first.values[both[place]][name],
                     run.values[both[place]][name],
                 )
-                for place in order[:_MOVED]
+                for place in order[:_MAX_CHANGED_QUESTIONS]
                 if differences[place]
             ]
     return comparison
@@ -159,7 +159,7 @@ def _verdict(first: str, run: str, name: str, found: Estimate, p: float, *, sign
         return f"{run} is {'better' if found.mean > 0 else 'worse'} than {first} in {name}: {figures}"
     if found.low == found.high == 0.0:
         return f"{run} and {first} are the same in {name}"
-    few = f"; {found.n} questions are few" if found.n < _FEWEST else ""
+    few = f"; {found.n} questions are few" if found.n < _MIN_PAIRS else ""
     return f"not significant: {run} and {first} can't be told apart in {name}: {figures}{few}"
 
 

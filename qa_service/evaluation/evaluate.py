@@ -20,10 +20,10 @@ from qa_service.evaluation.summary import Summary, qrels_lines, run_lines, summa
 from qa_service.evaluation.targets import Asker, InProcessAsker, Outcome, same_index
 from qa_service.settings import Settings, settings_that_change
 
-BATCH = 256
-DOCUMENTS_OUT_OF = 50
+BATCH_QUESTIONS = 256
+DOCUMENT_RANKING_PASSAGES = 50
 """Number of passages asked for where documents are ranked: the maximum of an answer."""
-TIMED_ALONE = 50
+TIMED_QUESTIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class EvaluationOptions:
 
     top_k: int = 10
     rankings: tuple[ir_measures.Measure, ...] = DEFAULT
-    batch: int = BATCH
+    batch: int = BATCH_QUESTIONS
     """Number of questions whose results are written together."""
     overwrite: bool = False
 
@@ -105,7 +105,7 @@ def _ask_all(
     Raises :class:`QuestionFileError` if the run has no result at the end.
     """
     known = {result["id"] for result in run.results()}
-    sample = _Sample(TIMED_ALONE)
+    sample = _Sample(TIMED_QUESTIONS)
     asked = 0
     batches = _batches(GoldFinder(target.corpus).with_gold(_unknown(questions, known, sample), problems), options.batch)
     for batch, outcomes in _asked_ahead(batches, target.asker, options.top_k):
@@ -132,7 +132,9 @@ def _asked_ahead(
     """Yield each batch with its outcomes; an asker in other processes works on the next batch meanwhile."""
 
     def ask(batch: list[tuple[Question, Gold]]) -> list[Outcome]:
-        return asker.ask([(question.question, DOCUMENTS_OUT_OF if gold.whole else top_k) for question, gold in batch])
+        return asker.ask(
+            [(question.question, DOCUMENT_RANKING_PASSAGES if gold.whole else top_k) for question, gold in batch]
+        )
 
     return prefetch(ask, batches) if asker.elsewhere else ((batch, ask(batch)) for batch in batches)
 

@@ -16,9 +16,9 @@ from cachetools import LRUCache
 from qa_service.evaluation.question import LineProblem, Question, Reference
 from qa_service.index import Index
 
-ENDINGS = (".md", ".txt", ".html", ".pdf")
-_REMEMBERED = 1000
-_SHORTEST_LOOSE = 20
+EXTENSIONS = (".md", ".txt", ".html", ".pdf")
+_CACHED_TEXTS = 1000
+_MIN_LOOSE_CHARACTERS = 20
 """Least number of characters of a text that is also searched for with different white space."""
 
 
@@ -112,7 +112,7 @@ class GoldFinder:
 
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
-        self._places: LRUCache[str, tuple[Span, ...]] = LRUCache(_REMEMBERED)
+        self._places: LRUCache[str, tuple[Span, ...]] = LRUCache(_CACHED_TEXTS)
 
     def with_gold(
         self, questions: Iterable[Question | LineProblem], problems: list[LineProblem]
@@ -149,7 +149,7 @@ class GoldFinder:
         """Return the path of a document, which is named by its path, with or without its extension, or by its row."""
         name = reference.document or ""
         row = f"corpus.jsonl#id={quote(name, safe='')}"
-        for uri in (name, row, *(name + ending for ending in ENDINGS)):
+        for uri in (name, row, *(name + ending for ending in EXTENSIONS)):
             if self._corpus.has(uri):
                 return uri
         raise ValueError(f"document {name!r} is not in the index")
@@ -182,7 +182,7 @@ class GoldFinder:
         """Return the places of a text in all documents; if there is none, ignore differences in white space."""
         if content not in self._places:
             places = tuple(span for document in self._corpus.texts() for span in _exactly(document, content))
-            if not places and len(content) >= _SHORTEST_LOOSE:
+            if not places and len(content) >= _MIN_LOOSE_CHARACTERS:
                 pattern = re.compile(r"\s+".join(map(re.escape, content.split())))
                 places = tuple(
                     Span(document.uri, *found.span())

@@ -21,7 +21,7 @@ from qa_service.loading.decoding import binary_kind
 
 Format = Literal["jsonl", "csv", "squad", "ragas", "beir", "trec"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-_START = 65_536
+_SNIFFED_BYTES = 65_536
 _TABLES: dict[str, str | None] = {".csv": None, ".tsv": "\t"}  # CSV has many delimiters
 
 
@@ -58,7 +58,7 @@ class QuestionFile:
         if self._given is not None or self._here.is_dir():
             return self._given or "beir"
         with _opened(self._here) as file:
-            start = file.read(_START)
+            start = file.read(_SNIFFED_BYTES)
         if self.qrels is not None or is_trec_topics(start):
             return "trec"
         if is_ragas(start.split(b"\n", 1)[0]):

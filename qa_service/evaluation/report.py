@@ -17,9 +17,9 @@ from qa_service.evaluation.statistics import Bin
 from qa_service.evaluation.summary import Summary, first_right
 from qa_service.evaluation.sweep import Sweep
 
-SHOWN = 300
+MAX_QUESTIONS = 300
 """Maximum number of questions in a report; a larger run shows its worst ones."""
-_AROUND = 160
+_CONTEXT_CHARACTERS = 160
 _TILES = 4
 
 _environment = Environment(
@@ -79,7 +79,7 @@ def sweep_page(sweep: Sweep) -> str:
 def html_report(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunFolder | None = None) -> str:
     """Return the report as HTML: figures, plots, and the worst questions with their results and gold."""
     main = main_measure(summary)
-    worst = heapq.nsmallest(SHOWN, run.results(), key=lambda result: _badness(result, main))
+    worst = heapq.nsmallest(MAX_QUESTIONS, run.results(), key=lambda result: _badness(result, main))
     return page(
         "report.html",
         summary=summary,
@@ -166,9 +166,9 @@ def _place(span: dict[str, Any], corpus: Corpus) -> dict[str, Any]:
     start, end = span["start"], span["end"]
     return {
         **span,
-        "before": text[max(0, start - _AROUND) : start],
+        "before": text[max(0, start - _CONTEXT_CHARACTERS) : start],
         "text": text[start:end],
-        "after": text[end : end + _AROUND],
+        "after": text[end : end + _CONTEXT_CHARACTERS],
     }
 
 
@@ -212,7 +212,7 @@ def markdown_report(summary: Summary) -> str:
         lines += ["Questions that are a passage's own text: " + ", ".join(map(_cell, summary.copied)), ""]
     if summary.problems:
         lines += ["| line | left out because |", "| --- | --- |"]
-        lines += [f"| {problem.line} | {_cell(problem.reason)} |" for problem in summary.problems[:SHOWN]]
+        lines += [f"| {problem.line} | {_cell(problem.reason)} |" for problem in summary.problems[:MAX_QUESTIONS]]
     return "\n".join(lines).rstrip() + "\n"
 
 

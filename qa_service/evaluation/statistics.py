@@ -10,7 +10,7 @@ from qa_service.datatypes import BoolArray, Float64Array
 _SEED = 20_240_229
 _RESAMPLES = 1_000
 _PERMUTATIONS = 10_000
-_LARGE = 20_000
+_LARGE_SAMPLE = 20_000
 """Sample size above which the normal interval equals the bootstrap's in all decimals that are shown."""
 _NORMAL_95 = 1.959964
 LEVEL = 0.05
@@ -32,7 +32,7 @@ def estimate(values: Sequence[float] | Float64Array) -> Estimate:
     mean = float(sample.mean())
     if len(sample) == 1 or float(np.ptp(sample)) == 0.0:
         return Estimate(mean, mean, mean, len(sample))
-    if len(sample) > _LARGE:
+    if len(sample) > _LARGE_SAMPLE:
         half = _NORMAL_95 * float(sample.std(ddof=1)) / np.sqrt(len(sample))
         return Estimate(mean, mean - half, mean + half, len(sample))
     from scipy.stats import bootstrap  # noqa: PLC0415 - a second of import

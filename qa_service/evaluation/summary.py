@@ -22,8 +22,8 @@ from qa_service.evaluation.statistics import (
 )
 
 _COVERAGES = tuple(share / 20 for share in range(1, 21))
-_MOST_TAGS = 200
-_MOST_FLAGGED = 20
+_MAX_TAGS = 200
+_MAX_COPIED = 20
 _NONE = "none"
 
 
@@ -102,12 +102,12 @@ def summarize(
         known = not result["answerable"] or result["relevant"]
         if got["confidence"] is not None and known:
             judged.append((got["confidence"], got["right_in_five"], result["answerable"]))
-        if len(summary.copied) < _MOST_FLAGGED and _copied(result):
+        if len(summary.copied) < _MAX_COPIED and _copied(result):
             summary.copied.append(result["id"])
     summary.measures = {name: estimate(values[name]) for name in in_order(values)}
     summary.tags = {
         tag: {"n": counts[tag]} | {name: statistics.fmean(found) for name, found in of_tags[tag].items()}
-        for tag in sorted(counts, key=lambda tag: (-counts[tag], tag))[:_MOST_TAGS]
+        for tag in sorted(counts, key=lambda tag: (-counts[tag], tag))[:_MAX_TAGS]
     }
     last = max((int(key) for key in summary.ranks if key != _NONE), default=0)
     named = [*map(str, range(1, last + 1)), *([_NONE] if _NONE in summary.ranks else [])]

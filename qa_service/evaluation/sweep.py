@@ -19,8 +19,8 @@ from qa_service.evaluation.targets import InProcessAsker
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings, load_settings, settings_that_change
 
-_MOST = 200
-_INDEXES = "indexes"
+_MAX_POINTS = 200
+_INDEXES_FOLDER = "indexes"
 _DIGEST_DIGITS = 12
 _NOT_VARIED = {"source", "index", "host", "port", "workers", "data", "access", "collections"}
 
@@ -66,8 +66,8 @@ def grid(varied: Sequence[str]) -> list[dict[str, str]]:
             raise SettingsError(f"{name!r} is no setting that can be varied; docs/settings.md lists them")
         axes[name] = list(dict.fromkeys(listed))
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    if len(points) > _MOST:
-        raise SettingsError(f"{len(points)} combinations are more than {_MOST}; vary less at once")
+    if len(points) > _MAX_POINTS:
+        raise SettingsError(f"{len(points)} combinations are more than {_MAX_POINTS}; vary less at once")
     return points
 
 
@@ -113,14 +113,14 @@ def index_folder(output: Path, settings: Settings) -> Path:
     """Return the folder of the index of some settings; points with equal index settings share it."""
     values = {name: getattr(settings, name) for name in settings_that_change("index")}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
-    return output / _INDEXES / digest[:_DIGEST_DIGITS]
+    return output / _INDEXES_FOLDER / digest[:_DIGEST_DIGITS]
 
 
 def _fill(row: SweepRow, settings: Settings, questions: QuestionFile, output: Path, options: EvaluationOptions) -> None:
     """Evaluate one point unless it is finished; fill its row."""
     run = RunFolder(output / row.run)
     index = index_folder(output, settings)
-    for other in (settings.index, *sorted((output / _INDEXES).glob("*"))):
+    for other in (settings.index, *sorted((output / _INDEXES_FOLDER).glob("*"))):
         ExportedModels(index).reuse(other)
     settings = settings.model_copy(update={"index": index, "store": "faiss"})
     build(settings, embedder_to_build(settings))

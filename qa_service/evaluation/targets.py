@@ -24,8 +24,8 @@ Query = tuple[str, int]
 """A question and the number of results."""
 _DECIMALS = 3
 """Scores are rounded as over HTTP."""
-_TOGETHER = 16
-_PATIENCE = 60.0
+_BATCH_QUESTIONS = 16
+_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class InProcessAsker:
 
     def ask(self, questions: Sequence[Query]) -> list[Outcome]:
         """Return the outcome of each query, in order."""
-        return _in_parts(questions, _TOGETHER, lambda parts: map(self._ask_together, parts))
+        return _in_parts(questions, _BATCH_QUESTIONS, lambda parts: map(self._ask_together, parts))
 
     def _ask_together(self, questions: Sequence[Query]) -> list[Outcome]:
         self._answerer.embed([question for question, _ in questions])
@@ -194,7 +194,7 @@ class ProcessPoolAsker:
 
     def ask(self, questions: Sequence[Query]) -> list[Outcome]:
         """Return the outcome of each query, in order."""
-        size = max(1, min(_TOGETHER, math.ceil(len(questions) / self._count)))
+        size = max(1, min(_BATCH_QUESTIONS, math.ceil(len(questions) / self._count)))
         try:
             return _in_parts(questions, size, lambda parts: self._pool.map(_ask_own, parts))
         except BrokenProcessPool as error:
@@ -215,7 +215,7 @@ class RemoteService:
 
     elsewhere = True
 
-    def __init__(self, url: str, concurrency: int = 1, *, key: str = "", patience: float = _PATIENCE) -> None:
+    def __init__(self, url: str, concurrency: int = 1, *, key: str = "", patience: float = _PATIENCE_SECONDS) -> None:
         self._client = Client(url, key=key, patience=patience)
         self._pool = ThreadPoolExecutor(concurrency)
         self._ids: dict[str, str] = {}

@@ -15,8 +15,8 @@ from qa_service.errors import SettingsError
 from qa_service.settings.fields import FILE, PREFIX, Settings
 
 _ASSIGNMENT = re.compile(rf"^\s*(?:export\s+)?({PREFIX}\w+)\s*=", re.IGNORECASE | re.MULTILINE)
-_MOST_FILE_BYTES = 1 << 20
-_SHOWN = 100
+_MAX_FILE_BYTES = 1 << 20
+_MAX_SHOWN_CHARACTERS = 100
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -39,7 +39,7 @@ def load_settings(**overrides: Any) -> Settings:
         if first["type"] == "extra_forbidden":
             raise SettingsError(_unknown(name)) from error
         reason = first["msg"].removeprefix("Value error, ")
-        value = repr(first["input"])[:_SHOWN] if fields[field].repr else "not shown"
+        value = repr(first["input"])[:_MAX_SHOWN_CHARACTERS] if fields[field].repr else "not shown"
         raise SettingsError(f"{name} (--{field.replace('_', '-')}) is {value}: {reason}") from error
 
 
@@ -48,8 +48,8 @@ def _check_file() -> None:
     try:
         if not FILE.exists():
             return
-        if not FILE.is_file() or FILE.stat().st_size > _MOST_FILE_BYTES:
-            raise SettingsError(f"{FILE} is no file of at most {_MOST_FILE_BYTES >> 20} MB; fix or remove it")
+        if not FILE.is_file() or FILE.stat().st_size > _MAX_FILE_BYTES:
+            raise SettingsError(f"{FILE} is no file of at most {_MAX_FILE_BYTES >> 20} MB; fix or remove it")
         names = [name.upper() for name in _ASSIGNMENT.findall(FILE.read_text(encoding="utf-8-sig"))]
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"can't read {FILE}: {error}; fix or remove the file") from error

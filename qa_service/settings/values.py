@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
-_USUAL_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _MAX_PREFIX_CHARACTERS = 200
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]*[a-z0-9_-])\.?)(?::[0-9]{0,5})?", re.IGNORECASE)
@@ -25,10 +25,10 @@ def origin_of(text: str) -> str:
     except ValueError:
         parts, port = urlsplit(""), None
     rest = (parts.path, parts.query, parts.fragment, parts.username or "", parts.password or "")
-    if parts.scheme not in _USUAL_PORTS or not parts.hostname or any(rest) or "*" in text:
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or any(rest) or "*" in text:
         raise ValueError(f"{text!r} is no origin; write it as https://www.example.org")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + ("" if port in {None, _USUAL_PORTS[parts.scheme]} else f":{port}")
+    return f"{parts.scheme}://{host}" + ("" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}")
 
 
 def path_prefix(text: str) -> str:
