@@ -46,7 +46,7 @@ def observe(
     index = answerer.index
     for item, gold in GoldFinder(IndexCorpus(index)).with_gold(questions, problems):
         if item.answerable and not gold.relevant:
-            problems.append(LineProblem(item.line, "answerable, but no reference says where"))
+            problems.append(LineProblem(item.line, "answerable, but without a reference"))
             continue
         retrieved = answerer.retrieve(item.question, AskOptions(top_k=_RESULTS))
         if retrieved.evidence is not None:
@@ -72,7 +72,7 @@ def calibrate(
     rows, right, problems = observe(questions, answerer, progress)
     if min(right.sum(), (~right).sum()) < MIN_QUESTIONS:
         raise QuestionFileError(
-            f"{right.sum()} questions whose answer is found and {(~right).sum()} without are too few to calibrate; "
+            f"too few questions to calibrate: {right.sum()} with the answer among the results, {(~right).sum()} not; "
             f"{MIN_QUESTIONS} of each are needed"
         )
     held_out = np.empty(len(rows))

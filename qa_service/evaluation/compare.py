@@ -84,17 +84,17 @@ def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
     runs = [_ComparedRun.of(path, name) for path, name in zip(paths, _names(paths), strict=True)]
     first, others = runs[0], runs[1:]
     if unknown := [name for name in measures if name not in first.measures]:
-        raise SettingsError(f"{first.name} has no measure {unknown[0]!r}; it has {', '.join(first.measures)}")
+        raise SettingsError(f"{first.name} has no measure {unknown[0]!r}; choose from {', '.join(first.measures)}")
     wanted = [name for name in first.measures if name in measures] if measures else list(first.measures)
     if not wanted:
-        raise QuestionFileError(f"{paths[0]} holds no measured question")
+        raise QuestionFileError(f"{paths[0]} has no question with a measure; evaluate questions with gold")
     comparison = Comparison([run.name for run in runs], [run.about for run in runs], wanted[0])
     found: list[tuple[_ComparedRun, str, list[str], np.ndarray[Any, Any]]] = []
     for run in others:
         common = [key for key in first.values if key in run.values]
         changed = [key for key in common if first.questions[key] != run.questions[key]]
         if changed or not common:
-            reason = f"ask different questions under the id {changed[0]!r}" if changed else "share no question"
+            reason = f"have different questions with the id {changed[0]!r}" if changed else "have no question in common"
             raise QuestionFileError(f"{first.name} and {run.name} {reason}; compare runs of one question file")
         comparison.unpaired[run.name] = len(first.values.keys() ^ run.values.keys())
         for name in wanted:
@@ -158,9 +158,9 @@ def _verdict(first: str, run: str, name: str, found: Estimate, p: float, *, sign
     if significant:
         return f"{run} is {'better' if found.mean > 0 else 'worse'} than {first} in {name}: {figures}"
     if found.low == found.high == 0.0:
-        return f"{run} and {first} are the same in {name}"
-    few = f"; {found.n} questions are few" if found.n < _MIN_PAIRS else ""
-    return f"not significant: {run} and {first} can't be told apart in {name}: {figures}{few}"
+        return f"{run} and {first} are equal in {name}"
+    few = f"; only {found.n} questions" if found.n < _MIN_PAIRS else ""
+    return f"not significant: {run} and {first} do not differ significantly in {name}: {figures}{few}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class _ComparedRun:
         folder = RunFolder(path)
         about = folder.about()
         if not about.get("finished"):
-            raise QuestionFileError(f"{path} holds an evaluation that is not finished; run it again, it goes on")
+            raise QuestionFileError(f"the evaluation in {path} is not finished; run it again to resume it")
         values: dict[str, dict[str, float]] = {}
         questions: dict[str, str] = {}
         measures: dict[str, None] = {}
@@ -211,7 +211,7 @@ class Floor:
         except ValueError:
             sign = ""
         if not sign or not name.strip() or not -1 <= least <= 1:
-            raise SettingsError(f"{text!r} is no threshold; write it as 'nDCG@10=0.80'")
+            raise SettingsError(f"invalid threshold {text!r}; write it as nDCG@10=0.80")
         return cls(name.strip(), least)
 
 
@@ -223,7 +223,9 @@ def failures(means: dict[str, float], floors: Sequence[Floor], comparison: Compa
     reasons = []
     for floor in floors:
         if floor.measure not in means:
-            raise SettingsError(f"{floor.measure!r} was not measured; there are {', '.join(means) or 'no measures'}")
+            raise SettingsError(
+                f"the measure {floor.measure!r} was not computed; computed: {', '.join(means) or 'none'}"
+            )
         if means[floor.measure] < floor.least:
             reasons.append(f"{floor.measure} is {means[floor.measure]:.4f}, below {floor.least:g}")
     if comparison is not None:

@@ -119,7 +119,7 @@ def _ask_all(
         progress(asked)
     if not known and not asked:
         lines = "; ".join(f"line {problem.line}: {problem.reason}" for problem in problems[:3])
-        raise QuestionFileError(f"not one question could be asked ({lines})")
+        raise QuestionFileError(f"no question could be asked ({lines})")
     if target.alone is not None:
         chosen = sample.chosen()
         times = target.alone.alone([item.question for item in chosen], options.top_k)

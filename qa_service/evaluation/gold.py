@@ -158,7 +158,7 @@ class GoldFinder:
         start, end, content = reference.start_index, reference.end_index, reference.content
         if reference.within is not None:
             if start is None or end is None or (content is not None and reference.within[start:end] != content):
-                raise ValueError("the answer does not stand at its offset in its paragraph")
+                raise ValueError("the answer is not at its offset in the paragraph")
             return tuple(
                 Span(place.uri, place.start + start, place.start + end) for place in self._anywhere(reference.within)
             )
@@ -170,12 +170,12 @@ class GoldFinder:
         if start is None or end is None:
             places = tuple(_exactly(document, content or ""))
             if not places:
-                raise ValueError(f"reference content does not stand in {reference.document!r}")
+                raise ValueError(f"reference content is not in {reference.document!r}")
             return places
         if end > len(document.text):
-            raise ValueError(f"reference ends at {end}, {reference.document!r} has {len(document.text)} characters")
+            raise ValueError(f"reference ends at {end}, but {reference.document!r} has {len(document.text)} characters")
         if content is not None and document.text[start:end] != content:
-            raise ValueError(f"reference content is not what stands at {start}-{end} of {reference.document!r}")
+            raise ValueError(f"reference content differs from {start}-{end} of {reference.document!r}")
         return (Span(reference.document, start, end),)
 
     def _anywhere(self, content: str) -> tuple[Span, ...]:
@@ -191,7 +191,7 @@ class GoldFinder:
                 )
             self._places[content] = places
         if not self._places[content]:
-            raise ValueError("its text does not stand in any document")
+            raise ValueError("its text is not in any document")
         return self._places[content]
 
 

@@ -44,9 +44,9 @@ def parse(names: Sequence[str]) -> tuple[ir_measures.Measure, ...]:
             measure = ir_measures.parse_measure(name)
             supported = any(provider.supports(measure) for provider in ir_measures.DefaultPipeline.providers)
         except (ValueError, NameError, TypeError, SyntaxError, AssertionError) as error:
-            raise SettingsError(f"{name!r} is no measure: {error}; write them as nDCG@10") from error
+            raise SettingsError(f"unknown measure {name!r}: {error}; write it as nDCG@10") from error
         if not supported:
-            raise SettingsError(f"the measure {name!r} can't be computed here; write it as nDCG@10")
+            raise SettingsError(f"the measure {name!r} is not supported; write it as nDCG@10")
         found.append(measure)
     return tuple(found)
 

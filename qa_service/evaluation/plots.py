@@ -45,11 +45,11 @@ def ranks(counts: Mapping[str, int]) -> str:
         bars = axes.bar(range(len(names)), [counts[name] for name in names], color=colours)
         axes.bar_label(bars, padding=2)
         axes.set_xticks(range(len(names)), ["not found" if name == "none" else name for name in names])
-        axes.set(xlabel="rank of the first right result", ylabel="questions")
+        axes.set(xlabel="rank of the first relevant result", ylabel="questions")
         axes.grid(visible=False, axis="x")
         axes.margins(y=0.12)
 
-    return _svg("ranks", draw, "Questions by the rank of their first right result")
+    return _svg("ranks", draw, "Questions by the rank of their first relevant result")
 
 
 def calibration(bins: Sequence[Bin]) -> str:
@@ -61,9 +61,9 @@ def calibration(bins: Sequence[Bin]) -> str:
         axes.plot([one.confidence for one in bins], [one.right for one in bins], color=_ACCENT, linewidth=1)
         sizes = [20 + 180 * one.n / most for one in bins]
         axes.scatter([one.confidence for one in bins], [one.right for one in bins], s=sizes, color=_ACCENT)
-        axes.set(xlim=(0, 1), ylim=(-0.03, 1.03), xlabel="confidence", ylabel="share that is right")
+        axes.set(xlim=(0, 1), ylim=(-0.03, 1.03), xlabel="confidence", ylabel="accuracy")
 
-    return _svg("calibration", draw, "Reliability: confidence against the share of questions that is right")
+    return _svg("calibration", draw, "Reliability: confidence against accuracy")
 
 
 def risk(shares: Mapping[str, float]) -> str:
@@ -71,12 +71,10 @@ def risk(shares: Mapping[str, float]) -> str:
 
     def draw(axes: Axes) -> None:
         axes.plot([float(share) for share in shares], list(shares.values()), color=_ACCENT, marker="o", markersize=3)
-        axes.set(
-            xlim=(0, 1.02), xlabel="share of questions answered, most confident first", ylabel="share that is wrong"
-        )
+        axes.set(xlim=(0, 1.02), xlabel="coverage: share of questions answered", ylabel="risk: share of wrong answers")
         axes.set_ylim(bottom=0)
 
-    return _svg("risk", draw, "Risk by coverage")
+    return _svg("risk", draw, "Risk against coverage")
 
 
 def latency(milliseconds: Sequence[float]) -> str:
@@ -90,7 +88,7 @@ def latency(milliseconds: Sequence[float]) -> str:
             axes.annotate(f"p{percentile}", (value, 0.02), xytext=(3, 0), textcoords="offset points")
         axes.set(xlabel="milliseconds", ylabel="share of questions", ylim=(0, 1.02))
 
-    return _svg("latency", draw, "Share of questions answered within a time")
+    return _svg("latency", draw, "Cumulative distribution of latency")
 
 
 def values(name: str, figures: Sequence[float]) -> str:
@@ -101,7 +99,7 @@ def values(name: str, figures: Sequence[float]) -> str:
         axes.fill_between(np.arange(len(ordered)), ordered, step="mid", color=_ACCENT, linewidth=0)
         axes.set(xlabel="questions, best first", ylabel=name, ylim=(0, 1.02), xlim=(0, max(1, len(ordered) - 1)))
 
-    return _svg("values", draw, f"{name} of every question, best first")
+    return _svg("values", draw, f"{name} per question, best first")
 
 
 def differences(name: str, figures: Sequence[float], key: str = "differences") -> str:
@@ -117,7 +115,7 @@ def differences(name: str, figures: Sequence[float], key: str = "differences") -
             xlabel="questions, largest gain first", ylabel=f"difference in {name}", xlim=(0, max(1, len(ordered) - 1))
         )
 
-    return _svg(key, draw, f"Difference in {name} of every question")
+    return _svg(key, draw, f"Difference in {name} per question")
 
 
 def pareto(points: Sequence[tuple[str, float, float, bool]], name: str) -> str:
@@ -129,10 +127,10 @@ def pareto(points: Sequence[tuple[str, float, float, bool]], name: str) -> str:
         for label, ms, quality, best in points:
             axes.scatter([ms], [quality], color=_ACCENT if best else _SECOND, zorder=3)
             axes.annotate(label, (ms, quality), xytext=(4, 4), textcoords="offset points", fontsize=9)
-        axes.set(xlabel="milliseconds a question (p50)", ylabel=name)
+        axes.set(xlabel="latency (p50, ms)", ylabel=name)
         axes.margins(x=0.2, y=0.15)
 
-    return _svg("pareto", draw, f"{name} by milliseconds a question, with the Pareto front")
+    return _svg("pareto", draw, f"{name} against latency, with the Pareto front")
 
 
 def _svg(key: str, draw: Callable[[Axes], object], label: str) -> str:

@@ -29,16 +29,16 @@ class Reference(BaseModel):
     def _placed(self) -> "Reference":
         if self.whole:
             if self.document is None:
-                raise ValueError("a whole document needs its name")
+                raise ValueError("a whole document must be named by document")
             return self
         if (self.start_index is None) != (self.end_index is None):
-            raise ValueError("start_index and end_index go together")
+            raise ValueError("start_index and end_index must be given together")
         if self.start_index is None and self.content is None:
             raise ValueError("a reference needs content, or start_index and end_index, or whole")
         if self.start_index is not None and self.end_index is not None and self.start_index >= self.end_index:
             raise ValueError("end_index must be larger than start_index")
         if self.document is None and self.within is None and self.start_index is not None:
-            raise ValueError("offsets need a document that they count in")
+            raise ValueError("offsets need a document")
         return self
 
 
@@ -59,7 +59,7 @@ class Question(BaseModel):
     @model_validator(mode="after")
     def _of_one_kind(self) -> "Question":
         if len({reference.whole for reference in self.references}) > 1:
-            raise ValueError("references are spans, or whole documents, not both")
+            raise ValueError("references must be all spans or all whole documents")
         return self
 
 
@@ -78,7 +78,7 @@ def question_of(line: int, fields: dict[str, object]) -> Question:
     """
     identifier = fields.get("id", line)
     if isinstance(identifier, bool) or not isinstance(identifier, str | int):
-        raise ValueError("id must be text or a whole number")  # noqa: TRY004 - one kind of error for a bad line
+        raise ValueError("id must be text or an integer")  # noqa: TRY004 - one kind of error for a bad line
     answerable = fields.get("answerable")
     if answerable is None:
         answerable = bool(fields.get("references") or fields.get("answers"))

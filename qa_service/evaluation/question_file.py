@@ -89,11 +89,11 @@ class QuestionFile:
                 other = first_line_of.setdefault(item.id, item.line)
                 if other != item.line:
                     raise QuestionFileError(
-                        f"{self.path}: the id of line {item.line} stands in line {other} already; make ids unique"
+                        f"{self.path}: lines {other} and {item.line} have the same id; make ids unique"
                     )
             yield item
         if not found:
-            raise QuestionFileError(f"{self.path} holds no questions; docs/question-file.md tells what one looks like")
+            raise QuestionFileError(f"{self.path} has no questions; see docs/question-file.md for the format")
 
     def close(self) -> None:
         """Remove the copy of standard input."""
@@ -107,9 +107,7 @@ class QuestionFile:
             return
         if form == "trec":
             if self.qrels is None:
-                raise QuestionFileError(
-                    f"{self.path} holds TREC topics; name the file of their judgements with --qrels"
-                )
+                raise QuestionFileError(f"{self.path} has TREC topics; name their file of judgements with --qrels")
             yield from read_trec(self._here, self.qrels, _opened)
             return
         readers: dict[str, Callable[[BinaryIO], Iterator[Question | LineProblem]]] = {
@@ -156,5 +154,5 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     with open(descriptor, "rb") as file:
         kind = binary_kind(file.peek(16)[:16])
         if kind:
-            raise QuestionFileError(f"{path} looks like {kind}; a question file is text in UTF-8")
+            raise QuestionFileError(f"{path} looks like {kind}; a question file must be UTF-8 text")
         yield file

@@ -107,28 +107,26 @@ def _badness(result: dict[str, Any], main: str) -> tuple[float, float]:
 def _figures(run: RunFolder, summary: Summary, main: str, baseline: RunFolder | None) -> list[tuple[str, Markup]]:
     told = summary.answerability
     drawings: list[tuple[str, Callable[[], str], bool]] = [
-        ("Where the first right result stands", lambda: plots.ranks(summary.ranks), bool(summary.ranks)),
+        ("Rank of the first relevant result", lambda: plots.ranks(summary.ranks), bool(summary.ranks)),
         (
-            "Does confidence keep what it says? Points are larger where more questions are",
+            "Is confidence calibrated? Larger points stand for more questions",
             lambda: plots.calibration(told.reliability),
             bool(told.reliability),
         ),
         (
-            "Wrong answers, if only the most confident are given",
+            "Risk and coverage: wrong answers if only the most confident are given",
             lambda: plots.risk(told.risk_coverage),
             bool(told.risk_coverage),
         ),
-        ("How long an answer takes", lambda: plots.latency(run.times()), bool(summary.latency_ms)),
+        ("Latency of an answer", lambda: plots.latency(run.times()), bool(summary.latency_ms)),
     ]
     values = {result["id"]: result["measures"][main] for result in run.results() if main in result["measures"]}
     if baseline is None:
-        drawings.append(
-            (f"{main} question by question", lambda: plots.values(main, list(values.values())), bool(values))
-        )
+        drawings.append((f"{main} per question", lambda: plots.values(main, list(values.values())), bool(values)))
     else:
         before = {result["id"]: result["measures"].get(main) for result in baseline.results()}
         moved = [value - before[key] for key, value in values.items() if before.get(key) is not None]
-        drawings.append((f"{main} against the baseline", lambda: plots.differences(main, moved), bool(moved)))
+        drawings.append((f"{main} compared with the baseline", lambda: plots.differences(main, moved), bool(moved)))
     return [(caption, svg(draw())) for caption, draw, there in drawings if there]
 
 
@@ -149,9 +147,9 @@ def _shown(result: dict[str, Any], main: str, corpus: Corpus) -> dict[str, Any]:
 def _state(result: dict[str, Any]) -> str:
     got = result["got"]
     if not result["answerable"]:
-        return "let pass" if got["answerable"] else "refused rightly"
+        return "wrongly answered" if got["answerable"] else "rightly refused"
     if got["answerable"] is False:
-        return "refused wrongly"
+        return "wrongly refused"
     return "right" if got["right_in_five"] else "wrong" if result["relevant"] else "not judged"
 
 
@@ -192,7 +190,7 @@ def markdown_report(summary: Summary) -> str:
     if rows:
         lines += ["| answerability | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
     if told.reliability:
-        lines += ["| confidence | questions | mean confidence | right |", "| --- | --- | --- | --- |"]
+        lines += ["| confidence | questions | mean confidence | accuracy |", "| --- | --- | --- | --- |"]
         lines += [_bin_row(one) for one in told.reliability]
         lines.append("")
     if summary.latency_ms:
@@ -209,9 +207,9 @@ def markdown_report(summary: Summary) -> str:
         ]
         lines.append("")
     if summary.copied:
-        lines += ["Questions that are a passage's own text: " + ", ".join(map(_cell, summary.copied)), ""]
+        lines += ["Questions that equal the text of a passage: " + ", ".join(map(_cell, summary.copied)), ""]
     if summary.problems:
-        lines += ["| line | left out because |", "| --- | --- |"]
+        lines += ["| line | reason |", "| --- | --- |"]
         lines += [f"| {problem.line} | {_cell(problem.reason)} |" for problem in summary.problems[:MAX_QUESTIONS]]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -223,7 +221,7 @@ def answerability_rows(summary: Summary) -> list[tuple[str, str]]:
         ("answerable, answered", _of(told.answered, told.answerable)),
         ("unanswerable, refused", _of(told.refused, told.unanswerable)),
         ("precision of refusal", _number(told.refusal_precision)),
-        ("AUROC of confidence, answerable against not", _number(told.auroc)),
+        ("AUROC of confidence, answerable against unanswerable", _number(told.auroc)),
         ("expected calibration error", _number(told.ece)),
     ]
     return [(name, value) for name, value in rows if value != "–"]

@@ -71,12 +71,12 @@ class RunFolder:
                 if done and before.get("fingerprint") != wanted["fingerprint"]:
                     differs = _difference(before.get("fingerprint") or {}, wanted["fingerprint"])
                     raise QuestionFileError(
-                        f"{self.path} holds the beginning of another evaluation ({differs}); name another folder, or "
-                        "pass --overwrite"
+                        f"{self.path} holds another unfinished evaluation ({differs}); name another folder, or pass "
+                        "--overwrite"
                     )
                 self._write(RUN, {**wanted, "about": before.get("about", about)} if done else wanted)
             elif self.path.exists() and any(self.path.iterdir()) and not (self.path / RUN).exists():
-                raise QuestionFileError(f"{self.path} holds other files; name a folder of its own for the results")
+                raise QuestionFileError(f"{self.path} holds other files; name a new folder for the results")
             else:
                 self.path.mkdir(parents=True, exist_ok=True)
                 for name in WRITTEN:
@@ -89,7 +89,7 @@ class RunFolder:
     def add(self, batch: Sequence[EvaluatedQuestion], measured: Sequence[dict[str, float]]) -> None:
         """Append a batch; if the process dies meanwhile, some of its lines are missing or the last one is cut."""
         if self._results is None or self._times is None:
-            raise ValueError("the run was not begun")
+            raise ValueError("begin() was not called")
         lines = [result_of(asked, values) for asked, values in zip(batch, measured, strict=True)]
         timed = [
             {"id": asked.question.id, "ms": round(asked.outcome.milliseconds, 3)}
@@ -105,7 +105,7 @@ class RunFolder:
     def add_times(self, times: Sequence[tuple[str, float]]) -> None:
         """Append the ids and milliseconds of questions that were timed alone."""
         if self._times is None:
-            raise ValueError("the run was not begun")
+            raise ValueError("begin() was not called")
         with storage_errors(self.path):
             self._times.write(_lines([{"id": identifier, "ms": round(ms, 3)} for identifier, ms in times]))
             self._times.flush()
@@ -139,7 +139,7 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise QuestionFileError(f"{self.path} holds no evaluation: {error}") from error
         if not isinstance(about, dict) or about.get("format") != FORMAT_VERSION:
-            raise QuestionFileError(f"{path} is not of a format that this version reads; evaluate again")
+            raise QuestionFileError(f"{path} has a format that this version can't read; evaluate again")
         return about
 
     def results(self) -> Iterator[dict[str, Any]]:
@@ -228,4 +228,4 @@ def _lines(entries: Sequence[dict[str, Any]]) -> bytes:
 
 def _difference(before: dict[str, Any], wanted: dict[str, Any]) -> str:
     names = sorted(name for name in before.keys() | wanted.keys() if before.get(name) != wanted.get(name))
-    return "other " + ", ".join(name.replace("_", " ") for name in names) if names else "of another format"
+    return ", ".join(name.replace("_", " ") for name in names) + " differ" if names else "another format"

@@ -61,13 +61,15 @@ def grid(varied: Sequence[str]) -> list[dict[str, str]]:
         name = name.strip().casefold().removeprefix("qa_").replace("-", "_")
         listed = [value.strip() for value in values.split(",") if value.strip()]
         if not sign or not listed:
-            raise SettingsError(f"{text!r} says nothing to vary; write passage_tokens=100,200")
+            raise SettingsError(f"invalid axis {text!r}; write it as passage_tokens=100,200")
         if name not in Settings.model_fields or name in _NOT_VARIED:
-            raise SettingsError(f"{name!r} is no setting that can be varied; docs/settings.md lists them")
+            raise SettingsError(f"{name!r} is not a setting that can be varied; docs/settings.md lists all settings")
         axes[name] = list(dict.fromkeys(listed))
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     if len(points) > _MAX_POINTS:
-        raise SettingsError(f"{len(points)} combinations are more than {_MAX_POINTS}; vary less at once")
+        raise SettingsError(
+            f"{len(points)} combinations exceed the limit of {_MAX_POINTS}; vary fewer settings or values"
+        )
     return points
 
 
@@ -102,7 +104,7 @@ def sweep(
         raise QAServiceError(f"no combination could be evaluated: {found.rows[0].problem}")
     found.measures = list(dict.fromkeys(name for row in good for name in row.measures))
     if not found.measures:
-        raise QuestionFileError(f"{questions.path} holds no question with gold; there is nothing to compare by")
+        raise QuestionFileError(f"{questions.path} has no question with gold, which a sweep needs")
     found.measure = found.measures[0]
     for row in good:
         row.front = not any(_beats(other, row, found.measure) for other in good)

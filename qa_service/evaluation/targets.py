@@ -199,7 +199,7 @@ class ProcessPoolAsker:
             return _in_parts(questions, size, lambda parts: self._pool.map(_ask_own, parts))
         except BrokenProcessPool as error:
             raise QAServiceError(
-                "a process that asks questions has died; is there memory for --jobs of them?"
+                "a process that asks questions died, perhaps for lack of memory; try fewer --jobs"
             ) from error
 
     def close(self) -> None:
@@ -274,7 +274,7 @@ def same_index(outcomes: Sequence[Outcome], version: str) -> None:
     for outcome in outcomes:
         if outcome.index_version != version:
             raise QuestionFileError(
-                f"the index changed from {version} to {outcome.index_version} meanwhile; evaluate again"
+                f"the index changed from {version} to {outcome.index_version} during the evaluation; evaluate again"
             )
 
 

@@ -39,14 +39,14 @@ def reasons(found: list[Question | LineProblem]) -> dict[int, str]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no questions"),
-        (b"\n \n\r\n\n", "holds no questions"),
+        (b"", "has no questions"),
+        (b"\n \n\r\n\n", "has no questions"),
         (b'[{"question": "x"}]', "is a JSON array"),
         ('{"question": "x"}\n'.encode("utf-16"), "not UTF-8: line 1, byte 0"),
         (b'{"question": "x"}\n{"question": "caf\xe9"}\n', "not UTF-8: line 2, byte 17"),
         (b"\x1f\x8b\x08...", "looks like gzip"),
         (b"PK\x03\x04....", "looks like a ZIP archive"),
-        (b'{"id": "a", "question": "x"}\n{"id": "a", "question": "y"}', "line 2 stands in line 1"),
+        (b'{"id": "a", "question": "x"}\n{"id": "a", "question": "y"}', "lines 1 and 2 have the same id"),
     ],
 )
 def test_a_file_that_is_no_question_file_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_line_ends_do_not_matter(joined: bytes, end: bytes, start: bytes, tmp_pa
         ({"question": "a", "id": True}, "id must be text"),
         ({"question": "a", "answerable": "yes"}, "answerable: Input should be a valid boolean"),
         ({"question": "a", "references": [{"document": "d"}]}, "needs content, or start_index"),
-        ({"question": "a", "references": [{"document": "d", "start_index": 1}]}, "go together"),
+        ({"question": "a", "references": [{"document": "d", "start_index": 1}]}, "given together"),
         ({"question": "a", "references": [{"document": "d", "start_index": 2, "end_index": 2}]}, "must be larger"),
         ({"question": "a", "references": "d"}, "references: Input should be a valid tuple"),
     ],
@@ -224,7 +224,7 @@ def test_bad_rows_of_a_table_are_told_and_the_rest_is_read(tmp_path: Path) -> No
     found = list(QuestionFile(path))
     assert [item.question for item in found if isinstance(item, Question)] == ["fine", 'a "b" c']
     reasons = {item.line: item.reason for item in found if isinstance(item, LineProblem)}
-    assert reasons[3] == "has 2 cells, the header has 6"
+    assert reasons[3] == "has 2 cells, but the header has 6"
     assert reasons[4] == "answerable is 'maybe'; it must be true or false"
     assert "invalid literal for int" in reasons[5]
     assert any("not CSV" in reason for reason in reasons.values())
@@ -233,10 +233,10 @@ def test_bad_rows_of_a_table_are_told_and_the_rest_is_read(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no questions"),
-        (b"question\n", "holds no questions"),
-        (b"what,who\n1,2\n", "has the columns what, who; it needs id, question"),
-        (b"question,question\n1,2\n", "each once"),
+        (b"", "has no questions"),
+        (b"question\n", "has no questions"),
+        (b"what,who\n1,2\n", "has the columns what, who; needed once each: id, question"),
+        (b"question,question\n1,2\n", "needed once each"),
         (b"question\ncaf\xe9\n", "not UTF-8"),
     ],
 )
@@ -283,13 +283,13 @@ def test_squad_is_read_and_its_answers_are_found_in_the_documents(answerer: Ques
     assert span.start == document.text.index(context) + 4
     assert (first.question, first.answers, first.tags) == ("What sleeps?", ("cat",), ("Zoo",))
     assert (second.answerable, none.relevant) == (False, {})
-    assert [item.reason for item in items] == ["the answer does not stand at its offset in its paragraph"]
+    assert [item.reason for item in items] == ["the answer is not at its offset in the paragraph"]
     path.write_text(
         squad("Words of no document.", {"id": "a", "question": "x", "answers": [{"text": "Words", "answer_start": 0}]})
     )
     items.clear()
     assert not list(GoldFinder(IndexCorpus(answerer.index)).with_gold(QuestionFile(path), items))
-    assert "does not stand in any document" in items[0].reason
+    assert "is not in any document" in items[0].reason
     path.write_text('{"data": [{"paragraphs": [{}]}]}')
     with pytest.raises(QuestionFileError, match="is not SQuAD's JSON: KeyError"):
         list(QuestionFile(path))
@@ -339,12 +339,12 @@ def test_a_beir_folder_is_read(answerer: QuestionAnswerer, tmp_path: Path) -> No
     (first, gold), (third, none) = found
     assert (first.id, gold.whole, gold.relevant) == ("q1", True, {"sea.txt": 2, "zoo/animals.md": 1})
     assert (third.answerable, none.relevant) == (False, {})
-    with pytest.raises(QuestionFileError, match=r"no qrels/dev.tsv; its splits are: test"):
+    with pytest.raises(QuestionFileError, match=r"no qrels/dev.tsv; choose another split with --split: test"):
         QuestionFile(tmp_path / "beir", split="dev").check()
-    with pytest.raises(QuestionFileError, match="is no BEIR folder"):
+    with pytest.raises(QuestionFileError, match="is not a BEIR folder"):
         QuestionFile(tmp_path).check()
     (tmp_path / "beir/qrels/test.tsv").write_text("q1\tsea\tmuch\n")
-    with pytest.raises(QuestionFileError, match=r"test.tsv, line 1 is no judgement"):
+    with pytest.raises(QuestionFileError, match=r"test.tsv, line 1 is not a judgement"):
         list(QuestionFile(tmp_path / "beir"))
 
 
@@ -364,7 +364,7 @@ def test_trec_topics_are_read(topics: str, tmp_path: Path) -> None:
     assert [(one.document, one.whole, one.relevance) for one in first.references] == [("sea.txt", True, 1)]
     assert not second.answerable
     if topics.startswith("<"):
-        with pytest.raises(QuestionFileError, match="name the file of their judgements with --qrels"):
+        with pytest.raises(QuestionFileError, match="name their file of judgements with --qrels"):
             list(QuestionFile(tmp_path / "topics.txt"))
 
 

@@ -64,7 +64,7 @@ def rows_of(
         ]
         if header and (("question" not in header and "user_input" not in header) or len(set(header)) < len(header)):
             raise QuestionFileError(
-                f"{path} has the columns {', '.join(header)}; it needs {columns[0]}, {columns[1]} … each once"
+                f"{path} has the columns {', '.join(header)}; needed once each: {columns[0]}, {columns[1]} …"
             )
         while True:
             try:
@@ -78,7 +78,7 @@ def rows_of(
             if not any(cell.strip() for cell in row):
                 continue
             if len(row) != len(header):
-                yield number, LineProblem(number, f"has {len(row)} cells, the header has {len(header)}")
+                yield number, LineProblem(number, f"has {len(row)} cells, but the header has {len(header)}")
                 continue
             yield number, dict(zip(header, row, strict=True))
     except UnicodeDecodeError as error:

@@ -65,7 +65,7 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str | None]]:
                 f"{path} is not UTF-8: line {number}, byte {error.start} of the line; save it as UTF-8"
             ) from error
         if number == 1 and text.lstrip(_LINE_SEPARATORS).startswith("["):
-            raise QuestionFileError(f"{path} is a JSON array; write one object a line (`jq -c '.[]'` does it)")
+            raise QuestionFileError(f"{path} is a JSON array; write one object per line (`jq -c '.[]'` converts it)")
         if text.strip(_LINE_SEPARATORS):
             yield number, text.strip(_LINE_SEPARATORS)
 

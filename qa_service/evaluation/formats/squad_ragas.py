@@ -71,7 +71,7 @@ def ragas_fields(entry: dict[str, Any]) -> dict[str, Any]:
     """Map a ragas sample to our fields. A sample without contexts has no gold."""
     contexts = entry.get("reference_contexts") or []
     if not isinstance(contexts, list) or not all(isinstance(text, str) for text in contexts):
-        raise ValueError("reference_contexts must be a list of texts")
+        raise ValueError("reference_contexts must be a list of strings")
     fields: dict[str, Any] = {
         "question": entry.get("user_input"),
         "references": [{"content": _HOP.sub("", text).strip()} for text in contexts if text.strip()],
@@ -97,5 +97,5 @@ def _from_cells(row: dict[str, str]) -> dict[str, Any]:
     try:
         contexts = ast.literal_eval(row.get("reference_contexts") or "[]")
     except (SyntaxError, MemoryError, RecursionError) as error:
-        raise ValueError(f"reference_contexts is no list: {error}") from error
+        raise ValueError(f"reference_contexts is not a list: {error}") from error
     return ragas_fields({**row, "reference_contexts": contexts})

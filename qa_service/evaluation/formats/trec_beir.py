@@ -24,10 +24,10 @@ def beir_files(folder: Path, split: str) -> list[Path]:
     """Return the files of questions and judgements of a BEIR folder. Raises :class:`QuestionFileError`."""
     queries, qrels = folder / "queries.jsonl", folder / "qrels" / f"{split}.tsv"
     if not queries.is_file():
-        raise QuestionFileError(f"{folder} is no BEIR folder: it has no queries.jsonl; name a question file")
+        raise QuestionFileError(f"{folder} is not a BEIR folder (no queries.jsonl); name a question file")
     if not qrels.is_file():
         there = ", ".join(sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))) or "none"
-        raise QuestionFileError(f"{folder} has no qrels/{split}.tsv; its splits are: {there} (--split)")
+        raise QuestionFileError(f"{folder} has no qrels/{split}.tsv; choose another split with --split: {there}")
     return [queries, qrels]
 
 
@@ -108,7 +108,7 @@ def _grades(path: Path, opened: Opened) -> Grades:
                 raise ValueError(f"{len(columns)} columns")  # noqa: TRY301
             grades.setdefault(columns[0].strip(), {})[columns[-2].strip()] = int(columns[-1])
         except ValueError as error:
-            raise QuestionFileError(f"{path}, line {number} is no judgement: {error}") from error
+            raise QuestionFileError(f"{path}, line {number} is not a judgement: {error}") from error
     if not grades:
-        raise QuestionFileError(f"{path} holds no judgements")
+        raise QuestionFileError(f"{path} has no judgements")
     return grades
