@@ -1,4 +1,4 @@
-"""Every setting: what there is, and what is in force."""
+"""The settings: fields, validation, and their sources."""
 
 from qa_service.settings.environment import environment_of, export_settings, list_settings, load_settings
 from qa_service.settings.fields import DEFAULT_MODEL, FILE, PREFIX, Settings, default_of, settings_that_change

@@ -1,7 +1,7 @@
-"""The only reader of the environment.
+"""Loads the settings; the only reader of the environment.
 
-Command line over environment (``QA_…``) over a ``.env`` file in the working directory. An unknown
-``QA_`` name is an error, since a misspelt setting that silently does nothing is worse than none.
+The command line overrides the environment (``QA_…``), which overrides a ``.env`` file in the working directory. An
+unknown ``QA_`` name is an error, since a misspelt setting must not be ignored silently.
 """
 
 import os
@@ -20,10 +20,10 @@ _MAX_SHOWN_CHARACTERS = 100
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Return the settings in force.
+    """Return the current settings.
 
-    ``overrides`` are the command line's values; ``None`` means "not given". Raises
-    :class:`SettingsError`, naming the setting, the value and what is allowed.
+    ``overrides`` are the values of the command line; ``None`` means "not given". Raises :class:`SettingsError` with
+    the setting, its value and the allowed values.
     """
     fields = Settings.model_fields
     for name in os.environ:
@@ -44,21 +44,23 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def _check_file() -> None:
-    """Refuse a file of which a setting would be lost without a word."""
+    """Raise :class:`SettingsError` for a ``.env`` file whose settings would be ignored silently."""
     try:
         if not FILE.exists():
             return
         if not FILE.is_file() or FILE.stat().st_size > _MAX_FILE_BYTES:
-            raise SettingsError(f"{FILE} is no file of at most {_MAX_FILE_BYTES >> 20} MB; fix or remove it")
+            raise SettingsError(
+                f"{FILE} must be a regular file of at most {_MAX_FILE_BYTES >> 20} MB; fix or remove it"
+            )
         names = [name.upper() for name in _ASSIGNMENT.findall(FILE.read_text(encoding="utf-8-sig"))]
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"can't read {FILE}: {error}; fix or remove the file") from error
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SettingsError(f"{FILE} sets {', '.join(twice)} twice; keep one of them")
+        raise SettingsError(f"{FILE} sets {', '.join(twice)} more than once; keep one line of each")
 
 
 def list_settings(settings: Settings) -> list[tuple[str, str, str]]:
-    """Return each setting's name, its value as it would be set, and where that is from; secrets are not shown."""
+    """Return name, value and source of each setting; secrets are hidden."""
     environment = {name.upper() for name in os.environ}
     found = []
     for field, info in Settings.model_fields.items():
@@ -70,7 +72,7 @@ def list_settings(settings: Settings) -> list[tuple[str, str, str]]:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """Return the environment of another process of this program with the same settings."""
+    """Return an environment for a child process with the same settings."""
     return os.environ | {PREFIX + name.upper(): _as_set(value) for name, value in settings.model_dump().items()}
 
 
@@ -79,10 +81,10 @@ def _as_set(value: object) -> str:
 
 
 def export_settings(settings: Settings) -> None:
-    """Put settings into the environment of this process, for the processes that it starts."""
+    """Put settings into the environment of this process, for its child processes."""
     os.environ |= environment_of(settings)
 
 
 def _unknown(name: str) -> str:
     near = get_close_matches(name, [PREFIX + field.upper() for field in Settings.model_fields], n=1)
-    return f"unknown setting {name}; " + (f"did you mean {near[0]}?" if near else "docs/settings.md lists them all")
+    return f"unknown setting {name}; " + (f"did you mean {near[0]}?" if near else "docs/settings.md lists all settings")

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, beyond plain ones."""
+"""Types of settings with validation of their own."""
 
 import re
 from ipaddress import ip_address
@@ -18,7 +18,7 @@ def _comma_separated(value: object) -> object:
 
 
 def origin_of(text: str) -> str:
-    """Return an origin as browsers send it. Raises ``ValueError`` for what is none."""
+    """Return an origin as browsers send it. Raises ``ValueError`` if it is invalid."""
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -26,20 +26,20 @@ def origin_of(text: str) -> str:
         parts, port = urlsplit(""), None
     rest = (parts.path, parts.query, parts.fragment, parts.username or "", parts.password or "")
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or any(rest) or "*" in text:
-        raise ValueError(f"{text!r} is no origin; write it as https://www.example.org")
+        raise ValueError(f"{text!r} is not an origin; write it as https://www.example.org")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}")
 
 
 def path_prefix(text: str) -> str:
-    """Return a prefix of paths such as ``/docs-qa`` without its last slash. Raises ``ValueError`` if it is none."""
+    """Return a path prefix such as ``/docs-qa`` without a trailing slash. Raises ``ValueError`` if it is invalid."""
     prefix = text.removesuffix("/")
     if (
         len(text) > _MAX_PREFIX_CHARACTERS
         or not _PREFIX.fullmatch(prefix)
         or not {".", ".."}.isdisjoint(prefix.split("/"))
     ):
-        raise ValueError("the path must be like /docs-qa, of letters, digits and -._~ alone")
+        raise ValueError("the path must be like /docs-qa, with only letters, digits and -._~")
     return prefix
 
 

@@ -96,7 +96,7 @@ def test_a_key_is_kept_as_its_hash_and_revoked(tmp_path: Path) -> None:
         ("may do nothing", {"scopes": ()}),
         ("for all collections", {"scopes": ("admin",), "collections": ("hr",)}),
         *(
-            ("is no origin", {"origins": (origin,)})
+            ("is not an origin", {"origins": (origin,)})
             for origin in (
                 "*",
                 "null",
@@ -235,7 +235,7 @@ def test_others_need_a_key_unless_it_is_said_to_be_open(tmp_path: Path) -> None:
     KeyFile(tmp_path).create("x")
     check_access(public)
     assert keys_needed(load_settings(data=tmp_path, access="keys"))
-    with pytest.raises(SettingsError, match="is no origin"):
+    with pytest.raises(SettingsError, match="is not an origin"):
         load_settings(origins="https://a.example/path")
     assert load_settings(origins="*").origins == ("*",)
     assert origin_of("http://[::1]:8080") == "http://[::1]:8080"

@@ -93,8 +93,8 @@ def test_values_that_mean_nothing_are_refused(name: str, value: str, monkeypatch
     [
         (b"\xef\xbb\xbfQA_PORT=65536\n", "QA_PORT .* is '65536'"),
         (b"QA_LANGUAGE=fran\xe7ais\n", "can't read"),
-        (b"QA_PORT=1\nOTHER=2\nexport QA_port = 3\n", "sets QA_PORT twice"),
-        (b"QA_PORT=1\n" + b"#" * (1 << 20), "no file of at most 1 MB"),
+        (b"QA_PORT=1\nOTHER=2\nexport QA_port = 3\n", "sets QA_PORT more than once"),
+        (b"QA_PORT=1\n" + b"#" * (1 << 20), "must be a regular file of at most 1 MB"),
         (b"QA_TOPK=1\n", "unknown setting QA_TOPK; did you mean QA_TOP_K"),
         (b"QA_PORT=[[[[[[[[\n", "QA_PORT .* plain decimal"),
     ],
@@ -109,7 +109,7 @@ def test_a_file_of_settings_that_would_lose_one_is_refused(content: bytes, messa
 def test_a_folder_in_place_of_the_file_is_refused() -> None:
     """It would be passed over in silence."""
     Path(".env").mkdir()
-    with pytest.raises(SettingsError, match="is no file"):
+    with pytest.raises(SettingsError, match="must be a regular file"):
         load_settings()
 
 
