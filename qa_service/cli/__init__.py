@@ -1,4 +1,4 @@
-"""The command line: puts the parts together; the only place that prints and exits."""
+"""The command line; the only place that prints and exits."""
 
 from qa_service.cli import (
     ask_commands,

@@ -14,7 +14,7 @@ from qa_service.cli.show import print_answer, print_why
 @cli.command()
 @click.argument("question")
 @options("source", "index", "model", "collection", "top_k", "min_confidence")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as POST /ask gives it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, as from POST /ask.")
 def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Ask one question of the index."""
     ask_with_one_thread()
@@ -23,7 +23,7 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
     settings = settings_of(overrides)
     answerer, _ = answerer_of(settings)
     check_question(question)
-    answerer.self_test()  # also loads the model, which is not to count as the answer's time
+    answerer.self_test()  # also loads the model, so that it does not count as time of the answer
     started = time.perf_counter()
     answer = answerer.ask(question)
     if as_json:
@@ -43,7 +43,7 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
 @options("source", "index", "model", "collection")
 @click.option("--document", required=True, metavar="PATH", help="Path below the source folder, or document id.")
 def why(question: str, document: str, **overrides: Any) -> int:
-    """Tell why a document was not returned: its best passage, its ranks, what beat it."""
+    """Explain why a document was not returned: its best passage, its ranks, the results above it."""
     ask_with_one_thread()
     answerer, _ = answerer_of(settings_of(overrides))
     print_why(answerer.document_rank(question, document), len(answerer.index))

@@ -1,4 +1,4 @@
-"""The commands that put evaluations side by side: compare, sweep."""
+"""The commands that compare evaluations: compare, sweep."""
 
 import json
 from contextlib import closing
@@ -24,18 +24,21 @@ from qa_service.errors import SettingsError
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=FOLDER, metavar="BASELINE RUN…")
 @click.option(
-    "--measure", "measures", multiple=True, metavar="NAME", help="Measure to compare; again for more.  [default: all]"
+    "--measure", "measures", multiple=True, metavar="NAME", help="Measure to compare; repeatable.  [default: all]"
 )
 @click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the comparison as a page."
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the comparison as an HTML page.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON object.")
 def compare(runs: tuple[Path, ...], measures: tuple[str, ...], html: Path | None, as_json: bool) -> int:  # noqa: FBT001 - a flag
-    """Compare outputs of `evaluate` with the first one: whether one is better, and how sure that is."""
+    """Compare outputs of `evaluate` with the first one, with significance tests."""
     from qa_service.evaluation.compare import compare as run  # noqa: PLC0415 - seconds of import
 
     if len(runs) < 2:  # noqa: PLR2004 - a comparison has two sides
-        raise SettingsError("name two outputs of evaluate or more")
+        raise SettingsError("name at least two outputs of evaluate")
     comparison = run(runs, measures)
     if html is not None:
         from qa_service.evaluation.report import comparison_page  # noqa: PLC0415 - draws
@@ -59,12 +62,12 @@ def compare(runs: tuple[Path, ...], measures: tuple[str, ...], html: Path | None
     multiple=True,
     required=True,
     metavar="NAME=A,B,…",
-    help="Values of a setting; again for more settings.",
+    help="Values of a setting; repeatable.",
 )
 @click.option("--output", type=FOLDER, required=True, metavar="DIR", help="Folder for indexes, runs and the table.")
 @click.option("--json", "as_json", is_flag=True, help="Print the sweep as one JSON object.")
 def sweep(varied: tuple[str, ...], output: Path, as_json: bool, **arguments: Any) -> int:  # noqa: FBT001 - a flag
-    """Evaluate FILE under every combination of settings; goes on where it was interrupted.
+    """Evaluate FILE with every combination of settings; an interrupted sweep is resumed.
 
     Settings are named as in docs/settings.md without QA_: `--vary passage_tokens=100,200 --vary rerank=maxsim,none`.
     """

@@ -1,4 +1,4 @@
-"""What is installed, which model, and is the index whole and current: findings for ``qa-service doctor``."""
+"""Checks the installation, the model and the index, for ``qa-service doctor``."""
 
 import platform
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "num
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. ``exit_code`` is 0 if it is well."""
+    """The result of one check; ``exit_code`` is 0 if it passed."""
 
     subject: str
     state: str
@@ -28,7 +28,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at everything; one failing part does not keep the others from being looked at."""
+    """Run all checks; a failed check does not prevent the others."""
     findings = [
         Finding("program", f"qa-service {__version__}, Python {platform.python_version()}, {platform.machine()}"),
         _packages(),
@@ -81,10 +81,10 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
     try:
         if embedder is not None:
             answerer.self_test()
-        whole = "every file whole" if settings.store == "faiss" else f"published as {settings.milvus_alias}"
+        intact = "every file intact" if settings.store == "faiss" else f"published as {settings.milvus_alias}"
         state = (
             f"generation {index.generation}, {index.manifest.documents} documents, {len(index)} passages, "
-            f"built {index.manifest.created_at}, {whole}"
+            f"built {index.manifest.created_at}, {intact}"
         )
     finally:
         index.close()
@@ -96,9 +96,9 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
 def _documents(settings: Settings, embedder: Embedder) -> str:
     contents, source = contents_of(settings, embedder)
     current = generations_of(settings).current_pointer()[0]
-    state = f"{len(source.files)} files that are read, {len(source.left_out)} others"
+    state = f"{len(source.files)} readable files, {len(source.left_out)} others"
     if contents.generation_id() != current:
-        raise _Stale(f"{state}; they differ from the index: run `qa-service index`")
+        raise _Stale(f"{state}; they differ from the index, run `qa-service index`")
     return f"{state}, all as indexed"
 
 

@@ -1,4 +1,4 @@
-"""The commands that ask a question file: evaluate, calibrate."""
+"""The commands that ask the questions of a file: evaluate, calibrate."""
 
 import json
 import tempfile
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from qa_service.settings import Settings
 
 _ONE_PROCESS_QUESTIONS = 200
-"""Questions up to which one process asks them all: others would take longer to start."""
+"""Maximum number of questions that one process asks; starting more would take longer."""
 _MAX_JOBS = 64
 
 
@@ -41,7 +41,7 @@ _MAX_JOBS = 64
 @file_options
 @run_options
 @click.option(
-    "--output", type=FOLDER, metavar="DIR", help="Folder for run, results and reports; goes on if interrupted."
+    "--output", type=FOLDER, metavar="DIR", help="Folder for run, results and reports; resumed if interrupted."
 )
 @click.option("--baseline", type=FOLDER, metavar="DIR", help="Output of another evaluation to compare with.")
 @click.option(
@@ -49,7 +49,7 @@ _MAX_JOBS = 64
     "floors",
     multiple=True,
     metavar="NAME=MEAN",
-    help="Exit with 1 if a mean is lower, as nDCG@10=0.80.",
+    help="Exit with 1 if a mean is lower, such as nDCG@10=0.80; repeatable.",
 )
 @click.option("--url", metavar="URL", help="Ask a running service instead of an index.")
 @click.option(
@@ -58,16 +58,16 @@ _MAX_JOBS = 64
     default=4,
     show_default=True,
     metavar="N",
-    help="Questions at once, with --url.",
+    help="Concurrent questions, with --url.",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1, _MAX_JOBS),
     metavar="N",
-    help="Processes that ask, without --url.  [default: cores]",
+    help="Processes that ask, without --url.  [default: number of cores]",
 )
 @click.option("--strict", is_flag=True, help="Exit with 4 if a line of the file is unusable.")
-@click.option("--progress", "as_lines", is_flag=True, help="Print how many were asked as lines of JSON on stderr.")
+@click.option("--progress", "as_lines", is_flag=True, help="Print the progress as JSON Lines on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def evaluate(
     output: Path | None,
@@ -77,7 +77,7 @@ def evaluate(
     as_json: bool,  # noqa: FBT001 - a flag
     **arguments: Any,
 ) -> int:
-    """Ask every question of FILE and measure the results.
+    """Ask every question of FILE and measure the answers.
 
     FILE is a question file (JSON Lines or CSV; - for stdin), SQuAD's JSON, a ragas test set, TREC topics, or a BEIR
     folder; docs/question-file.md describes them.
@@ -112,12 +112,12 @@ def _check_folders(questions: Path, output: Path | None, baseline: Path | None) 
     if output is not None and output.resolve() == questions.resolve():
         raise SettingsError(f"the output {output} is the question file; name a folder for the results")
     if baseline is not None and not RunFolder(baseline).about().get("finished"):
-        raise QuestionFileError(f"{baseline} holds an evaluation that is not finished; run it again, it goes on")
+        raise QuestionFileError(f"the evaluation in {baseline} is not finished; run it again to resume it")
 
 
 @contextmanager
 def _progress(questions: "QuestionFile", *, as_lines: bool) -> Iterator[Callable[[int], None]]:
-    """Yield a function that shows how many questions were asked."""
+    """Yield a function that shows the number of questions asked."""
     total = sum(1 for _ in questions)
     with progress_bar() as bar:
 
@@ -137,7 +137,7 @@ def _write_reports(output: Path, summary: "Summary", target: "Target", baseline:
 
 
 def _show(summary: "Summary", comparison: "Comparison | None", output: Path | None, *, as_json: bool) -> None:
-    """Print what an evaluation found."""
+    """Print the summary of an evaluation."""
     if as_json:
         click.echo(json.dumps(summary.to_json(), ensure_ascii=False))
     else:
@@ -150,7 +150,7 @@ def _show(summary: "Summary", comparison: "Comparison | None", output: Path | No
 
 
 def _open_target(questions: "QuestionFile", arguments: dict[str, Any], stack: ExitStack) -> "Target":
-    """Open what the arguments say is to be evaluated; ``stack`` closes it. The rest of them are settings."""
+    """Open the index or service that the arguments name; ``stack`` closes it. The other arguments are settings."""
     url, concurrency, jobs = (arguments.pop(name) for name in ("url", "concurrency", "jobs"))
     settings = settings_of(arguments)
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -167,10 +167,10 @@ def _open_service(
     from qa_service.evaluation.targets import RemoteService  # noqa: PLC0415
 
     if not url.startswith(("http://", "https://")):
-        raise SettingsError(f"{url!r} is no address; write it as http://127.0.0.1:8000")
+        raise SettingsError(f"{url!r} is not an address; write it as http://127.0.0.1:8000")
     remote = RemoteService(url, concurrency, key=settings.key)
     stack.callback(remote.close)
-    about |= {"index_version": remote.version, "url": url, "timed": f"over HTTP, {concurrency} at once"}
+    about |= {"index_version": remote.version, "url": url, "timed": f"over HTTP, {concurrency} concurrently"}
     return Target(remote, remote, url=url, settings=settings, about=about)
 
 
@@ -204,7 +204,7 @@ def _open_index(
 @options("source", "index", "model", "collection")
 @file_options
 def calibrate(**arguments: Any) -> int:
-    """Fit confidence to the questions of FILE, answerable and not, and keep it beside the index."""
+    """Fit confidence to the questions of FILE, answerable and unanswerable; store it with the index."""
     ask_with_one_thread()
     from qa_service.evaluation.calibrate import calibrate as run  # noqa: PLC0415 - seconds of import
     from qa_service.index.disk import IndexFolder  # noqa: PLC0415
@@ -223,7 +223,7 @@ def calibrate(**arguments: Any) -> int:
     )
     print_problems(fitted.problems)
     click.echo(
-        f"calibrated on {fitted.questions} questions, {fitted.right} of them with their answer in five results\n"
-        f"on questions left out of the fit: AUROC {fitted.auroc:.3f}, expected calibration error {fitted.ece:.3f}"
+        f"calibrated on {fitted.questions} questions, {fitted.right} of them with the answer in five results\n"
+        f"on held-out questions: AUROC {fitted.auroc:.3f}, expected calibration error {fitted.ece:.3f}"
     )
     return 1 if fitted.problems else 0

@@ -1,4 +1,4 @@
-"""The commands about feedback."""
+"""The commands for feedback."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,14 @@ from qa_service.cli.options import FOLDER, collection_option, setting_option
 
 @cli.group()
 def feedback() -> None:
-    """Work with what people said of answers over POST /feedback."""
+    """Work with the feedback from POST /feedback."""
 
 
 @feedback.command()
 @setting_option("--data", type=FOLDER, metavar="DIR")
 @collection_option
 def export(data: Path | None, collection: str | None) -> int:
-    """Print feedback as lines of a question file: what people found useful, or named as right, is the gold."""
+    """Print feedback as a question file; its gold are answers marked useful and passages marked right."""
     from qa_service.server.feedback import FeedbackFile  # noqa: PLC0415 - not needed by the other commands
 
     settings = settings_of({"data": data})
@@ -27,5 +27,5 @@ def export(data: Path | None, collection: str | None) -> int:
     for line in exported:
         click.echo(json.dumps(line, ensure_ascii=False))
     if left_out:
-        click.echo(f"{left_out} answers found useless without a right passage named: no gold, left out", err=True)
+        click.echo(f"{left_out} answers marked useless without a right passage: no gold, left out", err=True)
     return 0

@@ -1,4 +1,4 @@
-"""The command group, how it ends, and what all commands begin with: the only place that exits."""
+"""The command group, its exit codes, and the steps that commands begin with; the only place that exits."""
 
 import logging
 import os
@@ -23,11 +23,11 @@ _MIN_ADDRESS_SPACE_BYTES = 2 << 30
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: errors are one line on stderr, never a traceback."""
+    """Run the command line and exit; an error is one line on stderr, never a traceback."""
     if sys.getfilesystemencoding() != "utf-8":
-        # The locale can't write most of what documents hold: begin again, here and in processes that are started.
+        # The locale can't encode most documents: restart with UTF-8, which child processes inherit.
         os.environ["PYTHONUTF8"] = "1"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this program
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -41,10 +41,10 @@ def main() -> NoReturn:
         complain(error.in_full())
         code = error.exit_code
     except MemoryError:
-        complain("not enough memory; what was in force before stays so: free some, or index fewer documents at once")
+        complain("out of memory; the previous state is kept. Free memory, or index fewer documents")
         code = 7
     except BrokenPipeError:
-        # The reader has gone, as `head` does. Keep Python from complaining once more at exit.
+        # The reader closed the pipe, as `head` does. Keep Python from reporting it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
@@ -69,7 +69,7 @@ def cli() -> None:
 
 
 def settings_of(overrides: dict[str, Any]) -> "Settings":
-    """Return the settings in force, the command line's first; those of a collection, if one is named there."""
+    """Return the settings, overridden by the command line; those of a collection if it names one."""
     from qa_service.settings import load_settings  # noqa: PLC0415 - pydantic takes a while
 
     collection = overrides.pop("collection", None)
@@ -78,36 +78,36 @@ def settings_of(overrides: dict[str, Any]) -> "Settings":
         return settings
     named = settings.by_collection()
     if collection not in named:
-        raise SettingsError(f"no collection {collection!r}; QA_COLLECTIONS names {', '.join(named) or 'none'}")
+        raise SettingsError(f"no collection {collection!r}; QA_COLLECTIONS has {', '.join(named) or 'none'}")
     return named[collection]
 
 
 def answerer_of(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":
-    """Open the index to ask it; also return what is wrong with it, if anything."""
+    """Open the index to ask it; also return its problem if it is degraded."""
     from qa_service.embedding.choose import embedder_to_ask  # noqa: PLC0415
     from qa_service.index.locations import generations_of  # noqa: PLC0415
     from qa_service.pipeline import open_answerer  # noqa: PLC0415
 
     generations = generations_of(settings)
-    generations.current_pointer()  # a missing index is told before the model is loaded
+    generations.current_pointer()  # reports a missing index before the model is loaded
     return open_answerer(settings, embedder_to_ask(settings), generations)
 
 
 def ask_with_one_thread() -> None:
-    """Keep the libraries' thread pools from waiting for each other over one short question.
+    """Limit the thread pools of torch, FAISS and NumPy to one thread.
 
-    torch, FAISS and NumPy bring a pool each; with all of them at work a question took twice as long as with
-    one thread. To be called before they are imported; a number set in the environment stays, if it is one of threads
-    that the machine can run at once.
+    The pools wait for each other over one short question: with all of them it took twice as long as with one thread.
+    Call this before these libraries are imported. A number in the environment is kept if the machine has that many
+    cores.
     """
     _one_thread_of("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def build_with_one_thread_of_numpy() -> None:
-    """Keep NumPy's threads, which spin while they wait, from taking the cores that the model embeds on.
+    """Limit NumPy to one thread, since its idle threads spin on the cores that the model needs.
 
-    Its products are small ones here: with a second thread a build took a fifth longer. To be called before it is
-    imported; a number set in the environment stays, as above.
+    Its products are small here: with a second thread a build took a fifth longer. Call this before NumPy is imported.
+    A number in the environment is kept, as above.
     """
     _one_thread_of("OPENBLAS_NUM_THREADS")
 
@@ -118,13 +118,13 @@ def _one_thread_of(*pools: str) -> None:
         value = os.environ.setdefault(name, "1")
         if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= cores):
             os.environ[name] = "1"
-            complain(f"{name} is {value[:20]!r}, no number from 1 to {cores}; taken as 1", "warning")
+            complain(f"{name} is {value[:20]!r}, which is not a number from 1 to {cores}; using 1", "warning")
 
 
 def check_memory() -> None:
-    """Raise :class:`ServerStartError` where the process may not have the address space that it needs.
+    """Raise :class:`ServerStartError` if the limit of the address space is too low.
 
-    To be called before the model's libraries are imported, which end the process without a word then.
+    Call this before the model's libraries are imported, which would end the process without an error.
     """
     try:
         from resource import RLIMIT_AS, getrlimit  # noqa: PLC0415 - POSIX only
@@ -133,13 +133,13 @@ def check_memory() -> None:
     limit = getrlimit(RLIMIT_AS)[0]
     if 0 <= limit < _MIN_ADDRESS_SPACE_BYTES:
         raise ServerStartError(
-            f"the address space is limited to {limit >> 20} MB and {_MIN_ADDRESS_SPACE_BYTES >> 20} MB are needed; "
+            f"the address space is limited to {limit >> 20} MB, but {_MIN_ADDRESS_SPACE_BYTES >> 20} MB are needed; "
             "raise the limit (ulimit -v)"
         )
 
 
 def take_signals() -> None:
-    """Go on at signals that have no meaning here, and stop as at Ctrl-C would when the terminal is closed."""
+    """Ignore SIGUSR1, SIGUSR2 and SIGHUP, but stop when the terminal is closed."""
     for name in ("SIGUSR1", "SIGUSR2", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None:
@@ -150,9 +150,9 @@ def take_signals() -> None:
 
 @contextmanager
 def metrics_shared() -> Iterator[None]:
-    """Have server processes that are started within keep their metrics where each can add them up.
+    """Let the server processes started within share their metrics in a temporary folder.
 
-    To be entered before the metrics' library is imported, which looks then.
+    Enter this before prometheus_client is imported, which reads the variable then.
     """
     with tempfile.TemporaryDirectory(prefix="qa-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder

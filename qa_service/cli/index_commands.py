@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @cli.command()
 @options("source", "index", "model", "engine")
 @setting_option("--address", "ray_address", metavar="HOST:PORT")
-@click.option("--allow-skips", is_flag=True, default=None, help="Exit with 0 although broken files were skipped.")
+@click.option("--allow-skips", is_flag=True, default=None, help="Exit with 0 even if broken files were skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
-@click.option("--watch", is_flag=True, help="Go on: build again whenever the documents change, until interrupted.")
+@click.option("--watch", is_flag=True, help="Build again whenever the documents change, until interrupted.")
 @click.option("--beir", type=click.Path(path_type=Path), metavar="DIR", help="Index the corpus.jsonl of a BEIR folder.")
 def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> int:  # noqa: FBT001 - flags
     """Build or update the index of a folder of documents."""
@@ -34,7 +34,7 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
     settings = settings_of(overrides if beir is None else overrides | beir_settings(beir))
     parts = {"": settings, **settings.by_collection()}
     for own in parts.values():
-        source_root(own.source)  # a missing folder is told before the model is exported
+        source_root(own.source)  # reports a missing folder before the model is exported
     embedder = embedder_to_build(settings)
 
     def build_one(name: str) -> "BuildReport":
@@ -66,10 +66,10 @@ def _builds_as_json(reports: Mapping[str, "BuildReport"]) -> dict[str, Any]:
 @cli.command()
 @options("index", "collection")
 def rollback(**overrides: Any) -> int:
-    """Make the generation of the index before the current one the current one; servers follow by themselves."""
+    """Make the previous generation of the index current again; running servers switch to it."""
     from qa_service.index.locations import generations_of  # noqa: PLC0415 - seconds of import
 
-    click.echo(f"index {generations_of(settings_of(overrides)).rollback()} is in force")
+    click.echo(f"index {generations_of(settings_of(overrides)).rollback()} is current")
     return 0
 
 
@@ -79,16 +79,16 @@ def rollback(**overrides: Any) -> int:
 @options("source", "collection")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON Lines.")
 def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
-    """Check that every file of the index is whole or, given FILE, its citations against the documents as they are.
+    """Check that the files of the index are intact or, given FILE, its citations against the current documents.
 
-    FILE holds a JSON object a line: citations, or answers as `ask --json` and POST /ask give them.
+    FILE is in JSON Lines: citations, or answers from `ask --json` or POST /ask.
     """
     settings = settings_of({**overrides, "index": Path(index) if index else None})
     if file is None:
         from qa_service.index.disk import IndexFolder  # noqa: PLC0415 - seconds of import
 
         whole = IndexFolder(settings.index).verify()
-        click.echo(f"index {whole.generation}: {len(whole.files)} files, every byte as it was built")
+        click.echo(f"index {whole.generation}: {len(whole.files)} files, all intact")
         return 0
     from qa_service.cli.verify_citations import verify_file  # noqa: PLC0415 - seconds of import
 

@@ -1,7 +1,7 @@
 """Runs a command as a job of the server: ``python -m qa_service.cli.job COMMAND …``.
 
-The server holds the other end of the standard input. When the server ends, in whatever way, the system closes that
-end, and the job ends with all processes that it started.
+The server holds the other end of the standard input. If the server exits or is killed, the system closes that end, and
+the job kills itself and all processes that it started.
 """
 
 import os
@@ -18,7 +18,7 @@ def _end_with_the_server() -> None:
     with suppress(OSError):
         while os.read(0, 1):
             pass
-    os.killpg(os.getpid(), signal.SIGKILL)  # the server started this process as the leader of a group
+    os.killpg(os.getpid(), signal.SIGKILL)  # the server made this process the leader of its group
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands about keys."""
+"""The commands for keys."""
 
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ _data = setting_option("--data", type=FOLDER, metavar="DIR")
 
 @cli.group()
 def keys() -> None:
-    """Work with the keys that let others ask."""
+    """Manage the keys of the service."""
 
 
 @keys.command()
@@ -25,19 +25,19 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(["ask", "feedback", "documents", "admin"]),
-    help="What the key may do; again for more. With documents, links in its answers open whole documents, not only the "
-    "surroundings of the quote.  [default: ask and feedback]",
+    help="Permission of the key; repeatable. With documents, links in its answers open whole documents instead of the "
+    "context of the quote.  [default: ask and feedback]",
 )
-@click.option("--publishable", is_flag=True, help="For pages, where everybody can read it; needs --origin.")
-@click.option("--origin", "origins", multiple=True, metavar="URL", help="Origin of its pages; again for more.")
+@click.option("--publishable", is_flag=True, help="For web pages, where everybody can read it; needs --origin.")
+@click.option("--origin", "origins", multiple=True, metavar="URL", help="Origin of its web pages; repeatable.")
 @click.option(
     "--collection",
     "collections",
     multiple=True,
     metavar="NAME",
-    help="Collection that it may ask; again for more.  [default: all]",
+    help="Collection that it may ask; repeatable.  [default: all]",
 )
-@click.option("--rate", default="", metavar="N/UNIT", help="Requests allowed, as 600/minute.  [default: QA_RATE]")
+@click.option("--rate", default="", metavar="N/UNIT", help="Rate limit, such as 600/minute.  [default: QA_RATE]")
 @_data
 def create(
     name: str,
@@ -48,7 +48,7 @@ def create(
     rate: str,
     data: Path | None,
 ) -> int:
-    """Create a key and print it: it is not shown again, since only its hash is kept."""
+    """Create a key and print it once; only its hash is stored."""
     from qa_service.server.keys import KeyFile  # noqa: PLC0415 - pydantic takes a while
 
     settings = settings_of({"data": data})
@@ -68,7 +68,7 @@ def create(
 @keys.command("list")
 @_data
 def list_keys(data: Path | None) -> int:
-    """List the keys, by the ids that stand within them."""
+    """List the keys by their ids; an id is part of its key."""
     from rich.table import Table  # noqa: PLC0415 - not needed by the other commands
 
     from qa_service.cli.show import console  # noqa: PLC0415
@@ -88,7 +88,7 @@ def list_keys(data: Path | None) -> int:
 @click.argument("identifier", metavar="ID")
 @_data
 def revoke(identifier: str, data: Path | None) -> int:
-    """Revoke a key and the links in its answers; running servers follow within a second."""
+    """Revoke a key and the links in its answers; running servers notice within a second."""
     from qa_service.server.keys import KeyFile  # noqa: PLC0415 - pydantic takes a while
 
     key = KeyFile(settings_of({"data": data}).data).revoke(identifier)
@@ -99,9 +99,9 @@ def revoke(identifier: str, data: Path | None) -> int:
 @keys.command("rotate-links")
 @_data
 def rotate_links(data: Path | None) -> int:
-    """End all signed links that were given out; new answers carry new ones. Keys stay."""
+    """Invalidate all signed links; new answers have new ones. Keys stay valid."""
     from qa_service.server.keys import KeyFile  # noqa: PLC0415 - pydantic takes a while
 
     KeyFile(settings_of({"data": data}).data).rotate_links()
-    click.echo("all signed links have ended")
+    click.echo("all signed links are invalid now")
     return 0

@@ -1,4 +1,4 @@
-"""The command that speaks the Model Context Protocol over standard input and output."""
+"""The command that serves the Model Context Protocol over standard input and output."""
 
 import asyncio
 from typing import Any
@@ -11,12 +11,12 @@ from qa_service.errors import SettingsError
 @cli.command()
 @options("source", "index", "model", "collection")
 def mcp(**overrides: Any) -> int:
-    """Offer the documents as tools to a language model that started this, over stdin and stdout (MCP)."""
+    """Serve the documents as tools for a language model, over stdin and stdout (MCP)."""
     ask_with_one_thread()
     try:
         from qa_service.server.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
     except ImportError as error:
-        raise SettingsError("this needs what is not installed: pip install 'qa-service[mcp]'") from error
+        raise SettingsError("the MCP library is missing; run pip install 'qa-service[mcp]'") from error
     from qa_service.index.locations import generations_of  # noqa: PLC0415
     from qa_service.server.live_index import LiveIndex, ServableIndex  # noqa: PLC0415
     from qa_service.server.worker import Worker  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""Options shared by several commands."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +18,9 @@ question_file = click.argument("file", type=click.Path(path_type=Path, allow_das
 
 
 class SettingOption(click.Option):
-    """An option that sets a setting, whose description and default are its help.
+    """An option that overrides a setting; its help is the description and the default of the setting.
 
-    They are looked up when help is shown, since the library of the settings takes a while to import.
+    The help is made when it is shown, since pydantic takes a while to import.
     """
 
     def __init__(self, parameters: Sequence[str], **attributes: Any) -> None:
@@ -28,25 +28,23 @@ class SettingOption(click.Option):
         self.setting = str(self.name)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the option as it is written, and its help."""
+        """Return the option and its help."""
         self.help = _help_of(self.setting)
         return super().get_help_record(ctx)
 
 
 def setting_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
-    """Add an option that sets the setting of its last name; if it is absent, the environment decides."""
+    """Add an option that overrides the setting of its last name."""
     return click.option(*names, cls=SettingOption, **attributes)
 
 
 def collection_option(command: Command) -> Command:
-    """Add the option that names a collection."""
-    return click.option("--collection", metavar="NAME", help="Collection that has a name, of those in QA_COLLECTIONS.")(
-        command
-    )
+    """Add the option for a named collection."""
+    return click.option("--collection", metavar="NAME", help="Named collection, one of QA_COLLECTIONS.")(command)
 
 
 def options(*names: str) -> Callable[[Command], Command]:
-    """Add options that set the settings of their names, or name a collection."""
+    """Add options that override the settings of their names, and ``collection``."""
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
@@ -76,15 +74,23 @@ def _help_of(setting: str) -> str:
 
 
 def file_options(command: Command) -> Command:
-    """Add the options that say how a question file is to be read."""
+    """Add the options for the format of a question file."""
     for option in (
-        click.option("--split", default="test", show_default=True, metavar="NAME", help="Judgements of a BEIR folder."),
-        click.option("--qrels", type=click.Path(path_type=Path), metavar="FILE", help="Judgements of TREC topics."),
+        click.option(
+            "--split",
+            default="test",
+            show_default=True,
+            metavar="NAME",
+            help="Split of the judgements of a BEIR folder.",
+        ),
+        click.option(
+            "--qrels", type=click.Path(path_type=Path), metavar="FILE", help="File of judgements for TREC topics."
+        ),
         click.option(
             "--format",
             "form",
             type=click.Choice(["jsonl", "csv", "squad", "ragas", "beir", "trec"]),
-            help="Format of FILE, where its name and beginning do not tell.",
+            help="Format of FILE.  [default: detected]",
         ),
     ):
         command = option(command)
@@ -92,7 +98,7 @@ def file_options(command: Command) -> Command:
 
 
 def take_question_file(arguments: dict[str, Any]) -> "QuestionFile":
-    """Return the question file that the arguments of a command describe; take those arguments out."""
+    """Return the question file that the arguments of a command describe; remove those arguments."""
     from qa_service.evaluation import QuestionFile  # noqa: PLC0415 - seconds of import
 
     file, form, qrels, split = (arguments.pop(name) for name in ("file", "form", "qrels", "split"))
@@ -100,15 +106,15 @@ def take_question_file(arguments: dict[str, Any]) -> "QuestionFile":
 
 
 def run_options(command: Command) -> Command:
-    """Add the options that say how an evaluation is made."""
+    """Add the options of an evaluation."""
     for option in (
-        click.option("--overwrite", is_flag=True, help="Replace what stands in the output folder."),
+        click.option("--overwrite", is_flag=True, help="Replace the results in the output folder."),
         click.option(
             "--measure",
             "measures",
             multiple=True,
             metavar="NAME",
-            help="Measure of the ranking, as nDCG@10; again for more.  [default: nDCG@10 RR@10 R@5 R@10 Success@1 "
+            help="Measure of the ranking, such as nDCG@10; repeatable.  [default: nDCG@10 RR@10 R@5 R@10 Success@1 "
             "Success@5 P@5 AP]",
         ),
         click.option(
@@ -118,7 +124,7 @@ def run_options(command: Command) -> Command:
             default=10,
             show_default=True,
             metavar="N",
-            help="Results asked for and measured.",
+            help="Number of results to measure.",
         ),
     ):
         command = option(command)
@@ -126,7 +132,7 @@ def run_options(command: Command) -> Command:
 
 
 def take_evaluation_options(arguments: dict[str, Any]) -> "EvaluationOptions":
-    """Return how to evaluate, as the arguments of a command say; take those arguments out."""
+    """Return the evaluation options that the arguments of a command describe; remove those arguments."""
     from qa_service.evaluation import EvaluationOptions  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.measures import DEFAULT, parse  # noqa: PLC0415
 
@@ -135,9 +141,9 @@ def take_evaluation_options(arguments: dict[str, Any]) -> "EvaluationOptions":
 
 
 def beir_settings(folder: Path) -> dict[str, Any]:
-    """Return the settings that read a BEIR folder: each line of its corpus is a document, named by its ``_id``."""
+    """Return the settings for a BEIR folder: each line of its corpus is a document, named by its ``_id``."""
     if not (folder / "corpus.jsonl").is_file():
-        raise SettingsError(f"{folder} is no BEIR folder: it has no corpus.jsonl")
+        raise SettingsError(f"{folder} is not a BEIR folder (no corpus.jsonl)")
     return {
         "source": folder,
         "include": ("corpus.jsonl",),

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @cli.command()
 @options("source", "index", "model", "host", "port", "workers")
-@click.option("--open", "anybody", is_flag=True, help="Let everybody ask who can reach the address, without a key.")
+@click.option(
+    "--open", "anybody", is_flag=True, help="Allow asking without a key to everyone who can reach the address."
+)
 def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Serve the index over HTTP until interrupted."""
     take_signals()
@@ -45,7 +47,7 @@ def _serve(settings: "Settings") -> int:
         raise ServerStartError(error.in_full()) from error
     for warning in security_warnings(settings):
         complain(warning, "warning")
-    listener.listen()  # from here on who connects waits for the server instead of being refused
+    listener.listen()  # from here on, connections are queued instead of refused
     host, port = listener.getsockname()[:2]
     click.echo(
         f"serving {len(answerer.index)} passages of {answerer.index.manifest.documents} documents on "

@@ -1,4 +1,4 @@
-"""The commands that inspect the set-up: settings, doctor."""
+"""The commands that inspect the installation: settings, doctor."""
 
 import json
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from qa_service.cli.show import printable
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def settings(as_json: bool) -> int:  # noqa: FBT001 - a flag
-    """Print every setting in force and where it is from: the environment, .env, or the default."""
+    """Print every setting with its source: the environment, .env, or the default."""
     from qa_service.settings import list_settings  # noqa: PLC0415 - pydantic takes a while
 
     found = list_settings(settings_of({}))
@@ -30,7 +30,7 @@ def settings(as_json: bool) -> int:  # noqa: FBT001 - a flag
 @options("source", "index", "model")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
-    """Check what is installed, the model, and whether the index is whole and current."""
+    """Check the installation, the model, and whether the index is intact and current."""
     from qa_service.cli.doctor import examine  # noqa: PLC0415 - seconds of import
 
     findings = examine(settings_of(overrides))

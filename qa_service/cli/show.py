@@ -1,4 +1,4 @@
-"""What the commands show people: builds, answers, reports, made harmless for a terminal. Used by the commands only."""
+"""Prints the results of the commands; text from documents is made safe for a terminal."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ _MAX_MEASURES = 4
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with what could move or colour a terminal made visible."""
+    """Return ``text`` with control characters escaped."""
     return "".join(
         character if character in "\n\t" or character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
@@ -34,14 +34,14 @@ def printable(text: str) -> str:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Return rich's console; text is wrapped on terminals only."""
+    """Return rich's console, which wraps text only on a terminal."""
     from rich.console import Console  # noqa: PLC0415
 
     return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def print_build(report: "BuildReport", collection: str = "") -> None:
-    """Print what a build did and left out."""
+    """Print the report of a build."""
     figures = report.completeness
     if collection:
         click.echo(f"collection {collection}")
@@ -50,7 +50,7 @@ def print_build(report: "BuildReport", collection: str = "") -> None:
     for warning in report.warnings:
         click.echo(f"warning {printable(warning)}")
     if not report.changed:
-        click.echo("nothing changed since the last build, nothing done")
+        click.echo("already up to date")
     share = 100 * figures.covered_characters / figures.content_characters if figures.content_characters else 100
     click.echo(
         f"{report.files} files: {report.documents} documents, {len(report.skipped)} skipped\n"
@@ -61,13 +61,13 @@ def print_build(report: "BuildReport", collection: str = "") -> None:
 
 
 def print_answer(answer: "Answer") -> None:
-    """Print the best quote, where it stands, and the passages with their quotes marked."""
+    """Print the best quote with its source, and the passages with their quotes highlighted."""
     from rich.text import Text  # noqa: PLC0415
 
     screen = console()
     confidence = "unknown" if answer.confidence is None else f"{answer.confidence:.0%}"
     if not answer.results:
-        screen.print("The index holds no passages.")
+        screen.print("The index has no passages.")
         return
     if answer.answerable is False:
         screen.print(Text(f"Not found in these documents (confidence {confidence}). The nearest passages:", "bold"))
@@ -100,7 +100,7 @@ def _place(result: "CitedPassage") -> str:
 
 
 def print_why(why: "DocumentRank", passages: int) -> None:
-    """Print where a document's best passage stands, and what beat it."""
+    """Print the rank of a document's best passage, and the results above it."""
     place = why.passage.position
     lexical = "none" if why.lexical_rank is None else str(why.lexical_rank)
     click.echo(
@@ -112,7 +112,7 @@ def print_why(why: "DocumentRank", passages: int) -> None:
     for result in why.before:
         text = printable(" ".join(result.passage.text.split()))
         click.echo(
-            f"\nbeaten by (fused {result.score:.3f}, cosine {result.scores.dense:.3f}, BM25 "
+            f"\nranked above it (fused {result.score:.3f}, cosine {result.scores.dense:.3f}, BM25 "
             f"{_number(result.scores.lexical)}, rerank {_number(result.scores.rerank)}): {text[:200]}"
         )
 
@@ -122,7 +122,7 @@ def _number(value: float | None) -> str:
 
 
 def print_problems(problems: "Iterable[LineProblem]") -> None:
-    """Print the unusable lines of a question file."""
+    """Print the unusable lines of a question file on stderr."""
     for problem in problems:
         click.echo(f"line {problem.line}: {printable(problem.reason)}", err=True)
 
@@ -175,7 +175,7 @@ def print_sweep(sweep: "Sweep") -> None:
 
 
 def print_verdict(verdict: "Verdict", *, as_json: bool) -> None:
-    """Print what became of a quote as a line, or as a line of JSON."""
+    """Print the verdict on a quote as text or as a line of JSON."""
     if as_json:
         click.echo(json.dumps(asdict(verdict), ensure_ascii=False))
         return
@@ -186,26 +186,26 @@ def print_verdict(verdict: "Verdict", *, as_json: bool) -> None:
 
 
 def complain(message: str, weight: str = "error") -> None:
-    """Print an error as one line on stderr."""
+    """Print an error or a warning as one line on stderr."""
     click.echo(f"{weight}: {printable(message)}", err=True)
 
 
 def print_build_problems(report: "BuildReport", *, allow_skips: bool) -> int:
-    """Complain of what a build lost or could not read; return the exit code that follows."""
+    """Print the problems of a build on stderr; return the exit code."""
     figures = report.completeness
     if figures.tokens_lost or figures.covered_characters != figures.content_characters:
-        complain("the index does not hold all of the documents' content; please report this as a bug")
+        complain("the index lacks content of the documents; please report this bug")
         return 1
     failed = [item for item in report.skipped if item.failed]
     if failed and not allow_skips:
-        complain(f"{len(failed)} file(s) could not be indexed; mend or remove them, or pass --allow-skips")
+        complain(f"{len(failed)} file(s) could not be indexed; fix or remove them, or pass --allow-skips")
         return 1
     return 0
 
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that draws a progress bar on a terminal and nothing elsewhere."""
+    """Yield a function that draws progress bars if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield lambda *_: None
         return

@@ -1,4 +1,4 @@
-"""Citations in a file, checked against the source folder as it is now."""
+"""Checks the citations in a file against the current source folder."""
 
 import sys
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ _CITED = TypeAdapter(CitedQuote)
 
 
 def verify_file(path: Path, settings: Settings) -> Iterator[Verdict]:
-    """Yield a verdict for each citation of a file of JSON Lines, in order.
+    """Yield a verdict for each citation of a JSON Lines file, in order.
 
-    A line is a citation, or an answer with its results. Raises :class:`InputError` for any other.
+    A line is a citation, or an answer with its results. Raises :class:`InputError` for any other line.
     """
     limits = limits_of(settings)
     folder = scan_source(settings.source, FORMATS, max_file_bytes=limits.file_bytes)
@@ -60,7 +60,7 @@ def _citations(path: Path) -> Iterator[CitedQuote]:
     try:
         data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
-        raise InputError(f"can't read {path}: {error.strerror}; name a file of JSON Lines") from error
+        raise InputError(f"can't read {path}: {error.strerror}; name a JSON Lines file") from error
     for number, line in enumerate(data.splitlines(), start=1):
         if not line.strip():
             continue
@@ -70,4 +70,6 @@ def _citations(path: Path) -> Iterator[CitedQuote]:
                 start = citation["start_char"] + citation.get("quote_start", 0)
                 yield _CITED.validate_python({"uri": citation["uri"], "start": start, "quote": citation["quote"]})
         except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}, line {number}: no citation and no answer ({type(error).__name__})") from error
+            raise InputError(
+                f"{path}, line {number}: neither a citation nor an answer ({type(error).__name__})"
+            ) from error

@@ -1,4 +1,4 @@
-"""Building again whenever the documents change."""
+"""Rebuilds the index whenever the documents change."""
 
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,27 +24,27 @@ def build_on_changes(
 ) -> int:
     """Build all collections now and after every change below a source folder; ``show`` the reports of each round.
 
-    An error is printed once. The next change is waited for, which may be that a folder is there again. A build that
-    another process held up is tried again by itself.
+    An error is printed once; the next change, such as a folder that reappears, starts the next round. A build is
+    retried without a change if another process was building.
     """
     errors: dict[str, QAServiceError] = {}
     while True:
         due = True
         watched = _identities(sources.values())
-        for changes in _changes_below(watched):  # the first are there once the watching has begun, and may be none
+        for changes in _changes_below(watched):  # the first set comes when watching has begun; it may be empty
             if due:
                 reports = _build_all(sources, build, errors)
                 due = any(isinstance(error, BuildInProgress) for error in errors.values())
                 if reports:
                     show(reports)
             elif changes or _identities(sources.values()) != watched:
-                break  # and watch anew: the system watches a folder, not its name, and forgets one that vanishes
+                break  # watch again: the system watches the inode of a folder, and stops when it vanishes
 
 
 def _build_all(
     names: Iterable[str], build: Callable[[str], "BuildReport"], errors: dict[str, QAServiceError]
 ) -> dict[str, "BuildReport"]:
-    """Build each collection; print an error unless it is the one of the round before."""
+    """Build each collection; print an error unless it is the same as in the previous round."""
     reports = {}
     for name in names:
         try:
@@ -58,12 +58,12 @@ def _build_all(
 
 
 def _changes_below(folders: Iterable[Path]) -> Iterator[set[tuple[Change, str]]]:
-    with suppress(FileNotFoundError):  # one has vanished meanwhile
+    with suppress(FileNotFoundError):  # a folder vanished meanwhile
         yield from watch(*folders, yield_on_timeout=True, rust_timeout=_POLL_MILLISECONDS)
 
 
 def _identities(folders: Iterable[Path]) -> dict[Path, tuple[int, int]]:
-    """Return which folder each path leads to now; those that lead to none are left out."""
+    """Return device and inode of each existing folder."""
     found = {}
     for folder in folders:
         with suppress(OSError):

@@ -45,7 +45,7 @@ def test_index_ask_and_index_again(run: Run, here: list[str]) -> None:
     code, out, _ = run("index", *here, "--json")
     summary = json.loads(out)
     assert (code, summary["changed"], summary["completeness"]["tokens_lost"]) == (0, False, 0)
-    assert "nothing changed" in run("index", *here)[1]
+    assert "already up to date" in run("index", *here)[1]
     code, out, _ = run("ask", "Where does the cat sleep?", *here)
     assert code == 0
     assert out.splitlines()[0] == "The cat sleeps on the warm mat."
@@ -278,7 +278,7 @@ def test_why_and_calibrate(run: Run, here: list[str], tmp_path: Path) -> None:
     code, out, _ = run("why", "Where does the cat sleep?", "--document", "sea.txt", *here)
     assert code == 0
     assert re.search(r"rank [2-4] of [3-4]", out)
-    assert "beaten by" in out
+    assert "ranked above it" in out
     code, _, err = run("why", "cat", "--document", "none.md", *here)
     assert (code, "none.md" in err) == (1, True)
     path = tmp_path / "q.jsonl"
@@ -287,7 +287,7 @@ def test_why_and_calibrate(run: Run, here: list[str], tmp_path: Path) -> None:
     wrong = [{"question": f"Who won the match of {number} goals?", "answerable": False} for number in range(25)]
     path.write_text("\n".join(map(json.dumps, right[:5] + wrong)), encoding="utf-8")
     code, _, err = run("calibrate", path, *here)
-    assert (code, "too few to calibrate" in err) == (4, True)
+    assert (code, "too few questions to calibrate" in err) == (4, True)
     path.write_text("\n".join(map(json.dumps, right + wrong)), encoding="utf-8")
     code, out, _ = run("calibrate", path, *here)
     assert code == 0
@@ -304,7 +304,7 @@ def test_rollback_goes_one_index_back(run: Run, here: list[str], folder: Write) 
     folder({"new.txt": "A new document."})
     second = json.loads(run("index", *here, "--json")[1])["index_version"]
     assert first != second
-    assert run("rollback", *here[2:]) == (0, f"index {first} is in force\n", "")
+    assert run("rollback", *here[2:]) == (0, f"index {first} is current\n", "")
     code, _, err = run("rollback", *here[2:])
     assert code == 5
     assert "no whole generation older than" in err
@@ -316,7 +316,7 @@ def test_verify_finds_a_flipped_byte_and_names_the_file(run: Run, here: list[str
     run("index", *here)
     code, out, _ = run("verify", *here[2:])
     assert code == 0
-    assert "every byte as it was built" in out
+    assert "all intact" in out
     index = Path(here[3])
     version = (index / "current").read_text(encoding="ascii").strip()
     for file in sorted((index / "generations" / version).iterdir()):
@@ -355,7 +355,7 @@ def test_verify_checks_citations_against_the_files_as_they_are(run: Run, here: l
     citations.write_text('{"a": 1}\n', encoding="utf-8")
     code, _, err = run("verify", str(citations), *source)
     assert code == 4
-    assert "line 1: no citation and no answer" in err
+    assert "line 1: neither a citation nor an answer" in err
     assert run("verify", "nowhere.jsonl", *source)[0] == 4
 
 

@@ -75,19 +75,19 @@ def test_wrong_usage_of_an_evaluation_is_told_before_anything_is_asked(
 ) -> None:
     """Exit code 2 for flags, 4 for input, 7 for a service that is not there."""
     for code, words, arguments in (
-        (2, "is no threshold", ["--fail-under", "high"]),
-        (2, "is no measure", ["--measure", "quality@"]),
-        (2, "is no address", ["--url", "localhost:8000"]),
+        (2, "invalid threshold", ["--fail-under", "high"]),
+        (2, "unknown measure", ["--measure", "quality@"]),
+        (2, "is not an address", ["--url", "localhost:8000"]),
         (2, "is the question file", ["--output", str(questions)]),
         (4, "holds no evaluation", ["--baseline", str(tmp_path)]),
-        (4, "name the file of their judgements", ["--format", "trec"]),
+        (4, "name their file of judgements", ["--format", "trec"]),
     ):
         found, _, err = run("evaluate", questions, *built, *arguments)
         assert words in err or (code == 2 and found == 2), (arguments, err)
         assert found == code, (arguments, err)
     assert run("compare", tmp_path)[0] == 2
     code, _, err = run("sweep", questions, *built[:2], "--vary", "colour=red", "--output", tmp_path / "s")
-    assert (code, "'colour' is no setting" in err) == (2, True)
+    assert (code, "'colour' is not a setting" in err) == (2, True)
 
 
 def test_a_beir_folder_is_indexed_and_evaluated(run: Run, tmp_path: Path, here: list[str]) -> None:
@@ -141,7 +141,7 @@ def test_feedback_is_exported_as_questions(
         file.add(FeedbackAnswer("a1", "", "v", "How does a crab walk?", True, quote), useful=True, right=None, note="")
         file.add(FeedbackAnswer("a2", "", "v", "Useless?", True, quote), useful=False, right=None, note="no")
     code, out, err = run("feedback", "export", "--data", tmp_path / "data")
-    assert (code, "1 answers found useless" in err) == (0, True)
+    assert (code, "1 answers marked useless" in err) == (0, True)
     (tmp_path / "feedback.jsonl").write_text(out)
     summary = json.loads(run("evaluate", tmp_path / "feedback.jsonl", *built, "--json")[1])
     assert (summary["scored"], summary["measures"]["Success@1"]["mean"]) == (1, 1.0)
