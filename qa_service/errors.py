@@ -1,4 +1,4 @@
-"""Every error that a user can meet, its HTTP status and its exit code, in one tree.
+"""All errors that reach a user, each with its HTTP status and exit code, in one tree.
 
 ::
 
@@ -7,8 +7,8 @@
     ├── ServerStartError         exit 3
     ├── TooManyFailed            exit 1
     ├── InputError               exit 4
-    │   ├── SourceError              the folder of documents can't be used
-    │   └── QuestionFileError        the question file can't be used
+    │   ├── SourceError              the source folder is unusable
+    │   └── QuestionFileError        the question file is unusable
     ├── IndexProblem             exit 5, HTTP 503
     │   ├── IndexMissing
     │   ├── IndexCorrupt
@@ -16,10 +16,10 @@
     ├── ModelProblem             exit 6
     │   ├── ModelMissing
     │   ├── ModelCorrupt
-    │   └── ModelChanged             the index was built with other weights
+    │   └── ModelChanged             the index was built with different weights
     ├── StorageError             exit 7
     │   ├── BuildInProgress          HTTP 409
-    │   └── RemoteError              another service can't be asked over HTTP
+    │   └── RemoteError              another service can't be reached over HTTP
     └── RequestError             HTTP 4xx and 5xx, one class a status
         ├── UnreadableRequest    400     ├── AddressTooLong       414
         ├── Unauthorized         401     ├── UnsupportedMediaType 415
@@ -31,7 +31,7 @@
         └── BodyTooLarge         413     └── StoreUnavailable     503, exit 5
                                              └── StoreRefused
 
-A message says what happened, with the value, and then what to do. It never quotes a request.
+A message says what happened, with the value, then what to do. It never quotes a request.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ from typing import ClassVar
 
 
 class QAServiceError(Exception):
-    """Base of all. ``slug`` and ``title`` name the problem type in HTTP answers (RFC 9457)."""
+    """Base class of all errors. ``slug`` and ``title`` name the problem type in HTTP responses (RFC 9457)."""
 
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
@@ -47,44 +47,44 @@ class QAServiceError(Exception):
     title: ClassVar[str] = "Internal error"
 
     def in_full(self) -> str:
-        """Return what is told to who runs the service."""
+        """Return the message for the operator of the service, who may see more than a client."""
         return str(self)
 
 
 class SettingsError(QAServiceError):
-    """A setting is unknown, unreadable or out of bounds."""
+    """A setting is unknown, unreadable or out of range."""
 
     exit_code = 2
 
 
 class ServerStartError(QAServiceError):
-    """The server could not start: the port is taken, or there is nothing to serve."""
+    """The server could not start: the port is in use, or there is nothing to serve."""
 
     exit_code = 3
 
 
 class TooManyFailed(QAServiceError):
-    """So many files could not be read any more that the index in force was kept."""
+    """Too many files became unreadable since the last build; the current index was kept."""
 
     exit_code = 1
 
 
 class InputError(QAServiceError):
-    """Input that can't be used at all."""
+    """The input is unusable."""
 
     exit_code = 4
 
 
 class SourceError(InputError):
-    """The source folder is missing, not a folder, or holds nothing that can be indexed."""
+    """The source folder is missing, is not a folder, or contains nothing that can be indexed."""
 
 
 class QuestionFileError(InputError):
-    """The question file is missing, unreadable, or holds no usable question."""
+    """The question file is missing, unreadable, or contains no valid question."""
 
 
 class IndexProblem(QAServiceError):
-    """The index can't be used as it is."""
+    """The index is unusable."""
 
     exit_code = 5
     http_status = 503
@@ -93,33 +93,33 @@ class IndexProblem(QAServiceError):
 
 
 class IndexMissing(IndexProblem):
-    """There is no index where one was expected."""
+    """No index exists in the configured place."""
 
 
 class IndexCorrupt(IndexProblem):
-    """A file of the index is not what its manifest says."""
+    """A file of the index does not match its manifest."""
 
 
 class IndexIncompatible(IndexProblem):
-    """The index is whole, but made by another format, model or tokenizer."""
+    """The index is intact, but was built with another format, model or tokenizer."""
 
 
 class ModelProblem(QAServiceError):
-    """The embedding model can't be used."""
+    """The embedding model is unusable."""
 
     exit_code = 6
 
 
 class ModelMissing(ModelProblem):
-    """A file of the model is not there."""
+    """A file of the model is missing."""
 
 
 class ModelCorrupt(ModelProblem):
-    """The model's files are damaged or not allowed."""
+    """A file of the model is damaged or of a type that is not allowed."""
 
 
 class ModelChanged(ModelProblem):
-    """The weights differ from those that the index was built with."""
+    """The model's weights differ from those that the index was built with."""
 
 
 class StorageError(QAServiceError):
@@ -129,7 +129,7 @@ class StorageError(QAServiceError):
 
 
 class BuildInProgress(StorageError):
-    """Another process is building this index."""
+    """Another process is building the same index."""
 
     http_status = 409
     slug = "build-in-progress"
@@ -137,24 +137,24 @@ class BuildInProgress(StorageError):
 
 
 class RemoteError(StorageError):
-    """A service over HTTP does not answer, or not as it should."""
+    """Another service did not respond over HTTP, or its response was invalid."""
 
 
 class RequestError(QAServiceError):
-    """A request that is answered with a problem document instead of a result."""
+    """A request failed; the response is a problem document."""
 
     http_status = 400
     slug = "bad-request"
     title = "Bad request"
 
     def __init__(self, message: str, *, headers: Mapping[str, str] | None = None) -> None:
-        """Take the words for the client, and headers that belong to the answer."""
+        """Take the message for the client, and headers of the response."""
         super().__init__(message)
         self.headers = headers or {}
 
 
 class UnreadableRequest(RequestError):
-    """The body is not UTF-8, not JSON, or has a key twice."""
+    """The request is not valid HTTP, or its body is not UTF-8, not JSON, or repeats a key."""
 
     slug = "unreadable-request"
     title = "Unreadable request"
@@ -176,7 +176,7 @@ class Unauthorized(RequestError):
 
 
 class Forbidden(RequestError):
-    """Nobody may do this here, or not with this key."""
+    """The operation is not allowed, or not with this key."""
 
     http_status = 403
     slug = "forbidden"
@@ -184,7 +184,7 @@ class Forbidden(RequestError):
 
 
 class NotFound(RequestError):
-    """No such document or path."""
+    """The path or the document does not exist."""
 
     http_status = 404
     slug = "not-found"
@@ -192,7 +192,7 @@ class NotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The path is known, the method is not."""
+    """The path does not support this method."""
 
     http_status = 405
     slug = "method-not-allowed"
@@ -200,7 +200,7 @@ class MethodNotAllowed(RequestError):
 
 
 class TooSlow(RequestError):
-    """The request did not come in time."""
+    """The request did not arrive in time."""
 
     http_status = 408
     slug = "too-slow"
@@ -208,7 +208,7 @@ class TooSlow(RequestError):
 
 
 class JobInProgress(RequestError):
-    """Another job of this kind is under way."""
+    """Another job of this kind is running."""
 
     http_status = 409
     slug = "job-in-progress"
@@ -216,7 +216,7 @@ class JobInProgress(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body passes the limit."""
+    """The body exceeds the size limit."""
 
     http_status = 413
     slug = "body-too-large"
@@ -224,7 +224,7 @@ class BodyTooLarge(RequestError):
 
 
 class AddressTooLong(RequestError):
-    """The request's address passes the limit."""
+    """The request's URL exceeds the length limit."""
 
     http_status = 414
     slug = "address-too-long"
@@ -232,7 +232,7 @@ class AddressTooLong(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """The body is not plain ``application/json`` in UTF-8."""
+    """The body is not uncompressed ``application/json`` in UTF-8."""
 
     http_status = 415
     slug = "unsupported-media-type"
@@ -240,7 +240,7 @@ class UnsupportedMediaType(RequestError):
 
 
 class InvalidRequest(RequestError):
-    """Readable JSON that the schema refuses."""
+    """The JSON does not match the schema."""
 
     http_status = 422
     slug = "invalid-request"
@@ -248,7 +248,7 @@ class InvalidRequest(RequestError):
 
 
 class TooManyRequests(RequestError):
-    """A client asked more often than it may; the answer says when it may again."""
+    """The client exceeded a rate limit; ``Retry-After`` says when it may ask again."""
 
     http_status = 429
     slug = "too-many-requests"
@@ -256,7 +256,7 @@ class TooManyRequests(RequestError):
 
 
 class HeadersTooLarge(RequestError):
-    """The request's headers are too many or too long."""
+    """The request has too many headers, or they are too long."""
 
     http_status = 431
     slug = "headers-too-large"
@@ -264,7 +264,7 @@ class HeadersTooLarge(RequestError):
 
 
 class Overloaded(RequestError):
-    """The queue is full; the request was not taken."""
+    """The queue, or the number of connections, is at its limit; the request was rejected."""
 
     http_status = 503
     slug = "overloaded"
@@ -272,7 +272,7 @@ class Overloaded(RequestError):
 
 
 class NotReady(RequestError):
-    """The service is starting, stopping, or has no usable index."""
+    """The service is starting, is shutting down, or has no usable index."""
 
     http_status = 503
     slug = "not-ready"
@@ -280,15 +280,15 @@ class NotReady(RequestError):
 
 
 class StoreUnavailable(RequestError):
-    """The vector store that is shared with others does not answer. The service recovers by itself when it does.
+    """The shared vector store does not respond. The service recovers once it does.
 
-    ``reason`` is for the log and the terminal: it may name what those who ask need not know.
+    ``reason`` goes to the log and the terminal only, since it may reveal details of the installation.
     """
 
     exit_code = 5
     http_status = 503
     slug = "store-unavailable"
-    title = "Vector store away"
+    title = "Vector store unavailable"
 
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
@@ -300,10 +300,10 @@ class StoreUnavailable(RequestError):
 
 
 class StoreRefused(StoreUnavailable):
-    """The vector store can't do what it is asked, and would not if it were asked again; ``code`` is its own."""
+    """The vector store rejected an operation, and would reject it again; ``code`` is the store's error code."""
 
     slug = "store-refused"
-    title = "Vector store refused"
+    title = "Vector store rejected the operation"
 
     def __init__(self, message: str, reason: str = "", code: int = 0) -> None:
         super().__init__(message, reason)
@@ -311,7 +311,7 @@ class StoreRefused(StoreUnavailable):
 
 
 class DeadlineExceeded(RequestError):
-    """The request was taken and not finished in time."""
+    """The request was accepted, but not answered within the deadline."""
 
     http_status = 504
     slug = "deadline-exceeded"
