@@ -1,8 +1,8 @@
-"""The limit of connections of a server process, the share of it that one address gets, and which connection makes room.
+"""Limits the connections of a server process, and the share of one client address.
 
-A new connection is let in as long as any other one can be closed. The visitor with the most connections gives one up:
-an unfinished request before an idle connection, and that before an answer that its client does not take. A connection
-is never closed while its request is answered.
+At the limit, a new connection replaces one of the visitor with the most connections: first one with an incomplete
+request, then an idle one, then one whose client does not read its response. A connection is never closed while its
+request is being answered.
 """
 
 import logging
@@ -22,27 +22,27 @@ MAX_CONNECTIONS = 1000
 MAX_SHARE_OF_ONE_VISITOR = 0.25
 _MAX_BACKLOG = 2048
 _RESERVED_FILES = 256
-"""Open files that a server needs for anything else: its index, stores, child processes, uploads."""
+"""Open files that the server needs for its index, vector stores, child processes and uploads."""
 _DESIRED_FILES = 8192
 _logger = logging.getLogger(__name__)
 
 
 class State(IntEnum):
-    """The states of a connection, in the order in which connections make room."""
+    """States of a connection, in the order in which connections are closed to make room."""
 
     UNFINISHED = 0
-    """Headers or a body are still incoming."""
+    """The headers or the body are incomplete."""
     IDLE = 1
     STALLED = 2
-    """The client has not taken all that it was sent."""
+    """The client has not read its whole response."""
     ANSWERING = 3
 
 
 class Connection(Protocol):
-    """A connection, as far as its limit is concerned."""
+    """A connection, as the limit sees it."""
 
     visitor: str | None
-    """The visitor whose connection it is; ``None`` for a trusted proxy, which stands for many."""
+    """The client's visitor; ``None`` for a trusted proxy, which serves many clients."""
 
     @property
     def state(self) -> State:
@@ -64,14 +64,14 @@ class Connections:
         self._share = max(1, int(limit * MAX_SHARE_OF_ONE_VISITOR))
         self._count = 0
         self._by_visitor: defaultdict[str | None, OrderedDict[Connection, None]] = defaultdict(OrderedDict)
-        """The connections of each visitor, longest in its state first."""
+        """Connections by visitor, those longest in their state first."""
 
     def visitor(self, host: str) -> str | None:
-        """Return the visitor with an address, ``None`` for a trusted proxy or an address that is not known."""
+        """Return the visitor of an address, or ``None`` for a trusted proxy or an unknown address."""
         return None if not host or self._is_proxy(unmapped(host)) else visitor_of(host)
 
     def add(self, connection: Connection) -> bool:
-        """Count a connection, in place of another one if need be; return ``False`` if there is no room for it."""
+        """Add a connection, in place of another one at the limit; return ``False`` if no other one can be closed."""
         visitor = connection.visitor
         if visitor is not None and len(self._by_visitor.get(visitor, ())) >= self._share:
             has_room = self._make_room(visitor)
@@ -83,13 +83,13 @@ class Connections:
         return has_room
 
     def entered_state(self, connection: Connection) -> None:
-        """Note that a connection entered another state just now."""
+        """Record that a connection has just entered another state."""
         own = self._by_visitor.get(connection.visitor)
         if own is not None and connection in own:
             own.move_to_end(connection)
 
     def discard(self, connection: Connection) -> None:
-        """Count a connection no longer."""
+        """Remove a connection."""
         own = self._by_visitor.get(connection.visitor)
         if own is not None and connection in own:
             self._count -= 1
@@ -112,15 +112,15 @@ class Connections:
 
 
 class ConnectionLimits(NamedTuple):
-    """Connections that a server process may have open, and those that the system may hold until they are accepted."""
+    """Limits of the open connections, and of the backlog that the system holds until they are accepted."""
 
     connections: int
     backlog: int
 
 
 def connection_limits() -> ConnectionLimits:
-    """Return the limits that fit the limit of open files: a backlog may be accepted before any connection is closed."""
-    if sys.platform == "win32":  # which has no limit of open files
+    """Return limits that fit the limit of open files, since a full backlog may be accepted before any one is closed."""
+    if sys.platform == "win32":  # no limit of open files there
         return ConnectionLimits(MAX_CONNECTIONS, _MAX_BACKLOG)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = _DESIRED_FILES if files == resource.RLIM_INFINITY else files
@@ -130,7 +130,7 @@ def connection_limits() -> ConnectionLimits:
 
 
 def raise_file_limit() -> None:
-    """Raise the limit of open files, as far as the system lets this process, and log what it does not allow."""
+    """Raise the limit of open files as far as the system allows; log a warning if connections have to be limited."""
     if sys.platform == "win32":
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -141,7 +141,7 @@ def raise_file_limit() -> None:
     limits = connection_limits()
     if limits.connections < MAX_CONNECTIONS:
         _logger.warning(
-            "at most %d connections instead of %d at once: %d files may be open; raise the limit (ulimit -n)",
+            "limiting connections to %d instead of %d: at most %d files may be open; raise that limit (ulimit -n)",
             limits.connections,
             MAX_CONNECTIONS,
             resource.getrlimit(resource.RLIMIT_NOFILE)[0],

@@ -89,7 +89,7 @@ class Gate:
         given = Headers(scope=connection)
         origin = given.get("origin")
         if access.own_pages_only and origin is not None and not self.is_origin(origin):
-            raise Forbidden("pages of this origin may not ask here")
+            raise Forbidden("pages of this origin may not use this service")
         key = self._key(given)
         grant = self._grant_of_link(connection) if key is None and access.by_link else None
         if key is not None:

@@ -1,8 +1,8 @@
-"""The HTTP protocol with deadlines and limits that uvicorn's own does not have, for a server that anybody can reach.
+"""uvicorn's HTTP protocol with deadlines and limits, for a server that is open to the internet.
 
-A client that does not send its request in time is answered 408 and disconnected, and one that does not take its answer
-is disconnected. Requests that no honest client sends are refused before the application sees them, and so are
-questions while the queue is full. The number of connections has a limit (:mod:`qa_service.server.connections`).
+A client that sends its request too slowly gets 408; one that does not read its response is disconnected. Malformed and
+ambiguous requests are rejected before the application sees them, and so are questions while the queue is full. The
+number of connections is limited (:mod:`qa_service.server.connections`).
 """
 
 import asyncio
@@ -21,21 +21,21 @@ from qa_service.server.middleware.request_ids import CLIENT_GONE, REFUSED, encod
 from qa_service.server.refusals import Refusals
 
 READ_SECONDS = 10.0
-"""Time for a request's headers, and for each 64 KiB of its body."""
+"""Time for a client to send the headers, and each 64 KiB of the body."""
 WRITE_SECONDS = 30.0
-"""Time for a client to take what the system's buffers do not hold."""
+"""Time for a client to read the part of a response that the system's buffers do not hold."""
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32_768
 MAX_ADDRESS_BYTES = 8_192
 _BYTES_PER_DEADLINE = 65_536
 _REQUEST_TARGET = re.compile(rb"/[!-\"$-~]*")
-"""A path and a query: no control character, no space, no fragment, nothing beyond ASCII."""
+"""A path and a query in visible ASCII, without a fragment."""
 _logger = logging.getLogger("uvicorn.error.requests")
-_logger.setLevel(logging.ERROR)  # not a warning for each request that can't be parsed or wants another protocol
+_logger.setLevel(logging.ERROR)  # no warning for each request that can't be parsed or asks for an upgrade
 
 
 class _RefusedError(Exception):
-    """Ends the parsing of a request that is not to be served."""
+    """Stops the parser at a request that is refused."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -47,7 +47,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.url = b""
         self._read_timer: asyncio.TimerHandle | None = None
         self._read_deadline = math.inf
-        """When it is too late for what is to come in; ``_read_timer`` looks then, or has looked before."""
+        """The time by which more of the request must arrive. ``_read_timer`` runs then, or earlier."""
         self._write_timer: asyncio.TimerHandle | None = None
         self._refusal: RequestError | None = None
         self._task: asyncio.Task[None] | None = None
@@ -62,7 +62,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.visitor: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request, if there is room for the connection."""
+        """Wait for a request, if the limit of connections allows it."""
         super().connection_made(transport)
         self.visitor = self._open_connections.visitor(self.client[0] if self.client else "")
         if not self._open_connections.add(self):
@@ -70,7 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._extend_read_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timers and cancel the request: the client is gone."""
+        """Cancel the timers and the running request: the client is gone."""
         self._open_connections.discard(self)
         self._stop_timers()
         super().connection_lost(exc)
@@ -79,23 +79,23 @@ class GuardedProtocol(HttpToolsProtocol):
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, within limits."""
+        """Parse the data, within the limits."""
         if self._read_deadline == math.inf and (self.cycle is None or self.cycle.response_complete):
             self._extend_read_deadline()
         super().data_received(data)
         if self._in_headers and not self.transport.is_closing():
-            # What the parser still holds of a header that does not end.
+            # The parser holds an incomplete header, which it has not reported yet.
             self._unparsed_bytes += len(data)
             if self._unparsed_bytes > MAX_HEADER_BYTES + MAX_ADDRESS_BYTES:
                 self._refuse(HeadersTooLarge("the headers are too long; send fewer"))
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, or not what is served, with a problem document."""
+        """Answer a request that is refused, or is not HTTP, with a problem document."""
         del msg
-        self._refuse(self._refusal or UnreadableRequest("this is no HTTP request that can be read"))
+        self._refuse(self._refusal or UnreadableRequest("the request is not valid HTTP; send an HTTP/1.1 request"))
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Start a request."""
         super().on_message_begin()
         self._open_connections.entered_state(self)
         self._receiving = self._in_headers = True
@@ -104,22 +104,22 @@ class GuardedProtocol(HttpToolsProtocol):
         self._extend_read_deadline()
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the address."""
+        """Add a part of the URL."""
         super().on_url(url)
         if len(self.url) > MAX_ADDRESS_BYTES:
-            self._abort_parsing(AddressTooLong(f"the address passes {MAX_ADDRESS_BYTES} bytes; send a shorter one"))
+            self._abort_parsing(AddressTooLong(f"the URL exceeds {MAX_ADDRESS_BYTES} bytes; send a shorter one"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Add a header."""
         super().on_header(name, value)
         self._header_bytes += len(name) + len(value)
         if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
             self._abort_parsing(
-                HeadersTooLarge(f"the headers pass {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes; send fewer")
+                HeadersTooLarge(f"the headers exceed {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes; send fewer")
             )
 
     def on_headers_complete(self) -> None:
-        """Refuse an ambiguous request, or have it served."""
+        """Refuse an ambiguous request, or pass it to the application."""
         version = self.parser.get_http_version()
         hosts = sum(name == b"host" for name, _ in self.headers)
         if (
@@ -128,10 +128,10 @@ class GuardedProtocol(HttpToolsProtocol):
             or (version == "1.1" and not hosts)
             or not _REQUEST_TARGET.fullmatch(self.url)
         ):
-            self._abort_parsing(UnreadableRequest("this is no HTTP/1.1 request with one Host and a path"))
+            self._abort_parsing(UnreadableRequest("the request must be HTTP/1.1 with one Host header and a path"))
         self._in_headers = False
         self._extend_read_deadline()
-        self._unset_keepalive_if_required()  # set where the request before was turned away
+        self._unset_keepalive_if_required()  # set if the previous request was rejected
         if (answer := self._overload_response()) is None:
             super().on_headers_complete()
             return
@@ -147,7 +147,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._task.add_done_callback(_retrieve_exception)
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Add a part of the body."""
         before = self._body_bytes // _BYTES_PER_DEADLINE
         self._body_bytes += len(body)
         if self._body_bytes // _BYTES_PER_DEADLINE > before:
@@ -163,17 +163,17 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request, or answer one that was sent already."""
+        """Wait for the next request, or answer a pipelined one."""
         self._open_connections.entered_state(self)
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Wait for the client to take its answer."""
+        """Wait for the client to read its response."""
         super().pause_writing()
         self._start_write_timer()
 
     def resume_writing(self) -> None:
-        """Write again, unless the connection is closing: then the rest has to be taken before the deadline."""
+        """Write again. On a closing connection the deadline stays, for the rest of the response."""
         super().resume_writing()
         if self._write_timer is not None and not self.transport.is_closing():
             self._write_timer.cancel()
@@ -181,12 +181,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being answered."""
+        """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
     def state(self) -> State:
-        """What the connection is waiting for."""
+        """The state of the connection, for the limit of connections."""
         if self.flow.write_paused or self.transport.get_write_buffer_size():
             return State.STALLED
         if self.idle:
@@ -194,7 +194,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return State.UNFINISHED if self._is_body_missing() and not self.pipeline else State.ANSWERING
 
     def make_room(self) -> None:
-        """Close the connection for the sake of another one."""
+        """Close the connection, so that another one can be accepted."""
         if self.state is State.STALLED:
             self.transport.abort()
         elif self._in_headers or self._is_body_missing():
@@ -212,7 +212,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._read_timer = self.loop.call_at(self._read_deadline, self._check_deadline)
 
     def _check_deadline(self) -> None:
-        """Disconnect a client that is too slow, or look again later: cheaper than a timer for each request."""
+        """Time out if the deadline has passed, else check again later; cheaper than a new timer for each request."""
         now = self.loop.time()
         if self.transport.is_closing():
             self._read_deadline = math.inf
@@ -234,9 +234,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.flow.read_paused or (self._in_headers and not self.idle):
-            self._extend_read_deadline()  # it is we who keep the client waiting
+            self._extend_read_deadline()  # the server keeps the client waiting, not the reverse
         elif self._in_headers or self._is_body_missing():
-            self._refuse(TooSlow(f"the request did not come within {READ_SECONDS:g} s; send it again"))
+            self._refuse(TooSlow(f"the request did not arrive within {READ_SECONDS:g} s; send it again"))
         else:
             self.transport.close()
 
@@ -244,7 +244,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
 
     def _overload_response(self) -> tuple[int, bytes] | None:
-        """Return the answer to a question that can't be taken, if its connection goes on as if it had been read."""
+        """Return the response to a rejected question, if the connection can go on as if the body had been read."""
         admission: Admission | None = self.app_state.get(Admission.KEY)
         if admission is None or self.parser.get_method() != b"POST":
             return None
@@ -257,7 +257,7 @@ class GuardedProtocol(HttpToolsProtocol):
         raise _RefusedError
 
     def _refuse(self, refusal: RequestError) -> None:
-        """Answer with a problem document and close the connection, once what was asked before is answered."""
+        """Answer with a problem document and close the connection, after the responses to earlier requests."""
         if self.transport.is_closing():
             return
         if not self.idle and (self._in_headers or not self.cycle.more_body):
@@ -272,7 +272,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _write_refusal(self, refusal: RequestError) -> None:
-        """Send a problem document; have it counted and logged by the application, if it has the request, or here."""
+        """Send a problem document; the application counts and logs it if it has the request, else it is done here."""
         scope: Any = None if self.idle else self.cycle.scope
         is_running = scope is self._running_scope
         request_id = (is_running and scope.get("qa_request_id")) or random_id()
@@ -286,15 +286,15 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refusals.note(request_id, status)
 
     def _write(self, status: int, answer: bytes) -> None:
-        """Send an answer, given by its status, its headers and its body."""
+        """Send a response, given as its status and its encoded headers and body."""
         headers = [name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers]
         self.transport.write(b"".join([STATUS_LINE[status], *headers, answer]))
 
 
 def _retrieve_exception(task: asyncio.Task[None]) -> None:
-    """Look at what a request's task ended with, so that nothing is told of it when it is collected.
+    """Retrieve the task's exception, so that asyncio does not log it as never retrieved.
 
-    The application's errors are told by then; one that is left is that nobody is there any more to take an answer.
+    Errors of the application are logged already; the remaining ones are writes to a closed connection.
     """
     if not task.cancelled():
         task.exception()

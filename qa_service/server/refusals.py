@@ -1,4 +1,4 @@
-"""Refusals of requests that never reach the application: each is counted, and the log has one line a second."""
+"""Counts and logs requests that are refused before they reach the application."""
 
 import logging
 import math
@@ -7,13 +7,13 @@ import time
 from qa_service.server.metrics import REQUESTS
 
 UNMATCHED = "unmatched"
-"""The route of a request that no route was found for."""
+"""The route, in metrics and in the log, of a request that matches none."""
 LOG_SECONDS = 1.0
 _logger = logging.getLogger("qa_service.requests")
 
 
 class Refusals:
-    """Counts refused requests. Logs at most one in ``LOG_SECONDS``, with the number refused since the last line."""
+    """Counts refused requests and logs at most one in ``LOG_SECONDS``, with the number since the last line."""
 
     KEY = "qa_refusals"
     """Its key in the state of the application's lifespan."""
@@ -23,7 +23,7 @@ class Refusals:
         self._logged_at = -math.inf
 
     def note(self, request_id: str, status: int, method: str = "", route: str = UNMATCHED) -> None:
-        """Count a refusal, and log it if none was logged in the last second."""
+        """Count a refusal, and log it if none was logged recently."""
         REQUESTS.labels(method, route, status).inc()
         self._unlogged += 1
         now = time.monotonic()

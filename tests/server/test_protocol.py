@@ -659,8 +659,8 @@ for hard in (20000, 4000, 1024, 100):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["8192 1000 2048", "4000 1000 1248", "1024 512 256", "100 17 8"]
     assert done.stderr.splitlines() == [
-        "at most 512 connections instead of 1000 at once: 1024 files may be open; raise the limit (ulimit -n)",
-        "at most 17 connections instead of 1000 at once: 100 files may be open; raise the limit (ulimit -n)",
+        "limiting connections to 512 instead of 1000: at most 1024 files may be open; raise that limit (ulimit -n)",
+        "limiting connections to 17 instead of 1000: at most 100 files may be open; raise that limit (ulimit -n)",
     ]
 
 

@@ -1,1 +1,1 @@
-"""The layers around the routes, each an ASGI middleware."""
+"""ASGI middleware around the routes."""

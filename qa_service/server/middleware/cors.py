@@ -1,4 +1,4 @@
-"""CORS: tells browsers which pages may read answers."""
+"""CORS: tells browsers which pages may read responses."""
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -13,7 +13,7 @@ METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
 
 def cors_headers(gate: Gate, origin: str) -> dict[str, str]:
-    """Return what :class:`Cors` adds to an answer to a page of an origin."""
+    """Return the headers that :class:`Cors` adds to a response to a page of ``origin``."""
     if not gate.is_origin(origin):
         return {}
     exposed = ", ".join(EXPOSED_HEADERS)
@@ -21,9 +21,9 @@ def cors_headers(gate: Gate, origin: str) -> dict[str, str]:
 
 
 class Cors(CORSMiddleware):
-    """Lets the pages of allowed origins send any header and read answers; decision 0012 has the reasons.
+    """Lets pages of allowed origins send any header and read responses; decision 0012 has the reasons.
 
-    An origin is allowed by a key, or by the settings where no key is needed.
+    A key allows its origins; the settings do where no key is needed.
     """
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
@@ -33,9 +33,9 @@ class Cors(CORSMiddleware):
         self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a browser's preflight; add headers to other answers."""
+        """Answer preflight requests, and add headers to other responses."""
         if scope["type"] == "http" and scope["path"].startswith("/widget/"):
-            await self.app(scope, receive, send)  # these files are for every page, as their own headers say
+            await self.app(scope, receive, send)  # any page may load these files; they have CORS headers of their own
             return
         if (
             scope["type"] == "http"
@@ -47,16 +47,16 @@ class Cors(CORSMiddleware):
         await super().__call__(scope, receive, send)
 
     def is_allowed_origin(self, origin: str) -> bool:
-        """Tell whether pages of an origin may read answers."""
+        """Tell whether pages of an origin may read responses."""
         return self._gate.is_origin(origin)
 
     def _problem(self, given: Headers) -> RequestError | None:
-        """Return the reason to refuse a preflight, if there is one."""
+        """Return the error of a preflight that is refused."""
         origin, method = given.get("origin"), given.get("access-control-request-method")
         if origin is None or method is None:
             return None
         if not self.is_allowed_origin(origin):
-            return Forbidden("pages of this origin may not ask here")
+            return Forbidden("pages of this origin may not use this service")
         if method not in METHODS:
             allowed = ", ".join(METHODS)
             return MethodNotAllowed(f"pages may send {allowed}", headers={"Allow": allowed})

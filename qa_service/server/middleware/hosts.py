@@ -1,4 +1,4 @@
-"""The host names that requests may be addressed to, as a defence against DNS rebinding."""
+"""Checks the host name of requests, as a defence against DNS rebinding."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ from qa_service.settings import Settings
 from qa_service.settings.values import host_of
 
 PROBES = frozenset({"/livez", "/readyz"})
-"""Paths for load balancers, which send the address of their target as the host, or none."""
+"""Paths for load balancers, whose Host header is the target's address, or missing."""
 _ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 _LOG_SECONDS = 1.0
 _LOG_CHARACTERS = 100
@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 
 class AllowedHosts:
-    """Rejects requests whose host is not among those of the settings; probes may have any, or none."""
+    """Rejects requests whose host the settings do not allow; probes may have any host, or none."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
@@ -44,7 +44,7 @@ class AllowedHosts:
             return
         self._log(given)
         problem = HostNotAllowed(
-            "the request's host name is not allowed here; whoever runs this service can add it to QA_ALLOWED_HOSTS"
+            "the request's host name is not allowed; the operator of this service can add it to QA_ALLOWED_HOSTS"
         )
         await error_response(scope, problem)(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""Each request in the log and in the numbers; how late the event loop is; the parts of an answer as spans."""
+"""Request log, request metrics, event-loop lag, and the stages of an answer as metrics and spans."""
 
 import asyncio
 import logging
@@ -21,25 +21,25 @@ _logger = logging.getLogger("qa_service.requests")
 _tracer = trace.get_tracer("qa_service")
 _LAG_SAMPLE_SECONDS = 0.1
 _PROBE_ROUTES = {"/livez", "/readyz", "/metrics"}
-"""Asked every few seconds by machines: in the log only if they fail."""
+"""Requested by machines every few seconds; logged only if they fail."""
 LOG_FIELDS = "qa_noted"
-"""In the scope of a request: what its line in the log is to hold beside the usual."""
+"""Key in the scope of a request: additional fields of its log line."""
 
 
 def check_traces(settings: Settings) -> None:
-    """Raise :class:`SettingsError` if traces are wanted and what sends them is not installed."""
+    """Raise :class:`SettingsError` if traces are enabled, but the exporter is not installed."""
     if settings.traces and not (find_spec("opentelemetry.sdk") and find_spec("opentelemetry.exporter.otlp.proto.http")):
-        raise SettingsError("QA_TRACES needs what is not installed: pip install 'qa-service[otel]'")
+        raise SettingsError("QA_TRACES needs the extra otel: pip install 'qa-service[otel]'")
 
 
 class RequestObserver:
-    """Counts every request once it is answered, and has the log tell of it."""
+    """Counts, times and logs every request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and time it."""
+        """Pass the request on, then record its status and duration."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -79,12 +79,12 @@ class RequestObserver:
 
 
 def note(scope: Scope, **fields: Any) -> None:
-    """Add fields to the line that a request will have in the log."""
+    """Add fields to the log line of a request."""
     scope.setdefault(LOG_FIELDS, {}).update(fields)
 
 
 def note_stages(stages: Sequence[Stage], asked: float) -> None:
-    """Count the parts of an answer, and what it waited since it was ``asked``; if there is a trace, they are spans."""
+    """Record stage durations and queueing time (since ``asked``), as metrics and as spans."""
     if not stages:
         return
     parts = [Stage("wait", asked, stages[0].start), *stages]
@@ -98,7 +98,7 @@ def note_stages(stages: Sequence[Stage], asked: float) -> None:
 
 
 async def measure_loop_lag() -> None:
-    """Measure over and over how much later than due the event loop runs something."""
+    """Sample how late the event loop runs a scheduled callback, until cancelled."""
     while True:
         due = time.perf_counter() + _LAG_SAMPLE_SECONDS
         await asyncio.sleep(_LAG_SAMPLE_SECONDS)

@@ -1,6 +1,6 @@
-"""The error table as HTTP: RFC 9457 problem documents, one shape for every error, never an echo.
+"""Turns every error into an RFC 9457 problem document, which never quotes the request.
 
-Below ``/v1`` a problem document also has the member ``error`` of OpenAI's API, which OpenAI's clients read.
+Below ``/v1`` a problem document also has the ``error`` member of OpenAI's API, which OpenAI's clients read.
 """
 
 import json
@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 
 
 def _problem_response(scope: Scope, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """Return a problem document, of at most 2 KiB, as the answer to a request."""
+    """Return a problem document, of at most 2 KiB, as a response."""
     body = {**problem, "error": _openai_error(problem)} if scope["path"].startswith(OPENAI_PATHS) else problem
     own = _HEADERS.get(problem["status"], {})
     return Response(json.dumps(body).encode(), problem["status"], {**(headers or {}), **own}, media_type=MEDIA_TYPE)
@@ -71,7 +71,7 @@ def _openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def problem_document(request_id: str, error: QAServiceError) -> dict[str, Any]:
-    """Return the problem document of one of our errors as part of another answer."""
+    """Return the problem document of an error, as JSON for a part of another response."""
     return _problem_fields(request_id, error.http_status, error.slug, error.title, _detail(request_id, error))
 
 
@@ -83,23 +83,23 @@ def _detail(request_id: str, error: QAServiceError) -> str:
 
 
 def error_response(scope: Scope, error: QAServiceError, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the problem document of one of our errors as the answer to a request.
+    """Return the problem document of an error as the response to a request.
 
-    Only a :class:`RequestError` was written for clients; the words of others name paths and stay in the log.
+    Only the message of a :class:`RequestError` is meant for clients. Other messages may name paths; they are logged.
     """
     told = {**(headers or {}), **(error.headers if isinstance(error, RequestError) else {})}
     return _problem_response(scope, problem_document(_request_id(scope), error), told)
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Make every error of ``app`` a problem document."""
+    """Register the handlers that turn errors of ``app`` into problem documents."""
     app.add_exception_handler(QAServiceError, _on_own_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
 def request_id_of(request: Request) -> str:
-    """Return the id that the outermost layer gave this request."""
+    """Return the request id that :class:`RequestIds` has set."""
     return _request_id(request.scope)
 
 
@@ -114,14 +114,14 @@ async def _on_own_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
-    """Name the fields and what is wrong with them; what was sent stays out of it."""
+    """Name the invalid fields and the reasons, without the values."""
     if not isinstance(error, RequestValidationError):
         raise error
     return error_response(request.scope, InvalidRequest(validation_message(error.errors())))
 
 
 def validation_message(errors: Sequence[Any]) -> str:
-    """Return what is wrong with a body in words that quote nothing of it."""
+    """Return a message about an invalid body that quotes nothing of it."""
     complaints = []
     for entry in errors[:5]:
         names = [str(part) for part in entry["loc"] if str(part) in _FIELD_NAMES]
@@ -134,9 +134,9 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return error_response(request.scope, NotFound("no such path; /openapi.json lists them all"))
+        return error_response(request.scope, NotFound("the path does not exist; /openapi.json lists all paths"))
     if error.status_code == HTTPStatus.BAD_REQUEST:
-        return error_response(request.scope, UnreadableRequest("the request can't be read"))
+        return error_response(request.scope, UnreadableRequest("the request is malformed"))
     return _status_response(request.scope, error.status_code)
 
 
@@ -148,15 +148,15 @@ def _status_response(scope: Scope, status: int) -> Response:
 
 
 class ProblemDocuments:
-    """Turn bugs, and error answers that a library wrote as plain text, into problem documents."""
+    """Turns unexpected exceptions, and plain-text error responses of libraries, into problem documents."""
 
     def __init__(self, app: ASGIApp, excluded_paths: Collection[str] = ()) -> None:
         self.app = app
         self._excluded_paths = frozenset(excluded_paths)
-        """Paths of another protocol, which has errors of its own."""
+        """Paths of a protocol that has its own errors."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; replace an answer of 400 or above that is no problem document, log a bug."""
+        """Replace responses from status 400 that are not problem documents; log unexpected exceptions."""
         if scope["type"] != "http" or scope["path"] in self._excluded_paths:
             await self.app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""What a proxy tells of a request: the visitor's address, the scheme, and the prefix under which the service stands."""
+"""Applies what a reverse proxy reports of a request: client address, scheme and path prefix."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,9 +14,9 @@ from qa_service.settings.values import path_prefix
 class ProxyHeaders:
     """Applies ``QA_PUBLIC_URL`` and the headers of trusted proxies to the scope of a request.
 
-    ``path`` becomes the path that the routes have, whether the proxy took the prefix away or not. Only the setting can
-    change it: a prefix in a header is added to links, and no more. ``root_path`` stays empty, since the router would
-    take it off a path that happens to begin with it.
+    ``path`` becomes the path of the route, whether the proxy strips the prefix or not. Only the setting changes it; a
+    prefix in a header is only added to links. ``root_path`` stays empty, since the router would strip it from any path
+    that begins with it.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -27,7 +27,7 @@ class ProxyHeaders:
         self._public_path = settings.public_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the prefix, then the client's address and the scheme, and pass the request on."""
+        """Set the prefix, the client's address and the scheme, then pass the request on."""
         if scope["type"] == "http":
             if scope.get("client"):
                 host, port = scope["client"]

@@ -1,4 +1,4 @@
-"""An id of our own for each request, and the headers that every response or every event stream has."""
+"""Request ids, and headers that every response or every event stream has."""
 
 import asyncio
 import os
@@ -14,24 +14,24 @@ from qa_service.server.middleware.problems import error_response
 EVENT_STREAM = "text/event-stream"
 _UUID_BYTES, _IDS_PER_DRAW = 16, 256
 CLIENT_GONE = "qa_client_gone"
-"""In the scope of a request whose client has left: it was cancelled, and nobody waits for an answer."""
+"""Key in the scope of a request that was cancelled, since its client disconnected."""
 REFUSED = "qa_refused"
-"""In the scope of a request that the protocol refused while the application had it: the status that the client got."""
+"""Key in the scope of a request that the protocol refused while the application handled it: the status sent."""
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 _EVENT_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-"""Keep caches and proxies (nginx reads the second) from holding events back."""
+"""Keep caches and proxies from buffering events; nginx reads the second."""
 
 
 _random: Iterator[bytes] = iter(())
 
 
 def random_id() -> str:
-    """Return a random UUID; the system is asked for many at once, since one call takes as long as much else here."""
-    global _random  # noqa: PLW0603 - of this process
+    """Return a random UUID. Random bytes are drawn for many ids at once, since each system call is expensive."""
+    global _random  # noqa: PLW0603 - one per process
     drawn = next(_random, None)
     if drawn is None:
         block = os.urandom(_UUID_BYTES * _IDS_PER_DRAW)
@@ -43,9 +43,9 @@ def random_id() -> str:
 def encoded_error(
     request_id: str, error: QAServiceError, headers: Mapping[str, str], path: str = ""
 ) -> tuple[int, bytes]:
-    """Return status and raw HTTP (headers and body) of an error, for the protocol below the application.
+    """Encode an error as raw HTTP (status; headers and body), for the protocol below the ASGI app.
 
-    It has the headers that every answer has, and more ``headers``. ``path`` may be unknown.
+    It has the headers of every response and the given ones. ``path`` is empty if it is unknown.
     """
     scope = {"qa_request_id": request_id, "path": path}
     response = error_response(scope, error, {"X-Request-ID": request_id, **_SECURITY_HEADERS, **headers})
@@ -54,13 +54,13 @@ def encoded_error(
 
 
 class RequestIds:
-    """Give each request an id of our own, and each answer that id and the security headers."""
+    """Gives each request a random id, and each response that id and the security headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set ``scope["qa_request_id"]`` and the headers of the answer."""
+        """Set ``scope["qa_request_id"]`` and the headers of the response."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
