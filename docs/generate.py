@@ -32,7 +32,8 @@ def settings_page() -> str:
         rows.append(f"| `{PREFIX}{name.upper()}` | `{default}` | {bounds} | {field.description} |")
     return (
         "# Settings\n\nThe command line overrides the environment, which overrides a `.env` file in the working "
-        "directory. An unknown `QA_` name is an error. Numbers are plain decimals in the unit that the name says; switches are `true` or "
+        "directory. An unknown `QA_` name is an error. "
+        "Numbers are plain decimals in the unit that the name says; switches are `true` or "
         "`false`, `1` or `0`, `yes` or `no`, `on` or `off`; lists are separated by commas. `qa-service settings` "
         "prints the current values and their origin.\n\n"
         "| name | default | bounds | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n"
@@ -74,8 +75,9 @@ def errors_page() -> str:
         "# Errors\n\nOn the command line an error is one line on stderr and an exit code. Over HTTP it is an "
         "`application/problem+json` document (RFC 9457) of at most 2 KiB: `type` (`urn:qa-service:problem:` and the "
         "name below), `title`, `status`, `detail`, and `instance`, the id of the request, which is also in "
-        "`request_id`, in the `X-Request-ID` header and in the server's log. The request is never echoed. 429 and 503 carry "
-        "`Retry-After`. A client that does not send its request within ten seconds gets 408, a request with too long "
+        "`request_id`, in the `X-Request-ID` header and in the server's log. The request is never echoed. "
+        "429 and 503 carry `Retry-After`. A "
+        "client that does not send its request within ten seconds gets 408, a request with too long "
         "an address or headers 414 or 431, and invalid HTTP 400, all as such documents. Below `/v1` a document "
         "also has `error` with `message`, `type`, `param` and `code`, as OpenAI's clients expect.\n\n"
         "Exit codes: 0 done; 1 done, but items failed; 2 usage or settings; 3 server could not start; 4 input "
