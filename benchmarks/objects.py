@@ -59,7 +59,8 @@ def main() -> None:
     files = fsspec.filesystem("http")
     questions = [item.question for item in QuestionFile(arguments.questions) if isinstance(item, Question)]
     candidates = [
-        local.index.nearest(local.embed([question])[0].vector, _CANDIDATES, None) for question in questions[:_QUESTIONS]
+        local.index.find(local.embed([question])[0].vector, None, _CANDIDATES, None)[0]
+        for question in questions[:_QUESTIONS]
     ]
     ways: dict[str, Callable[[np.ndarray], object]] = {
         "rows of the store": lambda numbers: remote.index.store.rows(numbers, [TOKENS])

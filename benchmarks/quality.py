@@ -112,7 +112,7 @@ def ways(answerer: QuestionAnswerer) -> dict[str, Ranking]:
         return sorted(scores, key=lambda number: (-scores[number], number))[:top_k]
 
     def convex(question: str, top_k: int) -> list[int]:
-        candidates = gather(index, question, answerer.embed([question])[0].vector, DEPTH, None)
+        candidates = gather(index, question, answerer.embed([question])[0].vector, DEPTH)
         lexical_scores = np.zeros_like(candidates.dense) if candidates.lexical is None else candidates.lexical
         fused = CONVEX_DENSE * scaled(candidates.dense) + (1 - CONVEX_DENSE) * scaled(lexical_scores)
         return candidates.numbers[np.argsort(-fused, kind="stable")[:top_k]].tolist()

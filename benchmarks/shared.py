@@ -93,7 +93,7 @@ def compare(local: QuestionAnswerer, remote: QuestionAnswerer, questions: Sequen
         same += cited[0] == cited[1]
         first += cited[0][:1] == cited[1][:1]
         exact = np.argsort(-(vectors @ embedding.vector), kind="stable")[:10]
-        found = remote.index.nearest(embedding.vector, 10, None)
+        found = remote.index.find(embedding.vector, None, 10, None)[0]
         recalls.append(len(np.intersect1d(exact, found)) / len(exact))
     words = "with" if remote.index.words.finds else "without"
     print(f"{len(questions)} questions, {words} BM25 there: the same five citations {same}, the same first {first};")

@@ -178,9 +178,10 @@ class QuestionAnswerer:
         return self._retrieve(question, self.embed([question])[0], options)
 
     def _retrieve(self, question: str, embedding: QuestionEmbedding, options: AskOptions) -> RetrievalResult:
-        allowed = None if options.filters is None else self.index.matching(options.filters)
         top_k = options.top_k or self._top_k
-        return self._retriever.retrieve(embeddable(question), embedding, top_k, allowed, explain=options.explain)
+        return self._retriever.retrieve(
+            embeddable(question), embedding, top_k, options.filters, explain=options.explain
+        )
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return the embeddings of questions: those asked lately from memory, the others together."""

@@ -9,7 +9,6 @@ from qa_service.datatypes import Filters, FloatArray, Int32Array, IntArray, Meta
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.index.manifest import Manifest
 from qa_service.index.tokens import Similarities
-from qa_service.index.vectors import Selection, VectorStore
 
 _LOOKED_FOR, _LOOKED_THROUGH = 500, 50  # characters of a quote, and passages
 
@@ -21,8 +20,11 @@ class WordMatch(Protocol):
     def weights(self) -> dict[str, float]:
         """The idf of each of the question's terms."""
 
-    def best(self, depth: int, allowed: Any = None) -> IntArray:
-        """Return the numbers of the ``depth`` best passages, of a :data:`Selection`, best first, ties by number."""
+    def best(self, depth: int, selected: Any = None) -> IntArray:
+        """Return the numbers of the ``depth`` best passages, best first, ties by number.
+
+        ``selected`` limits the choice, in a form that the backend chooses; only :meth:`Index.find` passes it.
+        """
 
     def scores(self, numbers: IntArray) -> FloatArray:
         """Return the BM25 scores of some passages, which come in the order of their numbers."""
@@ -75,14 +77,10 @@ class Generations(Protocol):
 
 
 class Index(ABC):
-    """A generation of passages that never changes. One thread at a time may be inside a method.
-
-    ``store`` has the passages' vectors and ``words`` their words.
-    """
+    """A generation of passages that never changes. One thread at a time may be inside a method."""
 
     manifest: Manifest
     generation: str
-    store: VectorStore
     words: WordIndex
 
     @property
@@ -91,8 +89,14 @@ class Index(ABC):
         """Whether there are token vectors."""
 
     @abstractmethod
-    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> IntArray:
-        """Return the numbers of the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
+    def find(
+        self, vector: FloatArray, match: WordMatch | None, depth: int, filters: Filters | None
+    ) -> tuple[IntArray, IntArray]:
+        """Return the numbers of the ``depth`` nearest passages to a vector (d,), and of the best by their words.
+
+        Both are best first, of the passages that pass the filters. ``match`` is from :attr:`words`; with ``None`` no
+        passage is found by its words. Raises :class:`InvalidRequest` if a filter has no meaning in this index.
+        """
 
     @abstractmethod
     def vectors(self, numbers: IntArray) -> FloatArray:
@@ -151,10 +155,6 @@ class Index(ABC):
         """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
 
     @abstractmethod
-    def matching(self, filters: Filters) -> Selection:
-        """Return the passages that pass the filters. Raises :class:`InvalidRequest` if one has no meaning here."""
-
-    @abstractmethod
     def close(self) -> None:
         """Free what is held."""
 
@@ -176,6 +176,6 @@ class Index(ABC):
                 return self.document(passage.document_id)
         return None
 
+    @abstractmethod
     def __len__(self) -> int:
         """Return the number of passages."""
-        return len(self.store)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qa_service.datatypes import FloatArray, IntArray
+from qa_service.datatypes import Filters, FloatArray, IntArray
 from qa_service.index import Index
-from qa_service.index.vectors import Selection
 
 DEPTH = 50
 
@@ -45,16 +44,20 @@ def gather(
     question: str,
     vector: FloatArray,
     depth: int,
-    allowed: Selection | None,
+    filters: Filters | None = None,
+    *,
     extra: IntArray | None = None,
+    without: IntArray | None = None,
 ) -> Candidates:
     """Return the best ``depth`` of each leg, in the order of their numbers, and the passages of ``extra``.
 
-    ``allowed`` limits the choice. Each candidate has the scores of both legs, whichever found it.
+    Passages that do not pass the filters, and those of ``without``, are left out. Each candidate has the scores of both
+    legs, whichever found it.
     """
-    nearest = index.nearest(vector, depth, allowed)
     match = index.words.match(question)
-    best = np.empty(0, np.int64) if match is None else match.best(depth, allowed)
+    nearest, best = index.find(vector, match, depth + (0 if without is None else len(without)), filters)
+    if without is not None:
+        nearest, best = (numbers[~np.isin(numbers, without)][:depth] for numbers in (nearest, best))
     weights = index.words.weights(question) if match is None else match.weights
     numbers = np.unique(np.concatenate([nearest, best, *(() if extra is None else (extra,))]))
     return Candidates(

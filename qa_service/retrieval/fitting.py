@@ -51,7 +51,6 @@ def fit_to_own_sentences(index: Index, embedder: Embedder) -> Calibration | None
         return None
     generator = np.random.default_rng(_SEED)
     retriever = Retriever(index, None)
-    everything = np.arange(len(index))
     rows: list[list[float]] = []
     right: list[bool] = []
     for number in generator.permutation(len(index))[:_QUESTIONS]:
@@ -62,8 +61,8 @@ def fit_to_own_sentences(index: Index, embedder: Embedder) -> Calibration | None
         embedding = embedder.embed_questions([question])[0]
         place = passage.position
         own = np.array(index.overlapping(passage.document_id, place.start_char, place.end_char))
-        for allowed in (None, np.setdiff1d(everything, own)):
-            retrieved = retriever.retrieve(question, embedding, _DEPTH, allowed)
+        for without in (None, own):
+            retrieved = retriever.retrieve(question, embedding, _DEPTH, without=without)
             if retrieved.evidence is not None:
                 rows.append(evidence_row(retrieved.evidence))
                 right.append(any(result.passage.number in own for result in retrieved.results))

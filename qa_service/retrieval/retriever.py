@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from cachetools import LRUCache
 
-from qa_service.datatypes import Explanation, FloatArray, Int32Array, IntArray, Passage, ScoredPassage, Scores
+from qa_service.datatypes import Explanation, Filters, FloatArray, Int32Array, IntArray, Passage, ScoredPassage, Scores
 from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
 from qa_service.index.tokens import Similarities
-from qa_service.index.vectors import Selection
 from qa_service.retrieval.candidates import DEPTH, Candidates, gather
 from qa_service.retrieval.confidence import Calibration
 from qa_service.retrieval.evidence import AskedQuestion, Evidence, evidence, stop_words
@@ -112,15 +111,16 @@ class Retriever:
         question: str,
         embedding: QuestionEmbedding,
         top_k: int,
-        allowed: Selection | None = None,
+        filters: Filters | None = None,
         *,
+        without: IntArray | None = None,
         explain: bool = False,
     ) -> RetrievalResult:
-        """Return up to ``top_k`` results out of the ``allowed`` passages, exactly as many if so many match.
+        """Return up to ``top_k`` results that pass the filters, exactly as many if so many match.
 
-        ``explain`` adds to each result why it has its rank.
+        The passages of ``without`` are left out. ``explain`` adds to each result why it has its rank.
         """
-        candidates = gather(self._index, question, embedding.vector, max(DEPTH, 2 * top_k), allowed)
+        candidates = gather(self._index, question, embedding.vector, max(DEPTH, 2 * top_k), filters, without=without)
         if not len(candidates.numbers):
             return RetrievalResult((), 0, None, None if self._calibration is None else 0.0)
         asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
@@ -152,7 +152,7 @@ class Retriever:
     ) -> DocumentRank:
         """Return where the best of some passages stands, every passage of the index considered."""
         everything = max(DEPTH, len(self._index))
-        candidates = gather(self._index, question, embedding.vector, everything, None, extra=passages)
+        candidates = gather(self._index, question, embedding.vector, everything, extra=passages)
         ranking = self._rank(question, embedding, candidates, everything)
         numbers = ranking.candidates.numbers
         place = int(np.flatnonzero(np.isin(numbers, passages))[0])

@@ -57,7 +57,7 @@ def test_candidates_have_both_legs_scores_and_ranks(folder: Write, settings: Set
     index = opened(dict(MANY), folder, settings)
     question = "thing3 word10"
     vector = FakeEmbedder().embed_questions([question])[0].vector
-    found = gather(index, question, vector, 5, None)
+    found = gather(index, question, vector, 5)
     cosines = index.store.vectors(np.arange(60)) @ vector
     match = index.words.match(question)
     assert match is not None
@@ -85,7 +85,7 @@ def test_filtered_results_are_as_many_as_match(folder: Write, settings: Settings
     ):
         results = answerer.ask("thing3 word55", AskOptions(top_k=50, filters=filters)).results
         assert {result.citation.uri for result in results} == expected
-        assert len(index.matching(filters)) == len(expected)
+        assert len(index.passages.matching(filters)) == len(expected)
 
 
 def test_near_duplicates_are_one_result_and_alike_tables_are_not(folder: Write, settings: Settings) -> None:

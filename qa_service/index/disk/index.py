@@ -25,7 +25,7 @@ from qa_service.datatypes import (
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.errors import IndexCorrupt
 from qa_service.index.disk.passage_reader import PassageReader
-from qa_service.index.interface import Index
+from qa_service.index.interface import Index, WordMatch
 from qa_service.index.manifest import (
     FORMAT_VERSION,
     MANIFEST,
@@ -42,7 +42,6 @@ from qa_service.index.manifest import (
     parse_manifest,
 )
 from qa_service.index.tokens import PassageTokens, Similarities
-from qa_service.index.vectors import Selection
 from qa_service.index.vectors.faiss import FaissStore
 from qa_service.index.words import MATRIX_FILES, BM25Index
 from qa_service.io.durable import storage_errors, sync_file, sync_folder, write_file
@@ -192,11 +191,17 @@ class OpenIndex(Index):
         """Whether there are token vectors."""
         return self.tokens is not None
 
-    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> IntArray:
-        """Return the ``depth`` passages, of those allowed, whose vectors are nearest to one (d,)."""
-        ids, _ = self.store.search(vector[None, :], depth, _numbers(allowed))
-        nearest: IntArray = ids[0]
-        return nearest
+    def find(
+        self, vector: FloatArray, match: WordMatch | None, depth: int, filters: Filters | None
+    ) -> tuple[IntArray, IntArray]:
+        """Return the numbers of the nearest passages that pass the filters, and of the best by their words."""
+        selected = None if filters is None else np.array(self._reader.matching(filters), dtype=np.int64)
+        ids, _ = self.store.search(vector[None, :], depth, selected)
+        return ids[0], np.empty(0, np.int64) if match is None else match.best(depth, selected)
+
+    def __len__(self) -> int:
+        """Return the number of passages."""
+        return len(self.store)
 
     def vectors(self, numbers: IntArray) -> FloatArray:
         """Return the unit vectors (n, d) of n passages."""
@@ -255,10 +260,6 @@ class OpenIndex(Index):
         """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
         return self._reader.spans(document_id, start, end)
 
-    def matching(self, filters: Filters) -> IntArray:
-        """Return the numbers of the passages that pass the filters, in order."""
-        return np.array(self._reader.matching(filters), dtype=np.int64)
-
     def _sentences(self, number: int) -> slice:
         """Return the rows of a passage's sentences, among those of all passages."""
         passage, first = self._reader.passage(number)
@@ -275,12 +276,6 @@ class OpenIndex(Index):
         if self.tokens is not None:
             self.tokens.close()
         self._reader.close()
-
-
-def _numbers(allowed: Selection | None) -> IntArray | None:
-    if isinstance(allowed, str):
-        raise TypeError("a condition selects passages in a store that others share, not in a folder")
-    return allowed
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -10,7 +10,7 @@ from qa_service.datatypes import FloatArray, IntArray
 from qa_service.errors import StoreRefused, StoreUnavailable
 from qa_service.index.milvus.connection import WRITING, Connection
 from qa_service.index.milvus.schema import ID, VECTOR, WORDS, layout
-from qa_service.index.vectors import LEAST_RECALL, Recall, Selection, unit
+from qa_service.index.vectors import LEAST_RECALL, Recall, unit
 
 ROWS = 500
 """Rows that are sent at once."""
@@ -152,8 +152,8 @@ class MilvusStore:
         )
         return Recall.of(expected, found)
 
-    def search(self, queries: FloatArray, top_k: int, allowed: Selection | None = None) -> tuple[IntArray, FloatArray]:
-        """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id.
+    def search(self, queries: FloatArray, top_k: int, condition: str = "") -> tuple[IntArray, FloatArray]:
+        """Return the ``top_k`` nearest ids, of the rows that meet a condition, and their cosines, ties by id.
 
         Raises :class:`StoreUnavailable` if the server does not answer.
         """
@@ -162,25 +162,25 @@ class MilvusStore:
         if top_k < 1:
             raise ValueError(f"top_k is {top_k}; it must be 1 or more")
         scaled = unit(queries) if len(queries) else queries
-        k = top_k if isinstance(allowed, str) else min(top_k, len(self) if allowed is None else len(allowed))
+        k = top_k if condition else min(top_k, len(self))
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         parameters = {"metric_type": "IP", "params": {} if self._exact else {"ef": max(self.ef_search, 2 * k)}}
-        hits = self._found(scaled.tolist(), VECTOR, k + _TIES, allowed, parameters)
+        hits = self._found(scaled.tolist(), VECTOR, k + _TIES, condition, parameters)
         found = [sorted(row, key=lambda hit: (-round(hit[1], _DIGITS), hit[0]))[:k] for row in hits]
         kept = min(map(len, found))  # a condition may leave fewer than were asked for
         ids = np.array([[number for number, _ in row[:kept]] for row in found], np.int64).reshape(len(found), kept)
         scores = np.array([[score for _, score in row[:kept]] for row in found], np.float32).reshape(len(found), kept)
         return ids, scores
 
-    def holding(self, terms: str, top_k: int, allowed: Selection | None = None) -> IntArray:
+    def holding(self, terms: str, top_k: int, condition: str = "") -> IntArray:
         """Return the ids of the rows that the server's BM25 puts first for terms, best first."""
-        (hits,) = self._found([terms], WORDS, top_k, allowed, {"metric_type": "BM25"})
+        (hits,) = self._found([terms], WORDS, top_k, condition, {"metric_type": "BM25"})
         ranked = sorted(hits, key=lambda hit: -abs(hit[1]))  # servers differ in the sign of the score
         return np.array([number for number, _ in ranked[:top_k]], np.int64)
 
     def _found(
-        self, data: list[Any], field: str, top_k: int, allowed: Selection | None, parameters: dict[str, Any]
+        self, data: list[Any], field: str, top_k: int, condition: str, parameters: dict[str, Any]
     ) -> list[list[tuple[int, float]]]:
         """Return the hits of each query, each an id and a score."""
         found = self.connection.call(
@@ -190,7 +190,7 @@ class MilvusStore:
             anns_field=field,
             limit=top_k,
             search_params=parameters,
-            filter=_condition(allowed),
+            filter=condition,
             output_fields=[ID],
             # What is searched was whole before it was named; waiting for the newest writes would cost 200 ms.
             consistency_level="Eventually",
@@ -238,9 +238,3 @@ def load(connection: Connection, name: str) -> None:
     state = connection.call("get_load_state", name)["state"]
     if getattr(state, "name", str(state)) not in {"Loaded", "Loading"}:
         connection.call("load_collection", name, patience=WRITING)
-
-
-def _condition(allowed: Selection | None) -> str:
-    if allowed is None:
-        return ""
-    return allowed if isinstance(allowed, str) else f"{ID} in {allowed.tolist()}"

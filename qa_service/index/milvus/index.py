@@ -9,13 +9,12 @@ from cachetools import LRUCache
 from qa_service.datatypes import Filters, FloatArray, Int32Array, IntArray, Metadata, Passage, SourceDocument
 from qa_service.embedding import TokenEmbeddings
 from qa_service.errors import IndexCorrupt
-from qa_service.index import Index, Manifest
+from qa_service.index import Index, Manifest, WordMatch
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.filtering import Conditions, front_matter_key
 from qa_service.index.milvus.records import Records, digest
 from qa_service.index.milvus.rows import Rows
 from qa_service.index.tokens import Codec, Similarities, token_weights
-from qa_service.index.vectors import Selection
 from qa_service.index.words import idf_of_one, terms
 
 MANIFEST, CODEC, FREQUENCIES, PARTS = "manifest", "codec", "frequencies", "parts"
@@ -93,13 +92,13 @@ class MilvusWordMatch:
         self._rows = rows
         self._terms = np.array(known, np.int32)
 
-    def best(self, depth: int, allowed: Selection | None = None) -> IntArray:
+    def best(self, depth: int, condition: str = "") -> IntArray:
         """Return the numbers of the ``depth`` best passages, best first, ties by number; none without BM25 there."""
-        if self._store is None or (allowed is not None and not isinstance(allowed, str) and not len(allowed)):
+        if self._store is None:
             return np.empty(0, np.int64)
         asked = " ".join(map(str, self._terms.tolist()))
         # The server rounds lengths and scores, so that some of the last may be others than by the exact scores.
-        numbers = np.sort(self._store.holding(asked, min(depth + depth // 2, _MOST), allowed))
+        numbers = np.sort(self._store.holding(asked, min(depth + depth // 2, _MOST), condition))
         return numbers[np.lexsort((numbers, -self.scores(numbers)))][:depth]
 
     def scores(self, numbers: IntArray) -> FloatArray:
@@ -135,11 +134,17 @@ class MilvusIndex(Index):
         """Whether there are token vectors."""
         return self._codec is not None
 
-    def nearest(self, vector: FloatArray, depth: int, allowed: Selection | None) -> IntArray:
-        """Return the passages, of those allowed, whose vectors are nearest to one (d,), at most a thousand."""
-        ids, _ = self.store.search(vector[None, :], min(depth, _MOST), allowed)
-        nearest: IntArray = ids[0]
-        return nearest
+    def find(
+        self, vector: FloatArray, match: WordMatch | None, depth: int, filters: Filters | None
+    ) -> tuple[IntArray, IntArray]:
+        """Return the numbers of the nearest passages, at most a thousand, and of the best by their words."""
+        condition = "" if filters is None else Conditions(self._records).of(filters)
+        ids, _ = self.store.search(vector[None, :], min(depth, _MOST), condition)
+        return ids[0], np.empty(0, np.int64) if match is None else match.best(depth, condition)
+
+    def __len__(self) -> int:
+        """Return the number of passages."""
+        return len(self.store)
 
     def vectors(self, numbers: IntArray) -> FloatArray:
         """Return the unit vectors (n, d) of n passages."""
@@ -238,10 +243,6 @@ class MilvusIndex(Index):
         found = self._records.one(f"spans/{document_id}")
         every = [] if found is None else json.loads(found)
         return [(number, first, last) for number, first, last in every if first < end and last > start]
-
-    def matching(self, filters: Filters) -> str:
-        """Return the server's condition for the passages that pass the filters."""
-        return Conditions(self._records).of(filters)
 
     def close(self) -> None:
         """Do nothing: the connection is of the generations that opened this."""

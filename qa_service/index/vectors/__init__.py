@@ -1,9 +1,8 @@
-"""Backends that search vectors. One protocol; every backend is tested against NumPy brute force."""
+"""Search by vectors, and how recall is measured; every backend is tested against NumPy brute force."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -15,36 +14,6 @@ _STANDARD_ERRORS = 2
 LEAST_RECALL = 0.99
 _ROUNDING = 1e-5
 """Two ways to compute a cosine in float32 differ by less."""
-
-Selection = IntArray | str
-"""Passages to choose from: their ids, growing, or a condition in the language of a store that has one."""
-
-
-class VectorStore(Protocol):
-    """Vectors with integer ids. A store is written once, with its generation, and never edited."""
-
-    def add(self, ids: IntArray, vectors: FloatArray) -> None:
-        """Add ``vectors`` (n, d) under ``ids`` (n,), which grow: each larger than every id before it.
-
-        Vectors of any length are taken and scaled to 1; one without a direction is a ``ValueError``.
-        """
-        ...
-
-    def search(self, queries: FloatArray, top_k: int, allowed: IntArray | None = None) -> tuple[IntArray, FloatArray]:
-        """Return ids and scores, each (number of queries, k) with ``k = min(top_k, number to choose from)``.
-
-        ``allowed`` limits the choice to those ids, all of them in the store and none twice. Scores are
-        cosine similarity, highest first; equal scores come in the order of their ids.
-        """
-        ...
-
-    def vectors(self, ids: IntArray) -> FloatArray:
-        """Return the unit vectors (n, d) of n ids, all of them in the store."""
-        ...
-
-    def __len__(self) -> int:
-        """Return the number of vectors."""
-        ...
 
 
 def unit(vectors: FloatArray) -> FloatArray:
