@@ -212,18 +212,20 @@ def app_for(
     degraded: str | None = None,
     reopen: Callable[[], tuple[QuestionAnswerer, str | None]] | None = None,
     named: Mapping[str, Any] = MappingProxyType({}),
+    **options: Any,
 ) -> Any:
-    """Return the application that answers from an index in a folder, and from ``named`` collections."""
+    """Return the application of a test's index; ``options`` go to ``create_app``."""
     from qa_service.server.app import create_app
     from qa_service.server.live_index import ServableIndex
 
-    return create_app(settings, ServableIndex(answerer, IndexFolder(settings.index), degraded, reopen), named)
+    default = ServableIndex(answerer, IndexFolder(settings.index), degraded, reopen)
+    return create_app(settings, default, named, **options)
 
 
 @contextmanager
-def served(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
+def served(answerer: QuestionAnswerer, settings: Settings, **options: Any) -> Iterator[int]:
     """Serve an answerer as :func:`listening` does."""
-    with listening(app_for(answerer, settings)) as port:
+    with listening(app_for(answerer, settings, **options)) as port:
         yield port
 
 

@@ -1,17 +1,18 @@
-"""The application: routes, and the layers around them from the outside in.
+"""Builds the ASGI application: its layers, its routes, and the services that requests share.
 
-::
+The layers, from the outside in::
 
     ProxyHeaders -> RequestObserver -> RequestIds -> AllowedHosts -> Cors -> ProblemDocuments -> routes
 
-A route asks the gate, then reads the body (:mod:`qa_service.server.routes.guarded`). Routes are async; computing is the
-worker's. Questions that can't be taken are refused before all this, by the protocol
-that serves the application (:mod:`qa_service.server.admission`).
+A route asks the gate, then reads the body (:mod:`qa_service.server.routes.guarded`). Handlers are async; the worker's
+threads compute. Questions that find the queue full are rejected earlier, by the protocol
+(:mod:`qa_service.server.admission`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +29,7 @@ from qa_service.server.collections import PREFIX, Collections, collection_name
 from qa_service.server.draining import drain_on_signals
 from qa_service.server.evaluations import Evaluations
 from qa_service.server.gate import Gate
+from qa_service.server.jobs import COMMAND
 from qa_service.server.live_index import LiveIndex, ServableIndex
 from qa_service.server.middleware.cors import Cors
 from qa_service.server.middleware.hosts import AllowedHosts
@@ -60,61 +62,95 @@ _MCP_PATH = "/mcp"
 
 
 def create_app(
-    settings: Settings, default: ServableIndex, named: Mapping[str, ServableIndex] = MappingProxyType({})
+    settings: Settings,
+    default: ServableIndex,
+    named: Mapping[str, ServableIndex] = MappingProxyType({}),
+    *,
+    worker: Worker | None = None,
+    job_command: Sequence[str] = COMMAND,
 ) -> FastAPI:
     """Return the ASGI application that answers from the default collection and from the named ones.
 
-    It is ready once every collection has answered a self-test question.
+    It is ready once every collection has answered a self-test question. ``worker`` replaces the one that the settings
+    describe. ``job_command`` starts builds and evaluations; their arguments follow it.
     """
-    gate = Gate(settings)
-    worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
+    services = _services(settings, default, named, worker, job_command)
+    app = _empty_app(services)
+    install_handlers(app)
+    guard(app, services.gate, settings.max_body_bytes)
+    _include_collection_routes(app, services)
+    _include_other_routes(app, services)
+    check_routes(app)
+    _check_public_path(app, settings)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Services:
+    """The objects that requests share."""
+
+    settings: Settings
+    gate: Gate
+    worker: Worker
+    collections: Collections
+    builder: Builder
+    evaluations: Evaluations
+    recorder: FeedbackRecorder
+    mcp_tools: Any
+
+
+def _services(
+    settings: Settings,
+    default: ServableIndex,
+    named: Mapping[str, ServableIndex],
+    worker: Worker | None,
+    job_command: Sequence[str],
+) -> _Services:
+    worker = worker or Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
     collections = Collections(
         LiveIndex(default, worker, cache_mb=settings.cache_mb),
         {
-            name: LiveIndex(opening, worker, f"/collections/{name}", cache_mb=settings.cache_mb)
-            for name, opening in named.items()
+            name: LiveIndex(index, worker, f"/collections/{name}", cache_mb=settings.cache_mb)
+            for name, index in named.items()
         },
     )
-    builder = Builder(settings)
-    evaluations = Evaluations(settings)
     recorder = FeedbackRecorder(settings)
-    admission = Admission(worker.refusal, gate, settings.public_path)
+    return _Services(
+        settings,
+        Gate(settings),
+        worker,
+        collections,
+        Builder(settings, job_command),
+        Evaluations(settings, job_command),
+        recorder,
+        _mcp_tools(collections, recorder, settings) if settings.mcp else None,
+    )
 
-    tools = _tools(collections, recorder, settings) if settings.mcp else None
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
-        for live in collections:
-            await live.start()
-        await asyncio.to_thread(evaluations.recover)
-        tasks = [asyncio.create_task(live.watch_generations(settings.reload_seconds)) for live in collections]
-        tasks += map(asyncio.create_task, (gate.watch_keys(settings.reload_seconds), measure_loop_lag()))
-        restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
-        async with nullcontext() if tools is None else tools.lifespan():
-            yield {Admission.KEY: admission}
-        restore()
-        collections.stop("shutting down")
-        for task in tasks:
-            task.cancel()
-        await asyncio.to_thread(builder.stop)
-        await asyncio.to_thread(evaluations.stop)
-        worker.close()
-        recorder.close()
-        await gate.rates.close()
+def _mcp_tools(collections: Collections, recorder: FeedbackRecorder, settings: Settings) -> Any:
+    try:
+        from qa_service.server.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
+    except ImportError as error:
+        raise SettingsError("QA_MCP needs a package that is missing: pip install 'qa-service[mcp]'") from error
+    return Tools(collections.default, collections.named, recorder.remember, settings.max_body_bytes)
 
-    app = DescribedAPI(
+
+def _empty_app(services: _Services) -> FastAPI:
+    """Return the application with its layers, without routes."""
+    settings = services.settings
+    return DescribedAPI(
         title="qa_service",
         version=__version__,
         summary="Ask a folder of documents; get passages with exact citations.",
-        lifespan=lifespan,
+        lifespan=_lifespan(services),
         openapi_url=None,  # see description_routes
-        docs_url=None,  # those pages load scripts from other hosts
+        docs_url=None,  # these pages load scripts from other hosts
         redoc_url=None,
         telemetry={
             "tracing": settings.traces,
             "auto_configure": settings.traces,
             "metrics": False,
-            "logs": False,  # which would hold what was sent
+            "logs": False,  # they would hold the content of requests
             "operation_spans": False,
         },
         responses=problems(408, 414, 431),
@@ -124,63 +160,92 @@ def create_app(
             Middleware(RequestObserver),
             Middleware(RequestIds),
             Middleware(AllowedHosts, settings=settings),
-            Middleware(Cors, gate=gate),
+            Middleware(Cors, gate=services.gate),
             Middleware(ProblemDocuments, excluded_paths=(_MCP_PATH,)),
         ],
     )
-    install_handlers(app)
-    guard(app, gate, settings.max_body_bytes)
-    guarded = problems(401, 403, 429)
-    in_every_collection = (
+
+
+def _lifespan(services: _Services) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, object]]]:
+    settings, collections, gate = services.settings, services.collections, services.gate
+    admission = Admission(services.worker.refusal, gate, settings.public_path)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
+        for live in collections:
+            await live.start()
+        await asyncio.to_thread(services.evaluations.recover)
+        watches = [live.watch_generations(settings.reload_seconds) for live in collections]
+        watches += (gate.watch_keys(settings.reload_seconds), measure_loop_lag())
+        tasks = [asyncio.create_task(watch) for watch in watches]
+        restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
+        async with nullcontext() if services.mcp_tools is None else services.mcp_tools.lifespan():
+            yield {Admission.KEY: admission}
+        restore()
+        collections.stop("shutting down")
+        for task in tasks:
+            task.cancel()
+        await asyncio.to_thread(services.builder.stop)
+        await asyncio.to_thread(services.evaluations.stop)
+        services.worker.close()
+        services.recorder.close()
+        await gate.rates.close()
+
+    return lifespan
+
+
+def _include_collection_routes(app: FastAPI, services: _Services) -> None:
+    """Add the routes of a collection twice: for the default one, and below :data:`PREFIX` for the named ones.
+
+    Their operation ids are the names of the handlers: ``ask`` and ``collection_ask``.
+    """
+    settings, collections, recorder = services.settings, services.collections, services.recorder
+    routers = (
         ask_routes(collections, recorder, settings),
-        batch_routes(collections, recorder, gate, settings),
+        batch_routes(collections, recorder, services.gate, settings),
         feedback_routes(collections, recorder),
         index_routes(collections),
         listing_routes(collections),
         document_routes(collections),
         linked_routes(collections),
     )
-    for router in in_every_collection:
-        app.include_router(router, responses=guarded, generate_unique_id_function=attrgetter("name"))
-    for router in in_every_collection:
+    responses = problems(401, 403, 429)
+    for router in routers:
+        app.include_router(router, responses=responses, generate_unique_id_function=attrgetter("name"))
+    for router in routers:
         app.include_router(
             router,
             prefix=PREFIX,
             dependencies=[Depends(collection_name)],
-            responses=guarded | problems(404, 422),
+            responses=responses | problems(404, 422),
             generate_unique_id_function=lambda route: f"collection_{route.name}",
         )
-    for router in (vector_store_routes(collections, gate), store_list_routes(collections), store_routes(collections)):
-        app.include_router(router, responses=guarded)
+
+
+def _include_other_routes(app: FastAPI, services: _Services) -> None:
+    collections = services.collections
+    responses = problems(401, 403, 429)
+    app.include_router(vector_store_routes(collections, services.gate), responses=responses)
+    app.include_router(store_list_routes(collections), responses=responses)
+    app.include_router(store_routes(collections), responses=responses)
     app.include_router(probe_routes(collections))
     app.include_router(collection_routes(collections))
     app.include_router(metrics_routes())
     app.include_router(widget_routes())
-    app.include_router(reindex_routes(builder), responses=guarded)
-    app.include_router(evaluation_routes(evaluations), responses=guarded)
-    app.include_router(report_routes(evaluations), responses=guarded)
-    app.include_router(description_routes(app, settings.public_url))
-    if tools is not None:
-        app.router.routes.append(tools.route())
-    check_routes(app)
-    _check_public_path(app, settings)
-    return app
+    app.include_router(reindex_routes(services.builder), responses=responses)
+    app.include_router(evaluation_routes(services.evaluations), responses=responses)
+    app.include_router(report_routes(services.evaluations), responses=responses)
+    app.include_router(description_routes(app, services.settings.public_url))
+    if services.mcp_tools is not None:
+        app.router.routes.append(services.mcp_tools.route())
 
 
 def _check_public_path(app: FastAPI, settings: Settings) -> None:
-    """Raise :class:`SettingsError` if the path of the public address could be taken for that of a route."""
+    """Raise :class:`SettingsError` if the public address has a path that a route begins with."""
     first = settings.public_path.strip("/").partition("/")[0]
     taken = {(context.path or "").strip("/").partition("/")[0] for context in iter_route_contexts(app.routes)}
     if first and first in taken:
         raise SettingsError(
-            f"QA_PUBLIC_URL has the path {settings.public_path}, as which paths of the service itself begin; choose "
-            "another, or leave the setting empty and have the proxy send X-Forwarded-Prefix"
+            f"QA_PUBLIC_URL has the path {settings.public_path}, which is also the beginning of a path of the service; "
+            "choose another, or leave the setting empty and have the proxy send X-Forwarded-Prefix"
         )
-
-
-def _tools(collections: Collections, recorder: FeedbackRecorder, settings: Settings) -> Any:
-    try:
-        from qa_service.server.mcp import Tools  # noqa: PLC0415 - an extra, and seconds of import
-    except ImportError as error:
-        raise SettingsError("QA_MCP needs what is not installed: pip install 'qa-service[mcp]'") from error
-    return Tools(collections.default, collections.named, recorder.remember, settings.max_body_bytes)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from qa_service.errors import BuildInProgress, NotReady
-from qa_service.server.jobs import Job, Jobs, JobState
+from qa_service.server.jobs import COMMAND, Job, Jobs, JobState
 from qa_service.settings import Settings
 
 
@@ -28,8 +29,8 @@ class _Build(Reindexing):
 class Builder:
     """Runs ``qa-service index`` as a job. Its methods block; call them in a thread."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._jobs = Jobs(settings, "reindex", _Build, active="building")
+    def __init__(self, settings: Settings, command: Sequence[str] = COMMAND, *, stop_seconds: float = 5.0) -> None:
+        self._jobs = Jobs(settings, "reindex", _Build, active="building", command=command, stop_seconds=stop_seconds)
         self._path = self._jobs.folder / "reindex.json"
 
     def begin(self, key: str | None = None) -> Reindexing:

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 
 from qa_service.errors import BodyTooLarge, JobInProgress, NotFound, NotReady, UnreadableRequest
 from qa_service.io.durable import make_private, make_private_file, make_private_folder
-from qa_service.server.jobs import Job, Jobs, JobState
+from qa_service.server.jobs import COMMAND, Job, Jobs, JobState
 from qa_service.settings import Settings
 
 EVALUATE = "/evaluate"
@@ -48,11 +48,11 @@ class Evaluation(JobState, _Identified):  # the fields of the last base stand fi
 class Evaluations:
     """Runs ``qa-service evaluate`` as a job. Methods that are no coroutines block; call them in a thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, command: Sequence[str] = COMMAND) -> None:
         self._max_bytes = settings.max_upload_mb * 1_000_000
         self._keep_count = settings.keep_evaluations
         self._folder = settings.data / "evaluations"
-        self._jobs = Jobs(settings, "evaluate", Evaluation, active="running")
+        self._jobs = Jobs(settings, "evaluate", Evaluation, active="running", command=command)
 
     async def begin(self, form: Uploaded, top_k: int, body: AsyncIterator[bytes]) -> Evaluation:
         """Keep a question file and start evaluating it.

@@ -18,7 +18,6 @@ from qa_service.errors import StorageError
 from qa_service.io.durable import make_private, make_private_file, make_private_folder
 
 FEEDBACK, RECENT = "feedback.sqlite", "recent-answers.sqlite"
-MAX_RECENT_ANSWERS = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
     answer_id TEXT PRIMARY KEY, given_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')),
@@ -70,9 +69,10 @@ class FeedbackAnswer:
 
 
 class RecentAnswers:
-    """The last ten thousand answers, by id. One thread at a time may be inside a method."""
+    """The last ``max_answers`` answers, by id. One thread at a time may be inside a method."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, max_answers: int = 10_000) -> None:
+        self._max_answers = max_answers
         self._path = path
         with _storage_errors(path or Path(":memory:")):
             if path is not None:
@@ -94,7 +94,7 @@ class RecentAnswers:
                 _row(answered),
             )
             self._connection.execute(
-                "DELETE FROM answers WHERE number <= ?", ((added.lastrowid or 0) - MAX_RECENT_ANSWERS,)
+                "DELETE FROM answers WHERE number <= ?", ((added.lastrowid or 0) - self._max_answers,)
             )
 
     def recall(self, identifier: str) -> FeedbackAnswer | None:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,6 @@ COMMAND = (sys.executable, "-m", "qa_service.cli.job")
 _OWNER_ONLY = 0o600
 _PRIVATE_UMASK = 0o077
 _POLL_SECONDS = 0.01
-_STOP_SECONDS = 5.0
 _MAX_LINE_BYTES = 65_536
 _MAX_ERROR_LINES = 10
 _STOPPED_EXIT_CODES = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 130}
@@ -67,8 +66,20 @@ class Job(Generic[State]):
 class Jobs(Generic[State]):
     """The jobs of one kind. Its methods block; call them in a thread."""
 
-    def __init__(self, settings: Settings, kind: str, model: type[State], active: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kind: str,
+        model: type[State],
+        *,
+        active: str,
+        command: Sequence[str] = COMMAND,
+        stop_seconds: float = 5.0,
+    ) -> None:
+        """Take the status of a running job as ``active``, what starts a job, and how long it may take to stop."""
         self._settings = settings
+        self.command = command
+        self.stop_seconds = stop_seconds
         self._model = model
         self._active = active
         self.folder = settings.data / "jobs"
@@ -172,7 +183,7 @@ class _Follower(Generic[State]):
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process is not None and self._process.returncode is None:
                 _signal(self._process, number)
-            self._thread.join(_STOP_SECONDS)
+            self._thread.join(self._jobs.stop_seconds)
 
     def _run(self) -> None:
         """Start the process, wait for its end, and write down what came of it."""
@@ -200,7 +211,7 @@ class _Follower(Generic[State]):
 
     def _start(self, output: IO[bytes]) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            [*COMMAND, *self._job.arguments],
+            [*self._jobs.command, *self._job.arguments],
             stdin=subprocess.PIPE,  # which nobody else holds open, so that the job ends with this process
             stdout=output,
             stderr=subprocess.PIPE,
@@ -215,7 +226,7 @@ class _Follower(Generic[State]):
         reader.start()
         exit_code = process.wait()
         _signal(process, signal.SIGKILL)  # whatever it started and left
-        reader.join(_STOP_SECONDS)
+        reader.join(self._jobs.stop_seconds)
         if process.stdin is not None:
             process.stdin.close()
         return exit_code

@@ -24,11 +24,6 @@ from qa_service.server.metrics import BATCH_SIZE, QUEUED_CALLS
 Result = TypeVar("Result")
 Embedding = TypeVar("Embedding")
 
-_MAX_BATCH = 8
-_HAND_OVER_SECONDS = 0.001
-"""Seconds of embedding from which on it is worth another thread: questions that are remembered take less."""
-STUCK_SECONDS = 25.0
-"""A call that takes longer, and longer than a question may, is taken for one that never ends."""
 _logger = logging.getLogger(__name__)
 
 
@@ -56,9 +51,26 @@ _Call = tuple["Future[Any]", Callable[[], Any]]
 class Worker:
     """Runs functions one after another; what they ask is embedded by one thread, batch after batch."""
 
-    def __init__(self, *, queue_limit: int, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        queue_limit: int,
+        deadline_seconds: float,
+        max_batch: int = 8,
+        hand_over_seconds: float = 0.001,
+        stuck_seconds: float = 25.0,
+    ) -> None:
+        """Start the threads.
+
+        ``max_batch`` questions are embedded together at most. An embedding that took longer than
+        ``hand_over_seconds`` lets the second thread answer, so that the first can embed; cached ones take less.
+        A call that takes longer than ``stuck_seconds``, and longer than the deadline, counts as stuck.
+        """
         self._limit = queue_limit
         self._deadline = deadline_seconds
+        self._max_batch = max_batch
+        self._hand_over_seconds = hand_over_seconds
+        self._stuck_seconds = max(stuck_seconds, deadline_seconds)
         self._queue: deque[_Job] = deque()
         self._unfinished = 0
         self._changed = threading.Condition()
@@ -87,7 +99,7 @@ class Worker:
     def expect_alive(self) -> None:
         """Raise :class:`NotReady` where one call has been computing for so long that it will not end any more."""
         since = min(self._busy_since.copy().values(), default=None)
-        if since is not None and time.monotonic() - since > max(STUCK_SECONDS, self._deadline):
+        if since is not None and time.monotonic() - since > self._stuck_seconds:
             raise NotReady("what computes answers does not answer any more; restart the service")
 
     def refusal(self) -> Overloaded | None:
@@ -151,7 +163,7 @@ class Worker:
             calls, embedded = _embedded(jobs)
             took = time.monotonic() - self._busy_since.pop("encoder")
             self._embedded_calls.join()
-            if embedded and self._queue and took > _HAND_OVER_SECONDS:
+            if embedded and self._queue and took > self._hand_over_seconds:
                 self._embedded_calls.put(calls)
             else:
                 self._call("encoder", calls)
@@ -176,7 +188,7 @@ class Worker:
             while not self._queue and not self._closed:
                 self._changed.wait()
             jobs: list[_Job] = []
-            while self._queue and len(jobs) < _MAX_BATCH:
+            while self._queue and len(jobs) < self._max_batch:
                 if jobs and None in (jobs[-1].question, self._queue[0].question):
                     break
                 jobs.append(self._queue.popleft())

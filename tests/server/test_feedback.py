@@ -50,11 +50,10 @@ def test_what_people_said_becomes_gold(tmp_path: Path) -> None:
     assert [one["content"] for one in lines[2]["references"]] == ["dog"]
 
 
-def test_recent_answers_are_recalled_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recent_answers_are_recalled_and_forgotten(tmp_path: Path) -> None:
     """By id, the last ones only; two processes share a file."""
-    monkeypatch.setattr("qa_service.server.feedback.MAX_RECENT_ANSWERS", 3)
     for path in (None, tmp_path / "data/recent.sqlite"):
-        recent = RecentAnswers(path)
+        recent = RecentAnswers(path, max_answers=3)
         for number in range(5):
             recent.remember(answered(str(number)))
         assert [recent.recall(str(number)) is None for number in range(5)] == [True, True, False, False, False]

@@ -22,7 +22,6 @@ from starlette.testclient import TestClient
 
 from qa_service.errors import BuildInProgress, JobInProgress, NotReady
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server import jobs
 from qa_service.server.builds import Builder
 from qa_service.server.evaluations import Evaluations
 from qa_service.server.jobs import without_folders
@@ -58,9 +57,8 @@ class Command:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def command(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path / "command")
-    monkeypatch.setattr(jobs, "COMMAND", command.line)
     yield command
     for process in filter(runs, command.processes()):
         os.kill(process, signal.SIGKILL)
@@ -72,9 +70,12 @@ def key(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def worker(answerer: QuestionAnswerer, settings: Settings, key: dict[str, str]) -> Iterator[TestClient]:
+def worker(
+    answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
+) -> Iterator[TestClient]:
     """Serve as one of several processes would; the administrator's key is shown."""
-    with TestClient(app_for(answerer, settings), base_url="http://localhost", headers=key) as client:
+    app = app_for(answerer, settings, job_command=command.line)
+    with TestClient(app, base_url="http://localhost", headers=key) as client:
         yield client
 
 
@@ -88,7 +89,7 @@ def test_all_workers_tell_one_state_and_begin_one_build(
 ) -> None:
     """Whichever is asked: the same key is the same build, during it and after it; another key is 409, then a build."""
     one_key, other_key = {"Idempotency-Key": "one"}, {"Idempotency-Key": "other"}
-    with worker(answerer, settings, key) as one, worker(answerer, settings, key) as other:
+    with worker(answerer, settings, key, command) as one, worker(answerer, settings, key, command) as other:
         assert [status(one), status(other)] == ["idle", "idle"]
         begun = one.post("/admin/reindex", headers=one_key)
         assert (begun.status_code, begun.json()) == (
@@ -106,7 +107,7 @@ def test_all_workers_tell_one_state_and_begin_one_build(
         done = {"status": "done", "exit_code": 0, "error": None, "report": {"documents": 2}}
         assert one.get("/admin/reindex").json() == other.get("/admin/reindex").json() == done
         assert other.post("/admin/reindex", headers=one_key).json() == done
-    with worker(answerer, settings, key) as restarted:
+    with worker(answerer, settings, key, command) as restarted:
         assert restarted.get("/admin/reindex").json() == done
         assert restarted.post("/admin/reindex", headers=one_key).json() == done
         assert len(command.processes()) == 1
@@ -117,7 +118,7 @@ def test_all_workers_tell_one_state_and_begin_one_build(
 
 def test_requests_of_one_moment_begin_one_build(settings: Settings, command: Command) -> None:
     """Sixteen at once to four workers: without a key one is begun and fifteen refused, with one all are the same."""
-    workers = [Builder(settings) for _ in range(4)]
+    workers = [Builder(settings, command.line) for _ in range(4)]
 
     def begin(number: int, key: str | None) -> bool:
         try:
@@ -139,12 +140,12 @@ def test_a_worker_that_shuts_down_stops_its_own_jobs(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
     """The others say `stopped`, the processes are gone, and they begin jobs at once; those of others go on."""
-    with worker(answerer, settings, key) as other:
-        with worker(answerer, settings, key) as one:
+    with worker(answerer, settings, key, command) as other:
+        with worker(answerer, settings, key, command) as one:
             one.post("/admin/reindex", headers={"Idempotency-Key": "one"})
             evaluation = one.post("/evaluate", content=QUESTION).json()["id"]
             eventually(lambda: len(command.processes()) == 2)
-            with worker(answerer, settings, key):
+            with worker(answerer, settings, key, command):
                 pass  # this one comes and goes
             assert status(other) == "building"
             assert other.get(f"/evaluate/{evaluation}").json()["status"] == "running"
@@ -157,13 +158,10 @@ def test_a_worker_that_shuts_down_stops_its_own_jobs(
         assert other.get(f"/evaluate/{evaluation}").json()["status"] == "stopped"
 
 
-def test_a_job_that_ignores_a_signal_is_ended(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_ignores_a_signal_is_ended(settings: Settings, tmp_path: Path) -> None:
     """By the signal that nobody can ignore."""
-    monkeypatch.setattr(jobs, "COMMAND", ("sh", "-c", f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 1000"))
-    monkeypatch.setattr(jobs, "_STOP_SECONDS", 0.5)
-    builder = Builder(settings)
+    stubborn = ("sh", "-c", f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 1000")
+    builder = Builder(settings, stubborn, stop_seconds=0.5)
     builder.begin()
     eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     builder.stop()
@@ -182,24 +180,18 @@ def test_a_job_that_ignores_a_signal_is_ended(
         ("echo '{}'; exit 1", ("done", 1, None)),
     ],
 )
-def test_how_a_build_ended_is_told(
-    script: str, expected: tuple[str, int, str | None], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_a_build_ended_is_told(script: str, expected: tuple[str, int, str | None], settings: Settings) -> None:
     """With the reason that its process gave, if it gave one."""
-    monkeypatch.setattr(jobs, "COMMAND", ("sh", "-c", script))
-    builder = Builder(settings)
+    builder = Builder(settings, ("sh", "-c", script))
     builder.begin()
     eventually(lambda: builder.state().status != "building")
     state = builder.state()
     assert (state.status, state.exit_code, state.error) == expected
 
 
-def test_a_process_that_can_not_be_started_is_a_failed_build(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_can_not_be_started_is_a_failed_build(settings: Settings) -> None:
     """And holds up no other one."""
-    monkeypatch.setattr(jobs, "COMMAND", ("/no/such/program",))
-    builder = Builder(settings)
+    builder = Builder(settings, ("/no/such/program",))
     for _ in range(2):
         builder.begin()
         eventually(lambda: builder.state().status == "failed")
@@ -225,7 +217,7 @@ def test_a_data_folder_that_can_not_be_written_is_told(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
     """503 without its path, nothing is started; and a state can be read from a folder that is not there."""
-    with worker(answerer, settings, key) as client:
+    with worker(answerer, settings, key, command) as client:
         (settings.data / "jobs").write_text("a file where a folder should be")
         (settings.data / "evaluations").write_text("a file where a folder should be")
         for response in (client.post("/admin/reindex"), client.post("/evaluate", content=QUESTION)):
@@ -250,7 +242,7 @@ def test_a_second_upload_is_refused_while_one_is_received(settings: Settings, co
     """By every worker; when its client leaves, nothing of it stays and another may begin."""
 
     async def run() -> None:
-        one, other = (Evaluations(settings) for _ in range(2))
+        one, other = (Evaluations(settings, command.line) for _ in range(2))
         given = asyncio.Event()
         receiving = asyncio.create_task(one.begin("jsonl", 3, body(QUESTION, given=given)))
         await given.wait()
@@ -279,7 +271,7 @@ def test_an_upload_whose_connection_ends_leaves_nothing(
         f"POST /evaluate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\nAuthorization: {key['Authorization']}"
     )
     folder = settings.data / "evaluations"
-    with served(answerer, settings) as port:
+    with served(answerer, settings, job_command=command.line) as port:
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(f"{head}\r\n\r\n".encode() + QUESTION)
             eventually(lambda: [*folder.glob("*/questions.jsonl")])
@@ -295,7 +287,7 @@ def test_a_client_that_leaves_at_any_moment_blocks_nobody(settings: Settings, co
     command.let_end()
 
     async def run(steps: int) -> None:
-        evaluations = Evaluations(settings)
+        evaluations = Evaluations(settings, command.line)
         receiving = asyncio.create_task(evaluations.begin("jsonl", 3, body(QUESTION)))
         for _ in range(steps):
             await asyncio.sleep(0)
@@ -317,7 +309,7 @@ def test_a_disk_that_is_full_keeps_no_half_of_an_upload(settings: Settings, comm
     """503, nothing is left behind, and the next one is taken."""
 
     async def run() -> None:
-        evaluations = Evaluations(settings)
+        evaluations = Evaluations(settings, command.line)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
         try:
@@ -336,7 +328,7 @@ def test_only_the_newest_evaluations_are_kept(settings: Settings, command: Comma
     """Three of six; what a killed upload left goes too, a running one never."""
     command.let_end()
     folder = settings.data / "evaluations"
-    few = Evaluations(settings.model_copy(update={"keep_evaluations": 3}))
+    few = Evaluations(settings.model_copy(update={"keep_evaluations": 3}), command.line)
 
     async def begin() -> str:
         return (await few.begin("jsonl", 3, body(QUESTION))).id
@@ -351,12 +343,12 @@ def test_only_the_newest_evaluations_are_kept(settings: Settings, command: Comma
     (folder / "notes").mkdir()
     folder.chmod(0o755)  # as earlier versions made it
     assert {path.name for path in folder.iterdir()} == {*ids[-3:], left.name, "notes"}
-    Evaluations(settings).recover()
+    Evaluations(settings, command.line).recover()
     assert {path.name for path in folder.iterdir()} == {*ids[-3:], "notes"}
     assert folder.stat().st_mode & 0o777 == 0o700
     (command.folder / "go").unlink()
     running = asyncio.run(begin())
-    Evaluations(settings.model_copy(update={"keep_evaluations": 1})).recover()
+    Evaluations(settings.model_copy(update={"keep_evaluations": 1}), command.line).recover()
     assert {path.name for path in folder.iterdir()} == {*ids[-2:], running, "notes"}
     few.stop()
 
@@ -369,7 +361,7 @@ def test_what_jobs_keep_is_the_owners(
     (settings.data / "evaluations").mkdir(mode=0o755)
     before = os.umask(0)
     try:
-        with worker(answerer, settings, key) as client:
+        with worker(answerer, settings, key, command) as client:
             client.post("/admin/reindex")
             evaluation = client.post("/evaluate", content=QUESTION).json()["id"]
             eventually(lambda: client.get(f"/evaluate/{evaluation}").json()["status"] == "done")

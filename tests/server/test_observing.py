@@ -22,7 +22,7 @@ from conftest import ROOT, app_for, key_for, served
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from qa_service.errors import Overloaded, SettingsError
+from qa_service.errors import SettingsError
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server import refusals
 from qa_service.server.logs import LineHandler, start_logging
@@ -92,11 +92,11 @@ def test_a_flood_that_is_turned_away_is_a_line_a_second(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Each is counted; the line of the next second has the number of those before it."""
-    monkeypatch.setattr(Worker, "refusal", lambda _: Overloaded("too many"))
+    full = Worker(queue_limit=0, deadline_seconds=1)
     before = numbers(exposition().decode())
     stop = start_logging(settings.model_copy(update={"log_format": "json"}))
     try:
-        with served(answerer, settings) as port:
+        with served(answerer, settings, worker=full) as port:
             capfd.readouterr()
             for pause in (10.0, 10.0, 10.0, 0.0):
                 monkeypatch.setattr(refusals, "LOG_SECONDS", pause)
@@ -134,7 +134,7 @@ def test_what_was_asked_is_logged_where_that_is_wanted(
 def test_a_log_that_nobody_reads_holds_nobody_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full pipe: lines are dropped and counted, and whoever logs goes on."""
     reading, writing = os.pipe()
-    with os.fdopen(writing, "w") as stream, os.fdopen(reading) as reader:
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb", 0) as reader:
         monkeypatch.setattr(sys, "stderr", stream)
         stop = start_logging(settings.model_copy(update={"log_format": "json"}))
         started = time.monotonic()
@@ -142,18 +142,18 @@ def test_a_log_that_nobody_reads_holds_nobody_up(settings: Settings, monkeypatch
             logging.getLogger("qa_service.x").info("line %d %s", number, "y" * 100)
         assert time.monotonic() - started < 10
         os.set_blocking(reading, False)
-        text = ""
+        text = b""
         deadline = time.monotonic() + 20
-        while "line 11" not in text and time.monotonic() < deadline:
-            text += reader.read() or ""
+        while b"line 11" not in text and time.monotonic() < deadline:
+            text += reader.read(1 << 16) or b""
             time.sleep(0.01)
         logging.getLogger("qa_service.x").info("the last")
-        while "the last" not in text and time.monotonic() < deadline:
-            text += reader.read() or ""
+        while b"the last" not in text and time.monotonic() < deadline:
+            text += reader.read(1 << 16) or b""
             time.sleep(0.01)
         monkeypatch.undo()
         stop()
-    last = lines_of(text)[-1]
+    last = lines_of(text.decode())[-1]
     assert last["event"] == "the last"
     assert last["dropped_before"] >= 1000
 

@@ -17,9 +17,9 @@ from conftest import ROOT, FakeEmbedder, HeldEmbedder, app_for, key_for, served
 from starlette.testclient import TestClient
 
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.server import worker
 from qa_service.server.answer_cache import AnswerCache
 from qa_service.server.keys import KeyFile
+from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
 QUESTIONS = ["Where does the cat sleep?", "What guards the farm?", "What swims in the ocean?", "How does a crab walk?"]
@@ -145,15 +145,12 @@ def test_no_key_stands_in_a_log_or_an_answer(
     assert secret not in (settings.data / "keys.json").read_text(encoding="utf-8")
 
 
-def test_a_stuck_encoder_is_told_by_livez_and_a_busy_one_is_not(
-    answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stuck_encoder_is_told_by_livez_and_a_busy_one_is_not(answerer: QuestionAnswerer, settings: Settings) -> None:
     """So that what runs the service can restart it."""
-    monkeypatch.setattr(worker, "STUCK_SECONDS", 0.6)
     embedder = HeldEmbedder()
-    hasty = settings.model_copy(update={"deadline_seconds": 0.3})
-    answerer = open_answerer(hasty, embedder)[0]
-    with TestClient(app_for(answerer, hasty), base_url="http://localhost") as client:
+    hasty = Worker(queue_limit=settings.queue_limit, deadline_seconds=0.3, stuck_seconds=0.6)
+    answerer = open_answerer(settings, embedder)[0]
+    with TestClient(app_for(answerer, settings, worker=hasty), base_url="http://localhost") as client:
         assert client.get("/livez").status_code == 200
         embedder.go.clear()
         assert client.post("/ask", json={"question": "cat"}).status_code == 504

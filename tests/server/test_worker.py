@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from qa_service.errors import NotReady
-from qa_service.server import worker as module
 from qa_service.server.worker import Worker
 
 SOON = 30.0
+ALWAYS = -1.0
 WAITING = ("second", "third", "fourth")
 
 
@@ -36,7 +36,7 @@ class Model:
 
 @asynccontextmanager
 async def working() -> AsyncIterator[Worker]:
-    worker = Worker(queue_limit=100, deadline_seconds=SOON)
+    worker = Worker(queue_limit=100, deadline_seconds=SOON, hand_over_seconds=ALWAYS)
     try:
         yield worker
     finally:
@@ -47,11 +47,6 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(SOON):
         while not condition():  # noqa: ASYNC110 - other threads set no event of this loop
             await asyncio.sleep(0.005)
-
-
-@pytest.fixture(autouse=True)
-def _every_batch_is_worth_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_HAND_OVER_SECONDS", -1.0)
 
 
 async def held_with_others_waiting(
@@ -137,9 +132,8 @@ def test_what_cannot_be_embedded_together_fails_alone() -> None:
     assert model.threads == {"encoder"}
 
 
-def test_an_answer_that_never_ends_is_told_in_either_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_never_ends_is_told_in_either_thread() -> None:
     """Also while the other thread has nothing to do."""
-    monkeypatch.setattr(module, "STUCK_SECONDS", 0.1)
     model, go = Model(), threading.Event()
 
     def stuck(_: str) -> str:
@@ -153,7 +147,7 @@ def test_an_answer_that_never_ends_is_told_in_either_thread(monkeypatch: pytest.
         return True
 
     async def scenario() -> list[str]:
-        worker = Worker(queue_limit=100, deadline_seconds=0.1)
+        worker = Worker(queue_limit=100, deadline_seconds=0.1, stuck_seconds=0.1, hand_over_seconds=ALWAYS)
         names = [asyncio.create_task(worker.answer(stuck, "alone", model.embed))]
         await until(lambda: told(worker))
         go.set()
