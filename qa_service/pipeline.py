@@ -1,9 +1,20 @@
-"""READ THIS FIRST. The two ways through the house: build an index, ask it a question.
+"""READ THIS FIRST. The two flows of the service: build an index, and ask it a question.
 
 ::
 
-    build   folder -> documents -> passages -> vectors -> a generation of the index
-    ask     question -> vector -> scored passages -> an answer with citations
+    build(settings, embedder)
+
+        source folder -> documents -> passages -> vectors, words, tokens -> a generation of the index
+                         loading/     splitting/  embedding/                index/, indexing/
+
+    open_answerer(settings, embedder)  ->  QuestionAnswerer.ask(question)
+
+        question -> vectors    -> candidates, fused and reranked -> quotes, confidence -> an Answer with citations
+                    embedding/    retrieval/                        retrieval/            citations.py
+
+An index is a sequence of *generations*: each is built as a whole, never changes, and is replaced by the next one.
+Settings, errors and the values that the rooms exchange are in ``settings/``, ``errors.py`` and ``datatypes.py``;
+HTTP (``server/``) and the command line (``cli/``) call what is here.
 """
 
 import time
@@ -13,24 +24,15 @@ from contextlib import contextmanager
 import numpy as np
 
 from qa_service.citations import CitationId, CitedQuote, Verdict, check
-from qa_service.datatypes import (
-    Answer,
-    AskOptions,
-    BuildReport,
-    Completeness,
-    SourceDocument,
-    Stage,
-)
+from qa_service.datatypes import Answer, AskOptions, BuildReport, Completeness, SourceDocument, Stage
 from qa_service.embedding import Embedder, QuestionCache, QuestionEmbedding
 from qa_service.errors import IndexCorrupt, NotFound, SourceError
-from qa_service.index import Generations, Index
+from qa_service.index import Generations, Index, Manifest
 from qa_service.index.disk import IndexFolder
 from qa_service.index.locations import generations_of, publish
 from qa_service.indexing.build import Progress, contents_of, write
 from qa_service.indexing.cluster import remove_shards
-from qa_service.loading import (
-    SourceChangedError,
-)
+from qa_service.loading import SourceChangedError
 from qa_service.retrieval import DocumentRank, RetrievalResult, Retriever, cite, open_reranker
 from qa_service.retrieval.confidence import calibration_of
 from qa_service.retrieval.fitting import calibrate_unlabelled
@@ -39,28 +41,43 @@ from qa_service.settings import Settings
 from qa_service.splitting import embedding_text
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
 
-_DEFAULTS = AskOptions()
-_SAME_TEXT = 0.95
-"""Cosine above which two vectors may be of one text, embedded by one model in different precisions."""
+_DEFAULT_OPTIONS = AskOptions()
+_SAME_TEXT_COSINE = 0.95
+"""The least cosine of two vectors of one text, embedded by one model in different precisions."""
+_BUILD_TRIES = 3
 
 
 def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_: None) -> BuildReport:
     """Bring the index up to date with the source folder.
 
-    Where files, settings and model are those of the current generation, nothing is written. The old
-    generation serves until the new one is whole on disk.
+    Nothing is written if files, settings and model are those of the current generation. The current generation
+    serves until the new one is complete on disk. If a file changes during the build, the build starts again, up
+    to three times in all.
     """
     started = time.monotonic()
-    for last_try in (False, False, True):
+    for attempt in range(1, _BUILD_TRIES + 1):
         try:
-            return _build(settings, embedder, progress, started)
+            manifest, changed = _build(settings, embedder, progress)
+            break
         except SourceChangedError as error:
-            if last_try:
-                raise SourceError(f"{error} changes while it is being indexed; try again when it rests") from error
-    raise AssertionError("the last try returns or raises")
+            if attempt == _BUILD_TRIES:
+                raise SourceError(f"{error} keeps changing during the build; try again later") from error
+    return BuildReport(
+        index_version=manifest.generation,
+        changed=changed,
+        files=len(manifest.sources) + len(manifest.left_out),
+        documents=manifest.documents,
+        passages=manifest.passages,
+        vectors=manifest.vectors,
+        skipped=tuple(item.skipped() for item in manifest.skipped),
+        warnings=manifest.warnings,
+        completeness=Completeness(**manifest.completeness.model_dump()),
+        seconds=time.monotonic() - started,
+    )
 
 
-def _build(settings: Settings, embedder: Embedder, progress: Progress, started: float) -> BuildReport:
+def _build(settings: Settings, embedder: Embedder, progress: Progress) -> tuple[Manifest, bool]:
+    """Make the generation of the source folder the current one; return its manifest, and whether it is new."""
     folder = IndexFolder(settings.index)
     contents, source = contents_of(settings, embedder)
     with folder.building():
@@ -77,25 +94,13 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress, started: 
         if settings.store == "milvus":
             publish(settings, folder, lambda index: _answerer(settings, embedder, index, folder).self_test())
         folder.delete_old(settings.keep_generations)
-        manifest = folder.manifest(contents.generation_id())
-    return BuildReport(
-        index_version=manifest.generation,
-        changed=not up_to_date,
-        files=len(manifest.sources) + len(manifest.left_out),
-        documents=manifest.documents,
-        passages=manifest.passages,
-        vectors=manifest.vectors,
-        skipped=tuple(item.skipped() for item in manifest.skipped),
-        warnings=manifest.warnings,
-        completeness=Completeness(**manifest.completeness.model_dump()),
-        seconds=time.monotonic() - started,
-    )
+        return folder.manifest(contents.generation_id()), not up_to_date
 
 
 def open_answerer(
     settings: Settings, embedder: Embedder, generations: Generations | None = None
 ) -> "tuple[QuestionAnswerer, str | None]":
-    """Open the current index and return what answers from it, and what is wrong if it is not the current one."""
+    """Open the current generation for questions; also return the problem if an older one had to be opened."""
     where = generations or generations_of(settings)
     opened = where.open_current(embedder.identity)
     return _answerer(settings, embedder, opened.index, where), opened.degraded
@@ -122,7 +127,10 @@ def _answerer(settings: Settings, embedder: Embedder, index: Index, generations:
 
 
 class QuestionAnswerer:
-    """Answers questions from one open index. Use it from one thread at a time; another may call :meth:`embed`."""
+    """Answers questions from one open index.
+
+    Not thread-safe, except that :meth:`embed` may run in a second thread.
+    """
 
     def __init__(
         self,
@@ -144,12 +152,12 @@ class QuestionAnswerer:
         self._min_confidence = min_confidence
 
     def ask(
-        self, question: str, options: AskOptions = _DEFAULTS, *, embedding: QuestionEmbedding | None = None
+        self, question: str, options: AskOptions = _DEFAULT_OPTIONS, *, embedding: QuestionEmbedding | None = None
     ) -> Answer:
-        """Return the passages that answer best, with citations, and whether they are likely to answer at all.
+        """Return the best passages with citations, and whether they are likely to contain the answer.
 
-        A question that was checked and embedded before comes with its ``embedding``.
-        Raises :class:`InvalidRequest` for a question with nothing to read in it, or over 2,000 characters.
+        Pass the ``embedding`` of a question that was already checked and embedded. Otherwise a question that is
+        blank or longer than 2,000 characters is an :class:`InvalidRequest`.
         """
         stages: list[Stage] = []
         if embedding is None:
@@ -172,8 +180,8 @@ class QuestionAnswerer:
             stages=tuple(stages),
         )
 
-    def retrieve(self, question: str, options: AskOptions = _DEFAULTS) -> RetrievalResult:
-        """Return the ranked passages of a question without citations, and the evidence for them."""
+    def retrieve(self, question: str, options: AskOptions = _DEFAULT_OPTIONS) -> RetrievalResult:
+        """Return the ranked passages without citations, and the evidence that they contain the answer."""
         check_question(question)
         return self._retrieve(question, self.embed([question])[0], options)
 
@@ -184,15 +192,18 @@ class QuestionAnswerer:
         )
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        """Return the embeddings of questions: those asked lately from memory, the others together."""
+        """Return the embeddings of questions, those asked recently from the cache."""
         return self.question_cache.embed([embeddable(question) for question in questions])
 
     def document_rank(self, question: str, document: str) -> DocumentRank:
-        """Tell where the best passage of a document, named by id or uri, stands for a question, and what beat it."""
+        """Return the rank of a document's best passage, and the passages before it.
+
+        ``document`` is an id or a uri. Raises :class:`NotFound`.
+        """
         check_question(question)
         found = self.index.document(document) or self.index.document_by_uri(document)
         if found is None:
-            raise NotFound(f"no document {document!r} in the index; name it by its path below the source folder")
+            raise NotFound(f"no document {document!r} in the index; give its path below the source folder")
         passages = np.array(self.index.overlapping(found.id, 0, len(found.text)))
         return self._retriever.document_rank(embeddable(question), self.embed([question])[0], passages)
 
@@ -200,36 +211,36 @@ class QuestionAnswerer:
         """Return a document as it was indexed. Raises :class:`NotFound`."""
         document = self.index.document(document_id)
         if document is None:
-            raise NotFound("no document of that id in the index; ids stand in the citations of an answer")
+            raise NotFound("no document has this id; use the `document_id` of a citation")
         return document
 
     def citation(self, identifier: str) -> Verdict:
-        """Tell what became of the quote that a permalink names. Raises :class:`NotFound` if it was never cited here."""
+        """Return whether the quote of a permalink still stands. Raises :class:`NotFound` for an unknown permalink."""
         wanted = CitationId.parse(identifier)
         found = None if wanted is None else self.index.cited_passage(wanted.passage_id)
         if wanted is None or found is None or wanted.end > len(found[2]):
-            raise NotFound("no citation of that id; ids stand in the permalinks of answers")
+            raise NotFound("no citation has this id; use the `permalink` of a citation")
         uri, start, text = found
         return self.verify(CitedQuote(uri, start + wanted.start, text[wanted.start : wanted.end]))
 
     def verify(self, cited: CitedQuote) -> Verdict:
-        """Tell whether a quote stands in the documents as they were indexed: in its own, or else in another."""
+        """Return whether a quote stands in its document as indexed, or else in another document."""
         return check(cited, self.index.document_by_uri(cited.uri), self.index.document_holding)
 
     def self_test(self) -> None:
-        """Embed the first passage anew and expect the vector that the index has of it; ask a question.
+        """Embed the first passage again, compare the vector with that of the index, and ask a question.
 
-        Raises :class:`IndexCorrupt` if model and index do not fit together after all.
+        Raises :class:`IndexCorrupt` if model and index do not belong together.
         """
         if not len(self.index):
-            raise IndexCorrupt("the index holds no passages; rebuild with `qa-service index`")
+            raise IndexCorrupt("the index contains no passages; rebuild with `qa-service index`")
         passage = self.index.passage(0)
         vector = self.embedder.embed_passages([embedding_text(passage.context, passage.text)]).vectors[0]
         cosine = float(self.index.vectors(np.array([0]))[0] @ vector)
-        if cosine < _SAME_TEXT:
+        if cosine < _SAME_TEXT_COSINE:
             raise IndexCorrupt(
-                f"self-test failed: the first passage's vector has cosine {cosine:.3f} with that of the index; "
-                "rebuild with `qa-service index`"
+                f"self-test failed: the first passage, embedded again, has cosine {cosine:.3f} with its vector in the "
+                "index; rebuild with `qa-service index`"
             )
         self.ask(passage.text[:MAX_QUESTION_CHARACTERS], AskOptions(top_k=1))
 

@@ -150,7 +150,7 @@ def test_why_tells_where_a_document_stands(answerer: QuestionAnswerer) -> None:
 
 def test_an_unknown_document_is_not_found(answerer: QuestionAnswerer) -> None:
     """By a message that says where ids stand."""
-    with pytest.raises(NotFound, match="citations"):
+    with pytest.raises(NotFound, match="citation"):
         answerer.document("0" * 16)
 
 
@@ -188,7 +188,7 @@ def test_a_folder_in_motion_is_read_again(settings: Settings, folder: Write) -> 
     restless = Writing()
     restless.changes = 10**6
     folder({"a.md": "# A\n\nOther words.\n", "b.md": "# B\n\nBegun.\n"})
-    with pytest.raises(SourceError, match=r"b\.md changes while it is being indexed"):
+    with pytest.raises(SourceError, match=r"b\.md keeps changing during the build"):
         build(settings, restless)
     assert IndexFolder(settings.index).current_id() == report.index_version
 

@@ -146,7 +146,7 @@ def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings
         (
             "read_source",
             {"document_id": "none"},
-            "no document of that id in the index; ids stand in the citations of an answer",
+            "no document has this id; use the `document_id` of a citation",
         ),
         (
             "read_source",
