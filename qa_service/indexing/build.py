@@ -62,11 +62,11 @@ def write(
     draft = Draft(path, contents, embedder, previous)
     limits = limits_of(settings)
     if settings.engine == "ray":
-        new = [file for file in source.files if not draft.holds(file)]
-        draft.merge(build_shards(settings, contents, new, embedder, draft.codec, progress))
+        new = [file for file in source.files if not draft.can_reuse(file)]
+        draft.use_shards(build_shards(settings, contents, new, embedder, draft.codec, progress))
     with ParserProcess(limits) as parser:
         for done, file in enumerate(source.files, start=1):
-            if not draft.take_over(file):
+            if not draft.reuse_file(file):
                 for found in read_documents(file, limits, parser):
                     draft.add(split(found, splitter))
             progress("reading documents", done, len(source.files))

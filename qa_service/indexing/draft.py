@@ -34,10 +34,10 @@ from qa_service.index.words import BM25Builder, VocabularyMap
 from qa_service.splitting import SplitDocument, embedded_sentences, embedding_text
 from qa_service.text.cleaning import embeddable
 
-_SPOOL = "vectors.spool"
-_BLOCK = 10_000
+_VECTORS_FILE = "vectors.spool"
+_MAX_COPIED_PASSAGES = 10_000
 _NEW, _PREVIOUS = -1, 0
-_OPEN_SHARDS = 4
+_MAX_OPEN_SHARDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +121,17 @@ class Draft:
         self._tokens, self._sentences = array("q"), array("q")
         self._parts, self._known, self._rows = array("q"), array("q"), array("q")
 
-    def holds(self, file: SourceFile) -> bool:
+    def can_reuse(self, file: SourceFile) -> bool:
         """Tell whether the generation before has documents of a file that is unchanged."""
         return self._before is not None and bool(self._before.index.passages.places_of_file(file.uri, file.sha256))
 
-    def merge(self, shards: Shards) -> None:
+    def use_shards(self, shards: Shards) -> None:
         """Have the documents of files that stand in shards taken over from them, when their turn comes."""
         self._shards = shards
         names = sorted(set(shards.holding.values()))
         self._shard_numbers = {name: number for number, name in enumerate(names, start=_PREVIOUS + 1)}
 
-    def take_over(self, file: SourceFile) -> bool:
+    def reuse_file(self, file: SourceFile) -> bool:
         """Add the documents of a file that is unchanged, or in a shard; tell whether it is."""
         if self._before is not None and self._take(self._before, file):
             return True
@@ -145,10 +145,15 @@ class Draft:
         found = part.index.passages.places_of_file(file.uri, file.sha256)
         for first, last in found:
             run = self._run
-            if run is not None and run.part is part and first == run.last + 1 and last - run.first < _BLOCK:
+            if (
+                run is not None
+                and run.part is part
+                and first == run.last + 1
+                and last - run.first < _MAX_COPIED_PASSAGES
+            ):
                 self._run = replace(run, last=last)
             else:
-                self._end_run()
+                self._copy_run()
                 self._run = _Run(part, first, last)
         self.documents += len(found)
         if found or part.number != _PREVIOUS:  # what could not be read before is tried again
@@ -156,7 +161,7 @@ class Draft:
             self.skipped.extend(item.skipped() for item in without)
         return bool(found)
 
-    def _end_run(self) -> None:
+    def _copy_run(self) -> None:
         """Take over the passages that were found one after the other in another index."""
         run, self._run = self._run, None
         if run is None:
@@ -175,11 +180,11 @@ class Draft:
         """Return a shard, open; those that were not of use for longest are closed."""
         part = self._open.pop(name, None)
         if part is None:
-            self._end_run()
+            self._copy_run()
             index = self._shards.folder.open_generation(name)
             part = _Part(self._shard_numbers[name], index, self._lexical.map_vocabulary(index.words))
         self._open[name] = part
-        while len(self._open) > _OPEN_SHARDS:
+        while len(self._open) > _MAX_OPEN_SHARDS:
             self._open.pop(next(iter(self._open))).index.close()
         return part
 
@@ -188,7 +193,7 @@ class Draft:
         if isinstance(found, Skipped):
             self.skipped.append(found)
             return
-        self._end_run()
+        self._copy_run()
         self._writer.add(found.document, found.passages, found.tokens, found.keys, found.covered)
         for passage, count, key in zip(found.passages, found.tokens, found.keys, strict=True):
             sentences = [embeddable(passage.text[slice(*span)]) for span in passage.sentences]
@@ -225,7 +230,7 @@ class Draft:
 
     def finish(self, *, batch_size: int, progress: Callable[[int, int], None]) -> Manifest:
         """Embed what is not known, write the rest and force all of it to disk."""
-        self._end_run()
+        self._copy_run()
         for part in self._open.values():
             part.index.close()
         self._open.clear()
@@ -253,7 +258,7 @@ class Draft:
             GenerationSummary({PASSAGES: len(tokens), **counts}, self.documents, skipped, warnings, completeness),
             embedded_by=self._embedder.runtime,
         )
-        (self._folder / _SPOOL).unlink()
+        (self._folder / _VECTORS_FILE).unlink()
         return manifest
 
     def _embed(
@@ -261,7 +266,7 @@ class Draft:
     ) -> tuple[FloatArray, dict[str, int]]:
         """Return the vectors (n, d) of all passages, in a file, and what was written of their tokens."""
         parts = np.frombuffer(self._parts, np.int64)
-        vectors = _array_in_file(self._folder / _SPOOL, (len(parts), self._embedder.dimension))
+        vectors = _array_in_file(self._folder / _VECTORS_FILE, (len(parts), self._embedder.dimension))
         tokens = None
         if self._contents.token_vectors:
             tokens = PassageTokensBuilder(len(parts), self._folder, self.codec)
@@ -298,8 +303,8 @@ class Draft:
     ) -> PassageTokensBuilder | None:
         """Copy the vectors and tokens of some passages; return where tokens go on to be collected."""
         known = np.frombuffer(self._known, np.int64)
-        for start in range(0, len(taken), _BLOCK):
-            block = taken[start : start + _BLOCK]
+        for start in range(0, len(taken), _MAX_COPIED_PASSAGES):
+            block = taken[start : start + _MAX_COPIED_PASSAGES]
             vectors[block] = part.store.vectors(known[block])
         if tokens is None or not len(taken):
             return tokens

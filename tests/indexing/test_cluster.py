@@ -30,9 +30,9 @@ from qa_service.errors import (
     SourceError,
 )
 from qa_service.index.disk import IndexFolder, OpenIndex
-from qa_service.indexing.cluster import ray_pipeline as cluster
-from qa_service.indexing.cluster import shards as building
-from qa_service.indexing.cluster.stages import BuiltShard, Embedding, Model, Plan, Splitting, read
+from qa_service.indexing.cluster import ray_pipeline
+from qa_service.indexing.cluster import shards as cluster_shards
+from qa_service.indexing.cluster.stages import BuildPlan, BuiltShard, EmbedStage, PortableModel, SplitStage, read_shard
 from qa_service.loading import Limits, SourceChangedError
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings, load_settings
@@ -64,15 +64,17 @@ class Machines:
         self.most: int | None = None
         self.spoil: Callable[[BuiltShard], BuiltShard] = lambda shard: shard
 
-    def built(self, plan: Plan, model: Model, groups: Sequence[Sequence[SourceFile]]) -> Iterator[BuiltShard]:
+    def built_shards(
+        self, plan: BuildPlan, model: PortableModel, groups: Sequence[Sequence[SourceFile]]
+    ) -> Iterator[BuiltShard]:
         """Build as the function of the same name does, last group first; fail after ``most`` shards."""
         assert model.exported is None
         for group in reversed(groups):
             if self.shards == self.most:
                 raise RemoteError("the Ray cluster failed")
             plan, files = pickle.loads(pickle.dumps((plan, group)))  # noqa: S301 - what was made one line above
-            shard: Any = read(files, plan.limits)
-            for stage in (Splitting, Embedding):
+            shard: Any = read_shard(files, plan.limits)
+            for stage in (SplitStage, EmbedStage):
                 shard = pickle.loads(pickle.dumps(stage(plan, self.embedder)(shard)))  # noqa: S301
             self.shards += 1
             yield self.spoil(shard)
@@ -82,8 +84,8 @@ class Machines:
 def machines(monkeypatch: pytest.MonkeyPatch, fake: FakeEmbedder) -> Machines:
     """Return machines that share the embedder of the test, for shards of three documents or so."""
     found = Machines(fake)
-    monkeypatch.setattr(cluster, "connected", lambda _: nullcontext())
-    monkeypatch.setattr(cluster, "built", found.built)
+    monkeypatch.setattr(ray_pipeline, "connected", lambda _: nullcontext())
+    monkeypatch.setattr(ray_pipeline, "built_shards", found.built_shards)
     return found
 
 
@@ -319,12 +321,12 @@ def test_large_files_are_the_sample_only_if_small_ones_do_not_suffice(
     """What the codec is fitted to is enough, and no more than that."""
     source = folder({"a.txt": "a" * 60, "b.txt": "b" * 60, "c.txt": "c" * 500, "d.txt": "d" * 400, "e.txt": "e" * 10})
     files = [SourceFile(path.name, str(path), path.stem * 64) for path in sorted(source.iterdir())]
-    assert [file.uri for file in building._sample(files, 100)] == ["a.txt", "b.txt"]
-    assert [file.uri for file in building._sample(files[2:], 100)] == ["d.txt", "e.txt"]
-    groups = [[file.uri for file in group] for group in building._groups(files, 100)]
+    assert [file.uri for file in cluster_shards._sample(files, 100)] == ["a.txt", "b.txt"]
+    assert [file.uri for file in cluster_shards._sample(files[2:], 100)] == ["d.txt", "e.txt"]
+    groups = [[file.uri for file in group] for group in cluster_shards._groups(files, 100)]
     assert groups == [["a.txt"], ["b.txt"], ["c.txt"], ["d.txt"], ["e.txt"]]
     with pytest.raises(SourceChangedError):
-        read([replace(files[0], path=str(source / "gone"))], Limits())
+        read_shard([replace(files[0], path=str(source / "gone"))], Limits())
 
 
 def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: Path, fake: FakeEmbedder) -> None:
@@ -332,7 +334,7 @@ def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: 
     shutil.copytree(exported_models, tmp_path / "ix/models")
     settings = load_settings(index=tmp_path / "ix", runtime="int8")
     embedder = embedder_to_build(settings)
-    model = Model.of(embedder, settings)
+    model = PortableModel.of(embedder, settings)
     assert isinstance(model.open(), OnnxEmbedder)
     counting = model.open(only_to_count=True)
     assert counting.count_tokens(["Two words."]) == embedder.count_tokens(["Two words."])
@@ -340,12 +342,12 @@ def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: 
         counting.embed_passages(["Two words."])
     with pytest.raises(ModelChanged, match="same on all"):
         replace(model, identity=fake.identity).open()
-    named = Model.of(fake, settings)
+    named = PortableModel.of(fake, settings)
     assert named.exported is None
     with pytest.raises(ModelChanged, match="torch fp32"):
         named.open()
-    plan = Plan(None, Limits(), 1, None, version="0.0.1")  # type: ignore[arg-type]
-    for stage in (Splitting, Embedding):
+    plan = BuildPlan(None, Limits(), 1, None, version="0.0.1")  # type: ignore[arg-type]
+    for stage in (SplitStage, EmbedStage):
         with pytest.raises(IndexIncompatible, match=r"0\.0\.1"):
             stage(plan, fake)
 
@@ -353,7 +355,7 @@ def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: 
 def test_passages_go_to_the_export_that_is_made_for_them(settings: Settings, exports: dict[str, Path]) -> None:
     """Also on other machines; the one for questions stays here."""
     embedder = TwoRuntimeEmbedder(open_runtime(exports["int8"]), open_runtime(exports[OPENVINO_INT8], threads=2))
-    there = Model.of(embedder, settings).open()
+    there = PortableModel.of(embedder, settings).open()
     assert there.runtime == embedder.runtime
     mine, theirs = (each.embed_passages(["A short text.", "Another."]).vectors for each in (embedder, there))
     assert (mine * theirs).sum(axis=1).min() > 1 - 1e-3
@@ -411,13 +413,13 @@ def test_work_that_ends_every_machine_ends_the_build(
     """It is tried some times more, as if the machine had been at fault; then the build says so, and nothing hangs."""
     tried = tmp_path / "tried"
 
-    class Fatal(cluster._Stage):  # one of a module would be looked up there by the workers
+    class Fatal(ray_pipeline._RayStage):  # one of a module would be looked up there by the workers
         def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
             with tried.open("a") as file:
                 file.write("x")
             os._exit(1)
 
-    monkeypatch.setattr(cluster, "_Embedding", Fatal)
+    monkeypatch.setattr(ray_pipeline, "_RayEmbedStage", Fatal)
     settings = load_settings(source=folder(documents(6)), index=tmp_path / "index", runtime="int8", engine="ray")
     settings = settings.model_copy(update={"shard_kb": 0.8, "allow_skips": True})
     shutil.copytree(exported_models, settings.index / "models")

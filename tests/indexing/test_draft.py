@@ -49,7 +49,7 @@ def test_documents_are_taken_over_as_they_would_have_been_read(
     block: int, folder: Write, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every row of both tables, whatever came, went or changed among them, however many are copied at once."""
-    monkeypatch.setattr(drafting, "_BLOCK", block)
+    monkeypatch.setattr(drafting, "_MAX_COPIED_PASSAGES", block)
     names = [f"{first}{second}" for first in "bdf" for second in "abcdefgh"]
     source = folder({f"{name}.md": FOUR["barn.md"].replace("barn", f"barn {name}") for name in names})
     build(settings, FakeEmbedder())

@@ -15,14 +15,14 @@ from typing import Any
 from qa_service.datatypes import SourceFile
 from qa_service.embedding import Embedder
 from qa_service.errors import QAServiceError, RemoteError, SettingsError
-from qa_service.indexing.cluster.stages import BuiltShard, Embedding, Model, Plan, Splitting, read
+from qa_service.indexing.cluster.stages import BuildPlan, BuiltShard, EmbedStage, PortableModel, SplitStage, read_shard
 from qa_service.loading import Limits, SourceChangedError
 
 # Shares of a core: both have room on a machine with one, where stages that want whole cores would wait forever.
-_SPLITTING, _EMBEDDING = 0.25, 0.75
-_TRIES_MORE = 4
-_READERS = 2
-_SPLITTERS = 4  # cores that one splitter feeds
+_SPLITTER_CORES, _EMBEDDER_CORES = 0.25, 0.75
+_MAX_RETRIES = 4
+_MAX_READERS = 2
+_CORES_PER_SPLITTER = 4  # cores that one splitter feeds
 _LOCAL = "local"
 _COLUMN = "shard"
 
@@ -43,9 +43,9 @@ def connected(address: str) -> Iterator[None]:
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         if not address:
-            raise RemoteError(f"Ray can't be started: {_line(error)}") from error
+            raise RemoteError(f"Ray can't be started: {_last_line(error)}") from error
         raise RemoteError(
-            f"no Ray cluster at {address}: {_line(error)}; this machine must be a node of it, and have its token "
+            f"no Ray cluster at {address}: {_last_line(error)}; this machine must be a node of it, and have its token "
             "in RAY_AUTH_TOKEN or ~/.ray/auth_token"
         ) from error
     try:
@@ -54,7 +54,7 @@ def connected(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def built(plan: Plan, model: Model, groups: Sequence[Sequence[SourceFile]]) -> Iterator[BuiltShard]:
+def built_shards(plan: BuildPlan, model: PortableModel, groups: Sequence[Sequence[SourceFile]]) -> Iterator[BuiltShard]:
     """Yield shards of groups of files as they become ready, in any order.
 
     Raises what a stage raises, and :class:`RemoteError` if the cluster fails.
@@ -70,13 +70,19 @@ def built(plan: Plan, model: Model, groups: Sequence[Sequence[SourceFile]]) -> I
     arguments = (ray.put(plan), ray.put(model))
     stages = from_items([list(group) for group in groups], override_num_blocks=len(groups))
     stages = stages.map(
-        partial(_read, limits=plan.limits), num_cpus=0, concurrency=min(_READERS, len(groups)), label_selector=here
+        partial(_read_row, limits=plan.limits),
+        num_cpus=0,
+        concurrency=min(_MAX_READERS, len(groups)),
+        label_selector=here,
     )
     cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    for stage, share, most in ((_Splitting, _SPLITTING, -(-cores // _SPLITTERS)), (_Embedding, _EMBEDDING, cores)):
+    for stage, share, most in (
+        (_RaySplitStage, _SPLITTER_CORES, -(-cores // _CORES_PER_SPLITTER)),
+        (_RayEmbedStage, _EMBEDDER_CORES, cores),
+    ):
         pool = ActorPoolStrategy(min_size=1, max_size=most)
         stages = stages.map(
-            stage, fn_constructor_args=arguments, num_cpus=share, compute=pool, max_task_retries=_TRIES_MORE
+            stage, fn_constructor_args=arguments, num_cpus=share, compute=pool, max_task_retries=_MAX_RETRIES
         )
     try:
         for row in stages.iter_rows():
@@ -85,22 +91,22 @@ def built(plan: Plan, model: Model, groups: Sequence[Sequence[SourceFile]]) -> I
             yield row[_COLUMN]
     except RayError as error:
         raise RemoteError(
-            f"the Ray cluster failed: {_line(error)}; what is built so far is kept for the next try"
+            f"the Ray cluster failed: {_last_line(error)}; what is built so far is kept for the next try"
         ) from error
 
 
-def _read(row: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    return _one_further(partial(read, limits=limits), row["item"])
+def _read_row(row: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    return _advance(partial(read_shard, limits=limits), row["item"])
 
 
-class _Stage:
+class _RayStage:
     """A stage of the pipeline, in a process of its own.
 
     It is got ready when the first row comes, so that what goes wrong then is told as it is.
     """
 
-    work: Callable[[Plan, Embedder], Callable[[Any], Any]]
-    only_counts = False
+    work: Callable[[BuildPlan, Embedder], Callable[[Any], Any]]
+    only_to_count = False
 
     def __init__(self, plan_at: Any, model_at: Any) -> None:
         self._at = [plan_at, model_at]
@@ -108,20 +114,20 @@ class _Stage:
     @cached_property
     def _work(self) -> Callable[[Any], Any]:
         plan, model = _ray().get(self._at)
-        return type(self).work(plan, model.open(only_to_count=self.only_counts))
+        return type(self).work(plan, model.open(only_to_count=self.only_to_count))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the row with its shard one stage further."""
-        return _one_further(lambda shard: self._work(shard), row[_COLUMN])  # noqa: PLW0108 - what fails is the work
+        return _advance(lambda shard: self._work(shard), row[_COLUMN])  # noqa: PLW0108 - what fails is the work
 
 
-class _Splitting(_Stage):
-    work = Splitting
-    only_counts = True
+class _RaySplitStage(_RayStage):
+    work = SplitStage
+    only_to_count = True
 
 
-class _Embedding(_Stage):
-    work = Embedding
+class _RayEmbedStage(_RayStage):
+    work = EmbedStage
 
 
 def _ray() -> Any:
@@ -133,7 +139,7 @@ def _ray() -> Any:
     return ray
 
 
-def _one_further(work: Callable[[Any], Any], shard: Any) -> dict[str, Any]:
+def _advance(work: Callable[[Any], Any], shard: Any) -> dict[str, Any]:
     """Return a row with what becomes of a shard, or with what went wrong, of which Ray would keep but a text."""
     if isinstance(shard, Exception):
         return {_COLUMN: shard}
@@ -143,6 +149,6 @@ def _one_further(work: Callable[[Any], Any], shard: Any) -> dict[str, Any]:
         return {_COLUMN: error.with_traceback(None)}
 
 
-def _line(error: BaseException) -> str:
+def _last_line(error: BaseException) -> str:
     """Return the last line of what an error says: above it Ray says where it was."""
     return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

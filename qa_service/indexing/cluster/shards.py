@@ -13,15 +13,15 @@ from qa_service.errors import IndexIncompatible, QAServiceError
 from qa_service.index import MANIFEST, Contents, Manifest, parse_manifest
 from qa_service.index.disk import IndexFolder
 from qa_service.index.tokens import Codec
-from qa_service.indexing.cluster import ray_pipeline as cluster
-from qa_service.indexing.cluster.stages import BuiltShard, Embedding, Model, Plan, Splitting, read
+from qa_service.indexing.cluster import ray_pipeline
+from qa_service.indexing.cluster.stages import BuildPlan, BuiltShard, EmbedStage, PortableModel, SplitStage, read_shard
 from qa_service.indexing.draft import Shards
 from qa_service.io.durable import storage_errors, write_file
 from qa_service.loading import SourceChangedError, limits_of
 from qa_service.settings import Settings
 
-_MOST_FILES = 500
-_KB = 1000
+_MAX_FILES_PER_SHARD = 500
+_BYTES_PER_KB = 1000
 Progress = Callable[[str, int, int], None]
 
 
@@ -39,15 +39,15 @@ def build_shards(
     To be called while the index folder is being built. Raises :class:`SourceChangedError`, :class:`RemoteError`, and
     whatever a machine of the cluster raises.
     """
-    folder, size = IndexFolder(_folder(settings.index)), int(settings.shard_kb * _KB)
-    with folder.building(), cluster.connected(settings.ray_address):
+    folder, size = IndexFolder(_folder(settings.index)), int(settings.shard_kb * _BYTES_PER_KB)
+    with folder.building(), ray_pipeline.connected(settings.ray_address):
         checkpoints = _Checkpoints(folder, contents, embedder.runtime, codec)
         left = checkpoints.missing(files)
-        plan = Plan(contents.of_part(()), limits_of(settings), settings.batch_size, checkpoints.codec)
+        plan = BuildPlan(contents.of_part(()), limits_of(settings), settings.batch_size, checkpoints.codec)
         if left and contents.token_vectors and checkpoints.codec is None:
-            sample = read(_sample(left, size), plan.limits)
-            here = Embedding(plan, embedder)(
-                Splitting(plan, embedder)(sample),
+            sample = read_shard(_sample(left, size), plan.limits)
+            here = EmbedStage(plan, embedder)(
+                SplitStage(plan, embedder)(sample),
                 lambda done, passages: progress("embedding a sample", done, passages),
             )
             checkpoints.add(here)
@@ -55,7 +55,9 @@ def build_shards(
             plan = replace(plan, codec=checkpoints.codec)
         groups = list(_groups(left, size))
         if groups:
-            for done, shard in enumerate(cluster.built(plan, Model.of(embedder, settings), groups), start=1):
+            for done, shard in enumerate(
+                ray_pipeline.built_shards(plan, PortableModel.of(embedder, settings), groups), start=1
+            ):
                 checkpoints.add(shard)
                 progress("building shards", done, len(groups))
     return Shards(folder, checkpoints.holding(files), checkpoints.empty)
@@ -89,7 +91,7 @@ class _Checkpoints:
         """The files without a document, by uri, and why."""
         for name in folder.list_ids():
             try:
-                self._note(name)
+                self._register(name)
             except QAServiceError:
                 folder.delete(name)
 
@@ -116,9 +118,9 @@ class _Checkpoints:
 
         name = self._contents.of_part(shard.files).generation_id()
         self._folder.write(name, write)
-        self._note(name)
+        self._register(name)
 
-    def _note(self, name: str) -> None:
+    def _register(self, name: str) -> None:
         with closing(self._folder.open_generation(name)) as index:
             found = index.manifest
             like = found.like(self._contents) and found.reads_like(self._contents)
@@ -156,7 +158,7 @@ def _groups(files: Sequence[SourceFile], most: int) -> Iterator[list[SourceFile]
     total = 0
     for file in files:
         size = _size(file)
-        if group and (total + size > most or len(group) == _MOST_FILES):
+        if group and (total + size > most or len(group) == _MAX_FILES_PER_SHARD):
             yield group
             group, total = [], 0
         group.append(file)

@@ -27,7 +27,7 @@ from qa_service.splitting import SplitDocument, Splitter, split
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BuildPlan:
     """What all shards of a build have in common."""
 
     contents: Contents
@@ -39,7 +39,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class PortableModel:
     """A model on its way to other machines: the files of an exported one, or the name of one that is there already."""
 
     name: str
@@ -49,7 +49,7 @@ class Model:
     exported: Mapping[str, bytes] | None
 
     @classmethod
-    def of(cls, embedder: Embedder, settings: Settings) -> "Model":
+    def of(cls, embedder: Embedder, settings: Settings) -> "PortableModel":
         """Return what other machines need to embed as this one does."""
         passages = embedder.passages if isinstance(embedder, TwoRuntimeEmbedder) else embedder
         files = passages.files() if isinstance(passages, ExportedEmbedder) else None
@@ -109,7 +109,7 @@ class BuiltShard:
     skipped: Sequence[Skipped]
 
 
-def read(files: Sequence[SourceFile], limits: Limits) -> ReadShard:
+def read_shard(files: Sequence[SourceFile], limits: Limits) -> ReadShard:
     """Read files where they lie. Raises :class:`SourceChangedError` if one can't be read any more."""
     data = []
     for file in files:
@@ -120,10 +120,10 @@ def read(files: Sequence[SourceFile], limits: Limits) -> ReadShard:
     return ReadShard(files, data)
 
 
-class Splitting:
+class SplitStage:
     """Makes documents of files, and passages of documents. Raises :class:`SourceChangedError`."""
 
-    def __init__(self, plan: Plan, embedder: Embedder) -> None:
+    def __init__(self, plan: BuildPlan, embedder: Embedder) -> None:
         check_version(plan)
         self._limits = plan.limits
         self._splitter = Splitter(plan.contents.splitter.settings(), embedder.count_tokens)
@@ -139,10 +139,10 @@ class Splitting:
         return SplitShard(shard.files, found)
 
 
-class Embedding:
+class EmbedStage:
     """Makes a generation of passages."""
 
-    def __init__(self, plan: Plan, embedder: Embedder) -> None:
+    def __init__(self, plan: BuildPlan, embedder: Embedder) -> None:
         check_version(plan)
         self._plan = plan
         self._embedder = embedder
@@ -162,7 +162,7 @@ class Embedding:
         return BuiltShard(shard.files, data, skipped)
 
 
-def check_version(plan: Plan) -> None:
+def check_version(plan: BuildPlan) -> None:
     """Raise :class:`IndexIncompatible` on a machine with another version of this program."""
     if plan.version != __version__:
         raise IndexIncompatible(
