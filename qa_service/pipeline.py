@@ -30,7 +30,7 @@ from qa_service.errors import IndexCorrupt, NotFound, SourceError
 from qa_service.index import Generations, Index, Manifest
 from qa_service.index.disk import IndexFolder
 from qa_service.index.locations import generations_of, publish
-from qa_service.indexing.build import Progress, contents_of, write
+from qa_service.indexing.build import Progress, build_generation, gather_inputs
 from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import SourceChangedError
 from qa_service.retrieval import DocumentRank, RetrievalResult, Retriever, cite, open_reranker
@@ -79,22 +79,20 @@ def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_
 def _build(settings: Settings, embedder: Embedder, progress: Progress) -> tuple[Manifest, bool]:
     """Make the generation of the source folder the current one; return its manifest, and whether it is new."""
     folder = IndexFolder(settings.index)
-    contents, source = contents_of(settings, embedder)
+    inputs = gather_inputs(settings, embedder)
+    generation = inputs.contents.generation_id()
     with folder.building():
-        if up_to_date := folder.is_intact(contents.generation_id()):
-            folder.point_to(contents.generation_id())
+        if up_to_date := folder.is_intact(generation):
+            folder.point_to(generation)
         else:
-            with folder.open_current_or_none() as previous:
-                added = folder.add(
-                    contents.generation_id(),
-                    lambda path: write(path, contents, source, embedder, previous, settings, progress),
-                )
+            with folder.open_current_or_none() as current:
+                added = folder.add(generation, lambda path: build_generation(path, inputs, current, progress))
             calibrate_unlabelled(folder, added, embedder)
             remove_shards(settings.index)
         if settings.store == "milvus":
             publish(settings, folder, lambda index: _answerer(settings, embedder, index, folder).self_test())
         folder.delete_old(settings.keep_generations)
-        return folder.manifest(contents.generation_id()), not up_to_date
+        return folder.manifest(generation), not up_to_date
 
 
 def open_answerer(

@@ -11,7 +11,7 @@ from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError
 from qa_service.index import Index
 from qa_service.index.locations import generations_of
-from qa_service.indexing.build import contents_of
+from qa_service.indexing.build import gather_inputs
 from qa_service.pipeline import open_answerer
 from qa_service.settings import Settings
 
@@ -94,10 +94,10 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
 
 
 def _documents(settings: Settings, embedder: Embedder) -> str:
-    contents, source = contents_of(settings, embedder)
+    inputs = gather_inputs(settings, embedder)
     current = generations_of(settings).current_pointer()[0]
-    state = f"{len(source.files)} readable files, {len(source.left_out)} others"
-    if contents.generation_id() != current:
+    state = f"{len(inputs.source.files)} readable files, {len(inputs.source.left_out)} others"
+    if inputs.contents.generation_id() != current:
         raise _Stale(f"{state}; they differ from the index, run `qa-service index`")
     return f"{state}, all as indexed"
 

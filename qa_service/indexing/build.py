@@ -1,6 +1,7 @@
 """What an index of a source folder is made from, and how its generation is written."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from qa_service.embedding import Embedder
@@ -9,7 +10,7 @@ from qa_service.index import Contents, Manifest
 from qa_service.index.disk import OpenIndex
 from qa_service.index.words import languages
 from qa_service.indexing.cluster import build_shards
-from qa_service.indexing.draft import Draft
+from qa_service.indexing.draft import MAX_COPIED_PASSAGES, Draft
 from qa_service.loading import (
     FORMATS,
     READERS_VERSION,
@@ -23,11 +24,21 @@ from qa_service.settings import Settings
 from qa_service.splitting import Splitter, SplitterSettings, split
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with the name of the step, how much of it is done, and how much there is."""
 
 
-def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, SourceFolder]:
-    """Look through the source folder; return what an index of it is made from, and its files."""
+@dataclass(frozen=True, slots=True)
+class BuildInputs:
+    """What a generation is made from. Equal ``contents`` always give the same generation."""
+
+    settings: Settings
+    embedder: Embedder
+    source: SourceFolder
+    contents: Contents
+
+
+def gather_inputs(settings: Settings, embedder: Embedder) -> BuildInputs:
+    """Scan the source folder. Raises :class:`SettingsError` and :class:`SourceError`."""
     if settings.language not in languages():
         raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
     limits = limits_of(settings)
@@ -35,41 +46,39 @@ def contents_of(settings: Settings, embedder: Embedder) -> tuple[Contents, Sourc
     contents = Contents.of(
         embedder.identity,
         embedder.dimension,
-        _splitter_settings(settings, embedder),
+        SplitterSettings(settings.passage_tokens, embedder.window, settings.overlap_tokens),
         source.files,
         source.left_out,
-        # A file is read alike with more time or memory, unless it failed: then it is read again anyway.
+        # Time and memory limits do not count: a file that is read within them is read alike with more of either, and
+        # one that failed is read again anyway.
         readers=str(
             (READERS_VERSION, limits.pages, limits.expanded_bytes, limits.row_text, limits.row_title, limits.row_id)
         ),
         language=settings.language,
         token_vectors=settings.token_vectors,
     )
-    return contents, source
+    return BuildInputs(settings, embedder, source, contents)
 
 
-def write(
+def build_generation(
     path: Path,
-    contents: Contents,
-    source: SourceFolder,
-    embedder: Embedder,
-    previous: OpenIndex | None,
-    settings: Settings,
+    inputs: BuildInputs,
+    current: OpenIndex | None,
     progress: Progress,
+    *,
+    max_copied_passages: int = MAX_COPIED_PASSAGES,
 ) -> Manifest:
-    """Write the generation of a source folder into ``path``, reusing the previous one; return its manifest."""
-    splitter = Splitter(contents.splitter.settings(), embedder.count_tokens)
-    draft = Draft(path, contents, embedder, previous)
-    limits = limits_of(settings)
+    """Write a generation into ``path``, reusing the current one; return its manifest.
+
+    Raises :class:`SourceError` without a document, :class:`TooManyFailed`, and :class:`SourceChangedError` if a file
+    changes meanwhile.
+    """
+    settings = inputs.settings
+    draft = Draft(path, inputs.contents, inputs.embedder, current, max_copied_passages=max_copied_passages)
     if settings.engine == "ray":
-        new = [file for file in source.files if not draft.can_reuse(file)]
-        draft.use_shards(build_shards(settings, contents, new, embedder, draft.codec, progress))
-    with ParserProcess(limits) as parser:
-        for done, file in enumerate(source.files, start=1):
-            if not draft.reuse_file(file):
-                for found in read_documents(file, limits, parser):
-                    draft.add(split(found, splitter))
-            progress("reading documents", done, len(source.files))
+        new = [file for file in inputs.source.files if not draft.can_reuse(file)]
+        draft.use_shards(build_shards(settings, inputs.contents, new, inputs.embedder, draft.codec, progress))
+    _add_documents(draft, inputs, progress)
     if not draft.documents:
         reasons = "; ".join(f"{item.uri}: {item.reason}" for item in draft.skipped[:3]) or "it holds no files"
         raise SourceError(f"no usable document in {settings.source} ({reasons}); put {', '.join(FORMATS)} files there")
@@ -81,5 +90,12 @@ def write(
     )
 
 
-def _splitter_settings(settings: Settings, embedder: Embedder) -> SplitterSettings:
-    return SplitterSettings(settings.passage_tokens, embedder.window, settings.overlap_tokens)
+def _add_documents(draft: Draft, inputs: BuildInputs, progress: Progress) -> None:
+    files, limits = inputs.source.files, limits_of(inputs.settings)
+    splitter = Splitter(inputs.contents.splitter.settings(), inputs.embedder.count_tokens)
+    with ParserProcess(limits) as parser:
+        for done, file in enumerate(files, start=1):
+            if not draft.reuse_file(file):
+                for found in read_documents(file, limits, parser):
+                    draft.add(split(found, splitter))
+            progress("reading documents", done, len(files))

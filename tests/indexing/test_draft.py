@@ -10,7 +10,7 @@ import pytest
 from conftest import FakeEmbedder
 
 from qa_service.index.disk import IndexFolder, OpenIndex
-from qa_service.indexing import draft as drafting
+from qa_service.indexing.build import build_generation, gather_inputs
 from qa_service.pipeline import build, open_answerer
 from qa_service.retrieval.fitting import FEWEST_PASSAGES
 from qa_service.settings import Settings
@@ -44,12 +44,11 @@ def test_only_what_changed_is_embedded(folder: Write, settings: Settings) -> Non
     assert fake.embedded == 0
 
 
-@pytest.mark.parametrize("block", [10_000, 3])
+@pytest.mark.parametrize("max_copied_passages", [10_000, 3])
 def test_documents_are_taken_over_as_they_would_have_been_read(
-    block: int, folder: Write, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    max_copied_passages: int, folder: Write, settings: Settings, tmp_path: Path
 ) -> None:
     """Every row of both tables, whatever came, went or changed among them, however many are copied at once."""
-    monkeypatch.setattr(drafting, "_MAX_COPIED_PASSAGES", block)
     names = [f"{first}{second}" for first in "bdf" for second in "abcdefgh"]
     source = folder({f"{name}.md": FOUR["barn.md"].replace("barn", f"barn {name}") for name in names})
     build(settings, FakeEmbedder())
@@ -57,7 +56,14 @@ def test_documents_are_taken_over_as_they_would_have_been_read(
     for gone in ("ba", "da", "db", "fh"):
         (source / f"{gone}.md").unlink()
     (source / "dd.md").rename(source / "ee.md")
-    build(settings, FakeEmbedder())
+    index, inputs = IndexFolder(settings.index), gather_inputs(settings, FakeEmbedder())
+    with index.building(), index.previous() as before:
+        index.add(
+            inputs.contents.generation_id(),
+            lambda path: build_generation(
+                path, inputs, before, lambda *_: None, max_copied_passages=max_copied_passages
+            ),
+        )
     fresh = settings.model_copy(update={"index": tmp_path / "fresh"})
     build(fresh, FakeEmbedder())
     for table in ("documents ORDER BY id", "passages ORDER BY number"):

@@ -15,7 +15,7 @@ from qa_service.index.disk import IndexFolder
 from qa_service.index.tokens import Codec
 from qa_service.indexing.cluster import ray_pipeline
 from qa_service.indexing.cluster.stages import BuildPlan, BuiltShard, EmbedStage, PortableModel, SplitStage, read_shard
-from qa_service.indexing.draft import Shards
+from qa_service.indexing.reuse import FinishedShards
 from qa_service.io.durable import storage_errors, write_file
 from qa_service.loading import SourceChangedError, limits_of
 from qa_service.settings import Settings
@@ -32,7 +32,7 @@ def build_shards(
     embedder: Embedder,
     codec: Codec | None,
     progress: Progress,
-) -> Shards:
+) -> FinishedShards:
     """Have ``files`` built by the cluster, shard by shard; those that an interrupted build left are not built again.
 
     Token vectors are written in the ``codec``; without one, a sample of the files is built here first, and decides.
@@ -60,7 +60,7 @@ def build_shards(
             ):
                 checkpoints.add(shard)
                 progress("building shards", done, len(groups))
-    return Shards(folder, checkpoints.holding(files), checkpoints.empty)
+    return FinishedShards(folder, checkpoints.shard_of(files), checkpoints.skipped)
 
 
 def remove_shards(index: Path) -> None:
@@ -87,7 +87,7 @@ class _Checkpoints:
         self._runtime = runtime
         self._names: dict[tuple[str, str], str] = {}
         self.codec = codec
-        self.empty: dict[str, list[Skipped]] = {}
+        self.skipped: dict[str, list[Skipped]] = {}
         """The files without a document, by uri, and why."""
         for name in folder.list_ids():
             try:
@@ -97,9 +97,9 @@ class _Checkpoints:
 
     def missing(self, files: Sequence[SourceFile]) -> list[SourceFile]:
         """Return those of the files that are in no shard yet."""
-        return [file for file in files if _key(file) not in self._names and file.uri not in self.empty]
+        return [file for file in files if _key(file) not in self._names and file.uri not in self.skipped]
 
-    def holding(self, files: Sequence[SourceFile]) -> dict[str, str]:
+    def shard_of(self, files: Sequence[SourceFile]) -> dict[str, str]:
         """Return which shard each file is in, by uri."""
         return {file.uri: self._names[_key(file)] for file in files if _key(file) in self._names}
 
@@ -107,7 +107,7 @@ class _Checkpoints:
         """Write a shard to disk. Raises :class:`IndexProblem` if it is not what it says."""
         if not shard.data:
             for file in shard.files:
-                self.empty[file.uri] = [item for item in shard.skipped if f"{item.uri}#".startswith(f"{file.uri}#")]
+                self.skipped[file.uri] = [item for item in shard.skipped if f"{item.uri}#".startswith(f"{file.uri}#")]
             return
 
         def write(path: Path) -> Manifest:
