@@ -53,27 +53,31 @@ def embedder_to_ask(settings: Settings) -> Embedder:
     return SentenceTransformerEmbedder(files)
 
 
-def embedder_to_build(settings: Settings) -> Embedder:
-    """Return what embeds passages fastest in the precision set, exporting the model first if that was not done."""
+def embedder_to_build(settings: Settings, flags: frozenset[str] | None = None) -> Embedder:
+    """Return the fastest embedder for passages in the precision set; the model is exported if it was not yet.
+
+    ``flags`` are those of the CPU; they are read from the system if not given.
+    """
     files = find_model(settings.model, allow_download=settings.allow_download)
     exports = _Exports(settings, files, threads=usable_cores())
     for precision in _precisions(settings):
         exported = exports.find_or_export(precision)
         if exported is not None:
-            precision_for_passages = openvino_precision() if settings.runtime == _AUTO else None
-            for_passages = None if precision_for_passages is None else exports.find_or_export(precision_for_passages)
+            openvino = openvino_precision(flags) if settings.runtime == _AUTO else None
+            for_passages = None if openvino is None else exports.find_or_export(openvino)
             return exported if for_passages is None else TwoRuntimeEmbedder(exported, for_passages)
     return SentenceTransformerEmbedder(files)
 
 
-def openvino_precision() -> str | None:
+def openvino_precision(flags: frozenset[str] | None = None) -> str | None:
     """Return the precision in which OpenVINO is by far the fastest for passages; ``None`` if this CPU is made for none.
 
     It must multiply matrices of bf16 (AMX), or 8-bit integers 64 at once (AVX512 VNNI).
     """
     if find_spec("openvino") is None:
         return None
-    flags = cpu_flags()
+    if flags is None:
+        flags = cpu_flags()
     return OPENVINO_BF16 if "amx_bf16" in flags else OPENVINO_INT8 if "avx512_vnni" in flags else None
 
 

