@@ -1,4 +1,4 @@
-"""Documents in every format that is read, made by other libraries than those that read them where there are any."""
+"""Documents in every supported format; where possible, another library writes them than the one that reads them."""
 
 import io
 import json
@@ -61,7 +61,7 @@ EPUB_CHAPTERS = (
 
 
 def pdf(pages: Sequence[Sequence[tuple[str, str]]], *, encrypt: str | None = None) -> bytes:
-    """Return a PDF; each page holds (style, text) with reportlab's style names, such as Heading1 and BodyText."""
+    """Return a PDF from pages of (style, text), with reportlab's style names, such as Heading1 and BodyText."""
     styles = getSampleStyleSheet()
     story: list[object] = []
     for number, page in enumerate(pages):
@@ -74,7 +74,7 @@ def pdf(pages: Sequence[Sequence[tuple[str, str]]], *, encrypt: str | None = Non
 
 
 def pdf_of_lines(pages: Sequence[Sequence[str]]) -> bytes:
-    """Return a PDF whose pages hold lines as they are given, at equal distances."""
+    """Return a PDF whose pages consist of the given lines, equally spaced."""
     file = io.BytesIO()
     canvas = Canvas(file, pagesize=A5, invariant=1)
     for page in pages:
@@ -86,7 +86,7 @@ def pdf_of_lines(pages: Sequence[Sequence[str]]) -> bytes:
 
 
 def word(paragraphs: Sequence[tuple[str, str]], table: Sequence[Sequence[str]] = ()) -> bytes:
-    """Return a DOCX of (style, text) and perhaps a table at the end."""
+    """Return a DOCX from (style, text), with an optional table at the end."""
     document = docx.Document()
     for style, text in paragraphs:
         document.add_paragraph(text, style=style)
@@ -142,7 +142,7 @@ _XHTML = '<html xmlns="http://www.w3.org/1999/xhtml"><body><h1>{t}</h1><p>{p}</p
 
 
 def corpus() -> dict[str, bytes]:
-    """Return over eighty files: seven kinds of text in every format that can hold them, and files that do harm."""
+    """Return over eighty files: seven kinds of text in every format that can hold them, and hostile files."""
     files: dict[str, bytes] = {}
     for kind, pattern in VARIANTS.items():
         text = pattern.format(x=f"boat {kind}")

@@ -182,8 +182,8 @@ class Draft:
         failed = [item.uri for item in self.skipped if item.failed and item.uri in read]
         if len(failed) > max(1, max_percent / 100 * len(read)):
             raise TooManyFailed(
-                f"{len(failed)} of {len(read)} files can't be read any more, {failed[0]} is the first; the index in "
-                "force is kept: mend the files or pass --allow-skips"
+                f"{len(failed)} of {len(read)} files became unreadable (first: {failed[0]}); the current index is "
+                "kept. Fix them or pass --allow-skips"
             )
 
     def finish(self, *, batch_size: int, progress: Callable[[int, int], None]) -> Manifest:

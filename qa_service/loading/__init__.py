@@ -1,6 +1,6 @@
-"""source_text/ -> Documents: which files there are, how each is decoded, what its format marks.
+"""Source folder -> Documents: finds the files, decodes them, and parses their formats.
 
-``scan_source`` finds the files, ``read_documents`` reads one; ``FORMATS`` are by what.
+:func:`scan_source` lists the files, :func:`read_documents` reads one; :data:`FORMATS` maps extensions to readers.
 """
 
 from qa_service.loading.folder import SkipFile, SourceFolder, scan_source, source_root

@@ -1,23 +1,23 @@
-"""Bytes -> text, by a stated policy: a byte order mark decides, otherwise UTF-8, otherwise the likeliest encoding.
+"""Bytes -> text. The encoding is that of the byte order mark, or else UTF-8, or else the likeliest one.
 
-The text is exactly what the bytes say: no newline translation, no normalisation, the byte order mark
-of UTF-8 kept as U+FEFF. So for a UTF-8 file ``document.text.encode() == file bytes``, and offsets hold
-for the file itself. For other encodings they hold for the text as the service stores and serves it. What is
-UTF-8 but for a few bytes is damaged and not read; what was guessed, by charset-normalizer, is named in a warning.
+Nothing is normalised: newlines stay, and the byte order mark of UTF-8 stays as U+FEFF. So for a UTF-8 file
+``document.text.encode() == file bytes``, and offsets hold for the file itself. For other encodings they hold for the
+text as the service stores and serves it. A file that is UTF-8 except for a few bytes counts as damaged and is skipped.
+Other encodings are guessed by charset-normalizer, and a warning names the guess.
 """
 
 import codecs
 
 from qa_service.loading.outline import UnreadableError
 
-# Longest first: the mark of UTF-32 LE begins with that of UTF-16 LE.
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What old files on the web and on desks are in; the library knows many more, which short texts fit by chance.
+# The library knows many more, but short texts match those by chance.
 _LEGACY_ENCODINGS = (
     *(f"cp{number}" for number in range(1250, 1259)),
     *("shift_jis", "euc_jp", "iso2022_jp", "gb18030", "big5", "euc_kr", "koi8_r", "koi8_u", "tis_620"),
@@ -40,7 +40,7 @@ _SIGNATURES = (
 
 
 def binary_kind(data: bytes) -> str | None:
-    """Return what a file really is, by its first bytes, if that is a known kind of binary file."""
+    """Return the kind of a binary file by its first bytes, or ``None`` if they match no known kind."""
     return next((name for signature, name in _SIGNATURES if data.startswith(signature)), None)
 
 
@@ -54,7 +54,7 @@ def decode(data: bytes) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         guess = _guess(data) if encoding == "utf-8" else None
         if guess is not None:
-            return data.decode(guess), f"read as {guess}, which was guessed; save it as UTF-8"
+            return data.decode(guess), f"encoding guessed: {guess}; save the file as UTF-8"
         line = data.count(b"\n", 0, error.start) + 1
         raise UnreadableError(
             f"is not {encoding.upper()}: byte 0x{data[error.start]:02X} at offset {error.start}, line {line}; "
@@ -63,7 +63,7 @@ def decode(data: bytes) -> tuple[str, str]:
 
 
 def _guess(data: bytes) -> str | None:
-    """Return the likeliest encoding of bytes that are not UTF-8, if they were not meant to be that."""
+    """Return the likeliest encoding of bytes that are not UTF-8; ``None`` for damaged UTF-8 and binary data."""
     replaced = data.decode("utf-8", "replace")
     damaged = replaced.count("\ufffd")
     if sum(not character.isascii() for character in replaced) - damaged >= damaged or b"\0" in data:
@@ -73,5 +73,5 @@ def _guess(data: bytes) -> str | None:
     best = from_bytes(data, cp_isolation=list(_LEGACY_ENCODINGS)).best()
     if best is None:
         return None
-    # Of encodings that differ in nothing that stands there, the one that people have.
+    # Several encodings can give the same text; then name the most common one.
     return _COMMON_ENCODING if data.decode(_COMMON_ENCODING, "replace") == str(best) else best.encoding

@@ -1,7 +1,7 @@
-"""Which files a source folder holds, and why some of them are not documents.
+"""Scans a source folder for files, and opens them.
 
-Every file found is either a document or skipped with a reason. Names that begin with a dot are not
-looked at. Links to folders are not followed; links to files only if they stay inside the folder.
+Every file found is either read or skipped with a reason. Names that begin with a dot are ignored. Links to folders
+are not followed; links to files only if they stay inside the source folder.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class SourceFolder:
-    """What lies in the source folder: the files to be read, by uri, and those that are not even opened."""
+    """The result of a scan: the files to read and the files ``left_out``, which are not opened, each in uri order."""
 
     files: tuple[SourceFile, ...]
     left_out: tuple[Skipped, ...]
 
 
 class SkipFile(Exception):
-    """A file is not read; ``failed`` means that the user should look at it."""
+    """Raised for a file that is not read; ``failed`` means that the user should look at it."""
 
     def __init__(self, reason: str, *, failed: bool) -> None:
         super().__init__(reason)
@@ -38,13 +38,12 @@ class SkipFile(Exception):
 
 
 def scan_source(
-    source: Path, endings: Collection[str], *, max_file_bytes: int, include: Collection[str] = ()
+    source: Path, extensions: Collection[str], *, max_file_bytes: int, include: Collection[str] = ()
 ) -> SourceFolder:
-    """Return which files of a folder have one of the endings, each with the sha256 of its bytes.
+    """Return the files of a folder that have one of the extensions, each with the sha256 of its bytes.
 
-    Where there are patterns to ``include``, only paths that match one of them are looked at; ``*`` stands for
-    any characters, slashes included.
-    Raises :class:`SourceError` if the folder is missing or is no folder.
+    With patterns to ``include``, paths that match none of them are ignored; ``*`` matches any characters, slashes
+    included. Raises :class:`SourceError` if the folder is missing or is a file.
     """
     root = source_root(source)
     files: list[SourceFile] = []
@@ -57,7 +56,7 @@ def scan_source(
         if include and not any(fnmatchcase(uri, pattern) for pattern in include):
             continue
         try:
-            files.append(SourceFile(uri, found.path, _identify(root, found, endings, max_file_bytes)))
+            files.append(SourceFile(uri, found.path, _identify(root, found, extensions, max_file_bytes)))
         except SkipFile as skip:
             left_out.append(Skipped(uri, skip.reason, skip.failed))
     return SourceFolder(
@@ -67,7 +66,7 @@ def scan_source(
 
 
 def source_root(source: Path) -> Path:
-    """Return the folder's real path. Raises :class:`SourceError` if it is missing or no folder."""
+    """Return the folder's real path. Raises :class:`SourceError` if it is missing or is a file."""
     if not source.exists():
         raise SourceError(f"source folder {source} does not exist; create it or name another with --source")
     if not source.is_dir():
@@ -97,7 +96,7 @@ def _walk(root: Path) -> Iterator[os.DirEntry[str] | Skipped]:
 
 
 def _uri(root: Path, path: "str | os.PathLike[str]") -> str:
-    """Return the path below ``root`` with forward slashes; bytes that are no UTF-8 become ``%XX``."""
+    """Return the path below ``root`` with forward slashes; bytes that are not UTF-8 become ``%XX``."""
     relative = os.path.relpath(os.fspath(path), root)
     data = os.fsencode(relative.replace(os.sep, "/"))
     return "".join(
@@ -106,29 +105,29 @@ def _uri(root: Path, path: "str | os.PathLike[str]") -> str:
     )
 
 
-def _identify(root: Path, entry: os.DirEntry[str], endings: Collection[str], max_file_bytes: int) -> str:
-    """Return the sha256 of a file that is to be read."""
+def _identify(root: Path, entry: os.DirEntry[str], extensions: Collection[str], max_file_bytes: int) -> str:
+    """Return the sha256 of a file. Raises :class:`SkipFile` if it is not to be read."""
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
         if not target.startswith(str(root) + os.sep):
-            raise SkipFile("link that leads out of the source folder, not followed", failed=False)
-    suffix = extension_of(entry.name)
-    if suffix not in endings:
-        raise SkipFile(f"format {suffix or 'without an ending'} is not read", failed=False)
+            raise SkipFile("link to a file outside the source folder, not followed", failed=False)
+    extension = extension_of(entry.name)
+    if extension not in extensions:
+        raise SkipFile(f"format {extension} is not supported" if extension else "no file extension", failed=False)
     with open_regular_file(entry.path, max_file_bytes) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def extension_of(name: str) -> str:
-    """Return the ending of a file's name, in lower case."""
+    """Return the extension of a file name in lower case, with its dot."""
     return os.path.splitext(name)[1].lower()
 
 
 @contextmanager
 def open_regular_file(path: str, max_file_bytes: int) -> Iterator[BufferedReader]:
-    """Open a regular file of no more than so many bytes; whatever goes wrong with it is a reason to skip it."""
+    """Open a regular file of at most ``max_file_bytes``. Raises :class:`SkipFile` for any other, and if it can't."""
     try:
-        # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
+        # Without O_NONBLOCK, opening a named pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)

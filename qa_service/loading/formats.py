@@ -1,4 +1,4 @@
-"""Which ending is read by what. A format is a function of a file's bytes; see :mod:`outline` for what it returns."""
+"""Maps file extensions to readers. A reader is a function of a file's bytes; see :mod:`outline` for its results."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from qa_service.loading.restructured import read_restructured
 from qa_service.loading.rows import read_csv, read_json_lines, read_tsv
 
 READERS_VERSION = 2
-"""Grows when a file is read in another way than before, so that indexes are built anew."""
+"""Raised when a reader changes its results, so that indexes are rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A media type and its reader, which reads in a process of its own if it is ``apart``: its libraries are large."""
+    """A media type and its reader; an ``isolated`` one runs in the parser process, as its libraries are large."""
 
     media_type: str
     read: Reader
@@ -27,7 +27,7 @@ class Format:
 
 
 def _as_text(parse: Callable[[str], Outline]) -> Reader:
-    """Return the reader of a format whose own text is what is cited."""
+    """Return the reader of a format whose decoded text is the document's text, markup included."""
 
     def read(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
         text, warning = decode(data)

@@ -1,7 +1,7 @@
 """Markdown -> outline, by markdown-it-py (CommonMark and tables) and its front matter plug-in.
 
-Only blocks are parsed; a block's span is whole source lines, so markers and markup stay part of the
-cited text. Front matter is metadata; comments, rules and link definitions are not content.
+Only blocks are parsed. A block spans whole source lines, so markers and markup are part of the cited text. Front
+matter becomes metadata; comments, rules and link definitions are not content.
 """
 
 import datetime as dt
@@ -57,7 +57,7 @@ def parse_markdown(text: str) -> Outline:
 
 
 def _metadata(content: str) -> Metadata:
-    """Return the front matter's scalars, and lists of scalars, as text; nothing if it is no YAML mapping."""
+    """Return the front matter's scalars, and lists of scalars, as text; empty unless it is a YAML mapping."""
     if len(content) > _MAX_FRONT_MATTER_CHARACTERS:
         return {}
     try:
@@ -78,7 +78,7 @@ def _text_of(value: object) -> str:
 
 
 def _plain_words(inline: Token) -> str:
-    """Return a heading's words without markup."""
+    """Return the text of a heading without markup."""
     content = inline.content[:_MAX_HEADING_CHARACTERS]
     pieces = [
         child.content if child.type in {"text", "code_inline"} else " "

@@ -1,4 +1,4 @@
-"""HTML -> text, by trafilatura: the main content with its headings, without navigation, scripts and what is hidden."""
+"""HTML -> text, by trafilatura: the main content with its headings, without navigation, scripts and hidden elements."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ _HIDDEN_TAGS = {"script", "style", "template", "noscript", "head", "nav"}
 
 
 def read_html(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
-    """Yield the document that a page is. A page without a main content is read whole."""
+    """Yield the page as a document. If no main content is found, all visible text is read."""
     from trafilatura import bare_extraction  # noqa: PLC0415 - half a second of import
 
     page: Any = bare_extraction(
@@ -31,18 +31,18 @@ def read_html(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
 
 
 def add_page(builder: TextBuilder, data: bytes) -> str | None:
-    """Add all that a page shows, headings and blocks in their order; return its title."""
+    """Add the visible headings and blocks of a page in order; return its title."""
     try:
         tree = html.fromstring(data)
     except (etree.LxmlError, ValueError) as error:
-        raise UnreadableError(f"is no readable HTML: {error}") from error
+        raise UnreadableError(f"is not readable HTML: {error}") from error
     _add_blocks(builder, tree)
     title: str | None = tree.findtext(".//title")
     return title
 
 
 def _add_content(builder: TextBuilder, body: Any) -> None:
-    """Add what trafilatura found, in its own tags."""
+    """Add trafilatura's result, which has tags of its own."""
     for element in body.iter("head", "p", "item", "row", "quote", "code"):
         if element.tag == "head":
             builder.heading(_HEADINGS.get(element.get("rend", ""), 2), _words(element))
@@ -56,7 +56,7 @@ def _add_content(builder: TextBuilder, body: Any) -> None:
 
 
 def _own_words(item: Any) -> str:
-    """Return the words of a list item without those of the items within it."""
+    """Return the text of a list item without nested lists."""
     pieces = [item.text or ""]
     for child in item:
         if child.tag != "list":
@@ -77,7 +77,7 @@ def _add_blocks(builder: TextBuilder, tree: Any) -> None:
         pieces.clear()
         builder.block(words, "code" if kind == "pre" else "list_item" if kind == "li" else "paragraph")
 
-    # Walked without recursion: pages nest as deep as somebody likes.
+    # No recursion: the nesting of a page has no limit.
     for event, element in etree.iterwalk(tree, events=("start", "end"), tag=etree.Element):
         tag = element.tag.lower() if isinstance(element.tag, str) else ""
         hidden = tag in _HIDDEN_TAGS or "display:none" in element.get("style", "").replace(" ", "")

@@ -1,4 +1,4 @@
-"""DOCX, by python-docx, and EPUB, whose chapters are HTML: ZIP archives, looked at before they are unpacked."""
+"""DOCX, by python-docx, and EPUB, whose chapters are HTML -> text. Both are ZIP archives, checked before unpacking."""
 
 import io
 import posixpath
@@ -24,7 +24,7 @@ _NAMESPACES = {
 
 
 def read_docx(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
-    """Yield the document that a DOCX is: headings by their styles, lists, tables a row a block."""
+    """Yield a DOCX as a document: headings by their styles, lists, and a block for each table row."""
     import docx  # noqa: PLC0415 - only where such files are
 
     _open_archive(data, limits)
@@ -39,8 +39,8 @@ def read_docx(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
         title = document.core_properties.title
     except UnreadableError:
         raise
-    except Exception as error:  # the library raises whatever its parts do
-        raise UnreadableError(f"is no readable DOCX ({type(error).__name__}: {error})") from error
+    except Exception as error:  # the library raises errors of many classes
+        raise UnreadableError(f"is not a readable DOCX ({type(error).__name__}: {error})") from error
     found = builder.document()
     yield found if found.outline.title or not title else builder.document(title=title)
 
@@ -63,7 +63,7 @@ def _add_table(builder: TextBuilder, table: Any) -> None:
 
 
 def read_epub(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
-    """Yield the document that an EPUB is: its chapters in reading order."""
+    """Yield an EPUB as a document: its chapters in reading order."""
     archive = _open_archive(data, limits)
     try:
         container = _xml(archive, _CONTAINER)
@@ -77,7 +77,7 @@ def read_epub(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
             name = posixpath.normpath(posixpath.join(posixpath.dirname(place), unquote(chapter)))
             add_page(builder, archive.read(name))
     except (KeyError, AttributeError, TypeError, zipfile.BadZipFile, etree.LxmlError, RuntimeError) as error:
-        raise UnreadableError(f"is no readable EPUB ({type(error).__name__}: {error})") from error
+        raise UnreadableError(f"is not a readable EPUB ({type(error).__name__}: {error})") from error
     yield builder.document(title=title)
 
 
@@ -86,10 +86,10 @@ def _open_archive(data: bytes, limits: Limits) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError) as error:
-        raise UnreadableError(f"is no readable archive ({error})") from error
+        raise UnreadableError(f"is not a readable archive ({error})") from error
     size = sum(entry.file_size for entry in entries)
     if len(entries) > _MAX_ARCHIVE_FILES:
-        raise UnreadableError(f"holds {len(entries)} files, over the limit of {_MAX_ARCHIVE_FILES}")
+        raise UnreadableError(f"contains {len(entries)} files, over the limit of {_MAX_ARCHIVE_FILES}")
     if size > limits.expanded_bytes:
         raise UnreadableError(
             f"unpacks to {size / 1e6:.1f} MB, over the limit of {limits.expanded_bytes / 1e6:g} MB (QA_MAX_EXPANDED_MB)"

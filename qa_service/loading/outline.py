@@ -1,4 +1,4 @@
-"""What every format function returns: a text, its title, and its blocks under their headings."""
+"""The result of every reader: a text, its title, and its blocks with the headings above them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ _MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A document's structure. ``title`` is ``None`` where the text has none of its own."""
+    """A document's structure. ``title`` is ``None`` if the text has none."""
 
     title: str | None
     blocks: tuple[Block, ...]
@@ -21,7 +21,7 @@ class Outline:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a file is read before it is refused, and which columns of a table are documents' text."""
+    """Limits of a file's size and of its parsing, and which columns of a table hold the text, title and id of a row."""
 
     file_bytes: int = default_of("max_file_mb") * _MB
     pages: int = default_of("max_pages")
@@ -35,10 +35,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """One document of a file: the text that offsets count in, and what stands where in it.
+    """One document of a file: the text, to which all offsets refer, and its outline.
 
-    ``pages`` are the offsets at which pages begin, of formats that have pages; ``url`` is where the document says
-    that it is published; ``part`` names it within a file of several, as ``row=7``.
+    ``pages`` are the offsets at which pages begin, for formats with pages; ``url`` is the address that the document
+    gives as its own; ``part`` names a document within a file of several, such as ``row=7``.
     """
 
     text: str
@@ -51,14 +51,14 @@ class ParsedDocument:
 
 @dataclass(frozen=True, slots=True)
 class SkippedPart:
-    """A part of a file that is no document."""
+    """A part of a file that gives no document, and the reason."""
 
     part: str
     reason: str
 
 
 class UnreadableError(ValueError):
-    """A file can't be read; the message says why, to stand behind its name."""
+    """Raised for a file that can't be read. The message continues a sentence whose subject is the file."""
 
 
 Reader = Callable[[bytes, Limits], Iterable[ParsedDocument | SkippedPart]]
@@ -67,9 +67,9 @@ Reader = Callable[[bytes, Limits], Iterable[ParsedDocument | SkippedPart]]
 
 @dataclass(slots=True)
 class OutlineBuilder:
-    """Collects headings and blocks in reading order and keeps the path of headings above a block.
+    """Collects headings and blocks in reading order, and gives each block the path of headings above it.
 
-    The first heading, if nothing stands before it, is the title and not part of any section path.
+    A heading before the first block is the title, and is part of no path.
     """
 
     text: str
@@ -79,7 +79,7 @@ class OutlineBuilder:
     _group: int = 0
 
     def heading(self, level: int, words: str) -> None:
-        """Open a section. ``level`` counts from 1, the topmost."""
+        """Begin a section. The topmost ``level`` is 1."""
         self.break_here()
         if not words:
             return
@@ -90,11 +90,11 @@ class OutlineBuilder:
         self._path.append((level, words))
 
     def break_here(self) -> None:
-        """Keep what follows out of the passage before: a heading, or a line that was dropped."""
+        """End the group: no passage will span the blocks before and after this place."""
         self._group += 1
 
     def block(self, start: int, end: int, kind: BlockKind = "paragraph") -> None:
-        """Add ``text[start:end]`` without the white space and byte order mark around it."""
+        """Add ``text[start:end]``, without surrounding white space and byte order mark."""
         content = self.text[start:end]
         start += len(content) - len(content.lstrip(" \t\r\n\f\v\ufeff"))
         end -= len(content) - len(content.rstrip())
@@ -102,7 +102,7 @@ class OutlineBuilder:
             self._blocks.append(Block(start, end, kind, tuple(words for _, words in self._path), self._group))
 
     def outline(self, metadata: Metadata | None = None) -> Outline:
-        """Return what was collected; a title in the metadata goes before the first heading."""
+        """Return the outline; a title in the metadata takes precedence over the first heading."""
         metadata = metadata or {}
         title = metadata.get("title")
         return Outline(title if isinstance(title, str) and title else self._title, tuple(self._blocks), metadata)
@@ -110,23 +110,23 @@ class OutlineBuilder:
 
 @dataclass(slots=True)
 class TextBuilder:
-    """Writes the text of a document whose own format is no text: a heading or block a paragraph, in reading order."""
+    """Writes the text of a document in a binary or markup format: a paragraph for each heading and block."""
 
     _pieces: list[tuple[str, int, BlockKind]] = field(default_factory=list)
     _length: int = 0
     pages: list[int] = field(default_factory=list)
 
     def heading(self, level: int, words: str) -> None:
-        """Add a heading; ``level`` counts from 1, the topmost."""
+        """Add a heading. The topmost ``level`` is 1."""
         self._add(" ".join(words.split()), max(1, level), "paragraph")
 
     def block(self, text: str, kind: BlockKind = "paragraph", page_breaks: Iterable[int] = ()) -> None:
-        """Add a block; ``page_breaks`` are the offsets in it at which a new page begins."""
+        """Add a block; ``page_breaks`` are the offsets in it at which pages begin."""
         self.pages.extend(self._length + offset for offset in page_breaks)
         self._add(text, 0, kind)
 
     def page(self) -> None:
-        """Begin a page with what comes next."""
+        """Begin a page before the next heading or block."""
         self.pages.append(self._length)
 
     def _add(self, text: str, level: int, kind: BlockKind) -> None:
@@ -137,7 +137,7 @@ class TextBuilder:
     def document(
         self, *, title: str | None = None, url: str | None = None, metadata: Metadata | None = None
     ) -> ParsedDocument:
-        """Return what was written. The title is the first heading if none is given."""
+        """Return the document. Its title is the first heading unless one is given."""
         text = _BLOCK_SEPARATOR.join(piece for piece, _, _ in self._pieces)
         builder = OutlineBuilder(text, " ".join(title.split()) if title and title.strip() else None)
         position = 0
@@ -151,7 +151,7 @@ class TextBuilder:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return how much of a file is read, and which columns of a table, by the settings."""
+    """Return the limits that the settings give."""
     return Limits(
         file_bytes=settings.max_file_mb * _MB,
         pages=settings.max_pages,

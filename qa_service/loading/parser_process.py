@@ -1,7 +1,7 @@
-"""Parsing in a process of its own, with a memory limit and a deadline: a hostile file ends that process, not the build.
+"""Parses files in a separate process with limits of memory and time: a hostile file ends that process, not the build.
 
-Run as a program, this module reads a line of JSON for each file and replies with one for each part, so that nothing
-but text comes back. The parent starts it when the first file wants it, and again after it was ended.
+Run as a program, this module reads a line of JSON for each file and replies with a line for each part, so that only
+text comes back. The parent starts it for the first file that needs it, and restarts it after it ended.
 """
 
 import base64
@@ -22,7 +22,7 @@ from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, Unre
 
 _READ_BYTES = 1 << 20
 _PARSED_DOCUMENT = TypeAdapter(ParsedDocument)
-_MAX_REPLY_EXPANSION = 8  # bytes of a reply that one byte of the limit may become: JSON escapes
+_MAX_REPLY_EXPANSION = 8  # a byte of text takes at most so many bytes in a reply, because of JSON escapes
 
 
 class ParserProcess:
@@ -34,7 +34,7 @@ class ParserProcess:
         self._buffer = b""
 
     def __enter__(self) -> Self:
-        """Nothing is started yet."""
+        """Start nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -42,7 +42,7 @@ class ParserProcess:
         self._end()
 
     def read(self, suffix: str, data: bytes) -> Iterator[ParsedDocument | SkippedPart]:
-        """Yield what the format of an ending makes of a file's bytes. Raises :class:`UnreadableError`."""
+        """Yield the parts of a file, parsed by the reader for its extension. Raises :class:`UnreadableError`."""
         deadline = time.monotonic() + self._limits.seconds
         process = self._start()
         request = {"suffix": suffix, "data": base64.b64encode(data).decode()}
@@ -63,14 +63,14 @@ class ParserProcess:
         except (OSError, EOFError):
             self._end()
             raise UnreadableError(
-                f"ended the process that reads it: too large for {self._limits.memory_bytes // 1_000_000} MB "
-                "(QA_PARSE_MEMORY_MB), or damaged"
+                f"ended the parser process: it needs more than {self._limits.memory_bytes // 1_000_000} MB "
+                "(QA_PARSE_MEMORY_MB) or is damaged"
             ) from None
         except ValueError as error:
             if isinstance(error, UnreadableError):
                 raise
             self._end()
-            raise UnreadableError(f"gave a reply that is none: {error}") from error
+            raise UnreadableError(f"can't be read: the parser process sent an invalid reply ({error})") from error
 
     def _start(self) -> "subprocess.Popen[bytes]":
         if self._process is not None and self._process.poll() is not None:
@@ -140,13 +140,13 @@ def _limit_memory(limits: Limits) -> None:
 
 
 def main() -> None:
-    """Answer one file after the other until there are no more."""
-    from qa_service.loading.formats import FORMATS  # noqa: PLC0415 - formats import half of the libraries
+    """Parse the files named on standard input, one after another, until it ends."""
+    from qa_service.loading.formats import FORMATS  # noqa: PLC0415 - formats import large libraries
 
     limits = TypeAdapter(Limits).validate_json(sys.argv[1])
     _limit_memory(limits)
     replies = sys.stdout.buffer
-    # Whatever a library prints must not stand among the replies.
+    # Output that a library prints must not mix with the replies.
     sys.stdout = sys.stderr
     for line in sys.stdin.buffer:
         request = json.loads(line)
@@ -160,7 +160,7 @@ def main() -> None:
             replies.write(b'{"error": "nested too deeply"}\n')
         except MemoryError:
             os._exit(1)
-        except Exception as error:  # noqa: BLE001 - whatever a parser does with a hostile file
+        except Exception as error:  # noqa: BLE001 - a parser may raise anything on a hostile file
             reason = f"can't be read ({type(error).__name__}: {error})"
             replies.write(json.dumps({"error": reason}).encode() + b"\n")
         replies.flush()

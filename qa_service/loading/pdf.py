@@ -1,7 +1,7 @@
-"""PDF -> text, by PDFium: lines in the order of the file, joined to paragraphs, larger ones as headings.
+"""PDF -> text, by PDFium: lines in file order are joined into paragraphs; lines in larger type are headings.
 
-Words that a line break has parted are put together again. Lines that stand at the top or bottom of most pages, but
-for their numbers, are no content.
+Words that were hyphenated at a line end are rejoined. Running titles, which repeat at the top or bottom of most pages,
+and page numbers are dropped.
 """
 
 import re
@@ -13,8 +13,9 @@ from typing import Any
 
 from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
 
-_HEADING_SIZE_RATIO = 1.15  # times the usual size: a heading
-_PARAGRAPH_GAP_RATIO, _HEADING_GAP_RATIO = 0.75, 0.3  # of a line's height: a new paragraph, a new heading
+_HEADING_SIZE_RATIO = 1.15  # type size of a heading, in sizes of the body
+# A gap above this share of a line's height begins a new paragraph, or a new heading.
+_PARAGRAPH_GAP_RATIO, _HEADING_GAP_RATIO = 0.75, 0.3
 _SAME_SIZE_RATIO = 0.1
 _FULL_LINE_RATIO = 0.8
 _MAX_HEADING_CHARACTERS = 200
@@ -22,7 +23,7 @@ _EDGE_LINES = 2
 _MIN_REPEATED_PAGES = 3
 _SENTENCE_ENDS = (".", "!", "?", ":", "”", '"', "…")
 _BULLET = re.compile(r"\s*(?:[•‣▪◦–·*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
-# What PDFium gives for a hyphen at the end of a line; sometimes the next line follows in the same one.
+# PDFium's codes for a hyphen at a line end; sometimes the next line follows within the same one.
 _PDFIUM_HYPHENS = {0x02: "-", 0xFFFE: "-"}
 _HYPHENATED = re.compile(r"[\x02\ufffe](?=[^\W\d_A-Z])")
 _HYPHENS = ("-", "\u00ad", "\u2010")
@@ -39,8 +40,8 @@ class _Line:
 
 
 def read_pdf(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
-    """Yield the document that a PDF is."""
-    import pypdfium2  # noqa: PLC0415 - a large library that most folders do without
+    """Yield a PDF as a document."""
+    import pypdfium2  # noqa: PLC0415 - a large library that most folders do not need
 
     try:
         pdf = pypdfium2.PdfDocument(data)
@@ -49,10 +50,10 @@ def read_pdf(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
         pages = [list(_lines(pdf[number], number)) for number in range(len(pdf))]
         title = pdf.get_metadata_dict().get("Title", "").removeprefix("untitled")
     except pypdfium2.PdfiumError as error:
-        reason = "is encrypted" if "password" in str(error).lower() else f"is no readable PDF ({error})"
+        reason = "is encrypted" if "password" in str(error).lower() else f"is not a readable PDF ({error})"
         raise UnreadableError(reason) from error
     if not any(pages):
-        raise UnreadableError("holds no text (pictures only?)")
+        raise UnreadableError("contains no text (only images?)")
     builder = TextBuilder()
     _write(builder, _without_running_titles(pages))
     found = builder.document()
@@ -60,7 +61,7 @@ def read_pdf(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
 
 
 def _lines(page: Any, number: int) -> Iterator[_Line]:
-    """Yield a page's lines with the size of their letters and where they stand; y grows upwards."""
+    """Yield a page's lines with their type size and place; y grows upwards."""
     from pypdfium2 import raw  # noqa: PLC0415 - as above
 
     textpage = page.get_textpage()
@@ -93,7 +94,7 @@ def _lines(page: Any, number: int) -> Iterator[_Line]:
 
 
 def _without_running_titles(pages: list[list[_Line]]) -> list[_Line]:
-    """Return all lines but page numbers and what most pages repeat at their edges."""
+    """Return all lines except page numbers and lines that most pages repeat at their edges."""
 
     def edge(lines: list[_Line]) -> set[str]:
         return {_without_numbers(line.text) for line in (*lines[:_EDGE_LINES], *lines[-_EDGE_LINES:])}
@@ -132,7 +133,7 @@ def _write(builder: TextBuilder, lines: list[_Line]) -> None:
 
 
 def _starts_paragraph(before: _Line, line: _Line, width: float, body: float) -> bool:
-    """Tell whether a new paragraph begins with a line."""
+    """Tell whether a line begins a new paragraph."""
     if abs(line.size - before.size) > _SAME_SIZE_RATIO * before.size or _BULLET.match(line.text):
         return True
     ended = before.text.endswith(_SENTENCE_ENDS)

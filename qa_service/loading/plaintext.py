@@ -1,14 +1,13 @@
-"""Plain text -> outline: blank lines part paragraphs; headings are told by how they look.
+"""Plain text -> outline: blank lines separate paragraphs; headings are recognised by their look.
 
-Text has no markup for headings, least of all text scraped from web pages, where titles stand as bare
-lines and the page's own title is repeated all over it. Such lines must not be answers. A line that
-stands alone is
+Plain text has no markup for headings. In text scraped from web pages titles are bare lines, and the page's title is
+repeated throughout. Such lines must not become answers. A line by itself is
 
-- a *heading* if it is short, is no sentence, and looks like a title: capitals, or an underline;
+- a *heading* if it is short, is not a sentence, and looks like a title: capitalised words, or an underline;
 - *furniture* if it repeats the file's first line: it is dropped, and the section goes on.
 
-Longer runs of such lines are a list, not headings, and stay content, as does a last line with nothing
-below it. A text made of nothing else is all content.
+A long run of such lines is a list and stays content, as does a last line with nothing below it. A text that consists
+only of such lines is all content.
 """
 
 import re
@@ -20,6 +19,7 @@ from qa_service.text.positions import line_starts
 
 _MAX_HEADING_CHARACTERS = 100
 _MAX_HEADING_WORDS = 14
+_MAX_WORDS_CHARACTERS = 400
 _MAX_HEADINGS_IN_A_ROW = 3
 _MIN_PARAGRAPH_LINE_CHARACTERS = 200
 _MIN_CAPITAL_SHARE = 0.6
@@ -30,7 +30,7 @@ _UNDERLINE = re.compile(r"\s(?:={3,}|-{3,}|~{3,}|\*{3,})\Z")
 _NOT_IN_TITLES = re.compile(r"[:?!]\s|\t|https?://|@")
 _LIST_ITEM = re.compile(r"\s*(?:[-*•‣◦–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
 _SENTENCE_END = re.compile(r"""[.!;:,…。！；：，][)\]"'”’»]*\Z""")
-# Short words that titles leave in lower case, in any number.
+# Short words that titles leave in lower case.
 _MINOR_WORDS = {
     *("a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "into", "is", "nor", "of", "off", "on"),
     *("or", "over", "per", "the", "to", "up", "via", "vs", "with"),
@@ -42,7 +42,7 @@ class _Paragraph:
     start: int
     end: int
     words: str
-    """The text on one line, white space folded."""
+    """The beginning of the text on one line, white space collapsed."""
     lines: tuple[tuple[int, int], ...]
 
     @property
@@ -77,7 +77,11 @@ def _paragraphs(text: str) -> list[_Paragraph]:
     def close() -> None:
         if lines:
             start, end = lines[0][0], lines[-1][1]
-            found.append(_Paragraph(start, end, " ".join(text[start : min(end, start + 400)].split()), tuple(lines)))
+            found.append(
+                _Paragraph(
+                    start, end, " ".join(text[start : min(end, start + _MAX_WORDS_CHARACTERS)].split()), tuple(lines)
+                )
+            )
             lines.clear()
 
     for start, end in pairwise(starts):
@@ -113,7 +117,7 @@ def _is_short_line(paragraph: _Paragraph) -> bool:
 
 
 def _looks_like_heading(paragraph: _Paragraph) -> bool:
-    if len(paragraph.lines) == 2:  # noqa: PLR2004 - a line and the line under it
+    if len(paragraph.lines) == 2:  # noqa: PLR2004 - a line and its underline
         return bool(_UNDERLINE.search(paragraph.words)) and len(paragraph.words) <= 2 * _MAX_HEADING_CHARACTERS
     words = paragraph.words
     return (
@@ -124,7 +128,7 @@ def _looks_like_heading(paragraph: _Paragraph) -> bool:
 
 
 def _capital_share(words: str) -> float:
-    """Share of a line's major words that begin with a capital; 0 in scripts that have none."""
+    """Return the share of a line's major words that are capitalised; 0 for scripts without capitals."""
     found: list[str] = _WORD.findall(words)
     major = [word for word in found if word.casefold() not in _MINOR_WORDS]
     if not major or not found[0][0].isupper():
@@ -148,7 +152,7 @@ def _with_body_below(looks: list[bool]) -> list[bool]:
 
 
 def _blocks(text: str, paragraph: _Paragraph) -> list[tuple[int, int]]:
-    """Part a paragraph whose lines are paragraphs of their own, or list items."""
+    """Split a paragraph whose lines are list items, or long enough to be paragraphs of their own."""
     lines = paragraph.lines
     if len(lines) > 1 and (paragraph.end - paragraph.start) / len(lines) >= _MIN_PARAGRAPH_LINE_CHARACTERS:
         return list(lines)

@@ -1,4 +1,4 @@
-"""A file -> its documents, or the reason why it holds none."""
+"""A file -> its documents, or the reason why it has none."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ from qa_service.text.cleaning import BIDI_CONTROLS
 _SECRET = re.compile(
     r"(?P<aws>\bAKIA[0-9A-Z]{16}\b)|(?P<private>-----BEGIN [A-Z ]*PRIVATE KEY-----)|(?P<github>\bgh[pousr]_\w{36}\b)"
 )
-# For who hands the passages on to a model that writes.
+# Matters to those who pass the passages on to a generative model.
 _PROMPT_INJECTION = re.compile(
     r"\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+)?(?:the\s+|your\s+)?(?:previous|prior|above|earlier)\s+"
     r"(?:instructions|prompts?|rules)\b",
@@ -29,11 +29,11 @@ _MIXED_ALPHABETS = regex.compile(r"\b(?=\w*\p{Latin})(?=\w*[\p{Cyrillic}\p{Greek
 
 
 class SourceChangedError(Exception):
-    """A file is not what it was when the folder was looked through."""
+    """Raised for a file whose content is no longer that of the scan; the message is its uri."""
 
 
 def read_file(file: SourceFile, limits: Limits) -> bytes:
-    """Return a file's bytes, one more than the limit at most. Raises :class:`SkipFile`."""
+    """Return a file's bytes, at most one more than the limit. Raises :class:`SkipFile`."""
     with open_regular_file(file.path, limits.file_bytes) as opened:
         return opened.read(limits.file_bytes + 1)
 
@@ -41,10 +41,10 @@ def read_file(file: SourceFile, limits: Limits) -> bytes:
 def read_documents(
     file: SourceFile, limits: Limits, parser: ParserProcess, data: bytes | None = None
 ) -> Iterator[Document | Skipped]:
-    """Yield the documents that a file holds, and what of it holds none and why.
+    """Yield the documents of a file, and the parts that are skipped with their reasons.
 
-    ``data`` is what it holds, if that was read already. Raises :class:`SourceChangedError` if the file is not what it
-    was.
+    ``data`` is the file's content, if it was already read. Raises :class:`SourceChangedError` if that is not the
+    content of the scan.
     """
     try:
         yield from _documents(file, read_file(file, limits) if data is None else data, limits, parser)
@@ -73,7 +73,7 @@ def _document(file: SourceFile, media_type: str, part: ParsedDocument | SkippedP
         return Skipped(uri, part.reason, failed=True)
     outline = part.outline
     if not outline.blocks:
-        return Skipped(uri, "no content below its headings" if part.text.strip() else "no text in it", failed=False)
+        return Skipped(uri, "no content below its headings" if part.text.strip() else "no text", failed=False)
     return Document(
         id=hashlib.sha256(uri.encode()).hexdigest()[:16],
         uri=uri,
@@ -95,12 +95,12 @@ def _warnings(text: str) -> Iterator[str]:
     if nul := text.count("\0"):
         yield f"{nul} NUL characters, hidden from the model"
     if mixed := len(_MIXED_ALPHABETS.findall(text)):
-        yield f"{mixed} words mix letters of several alphabets that look alike"
+        yield f"{mixed} words mix look-alike letters of several alphabets"
     for match in islice(_PROMPT_INJECTION.finditer(text), 1):
         line = text.count("\n", 0, match.start()) + 1
-        yield f"line {line}: speaks to a language model; here it is text like any other"
+        yield f"line {line}: looks like an instruction to a language model; it is indexed as ordinary text"
     for secret in islice(_SECRET.finditer(text), _MAX_SECRET_WARNINGS):
         line = text.count("\n", 0, secret.start()) + 1
-        yield f"line {line}: {_SECRET_KINDS[secret.lastgroup or '']}, which all may read"
+        yield f"line {line}: contains {_SECRET_KINDS[secret.lastgroup or '']}, visible to every reader of the index"
     if bidi := len(BIDI_CONTROLS.findall(text)):
         yield f"{bidi} bidirectional controls, hidden from the model"

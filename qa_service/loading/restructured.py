@@ -18,15 +18,15 @@ _SETTINGS = {
 
 
 def read_restructured(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
-    """Yield the document."""
+    """Yield a reStructuredText file as a document."""
     from docutils import nodes  # noqa: PLC0415 - only where such files are
     from docutils.core import publish_doctree  # noqa: PLC0415
 
     text, warning = decode(data)
     try:
         tree: Any = publish_doctree(text, settings_overrides={**_SETTINGS, "doctitle_xform": False})
-    except Exception as error:  # directives raise whatever they like
-        raise UnreadableError(f"is no readable reStructuredText ({type(error).__name__}: {error})") from error
+    except Exception as error:  # directives may raise anything
+        raise UnreadableError(f"is not readable reStructuredText ({type(error).__name__}: {error})") from error
     builder = TextBuilder()
     _add(builder, tree, 0, nodes)
     found = builder.document()

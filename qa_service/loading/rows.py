@@ -1,7 +1,7 @@
-"""CSV, TSV and JSON Lines: every row is a document of its own.
+"""CSV, TSV and JSON Lines: every row is a document.
 
-A row's part of the uri is its id, where it has one that no row before it has, so that it stays the same document
-when rows come and go; or else its number.
+A row's part of the uri is its id, if no row before it has the same, so that it stays the same document when rows are
+added or removed; or else its number.
 """
 
 import csv
@@ -19,12 +19,12 @@ _MAX_ID_CHARACTERS = 200
 
 
 def read_csv(data: bytes, limits: Limits) -> Iterator[ParsedDocument | SkippedPart]:
-    """Yield a document for each row below the header. Rows count as in RFC 7111: the header is the first."""
+    """Yield a document for each row below the header. Rows are numbered as in RFC 7111: the header is row 1."""
     yield from _table(data, limits, ",")
 
 
 def read_tsv(data: bytes, limits: Limits) -> Iterator[ParsedDocument | SkippedPart]:
-    """Yield a document for each row below the header, columns parted by tabs."""
+    """Yield a document for each row below the header; tabs separate the columns."""
     yield from _table(data, limits, "\t")
 
 
@@ -34,7 +34,7 @@ def _table(data: bytes, limits: Limits, delimiter: str) -> Iterator[ParsedDocume
     rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True)
     header = next(rows, [])
     if len(set(header)) < len(header) or not all(name.strip() for name in header):
-        raise UnreadableError("has no header that names every column once")
+        raise UnreadableError("has no header with a unique name for every column")
     _check_columns(header, limits)
     names = _RowNames(limits.row_id)
     number = 1
@@ -69,7 +69,7 @@ def read_json_lines(data: bytes, limits: Limits) -> Iterator[ParsedDocument | Sk
             yield SkippedPart(f"line={number}", f"is not readable: {error}")
             continue
         if not isinstance(entry, dict):
-            yield SkippedPart(f"line={number}", "is no JSON object")
+            yield SkippedPart(f"line={number}", "is not a JSON object")
             continue
         values = {
             name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -81,7 +81,7 @@ def read_json_lines(data: bytes, limits: Limits) -> Iterator[ParsedDocument | Sk
 
 
 class _RowNames:
-    """Names the rows of one file."""
+    """Names the rows of one file by their ids or numbers."""
 
     def __init__(self, column: str) -> None:
         self._column = column

@@ -1,4 +1,4 @@
-"""Formats other than text: what is content, under which headings, on which page; and files made to do harm."""
+"""Readers: content, headings and pages of every format; hostile and damaged files."""
 
 import itertools
 import os
@@ -42,7 +42,7 @@ def content(found: ParsedDocument) -> list[tuple[tuple[str, ...], str, str]]:
 
 
 def test_html_gives_its_main_content_under_its_headings(parser: ParserProcess) -> None:
-    """Navigation, footer, scripts, styles and what is hidden are left out; the address that it names is kept."""
+    """Without navigation, footer, scripts, styles and hidden elements; the canonical address is kept."""
     found = one(parser, ".html", documents.HTML.encode())
     assert found.outline.title == "The harbour at dawn"
     assert found.url == "https://harbour.example/dawn"
@@ -68,15 +68,15 @@ def test_html_gives_its_main_content_under_its_headings(parser: ParserProcess) -
         assert word not in found.text
 
 
-def test_html_without_a_main_content_is_read_whole(parser: ParserProcess) -> None:
+def test_html_without_a_main_content_gives_all_visible_text(parser: ParserProcess) -> None:
     """A short page is a document too."""
     found = one(parser, ".htm", b"<title>Note</title><div>Short <b>note</b>.<div>Inner.</div></div><script>x</script>")
     assert found.outline.title == "Note"
     assert "".join(text for _, _, text in content(found)).replace(" ", "") == "Shortnote.Inner."
 
 
-def test_html_nested_deeper_than_a_stack_is_read(parser: ParserProcess) -> None:
-    """Or refused; either way the process goes on."""
+def test_deeply_nested_html_does_not_end_the_parser_process(parser: ParserProcess) -> None:
+    """Whether it is read or refused."""
     data = b"<div>" * 50_000 + b"<p>Deep words stand here.</p>"
     try:
         found = list(parser.read(".html", data))
@@ -87,7 +87,7 @@ def test_html_nested_deeper_than_a_stack_is_read(parser: ParserProcess) -> None:
 
 
 def test_pdf_gives_paragraphs_headings_and_pages(parser: ParserProcess) -> None:
-    """Larger lines are headings; a page begins where its first letter stands."""
+    """Lines in larger type are headings; a page begins at its first letter."""
     ropes = "Ropes dry on iron hooks beside the sails all winter, until the master asks for them in April. " * 3
     data = documents.pdf(
         [
@@ -106,8 +106,8 @@ def test_pdf_gives_paragraphs_headings_and_pages(parser: ParserProcess) -> None:
     assert [found.text[start:].split()[0] for start in found.pages] == ["The", "Nets"]
 
 
-def test_pdf_joins_words_and_sentences_that_lines_and_pages_part(parser: ParserProcess) -> None:
-    """Hyphens at line ends go, running titles and page numbers go, a sentence over two pages is one."""
+def test_pdf_joins_words_and_sentences_across_lines_and_pages(parser: ParserProcess) -> None:
+    """Hyphens at line ends, running titles and page numbers are dropped."""
     data = documents.pdf_of_lines(
         [
             ["Running title", "The captain has an extra-", "ordinary boat and sails", "far beyond the", "Page 1"],
@@ -126,27 +126,27 @@ def test_pdf_joins_words_and_sentences_that_lines_and_pages_part(parser: ParserP
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"%PDF-1.7 and no more", "is no readable PDF"),
+        (b"%PDF-1.7 and no more", "is not a readable PDF"),
         (documents.pdf([[("BodyText", "Secret.")]], encrypt="key"), "is encrypted"),
-        (documents.pdf_of_lines([[]]), "holds no text"),
-        (documents.pdf([[("BodyText", "Cut off.")]])[:300], "is no readable PDF"),
+        (documents.pdf_of_lines([[]]), "contains no text"),
+        (documents.pdf([[("BodyText", "Cut off.")]])[:300], "is not a readable PDF"),
     ],
 )
-def test_pdf_that_can_not_be_read_says_why(parser: ParserProcess, data: bytes, reason: str) -> None:
-    """Damaged, encrypted, empty, truncated."""
+def test_an_unreadable_pdf_is_refused_with_a_reason(parser: ParserProcess, data: bytes, reason: str) -> None:
+    """A damaged, an encrypted, an empty and a truncated one."""
     with pytest.raises(UnreadableError, match=reason):
         list(parser.read(".pdf", data))
 
 
-def test_pdf_of_too_many_pages_is_refused() -> None:
-    """Before any of them is read."""
+def test_a_pdf_with_too_many_pages_is_refused() -> None:
+    """Before any page is read."""
     data = documents.pdf_of_lines([["One."], ["Two."], ["Three."]])
     with ParserProcess(Limits(pages=2)) as strict, pytest.raises(UnreadableError, match="has 3 pages, over the limit"):
         list(strict.read(".pdf", data))
 
 
 def test_docx_gives_headings_lists_and_tables(parser: ParserProcess) -> None:
-    """By the names of their styles."""
+    """Recognised by the names of styles."""
     data = documents.word(
         [("Title", "Report"), ("Heading 1", "Ropes"), ("Normal", "Ropes  dry."), ("List Bullet", "An item")],
         [["Boat", "Length"], ["Anna", "12 m"]],
@@ -162,7 +162,7 @@ def test_docx_gives_headings_lists_and_tables(parser: ParserProcess) -> None:
 
 
 def test_epub_gives_its_chapters_in_order(parser: ParserProcess) -> None:
-    """The book's title, the chapters' headings."""
+    """With the book's title and the chapters' headings."""
     found = one(parser, ".epub", documents.epub())
     assert found.outline.title == "A day at sea"
     assert content(found) == [
@@ -172,23 +172,23 @@ def test_epub_gives_its_chapters_in_order(parser: ParserProcess) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".docx", ".epub"])
-def test_an_archive_bomb_is_refused_unread(suffix: str) -> None:
-    """By what its directory says that it unpacks to, and by its number of files."""
+def test_an_archive_bomb_is_refused_before_unpacking(suffix: str) -> None:
+    """By the unpacked size in its directory, and by its number of files."""
     bomb = documents.archive({"word/document.xml": b"0" * 3_000_000})
     assert len(bomb) < 10_000
     with ParserProcess(Limits(expanded_bytes=1_000_000)) as strict:
         with pytest.raises(UnreadableError, match=r"unpacks to 3\.0 MB, over the limit of 1 MB"):
             list(strict.read(suffix, bomb))
-        with pytest.raises(UnreadableError, match="holds 10001 files"):
+        with pytest.raises(UnreadableError, match="contains 10001 files"):
             list(strict.read(suffix, documents.archive({f"{number}": b"" for number in range(10_001)})))
-        with pytest.raises(UnreadableError, match="is no readable"):
+        with pytest.raises(UnreadableError, match="is not a readable"):
             list(strict.read(suffix, documents.archive({"other": b"x"})))
-        with pytest.raises(UnreadableError, match="is no readable archive"):
+        with pytest.raises(UnreadableError, match="is not a readable archive"):
             list(strict.read(suffix, b"PK\x03\x04 and no more"))
 
 
-def test_entities_are_not_expanded_and_nothing_is_fetched(parser: ParserProcess, tmp_path: Path) -> None:
-    """Neither a billion laughs nor a file of this machine."""
+def test_xml_entities_are_not_expanded(parser: ParserProcess, tmp_path: Path) -> None:
+    """Neither a billion laughs, nor the content of a local file."""
     secret = tmp_path / "secret.txt"
     secret.write_text("the secret", encoding="utf-8")
     doctype = f'<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "{"&a;" * 1000}"><!ENTITY c SYSTEM "file://{secret}">]>'
@@ -198,8 +198,8 @@ def test_entities_are_not_expanded_and_nothing_is_fetched(parser: ParserProcess,
     assert "hahaha" not in one(parser, ".epub", book).text
 
 
-def test_rst_gives_sections_and_follows_no_directive(parser: ParserProcess) -> None:
-    """Neither an include nor raw HTML."""
+def test_rst_gives_sections_and_ignores_include_and_raw_directives(parser: ParserProcess) -> None:
+    """Lists, code and tables are blocks."""
     found = one(parser, ".rst", documents.RST.encode())
     assert found.outline.title == "The harbour"
     assert content(found) == [
@@ -216,8 +216,8 @@ def rows(suffix: str, data: bytes, **limits: object) -> list[ParsedDocument | Sk
     return list(FORMATS[suffix].read(data, Limits(**limits)))
 
 
-def test_each_row_is_a_document() -> None:
-    """With all columns, or those that are named; the header is row 1."""
+def test_each_table_row_is_a_document() -> None:
+    """With all columns, or the configured ones; the header is row 1."""
     data = 'title,text,year\nAnna,"A boat, with\na sail",1950\nBerta,Another boat,\n'.encode("utf-8-sig")
     first, second = rows(".csv", data)
     assert (first.part, first.outline.title, first.text) == (
@@ -235,8 +235,8 @@ def test_each_row_is_a_document() -> None:
     assert first.text == "a: 1\n\nb: 2"
 
 
-def test_a_row_with_an_id_keeps_its_name_where_it_moves() -> None:
-    """An id that stands twice, or is absent, leaves the row its number."""
+def test_a_row_with_an_id_keeps_its_name_when_it_moves() -> None:
+    """A row without an id, or with the id of a row before it, is named by its number."""
     data = b'{"_id": "a/1", "text": "One."}\n{"_id": "b", "text": "Two."}\n{"_id": "b", "text": "3."}\n{"text": "4."}\n'
     found = rows(".jsonl", data, row_id="_id", row_text=("text",))
     assert [(part.part, part.text) for part in found] == [
@@ -249,8 +249,8 @@ def test_a_row_with_an_id_keeps_its_name_where_it_moves() -> None:
     assert moved.part == "id=a"
 
 
-def test_rows_that_are_none_are_named() -> None:
-    """The others are documents."""
+def test_malformed_rows_are_skipped_with_a_reason() -> None:
+    """The other rows are documents."""
     found = rows(".csv", b'a,b\n1,2\n3\n,\n\n"4"x,5\n6,7\n')
     assert [(part.part, getattr(part, "reason", "")) for part in found] == [
         ("row=2", ""),
@@ -259,17 +259,17 @@ def test_rows_that_are_none_are_named() -> None:
         ("row=6", "is not readable: ',' expected after '\"'"),
         ("row=7", ""),
     ]
-    with pytest.raises(UnreadableError, match="no header that names every column once"):
+    with pytest.raises(UnreadableError, match="no header with a unique name for every column"):
         rows(".csv", b"a,a\n1,2\n")
 
 
-def test_each_line_of_json_is_a_document() -> None:
-    """Lines that are none are named; numbers and lists become text."""
+def test_each_json_line_is_a_document() -> None:
+    """Malformed lines are skipped with a reason; numbers and lists become text."""
     data = '{"title": "Anna", "text": "A boat", "year": 1950, "none": null}\n[1]\n{"a": NaN}\n\n{"a": ["x", 1]}\n'
     found = rows(".jsonl", data.encode())
     assert [part.part for part in found] == ["line=1", "line=2", "line=3", "line=5"]
     assert (found[0].outline.title, found[0].text) == ("Anna", "text: A boat\n\nyear: 1950")
-    assert found[1].reason == "is no JSON object"
+    assert found[1].reason == "is not a JSON object"
     assert found[2].reason.startswith("is not readable")
     assert found[3].text == '["x", 1]'
 
@@ -285,15 +285,15 @@ def test_each_line_of_json_is_a_document() -> None:
         ),
     ],
 )
-def test_an_encoding_that_is_guessed_is_named(text: str, encoding: str) -> None:
-    """And the text comes out right."""
+def test_a_guessed_encoding_is_right_and_warned_of(text: str, encoding: str) -> None:
+    """For three legacy encodings."""
     (found,) = rows(".txt", text.encode(encoding))
     assert found.text == text
-    assert "which was guessed" in found.warnings[0]
+    assert "encoding guessed" in found.warnings[0]
 
 
-def test_a_file_that_takes_too_long_ends_its_process_and_no_more() -> None:
-    """A process that hangs is replaced by the next file's."""
+def test_a_file_that_takes_too_long_ends_only_the_parser_process() -> None:
+    """The next file gets a new process."""
     with ParserProcess(Limits(seconds=20)) as slow:
         assert one(slow, ".html", b"<p>Before it stands a paragraph.</p>").text
         stopped = slow._process
@@ -308,8 +308,8 @@ def test_a_file_that_takes_too_long_ends_its_process_and_no_more() -> None:
         assert one(slow, ".html", b"<p>After it stands a paragraph.</p>").text.startswith("After")
 
 
-def test_a_process_that_dies_is_a_reason_and_no_more() -> None:
-    """As one does that takes more memory than it may."""
+def test_a_parser_process_that_dies_is_replaced() -> None:
+    """Also one that exceeded its memory limit."""
     with ParserProcess(Limits()) as dying:
         assert one(dying, ".html", b"<p>Before it stands a paragraph.</p>").text
         dying._process.kill()
@@ -321,8 +321,8 @@ def test_a_process_that_dies_is_a_reason_and_no_more() -> None:
         list(small.read(".html", rows_of_text * 20))
 
 
-def test_no_process_is_left_behind() -> None:
-    """Neither after use nor after an error."""
+def test_the_parser_process_ends_with_its_context() -> None:
+    """It is reaped too."""
     with ParserProcess(Limits()) as parser:
         list(parser.read(".html", b"<p>A paragraph stands here.</p>"))
         process = parser._process
@@ -333,7 +333,7 @@ def test_no_process_is_left_behind() -> None:
 
 
 def test_a_corpus_in_every_format_is_cited_exactly(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
-    """Over eighty files, hostile ones among them: every citation is exact in characters, UTF-16, bytes and lines."""
+    """Over eighty files, some hostile: every citation is exact in characters, UTF-16, bytes and lines."""
     files = documents.corpus()
     folder(files)
     varied = settings.model_copy(update={"passage_tokens": 40, "overlap_tokens": 8, "max_expanded_mb": 4})
@@ -367,8 +367,10 @@ def test_a_corpus_in_every_format_is_cited_exactly(folder: Write, settings: Sett
     assert asked > 100
 
 
-def test_a_folder_of_every_format_is_cited_exactly(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
-    """Every passage of every document, in every unit, in the text that is served; pages where there are pages."""
+def test_every_passage_of_every_format_has_exact_positions(
+    folder: Write, settings: Settings, fake: FakeEmbedder
+) -> None:
+    """In every unit, in the text that is served; with pages for formats that have them."""
     folder(
         {
             "a.html": documents.HTML.encode(),
@@ -409,8 +411,8 @@ def test_a_folder_of_every_format_is_cited_exactly(folder: Write, settings: Sett
     assert {item.uri for item in again.skipped} == {item.uri for item in report.skipped}
 
 
-def test_what_a_reader_should_know_of_a_document_is_warned_of(folder: Write, settings: Settings) -> None:
-    """Secrets, by line and never by value; words that look like others."""
+def test_secrets_injections_and_mixed_alphabets_are_warned_of(folder: Write, settings: Settings) -> None:
+    """Secrets by line, never by value."""
     folder(
         {
             "keys.txt": "Nothing here.\n\nThe key is AKIAIOSFODNN7EXAMPLE today.\n-----BEGIN RSA PRIVATE KEY-----\n",
@@ -420,24 +422,24 @@ def test_what_a_reader_should_know_of_a_document_is_warned_of(folder: Write, set
     )
     warnings = build(settings, FakeEmbedder()).warnings
     assert set(warnings) == {
-        "keys.txt: line 3: an AWS access key, which all may read",
-        "keys.txt: line 4: a private key, which all may read",
-        "order.txt: line 2: speaks to a language model; here it is text like any other",
-        "bank.txt: 1 words mix letters of several alphabets that look alike",
+        "keys.txt: line 3: contains an AWS access key, visible to every reader of the index",
+        "keys.txt: line 4: contains a private key, visible to every reader of the index",
+        "order.txt: line 2: looks like an instruction to a language model; it is indexed as ordinary text",
+        "bank.txt: 1 words mix look-alike letters of several alphabets",
     }
 
 
-def test_an_index_is_kept_when_many_files_break_at_once(folder: Write, settings: Settings) -> None:
-    """A disk that fails must not empty the index; one file, new ones, and those broken before never stop a build."""
+def test_the_index_is_kept_when_many_files_become_unreadable(folder: Write, settings: Settings) -> None:
+    """A failing disk must not empty it; a single file, new files, and files unreadable before never stop a build."""
     fake = FakeEmbedder()
     folder({f"{number}.txt": f"Words number {number}." for number in range(4)} | {"old.pdf": b"%PDF-"})
     first = build(settings, fake).index_version
     folder({"0.txt": b"%PDF-", "new.pdf": b"%PDF-", "newer.pdf": b"%PDF-"})
     first = build(settings, fake).index_version
-    folder({"0.txt": "Mended words."})
+    folder({"0.txt": "Fixed words."})
     first = build(settings, fake).index_version
     folder({f"{number}.txt": b"%PDF-" for number in range(2)})
-    with pytest.raises(TooManyFailed, match=r"2 of 4 files can't be read any more, 0\.txt is the first"):
+    with pytest.raises(TooManyFailed, match=r"2 of 4 files became unreadable \(first: 0\.txt\)"):
         build(settings, fake)
     assert IndexFolder(settings.index).current_id() == first
     allowed = build(settings.model_copy(update={"allow_skips": True}), fake)
@@ -447,7 +449,7 @@ def test_an_index_is_kept_when_many_files_break_at_once(folder: Write, settings:
 
 
 def damaged(generator: np.random.Generator, data: bytes) -> bytes:
-    """Return a file cut off, with bytes flipped, or with a stretch of it repeated."""
+    """Return a file truncated, with random bytes, or with a part of it repeated."""
     kind, place = generator.integers(3), int(generator.integers(len(data)))
     if kind == 0:
         return data[:place]
@@ -460,7 +462,7 @@ def damaged(generator: np.random.Generator, data: bytes) -> bytes:
 
 
 def read_damaged(copies: int) -> dict[str, int]:
-    """Read damaged copies of a file of each format; return how many were read, refused, and ended the process."""
+    """Read damaged copies of a file of each format; count those read, refused, and fatal to the process."""
     generator = np.random.default_rng(20261124)
     outcomes = {"read": 0, "refused": 0, "process ended": 0}
     whole = {
@@ -484,11 +486,11 @@ def read_damaged(copies: int) -> dict[str, int]:
 
 
 def test_damaged_files_are_read_or_refused() -> None:
-    """Whatever stands in them."""
+    """Nothing else is raised."""
     assert sum(read_damaged(12).values()) == 60
 
 
 @pytest.mark.proof
 def test_proof_damaged_files(record_property: Callable[[str, object], None]) -> None:
-    """Two thousand of them."""
+    """For two thousand of them."""
     record_property("figure", ", ".join(f"{count} {name}" for name, count in read_damaged(400).items()))

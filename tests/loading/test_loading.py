@@ -1,4 +1,4 @@
-"""Loading: every file is a document or skipped with a reason; formats give titles, sections and blocks."""
+"""Loading: every file is read or skipped with a reason; text formats give titles, sections and blocks."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -21,14 +21,14 @@ MEGABYTE = 1_000_000
 
 @dataclass
 class LoadedFolder:
-    """What was read of a folder, and what was not."""
+    """The documents of a folder, and everything that was skipped."""
 
     documents: list[Document]
     skipped: list[Skipped]
 
 
 def load(source: Path, max_file_bytes: int = MEGABYTE) -> LoadedFolder:
-    """Everything that a build would read; each file found is a document or skipped."""
+    """Read a folder as a build does."""
     found = scan_source(source, FORMATS, max_file_bytes=max_file_bytes)
     limits = Limits(file_bytes=max_file_bytes)
     with ParserProcess(limits) as parser:
@@ -48,7 +48,7 @@ def reasons(loaded: LoadedFolder) -> dict[str, tuple[str, bool]]:
 
 @contextmanager
 def without_root() -> Iterator[None]:
-    """Root may read everything; give the right up for a moment."""
+    """Run without root's right to read everything."""
     if os.geteuid() != 0:
         yield
         return
@@ -59,16 +59,16 @@ def without_root() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_file_that_changes_between_two_looks_is_told(tmp_path: Path, folder: Write) -> None:
-    """What is read must be what the generation is named after."""
+def test_a_file_that_changed_since_the_scan_is_an_error(folder: Write) -> None:
+    """The id of the generation is a hash of the scanned content."""
     file = scan_source(folder({"a.md": "# A\n\nOne.\n"}), FORMATS, max_file_bytes=MEGABYTE).files[0]
     folder({"a.md": "# A\n\nTwo.\n"})
     with pytest.raises(SourceChangedError, match=r"a\.md"):
         list(read_documents(file, Limits(), ParserProcess(Limits())))
 
 
-def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
-    """Each with its own words."""
+def test_the_source_must_be_an_existing_folder(tmp_path: Path) -> None:
+    """A missing one and a file have messages of their own."""
     with pytest.raises(SourceError, match="does not exist"):
         load(tmp_path / "none")
     (tmp_path / "file").write_text("x", encoding="utf-8")
@@ -76,8 +76,8 @@ def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "file")
 
 
-def test_what_is_no_document_is_skipped_with_its_reason(folder: Write, tmp_path: Path) -> None:
-    """Format, disguise, encoding, size, kind of file: one reason each, and whether to look at it."""
+def test_a_file_without_a_document_is_skipped_with_a_reason(folder: Write) -> None:
+    """By format, content, encoding, size and kind of file; the reason says whether the user should look at it."""
     source = folder(
         {
             "good.txt": "Words stand here.",
@@ -95,8 +95,8 @@ def test_what_is_no_document_is_skipped_with_its_reason(folder: Write, tmp_path:
     assert [document.uri for document in loaded.documents] == ["good.txt"]
     found = reasons(loaded)
     assert found["empty.md"] == ("empty", False)
-    assert found["photo.png"] == ("format .png is not read", False)
-    assert found["README"] == ("format without an ending is not read", False)
+    assert found["photo.png"] == ("format .png is not supported", False)
+    assert found["README"] == ("no file extension", False)
     assert found["really.txt"] == ("is a PDF, not text", True)
     assert found["one-bad-byte.txt"][0].startswith("is not UTF-8: byte 0xFF at offset 15, line 2")
     assert found["large.txt"][1]
@@ -105,8 +105,8 @@ def test_what_is_no_document_is_skipped_with_its_reason(folder: Write, tmp_path:
     assert found["pipe.txt"] == ("not a regular file", False)
 
 
-def test_links_stay_inside_the_folder(folder: Write, tmp_path: Path) -> None:
-    """A link out, a link to a folder and a loop are reported; a link to a file inside is followed."""
+def test_only_links_to_files_inside_the_folder_are_followed(folder: Write, tmp_path: Path) -> None:
+    """Links to files outside, to folders and to themselves are skipped with a reason."""
     (tmp_path / "secret.txt").write_text("Root's password.", encoding="utf-8")
     source = folder({"a/real.txt": "Real words."})
     (source / "out.txt").symlink_to(tmp_path / "secret.txt")
@@ -117,14 +117,14 @@ def test_links_stay_inside_the_folder(folder: Write, tmp_path: Path) -> None:
     loaded = load(source)
     assert [document.uri for document in loaded.documents] == ["a/real.txt", "inside.txt"]
     found = reasons(loaded)
-    assert found["out.txt"] == ("link that leads out of the source folder, not followed", False)
+    assert found["out.txt"] == ("link to a file outside the source folder, not followed", False)
     assert found["a/loop"] == ("link to a folder, not followed", False)
     assert found["self.txt"][0].startswith("can't be read")
     assert found["gone.txt"] == ("can't be read: No such file or directory", True)
 
 
 def test_unreadable_files_and_folders_are_reported(folder: Write, tmp_path: Path) -> None:
-    """The rest is read all the same."""
+    """The others are read."""
     source = folder({"a.txt": "Open words.", "closed.txt": "Shut.", "cellar/b.txt": "Deep."})
     for path in (tmp_path, source, *tmp_path.parents):
         if path.owner() == tmp_path.owner() and path != Path("/"):
@@ -140,8 +140,8 @@ def test_unreadable_files_and_folders_are_reported(folder: Write, tmp_path: Path
     }
 
 
-def test_odd_names_are_kept_apart(folder: Write) -> None:
-    """Line ends, escapes, undecodable bytes, equal but for case or normal form: each has its own id."""
+def test_unusual_file_names_have_distinct_ids(folder: Write) -> None:
+    """Line ends, escapes, undecodable bytes, and names that differ only in case or normal form."""
     source = folder({"a\nb.txt": "one", "\x1b[2J\u202e.txt": "two", "\u00e9.txt": "three", "e\u0301.txt": "four"})
     folder({"E\u0301.txt": "five", "x" * 251 + ".txt": "six"})
     (Path(os.fsdecode(os.fsencode(source) + b"/\xff.txt"))).write_text("seven", encoding="utf-8")
@@ -151,8 +151,8 @@ def test_odd_names_are_kept_apart(folder: Write) -> None:
     assert all(document.uri.encode() for document in loaded.documents)
 
 
-def test_deep_folders_end(tmp_path: Path) -> None:
-    """300 folders in one another are walked without recursion."""
+def test_deeply_nested_folders_are_scanned(tmp_path: Path) -> None:
+    """300 levels, without recursion."""
     deep = tmp_path / "source"
     deep.mkdir()
     (deep / "top.txt").write_text("top words", encoding="utf-8")
@@ -168,7 +168,7 @@ def test_deep_folders_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_byte_order_marks_decide_the_encoding(encoding: str, folder: Write) -> None:
-    """For UTF-8 the text is what the bytes say, the mark included, so that byte offsets hold."""
+    """In UTF-8 the text keeps the mark, so that byte offsets hold for the file."""
     data = "Grüße aus 서울.\r\n".encode(encoding)
     document = load(folder({"a.txt": data})).documents[0]
     assert document.text.lstrip("\ufeff") == "Grüße aus 서울.\r\n"
@@ -178,7 +178,7 @@ def test_byte_order_marks_decide_the_encoding(encoding: str, folder: Write) -> N
 
 
 def test_hidden_characters_are_warned_of(folder: Write) -> None:
-    """NUL and bidirectional controls are counted by document."""
+    """NUL and bidirectional controls are counted for each document."""
     document = load(folder({"a.txt": "a\0b \u202ec\u202c"})).documents[0]
     assert document.warnings == (
         "1 NUL characters, hidden from the model",
@@ -186,8 +186,8 @@ def test_hidden_characters_are_warned_of(folder: Write) -> None:
     )
 
 
-def test_content_not_time_tells_a_change(folder: Write) -> None:
-    """Same name, size and time, other content: another hash."""
+def test_a_changed_file_is_recognised_by_its_content(folder: Write) -> None:
+    """Also if its name, size and time are the same."""
     source = folder({"a.txt": "aaaa"})
     os.utime(source / "a.txt", (0, 0))
     before = load(source).documents[0].sha256
@@ -202,7 +202,7 @@ def outline(text: str, ending: str = ".md") -> tuple[str | None, list[tuple[str,
 
 
 def test_markdown_headings_lists_tables_and_code() -> None:
-    """The first heading is the title; blocks are source lines with the headings above them."""
+    """The first heading is the title; blocks are source lines under the headings above them."""
     title, blocks = outline(
         "---\nauthor: x\n---\n# The *Title*\r\n\r\nIntro `code`.\n\n## One\n\n- item a\n- item b\n  more\n\n"
         "### Deep\n\n| h | i |\n|---|---|\n| 1 | 2 |\n\nSetext\n------\n\n```py\n# no heading\n```\n\n<!-- note -->\n"
@@ -219,13 +219,13 @@ def test_markdown_headings_lists_tables_and_code() -> None:
 
 
 def test_markdown_with_a_byte_order_mark_keeps_its_title_and_offsets() -> None:
-    """The mark is neither part of the heading nor of a block."""
+    """The mark is part of neither a heading nor a block."""
     assert outline("\ufeff# Title\n\nBody.\n") == ("Title", [("Body.", (), "paragraph")])
     assert outline("\ufeffBody.\n") == (None, [("Body.", (), "paragraph")])
 
 
-def test_plain_text_titles_are_headings_and_repeats_are_dropped() -> None:
-    """As on pages scraped from the web."""
+def test_plain_text_titles_are_headings_and_a_repeated_title_is_dropped() -> None:
+    """As in text scraped from web pages."""
     title, blocks = outline(
         "Korea and the world\n\nSouth Korea - Wikipedia\n\nkorea and the world\n\nThe first paragraph says much.\n\n"
         "korea and the world\n\nThe second is under the same heading.\n\nWhy Do They Agree?\n\nThey do, mostly.\n",
@@ -251,13 +251,13 @@ def test_plain_text_titles_are_headings_and_repeats_are_dropped() -> None:
     ],
 )
 def test_short_lines_that_hold_facts_stay_content(text: str) -> None:
-    """Data, lists, a last line, a file of one line: nothing that may be an answer is lost."""
+    """Data, lists, a last line, a file of one line: no possible answer is lost."""
     _, blocks = outline(text, ".txt")
     assert "".join("".join(content.split()) for content, _, _ in blocks) == "".join(text.split())
 
 
-def test_plain_text_parts_lists_and_long_lines() -> None:
-    """List items and lines as long as paragraphs are blocks of their own."""
+def test_list_items_and_long_lines_of_plain_text_are_blocks() -> None:
+    """A line as long as a paragraph is one."""
     _, blocks = outline("We need:\n- bread\n- salt\n\n" + "A long line. " * 20 + "\n" + "Another one. " * 20, ".txt")
     assert [content[:12] for content, _, _ in blocks] == [
         "We need:",
@@ -271,8 +271,8 @@ def test_plain_text_parts_lists_and_long_lines() -> None:
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, "*" * 100_000, "> " * 50_000, "`" * 100_000, "- " * 50_000, "|" * 100_000]
 )
-def test_markdown_made_to_hang_a_parser_does_not(text: str) -> None:
-    """The suite's time limit is the bound; each of these is done in well under a second."""
+def test_pathological_markdown_is_parsed_in_time(text: str) -> None:
+    """The bound is the suite's time limit; each of these takes well under a second."""
     outline_of(".md", text + "\n\nWords.\n")
 
 
@@ -280,8 +280,8 @@ def test_markdown_made_to_hang_a_parser_does_not(text: str) -> None:
     st.sampled_from([".md", ".txt"]),
     st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("#-*|>`\n\r =")),
 )
-def test_blocks_are_in_order_apart_and_trimmed(ending: str, text: str) -> None:
-    """Whatever the text, spans are what splitting needs."""
+def test_blocks_are_in_order_disjoint_and_trimmed(ending: str, text: str) -> None:
+    """For any text, as splitting needs them."""
     position = 0
     for block in outline_of(ending, text).blocks:
         assert position <= block.start < block.end <= len(text)
@@ -291,7 +291,7 @@ def test_blocks_are_in_order_apart_and_trimmed(ending: str, text: str) -> None:
 
 
 def test_front_matter_becomes_metadata() -> None:
-    """Scalars and lists of scalars, as text; its title goes before the first heading; code is data."""
+    """Scalars and lists of scalars, as text; its title takes precedence over the first heading."""
     outline = outline_of(
         ".md",
         "---\ntitle: From the Front\nyear: 2017\ndraft: false\ndate: 2017-06-30\ntags: [a, b]\n"
@@ -311,15 +311,15 @@ def test_front_matter_becomes_metadata() -> None:
     "front",
     ["!!python/object/apply:os.system ['false']", "just words", "- a\n- b", "a: [", "x: " + "y" * 70_000, "a: &a [*a]"],
 )
-def test_front_matter_that_is_no_mapping_is_no_metadata(front: str) -> None:
-    """And the text below it is content all the same."""
+def test_front_matter_that_is_not_a_mapping_is_ignored(front: str) -> None:
+    """The text below it is still content; no code runs."""
     outline = outline_of(".md", f"---\n{front}\n---\nWords.\n")
     assert dict(outline.metadata) == {}
     assert len(outline.blocks) == 1
 
 
-def test_a_metadata_bomb_stays_small() -> None:
-    """Aliases of aliases are nested lists, which are no metadata."""
+def test_nested_yaml_aliases_are_not_expanded() -> None:
+    """Aliases of aliases are nested lists, which are not metadata."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 8) + "]" for n in range(1, 30)]
     outline = outline_of(".md", "---\n" + "\n".join(lines) + "\n---\nWords.\n")
