@@ -1,4 +1,4 @@
-"""A Ray cluster of two machines, each a network of its own, for proofs."""
+"""A Ray cluster of two nodes, each in a network namespace of its own, for proofs."""
 
 import contextlib
 import importlib.util
@@ -21,7 +21,7 @@ _PORT = 6379
 
 @dataclass(frozen=True)
 class Nodes:
-    """Two machines of a cluster, and how commands on the first one reach it."""
+    """The two nodes of a cluster, and the environment of commands on the head node."""
 
     head: Machine
     worker: "subprocess.Popen[bytes]"
@@ -29,31 +29,31 @@ class Nodes:
 
     @property
     def address(self) -> str:
-        """Where the head listens."""
+        """Host and port of the head node."""
         return f"{self.head.address}:{_PORT}"
 
     def on_head(self, *command: str) -> "subprocess.Popen[str]":
-        """Start a command on the head's machine."""
+        """Start a command on the head node."""
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return self.head.start(*command, env=self.environment, **pipe)
 
     def kill_worker(self) -> None:
-        """End the other machine at once, and all that runs on it."""
+        """Kill the other node and all its processes."""
         networks.kill_session(self.worker)
 
 
 def can_be() -> bool:
-    """Tell whether such a cluster can be made."""
+    """Tell whether such a cluster can be started here."""
     return bool(importlib.util.find_spec("ray")) and networks.can_make_networks()
 
 
 @contextlib.contextmanager
 def two_nodes(folder: Path, variables: dict[str, str]) -> Iterator[Nodes]:
-    """Run two nodes of one core each, and commands on them with these variables; what they say goes to ``folder``."""
+    """Run two nodes of one core each, with these environment variables; their logs go to ``folder``."""
     program = str(Path(sys.executable).with_name("ray"))
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), **variables}
     common = ("--num-cpus=1", "--object-store-memory=400000000", "--disable-usage-stats", "--block")
-    scratch = tempfile.mkdtemp(prefix="ray")  # the names of its sockets must be short
+    scratch = tempfile.mkdtemp(prefix="ray")  # paths of sockets must be short
     started: list[subprocess.Popen[bytes]] = []
     with networks.machines(2) as (head, worker):
         first = ("--head", f"--port={_PORT}", "--include-dashboard=false", f"--temp-dir={scratch}")

@@ -1,4 +1,4 @@
-"""What an index of a source folder is made from, and how its generation is written."""
+"""Builds a generation from a source folder: gathers its inputs, then adds the documents of one file after another."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ Each detour has its reason:
 - Passages go to disk before any is embedded, since a batch of texts of one length pads little, and all lengths must
   be known to form such batches. Memory then holds one document, two batches, and a few numbers a passage, so that a
   folder larger than memory can be indexed.
-- FloatArray go to a file that has its final size from the start, since batches come in random order.
+- Vectors go to a file that has its final size from the start, since batches come in random order.
 - Documents of unchanged files are copied, rows and terms, in runs of passages that follow one another. What decides
   is the hash of the file, and that it would be read, split and cut into terms in the same way.
 - In a changed file, passages of which the model sees the same text keep their vectors. What decides is the content

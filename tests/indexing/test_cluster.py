@@ -1,4 +1,4 @@
-"""A build spread over machines: the same as on one, whatever is lost on the way."""
+"""Builds on a Ray cluster give the index of one machine, also after machines or the builder are lost."""
 
 import os
 import pickle
@@ -31,7 +31,7 @@ from qa_service.errors import (
 )
 from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.indexing.cluster import ray_pipeline
-from qa_service.indexing.cluster import shards as cluster_shards
+from qa_service.indexing.cluster.shards import group_files, sample_files
 from qa_service.indexing.cluster.stages import BuildPlan, BuiltShard, EmbedStage, PortableModel, SplitStage, read_shard
 from qa_service.loading import Limits, SourceChangedError
 from qa_service.pipeline import build, open_answerer
@@ -43,7 +43,7 @@ SUBJECTS = ("river", "mountain", "harbour", "railway", "orchard", "library", "br
 
 
 def documents(count: int) -> dict[str, str | bytes]:
-    """Return so many documents, a few of them not to be read, and one with many rows."""
+    """Return ``count`` Markdown files, a few unreadable ones, and one with many rows."""
     texts: dict[str, str | bytes] = {
         f"{number:02d}.md": f"# The {subject} {number}\n\nThe {subject} was opened in {1800 + number}. It is visited "
         f"by {number * 37} people a year.\n\n## Repair\n\nIts {SUBJECTS[number % 7]} side was repaired by hand."
@@ -55,22 +55,22 @@ def documents(count: int) -> dict[str, str | bytes]:
     return {**texts, **broken, "09.jsonl": '{"id": "x"\n{"id": "y"\n'}
 
 
-class Machines:
-    """In the place of a cluster: every stage in this process, all that goes between them packed as it would be."""
+class FakeCluster:
+    """Runs every stage in this process, in place of Ray; plans, files and shards are pickled between the stages."""
 
     def __init__(self, embedder: FakeEmbedder) -> None:
         self.embedder = embedder
         self.shards = 0
-        self.most: int | None = None
+        self.max_shards: int | None = None
         self.spoil: Callable[[BuiltShard], BuiltShard] = lambda shard: shard
 
     def built_shards(
         self, plan: BuildPlan, model: PortableModel, groups: Sequence[Sequence[SourceFile]]
     ) -> Iterator[BuiltShard]:
-        """Build as the function of the same name does, last group first; fail after ``most`` shards."""
+        """Build shards, the last group first; fail after ``max_shards``."""
         assert model.exported is None
         for group in reversed(groups):
-            if self.shards == self.most:
+            if self.shards == self.max_shards:
                 raise RemoteError("the Ray cluster failed")
             plan, files = pickle.loads(pickle.dumps((plan, group)))  # noqa: S301 - what was made one line above
             shard: Any = read_shard(files, plan.limits)
@@ -81,18 +81,18 @@ class Machines:
 
 
 @pytest.fixture
-def machines(monkeypatch: pytest.MonkeyPatch, fake: FakeEmbedder) -> Machines:
-    """Return machines that share the embedder of the test, for shards of three documents or so."""
-    found = Machines(fake)
+def cluster(monkeypatch: pytest.MonkeyPatch, fake: FakeEmbedder) -> FakeCluster:
+    """Replace Ray; the stages share the embedder of the test."""
+    found = FakeCluster(fake)
     monkeypatch.setattr(ray_pipeline, "connected", lambda _: nullcontext())
     monkeypatch.setattr(ray_pipeline, "built_shards", found.built_shards)
     return found
 
 
 @pytest.fixture
-def apart(settings: Settings, tmp_path: Path) -> Settings:
-    """Return the settings of the same build by a cluster."""
-    return settings.model_copy(update={"engine": "ray", "shard_kb": 0.5, "index": tmp_path / "apart"})
+def clustered(settings: Settings, tmp_path: Path) -> Settings:
+    """Return the settings of the same build on a cluster, in shards of about three documents."""
+    return settings.model_copy(update={"engine": "ray", "shard_kb": 0.5, "index": tmp_path / "cluster"})
 
 
 def opened(settings: Settings) -> OpenIndex:
@@ -104,7 +104,7 @@ def ids(index: OpenIndex) -> list[str]:
 
 
 def compare(one: Settings, several: Settings, *, least_cosine: float = 1 - 1e-6) -> int:
-    """Assert that two indexes hold the same; return how many passages they have."""
+    """Assert that two indexes are equal; return how many passages they have."""
     here, there = opened(one), opened(several)
     assert ids(here) == ids(there)
     every = np.arange(len(here))
@@ -123,22 +123,22 @@ def compare(one: Settings, several: Settings, *, least_cosine: float = 1 - 1e-6)
     return len(every)
 
 
-def interrupt(settings: Settings, machines: Machines, after: int) -> None:
-    """Have a build fail after so many shards; the next one does not."""
-    machines.most = after
+def interrupt(settings: Settings, cluster: FakeCluster, after: int) -> None:
+    """Let one build fail after so many shards."""
+    cluster.max_shards = after
     with pytest.raises(RemoteError, match="failed"):
-        build(settings, machines.embedder)
-    machines.most = None
+        build(settings, cluster.embedder)
+    cluster.max_shards = None
 
 
-def test_the_index_is_that_of_one_machine(
-    folder: Files, settings: Settings, apart: Settings, machines: Machines, fake: FakeEmbedder
+def test_a_cluster_builds_the_same_index_as_one_machine(
+    folder: Files, settings: Settings, clustered: Settings, cluster: FakeCluster, fake: FakeEmbedder
 ) -> None:
-    """Passages, vectors, words, what was skipped and why, and the answers."""
+    """The same passages, vectors, words, skipped files with reasons, and answers."""
     folder(documents(24))
-    reports = [build(each, fake) for each in (settings, apart)]
-    assert machines.shards > 5
-    assert compare(settings, apart) > 40
+    reports = [build(each, fake) for each in (settings, clustered)]
+    assert cluster.shards > 5
+    assert compare(settings, clustered) > 40
     same, other = (replace(report, seconds=0) for report in reports)
     assert same == other
     assert {item.uri for item in other.skipped} == {
@@ -150,133 +150,138 @@ def test_the_index_is_that_of_one_machine(
     }
     answers = [
         open_answerer(each, fake)[0].ask("When was the harbour opened?", AskOptions(top_k=3))
-        for each in (settings, apart)
+        for each in (settings, clustered)
     ]
     quotes = [[result.citation.quote for result in answer.results] for answer in answers]
     assert quotes[0] == quotes[1]
 
 
-def test_an_interrupted_build_goes_on_where_it_was(
-    folder: Files, settings: Settings, apart: Settings, machines: Machines, fake: FakeEmbedder
+def test_an_interrupted_build_continues_from_its_finished_shards(
+    folder: Files, settings: Settings, clustered: Settings, cluster: FakeCluster, fake: FakeEmbedder
 ) -> None:
-    """Nothing is embedded twice but what was under way; before, no index is in force."""
+    """No passage of a finished shard is embedded again; until the end there is no current index."""
     folder(documents(24))
     build(settings, fake)
     whole = fake.embedded
-    interrupt(apart, machines, 4)
-    assert not (apart.index / "current").exists()
+    interrupt(clustered, cluster, 4)
+    assert not (clustered.index / "current").exists()
     assert 0 < fake.embedded - whole < whole
-    build(apart, fake)
+    build(clustered, fake)
     assert fake.embedded == 2 * whole
-    compare(settings, apart)
+    compare(settings, clustered)
 
 
-def test_what_is_left_is_of_use_though_other_files_have_come(
-    folder: Files, settings: Settings, apart: Settings, machines: Machines, fake: FakeEmbedder
+def test_finished_shards_are_reused_after_files_changed(
+    folder: Files, settings: Settings, clustered: Settings, cluster: FakeCluster, fake: FakeEmbedder
 ) -> None:
-    """Where one shard ends is not what counts; a file that has changed is built again."""
+    """Although shards would now end elsewhere; only changed files are built again."""
     source = folder(documents(24))
-    interrupt(apart, machines, 4)
+    interrupt(clustered, cluster, 4)
     before = fake.embedded
     folder({"00-first.md": "# First\n\nA new beginning.", "20.md": "# Changed\n\nAnother text."})
     (source / "03.md").unlink()
-    build(apart, fake)
+    build(clustered, fake)
     again = fake.embedded - before
     fake.embedded = 0
     build(settings, fake)
     assert again < 0.8 * fake.embedded
-    compare(settings, apart)
+    compare(settings, clustered)
 
 
 def test_a_damaged_shard_is_built_again(
-    folder: Files, settings: Settings, apart: Settings, machines: Machines, fake: FakeEmbedder
+    folder: Files, settings: Settings, clustered: Settings, cluster: FakeCluster, fake: FakeEmbedder
 ) -> None:
-    """One byte is enough; half a folder, left by a kill, is removed."""
+    """One changed byte is enough; a partial folder, left by a killed build, is removed."""
     folder(documents(24))
-    interrupt(apart, machines, 6)
-    shards = sorted((apart.index / "shards/generations").iterdir())
+    interrupt(clustered, cluster, 6)
+    shards = sorted((clustered.index / "shards/generations").iterdir())
     victim = shards[1] / "vectors.faiss"
     data = bytearray(victim.read_bytes())
     data[-1] ^= 1
     victim.write_bytes(data)
     (shards[0].parent / "0123456789abcdef.partial").mkdir()
-    build(apart, fake)
+    build(clustered, fake)
     build(settings, fake)
-    compare(settings, apart)
+    compare(settings, clustered)
 
 
 @pytest.mark.parametrize("change", [{"passage_tokens": 20}, {"language": "none"}, {"token_vectors": False}])
-def test_shards_of_other_settings_are_not_used(
-    folder: Files, settings: Settings, apart: Settings, machines: Machines, fake: FakeEmbedder, change: dict[str, Any]
+def test_shards_of_other_settings_are_not_reused(
+    folder: Files,
+    settings: Settings,
+    clustered: Settings,
+    cluster: FakeCluster,
+    fake: FakeEmbedder,
+    change: dict[str, Any],
 ) -> None:
-    """They are removed."""
+    """Their passages, terms or token vectors would differ."""
     folder(documents(12))
-    interrupt(apart, machines, 2)
-    build(apart.model_copy(update=change), fake)
+    interrupt(clustered, cluster, 2)
+    build(clustered.model_copy(update=change), fake)
     build(settings.model_copy(update=change), fake)
-    one, several = opened(settings), opened(apart)
+    one, several = opened(settings), opened(clustered)
     assert ids(one) == ids(several)
     assert one.words.vocabulary() == several.words.vocabulary()
     assert (several.tokens is None) == ("token_vectors" in change)
 
 
-def test_what_the_generation_before_has_is_not_sent_out(
-    folder: Files, apart: Settings, settings: Settings, machines: Machines, fake: FakeEmbedder
+def test_documents_of_the_current_generation_are_not_sent_to_the_cluster(
+    folder: Files, clustered: Settings, settings: Settings, cluster: FakeCluster, fake: FakeEmbedder
 ) -> None:
-    """A changed file alone is; its token vectors are in the code of the others."""
+    """Only a changed file is; its token vectors are written with the codec of the others."""
     folder(documents(12))
-    build(apart, fake)
-    codec = opened(apart).tokens
-    before, machines.shards = fake.embedded, 0
+    build(clustered, fake)
+    codec = opened(clustered).tokens
+    before, cluster.shards = fake.embedded, 0
     folder({"04.md": "# New\n\nThe lighthouse was painted red. It can be seen from far away."})
-    build(apart, fake)
-    assert (machines.shards, fake.embedded - before) == (1, 1)
-    again = opened(apart).tokens
+    build(clustered, fake)
+    assert (cluster.shards, fake.embedded - before) == (1, 1)
+    again = opened(clustered).tokens
     assert codec is not None
     assert again is not None
     assert codec.codec.same_as(again.codec)
     build(settings, fake)
-    compare(settings, apart)
+    compare(settings, clustered)
 
 
-def test_shards_in_another_code_are_not_used(
-    folder: Files, settings: Settings, apart: Settings, machines: Machines, fake: FakeEmbedder
+def test_shards_with_another_codec_are_not_reused(
+    folder: Files, settings: Settings, clustered: Settings, cluster: FakeCluster, fake: FakeEmbedder
 ) -> None:
-    """As when a generation was built in between, without them."""
+    """As after a generation was built in between, without them."""
     folder(documents(24))
-    interrupt(apart, machines, 3)
-    shutil.move(apart.index / "shards", settings.index / "shards")
+    interrupt(clustered, cluster, 3)
+    shutil.move(clustered.index / "shards", settings.index / "shards")
     folder({"50.md": "# Alone\n\nSomething about whales, of all things."})
-    build(apart, fake)
-    shutil.move(settings.index / "shards", apart.index / "shards")
+    build(clustered, fake)
+    shutil.move(settings.index / "shards", clustered.index / "shards")
     folder({"51.md": "# More\n\nSomething about seals as well."})
-    build(apart, fake)
+    build(clustered, fake)
     build(settings, fake)
-    compare(settings, apart)
+    compare(settings, clustered)
 
 
-def test_a_file_that_changes_meanwhile_is_looked_at_again(
-    folder: Files, settings: Settings, apart: Settings, machines: Machines, fake: FakeEmbedder
+def test_a_build_starts_again_if_a_file_changes_meanwhile(
+    folder: Files, settings: Settings, clustered: Settings, cluster: FakeCluster, fake: FakeEmbedder
 ) -> None:
-    """The build begins anew, with what stands in it then."""
+    """The index holds the new content."""
     source = folder(documents(24))
 
     def spoil(shard: BuiltShard) -> BuiltShard:
-        if machines.shards == 2:
+        if cluster.shards == 2:
             (source / "01.md").write_text("# Changed\n\nWhile others were read.", encoding="utf-8")
-            machines.shards += 1
+            cluster.shards += 1
         return shard
 
-    machines.spoil = spoil
-    build(apart, fake)
+    cluster.spoil = spoil
+    build(clustered, fake)
     build(settings, fake)
-    compare(settings, apart)
+    compare(settings, clustered)
 
 
-def test_a_shard_that_is_not_what_it_says_is_refused(
-    folder: Files, apart: Settings, machines: Machines, fake: FakeEmbedder
+def test_a_shard_that_contradicts_its_manifest_is_refused(
+    folder: Files, clustered: Settings, cluster: FakeCluster, fake: FakeEmbedder
 ) -> None:
-    """One of other files, one that names files elsewhere, one with a file missing: no index comes of it."""
+    """One of other files, one with a path outside its folder, one with a file missing; no index is built."""
     folder(documents(24))
 
     def without_vectors(shard: BuiltShard) -> BuiltShard:
@@ -290,47 +295,53 @@ def test_a_shard_that_is_not_what_it_says_is_refused(
         return replace(shard, files=[replace(file, sha256="0" * 64) for file in shard.files])
 
     for spoil in (without_vectors, elsewhere, of_others):
-        machines.spoil = spoil
+        cluster.spoil = spoil
         with pytest.raises(IndexCorrupt):
-            build(apart, fake)
-        assert not (apart.index / "current").exists()
-    assert not list(apart.index.parent.rglob("outside"))
+            build(clustered, fake)
+        assert not (clustered.index / "current").exists()
+    assert not list(clustered.index.parent.rglob("outside"))
 
 
-def test_a_model_without_token_vectors(folder: Files, settings: Settings, apart: Settings, machines: Machines) -> None:
-    """Its shards have none, nor has the index."""
-    machines.embedder = plain = FakeEmbedder(tokens=False)
+def test_shards_of_a_model_without_token_vectors_have_none(
+    folder: Files, settings: Settings, clustered: Settings, cluster: FakeCluster
+) -> None:
+    """Nor has the index."""
+    cluster.embedder = plain = FakeEmbedder(tokens=False)
     folder(documents(12))
-    for each in (settings, apart):
+    for each in (settings, clustered):
         build(each, plain)
-    one, several = opened(settings), opened(apart)
+    one, several = opened(settings), opened(clustered)
     assert ids(one) == ids(several)
     assert several.tokens is None
 
 
-def test_a_folder_without_a_document(folder: Files, apart: Settings, machines: Machines, fake: FakeEmbedder) -> None:
-    """Is told as ever."""
+def test_a_cluster_build_without_a_document_is_an_error(
+    folder: Files, clustered: Settings, cluster: FakeCluster, fake: FakeEmbedder
+) -> None:
+    """The same as on one machine."""
     folder({"empty.txt": "", "blank.md": " \n"})
     with pytest.raises(SourceError, match="no usable document"):
-        build(apart, fake)
+        build(clustered, fake)
 
 
-def test_large_files_are_the_sample_only_if_small_ones_do_not_suffice(
+def test_large_files_are_sampled_only_if_small_ones_do_not_suffice(
     folder: Files,
 ) -> None:
-    """What the codec is fitted to is enough, and no more than that."""
+    """A file larger than a shard is a shard by itself."""
     source = folder({"a.txt": "a" * 60, "b.txt": "b" * 60, "c.txt": "c" * 500, "d.txt": "d" * 400, "e.txt": "e" * 10})
     files = [SourceFile(path.name, str(path), path.stem * 64) for path in sorted(source.iterdir())]
-    assert [file.uri for file in cluster_shards._sample(files, 100)] == ["a.txt", "b.txt"]
-    assert [file.uri for file in cluster_shards._sample(files[2:], 100)] == ["d.txt", "e.txt"]
-    groups = [[file.uri for file in group] for group in cluster_shards._groups(files, 100)]
+    assert [file.uri for file in sample_files(files, 100)] == ["a.txt", "b.txt"]
+    assert [file.uri for file in sample_files(files[2:], 100)] == ["d.txt", "e.txt"]
+    groups = [[file.uri for file in group] for group in group_files(files, 100)]
     assert groups == [["a.txt"], ["b.txt"], ["c.txt"], ["d.txt"], ["e.txt"]]
     with pytest.raises(SourceChangedError):
         read_shard([replace(files[0], path=str(source / "gone"))], Limits())
 
 
-def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: Path, fake: FakeEmbedder) -> None:
-    """Both on the machine that has them, before it does any work."""
+def test_a_machine_with_another_version_or_model_is_refused(
+    tmp_path: Path, exported_models: Path, fake: FakeEmbedder
+) -> None:
+    """Before it does any work."""
     shutil.copytree(exported_models, tmp_path / "ix/models")
     settings = load_settings(index=tmp_path / "ix", runtime="int8")
     embedder = embedder_to_build(settings)
@@ -352,8 +363,8 @@ def test_other_versions_and_models_are_refused(tmp_path: Path, exported_models: 
             stage(plan, fake)
 
 
-def test_passages_go_to_the_export_that_is_made_for_them(settings: Settings, exports: dict[str, Path]) -> None:
-    """Also on other machines; the one for questions stays here."""
+def test_the_cluster_gets_the_model_export_for_passages(settings: Settings, exports: dict[str, Path]) -> None:
+    """The export for questions is not sent."""
     embedder = TwoRuntimeEmbedder(open_runtime(exports["int8"]), open_runtime(exports[OPENVINO_INT8], threads=2))
     there = PortableModel.of(embedder, settings).open()
     assert there.runtime == embedder.runtime
@@ -361,8 +372,10 @@ def test_passages_go_to_the_export_that_is_made_for_them(settings: Settings, exp
     assert (mine * theirs).sum(axis=1).min() > 1 - 1e-3
 
 
-def test_without_ray(run: Run, here: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is missing is named; an address that can be none is a wrong setting."""
+def test_a_missing_ray_and_an_invalid_address_are_wrong_settings(
+    run: Run, here: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the extra to install, or the setting."""
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, error = run("index", *here, "--engine", "ray")
     assert code == SettingsError.exit_code
@@ -372,25 +385,36 @@ def test_without_ray(run: Run, here: list[str], monkeypatch: pytest.MonkeyPatch)
     assert "QA_RAY_ADDRESS" in error
 
 
-def test_one_machine_does_not_import_ray() -> None:
-    """Nor anything that comes with it."""
+def test_ray_is_not_imported_without_a_cluster_build() -> None:
+    """Nor is pyarrow."""
     code = "import sys, qa_service.pipeline, qa_service.cli; print({'ray', 'pyarrow'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
-def test_a_build_by_ray_itself(folder: Files, tmp_path: Path, exported_models: Path) -> None:
-    """On a cluster of this machine, with the real model: the same as without, and nothing said but what is always."""
+def test_a_build_on_real_ray_gives_the_same_index(folder: Files, tmp_path: Path, exported_models: Path) -> None:
+    """On a cluster of this machine alone, with the real model and the command line."""
     source = folder(documents(12))
-    one, apart = (
+    one, clustered = (
         load_settings(source=source, index=tmp_path / name, runtime="int8", allow_skips=True)
-        for name in ("one", "apart")
+        for name in ("one", "cluster")
     )
-    for each in (one, apart):
+    for each in (one, clustered):
         shutil.copytree(exported_models, each.index / "models")
     report = build(one, embedder_to_build(one))
     done = subprocess.run(
-        [sys.executable, "-m", "qa_service", "index", "--source", source, "--index", apart.index, "--engine", "ray"],
+        [
+            sys.executable,
+            "-m",
+            "qa_service",
+            "index",
+            "--source",
+            source,
+            "--index",
+            clustered.index,
+            "--engine",
+            "ray",
+        ],
         env={**os.environ, "QA_SHARD_KB": "0.8", "QA_RUNTIME": "int8", "QA_ALLOW_SKIPS": "true"},
         capture_output=True,
         text=True,
@@ -398,22 +422,22 @@ def test_a_build_by_ray_itself(folder: Files, tmp_path: Path, exported_models: P
     )
     assert done.returncode == 0, done.stderr
     assert f"{report.passages} passages, {report.vectors} vectors" in done.stdout
-    assert compare(one, apart, least_cosine=1 - 1e-3) == report.passages == 28
+    assert compare(one, clustered, least_cosine=1 - 1e-3) == report.passages == 28
 
 
 @pytest.mark.proof
 @pytest.mark.filterwarnings("default")  # Ray's own
-def test_work_that_ends_every_machine_ends_the_build(
+def test_a_shard_that_ends_every_process_ends_the_build(
     folder: Files,
     tmp_path: Path,
     exported_models: Path,
     monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """It is tried some times more, as if the machine had been at fault; then the build says so, and nothing hangs."""
+    """After a few retries, as the machine might have been at fault; nothing hangs."""
     tried = tmp_path / "tried"
 
-    class Fatal(ray_pipeline._RayStage):  # one of a module would be looked up there by the workers
+    class Fatal(ray_pipeline._RayStage):  # local, so that it is pickled by value: workers can't import this module
         def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
             with tried.open("a") as file:
                 file.write("x")
@@ -423,7 +447,7 @@ def test_work_that_ends_every_machine_ends_the_build(
     settings = load_settings(source=folder(documents(6)), index=tmp_path / "index", runtime="int8", engine="ray")
     settings = settings.model_copy(update={"shard_kb": 0.8, "allow_skips": True})
     shutil.copytree(exported_models, settings.index / "models")
-    with pytest.raises(RemoteError, match="kept for the next try"):
+    with pytest.raises(RemoteError, match="kept for the next build"):
         build(settings, embedder_to_build(settings))
     assert len(tried.read_text()) == 5
     record_property("figure", "a shard that ends its process ended 5, then the build")
@@ -431,10 +455,10 @@ def test_work_that_ends_every_machine_ends_the_build(
 
 @pytest.mark.proof
 @pytest.mark.skipif(not can_be(), reason="needs Ray, and the right to make networks")
-def test_a_machine_and_then_the_builder_are_lost(
+def test_a_build_survives_the_loss_of_the_builder_and_of_a_machine(
     tmp_path: Path, folder: Files, exported_models: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Two nodes in networks of their own. The builder is killed: the next one goes on. A node is: the build ends."""
+    """Two nodes in networks of their own: a new builder continues for a killed one; a build outlives a killed node."""
     texts = {f"{number:03d}.txt": "\n\n".join(_paragraphs(number)) for number in range(14)}
     source = folder({**texts, **documents(6)})
     one = load_settings(source=source, index=tmp_path / "one")
@@ -446,7 +470,7 @@ def test_a_machine_and_then_the_builder_are_lost(
     figures = []
     with two_nodes(tmp_path, {"QA_SHARD_KB": "50", "QA_RUNTIME": "int8"}) as nodes:
         for name in ("builder", "machine"):
-            apart = load_settings(source=source, index=tmp_path / name)
+            clustered = load_settings(source=source, index=tmp_path / name)
             command = [
                 sys.executable,
                 "-m",
@@ -455,22 +479,22 @@ def test_a_machine_and_then_the_builder_are_lost(
                 "--source",
                 str(source),
                 "--index",
-                str(apart.index),
+                str(clustered.index),
             ]
             command += ["--engine", "ray", "--address", nodes.address, "--allow-skips"]
             process = nodes.on_head(*command)
-            kept = _wait_for_shards(apart.index, 5, process)
+            kept = _wait_for_shards(clustered.index, 5, process)
             if name == "builder":
                 os.killpg(process.pid, 9)
                 process.communicate()
-                kept = len(_shards(apart.index))
+                kept = len(_shards(clustered.index))
                 process = nodes.on_head(*command)
-                _wait_for_shards(apart.index, kept + 1, process)
+                _wait_for_shards(clustered.index, kept + 1, process)
             else:
                 nodes.kill_worker()
             out, _ = process.communicate(timeout=900)
             assert process.returncode == 0, out[-3000:]
-            passages = compare(one, apart, least_cosine=1 - 1e-3)
+            passages = compare(one, clustered, least_cosine=1 - 1e-3)
             figures.append(f"{name} killed after {kept} shards")
     took = time.monotonic() - began
     record_property("figure", f"{passages} passages, {'; '.join(figures)}; both equal to one machine's; {took:.0f} s")

@@ -1,4 +1,4 @@
-"""What a build takes over from the generation before it, and what it must not."""
+"""What a build reuses from the current generation, and what it must not."""
 
 import re
 import sqlite3
@@ -27,8 +27,8 @@ def current(settings: Settings) -> OpenIndex:
     return IndexFolder(settings.index).open_current(None).index
 
 
-def test_only_what_changed_is_embedded(folder: Write, settings: Settings) -> None:
-    """A changed section costs itself; a moved, a removed and a renamed document cost nothing."""
+def test_only_changed_passages_are_embedded(folder: Write, settings: Settings) -> None:
+    """A changed section costs one passage; moved, removed and renamed documents cost none."""
     folder(dict(FOUR))
     fake = FakeEmbedder()
     total = build(settings, fake).passages
@@ -45,10 +45,10 @@ def test_only_what_changed_is_embedded(folder: Write, settings: Settings) -> Non
 
 
 @pytest.mark.parametrize("max_copied_passages", [10_000, 3])
-def test_documents_are_taken_over_as_they_would_have_been_read(
+def test_reused_documents_have_the_rows_of_a_new_build(
     max_copied_passages: int, folder: Write, settings: Settings, tmp_path: Path
 ) -> None:
-    """Every row of both tables, whatever came, went or changed among them, however many are copied at once."""
+    """In both tables, with files added, removed, renamed and changed among them, for large and small copies."""
     names = [f"{first}{second}" for first in "bdf" for second in "abcdefgh"]
     source = folder({f"{name}.md": FOUR["barn.md"].replace("barn", f"barn {name}") for name in names})
     build(settings, FakeEmbedder())
@@ -75,8 +75,8 @@ def test_documents_are_taken_over_as_they_would_have_been_read(
         assert again == anew
 
 
-def test_what_is_taken_over_is_what_would_have_been_embedded(folder: Write, settings: Settings, tmp_path: Path) -> None:
-    """The same vectors, tokens, sentences and frequencies, in the new order."""
+def test_reused_vectors_and_tokens_are_those_of_a_new_build(folder: Write, settings: Settings, tmp_path: Path) -> None:
+    """Also sentences and frequencies, in the new order."""
     folder(dict(FOUR))
     build(settings, FakeEmbedder())
     folder({"aaa.md": "# Aaa\n\nA new first document moves all the others. It has two sentences.\n"})
@@ -98,8 +98,8 @@ def test_what_is_taken_over_is_what_would_have_been_embedded(folder: Write, sett
 
 
 @pytest.mark.parametrize("other", ["weights", "runtime", "tokens", "damage"])
-def test_nothing_is_taken_over_from_another_kind_of_generation(folder: Write, settings: Settings, other: str) -> None:
-    """Another model, the same run another way, without tokens, or damaged."""
+def test_an_incompatible_generation_is_not_reused(folder: Write, settings: Settings, other: str) -> None:
+    """One of another model or runtime, one with token vectors for one without, or a damaged one."""
     folder(dict(FOUR))
     build(settings, FakeEmbedder())
     folder({"aaa.md": "# Aaa\n\nOne more.\n"})
@@ -116,8 +116,8 @@ def test_nothing_is_taken_over_from_another_kind_of_generation(folder: Write, se
     assert fake.embedded == report.passages == 9
 
 
-def test_a_model_without_constants_is_calibrated_by_the_index_itself(folder: Write, settings: Settings) -> None:
-    """Without labels: what stands in the documents gets a higher probability than what does not."""
+def test_a_build_calibrates_a_model_without_built_in_constants(folder: Write, settings: Settings) -> None:
+    """Without labels: a question from the documents gets a higher confidence than one that is not."""
     words = [
         f"{first}{second}" for first in ("ka", "lo", "mi", "nu", "po", "ra") for second in ("ba", "de", "fi", "go")
     ]
@@ -137,8 +137,8 @@ def test_a_model_without_constants_is_calibrated_by_the_index_itself(folder: Wri
     assert re.search(r"mark7\b", known.results[0].scored.passage.text)
 
 
-def test_a_small_index_is_no_sample(folder: Write, settings: Settings) -> None:
-    """Four documents calibrate nothing; confidence stays null."""
+def test_a_small_index_is_not_calibrated(folder: Write, settings: Settings) -> None:
+    """With four documents, confidence stays null."""
     folder(dict(FOUR))
     build(settings, FakeEmbedder())
     assert not (settings.index / "calibration-unlabelled.json").exists()

@@ -1,4 +1,4 @@
-"""A build spread over machines by Ray: files -> shards -> the generation that merges them. Ray is imported by use."""
+"""Builds on a Ray cluster: files -> shards -> the generation that merges them. Ray is imported only when used."""
 
 from qa_service.indexing.cluster.shards import build_shards, remove_shards
 

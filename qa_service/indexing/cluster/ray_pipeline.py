@@ -1,8 +1,8 @@
-"""The stages on a Ray cluster, as one streaming pipeline of Ray Data: reading | splitting | embedding.
+"""Runs the stages on a Ray cluster, as one streaming pipeline of Ray Data: read | split | embed.
 
-Files are read where the build was started, the only machine that need have them; their bytes, the model and what
-becomes of them go through Ray. Work that is lost with a machine is done again on another, but not without end: what
-ends every machine that tries it ends the build.
+Files are read on the machine that started the build, the only one that needs them; their bytes, the model and the
+shards go through Ray. Work that is lost with a machine is retried on another, a few times: a shard that ends every
+process that tries it ends the build.
 """
 
 import logging
@@ -18,20 +18,20 @@ from qa_service.errors import QAServiceError, RemoteError, SettingsError
 from qa_service.indexing.cluster.stages import BuildPlan, BuiltShard, EmbedStage, PortableModel, SplitStage, read_shard
 from qa_service.loading import Limits, SourceChangedError
 
-# Shares of a core: both have room on a machine with one, where stages that want whole cores would wait forever.
+# Shares of a core, so that both stages fit on a machine with one; with whole cores one of them would wait forever.
 _SPLITTER_CORES, _EMBEDDER_CORES = 0.25, 0.75
 _MAX_RETRIES = 4
 _MAX_READERS = 2
-_CORES_PER_SPLITTER = 4  # cores that one splitter feeds
+_CORES_PER_SPLITTER = 4  # one splitter keeps so many embedding cores busy
 _LOCAL = "local"
 _COLUMN = "shard"
 
 
 @contextmanager
 def connected(address: str) -> Iterator[None]:
-    """Be connected to a cluster, or to one of this machine alone if no address is given.
+    """Connect to a cluster, or start one of this machine alone if no address is given; disconnect at the end.
 
-    Raises :class:`SettingsError` where Ray is not installed, :class:`RemoteError` if there is no cluster.
+    Raises :class:`SettingsError` if Ray is not installed, :class:`RemoteError` if there is no cluster.
     """
     ray = _ray()
     try:
@@ -45,8 +45,8 @@ def connected(address: str) -> Iterator[None]:
         if not address:
             raise RemoteError(f"Ray can't be started: {_last_line(error)}") from error
         raise RemoteError(
-            f"no Ray cluster at {address}: {_last_line(error)}; this machine must be a node of it, and have its token "
-            "in RAY_AUTH_TOKEN or ~/.ray/auth_token"
+            f"no Ray cluster at {address}: {_last_line(error)}; this machine must be a node of the cluster, with its "
+            "token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
         ) from error
     try:
         yield
@@ -55,9 +55,9 @@ def connected(address: str) -> Iterator[None]:
 
 
 def built_shards(plan: BuildPlan, model: PortableModel, groups: Sequence[Sequence[SourceFile]]) -> Iterator[BuiltShard]:
-    """Yield shards of groups of files as they become ready, in any order.
+    """Build a shard of each group of files; yield them as they are finished, in any order.
 
-    Raises what a stage raises, and :class:`RemoteError` if the cluster fails.
+    Raises the errors of the stages, and :class:`RemoteError` if the cluster fails.
     """
     ray = _ray()
     from ray.data import ActorPoolStrategy, DataContext, from_items  # noqa: PLC0415 - optional
@@ -91,7 +91,7 @@ def built_shards(plan: BuildPlan, model: PortableModel, groups: Sequence[Sequenc
             yield row[_COLUMN]
     except RayError as error:
         raise RemoteError(
-            f"the Ray cluster failed: {_last_line(error)}; what is built so far is kept for the next try"
+            f"the Ray cluster failed: {_last_line(error)}; finished shards are kept for the next build"
         ) from error
 
 
@@ -102,7 +102,7 @@ def _read_row(row: dict[str, Any], limits: Limits) -> dict[str, Any]:
 class _RayStage:
     """A stage of the pipeline, in a process of its own.
 
-    It is got ready when the first row comes, so that what goes wrong then is told as it is.
+    It loads the model with the first row, not before, so that errors are returned like those of the work itself.
     """
 
     work: Callable[[BuildPlan, Embedder], Callable[[Any], Any]]
@@ -117,8 +117,8 @@ class _RayStage:
         return type(self).work(plan, model.open(only_to_count=self.only_to_count))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the row with its shard one stage further."""
-        return _advance(lambda shard: self._work(shard), row[_COLUMN])  # noqa: PLW0108 - what fails is the work
+        """Return the row with its shard after this stage."""
+        return _advance(lambda shard: self._work(shard), row[_COLUMN])  # noqa: PLW0108 - errors of loading the model are caught too
 
 
 class _RaySplitStage(_RayStage):
@@ -131,7 +131,7 @@ class _RayEmbedStage(_RayStage):
 
 
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers unless told
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports its use to its makers
     try:
         import ray  # noqa: PLC0415 - optional, and a second of import
     except ImportError as error:
@@ -140,7 +140,7 @@ def _ray() -> Any:
 
 
 def _advance(work: Callable[[Any], Any], shard: Any) -> dict[str, Any]:
-    """Return a row with what becomes of a shard, or with what went wrong, of which Ray would keep but a text."""
+    """Return a row with the result of the work or its error, of which Ray would keep only the text."""
     if isinstance(shard, Exception):
         return {_COLUMN: shard}
     try:
@@ -150,5 +150,5 @@ def _advance(work: Callable[[Any], Any], shard: Any) -> dict[str, Any]:
 
 
 def _last_line(error: BaseException) -> str:
-    """Return the last line of what an error says: above it Ray says where it was."""
+    """Return the last line of an error's message; Ray puts the traceback before it."""
     return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

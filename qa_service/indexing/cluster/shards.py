@@ -1,4 +1,8 @@
-"""Which files make a shard, what is built already, and the code that the token vectors of all shards share."""
+"""Divides the files of a build into shards, has the missing ones built, and keeps the finished ones on disk.
+
+Each shard is a generation of its own in ``shards/``, so that an interrupted build goes on where it was. The token
+vectors of all shards are written with one codec.
+"""
 
 import os
 import shutil
@@ -33,27 +37,27 @@ def build_shards(
     codec: Codec | None,
     progress: Progress,
 ) -> FinishedShards:
-    """Have ``files`` built by the cluster, shard by shard; those that an interrupted build left are not built again.
+    """Have the cluster build shards of ``files``, except those that are in shards of an interrupted build.
 
-    Token vectors are written in the ``codec``; without one, a sample of the files is built here first, and decides.
-    To be called while the index folder is being built. Raises :class:`SourceChangedError`, :class:`RemoteError`, and
-    whatever a machine of the cluster raises.
+    Token vectors are written with the ``codec``; without one, a shard of sample files is built here first and fits it.
+    Call this while holding the lock of the index folder. Raises :class:`SourceChangedError`, :class:`RemoteError`, and
+    the errors of the stages.
     """
     folder, size = IndexFolder(_folder(settings.index)), int(settings.shard_kb * _BYTES_PER_KB)
     with folder.building(), ray_pipeline.connected(settings.ray_address):
         checkpoints = _Checkpoints(folder, contents, embedder.runtime, codec)
-        left = checkpoints.missing(files)
+        missing = checkpoints.missing(files)
         plan = BuildPlan(contents.of_part(()), limits_of(settings), settings.batch_size, checkpoints.codec)
-        if left and contents.token_vectors and checkpoints.codec is None:
-            sample = read_shard(_sample(left, size), plan.limits)
-            here = EmbedStage(plan, embedder)(
+        if missing and contents.token_vectors and checkpoints.codec is None:
+            sample = read_shard(sample_files(missing, size), plan.limits)
+            sample_shard = EmbedStage(plan, embedder)(
                 SplitStage(plan, embedder)(sample),
                 lambda done, passages: progress("embedding a sample", done, passages),
             )
-            checkpoints.add(here)
-            left = checkpoints.missing(files)
+            checkpoints.add(sample_shard)
+            missing = checkpoints.missing(files)
             plan = replace(plan, codec=checkpoints.codec)
-        groups = list(_groups(left, size))
+        groups = list(group_files(missing, size))
         if groups:
             for done, shard in enumerate(
                 ray_pipeline.built_shards(plan, PortableModel.of(embedder, settings), groups), start=1
@@ -64,7 +68,7 @@ def build_shards(
 
 
 def remove_shards(index: Path) -> None:
-    """Remove what was built shard by shard, once it stands in a generation."""
+    """Remove all finished shards, once a generation holds their documents."""
     if (folder := _folder(index)).exists():
         with storage_errors(folder):
             shutil.rmtree(folder)
@@ -75,10 +79,10 @@ def _folder(index: Path) -> Path:
 
 
 class _Checkpoints:
-    """The shards that are on disk, each checked byte by byte when it is found or added.
+    """The finished shards on disk, each verified by its hashes when it is found or added.
 
-    Those that the same build would not make are removed. ``codec`` is the one of all; if none is given, that of
-    those found, and else that of the first one added.
+    Shards that are damaged, or that this build would write differently, are removed. All have the same ``codec``: the
+    one given, or else that of the shards found, or else that of the first shard added.
     """
 
     def __init__(self, folder: IndexFolder, contents: Contents, runtime: str, codec: Codec | None) -> None:
@@ -96,15 +100,15 @@ class _Checkpoints:
                 folder.delete(name)
 
     def missing(self, files: Sequence[SourceFile]) -> list[SourceFile]:
-        """Return those of the files that are in no shard yet."""
+        """Return the files that are in no shard yet."""
         return [file for file in files if _key(file) not in self._names and file.uri not in self.skipped]
 
     def shard_of(self, files: Sequence[SourceFile]) -> dict[str, str]:
-        """Return which shard each file is in, by uri."""
+        """Return the name of each file's shard, by uri."""
         return {file.uri: self._names[_key(file)] for file in files if _key(file) in self._names}
 
     def add(self, shard: BuiltShard) -> None:
-        """Write a shard to disk. Raises :class:`IndexProblem` if it is not what it says."""
+        """Write a shard to disk. Raises :class:`IndexProblem` if it differs from its manifest or from this build."""
         if not shard.data:
             for file in shard.files:
                 self.skipped[file.uri] = [item for item in shard.skipped if f"{item.uri}#".startswith(f"{file.uri}#")]
@@ -112,7 +116,7 @@ class _Checkpoints:
 
         def write(path: Path) -> Manifest:
             manifest = parse_manifest(shard.data.get(MANIFEST, b""), "a shard")
-            for name in (*manifest.files, MANIFEST):  # these are names that a manifest may have
+            for name in (*manifest.files, MANIFEST):  # the manifest is parsed, so these are safe file names
                 write_file(path / name, shard.data.get(name, b""))
             return manifest
 
@@ -125,19 +129,19 @@ class _Checkpoints:
             found = index.manifest
             like = found.like(self._contents) and found.reads_like(self._contents)
             if not like or found.embedded_by != self._runtime:
-                raise IndexIncompatible(f"shard {name} is of another model, or read in another way")
+                raise IndexIncompatible(f"shard {name} has another model, or other settings of reading")
             own = None if index.tokens is None else index.tokens.codec
             if own is not None and self.codec is not None and not self.codec.same_as(own):
-                raise IndexIncompatible(f"shard {name} has its token vectors in another code")
+                raise IndexIncompatible(f"shard {name} has another codec of token vectors")
             self.codec = self.codec or own
             for source in found.sources:
                 self._names[source.uri, source.sha256] = name
 
 
-def _sample(files: Sequence[SourceFile], enough: int) -> list[SourceFile]:
-    """Return some files, by chance but always the same, that together have ``enough`` bytes to fit a codec to.
+def sample_files(files: Sequence[SourceFile], enough: int) -> list[SourceFile]:
+    """Return a pseudo-random but fixed sample of files, of ``enough`` bytes together to fit a codec.
 
-    Larger ones only if the others do not suffice.
+    Files that alone have more than that are taken only if the others do not suffice, smallest first.
     """
     sizes = {file: _size(file) for file in sorted(files, key=lambda file: file.sha256)}
     small = [file for file, size in sizes.items() if size <= enough]
@@ -152,13 +156,13 @@ def _sample(files: Sequence[SourceFile], enough: int) -> list[SourceFile]:
     return sorted(chosen, key=lambda file: file.uri)
 
 
-def _groups(files: Sequence[SourceFile], most: int) -> Iterator[list[SourceFile]]:
-    """Yield the files of each shard, of ``most`` bytes together; a larger file is one by itself."""
+def group_files(files: Sequence[SourceFile], max_bytes: int) -> Iterator[list[SourceFile]]:
+    """Yield the files of each shard, of at most ``max_bytes`` together; a larger file is a shard by itself."""
     group: list[SourceFile] = []
     total = 0
     for file in files:
         size = _size(file)
-        if group and (total + size > most or len(group) == _MAX_FILES_PER_SHARD):
+        if group and (total + size > max_bytes or len(group) == _MAX_FILES_PER_SHARD):
             yield group
             group, total = [], 0
         group.append(file)

@@ -1,4 +1,4 @@
-"""What is done to a shard, stage by stage, on whichever machine. Nothing here knows who hands the shards around."""
+"""The stages of building a shard: read, split, embed. They know nothing of Ray, and run on any machine."""
 
 import shutil
 import tempfile
@@ -28,10 +28,10 @@ from qa_service.splitting import SplitDocument, Splitter, split
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What all shards of a build have in common."""
+    """Settings and versions that all shards of a build have in common."""
 
     contents: Contents
-    """Of a generation of no files."""
+    """The contents of the generation, without its files."""
     limits: Limits
     batch_size: int
     codec: Codec | None
@@ -40,7 +40,7 @@ class BuildPlan:
 
 @dataclass(frozen=True, slots=True)
 class PortableModel:
-    """A model on its way to other machines: the files of an exported one, or the name of one that is there already."""
+    """A model to be opened on another machine: the files of an exported one, or the name of one installed there."""
 
     name: str
     allow_download: bool
@@ -50,21 +50,21 @@ class PortableModel:
 
     @classmethod
     def of(cls, embedder: Embedder, settings: Settings) -> "PortableModel":
-        """Return what other machines need to embed as this one does."""
+        """Return the model with which an embedder embeds passages."""
         passages = embedder.passages if isinstance(embedder, TwoRuntimeEmbedder) else embedder
         files = passages.files() if isinstance(passages, ExportedEmbedder) else None
         return cls(settings.model, settings.allow_download, passages.identity, passages.runtime, files)
 
     def open(self, *, only_to_count: bool = False) -> Embedder:
-        """Open it by one thread; what is ``only_to_count`` tokens leaves an exported model's graph where it is.
+        """Open the model for one thread. With ``only_to_count``, load the tokenizer but not the graph.
 
-        Raises :class:`ModelProblem` if it is not there, or another has its name.
+        Raises :class:`ModelProblem` if the model is not installed or is a different one.
         """
         embedder = self._opened(only_to_count=only_to_count)
         if (embedder.identity, embedder.runtime) != (self.identity, self.runtime):
             raise ModelChanged(
-                f"{self.name} is another model, or run in another way ({embedder.runtime}), on a machine of the "
-                "cluster; install the same on all"
+                f"{self.name} is a different model, or run in a different way ({embedder.runtime}), on a machine of "
+                "the cluster; install the same on all"
             )
         return embedder
 
@@ -86,7 +86,7 @@ class PortableModel:
 
 @dataclass(frozen=True, slots=True)
 class ReadShard:
-    """Some files with their bytes."""
+    """The files of a shard with their bytes."""
 
     files: Sequence[SourceFile]
     data: Sequence[bytes]
@@ -94,7 +94,7 @@ class ReadShard:
 
 @dataclass(frozen=True, slots=True)
 class SplitShard:
-    """Some files with the documents and passages in them."""
+    """The files of a shard with their documents and passages."""
 
     files: Sequence[SourceFile]
     found: Sequence[SplitDocument | Skipped]
@@ -102,7 +102,7 @@ class SplitShard:
 
 @dataclass(frozen=True, slots=True)
 class BuiltShard:
-    """Some files as a generation of their own, by the bytes of what it consists of; without a document of nothing."""
+    """A built shard: its files and the bytes of their generation, by file name (empty if none held a document)."""
 
     files: Sequence[SourceFile]
     data: Mapping[str, bytes]
@@ -110,7 +110,7 @@ class BuiltShard:
 
 
 def read_shard(files: Sequence[SourceFile], limits: Limits) -> ReadShard:
-    """Read files where they lie. Raises :class:`SourceChangedError` if one can't be read any more."""
+    """Read the files of a shard. Raises :class:`SourceChangedError` if one can no longer be read."""
     data = []
     for file in files:
         try:
@@ -121,7 +121,7 @@ def read_shard(files: Sequence[SourceFile], limits: Limits) -> ReadShard:
 
 
 class SplitStage:
-    """Makes documents of files, and passages of documents. Raises :class:`SourceChangedError`."""
+    """Parses files into documents and splits these into passages. Raises :class:`SourceChangedError`."""
 
     def __init__(self, plan: BuildPlan, embedder: Embedder) -> None:
         check_version(plan)
@@ -129,7 +129,7 @@ class SplitStage:
         self._splitter = Splitter(plan.contents.splitter.settings(), embedder.count_tokens)
 
     def __call__(self, shard: ReadShard) -> SplitShard:
-        """Split one shard."""
+        """Parse and split one shard."""
         with ParserProcess(self._limits) as parser:
             found = [
                 split(document, self._splitter)
@@ -140,7 +140,7 @@ class SplitStage:
 
 
 class EmbedStage:
-    """Makes a generation of passages."""
+    """Embeds passages, and writes a generation of them."""
 
     def __init__(self, plan: BuildPlan, embedder: Embedder) -> None:
         check_version(plan)
@@ -166,6 +166,5 @@ def check_version(plan: BuildPlan) -> None:
     """Raise :class:`IndexIncompatible` on a machine with another version of this program."""
     if plan.version != __version__:
         raise IndexIncompatible(
-            f"the build is by qa-service {plan.version}, a machine of the cluster has {__version__}; "
-            "install the same on all"
+            f"the build runs qa-service {plan.version}, a machine of the cluster {__version__}; install the same on all"
         )
