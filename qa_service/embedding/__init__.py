@@ -1,4 +1,4 @@
-"""Text -> vectors: the protocol, the reference by torch, the fast runtime that serves, and how it is exported."""
+"""Text -> vectors: the protocol, the reference on torch, and the exported models that serve and build without it."""
 
 from qa_service.embedding.batching import batches_by_length, question_batches
 from qa_service.embedding.exported_models import ExportedModels

@@ -1,4 +1,4 @@
-"""Which texts share a forward pass, and how one batch is embedded while another is used."""
+"""Groups texts into batches, and embeds the next batch while the last one is processed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,10 +16,10 @@ _MAX_BATCH = 4
 
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Yield the places in ``lengths`` in batches until each came once.
+    """Yield batches of indices into ``lengths``, each index once.
 
-    Texts of like lengths share a batch, so that little is padded; batches come in a fixed random order,
-    so that the first few are a fair sample of all.
+    Texts of similar length share a batch, so that little is padded. Batches come in a fixed random order, so that the
+    first few are a fair sample of all texts.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
     batches = [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
@@ -28,9 +28,9 @@ def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[
 
 
 def question_batches(questions: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the questions that share a forward pass: up to four of like lengths, and each long one by itself.
+    """Yield batches of up to four questions of similar length; a long question is a batch by itself.
 
-    In one pass all are padded to the longest: of eight that came together two passes take a sixth less than one.
+    All questions of a batch are padded to the longest: two passes of four take a sixth less time than one of eight.
     """
     in_order = sorted(questions, key=len)
     short = [question for question in in_order if len(question) <= _MAX_SHORT_CHARACTERS]
@@ -39,7 +39,7 @@ def question_batches(questions: Sequence[str]) -> Iterator[list[str]]:
 
 
 def prefetch(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[tuple[_Item, _Result]]:
-    """Yield each item with what a function makes of it in another thread, which goes on to the next one meanwhile."""
+    """Yield each item with the function's result; another thread computes the next result meanwhile."""
     with ThreadPoolExecutor(1, "prefetch") as thread:
         waiting: deque[tuple[_Item, Future[_Result]]] = deque()
         for item in items:

@@ -1,7 +1,7 @@
-"""Which way a model is run: to ask, the one that was exported beside the index; to build, the fastest for many texts.
+"""Chooses how to run the model: the exported graph for questions, the fastest runtime for passages.
 
-The reference, sentence-transformers on torch, needs seconds to import and 400 MB; so a model is exported once,
-when an index is built, and served without torch. What can't be exported is served by the reference.
+The reference, sentence-transformers on torch, takes seconds to import and 400 MB. So a build exports the model once,
+and the service runs without torch. A model that can't be exported is run by the reference.
 """
 
 import logging
@@ -36,8 +36,8 @@ _logger = logging.getLogger(__name__)
 def embedder_to_ask(settings: Settings) -> Embedder:
     """Return the exported model of the index folder, or else the reference.
 
-    Nothing is written, but by a replica of a shared store, for which nobody built here: it exports the model once,
-    where its index folder can be written.
+    Read-only, except on a Milvus replica, which has no build: it exports the model once if its index folder is
+    writable.
     """
     files = find_model(settings.model, allow_download=settings.allow_download)
     exports = _Exports(settings, files, threads=1)
@@ -47,7 +47,7 @@ def embedder_to_ask(settings: Settings) -> Embedder:
             try:
                 exported = exports.find_or_export(precision)
             except StorageError as error:
-                _logger.warning("the model is run by torch, as it can't be exported: %s", error)
+                _logger.warning("the model can't be exported and is run by torch: %s", error)
         if exported is not None:
             return exported
     return SentenceTransformerEmbedder(files)
@@ -70,9 +70,9 @@ def embedder_to_build(settings: Settings, flags: frozenset[str] | None = None) -
 
 
 def openvino_precision(flags: frozenset[str] | None = None) -> str | None:
-    """Return the precision in which OpenVINO is by far the fastest for passages; ``None`` if this CPU is made for none.
+    """Return the precision in which OpenVINO embeds passages fastest, or ``None`` if it is not faster on this CPU.
 
-    It must multiply matrices of bf16 (AMX), or 8-bit integers 64 at once (AVX512 VNNI).
+    The CPU must multiply matrices of bf16 (AMX), or 64 8-bit integers at once (AVX512 VNNI).
     """
     if find_spec("openvino") is None:
         return None
@@ -82,8 +82,8 @@ def openvino_precision(flags: frozenset[str] | None = None) -> str | None:
 
 
 def usable_cores() -> int:
-    """Return the number of cores that this process may use: a container's quota counts, rounded up."""
-    from joblib import cpu_count  # noqa: PLC0415 - for who builds or evaluates
+    """Return the number of cores that this process may use, limited by a container's quota, rounded up."""
+    from joblib import cpu_count  # noqa: PLC0415 - only to build or evaluate
 
     return int(cpu_count())
 
@@ -95,7 +95,7 @@ def _precisions(settings: Settings) -> tuple[str, ...]:
 
 
 class _Exports:
-    """The exports of one model in an index folder, opened to be run by so many threads."""
+    """The exports of one model in an index folder, to be opened for a number of threads."""
 
     def __init__(self, settings: Settings, files: ModelFiles, *, threads: int) -> None:
         self._models = ExportedModels(settings.index)
@@ -103,19 +103,19 @@ class _Exports:
         self._threads = threads
 
     def find(self, precision: str) -> ExportedEmbedder | None:
-        """Return the model in a precision; ``None`` if it was not exported or is damaged."""
+        """Return the model in a precision, or ``None`` if it is not exported or is damaged."""
         folder = self._models.find(export_name(self._files, precision))
         if folder is None:
             return None
         try:
             return open_runtime(folder, threads=self._threads)
         except ModelCorrupt as error:
-            _logger.warning("%s; `qa-service index` writes it anew", error)
+            _logger.warning("%s; `qa-service index` exports the model again", error)
             return None
 
     def find_or_export(self, precision: str) -> ExportedEmbedder | None:
-        """Return the model in a precision, exported if it was not; ``None`` if it can't be."""
-        from qa_service.embedding.export import ExportFailed  # noqa: PLC0415 - only where one may be missing
+        """Return the model in a precision, exporting it if necessary, or ``None`` if it can't be exported."""
+        from qa_service.embedding.export import ExportFailed  # noqa: PLC0415 - only where an export may be missing
 
         if (found := self.find(precision)) is not None:
             return found
@@ -136,5 +136,5 @@ class _Exports:
 
 
 def export_name(files: ModelFiles, precision: str) -> str:
-    """Return the name of a model's export in an index folder: a model of another content has another."""
+    """Return the folder name of a model's export; it depends on the model's content, the precision and the recipe."""
     return f"{files.identity.weights_sha256[:16]}-{files.identity.config_sha256[:8]}-{precision}-{RECIPE}"

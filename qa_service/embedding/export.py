@@ -1,4 +1,4 @@
-"""Writes a sentence-transformers model once as an ONNX graph, and holds it against the reference."""
+"""Exports a sentence-transformers model as an ONNX graph, and compares it with the reference."""
 
 import logging
 import tempfile
@@ -34,7 +34,7 @@ MIN_COSINE = {"fp32": 0.999, "int8": 0.97, OPENVINO_INT8: 0.97, OPENVINO_BF16: 0
 _MIN_TOKEN_COSINE = {"fp32": 0.999, "int8": 0.9, OPENVINO_INT8: 0.9, OPENVINO_BF16: 0.999}
 _OPSET = 17
 _MODULES = {"Transformer", "Pooling", "Normalize", "Dense"}
-# Held against the reference one by one and together: lengths, scripts, nothing, more than any window.
+# Compared with the reference one by one and in one batch: several lengths and scripts, no text, more than any window.
 _PROBES = (
     "Where was the treaty signed?",
     "",
@@ -46,7 +46,7 @@ _PROBES = (
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
-    """A model as torch's exporter writes it, and the names of what goes in and comes out."""
+    """A model as torch's exporter writes it, and the names of its inputs and outputs."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -54,7 +54,7 @@ class _Graph:
 
 
 class ExportFailed(Exception):
-    """A model that can't be exported, or whose export is not the same: the reference serves instead."""
+    """Raised for a model that can't be exported, or whose export differs; the reference is used instead."""
 
 
 class Exporter:
@@ -94,14 +94,14 @@ class Exporter:
             _compare(reference, folder, self._min_cosine[precision], _MIN_TOKEN_COSINE[precision])
         except (QAServiceError, ExportFailed):
             raise
-        except Exception as error:  # torch, transformers, onnx and what runs it raise what they like
+        except Exception as error:  # torch, transformers, onnx and the runtimes may raise anything
             raise ExportFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
 
     def _write_graph(self, path: Path, precision: str) -> None:
         import onnx  # noqa: PLC0415 - seconds of import
 
         graph = onnx.load_model_from_string(self._graph.onnx)
-        if precision not in OPENVINO_PRECISIONS:  # which fuses by itself what it finds
+        if precision not in OPENVINO_PRECISIONS:  # OpenVINO fuses by itself
             graph = self._fused(graph)
         if precision == "int8":
             quantize(graph)
@@ -114,9 +114,9 @@ class Exporter:
         from onnxruntime.transformers.optimizer import optimize_model  # noqa: PLC0415
 
         fusion = FusionOptions("bert")
-        fusion.use_multi_head_attention = True  # which keeps the products apart, to be quantised
-        fusion.enable_embed_layer_norm = False  # which would keep the table of word vectors from being halved
-        # An addition and the normalisation after it take half of the time that one node takes for both.
+        fusion.use_multi_head_attention = True  # keeps the products separate, to be quantised
+        fusion.enable_embed_layer_norm = False  # would hide the table of word vectors from quantisation
+        # An addition and a normalisation as two nodes take half the time of the fused node.
         fusion.enable_skip_layer_norm = fusion.enable_bias_skip_layer_norm = False
         heads, width = self._attention
         return optimize_model(
@@ -125,7 +125,7 @@ class Exporter:
 
     @property
     def _attention(self) -> tuple[int, int]:
-        """Return the model's number of attention heads and its width, which no graph tells; 0 and 0 if it has none."""
+        """Return the model's attention heads and width, which the graph does not state; 0 and 0 if unknown."""
         config = getattr(self._reference.model[0], "config", None)
         heads, width = (getattr(config, name, None) for name in ("num_attention_heads", "hidden_size"))
         return (heads, width) if isinstance(heads, int) and isinstance(width, int) else (0, 0)
@@ -134,10 +134,10 @@ class Exporter:
     def _graph(self) -> _Graph:
         import torch  # noqa: PLC0415 - seconds of import
 
-        # Attention written out, not as one call of torch, is what the optimizer knows how to fuse.
+        # The optimizer can fuse attention that is written out, not as one call of torch.
         model = self._reference.load(attn_implementation="eager")
         if unknown := {type(module).__name__ for module in model} - _MODULES:
-            raise ExportFailed(f"it has the module {', '.join(sorted(unknown))}")
+            raise ExportFailed(f"it has unsupported modules: {', '.join(sorted(unknown))}")
         if not all(getattr(module, "include_prompt", True) for module in model):
             raise ExportFailed("its pooling leaves the prompt out")
         example = model.preprocess(["A short text.", "Another text that is a little longer."])
@@ -188,34 +188,34 @@ def _used_inputs(graph: bytes, inputs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _compare(reference: SentenceTransformerEmbedder, folder: Path, min_cosine: float, min_token_cosine: float) -> None:
-    """Raise :class:`ExportFailed` if the exported model reads, counts or embeds the probes differently."""
+    """Raise :class:`ExportFailed` if the exported model tokenizes, counts or embeds the probes differently."""
     exported = open_runtime(folder)
     try:
         exported.load()
-    except ModelCorrupt as error:  # not so: it was just written
+    except ModelCorrupt as error:  # it was just written, so it is not corrupt
         raise ExportFailed(str(error)) from error
     if exported.count_tokens(_PROBES) != reference.count_tokens(_PROBES):
-        raise ExportFailed("its tokenizer counts differently once exported")
+        raise ExportFailed("its exported tokenizer counts differently")
     for texts in (*([probe] for probe in _PROBES), list(_PROBES)):
         mine, theirs = exported.embed_passages(texts), reference.embed_passages(texts)
         _expect(float((mine.vectors * theirs.vectors).sum(axis=1).min()), min_cosine)
         if (mine.tokens is None) != (theirs.tokens is None):
-            raise ExportFailed("one of the two has no token vectors")
+            raise ExportFailed("only one of export and reference has token vectors")
         for one, other in zip(mine.tokens or (), theirs.tokens or (), strict=True):
             if not (np.array_equal(one.ids, other.ids) and np.array_equal(one.spans, other.spans)):
-                raise ExportFailed("its tokenizer cuts differently once exported")
+                raise ExportFailed("its exported tokenizer cuts differently")
             cosines = (one.vectors * other.vectors).sum(axis=1)
             _expect(float(cosines.mean()) if len(cosines) else 1.0, min_token_cosine)
 
 
 def _expect(cosine: float, least: float) -> None:
     if not cosine >= least:
-        raise ExportFailed(f"a vector has cosine {cosine:.4f} with the reference's, at least {least} is needed")
+        raise ExportFailed(f"a vector has cosine {cosine:.4f} with the reference's; at least {least} is needed")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what the exporters say of their own future."""
+    """Silence the exporters' warnings about deprecations."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():

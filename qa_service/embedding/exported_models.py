@@ -1,4 +1,4 @@
-"""Models as they were exported to be run without torch, kept beside an index; they can be made again."""
+"""Stores exported models, which run without torch, in the index folder; they can be exported again at any time."""
 
 import os
 import shutil
@@ -17,12 +17,12 @@ class ExportedModels:
         self._folder = index / "models"
 
     def find(self, name: str) -> Path | None:
-        """Return the folder of an exported model, or ``None`` if there is none of that name."""
+        """Return the folder of an exported model, or ``None`` if there is none with this name."""
         folder = self._folder / name
         return folder if folder.is_dir() else None
 
     def add(self, name: str, write: Callable[[Path], None]) -> None:
-        """Let ``write`` fill a folder and give it its name, in place of a damaged one of the same name.
+        """Let ``write`` fill a new folder, and give it its name, replacing a damaged one.
 
         Raises :class:`BuildInProgress` if another process builds.
         """
@@ -39,14 +39,14 @@ class ExportedModels:
             write_folder(self._folder / name, write_and_sync)
 
     def reuse(self, other: Path) -> None:
-        """Take over the exported models of another index folder that are missing here, which spares their export."""
+        """Link the exported models of another index folder that are missing here, instead of exporting them again."""
         for model in sorted((other / "models").glob("[!.]*")):
             if self.find(model.name) is None and model.is_dir():
                 self.add(model.name, partial(_link_files, model))
 
 
 def _link_files(source: Path, target: Path) -> None:
-    """Put the files of a folder, which never change, into another one; copies where the disk knows no links."""
+    """Link the files of a folder, which never change, into another; copy them on file systems without links."""
     for file in sorted(source.iterdir()):
         try:
             os.link(file, target / file.name)

@@ -1,7 +1,7 @@
-"""Where a model's files are, and whether they are what they should be. No code here runs a model.
+"""Finds a model's files and verifies them, without running the model.
 
-The weights come from an installed package or a folder and are checked by sha256; a hub name works only
-from the local cache, or over the network where the user allows it.
+The weights come from an installed package or a folder, and are identified by sha256. A hub name is looked up in the
+local cache, and on the network only if the user allows it.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ _MODULE_PREFIXES = ("sentence_transformers.",)
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A model's folder, every file of which was hashed, and what it is by content."""
+    """A model's folder, and the model's identity by the hashes of its files."""
 
     folder: Path
     identity: ModelIdentity
 
 
 def find_model(model: str, *, allow_download: bool = False) -> ModelFiles:
-    """Return the files of the built-in model, a folder, or a hub name.
+    """Return the files of a model, given as the built-in one's name, a folder, or a hub name.
 
     Raises :class:`ModelMissing` or :class:`ModelCorrupt`, naming the file.
     """
     folder = _packaged_folder() if model == DEFAULT_MODEL else _folder(model, allow_download=allow_download)
     if not (folder / "modules.json").is_file():
-        raise ModelMissing(f"{folder} is no sentence-transformers model: modules.json is not there")
+        raise ModelMissing(f"{folder} is not a sentence-transformers model: modules.json is missing")
     name = model if model == DEFAULT_MODEL else folder.resolve().name if Path(model).is_dir() else model
     identity = _checked_identity(folder, name)
     if model == DEFAULT_MODEL and identity.weights_sha256 != DEFAULT_WEIGHTS:
@@ -50,7 +50,7 @@ def find_model(model: str, *, allow_download: bool = False) -> ModelFiles:
 
 
 def checked_model_folder(model: str, *, allow_download: bool) -> Path:
-    """Return the folder of any model by folder or hub name, after refusing what could run code."""
+    """Return the folder of any model, given as a folder or hub name, after checking that it can't run code."""
     folder = _folder(model, allow_download=allow_download)
     _checked_identity(folder, model)
     return folder
@@ -89,21 +89,21 @@ def _hub_folder(name: str, *, allow_download: bool) -> Path:
         )
     except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise ModelMissing(
-            f"no model {name!r}: neither the built-in {DEFAULT_MODEL}, nor a folder, nor in the local cache; "
+            f"no model {name!r}: it is neither the built-in {DEFAULT_MODEL}, nor a folder, nor in the local cache; "
             "give the path of a model folder, or set QA_ALLOW_DOWNLOAD=true to fetch a hub name once"
         ) from error
 
 
 def _checked_identity(folder: Path, name: str) -> ModelIdentity:
-    """Hash what the model is made of; refuse what could run code or is not there."""
+    """Hash a model. Raises :class:`ModelMissing` without weights, :class:`ModelCorrupt` if it can run code."""
     parts = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     weights = [path for path in parts if path.suffix == ".safetensors"]
     if not weights:
-        raise ModelMissing(f"{folder / _WEIGHTS} is not there; only safetensors weights are read")
+        raise ModelMissing(f"{folder / _WEIGHTS} is missing; only safetensors weights are supported")
     configs = [path for path in parts if path.suffix in {".json", ".txt", ".model"}]
     for path in parts:
         if path.suffix == ".py":
-            raise ModelCorrupt(f"{path} is code; models that bring code are not loaded")
+            raise ModelCorrupt(f"{path} is code; models with code are not loaded")
     for path in configs:
         if path.suffix == ".json" and "tokenizer" not in path.name and "vocab" not in path.name:
             _check_config(path)
@@ -126,12 +126,12 @@ def _check_config(path: Path) -> None:
         for module in content if isinstance(content, list) else [{}]:
             kind = str(module.get("type") if isinstance(module, dict) else None)
             if not kind.startswith(_MODULE_PREFIXES):
-                raise ModelCorrupt(f"{path} asks for the module {kind}; only sentence-transformers' own are loaded")
+                raise ModelCorrupt(f"{path} names the module {kind}; only modules of sentence-transformers are loaded")
 
 
 def checked_window(length: object, place: Path) -> int:
-    """Return a model's length limit in tokens. Raises :class:`ModelCorrupt`, naming its ``place``, for what is none."""
-    if isinstance(length, int) and 16 <= length <= 1_000_000:  # noqa: PLR2004 - nothing fits below
+    """Return a model's length limit in tokens. Raises :class:`ModelCorrupt`, naming its ``place``, if it is invalid."""
+    if isinstance(length, int) and 16 <= length <= 1_000_000:  # noqa: PLR2004 - a passage needs at least that
         return length
     raise ModelCorrupt(f"{place} has max_seq_length {length!r}; a whole number from 16 on is needed")
 
@@ -143,7 +143,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _sha256_of(paths: list[Path], folder: Path) -> str:
-    """One file: its sha256. Several: the sha256 of their relative names and sha256s."""
+    """Return the sha256 of one file; for several, the sha256 of their relative names and sha256s."""
     digests = [sha256_of(path) for path in paths]
     if len(paths) == 1:
         return digests[0]

@@ -1,4 +1,4 @@
-"""What the other rooms need of a model: its identity, its limits, vectors of texts and of their tokens."""
+"""The interface of a model: its identity and limits, and the vectors of texts and of their tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,17 @@ from qa_service.errors import ModelCorrupt
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which model this is, by content: an index answers only to the model that built it."""
+    """A model's identity by content. An index can be searched only with the model that built it."""
 
     name: str
     weights_sha256: str
     config_sha256: str
-    """Of all other files that the model is made of: tokenizer, pooling, lengths."""
+    """The hash of all other files of the model: tokenizer, pooling, limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenEmbeddings:
-    """A text's tokens: unit ``vectors`` (t, d), vocabulary ``ids`` (t,), and ``spans`` (t, 2) in the text.
-
-    Special tokens are left out, so that a text of none but those has none.
-    """
+    """A text's tokens without the special ones: unit ``vectors`` (t, d), vocabulary ``ids`` (t,), ``spans`` (t, 2)."""
 
     vectors: FloatArray
     ids: IntArray
@@ -41,7 +38,7 @@ class QuestionEmbedding:
     tokens: TokenEmbeddings | None
 
     def size(self) -> int:
-        """Return the bytes that it takes in memory, near enough."""
+        """Return its approximate size in memory, in bytes."""
         tokens = self.tokens
         return 500 + self.vector.nbytes + (0 if tokens is None else tokens.vectors.nbytes + 24 * len(tokens.ids))
 
@@ -54,13 +51,13 @@ class PassageEmbeddings:
     tokens: tuple[TokenEmbeddings, ...] | None
 
     def one_by_one(self) -> list[QuestionEmbedding]:
-        """Return each text's embedding by itself."""
+        """Return a separate embedding for each text."""
         tokens = self.tokens or (None,) * len(self.vectors)
         return [QuestionEmbedding(*pair) for pair in zip(self.vectors, tokens, strict=True)]
 
 
 class Embedder(Protocol):
-    """What the other rooms need of a model. Texts are taken as they are; all vectors are float32 of length 1."""
+    """A model that embeds texts, which are not changed before; all vectors are float32 of length 1."""
 
     @property
     def identity(self) -> ModelIdentity:
@@ -74,16 +71,16 @@ class Embedder(Protocol):
 
     @property
     def window(self) -> int:
-        """The most tokens that the model reads of one text, special tokens included."""
+        """The maximum number of tokens that the model reads of a text, special tokens included."""
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return each text's number of tokens, special tokens included, nothing cut off."""
+        """Return each text's number of tokens, special tokens included, without truncation."""
         ...
 
     @property
     def runtime(self) -> str:
-        """What runs the model, and in which precision, for people to read."""
+        """The runtime of the model and its precision, for people to read."""
         ...
 
     def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
@@ -107,10 +104,11 @@ def unit_length(vectors: FloatArray) -> FloatArray:
 def own_tokens(
     offsets: npt.ArrayLike, special: npt.ArrayLike, ids: IntArray, vectors: FloatArray, prompt: int
 ) -> TokenEmbeddings:
-    """Return a text's tokens without the special ones and those of the prompt before it.
+    """Return a text's tokens, without special tokens and those of the prompt before the text.
 
-    All of the tokenizer's tokens come in: their ``offsets`` (t, 2) in prompt and text together, whether each is
-    ``special``, ``ids`` and ``vectors`` of any length; ``prompt`` is the prompt's number of characters.
+    The arguments describe all tokens of the tokenizer: their ``offsets`` (t, 2) in prompt and text together, whether
+    each is ``special``, their ``ids`` and their ``vectors``, of any length. ``prompt`` is the prompt's number of
+    characters.
     """
     spans = np.asarray(offsets, dtype=np.int64).reshape(-1, 2) - prompt
     kept = ~np.asarray(special, dtype=bool) & (spans[:, 0] >= 0)

@@ -1,10 +1,10 @@
-"""An ONNX graph's matrix products in 8 bits: for ONNX Runtime, each row of activations with a scale of its own.
+"""Quantises the matrix products of an ONNX graph to 8 bits, for ONNX Runtime with a scale for each row of activations.
 
-ONNX Runtime's own dynamic quantisation gives a whole tensor one scale, so that a text's vector depends on
-what else is in its batch, and one outlying token costs all others precision. With a scale a row, as
-LLM.int8() (Dettmers et al., 2022, arXiv 2208.07339) has it, neither holds. Weights have a scale an output
-channel and seven bits, since two products of eight bits overflow the 16 bits in which CPUs without VNNI
-add them up. The table of word vectors is kept in 16 bits, as only a few rows of it are read.
+ONNX Runtime's own dynamic quantisation has one scale for a whole tensor. Then a text's vector depends on the other
+texts of its batch, and one outlying token costs all others precision. A scale for each row, as in LLM.int8() (Dettmers
+et al., 2022, arXiv 2208.07339), avoids both. Weights have a scale for each output channel, and seven bits: the sum of
+two products of eight bits overflows the 16 bits in which CPUs without VNNI add them. The table of word vectors is
+stored in 16 bits, as only a few of its rows are read.
 """
 
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ def quantize(model: Any) -> None:
 
 
 def quantize_weights(model: Any) -> None:
-    """Change an ``onnx.ModelProto`` in place: constant matrices of products in 8 bits, with a scale an output channel.
+    """Change an ``onnx.ModelProto`` in place: constant matrices of products in 8 bits, one scale for an output channel.
 
-    What runs it quantises the activations, if it can; OpenVINO does.
+    Activations are quantised by the runtime if it can; OpenVINO does.
     """
     from onnx import helper, numpy_helper  # noqa: PLC0415 - only when a model is exported
 
@@ -52,7 +52,7 @@ def quantize_weights(model: Any) -> None:
 
 
 def _matrix(tensor: Any) -> Any:
-    """Return a constant as an array, if it is a matrix of floats."""
+    """Return a constant as an array if it is a matrix of float32, else ``None``."""
     from onnx import numpy_helper  # noqa: PLC0415 - only when a model is exported
 
     if tensor is None or len(tensor.dims) != 2:  # noqa: PLR2004 - rows and columns
@@ -62,7 +62,7 @@ def _matrix(tensor: Any) -> Any:
 
 
 def _in_8_bits(name: str, weights: Any, levels: int) -> dict[str, Any]:
-    """Return weights as integers of ``levels`` either way, each column's scale and zero, by names for all three."""
+    """Return weights as integers in ``-levels..levels``, and each column's scale and zero point, by tensor names."""
     scales = np.maximum(np.abs(weights).max(axis=0) / levels, 1e-12).astype(np.float32)
     return {
         name + "_int8": np.rint(weights / scales).astype(np.int8),
@@ -72,7 +72,7 @@ def _in_8_bits(name: str, weights: Any, levels: int) -> dict[str, Any]:
 
 
 class _Rewriter:
-    """Rewrites one graph, node by node; what several nodes share is made once."""
+    """Rewrites one graph, node by node; tensors that several nodes share are added once."""
 
     def __init__(self, graph: Any) -> None:
         import onnx  # noqa: PLC0415 - only when a model is exported
@@ -85,7 +85,7 @@ class _Rewriter:
         self._rows: set[str] = set()
 
     def rewrite(self) -> None:
-        """Do it."""
+        """Replace the nodes and constants of the graph."""
         self._constant("q_least", np.array(1e-9, np.float32))
         self._constant("q_step", np.array(1 / 127, np.float32))
         self._constant("q_zero", np.array(128, np.uint8))
@@ -110,7 +110,7 @@ class _Rewriter:
         self._added[name] = self._onnx.numpy_helper.from_array(array, name)
 
     def _product(self, node: Any, weights: Any) -> Iterator[Any]:
-        """``x @ w = (x / s) @ (w / t) * s * t``, the two in brackets in integers, s a row and t a column."""
+        """``x @ w = (x / s) @ (w / t) * s * t``: both factors are integers, ``s`` is a row's, ``t`` a column's."""
         make = self._onnx.helper.make_node
         values, name = node.input
         if values not in self._rows:

@@ -1,4 +1,4 @@
-"""The embeddings of questions that were asked lately."""
+"""Cache of question embeddings."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from qa_service.embedding.protocol import Embedder, QuestionEmbedding
 
 
 class QuestionCache:
-    """Embeds questions, and keeps what was asked lately in up to so many ``most_bytes`` of memory."""
+    """Embeds questions, and caches the most recently used embeddings, up to ``most_bytes``."""
 
     def __init__(self, embedder: Embedder, most_bytes: int) -> None:
         self._embedder = embedder
         self._known: LRUCache[str, QuestionEmbedding] = LRUCache(most_bytes, QuestionEmbedding.size)
         self.embedded = 0
-        """Questions that had to be embedded, since they were not in memory."""
+        """Number of questions embedded (cache misses)."""
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        """Return the embeddings of questions: those asked lately from memory, the others together."""
+        """Return the embeddings of questions; those that are not in the cache are embedded in batches."""
         known = {text: self._known[text] for text in questions if text in self._known}
         if unknown := sorted(set(questions) - known.keys()):
             self.embedded += len(unknown)
@@ -29,5 +29,5 @@ class QuestionCache:
         return [known[text] for text in questions]
 
     def forget(self) -> None:
-        """Forget them all."""
+        """Empty the cache."""
         self._known.clear()

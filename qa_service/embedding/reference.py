@@ -1,4 +1,4 @@
-"""The reference: a sentence-transformers model run by torch. Every other way of running it is held against this one."""
+"""The reference: a sentence-transformers model run by torch, with which every other runtime is compared."""
 
 import os
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _PASSAGE_PROMPTS = ("document", "passage", "corpus")
 
 
 def open_embedder(model: str, *, allow_download: bool = False) -> "SentenceTransformerEmbedder":
-    """Return the reference embedder for the built-in model, a folder, or a hub name.
+    """Return the reference embedder of a model, given as the built-in one's name, a folder, or a hub name.
 
     Raises :class:`ModelMissing` or :class:`ModelCorrupt`, naming the file.
     """
@@ -31,7 +31,7 @@ def open_embedder(model: str, *, allow_download: bool = False) -> "SentenceTrans
 
 
 class SentenceTransformerEmbedder:
-    """Runs a model by torch. Not for use by several threads at once: give it one."""
+    """Runs a model by torch. Not thread-safe."""
 
     runtime = "torch fp32"
 
@@ -41,11 +41,11 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def model(self) -> Any:
-        """The ``SentenceTransformer``, loaded when first asked for."""
+        """The ``SentenceTransformer``, loaded on first use."""
         return self.load()
 
     def load(self, **model_options: Any) -> Any:
-        """Return a new ``SentenceTransformer`` of the files, given options of its transformers model."""
+        """Load the files into a new ``SentenceTransformer``, with options for its transformers model."""
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - seconds of import
         from transformers.utils import logging  # noqa: PLC0415
@@ -55,7 +55,7 @@ class SentenceTransformerEmbedder:
             return SentenceTransformer(
                 str(self.files.folder), device="cpu", local_files_only=True, model_kwargs=model_options
             )
-        except Exception as error:  # half a dozen libraries read these files, each with errors of its own
+        except Exception as error:  # several libraries read these files, each with errors of its own
             raise ModelCorrupt(f"{self.files.folder} can't be loaded: {type(error).__name__}: {error}") from error
 
     @property
@@ -70,22 +70,22 @@ class SentenceTransformerEmbedder:
 
     @property
     def question_prompt(self) -> str:
-        """What the model wants before a question; most want nothing."""
+        """The prompt that the model expects before a question; for most models it is empty."""
         return self._prompt(_QUESTION_PROMPTS)
 
     @property
     def passage_prompt(self) -> str:
-        """What the model wants before a passage."""
+        """The prompt that the model expects before a passage."""
         return self._prompt(_PASSAGE_PROMPTS)
 
     def _prompt(self, names: Sequence[str]) -> str:
-        """Return the prompt that sentence-transformers' own ``encode_query`` or ``encode_document`` takes."""
+        """Return the prompt that sentence-transformers' ``encode_query`` or ``encode_document`` would use."""
         prompts = self.model.prompts
         name = next((name for name in names if name in prompts), self.model.default_prompt_name)
         return str(prompts.get(name) or "")
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return each passage's number of tokens, prompt and special tokens included, nothing cut off."""
+        """Return each passage's number of tokens, prompt and special tokens included, without truncation."""
         if not texts:
             return []
         prompt = self.passage_prompt
@@ -108,9 +108,9 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def _lengths(self) -> dict[str, Any]:
-        """Options that pad batches to one of few lengths, where the model takes them all.
+        """Options that pad batches to one of a few lengths, if the model supports them.
 
-        Torch keeps kernels of every length that it met: a long build would grow by 7 MB with each.
+        Torch caches kernels for every length: a long build would grow by 7 MB with each.
         """
         if not isinstance(getattr(self.model[0], "processing_kwargs", None), dict) or self.window % _PAD_TO_TOKENS:
             return {}

@@ -1,8 +1,8 @@
-"""The fast ways to run a model, on what :mod:`export` wrote. Nothing here imports torch.
+"""Runs exported models, by ONNX Runtime or OpenVINO, without torch.
 
-Questions are for ONNX Runtime, one after the other by one thread. Batches of passages are for OpenVINO where the CPU
-multiplies matrices of bf16, or 8-bit integers in its widest registers: it then is four times as fast as torch, twice as
-fast as ONNX Runtime; see docs/decisions/0008.
+ONNX Runtime embeds questions, one after another in one thread. OpenVINO embeds batches of passages if the CPU
+multiplies matrices of bf16, or 8-bit integers in its widest registers: then it is four times as fast as torch, and
+twice as fast as ONNX Runtime; see docs/decisions/0008.
 """
 
 import hashlib
@@ -33,17 +33,17 @@ from qa_service.io import strict_json
 
 MODEL, TOKENIZER, SPECIFICATION = "model.onnx", "tokenizer.json", "export.json"
 RECIPE = 2
-"""Grows with every change of export or quantization that changes what is written."""
+"""Raised with every change of export or quantisation that changes the written files."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("sentence_embedding", "token_embeddings")
 OPENVINO_INT8, OPENVINO_BF16 = "int8-bulk", "bf16-bulk"
-"""The precisions of what OpenVINO runs: weights in 8 bits, or as they are."""
+"""Precisions of exports for OpenVINO: weights in 8 bits, or unchanged and computed in bf16."""
 OPENVINO_PRECISIONS = frozenset((OPENVINO_INT8, OPENVINO_BF16))
 
 
 @dataclass(frozen=True, slots=True)
 class Specification:
-    """What an exported model is, and what its files must be."""
+    """The properties of an exported model, and the hashes of its files."""
 
     identity: ModelIdentity
     precision: str
@@ -55,16 +55,16 @@ class Specification:
     question_prompt: str
     passage_prompt: str
     sha256: dict[str, str]
-    """Of each file, by name."""
+    """The sha256 of each file, by name."""
 
     def to_bytes(self) -> bytes:
-        """Return it as JSON, beside the sha256 of itself."""
+        """Return the specification as JSON, with its own sha256."""
         content = asdict(self)
         return (json.dumps({"sha256": _digest(content), "specification": content}, indent=1) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Specification":
-        """Return what :meth:`to_bytes` wrote. Raises ``ValueError`` or ``KeyError`` if a byte of it differs."""
+        """Parse the result of :meth:`to_bytes`. Raises ``ValueError`` or ``KeyError`` if any byte differs."""
         content = strict_json.loads(data)
         if content["sha256"] != _digest(content["specification"]):
             raise ValueError("its sha256 is not that of its content")
@@ -76,10 +76,10 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def open_runtime(folder: Path, *, threads: int = 1) -> "ExportedEmbedder":
-    """Open an exported model after comparing its files' hashes.
+    """Open an exported model after verifying its files' hashes.
 
-    ``threads`` run it at once: one for questions, all cores for passages. Raises
-    :class:`ModelCorrupt`, naming the file.
+    It runs in so many ``threads``: one for questions, all cores for passages. Raises :class:`ModelCorrupt`, naming
+    the file.
     """
     path = folder / SPECIFICATION
     try:
@@ -89,21 +89,21 @@ def open_runtime(folder: Path, *, threads: int = 1) -> "ExportedEmbedder":
             if digest != specification.sha256[name]:
                 raise ModelCorrupt(f"{folder / name} has sha256 {digest}, expected {specification.sha256[name]}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelCorrupt(f"{path} is no exported model: {type(error).__name__}: {error}") from error
+        raise ModelCorrupt(f"{path} is not an exported model: {type(error).__name__}: {error}") from error
     runs = OpenVinoEmbedder if specification.precision in OPENVINO_PRECISIONS else OnnxEmbedder
     return runs(folder, specification, threads=threads)
 
 
 def _openvino() -> Any:
-    # It tells its makers that it was imported, unless what tells them is not there.
+    # OpenVINO reports its import to its makers unless its telemetry module is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino  # noqa: PLC0415 - not for who only asks
+    import openvino  # noqa: PLC0415 - not needed to ask
 
     return openvino
 
 
 def cpu_flags() -> frozenset[str]:
-    """Return what the first core can do, by the names that Linux has for it; elsewhere nothing is known."""
+    """Return the instruction sets of the first core, by their names in Linux; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -116,7 +116,7 @@ def _chunks(encoded: Sequence[Any], size: int) -> list[Sequence[Any]]:
 
 
 class ExportedEmbedder:
-    """An exported model. Not for use by several threads at once: give it one."""
+    """An exported model. Not thread-safe."""
 
     def __init__(self, folder: Path, specification: Specification, *, threads: int) -> None:
         self._folder = folder
@@ -128,20 +128,20 @@ class ExportedEmbedder:
 
     @property
     def runtime(self) -> str:
-        """What runs the model, and in which precision."""
+        """The runtime of the model and its precision."""
         raise NotImplementedError
 
     def load(self) -> None:
-        """Load the model now, not with the first text."""
+        """Load the model now instead of with the first text."""
         raise NotImplementedError
 
     def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
-        """Yield each text's vector (d,) and, if the model has them, its tokens' (t or more, d)."""
+        """Yield each text's vector (d,) and, if the model has them, its tokens' vectors (t or more, d)."""
         raise NotImplementedError
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer  # noqa: PLC0415 - not for who only builds a command line
+        from tokenizers import Tokenizer  # noqa: PLC0415 - not needed by the command line
 
         try:
             tokenizer = Tokenizer.from_file(str(self._folder / TOKENIZER))
@@ -151,11 +151,11 @@ class ExportedEmbedder:
         return tokenizer
 
     def files(self) -> dict[str, bytes]:
-        """Return the files that :func:`open_runtime` needs, by name, for other machines."""
+        """Return the content of the files that :func:`open_runtime` needs, by name, for other machines."""
         return {name: (self._folder / name).read_bytes() for name in (MODEL, TOKENIZER, SPECIFICATION)}
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return each passage's number of tokens, prompt and special tokens included, nothing cut off."""
+        """Return each passage's number of tokens, prompt and special tokens included, without truncation."""
         self._tokenizer.no_truncation()
         prompt = self._specification.passage_prompt
         return [len(encoded.ids) for encoded in self._tokenizer.encode_batch([prompt + text for text in texts])]
@@ -180,7 +180,7 @@ class ExportedEmbedder:
         return PassageEmbeddings(unit_length(np.stack(vectors)), tuple(tokens) if tokens else None)
 
     def _inputs(self, encoded: Sequence[Any], multiple: int = 1) -> dict[str, IntArray]:
-        """Return what the model takes, all texts padded to the longest, whose length is a ``multiple``."""
+        """Return the model's inputs, all texts padded to the longest, rounded up to a ``multiple``."""
         length = -(-max(len(item.ids) for item in encoded) // multiple) * multiple
         ids: IntArray = np.zeros((len(encoded), length), np.int64)
         mask: IntArray = np.zeros((len(encoded), length), np.int64)
@@ -192,25 +192,25 @@ class ExportedEmbedder:
 
 
 class OnnxEmbedder(ExportedEmbedder):
-    """Runs a model by ONNX Runtime: a passage a pass, or a few texts that are short, each thread its own passes.
+    """Runs a model by ONNX Runtime: one passage or a few short texts in a pass, and each thread its own passes.
 
-    What is worked on then stays in a core's own memory, and little is padded: passages are a third faster than 32 in a
-    pass of all threads.
+    So a pass fits in the cache of a core, and little is padded: this is a third faster than 32 passages in a pass of
+    all threads.
     """
 
     _MAX_PASS_TOKENS = 128
 
     @property
     def runtime(self) -> str:
-        """What runs the model, and in which precision."""
+        """The runtime of the model and its precision."""
         return f"ONNX Runtime {self._specification.precision}"
 
     def load(self) -> None:
-        """Load the model now, not with the first text."""
+        """Load the model now instead of with the first text."""
         _ = self._session
 
     def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
-        self.load()  # before threads would, each for itself
+        self.load()  # else every thread would load it
         longest = max(len(item.ids) for item in encoded)
         size = max(1, min(self._MAX_PASS_TOKENS // longest, -(-len(encoded) // self._threads)))
         parts = _chunks(encoded, size)
@@ -227,7 +227,7 @@ class OnnxEmbedder(ExportedEmbedder):
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime  # noqa: PLC0415 - not for who only builds a command line
+        import onnxruntime  # noqa: PLC0415 - not needed by the command line
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -239,11 +239,11 @@ class OnnxEmbedder(ExportedEmbedder):
 
 
 class OpenVinoEmbedder(ExportedEmbedder):
-    """Runs a model by OpenVINO: a batch in parts, each thread one of them.
+    """Runs a model by OpenVINO: a batch is divided among the threads.
 
-    Matrix products of weights in 8 bits have a scale for each ``_ACTIVATIONS_PER_SCALE`` activations of a token, so
-    that the rest of a batch changes nothing; all else is in bf16 where the CPU has it. Lengths are padded to a
-    multiple of ``_PAD_TO_TOKENS``: OpenVINO keeps kernels of each length that it met, 7 MB each.
+    Matrix products with weights in 8 bits have a scale for each ``_ACTIVATIONS_PER_SCALE`` activations of a token, so
+    that a vector does not depend on the rest of its batch; other operations are in bf16 if the CPU supports it.
+    Lengths are padded to a multiple of ``_PAD_TO_TOKENS``, since OpenVINO caches kernels for each length, 7 MB each.
     """
 
     _ACTIVATIONS_PER_SCALE = (
@@ -253,12 +253,12 @@ class OpenVinoEmbedder(ExportedEmbedder):
 
     @property
     def runtime(self) -> str:
-        """What runs the model, and in which precision."""
+        """The runtime of the model and its precision."""
         rest = "bf16" if self._bf16 else "fp32"
         return f"OpenVINO {rest}" if self._specification.precision == OPENVINO_BF16 else f"OpenVINO int8, {rest}"
 
     def load(self) -> None:
-        """Load the model now, not with the first text."""
+        """Load the model now instead of with the first text."""
         _ = self._requests
 
     @cached_property
@@ -286,5 +286,5 @@ class OpenVinoEmbedder(ExportedEmbedder):
         try:
             model = openvino.Core().compile_model(str(self._folder / MODEL), "CPU", options)
             return [model.create_infer_request() for _ in range(self._threads)]
-        except Exception as error:  # the library raises what its parts do
+        except Exception as error:  # the library may raise anything
             raise ModelCorrupt(f"{self._folder / MODEL} can't be loaded: {error}") from error

@@ -1,4 +1,4 @@
-"""Two ways to run one model at once: one that is fast for a question, one that is fast for many passages."""
+"""Combines two exports of one model: one that is fast for questions, and one that is fast for passages."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from qa_service.embedding.runtime import ExportedEmbedder
 
 
 class TwoRuntimeEmbedder:
-    """An exported model that leaves passages to another export of it."""
+    """An exported model for questions, with another export of it for passages."""
 
     def __init__(self, questions: ExportedEmbedder, passages: ExportedEmbedder) -> None:
         self._questions = questions
@@ -18,7 +18,7 @@ class TwoRuntimeEmbedder:
 
     @property
     def runtime(self) -> str:
-        """What runs the model for passages."""
+        """The runtime for passages and its precision."""
         return self.passages.runtime
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

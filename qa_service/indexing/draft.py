@@ -7,21 +7,21 @@ A document changes its form on its way::
         └── unchanged, or built in a shard: rows and terms are copied ── reuse ──┤
                                                                                  │ read back by length of text
                                                                                  v
-       generation <── written from ── vectors.spool <── vectors and tokens <── batch of passages
-                                            ^
-                                            └── copied for passages that the current generation or a shard has
+        generation <── write ── vectors.spool, tokens.spool <── embed ── batch of passages
+                                     ^
+                                     └── copied for passages that the current generation or a shard has
 
 Each detour has its reason:
 
-- Passages go to disk before any is embedded, since a batch of texts of one length pads little, and all lengths must
-  be known to form such batches. Memory then holds one document, two batches, and a few numbers a passage, so that a
-  folder larger than memory can be indexed.
-- Vectors go to a file that has its final size from the start, since batches come in random order.
-- Documents of unchanged files are copied, rows and terms, in runs of passages that follow one another. What decides
-  is the hash of the file, and that it would be read, split and cut into terms in the same way.
-- In a changed file, passages of which the model sees the same text keep their vectors. What decides is the content
-  key of the passage, and that the same model is run in the same way.
-- The shards of a cluster build are small generations, and their documents are copied like those of unchanged files.
+- All passages go to disk before any is embedded: a batch of texts of similar length pads little, and such batches can
+  be formed only when all lengths are known. Memory holds one document, two batches, and 40 bytes for each passage, so
+  that a folder larger than memory can be indexed.
+- Vectors go to a file of the final size, since batches come in random order.
+- Documents of unchanged files are copied, rows and terms, in runs of consecutive passages: if the hash of the file is
+  the same, and it would be read, split and cut into terms in the same way.
+- Passages of changed files keep their vectors: if the content key of the passage is the same, that is, the text and
+  sentences that the model sees, and the same model is run in the same way.
+- The shards of a cluster build are small generations; their documents are copied like those of unchanged files.
 """
 
 from collections.abc import Callable
@@ -66,8 +66,8 @@ class _Run:
 class Draft:
     """A generation that is being written into ``folder``, which must be empty.
 
-    ``current`` is the current generation, if there is one; :class:`Reusable` says what is reused of it. Token vectors
-    are written in its code, or else in the ``codec``, or else in one fitted to the first of them.
+    ``current`` is the current generation, if there is one; :class:`Reusable` says how much of it is reused. Token
+    vectors are written with its codec, or else with the ``codec``, or else with one fitted to the first of them.
     """
 
     def __init__(

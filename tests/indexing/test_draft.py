@@ -67,12 +67,12 @@ def test_reused_documents_have_the_rows_of_a_new_build(
     fresh = settings.model_copy(update={"index": tmp_path / "fresh"})
     build(fresh, FakeEmbedder())
     for table in ("documents ORDER BY id", "passages ORDER BY number"):
-        again, anew = (
+        reused, rebuilt = (
             sqlite3.connect(current(one).passages.path).execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - constants
             for one in (settings, fresh)
         )
-        assert len(again) > 20
-        assert again == anew
+        assert len(reused) > 20
+        assert reused == rebuilt
 
 
 def test_reused_vectors_and_tokens_are_those_of_a_new_build(folder: Write, settings: Settings, tmp_path: Path) -> None:
@@ -83,14 +83,14 @@ def test_reused_vectors_and_tokens_are_those_of_a_new_build(folder: Write, setti
     build(settings, FakeEmbedder())
     fresh = settings.model_copy(update={"index": tmp_path / "fresh"})
     build(fresh, FakeEmbedder())
-    again, anew = current(settings), current(fresh)
-    assert again.generation == anew.generation
-    numbers = np.arange(len(anew))
-    np.testing.assert_array_equal(again.store.vectors(numbers), anew.store.vectors(numbers))
-    assert again.tokens is not None
-    assert anew.tokens is not None
+    reused, rebuilt = current(settings), current(fresh)
+    assert reused.generation == rebuilt.generation
+    numbers = np.arange(len(rebuilt))
+    np.testing.assert_array_equal(reused.store.vectors(numbers), rebuilt.store.vectors(numbers))
+    assert reused.tokens is not None
+    assert rebuilt.tokens is not None
     for name in ("ids", "starts", "sentences", "frequencies"):
-        np.testing.assert_array_equal(getattr(again.tokens, name), getattr(anew.tokens, name))
+        np.testing.assert_array_equal(getattr(reused.tokens, name), getattr(rebuilt.tokens, name))
     first, second = (
         open_answerer(chosen, FakeEmbedder())[0].ask("Where does the silo stand?") for chosen in (settings, fresh)
     )

@@ -1,4 +1,4 @@
-"""Splitting: passages are exact, complete, in order, within the window, and cut where it hurts least."""
+"""Splitting: passages are exact, complete, in order, within the window, and end at sentences and paragraphs."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ def split(text: str, tokens: int = 16, window: int = 64, ending: str = ".txt", o
 def assert_sound(
     found: Document, passages: Sequence[Passage], window: int, count: object = COUNT, overlap: int = 0
 ) -> None:
-    """Every promise of the module that can be checked on any text."""
+    """Check the invariants of passages, which hold for any text."""
     text = found.text
     end = 0
     before: set[str] = set()
@@ -79,9 +79,9 @@ def assert_sound(
 @given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]), st.sampled_from([0, 8, 40]))
 @settings(max_examples=300, deadline=None)
 def test_any_text_gives_exact_and_complete_passages(text: str, ending: str, tokens: int, overlap: int) -> None:
-    """``document.text[start:end] == passage.text``, nothing visible is lost, no token passes the window.
+    """``document.text[start:end] == passage.text``, no visible character is lost, no passage exceeds the window.
 
-    What a passage repeats are whole sentences, the last of the one before it, as many tokens as allowed.
+    The overlap is whole sentences, the last ones of the passage before, within the allowed tokens.
     """
     found = document(text, ending)
     passages = Splitter(SplitterSettings(tokens, 64, overlap), COUNT).split(found)
@@ -90,8 +90,10 @@ def test_any_text_gives_exact_and_complete_passages(text: str, ending: str, toke
 
 @given(HOSTILE)
 @settings(max_examples=50, deadline=None)
-def test_the_same_holds_with_the_real_tokenizer(real: SentenceTransformerEmbedder, text: str) -> None:
-    """Whose counts of pieces need not add up to the count of the whole."""
+def test_any_text_gives_exact_and_complete_passages_with_the_real_tokenizer(
+    real: SentenceTransformerEmbedder, text: str
+) -> None:
+    """Its counts of pieces need not add up to the count of the whole text."""
     found = document(text)
     passages = Splitter(SplitterSettings(20, real.window, 8), real.count_tokens).split(found)
     assert_sound(found, passages, real.window, real.count_tokens, overlap=8)
@@ -99,7 +101,7 @@ def test_the_same_holds_with_the_real_tokenizer(real: SentenceTransformerEmbedde
 
 @given(st.lists(st.sampled_from(["👨‍👩‍👧", "e\u0301", "🇰🇷", "नि", "a", " ", ". "]), max_size=200).map("".join))
 def test_no_grapheme_is_cut(text: str) -> None:
-    """Families, flags, accents and Indic clusters stay whole at every end of a passage and sentence."""
+    """Families, flags, accents and Indic clusters stay intact at the ends of passages and sentences."""
     safe = set(grapheme_starts(text))
     for passage in split(text):
         start = passage.position.start_char
@@ -108,7 +110,7 @@ def test_no_grapheme_is_cut(text: str) -> None:
 
 
 def test_passages_end_where_sections_and_sentences_end() -> None:
-    """A heading parts passages and is no passage; a long paragraph is cut between sentences, evenly."""
+    """A heading separates passages and is not one; a long paragraph is cut evenly, between sentences."""
     passages = split(
         "# Title\n\nShort opening.\n\n## Part\n\nOne two three four five. Six seven eight nine ten. "
         "Ten nine eight seven six. Five four three two one.\n",
@@ -122,8 +124,8 @@ def test_passages_end_where_sections_and_sentences_end() -> None:
     assert passages[1].sentences == ((0, 24), (25, 50))
 
 
-def test_a_passage_repeats_the_last_sentences_before_it() -> None:
-    """Within its section, whole ones only, as many as the tokens allow and as fit in the model's window."""
+def test_a_passage_overlaps_the_one_before_by_whole_sentences() -> None:
+    """Within its section, within the allowed tokens, and within the model's window."""
     text = (
         "# Title\n\nOne two three four five. Six seven eight nine ten. "
         "Ten nine eight seven six. Five four three two one.\n\n## Part\n\nAnother section.\n"
@@ -139,17 +141,17 @@ def test_a_passage_repeats_the_last_sentences_before_it() -> None:
 
 
 def test_short_paragraphs_of_a_section_share_a_passage() -> None:
-    """Room is used where the section allows it."""
+    """If together they fit."""
     assert len(split("One two.\n\nThree four.\n\nFive six.\n")) == 1
 
 
 def test_the_title_of_a_file_without_one_is_not_embedded() -> None:
-    """A file name is no context."""
+    """A file name is not context."""
     assert split("Words without a title, a full sentence.")[0].context == ""
 
 
-def test_context_keeps_to_a_quarter_of_the_window() -> None:
-    """Outer headings go first; a heading too long by itself goes altogether."""
+def test_context_takes_at_most_a_quarter_of_the_window() -> None:
+    """Outer headings are dropped first; a heading that is too long by itself is dropped too."""
     deep = "# One two three four\n\n## Five six seven eight nine ten\n\n### Eleven twelve\n\nBody here.\n"
     assert split(deep, ending=".md", window=32)[0].context == "Eleven twelve"
     assert split(f"# {'word ' * 40}\n\nBody here.\n", ending=".md")[0].context == ""
@@ -158,8 +160,8 @@ def test_context_keeps_to_a_quarter_of_the_window() -> None:
 @pytest.mark.parametrize(
     "text", ["x" * 20_000, "한" * 5_000, "字。" * 3_000, "a " * 20_000, "word\n" * 20_000, "e" + "\u0301" * 5_000]
 )
-def test_text_without_places_to_cut_is_cut_all_the_same(text: str) -> None:
-    """One line of any length, one word of any length: passages stay within tokens and characters."""
+def test_text_without_sentences_or_spaces_is_cut(text: str) -> None:
+    """Passages stay within the limits of tokens and characters, for a line or a word of any length."""
     found = document(text)
     passages = split(text)
     assert_sound(found, passages, 64)
@@ -167,14 +169,14 @@ def test_text_without_places_to_cut_is_cut_all_the_same(text: str) -> None:
 
 
 def test_sentence_offsets_are_mapped_into_the_embedded_text() -> None:
-    """Hidden characters and the context before the text move them."""
+    """Hidden characters and the context before the text shift them."""
     passage = split("# Head\n\nO\u200bne two. Thr\u00adee four.\n", ending=".md")[0]
     embedded = embedding_text(passage.context, passage.text)
     assert [embedded[start:end] for start, end in embedded_sentences(passage)] == ["One two.", "Three four."]
 
 
 def test_completeness_counts_what_is_missing() -> None:
-    """The figures are no constants: a dropped passage shows."""
+    """A dropped passage lowers the count."""
     found = document("One two three.\n\n" + "Four five six seven. " * 8)
     passages = split(found.text)
     visible = len(re.sub(r"\s", "", found.text))
@@ -182,8 +184,8 @@ def test_completeness_counts_what_is_missing() -> None:
     assert covered_characters(found, passages[1:]) == expected
 
 
-def test_completeness_counts_what_is_repeated_once() -> None:
-    """Overlap does not make up for a passage that is not there."""
+def test_completeness_counts_the_overlap_once() -> None:
+    """Overlap does not make up for a missing passage."""
     found = document("One two three. Four five six seven. " * 12)
     passages = split(found.text, overlap=8)
     count = covered_characters(found, passages)
@@ -193,7 +195,7 @@ def test_completeness_counts_what_is_repeated_once() -> None:
 
 @pytest.mark.proof
 def test_proof_any_text(record_property: Callable[[str, object], None]) -> None:
-    """Ten thousand hostile texts."""
+    """For ten thousand hostile texts."""
     seen = 0
 
     @seed(20261123)
