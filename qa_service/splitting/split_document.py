@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qa_service.datatypes import Document, Offsets, Passage, Skipped
+from qa_service.splitting.coverage import CoverageCount, covered_characters
 from qa_service.splitting.splitter import (
-    CoverageCount,
     Splitter,
-    covered_characters,
     embedded_sentences,
     embedding_text,
 )

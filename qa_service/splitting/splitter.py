@@ -7,7 +7,6 @@ with a paragraph if one ends nearby. No passage spans two sections. Finally each
 sentences of the passage before it in its section (the overlap), as context for its own first sentence.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -42,14 +41,6 @@ class SplitterSettings:
     window: int
     overlap_tokens: int
     version: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class CoverageCount:
-    """The number of visible characters of a document's content, and of those that are in a passage."""
-
-    content: int
-    covered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,41 +208,6 @@ def embedded_sentences(passage: Passage) -> list[Offsets]:
         (head + len(embeddable(passage.text[:start])), head + len(embeddable(passage.text[:end])))
         for start, end in passage.sentences
     ]
-
-
-def covered_characters(document: Document, passages: Sequence[Passage]) -> CoverageCount:
-    """Count the visible characters of a document's content, and those that are in its passages."""
-    spans = _merged([(passage.position.start_char, passage.position.end_char) for passage in passages])
-    content = sum(_visible(document.text[block.start : block.end]) for block in document.blocks)
-    covered = sum(
-        _visible(document.text[max(block.start, start) : min(block.end, end)])
-        for block in document.blocks
-        for start, end in _overlapping(spans, block)
-    )
-    return CoverageCount(content, covered)
-
-
-def _merged(spans: list[Offsets]) -> list[Offsets]:
-    """Return the spans in order, overlapping ones merged."""
-    merged: list[Offsets] = []
-    for start, end in sorted(spans):
-        if merged and start < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def _overlapping(spans: list[Offsets], block: Block) -> Iterator[Offsets]:
-    """Yield the spans that share a character with a block; they must be in order and disjoint."""
-    position = bisect_right(spans, block.start, key=lambda span: span[1])
-    while position < len(spans) and spans[position][0] < block.end:
-        yield spans[position]
-        position += 1
-
-
-def _visible(text: str) -> int:
-    return 0 if is_blank(text) else sum(len(word) for word in embeddable(text).split())
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[Offsets]:
