@@ -2,6 +2,8 @@
 
 Every file found is either read or skipped with a reason. Names that begin with a dot are ignored. Links to folders
 are not followed; links to files only if they stay inside the source folder.
+
+The reasons of a scan are part of a generation's identity: changing their wording would make every index outdated.
 """
 
 import hashlib
@@ -110,10 +112,10 @@ def _identify(root: Path, entry: os.DirEntry[str], extensions: Collection[str], 
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
         if not target.startswith(str(root) + os.sep):
-            raise SkipFile("link to a file outside the source folder, not followed", failed=False)
+            raise SkipFile("link that leads out of the source folder, not followed", failed=False)
     extension = extension_of(entry.name)
     if extension not in extensions:
-        raise SkipFile(f"format {extension} is not supported" if extension else "no file extension", failed=False)
+        raise SkipFile(f"format {extension or 'without an ending'} is not read", failed=False)
     with open_regular_file(entry.path, max_file_bytes) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

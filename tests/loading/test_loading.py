@@ -95,8 +95,8 @@ def test_a_file_without_a_document_is_skipped_with_a_reason(folder: Write) -> No
     assert [document.uri for document in loaded.documents] == ["good.txt"]
     found = reasons(loaded)
     assert found["empty.md"] == ("empty", False)
-    assert found["photo.png"] == ("format .png is not supported", False)
-    assert found["README"] == ("no file extension", False)
+    assert found["photo.png"] == ("format .png is not read", False)
+    assert found["README"] == ("format without an ending is not read", False)
     assert found["really.txt"] == ("is a PDF, not text", True)
     assert found["one-bad-byte.txt"][0].startswith("is not UTF-8: byte 0xFF at offset 15, line 2")
     assert found["large.txt"][1]
@@ -117,7 +117,7 @@ def test_only_links_to_files_inside_the_folder_are_followed(folder: Write, tmp_p
     loaded = load(source)
     assert [document.uri for document in loaded.documents] == ["a/real.txt", "inside.txt"]
     found = reasons(loaded)
-    assert found["out.txt"] == ("link to a file outside the source folder, not followed", False)
+    assert found["out.txt"] == ("link that leads out of the source folder, not followed", False)
     assert found["a/loop"] == ("link to a folder, not followed", False)
     assert found["self.txt"][0].startswith("can't be read")
     assert found["gone.txt"] == ("can't be read: No such file or directory", True)
