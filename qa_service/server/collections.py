@@ -22,14 +22,14 @@ def collection_name(
 
 @dataclass(slots=True)
 class Collections:
-    """All that is served. While it is ``draining``, it still answers, but says that it is not ready for more."""
+    """All collections of the service. While ``draining``, it answers requests but reports that it is not ready."""
 
     default: LiveIndex
     named: Mapping[str, LiveIndex]
     draining: bool = False
 
     def __iter__(self) -> Iterator[LiveIndex]:
-        """Yield each, the default first."""
+        """Yield the live indexes, the default one first."""
         yield self.default
         yield from self.named.values()
 
@@ -38,21 +38,21 @@ class Collections:
         name = request.path_params.get("collection")
         live = self.default if name is None else self.named.get(name)
         if live is None:
-            raise NotFound("no collection of that name; GET /collections names them")
+            raise NotFound("no collection has this name; GET /collections lists them")
         return live
 
     def expect_ready(self) -> None:
-        """Raise :class:`NotReady` with the reason, unless all can be asked and will be for some time."""
+        """Raise :class:`NotReady` with the reason, unless all collections are ready and the service is not draining."""
         if self.draining:
             raise NotReady("the service is shutting down")
         for live in self:
             live.expect_ready()
 
     def drain(self) -> None:
-        """Say from now on that the service is not ready, though it answers."""
+        """Report from now on that the service is not ready; it still answers."""
         self.draining = True
 
     def stop(self, reason: str) -> None:
-        """Be ready no more."""
+        """Mark all collections as not ready."""
         for live in self:
             live.ready, live.reason = False, reason

@@ -1,7 +1,7 @@
-"""What people said of answers: kept in SQLite, given back as lines of a question file.
+"""Feedback on answers: stored in SQLite, exported as lines of a question file.
 
-Of an answer nothing is written to disk until somebody says something of it: what was answered lately is in memory,
-or, where several processes serve, in a file that they share and that is emptied as it grows.
+An answer reaches the disk only with feedback. Until then recent answers are in memory or, with several server
+processes, in a bounded file that they share.
 """
 
 import json
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS answers (
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A span of a document: what a reference of a question file is."""
+    """A span of a document, with the fields of a reference in a question file."""
 
     document: str
     start_index: int
@@ -46,11 +46,11 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackAnswer:
-    """What is remembered of an answer: the question, whether it was found, and the best quote."""
+    """An answer as feedback needs it: the question, whether it was answered, and the best quote."""
 
     id: str
     collection: str
-    """Its path, empty for the default collection."""
+    """Path of the collection; empty for the default one."""
     index_version: str
     question: str
     found: bool
@@ -58,7 +58,7 @@ class FeedbackAnswer:
 
     @classmethod
     def of(cls, identifier: str, collection: str, answer: Answer) -> "FeedbackAnswer":
-        """Return what to remember of an answer."""
+        """Return an answer as feedback needs it."""
         best = None
         if answer.results:
             citation = answer.results[answer.best].citation
@@ -82,11 +82,11 @@ class RecentAnswers:
             )
             if path is not None:
                 self._connection.execute("PRAGMA journal_mode=WAL")
-                self._connection.execute("PRAGMA synchronous=OFF")  # what is lost with a crash was for minutes
+                self._connection.execute("PRAGMA synchronous=OFF")  # a crash loses only answers of the last minutes
             self._connection.execute(_RECENT_SCHEMA)
 
     def remember(self, answered: FeedbackAnswer) -> None:
-        """Keep an answer, and forget one that is long past."""
+        """Keep an answer, and delete the oldest one beyond the limit."""
         with _storage_errors(self._path or Path(":memory:")):
             added = self._connection.execute(
                 "INSERT OR REPLACE INTO answers (id, collection, index_version, question, found, best) "
@@ -98,7 +98,7 @@ class RecentAnswers:
             )
 
     def recall(self, identifier: str) -> FeedbackAnswer | None:
-        """Return the answer of an id, or ``None`` if there was none lately."""
+        """Return the answer with an id, or ``None`` if it is not a recent one."""
         with _storage_errors(self._path or Path(":memory:")):
             row = self._connection.execute(
                 "SELECT id, collection, index_version, question, found, best FROM answers WHERE id = ?", (identifier,)
@@ -109,7 +109,7 @@ class RecentAnswers:
         return FeedbackAnswer(own_id, collection, version, question, bool(found), _unpacked(best))
 
     def close(self) -> None:
-        """Close it."""
+        """Close the database."""
         self._connection.close()
 
 
@@ -129,11 +129,11 @@ class FeedbackFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Close the database."""
         self.close()
 
     def add(self, answered: FeedbackAnswer, *, useful: bool, right: Quote | None, note: str) -> None:
-        """Write feedback down, in place of what was said of the same answer before."""
+        """Store feedback; it replaces earlier feedback on the same answer."""
         with _storage_errors(self._path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO feedback "
@@ -143,10 +143,10 @@ class FeedbackFile:
             )
 
     def export(self, collection: str = "") -> tuple[list[dict[str, Any]], int]:
-        """Return lines of a question file, and how many answers were found useless without a word on what is right.
+        """Return lines of a question file, and how many useless answers came without the right passage.
 
-        A passage named as right is gold, and so is the quote of an answer found useful. A question that people
-        agree has no answer is one of those; where others named a passage, that counts.
+        A passage named as right is gold, and so is the quote of a useful answer. A question is unanswerable if
+        feedback confirms that it has no answer and no other feedback names a passage.
         """
         with _storage_errors(self._path):
             rows = self._connection.execute(
@@ -179,12 +179,12 @@ class FeedbackFile:
         return lines, left_out
 
     def close(self) -> None:
-        """Close it."""
+        """Close the database."""
         self._connection.close()
 
 
 def _make_private_database(path: Path) -> None:
-    """Let only its owner read a database; SQLite makes the files beside it with the rights of the first."""
+    """Let only the owner read a database; SQLite creates the files beside it with the same permissions."""
     make_private_folder(path.parent)
     make_private_file(path)
     for suffix in ("-wal", "-shm"):

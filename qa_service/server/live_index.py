@@ -1,4 +1,4 @@
-"""What is being served: one open index at a time, replaced as a whole when another generation is in force."""
+"""The index that a collection serves, replaced without a pause when another generation becomes current."""
 
 import asyncio
 import logging
@@ -24,7 +24,10 @@ Reopen = Callable[[], tuple[QuestionAnswerer, str | None]]
 
 @dataclass(frozen=True, slots=True)
 class ServableIndex:
-    """An index that was opened to be served, what is wrong with it, where its successors lie, and how to open them."""
+    """An opened index, its problem if degraded, its generations, and how to reopen it.
+
+    Without ``reopen``, later generations are not served.
+    """
 
     answerer: QuestionAnswerer
     generations: Generations
@@ -34,17 +37,17 @@ class ServableIndex:
 
 @dataclass(frozen=True, slots=True)
 class TimedEmbedding:
-    """A question's embedding, and when it was made."""
+    """A question's embedding, and when it was computed."""
 
     embedding: QuestionEmbedding
     stage: Stage
 
 
 class LiveIndex:
-    """The index that is served, and whether it may be asked.
+    """The index that a collection serves, and whether it is ready for questions.
 
-    A handler takes a :meth:`lease` of what answers from it, for all steps of a request: the index stays open until the
-    last lease of it has ended. The answerer is used by the worker alone.
+    A handler takes a :meth:`lease` of the answerer for all steps of a request: a replaced index stays open until its
+    last lease ends. Only the worker's threads call the answerer.
     """
 
     def __init__(self, opening: ServableIndex, worker: Worker, path: str = "", *, cache_mb: int = 16) -> None:
@@ -57,15 +60,15 @@ class LiveIndex:
         self.degraded = opening.degraded
         self.worker = worker
         self.path = path
-        """Path of the collection, empty for the default one."""
+        """Path of the collection; empty for the default one."""
         self._reopen = opening.reopen
         self.ready = False
-        self.reason = "starting, the self-test is not done"
+        self.reason = "starting; the self-test has not finished"
         self._store_error: StoreUnavailable | None = None
 
     @contextmanager
     def lease(self) -> Iterator[QuestionAnswerer]:
-        """Give what answers from the current index, which is not closed before the context ends."""
+        """Yield the answerer of the current index, which stays open until the context ends."""
         answerer = self._answerer
         self._leases[answerer] += 1
         try:
@@ -75,7 +78,7 @@ class LiveIndex:
             self._close_unused(answerer)
 
     def _close_unused(self, answerer: QuestionAnswerer) -> None:
-        """Close an index that was replaced, unless somebody still uses it; a call in work is finished before."""
+        """Close a replaced index that has no lease, after the calls in the queue."""
         if answerer is self._answerer or self._leases[answerer]:
             return
         del self._leases[answerer]
@@ -90,31 +93,31 @@ class LiveIndex:
 
     @property
     def runtime(self) -> str:
-        """The name of what runs the model."""
+        """Name of the runtime of the embedding model."""
         return self._answerer.embedder.runtime
 
     async def answer(self, function: Callable[[TimedEmbedding], Result], question: str) -> Result:
-        """Have the worker run a function of a question's embedding; those that wait are embedded together."""
+        """Run a function of a question's embedding in the worker, which embeds queued questions together."""
         return await self.worker.answer(function, question, self.embed)
 
     def embed(self, questions: Sequence[str]) -> list[TimedEmbedding]:
-        """Embed questions together, and count those that were not in memory. For the worker."""
-        memory = self._answerer.question_cache
-        before, began = memory.embedded, time.perf_counter()
+        """Embed questions together and count the cache misses. Called by the worker."""
+        cache = self._answerer.question_cache
+        before, began = cache.embedded, time.perf_counter()
         embeddings = self._answerer.embed(questions)
-        EMBEDDED_QUESTIONS.inc(memory.embedded - before)
+        EMBEDDED_QUESTIONS.inc(cache.embedded - before)
         stage = Stage("embed", began, time.perf_counter())
         return [TimedEmbedding(embedding, stage) for embedding in embeddings]
 
     def expect_ready(self) -> None:
-        """Raise :class:`NotReady` with the reason; :class:`StoreUnavailable` while the vector store is away."""
+        """Raise :class:`NotReady` with the reason, or :class:`StoreUnavailable` while the store is unavailable."""
         if self._store_error is not None:
             raise StoreUnavailable(str(self._store_error))
         if not self.ready:
             raise NotReady(f"the service is not ready: {self.reason}")
 
     async def start(self) -> None:
-        """Ask a self-test question; ready if it was answered."""
+        """Ask a self-test question; become ready if it is answered."""
         try:
             await self.worker.run(self._answerer.self_test)
             started = time.perf_counter()
@@ -124,13 +127,13 @@ class LiveIndex:
             self._set_index_metric(None)
         except QAServiceError as error:
             self.reason = "the self-test failed; see the server's log"
-            _logger.error("not ready: %s", error)  # noqa: TRY400 - the message says it all
+            _logger.error("not ready: %s", error)  # noqa: TRY400 - the traceback adds nothing
 
     async def watch_generations(self, seconds: float) -> None:
-        """Look at the pointer to the current generation every so often, and serve another one once it is whole.
+        """Poll the pointer to the current generation, and serve another generation once it passes its self-test.
 
-        One that can't be opened, or fails its self-test, is told in the log; the one before goes on. After an error
-        that nobody foresaw it is tried again at the next look.
+        If it can't be opened or fails the self-test, the error is logged and the previous index stays. After an
+        unexpected error the next poll tries again.
         """
         reopen = self._reopen
         if reopen is None:
@@ -142,15 +145,15 @@ class LiveIndex:
                 pointed = await asyncio.to_thread(self.generations.current_pointer)
             except StoreUnavailable as error:
                 if self._store_error is None:
-                    _logger.error("%s", error.in_full())  # noqa: TRY400 - the message says it all
+                    _logger.error("%s", error.in_full())  # noqa: TRY400 - the traceback adds nothing
                 self._store_error = error
                 continue
             except QAServiceError:
-                continue  # a moment's state of the folder, or a broken pointer: `doctor` tells
+                continue  # a passing state of the folder, or a damaged pointer, which `doctor` reports
             if self._store_error is not None:
-                _logger.warning("the vector store answers again")
+                _logger.warning("the vector store is available again")
             self._store_error = None
-            # A generation that was damaged is built anew under its old name: then only the time is another.
+            # A damaged generation is built again under its old id; then only the pointer's time changes.
             if pointed == seen:
                 continue
             seen = pointed
@@ -194,7 +197,7 @@ class LiveIndex:
         INDEX_PASSAGES.labels(name, self._answerer.index.generation).set(len(self._answerer.index))
 
     async def _run_when_queue_allows(self, function: Callable[[], None]) -> None:
-        """Have the worker run a function, as often as it takes while the queue is full."""
+        """Run a function in the worker; try again while the queue is full."""
         while True:
             try:
                 await self.worker.run(function)

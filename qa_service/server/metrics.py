@@ -1,4 +1,4 @@
-"""What Prometheus is told. With several server processes their numbers lie in files, which each can add up."""
+"""The Prometheus metrics. Several server processes write theirs to files, which any of them can add up."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name for it
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's name
 _SECONDS_BUCKETS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 _LAG_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3, 1, 3)
 _BATCH_SIZE_BUCKETS = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -37,26 +37,32 @@ def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) 
 
 REQUESTS = _counter("qa_requests", "Requests answered.", "method", "route", "status")
 REQUEST_SECONDS = _histogram(
-    "qa_request_seconds", "From a request to the end of its answer.", _SECONDS_BUCKETS, "route"
+    "qa_request_seconds", "Time from a request to the end of its response.", _SECONDS_BUCKETS, "route"
 )
 STAGE_SECONDS = _histogram(
-    "qa_stage_seconds", "Parts of answering a question: wait, embed, retrieve, cite.", _SECONDS_BUCKETS, "stage"
+    "qa_stage_seconds", "Time of each stage of an answer: wait, embed, retrieve, cite.", _SECONDS_BUCKETS, "stage"
 )
 ANSWERS = _counter_of(
-    "qa_answers", "Answers, by whether the documents are likely to hold one.", "answerable", ("yes", "no", "unknown")
+    "qa_answers",
+    "Answers, by whether the documents are likely to answer the question.",
+    "answerable",
+    ("yes", "no", "unknown"),
 )
-EMBEDDED_QUESTIONS = _counter("qa_embedded_questions", "Questions embedded, which others were found in memory.")
-ANSWER_CACHE_HITS = _counter("qa_remembered_answers", "Answers found in memory, of questions that were asked before.")
-BATCH_SIZE = _histogram("qa_batch_questions", "Questions that were worked on together.", _BATCH_SIZE_BUCKETS)
-CLIENTS_GONE = _counter("qa_client_gone", "Requests whose client left before the answer.")
+EMBEDDED_QUESTIONS = _counter("qa_embedded_questions", "Questions embedded (cache misses).")
+ANSWER_CACHE_HITS = _counter("qa_remembered_answers", "Answers found in the cache.")
+BATCH_SIZE = _histogram("qa_batch_questions", "Questions embedded together.", _BATCH_SIZE_BUCKETS)
+CLIENTS_GONE = _counter("qa_client_gone", "Requests whose client disconnected before the response.")
 INDEX_SWAPS = _counter_of(
-    "qa_index_swaps", "Indexes that came into force, served or rejected.", "result", ("served", "rejected")
+    "qa_index_swaps",
+    "New current generations, by whether they were served or rejected.",
+    "result",
+    ("served", "rejected"),
 )
-LOOP_LAG_SECONDS = _histogram("qa_loop_lag_seconds", "How late the event loop runs what is due.", _LAG_BUCKETS)
-QUEUED_CALLS = Gauge("qa_waiting", "Questions in work or waiting.", multiprocess_mode="livesum", registry=_registry)
+LOOP_LAG_SECONDS = _histogram("qa_loop_lag_seconds", "Delay of the event loop in running a due callback.", _LAG_BUCKETS)
+QUEUED_CALLS = Gauge("qa_waiting", "Questions running or queued.", multiprocess_mode="livesum", registry=_registry)
 INDEX_PASSAGES = Gauge(
     "qa_index_passages",
-    "Passages of the index that is served, by collection and version.",
+    "Passages of the served index, by collection and version.",
     ("collection", "version"),
     multiprocess_mode="livemax",
     registry=_registry,
@@ -64,7 +70,7 @@ INDEX_PASSAGES = Gauge(
 
 
 def exposition() -> bytes:
-    """Return all numbers in Prometheus' text format; of all processes, where there are several."""
+    """Return all metrics of all server processes in Prometheus' text format."""
     folder = os.environ.get(_FOLDER)
     if folder is None:
         registry = CollectorRegistry()

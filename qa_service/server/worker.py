@@ -1,9 +1,9 @@
-"""Admission: threads that compute, and a bounded number of requests that may wait for them.
+"""The queue of calls that compute, and the two threads that run them.
 
-Handlers are ``async`` and never compute. A request that finds the queue full is turned away at once,
-since one that waits past its deadline costs the same and helps nobody. Questions that wait together are
-embedded together, four in a forward pass of the model: none is held back to wait for more. While those are answered
-in a second thread, the first embeds the next; where none wait, one thread does both.
+Handlers are ``async`` and never compute. A full queue rejects a call at once: a call that misses its deadline would
+cost the same and help nobody. Questions in the queue are embedded together, four in a forward pass of the model; no
+question is held back to wait for others. While a second thread answers one batch, the first thread embeds the next.
+With an empty queue the first thread does both.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A function to be called, with what was made of its question if it has one."""
+    """A function to call, with the embedding of its question if it has one."""
 
     function: Callable[..., Any]
     future: "Future[Any]"
@@ -49,7 +49,7 @@ _Call = tuple["Future[Any]", Callable[[], Any]]
 
 
 class Worker:
-    """Runs functions one after another; what they ask is embedded by one thread, batch after batch."""
+    """Runs functions one at a time; one thread embeds their questions in batches."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._busy_since: dict[str, float] = {}
-        """By thread, when it began what it is doing."""
+        """When each busy thread began its current call, by the thread's name."""
         self._embedded_calls: Queue[list[_Call] | None] = Queue(1)
         self._threads = [
             threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True)
@@ -86,10 +86,10 @@ class Worker:
             thread.start()
 
     def check_limit(self, seconds: float) -> None:
-        """Tell the log if the last of a full queue would wait past its deadline, at so many seconds a call."""
+        """Log a warning if the last call of a full queue would miss its deadline, at so many seconds a call."""
         if self._limit * seconds > self._deadline:
             _logger.warning(
-                "%d questions of %.0f ms each may wait (QA_QUEUE_LIMIT), which takes %.0f s; QA_DEADLINE_SECONDS is %g",
+                "a full queue of %d questions (QA_QUEUE_LIMIT) of %.0f ms each takes %.0f s; QA_DEADLINE_SECONDS is %g",
                 self._limit,
                 seconds * 1000,
                 self._limit * seconds,
@@ -97,23 +97,23 @@ class Worker:
             )
 
     def expect_alive(self) -> None:
-        """Raise :class:`NotReady` where one call has been computing for so long that it will not end any more."""
+        """Raise :class:`NotReady` if a call has run for so long that it is stuck."""
         since = min(self._busy_since.copy().values(), default=None)
         if since is not None and time.monotonic() - since > self._stuck_seconds:
-            raise NotReady("what computes answers does not answer any more; restart the service")
+            raise NotReady("the thread that computes answers is stuck; restart the service")
 
     def refusal(self) -> Overloaded | None:
-        """Return the error for one more call, or ``None`` if it may wait."""
+        """Return the error for one more call, or ``None`` if the queue has room."""
         if self._unfinished < self._limit:
             return None
-        return Overloaded(f"{self._limit} questions are waiting already; ask again in a second")
+        return Overloaded(f"{self._limit} questions are in the queue, which is full; ask again in a second")
 
     async def run(self, function: Callable[[], Result]) -> Result:
-        """Return ``function()``, computed while nothing else is.
+        """Return ``function()``, run while no other function is.
 
-        Raises :class:`Overloaded` at once if ``queue_limit`` calls are in work or waiting,
+        Raises :class:`Overloaded` at once if ``queue_limit`` calls are running or queued,
         :class:`DeadlineExceeded` after ``deadline_seconds``, :class:`NotReady` after :meth:`close`.
-        A call whose deadline passes while it waits is dropped; one in work finishes unseen.
+        A queued call whose deadline passes is dropped; a running one finishes, and its result is discarded.
         """
         result: Result = await self._result(_Job(function, Future()))
         return result
@@ -124,9 +124,9 @@ class Worker:
         question: str,
         embed: Callable[[Sequence[str]], Sequence[Embedding]],
     ) -> Result:
-        """Return ``function(embed([question])[0])``, computed while no other function is.
+        """Return ``function(embed([question])[0])``, run while no other function is.
 
-        ``embed`` is called with up to eight questions that wait and have the same; if it raises, with each by itself.
+        ``embed`` is called with up to ``max_batch`` queued questions that share it; if it raises, with each alone.
         Raises what :meth:`run` does.
         """
         result: Result = await self._result(_Job(function, Future(), _Question(question, embed)))
@@ -149,7 +149,7 @@ class Worker:
             raise DeadlineExceeded(f"not finished within {self._deadline:g} s; ask again") from None
 
     def close(self) -> None:
-        """Finish what is in work or waiting, and take nothing more."""
+        """Finish the running and queued calls, and accept no others."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -157,7 +157,7 @@ class Worker:
             thread.join()
 
     def _encoder(self) -> None:
-        """Embed what was asked, and answer it too unless more is waiting."""
+        """Embed questions; answer them too, unless more are queued."""
         while jobs := self._next():
             self._busy_since["encoder"] = time.monotonic()
             calls, embedded = _embedded(jobs)
@@ -170,7 +170,7 @@ class Worker:
         self._embedded_calls.put(None)
 
     def _answerer(self) -> None:
-        """Answer what was embedded, while more is."""
+        """Answer embedded questions while the other thread embeds the next ones."""
         while (calls := self._embedded_calls.get()) is not None:
             self._call("answerer", calls)
             self._embedded_calls.task_done()
@@ -183,7 +183,7 @@ class Worker:
         self._busy_since.pop(thread, None)
 
     def _next(self) -> list[_Job]:
-        """Wait for jobs; return the first: questions, or one that is none. None once all is done that was taken."""
+        """Wait for jobs; return the next questions, or one other call; none once closed and done."""
         with self._changed:
             while not self._queue and not self._closed:
                 self._changed.wait()
@@ -201,9 +201,9 @@ class Worker:
 
 
 def _embedded(jobs: Sequence[_Job]) -> tuple[list[_Call], bool]:
-    """Return what is to be called for some jobs, and whether all of it was embedded.
+    """Return the calls of some jobs, and whether all their questions were embedded.
 
-    What could not be embedded together is embedded by the call, which fails for itself alone.
+    If embedding together fails, each call embeds its own question, so that only the bad one fails.
     """
     calls: list[_Call] = []
     together: defaultdict[_Embed, list[tuple[_Job, str]]] = defaultdict(list)
@@ -217,7 +217,7 @@ def _embedded(jobs: Sequence[_Job]) -> tuple[list[_Call], bool]:
         BATCH_SIZE.observe(len(asked))
         try:
             found = embed([text for _, text in asked])
-        except Exception:  # noqa: BLE001 - each meets it again
+        except Exception:  # noqa: BLE001 - each call meets it again
             whole = False
             calls += [(job.future, partial(_embed_and_call, job.function, embed, text)) for job, text in asked]
         else:
@@ -232,7 +232,7 @@ def _embed_and_call(function: Callable[[Any], Any], embed: _Embed, question: str
 def _run(future: "Future[Any]", function: Callable[[], Any]) -> None:
     try:
         result = function()
-    except BaseException as error:  # noqa: BLE001 - it belongs to who waits
+    except BaseException as error:  # noqa: BLE001 - the caller gets it
         future.set_exception(error)
     else:
         future.set_result(result)

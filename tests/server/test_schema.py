@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import Settings
 
-STRICTER = ("is empty", "should be a valid integer", "is no permalink", "filters: ")
+STRICTER = ("is empty", "should be a valid integer", "must be the permalink", "filters: ")
 """What no schema says: that text is more than what can't be seen, that 5.0 is not 5 here, which links are ours, which
 attributes documents have."""
 SEED = 20261123

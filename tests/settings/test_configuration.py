@@ -199,7 +199,7 @@ def test_a_queue_longer_than_its_deadline_is_told(caplog: pytest.LogCaptureFixtu
             worker.check_limit(0.005)
             assert caplog.text == ""
             worker.check_limit(0.020)
-        assert "1000 questions of 20 ms each may wait (QA_QUEUE_LIMIT), which takes 20 s" in caplog.text
+        assert "a full queue of 1000 questions (QA_QUEUE_LIMIT) of 20 ms each takes 20 s" in caplog.text
     finally:
         worker.close()
 

@@ -1,4 +1,4 @@
-"""Feedback over HTTP: which answer, whether it was useful, and what would have been right."""
+"""Feedback over HTTP: whether an answer was useful, and which passage would have been right."""
 
 import asyncio
 import logging
@@ -24,10 +24,9 @@ _WRITE_BATCH = 64
 
 
 class FeedbackRecorder:
-    """Remembers answers and writes feedback down, in a thread of its own.
+    """Keeps recent answers and records feedback on them, in a thread of its own.
 
-    Where no other process may be told of the feedback, answers are handed to that thread when many have come, or
-    feedback: to wake it for each would hold every answer up.
+    In a single process, answers go to the thread in batches of 64; waking it for each would slow every request.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,40 +39,40 @@ class FeedbackRecorder:
         self._unwritten: list[FeedbackAnswer] = []
 
     def remember(self, identifier: str, answer: Answer, collection: str) -> None:
-        """Remember an answer so that something can be said of it; where too many wait, it is let go."""
+        """Keep an answer, so that feedback on it can be recorded. Answers are dropped while the queue is full."""
         if self._recent is not None:
             self._unwritten.append(FeedbackAnswer.of(identifier, collection, answer))
             if len(self._unwritten) >= self._batch:
                 self._hand_over(self._recent)
 
     def _hand_over(self, recent: RecentAnswers) -> None:
-        if self._thread._work_queue.qsize() * self._batch < _MAX_QUEUED_ANSWERS:  # noqa: SLF001 - it tells no other way
+        if self._thread._work_queue.qsize() * self._batch < _MAX_QUEUED_ANSWERS:  # noqa: SLF001 - there is no public way
             self._thread.submit(_remember, recent, self._unwritten)
         self._unwritten = []
 
     async def add(self, body: FeedbackRequest, right: Quote | None) -> None:
-        """Write feedback down. Raises :class:`NotFound` for an answer that is not remembered."""
+        """Record feedback. Raises :class:`NotFound` if no recent answer has its id."""
         recent = self._recent
         if recent is None:
-            raise Forbidden("feedback is not taken here (QA_FEEDBACK)")
+            raise Forbidden("feedback is switched off (QA_FEEDBACK)")
 
         self._hand_over(recent)
 
         def write() -> None:
             answered = recent.recall(body.answer_id)
             if answered is None:
-                raise NotFound("no answer of that id lately; `id` stands in each answer")
+                raise NotFound("no recent answer has this id; use the `id` field of an answer")
             with FeedbackFile(self._folder) as file:
                 file.add(answered, useful=body.useful, right=right, note=body.note)
 
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, write)
         except StorageError as error:
-            _logger.error("feedback is lost: %s", error)  # noqa: TRY400 - the message says it all
-            raise NotReady("feedback can't be kept just now; send it again later") from error
+            _logger.error("feedback is lost: %s", error)  # noqa: TRY400 - the traceback adds nothing
+            raise NotReady("feedback can't be stored at the moment; send it again later") from error
 
     def close(self) -> None:
-        """Finish what waits."""
+        """Write the queued answers and feedback, and end the thread."""
         self._thread.shutdown()
         if self._recent is not None:
             self._recent.close()
@@ -84,11 +83,11 @@ def _remember(recent: RecentAnswers, answers: Sequence[FeedbackAnswer]) -> None:
         for answered in answers:
             recent.remember(answered)
     except QAServiceError as error:
-        _logger.error("answers are not remembered: %s", error)  # noqa: TRY400 - the message says it all
+        _logger.error("recent answers are not kept: %s", error)  # noqa: TRY400 - the traceback adds nothing
 
 
 def feedback_routes(collections: Collections, recorder: FeedbackRecorder) -> APIRouter:
-    """Return the route."""
+    """Return the route of feedback."""
     router = APIRouter(route_class=guarded(FEEDBACK), tags=["questions"])
 
     @router.post(
@@ -98,9 +97,9 @@ def feedback_routes(collections: Collections, recorder: FeedbackRecorder) -> API
         responses=problems(400, 403, 404, 413, 415, 422, 503, 504),
     )
     async def feedback(body: FeedbackRequest, request: Request) -> FeedbackResponse:
-        """Keep feedback on an answer; what is said later of the same answer takes its place."""
+        """Record feedback on an answer; later feedback on the same answer replaces it."""
         if not recorder.enabled:
-            raise Forbidden("feedback is not taken here (QA_FEEDBACK)")
+            raise Forbidden("feedback is switched off (QA_FEEDBACK)")
         right = await _quote(body.right_passage, collections.of(request)) if body.right_passage is not None else None
         await recorder.add(body, right)
         return FeedbackResponse(answer_id=body.answer_id, useful=body.useful, right_passage=body.right_passage)
@@ -109,13 +108,13 @@ def feedback_routes(collections: Collections, recorder: FeedbackRecorder) -> API
 
 
 async def _quote(permalink: str, live: LiveIndex) -> Quote:
-    """Return the quote that a permalink names, as it stands now. Raises :class:`InvalidRequest`."""
+    """Return the quote that a permalink cites, as it is now. Raises :class:`InvalidRequest`."""
     identifier = permalink.partition("?")[0].rpartition("/")[2]
     with live.lease() as answerer:
         try:
             verdict = await live.worker.run(lambda: answerer.citation(identifier))
         except NotFound:
-            raise InvalidRequest("right_passage is no permalink of a citation of this service") from None
+            raise InvalidRequest("right_passage must be the permalink of a citation of this service") from None
     if verdict.uri is None or verdict.place is None or verdict.now is None:
-        raise InvalidRequest("right_passage stands in the documents no more")
+        raise InvalidRequest("right_passage is no longer in the documents; give the permalink of a current passage")
     return Quote(verdict.uri, *verdict.place, verdict.now)
