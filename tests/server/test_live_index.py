@@ -424,7 +424,7 @@ def test_cite_and_verify_over_http(folder: Write, settings: Settings, fake: Fake
         folder({"cat.txt": "The cat sleeps on the mat. It wakes at ten."})
         wait_for(client, build(settings, fake).index_version)
         page = client.get(citation["permalink"], headers=HTML).text
-        assert "most like it now" in page
+        assert "The most similar text now:" in page
         assert "It wakes at noon." in page
         assert "It wakes at ten." in page
         for unknown in ("x", "0" * 16 + ".0-1", "%00"):

@@ -140,9 +140,9 @@ def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings
         ("ask", {}, "question: Field required"),
         ("ask", {"question": "x", "top_k": 51}, "top_k: Input should be less than or equal to 50"),
         ("ask", {"question": "x", "top_k": 0}, "top_k: Input should be greater than or equal to 1"),
-        ("ask", {"question": "x", "k": 3}, "an argument is unknown, there are: question, top_k, collection"),
-        ("ask", {"question": "x", "collection": "it"}, "no collection has this name; there are: hr, legal"),
-        ("search", {"question": "x"}, "no tool has this name; there are: ask, read_source"),
+        ("ask", {"question": "x", "k": 3}, "an argument is unknown; use only: question, top_k, collection"),
+        ("ask", {"question": "x", "collection": "it"}, "no collection has this name; use one of: hr, legal"),
+        ("search", {"question": "x"}, "no tool has this name; use one of: ask, read_source"),
         (
             "read_source",
             {"document_id": "none"},
@@ -200,7 +200,7 @@ def test_a_key_for_a_collection_learns_of_no_other(answerer: QuestionAnswerer, s
         for collection in ("", "legal", "none"):
             arguments = {"question": QUESTION, "collection": collection}
             refused = called(client, "ask", arguments, Authorization=f"Bearer {token}")
-            assert told(refused) == "this key is for other collections; set `collection` to one of: hr"
+            assert told(refused) == "this key may not read this collection; set `collection` to one of: hr"
 
 
 def test_a_failure_tells_nothing_of_the_machine(
@@ -217,6 +217,6 @@ def test_a_failure_tells_nothing_of_the_machine(
     with TestClient(app_for(open_answerer(settings, Broken())[0], settings), base_url="http://localhost") as client:
         with caplog.at_level(logging.ERROR):
             failed = called(client, "ask", {"question": "owl"})
-        assert told(failed) == "the service failed; the reason is in its log. Ask again later"
+        assert told(failed) == "the service failed; its log has the reason. Try again later"
         assert "/srv/models/weights is gone" in caplog.text
         assert not called(client, "ask", {"question": QUESTION}).get("isError", False)

@@ -86,7 +86,7 @@ def test_openais_client_says_why_it_is_refused(answerer: QuestionAnswerer, setti
     refusals = (
         ("sk_wrong", "default", 1, openai.AuthenticationError, "unauthorized", "a key is needed"),
         (other, "default", 1, openai.PermissionDeniedError, "forbidden", "not for this collection"),
-        (ours, "none", 1, openai.NotFoundError, "not-found", "no vector store of that id"),
+        (ours, "none", 1, openai.NotFoundError, "not-found", "no vector store has this id"),
         (ours, "default", 51, openai.UnprocessableEntityError, "invalid-request", "less than or equal to 50"),
         (limited, "default", 1, openai.RateLimitError, "too-many-requests", "ask again in"),
     )

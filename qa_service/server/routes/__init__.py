@@ -1,1 +1,1 @@
-"""The routes: a module for each part of the HTTP reference."""
+"""HTTP routes, a module for each part of the reference."""

@@ -1,4 +1,4 @@
-"""Conditional requests: a client that has a response already is told so, and not sent it again."""
+"""Conditional requests: 304 Not Modified for a client that has the current response already."""
 
 import asyncio
 import hashlib
@@ -10,14 +10,14 @@ from starlette.types import Message, Scope, Send
 
 _ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _MAX_BYTES_ON_LOOP = 262_144
-"""The digest of a longer body is computed in a thread."""
+"""A longer body is hashed in a thread."""
 
 
 def conditional(scope: Scope, send: Send) -> Send:
-    """Return a ``send`` for the response to GET: it adds an ``ETag``, and sends 304 if ``If-None-Match`` has it.
+    """Return a ``send`` for responses to GET, which adds an ``ETag`` and sends 304 if ``If-None-Match`` contains it.
 
-    The tag is a digest of the body, so that each representation has its own. Streams, errors and responses that must
-    not be stored are sent as they are.
+    The tag is a digest of the body, so that each representation has its own. Streams, errors and responses with
+    ``no-store`` pass unchanged.
     """
     given = ", ".join(Headers(scope=scope).getlist("if-none-match"))
     held: Message | None = None
@@ -40,7 +40,7 @@ def conditional(scope: Scope, send: Send) -> Send:
 
 
 async def _is_known(start: Message, body: bytes, given: str) -> bool:
-    """Give a response its entity tag; return whether the client has it, by weak comparison."""
+    """Add the entity tag to a response; return whether the client has it, by weak comparison."""
     headers = MutableHeaders(scope=start)
     if "no-store" in headers.setdefault("Cache-Control", "no-cache"):
         return False

@@ -1,4 +1,4 @@
-"""The routes about documents and citations: a text as it was indexed, the view of a quote, and what became of it."""
+"""Routes of documents and citations: indexed texts, pages with a marked quote, and checks of citations."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ from qa_service.server.routes.pages import citation_page, pieces, source_page
 from qa_service.server.routes.responses import BY_ACCEPT, problems
 
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
-_ACCEPT = Header(description="`application/json` for JSON, else text for people.")
+_ACCEPT = Header(description="`application/json` for JSON, else plain text or a page.")
 
 
 def listing_routes(collections: Collections) -> APIRouter:
-    """Return the routes that tell which documents and passages there are."""
+    """Return the routes that list documents and passages."""
     router = APIRouter(route_class=guarded(ASK), tags=["documents"])
 
     @router.get(
@@ -41,10 +41,10 @@ def listing_routes(collections: Collections) -> APIRouter:
     async def sources(
         request: Request,
         uri: Annotated[str | None, Query(description="Only the document at this path.", max_length=4096)] = None,
-        after: Annotated[str, Query(description="Only ids behind this one: the last of the page before.")] = "",
+        after: Annotated[str, Query(description="Only ids after this one: the last id of the previous page.")] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> SourcesBody:
-        """List documents by id, without their texts, a page at a time."""
+        """List documents without their texts, ordered by id, a page at a time."""
         serving = collections.of(request)
         with serving.lease() as answerer:
             index = answerer.index
@@ -55,12 +55,12 @@ def listing_routes(collections: Collections) -> APIRouter:
 
     @router.get(
         "/sources/{document_id}/passages",
-        summary="Where the passages of a document stand",
+        summary="List the passages of a document",
         responses={200: {"model": PassagesBody}, **problems(404, 503, 504, "default")},
         response_model=None,
     )
     async def passages(request: Request, document_id: Annotated[str, _DOCUMENT_ID]) -> Response:
-        """Return first character and end of every passage, in order; passages may overlap."""
+        """Return the start and end character of every passage, in order. Passages may overlap."""
         serving = collections.of(request)
         with serving.lease() as answerer:
 
@@ -80,7 +80,7 @@ def _passages_response(spans: Sequence[tuple[int, int]]) -> Response:
 
 
 def _source_response(document: SourceDocument, *, as_json: bool) -> Response:
-    """Return the text of a document, or all of its :class:`SourceBody`. It may be long: call it in a thread."""
+    """Return a document as plain text or as a :class:`SourceBody`. Texts may be long: call this in a thread."""
     if not as_json:
         return PlainTextResponse(document.text, headers=BY_ACCEPT)
     about = {
@@ -95,7 +95,7 @@ def _source_response(document: SourceDocument, *, as_json: bool) -> Response:
 
 
 def document_routes(collections: Collections) -> APIRouter:
-    """Return the routes of texts and of checks."""
+    """Return the routes that read a document and check citations."""
     router = APIRouter(route_class=guarded(ASK), tags=["documents"])
 
     @router.get(
@@ -110,7 +110,7 @@ def document_routes(collections: Collections) -> APIRouter:
     async def read_source(
         request: Request, document_id: Annotated[str, _DOCUMENT_ID], accept: Annotated[str, _ACCEPT] = ""
     ) -> Response:
-        """Return a document's text as it was indexed: the text that all offsets count in."""
+        """Return the text of a document as it was indexed. All character offsets refer to this text."""
         serving = collections.of(request)
         with serving.lease() as answerer:
             document = await serving.worker.run(lambda: answerer.document(document_id))
@@ -122,7 +122,7 @@ def document_routes(collections: Collections) -> APIRouter:
         responses=problems(400, 413, 415, 422, 503, 504),
     )
     async def verify(body: VerifyRequest, request: Request) -> VerifyResponse:
-        """Tell of each citation, as answers give them, whether its quote still stands in the documents."""
+        """Check whether the quote of each citation is still in the documents."""
         serving = collections.of(request)
         serving.expect_ready()
         own = Links.of(request.scope, serving.path).own
@@ -138,7 +138,7 @@ def document_routes(collections: Collections) -> APIRouter:
 
 
 def linked_routes(collections: Collections) -> APIRouter:
-    """Return the routes that links in answers lead to, which open without a key."""
+    """Return the routes that links in answers open; a signed link needs no key."""
     router = APIRouter(
         route_class=guarded(Access("ask", by_link=True)),
         tags=["documents"],
@@ -147,19 +147,19 @@ def linked_routes(collections: Collections) -> APIRouter:
 
     @router.get(
         "/sources/{document_id}/view",
-        summary="Look at a quote in its document",
+        summary="View a quote in its document",
         responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}, **problems(404, 422, 503, 504)},
         response_class=Response,
     )
     async def view_source(
         request: Request,
         document_id: Annotated[str, _DOCUMENT_ID],
-        start: Annotated[int, Query(ge=0, description="First character to be marked.")] = 0,
-        end: Annotated[int, Query(ge=0, description="The character after the last one.")] = 0,
+        start: Annotated[int, Query(ge=0, description="First character of the quote.")] = 0,
+        end: Annotated[int, Query(ge=0, description="The character after the quote.")] = 0,
     ) -> Response:
-        """Return a page of the document with the quote marked; `#quote` scrolls to it.
+        """Return the document as a page with the quote marked; `#quote` scrolls to it.
 
-        A signed link shows the quote and its surroundings, unless its key has the scope `documents`.
+        A signed link shows the quote and the text around it, or everything if its key has the scope `documents`.
         """
         serving = collections.of(request)
         with serving.lease() as answerer:
@@ -169,7 +169,7 @@ def linked_routes(collections: Collections) -> APIRouter:
 
     @router.get(
         "/cite/{citation_id}",
-        summary="What became of a citation?",
+        summary="Check a citation",
         responses={200: {"model": VerdictBody, "content": both}, **problems(404, 503, 504, "default")},
         response_model=None,
     )
@@ -178,7 +178,7 @@ def linked_routes(collections: Collections) -> APIRouter:
         citation_id: Annotated[str, Path(description="From a `permalink`.")],
         accept: Annotated[str, _ACCEPT] = "",
     ) -> Response:
-        """Tell whether the quote still stands: exact, moved, changed (with what stands there now) or gone."""
+        """Return whether the quote is still in the documents: exact, moved, changed (with the text now) or gone."""
         serving = collections.of(request)
         identifier = CitationId.parse(citation_id)
         own = Links.of(request.scope, serving.path).own

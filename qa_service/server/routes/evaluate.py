@@ -1,4 +1,4 @@
-"""Evaluations over HTTP, for the administrator."""
+"""Routes of evaluations, for keys with the scope `admin`."""
 
 import asyncio
 from typing import Annotated
@@ -12,13 +12,13 @@ from qa_service.server.links import Links
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 
-# The page holds a stricter policy of its own; the sandbox keeps it from everything that this origin may.
+# The page contains a stricter policy of its own; the sandbox denies it the rights of this origin.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; sandbox allow-scripts"
 _IDENTIFIER = PathParameter(description="`id` of an evaluation.")
 
 
 def evaluation_routes(evaluations: Evaluations) -> APIRouter:
-    """Return the routes. The question file is read as it comes, since it may be long."""
+    """Return the routes that start and watch an evaluation. The question file is streamed, since it may be long."""
     router = APIRouter(route_class=guarded(ADMIN, reads_body=False), prefix=EVALUATE, tags=["administration"])
 
     @router.post(
@@ -38,41 +38,43 @@ def evaluation_routes(evaluations: Evaluations) -> APIRouter:
     async def evaluate(
         request: Request,
         form: Annotated[Uploaded, Query(alias="format", description="Format of the question file.")] = "jsonl",
-        top_k: Annotated[int, Query(ge=1, le=50, description="Results asked for and measured.")] = 10,
+        top_k: Annotated[int, Query(ge=1, le=50, description="Results per question that are measured.")] = 10,
     ) -> Evaluation:
-        """Ask every question of the body in a process of its own, while the server answers.
+        """Ask every question of the file in a separate process, while the server answers.
 
-        One evaluation runs or is received at a time, for all workers of the service together.
+        Only one evaluation runs at a time, across all workers of the service.
         """
         return await evaluations.begin(form, top_k, request.stream())
 
     @router.get(
         "/{evaluation_id}",
         operation_id="evaluation",
-        summary="How is an evaluation going?",
+        summary="Read the state of an evaluation",
         responses=problems(401, 403, 404, "default"),
     )
     async def evaluation(request: Request, evaluation_id: Annotated[str, _IDENTIFIER]) -> Evaluation:
-        """Tell how many questions were asked; once it is done, what was measured.
+        """Return how many questions were asked and, once it is done, the measures.
 
-        An evaluation whose server ended before it did is `stopped`. The oldest are removed (`QA_KEEP_EVALUATIONS`).
+        An evaluation is `stopped` if the server ended before it did. The oldest are removed (`QA_KEEP_EVALUATIONS`).
         """
         state = await asyncio.to_thread(evaluations.state, evaluation_id)
         if state.report is not None:
-            state.report = Links.of(request.scope).own(state.report)  # so that a browser can follow it
+            state.report = Links.of(request.scope).own(
+                state.report
+            )  # with the path prefix, so that a browser can open it
         return state
 
     return router
 
 
 def report_routes(evaluations: Evaluations) -> APIRouter:
-    """Return the route of the report, which people open by a link."""
+    """Return the route of the report, which a link opens."""
     router = APIRouter(route_class=guarded(Access("admin", by_link=True)), prefix=EVALUATE, tags=["administration"])
 
     @router.get(
         "/{evaluation_id}/report",
         operation_id="evaluation_report",
-        summary="The report of an evaluation",
+        summary="Read the report of an evaluation",
         responses={
             200: {"content": {"text/html": {"schema": {"type": "string"}}}},
             **problems(401, 403, 404, "default"),
@@ -80,7 +82,7 @@ def report_routes(evaluations: Evaluations) -> APIRouter:
         response_class=Response,
     )
     async def report(evaluation_id: Annotated[str, _IDENTIFIER]) -> Response:
-        """Return the report as one page that needs nothing else."""
+        """Return the report as one self-contained page."""
         content = await asyncio.to_thread(evaluations.report, evaluation_id)
         headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
         return Response(content, media_type="text/html; charset=utf-8", headers=headers)

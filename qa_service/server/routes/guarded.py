@@ -128,7 +128,7 @@ def _other_method(scope: Scope) -> MethodNotAllowed:
 
 
 def _no_such_path() -> NotFound:
-    return NotFound("no such path; /openapi.json lists them all")
+    return NotFound("the path does not exist; /openapi.json lists all paths")
 
 
 def _with_rate_headers(scope: Scope, send: Send) -> Send:

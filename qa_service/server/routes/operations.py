@@ -1,4 +1,4 @@
-"""The routes for who runs the service: is it alive, can it answer, what is indexed."""
+"""Routes for operators: probes, metrics, collections, the current index and the OpenAPI description."""
 
 import asyncio
 
@@ -24,18 +24,18 @@ from qa_service.server.routes.responses import problems
 
 
 def probe_routes(collections: Collections) -> APIRouter:
-    """Return the routes that are that tell whether the service lives and is ready, to everybody."""
+    """Return the public probes, for liveness and readiness."""
     router = APIRouter(route_class=guarded(PUBLIC), tags=["operations"])
 
-    @router.get("/livez", operation_id="livez", summary="Is the process alive?", responses=problems(503))
+    @router.get("/livez", operation_id="livez", summary="Liveness probe", responses=problems(503))
     async def livez() -> Health:
-        """Answer 200 as long as the event loop runs, and what computes answers is not stuck; however busy it is."""
+        """Return 200 while the event loop runs and the worker is not stuck, however busy they are."""
         collections.default.worker.expect_alive()
         return Health(status="alive")
 
-    @router.get("/readyz", operation_id="readyz", summary="Can questions be answered?", responses=problems(503))
+    @router.get("/readyz", operation_id="readyz", summary="Readiness probe", responses=problems(503))
     async def readyz() -> Readiness:
-        """Answer 200 once a self-test question was answered from every opened index."""
+        """Return 200 once every opened index has answered a self-test question."""
         collections.expect_ready()
         default = collections.default
         return Readiness(
@@ -50,17 +50,17 @@ def probe_routes(collections: Collections) -> APIRouter:
 
 
 def collection_routes(collections: Collections) -> APIRouter:
-    """Return the route that names the collections."""
+    """Return the route that lists the collections."""
     router = APIRouter(route_class=guarded(ASK), tags=["operations"])
 
     @router.get(
         "/collections",
         operation_id="collections",
-        summary="Which collections are there?",
+        summary="List collections",
         responses=problems(503, "default"),
     )
     async def names() -> CollectionsBody:
-        """Name the collections that have a name; the default one has none."""
+        """List the named collections; the default one has no name."""
         found = []
         for name, serving in collections.named.items():
             serving.expect_ready()
@@ -79,7 +79,7 @@ def collection_routes(collections: Collections) -> APIRouter:
 
 
 def description_routes(app: FastAPI, public_url: str) -> APIRouter:
-    """Return the route of the description for programs. It names the address where a proxy publishes the service."""
+    """Return the route of the OpenAPI description, which names the public URL of the service."""
     router = APIRouter(route_class=guarded(ASK))
 
     @router.get("/openapi.json", include_in_schema=False)
@@ -96,41 +96,41 @@ def description_routes(app: FastAPI, public_url: str) -> APIRouter:
 
 
 def metrics_routes() -> APIRouter:
-    """Return the route for Prometheus."""
+    """Return the route of the metrics."""
     router = APIRouter(route_class=guarded(Access("admin", open_locally=True)), tags=["operations"])
 
     @router.get(
         "/metrics",
         operation_id="metrics",
-        summary="Numbers for Prometheus",
+        summary="Read metrics",
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403, "default")},
         response_class=Response,
     )
     async def metrics() -> Response:
-        """Return what is counted, in Prometheus' text format; of all server processes together."""
+        """Return the metrics of all server processes in Prometheus' text format."""
         return Response(await asyncio.to_thread(exposition), headers={"Content-Type": CONTENT_TYPE})
 
     return router
 
 
 def index_routes(collections: Collections) -> APIRouter:
-    """Return the routes that tell of an index."""
+    """Return the routes that describe the current index."""
     router = APIRouter(route_class=guarded(ASK), tags=["operations"])
 
-    @router.get("/index", summary="What is indexed?", responses=problems(503, "default"))
+    @router.get("/index", summary="Describe the index", responses=problems(503, "default"))
     async def index(request: Request) -> IndexBody:
-        """Tell which generation answers, what it was built from, and what was left out."""
+        """Return the current generation, its contents, and the files that were skipped."""
         serving = collections.of(request)
         serving.expect_ready()
         return _index_body(serving.manifest, serving.degraded)
 
     @router.get(
         "/index/diff",
-        summary="What changed with this index?",
+        summary="List the changes of the index",
         responses=problems(503, "default"),
     )
     async def index_diff(request: Request) -> DiffBody:
-        """Compare the files of the generation that answers with those of the one before it."""
+        """Compare the files of the current generation with those of the previous one."""
         serving = collections.of(request)
         serving.expect_ready()
         current = serving.manifest

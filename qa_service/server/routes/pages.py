@@ -1,6 +1,6 @@
-"""The few pages for people: a document with a quote marked in it, and what became of a citation. No scripts.
+"""Pages without scripts: a document with a marked quote, and the verdict on a citation.
 
-A document may be long: make its page in a thread.
+Documents may be long: build their pages in a thread.
 """
 
 import base64
@@ -28,23 +28,23 @@ _POLICY = (
 _CONTEXT_CHARACTERS = 600
 _PIECE_CHARACTERS = 65_536
 _STATE_TEXTS = {
-    "exact": "The quote stands in the document as it was cited.",
-    "moved": "The quote stands in the documents word for word, at another place than it was cited from.",
-    "changed": "The quote is not in the document any more. What is most like it now:",
-    "gone": "The quote is not in the documents any more.",
+    "exact": "The quote is in the document, exactly where it was cited.",
+    "moved": "The quote is in the documents word for word, but not where it was cited.",
+    "changed": "The quote is no longer in the document. The most similar text now:",
+    "gone": "The quote is no longer in the documents.",
 }
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Yield a text in parts. A call that takes all of a long text would stop every other thread for as long."""
+    """Yield a text in pieces, since a call that processes a whole long text blocks all other threads."""
     for start in range(0, len(text), _PIECE_CHARACTERS):
         yield text[start : start + _PIECE_CHARACTERS]
 
 
 def source_page(document: SourceDocument, start: int, end: int, *, whole: bool) -> Response:
-    """Return a document as a page with ``[start, end)`` marked; the address's ``#quote`` scrolls to it.
+    """Return a document as a page with ``[start, end)`` marked; ``#quote`` scrolls to it.
 
-    Unless the ``whole`` document may be shown, the page holds the quote and its surroundings.
+    Without ``whole``, the page shows the quote and the text around it only.
     """
     heading = f'<h1 dir="auto">{escape(document.title)}</h1><p class="quiet" dir="auto">{escape(document.uri)}</p>'
     return _page(
@@ -70,9 +70,9 @@ def _escaped(text: str) -> str:
 def citation_page(
     identifier: CitationId, verdict: Verdict, document: SourceDocument | None, own: Callable[[str], str]
 ) -> Response:
-    """Return what became of a quote, as a page: the quote, and what stands around its place in ``document`` now.
+    """Return the verdict on a citation as a page: the quote, and the text around its current place in ``document``.
 
-    ``own`` completes addresses of this service.
+    ``own`` completes links to this service.
     """
     quote = f'<blockquote dir="auto">{escape(verdict.quote)}</blockquote>'
     now = ""

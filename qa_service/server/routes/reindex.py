@@ -1,4 +1,4 @@
-"""The administrator's routes: build the index in a process of its own, while the server answers."""
+"""Routes that build the index in a separate process, while the server answers."""
 
 import asyncio
 from typing import Annotated
@@ -18,7 +18,7 @@ def reindex_routes(builder: Builder) -> APIRouter:
     @router.post(
         "/reindex",
         operation_id="reindex",
-        summary="Build the index anew",
+        summary="Build the index",
         status_code=202,
         responses=problems(401, 403, 409, 422, "default"),
     )
@@ -28,27 +28,27 @@ def reindex_routes(builder: Builder) -> APIRouter:
             Header(
                 min_length=1,
                 max_length=100,
-                description="A name of your choice for this build: a request sent again with it begins no other one, "
-                "also at another worker or after a restart.",
+                description="A name of your choice for this build. Repeated requests with it start one build, "
+                "even at another worker or after a restart.",
             ),
         ] = None,
     ) -> Reindexing:
-        """Start a build; the old index serves until the new one is complete, then answers come from that.
+        """Start a build. The current index serves until the new one is complete and replaces it.
 
-        One build runs at a time, for all workers of the service together.
+        Only one build runs at a time, across all workers of the service.
         """
         return await asyncio.to_thread(builder.begin, idempotency_key)
 
     @router.get(
         "/reindex",
         operation_id="reindex_state",
-        summary="How is the build going?",
+        summary="Read the state of the build",
         responses=problems(401, 403, "default"),
     )
     async def state() -> Reindexing:
-        """Tell whether the last build is done, and what it reported.
+        """Return the state of the last build, and what it reported.
 
-        A build whose server ended before it did is `stopped`.
+        A build is `stopped` if the server ended before it did.
         """
         return await asyncio.to_thread(builder.state)
 

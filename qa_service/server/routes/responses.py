@@ -1,4 +1,4 @@
-"""Error responses as OpenAPI describes them, and headers that several routes send."""
+"""OpenAPI descriptions of error responses, and headers that several routes send."""
 
 from http import HTTPStatus
 from typing import Any
@@ -7,9 +7,9 @@ from qa_service.schemas.ask import Problem
 from qa_service.server.middleware.problems import MEDIA_TYPE
 
 BY_ACCEPT = {"Vary": "Accept"}
-"""Headers of responses whose form the ``Accept`` header decides."""
+"""Headers of responses whose media type depends on ``Accept``."""
 COMPONENT = "#/components/schemas/{model}"
-"""Where the description has the schema of a model."""
+"""Reference to the schema of a model in the description."""
 
 
 def problem_content(model: type[Problem]) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def problem_content(model: type[Problem]) -> dict[str, Any]:
 
 
 def problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:
-    """Return the description of problem documents of some statuses."""
+    """Return the descriptions of problem documents with the given statuses."""
     return {status: {"description": _phrase(status), "content": problem_content(Problem)} for status in statuses}
 
 

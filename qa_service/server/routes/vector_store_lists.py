@@ -1,4 +1,4 @@
-"""The lists below ``/v1``: vector stores, their files, models; in the shape of OpenAI's API."""
+"""Lists below ``/v1`` in the shape of OpenAI's API: vector stores, their files, and models."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,13 +27,13 @@ from qa_service.server.routes.vector_stores import DEFAULT, STORE_ID, store_of
 
 _BY_KEY = Access("ask", collection_parameter="")
 _BY_ID = Access("ask", collection_parameter="vector_store_id")
-_After = Annotated[str, Query(description="Only ids behind this one: `last_id` of the page before.")]
+_After = Annotated[str, Query(description="Only ids after this one: `last_id` of the previous page.")]
 _Limit = Annotated[int, Query(ge=1, le=100)]
 _Status = Literal["completed", "in_progress", "cancelled", "failed"]
 
 
 def store_list_routes(collections: Collections) -> APIRouter:
-    """Return the routes that list vector stores and models: those of the key's collections."""
+    """Return the routes that list the vector stores and models of the key's collections."""
     router = APIRouter(route_class=guarded(_BY_KEY), prefix="/v1", tags=["documents"])
 
     def own(request: Request) -> dict[str, LiveIndex]:
@@ -48,13 +48,13 @@ def store_list_routes(collections: Collections) -> APIRouter:
         responses=problems(422, "default"),
     )
     async def vector_stores(request: Request, after: _After = "", limit: _Limit = 20) -> VectorStorePage:
-        """List the collections by name, each as a vector store."""
+        """List the collections as vector stores, ordered by name."""
         stores = [_store(name, serving.manifest) for name, serving in own(request).items() if name > after]
         return VectorStorePage.of(stores, limit)
 
     @router.get("/models", operation_id="models", summary="List models", responses=problems("default"))
     async def models(request: Request) -> ModelPage:
-        """List the models that embed questions and passages."""
+        """List the embedding models of the collections."""
         manifests = [serving.manifest for serving in own(request).values()]
         found = {manifest.model.name: _model(manifest) for manifest in manifests}
         return ModelPage.of(list(found.values()), len(found))
@@ -63,10 +63,10 @@ def store_list_routes(collections: Collections) -> APIRouter:
 
 
 def store_routes(collections: Collections) -> APIRouter:
-    """Return the routes about one vector store and its files."""
+    """Return the routes of one vector store and its files."""
     router = APIRouter(route_class=guarded(_BY_ID), prefix="/v1/vector_stores/{vector_store_id}", tags=["documents"])
 
-    @router.get("", operation_id="vector_store", summary="A vector store", responses=problems(404, "default"))
+    @router.get("", operation_id="vector_store", summary="Read a vector store", responses=problems(404, "default"))
     async def vector_store(vector_store_id: STORE_ID) -> VectorStoreBody:
         """Return a collection as a vector store."""
         return _store(vector_store_id, store_of(collections, vector_store_id).manifest)
@@ -82,10 +82,10 @@ def store_routes(collections: Collections) -> APIRouter:
         after: _After = "",
         limit: _Limit = 20,
         status: Annotated[
-            _Status, Query(alias="filter", description="Files that are listed are completed.")
+            _Status, Query(alias="filter", description="All files are `completed`; other values list none.")
         ] = "completed",
     ) -> VectorStoreFilePage:
-        """List the documents by id, a page at a time."""
+        """List the documents as files, ordered by id, a page at a time."""
         serving = store_of(collections, vector_store_id)
         if status != "completed":
             return VectorStoreFilePage.of([], limit)
@@ -100,7 +100,7 @@ def store_routes(collections: Collections) -> APIRouter:
     @router.get(
         "/files/{file_id}",
         operation_id="vector_store_file",
-        summary="A file of a vector store",
+        summary="Read a file of a vector store",
         responses=problems(404, 503, 504, "default"),
     )
     async def file(

@@ -1,6 +1,6 @@
-"""The paths below ``/v1``, in the shape of OpenAI's API, so that its clients can search here.
+"""Search below ``/v1`` in the shape of OpenAI's API, for its clients.
 
-A collection is a vector store, the default one is called ``default``; a passage is a result with one piece of text.
+A collection is a vector store (the default one is ``default``), and a passage is a result with one text.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,13 +33,13 @@ STORE_ID = Annotated[str, Path(description="Name of a collection, or `default`."
 
 
 def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
-    """Return the route that searches."""
+    """Return the search route."""
     router = APIRouter(route_class=guarded(BY_ID), prefix="/v1", tags=["questions"])
 
     @router.post(
         "/vector_stores/{vector_store_id}/search",
         operation_id="search_vector_store",
-        summary="Search as OpenAI's clients do",
+        summary="Search a vector store",
         responses=problems(400, 403, 404, 413, 415, 422, 503, 504, "default"),
     )
     async def search(
@@ -47,7 +47,7 @@ def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
         body: SearchRequest,
         request: Request,
     ) -> SearchPage:
-        """Return the passages that answer a query best, or several queries."""
+        """Return the passages that answer one or several queries best."""
         serving = store_of(collections, vector_store_id)
         serving.expect_ready()
         queries = body.queries()
@@ -63,10 +63,10 @@ def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
 
 
 def store_of(collections: Collections, name: str) -> LiveIndex:
-    """Return the collection that is a vector store. Raises :class:`NotFound`."""
+    """Return the live index of a vector store. Raises :class:`NotFound`."""
     serving = collections.default if name == DEFAULT else collections.named.get(name)
     if serving is None:
-        raise NotFound("no vector store of that id: a collection's name is one, and `default`")
+        raise NotFound("no vector store has this id; use `default` or the name of a collection")
     return serving
 
 
@@ -104,7 +104,7 @@ def _result(result: CitedPassage, front_matter: Metadata, own: Callable[[str], s
 
 
 def _merged(results: Sequence[SearchResult]) -> list[SearchResult]:
-    """Return each passage once, with its best score, best first."""
+    """Return each passage once with its best score, best first."""
     best: dict[tuple[str, object], SearchResult] = {}
     for result in sorted(results, key=lambda result: -result.score):
         best.setdefault((result.file_id, result.attributes["start_char"]), result)

@@ -1,7 +1,7 @@
-"""The chat widget's files and the playground, from memory: each has an address that never changes and one that follows.
+"""Routes of the chat widget and of the playground, whose files are served from memory.
 
-``/widget/NAME`` is the file as it is now; ``/widget/VERSION/NAME`` is the same file for good, where
-``VERSION`` is made of the contents of all. Nothing else is read from disk, so no path can lead elsewhere.
+``/widget/NAME`` is the current file; ``/widget/VERSION/NAME`` never changes, since ``VERSION`` is a hash of all files.
+No request reads from disk, so no path can leave the folder.
 """
 
 import base64
@@ -23,7 +23,7 @@ from qa_service.server.routes.responses import BY_ACCEPT
 
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 _ELEMENT_FILES = ("qa-chat-define.js", "qa-chat.js", "client.js", "strings.js", "styles.js", "view.js")
-"""What a page loads, first that which it names; ``qa-chat-loader.js`` loads them for it."""
+"""The modules of the element, the entry point first; ``qa-chat-loader.js`` loads them too."""
 _PLAYGROUND_FILES = ("playground.js", "playground.css", "icon.svg")
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
@@ -57,21 +57,21 @@ def _file(name: str) -> _File:
 
 @cache
 def _files() -> tuple[str, dict[str, _File]]:
-    """Return the version and the files by name."""
+    """Return the version, and the files by name."""
     found = {name: _file(name) for name in (*_ELEMENT_FILES, "qa-chat-loader.js", *_PLAYGROUND_FILES)}
     version = hashlib.sha256("".join(file.integrity for file in found.values()).encode()).hexdigest()[:12]
     return version, found
 
 
 def widget_routes() -> APIRouter:
-    """Return the routes of the widget and of the playground. They are public: they hold nothing of the documents."""
+    """Return the routes of the widget and the playground. They are public, since they contain no documents."""
     router = APIRouter(route_class=guarded(PUBLIC), tags=["widget"])
     version, found = _files()
     page = _file("playground.html")
 
-    @router.get("/widget", operation_id="widget", summary="Which version of the chat widget is this?")
+    @router.get("/widget", operation_id="widget", summary="Read the version of the chat widget")
     async def widget(request: Request) -> WidgetBody:
-        """Name the widget's files by addresses that never change, with the hashes that a page can ask for."""
+        """List the widget's files under paths that never change, with their subresource integrity hashes."""
         return WidgetBody(
             version=version,
             files=[
@@ -83,17 +83,17 @@ def widget_routes() -> APIRouter:
 
     @router.get("/widget/{name}", operation_id="widget_file", include_in_schema=False)
     async def current(name: str) -> Response:
-        """Return a file as it is now."""
+        """Return the current file."""
         return _file_response(found.get(name), _REVALIDATE)
 
     @router.get("/widget/{of}/{name}", operation_id="widget_file_of_version", include_in_schema=False)
     async def of_version(of: str, name: str) -> Response:
-        """Return a file of this version; another one's are gone with the release that had it."""
+        """Return a file of this version; files of other versions are not available."""
         return _file_response(found.get(name) if of == version else None, _IMMUTABLE)
 
-    @router.get("/", operation_id="root", summary="What is here?", include_in_schema=False, response_model=None)
+    @router.get("/", operation_id="root", summary="Playground", include_in_schema=False, response_model=None)
     async def root(request: Request) -> Response:
-        """Show the playground to people, and name the ways in to programs."""
+        """Return the playground to browsers, and the main routes as JSON to programs."""
         prefix = _prefix(request)
         if "text/html" in request.headers.get("accept", ""):
             policy = {"Content-Security-Policy": _CONTENT_SECURITY_POLICY}
@@ -114,16 +114,16 @@ def _prefix(request: Request) -> str:
 
 
 def _with_prefix(prefix: str, page: bytes) -> bytes:
-    """Return a page with its links below a prefix; without one they are relative to the page."""
+    """Return a page with its links below a prefix; without a prefix they stay relative."""
     return page.replace(b'="widget/', f'="{prefix}/widget/'.encode()) if prefix else page
 
 
 def _file_response(file: _File | None, caching: str) -> Response:
     if file is None:
-        raise NotFound("no such file of the widget; GET /widget names them")
+        raise NotFound("the widget has no such file; GET /widget lists all files")
     headers = {
         "Cache-Control": caching,
-        "Access-Control-Allow-Origin": "*",  # modules of other origins need it; there is nothing secret in them
+        "Access-Control-Allow-Origin": "*",  # pages of other origins load these modules, which contain no secrets
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
     return Response(file.content, media_type=file.media_type, headers=headers)
