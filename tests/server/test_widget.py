@@ -215,7 +215,7 @@ def test_a_page_with_a_strict_policy_and_another_origin(
         page.get_by_role("button", name="This did not help").click()
         page.get_by_label("Too little").check()
         page.get_by_role("button", name="Send", exact=True).click()
-        expect(page.get_by_text("Thank you for telling us.")).to_be_visible()
+        expect(page.get_by_text("Thank you for your feedback.")).to_be_visible()
         with page.context.expect_page() as opened:
             page.locator("qa-chat blockquote ~ .source a").first.click()
         expect(opened.value.locator("mark#quote")).to_have_text(ANSWER)
@@ -434,10 +434,10 @@ def test_from_the_page_to_the_citation_by_keyboard_alone(page: Page, site: Site,
 @pytest.mark.parametrize(
     ("answer", "says", "again"),
     [
-        ({"status": 401, "body": "{}"}, "not allowed to ask here", False),
-        ({"status": 403, "body": "{}"}, "not allowed to ask here", False),
-        ({"status": 404, "body": "{}"}, "nothing to ask", False),
-        ({"status": 422, "body": "{}"}, "can't take this question", False),
+        ({"status": 401, "body": "{}"}, "may not use the service", False),
+        ({"status": 403, "body": "{}"}, "may not use the service", False),
+        ({"status": 404, "body": "{}"}, "no service at this address", False),
+        ({"status": 422, "body": "{}"}, "can't process this question", False),
         ({"status": 500, "body": "oh"}, "failed to answer", True),
         ({"status": 504, "body": "{}"}, "took too long", True),
         ({"status": 200, "content_type": "text/html", "body": "<script>hit()</script>"}, "could not be read", True),

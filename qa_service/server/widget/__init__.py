@@ -1,1 +1,1 @@
-"""The chat widget and the playground: what browsers run. Served by ``api/widget.py``, tested in a browser."""
+"""The chat widget and the playground, which run in the browser; ``routes/widget.py`` serves them."""

@@ -1,6 +1,6 @@
-/* Talking to the service: what is sent, what is taken from what comes, and which errors there are. */
+/* The client of the service: sends requests, validates responses, maps errors. */
 
-const fetch = globalThis.fetch.bind(globalThis); // the page may put another in its place later
+const fetch = globalThis.fetch.bind(globalThis); // the page may replace it later
 const PATIENCE_MS = 15_000;
 const TRIES = 3;
 const MOST_CHARACTERS = 2_000_000;
@@ -18,11 +18,11 @@ const KINDS = {
   503: "busy",
   504: "slow",
 };
-// Controls, direction overrides, tag characters: they show nothing and can make text look like other text.
+// Controls, direction overrides and tag characters are invisible and can disguise text.
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/gu;
 const STACKED = /(\p{M}{4})\p{M}+/gu;
 
-/** An error with a `kind` that has a text in the strings, and `seconds` until it makes sense to ask again. */
+/** An error with its `kind`, a key of `errors` in strings.js, and the `seconds` until a retry makes sense. */
 export class ServiceError extends Error {
   constructor(kind, seconds = 0) {
     super(kind);
@@ -31,23 +31,23 @@ export class ServiceError extends Error {
   }
 }
 
-/** Return the address of the service without its last slash. Throws an `Error` that says what is wrong with it. */
+/** Return the URL of the service without trailing slashes. Throws an `Error` with the reason if it is invalid. */
 export function checkedEndpoint(text, page = globalThis.location) {
   const fault = (reason) => new Error(`endpoint ${JSON.stringify(text)} ${reason}`);
   let url;
   try {
     url = new URL(text);
   } catch {
-    throw fault("is no complete address, as https://qa.example.org");
+    throw fault("is not a complete URL such as https://qa.example.org");
   }
   const local = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
   if (url.protocol !== "https:" && url.protocol !== "http:") throw fault("is neither https nor http");
-  if (url.username || url.password) throw fault("holds a password, which everybody could read");
-  if (url.protocol === "http:" && !local && url.origin !== page.origin) throw fault("is http; only https is safe");
+  if (url.username || url.password) throw fault("contains a password, which is visible to everyone");
+  if (url.protocol === "http:" && !local && url.origin !== page.origin) throw fault("uses http; use https");
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 
-/** Ask; `waiting` is told the seconds until another try. Returns the answer. Throws a {@link ServiceError}. */
+/** Ask; `waiting` gets the seconds until the next try. Returns the answer. Throws a {@link ServiceError}. */
 export async function ask({ base, key, question, topK, signal, waiting }) {
   for (let attempt = 1; ; attempt++) {
     const response = await send(`${base}/ask`, key, { question, ...(topK ? { top_k: topK } : {}) }, signal);
@@ -60,7 +60,7 @@ export async function ask({ base, key, question, topK, signal, waiting }) {
   }
 }
 
-/** Tell the service what somebody thinks of an answer. Throws a {@link ServiceError}. */
+/** Send feedback on an answer. Throws a {@link ServiceError}. */
 export async function tell({ base, key, answerId, useful, note }) {
   const response = await send(`${base}/feedback`, key, { answer_id: answerId, useful, note: note.slice(0, 2000) });
   if (!response.ok) throw new ServiceError(KINDS[response.status] ?? "failed");
@@ -86,7 +86,7 @@ async function send(url, key, body, signal) {
   }
 }
 
-/** A wait of 1 to 30 seconds, whatever a header says. */
+/** Return the seconds of a Retry-After header, limited to 1 to 30. */
 export function secondsOf(header) {
   const seconds = /^\d+$/.test(header ?? "") ? Number(header) : 1;
   return Math.min(30, Math.max(1, seconds));
@@ -110,15 +110,15 @@ async function jsonOf(response) {
   throw new ServiceError("unreadable");
 }
 
-/** Return text that shows as it is: nothing hidden, no towers of accents, of at most so many characters. */
+/** Return text without invisible characters and stacked accents, cut to `most` characters. */
 export function visible(text, most = CUT) {
   const clean = String(text).replace(HIDDEN, "").replace(STACKED, "$1");
   return clean.length > most ? `${clean.slice(0, most)}…` : clean;
 }
 
 /**
- * Return what the widget uses of an answer: `{id, found, confidence, best, results}`, each result
- * `{before, quote, after, title, section, page, lines, url}`. Throws a {@link ServiceError} where that is not in it.
+ * Return the parts of an answer that the widget uses: `{id, found, confidence, best, results}`, each result
+ * `{before, quote, after, title, section, page, lines, url}`. Throws a {@link ServiceError} if one is missing.
  */
 export function readAnswer(raw) {
   if (!raw || typeof raw.id !== "string" || !Array.isArray(raw.results)) throw new ServiceError("unreadable");
@@ -158,7 +158,7 @@ function readResult(raw) {
   };
 }
 
-/** Return a link of an answer as an address to go to, or "" for what is none, or leads where no page does. */
+/** Return a link of an answer as a complete http(s) URL, or "" if it is not one. */
 export function safeLink(text, base) {
   if (!text || /[\s\\\u0000-\u001f]/.test(text) || text.startsWith("//")) return "";
   try {

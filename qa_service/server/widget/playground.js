@@ -1,10 +1,10 @@
-/* The service's own page: the widget, and beside it what is behind an answer. */
+/* The playground: the widget, with the details of the answer beside it. */
 
 import { visible } from "./client.js";
 import "./qa-chat-define.js";
 import { h } from "./view.js";
 
-const BASE = new URL("..", import.meta.url); // the service's root, below whatever path a proxy gives it
+const BASE = new URL("..", import.meta.url); // the root of the service, with the path prefix of a proxy
 const ENDPOINT = BASE.href.replace(/\/$/, "");
 const $ = (id) => document.getElementById(id);
 const PAGE = 200;
@@ -28,7 +28,7 @@ async function get(path, read = (response) => response.json()) {
   return read(response);
 }
 
-const failed = (error) => h("p", { role: "alert" }, `This could not be read: ${error.message}`);
+const failed = (error) => h("p", { role: "alert" }, `Could not be loaded: ${error.message}`);
 
 async function shown(panel, make) {
   try {
@@ -38,7 +38,7 @@ async function shown(panel, make) {
   }
 }
 
-/* Tabs, with the arrow keys. */
+/* Tabs, switched by the arrow keys too. */
 
 const tabs = [...document.querySelectorAll('[role="tab"]')];
 const makers = { sources: documents, index: indexStatus, embed: embedding };
@@ -70,7 +70,7 @@ async function state() {
     const response = await fetch(new URL("readyz", BASE), { cache: "no-store" });
     const ready = await response.json();
     if (!response.ok) $("state").textContent = ready.detail;
-    else $("state").textContent = `Ready · index ${ready.index_version}${ready.degraded ? " · an older one, since the current one is damaged" : ""}`;
+    else $("state").textContent = `Ready · index ${ready.index_version}${ready.degraded ? " · older index, the current one is damaged" : ""}`;
   } catch {
     $("state").textContent = "The service can't be reached.";
   }
@@ -78,7 +78,7 @@ async function state() {
 
 state();
 setInterval(() => document.hidden || state(), 15_000);
-get("sources?limit=1").catch(() => {}); // shows the key's field where a key is needed
+get("sources?limit=1").catch(() => {}); // shows the key field if a key is needed
 $("key-field").addEventListener("submit", (event) => (event.preventDefault(), $("key").blur()));
 $("key").addEventListener("change", () => {
   chat.trust($("key").value.trim());
@@ -96,7 +96,7 @@ function explained(answer) {
   const most = Object.fromEntries(
     STEPS.map((step) => [step, Math.max(...answer.results.map((result) => result.scores[step] ?? 0), 1e-9)]),
   );
-  const verdict = answer.answerable === false ? "Counts as not found in these documents" : "Counts as answered";
+  const verdict = answer.answerable === false ? "Not found in these documents" : "Found in these documents";
   return [
     h("p", { class: "quiet" }, `${verdict} · ${answer.took_ms} ms · index ${answer.index_version}`),
     h("ol", {}, ...answer.results.map((result) => explainedResult(result, most))),
@@ -143,7 +143,7 @@ async function documents() {
   };
   const first = await load();
   more.addEventListener("click", () => load().catch((error) => more.after(failed(error))));
-  return [h("h2", {}, "Documents"), first.length ? list : h("p", {}, "There are none."), more];
+  return [h("h2", {}, "Documents"), first.length ? list : h("p", {}, "No documents."), more];
 }
 
 function documentRow(row) {
@@ -179,7 +179,7 @@ async function indexStatus() {
   const list = (title, lines) => (lines.length ? [h("h2", {}, title), h("ul", {}, ...lines.map((line) => h("li", {}, visible(line, 500))))] : []);
   return [
     h("dl", {}, ...Object.entries(rows).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))])),
-    ...list("Left out", index.skipped.map((file) => `${file.uri}: ${file.reason}`)),
+    ...list("Skipped", index.skipped.map((file) => `${file.uri}: ${file.reason}`)),
     ...list("Warnings", index.warnings),
   ];
 }
@@ -201,10 +201,10 @@ async function embedding() {
     `<qa-chat endpoint="${ENDPOINT}" key="pk_…" mode="launcher"></qa-chat>`,
   ].join("\n");
   return [
-    h("p", { class: "quiet" }, `Version ${version}. A key is a publishable one: qa-service keys create NAME --publishable --origin https://your.page`),
-    ...snippet("This version for good, checked by the browser", pinned),
-    ...snippet("Always the newest", latest),
-    ...snippet("Without touching the page's HTML", `<script src="${ENDPOINT}/widget/qa-chat-loader.js" data-endpoint="${ENDPOINT}" data-key="pk_…" async></script>`),
+    h("p", { class: "quiet" }, `Version ${version}. Use a publishable key: qa-service keys create NAME --publishable --origin https://your.page`),
+    ...snippet("Pinned to this version, verified by the browser", pinned),
+    ...snippet("Always the latest version", latest),
+    ...snippet("With a single script tag", `<script src="${ENDPOINT}/widget/qa-chat-loader.js" data-endpoint="${ENDPOINT}" data-key="pk_…" async></script>`),
   ];
 }
 

@@ -1,5 +1,5 @@
 /*
- * Puts one <qa-chat> at the end of a page that only has a script tag:
+ * Adds one <qa-chat> to the end of a page, with nothing but a script tag:
  * <script src="https://host/widget/qa-chat-loader.js" data-endpoint="https://host" data-key="pk_…" async></script>
  * Each data-* attribute becomes the element's attribute of that name; without data-mode it is a launcher.
  */

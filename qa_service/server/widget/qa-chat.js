@@ -24,7 +24,7 @@ export class QaChat extends HTMLElement {
 
   #root = this.attachShadow({ mode: "open" });
   #parts = null;
-  #asked = []; // {question, raw}, to be kept in the session's storage
+  #asked = []; // {question, raw}, kept in session storage
   #running = null; // {controller, entry}
   #overrides = null;
   #strings = stringsOf("en");
@@ -36,7 +36,7 @@ export class QaChat extends HTMLElement {
     this.#root.adoptedStyleSheets = [styleSheet()];
   }
 
-  /** Single strings in other words: an object of the shape of those in strings.js. */
+  /** Overrides of single strings, as an object of the same shape as in strings.js. */
   get strings() {
     return this.#overrides;
   }
@@ -46,7 +46,7 @@ export class QaChat extends HTMLElement {
     if (this.#parts) this.#draw();
   }
 
-  /** Whether the panel is shown; without a launcher it always is. */
+  /** Whether the panel is visible; always so without a launcher. */
   get isOpen() {
     return this.#mode !== "launcher" || Boolean(this.#parts && !this.#parts.panel.hidden);
   }
@@ -56,7 +56,7 @@ export class QaChat extends HTMLElement {
   }
 
   disconnectedCallback() {
-    // An element that is moved is removed and put in within one task.
+    // An element that moves is removed and inserted within one task.
     queueMicrotask(() => this.isConnected || this.#stop());
   }
 
@@ -64,7 +64,7 @@ export class QaChat extends HTMLElement {
     if (this.#parts && before !== now) this.#draw();
   }
 
-  /** Ask a question as if it had been typed. Returns the service's answer, or `null` where there is none. */
+  /** Ask a question as if it had been typed. Returns the service's answer, or `null` if there is none. */
   async ask(text) {
     if (!this.#parts) this.#draw();
     const question = String(text).trim();
@@ -80,7 +80,7 @@ export class QaChat extends HTMLElement {
     return this.#answer(question, entry);
   }
 
-  /** Ask with a key that its owner has typed in, a secret one too: it is kept in memory, not in the page. */
+  /** Use a key that the user has typed, even a secret one: it stays in memory, outside the DOM. */
   trust(key) {
     this.#trusted = String(key);
   }
@@ -94,7 +94,7 @@ export class QaChat extends HTMLElement {
     this.#parts.input.focus();
   }
 
-  /** Hide the panel and put the focus back on the launcher. */
+  /** Hide the panel and return the focus to the launcher. */
   close() {
     if (this.#mode !== "launcher" || !this.isOpen) return;
     const focused = this.#root.activeElement;
@@ -104,7 +104,7 @@ export class QaChat extends HTMLElement {
     if (focused) this.#parts.launch.focus();
   }
 
-  /** Forget what was asked. */
+  /** Clear the history. */
   clear() {
     this.#stop();
     this.#asked = [];
@@ -123,7 +123,7 @@ export class QaChat extends HTMLElement {
   #choice(name, choices) {
     const value = this.getAttribute(name);
     if (value === null || choices.includes(value)) return value ?? choices[0];
-    console.warn(`qa-chat: ${name}=${JSON.stringify(value.slice(0, 50))} is none of ${choices.join(", ")}`);
+    console.warn(`qa-chat: ${name}=${JSON.stringify(value.slice(0, 50))} is not one of ${choices.join(", ")}`);
     return choices[0];
   }
 
@@ -150,14 +150,14 @@ export class QaChat extends HTMLElement {
     try {
       overrides ??= JSON.parse(this.getAttribute("strings") ?? "null");
     } catch {
-      console.warn("qa-chat: the attribute strings is no JSON");
+      console.warn("qa-chat: the attribute strings is not JSON");
     }
     this.#strings = stringsOf(language, overrides);
     this.#base = "";
     try {
       const base = checkedEndpoint(this.getAttribute("endpoint") ?? "");
       if (/^sk_/.test(this.getAttribute("key") ?? "")) {
-        throw new Error("key is a secret one, which everybody could read here; take a publishable one (pk_…)");
+        throw new Error("key is secret, but visible to everyone on this page; use a publishable one (pk_…)");
       }
       this.#base = base;
     } catch (error) {
@@ -165,7 +165,7 @@ export class QaChat extends HTMLElement {
     }
   }
 
-  /** Build the panel anew; what was asked stays. */
+  /** Render the panel again; the history stays. */
   #draw() {
     const open = Boolean(this.#parts && this.isOpen && this.#mode === "launcher");
     const typed = this.#parts?.input.value ?? "";
@@ -254,7 +254,7 @@ export class QaChat extends HTMLElement {
   }
 
   #key(event) {
-    // Enter that ends the composing of a character, as in Korean, is not meant to send.
+    // Enter may end the composition of a character, as in Korean.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     if (!event.repeat) this.#submit();
@@ -332,7 +332,7 @@ export class QaChat extends HTMLElement {
 
   #countDown(retry, says, text, seconds) {
     retry.disabled = true;
-    // The seconds are read out once; a number that changes would be read out each time.
+    // Screen readers would read every change of the number; they read the seconds once.
     const shown = h("span", { "aria-hidden": "true" });
     retry.append(shown);
     const tick = (left) => {
@@ -354,7 +354,7 @@ export class QaChat extends HTMLElement {
     return entry;
   }
 
-  /** Show a question at the top with its answer below; the page around does not move. */
+  /** Scroll a question to the top of the log, without scrolling the page. */
   #scrollTo(entry) {
     const { log } = this.#parts;
     log.scrollTop += entry.getBoundingClientRect().top - log.getBoundingClientRect().top - 16;
@@ -365,11 +365,11 @@ export class QaChat extends HTMLElement {
       const view = this.#view(readAnswer(raw));
       this.#append(entryOf(question, this.#strings)).append(view);
     } catch {
-      // What a page put into the storage that is no answer is not shown.
+      // A page may have stored something that is not an answer.
     }
   }
 
-  /** Abort what is under way, and say so in its place. */
+  /** Abort the running request and say so in its entry. */
   #stop() {
     if (!this.#running) return;
     const { controller, entry, slow } = this.#running;
@@ -396,7 +396,7 @@ export class QaChat extends HTMLElement {
     try {
       sessionStorage.setItem(this.#place, JSON.stringify(this.#asked));
     } catch {
-      // Storage that is blocked or full: the history ends with the page.
+      // Storage is blocked or full: the history ends with the page.
     }
   }
 

@@ -1,4 +1,4 @@
-/* The widget's look. A constructed sheet: content security policies that forbid inline styles allow it. */
+/* The widget's styles, as a constructed sheet, which content security policies without inline styles allow. */
 
 const TEXT = `
 :host {
@@ -147,7 +147,7 @@ textarea[aria-invalid="true"] { border-color: light-dark(#b42318, #ff9d92); }
 
 let sheet;
 
-/** Return the one style sheet that all widgets of a page share. */
+/** Return the style sheet that all widgets of a page share. */
 export function styleSheet() {
   if (!sheet) {
     sheet = new CSSStyleSheet();

@@ -1,4 +1,4 @@
-/* The parts that are shown, as DOM nodes. Text is only ever text: there is no way from it to markup. */
+/* The visible parts as DOM nodes. Text is inserted as text nodes only, so it can never become markup. */
 
 import { safeLink, visible } from "./client.js";
 import { filled } from "./strings.js";
@@ -15,7 +15,7 @@ const ICONS = {
 const STRONG = 0.75;
 const GOOD = 0.45;
 
-/** Return an element with attributes and children; `on…` are listeners, `null`s are left out. */
+/** Return an element with attributes and children; `on…` are listeners, `null`s are skipped. */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -27,7 +27,7 @@ export function h(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Return a drawing that screen readers skip. */
+/** Return an icon, hidden from screen readers. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   const path = document.createElementNS(SVG, "path");
@@ -40,12 +40,12 @@ export function icon(name) {
   return svg;
 }
 
-/** Return a button with a drawing, its name for screen readers and as a tool tip. */
+/** Return a button with an icon; `label` is its tooltip and its name for screen readers. */
 export function iconButton(name, label, part, onclick, rest = {}) {
   return h("button", { type: "button", class: "icon", part, title: label, "aria-label": label, onclick, ...rest }, icon(name));
 }
 
-/** Return the node of a question, to which its answer is added. */
+/** Return the entry of a question, to which its answer is added. */
 export function entryOf(question, strings) {
   return h(
     "article",
@@ -54,12 +54,12 @@ export function entryOf(question, strings) {
   );
 }
 
-/** Put nodes below the question of an entry, in the place of what stands there. */
+/** Replace everything below the question of an entry. */
 export function fill(entry, ...nodes) {
   entry.replaceChildren(entry.firstElementChild, ...nodes);
 }
 
-/** Return what stands there while an answer is waited for. */
+/** Return the placeholder of an answer that is loading. */
 export function skeleton() {
   return h("div", { class: "skeleton", part: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
 }
@@ -104,7 +104,7 @@ function passage(result) {
   return [result.before, result.quote ? h("mark", { part: "quote" }, result.quote) : null, result.after];
 }
 
-/** Return where a passage stands, in words. */
+/** Return the page or the lines of a passage, in words. */
 export function placeOf(result, strings) {
   if (result.page) return filled(strings.page, result.page);
   if (!result.lines) return "";
