@@ -23,7 +23,7 @@ from qa_service.evaluation.statistics import auroc, expected_calibration_error, 
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Calibration
 from qa_service.retrieval.evidence import EVIDENCE_NAMES, evidence_row
-from qa_service.retrieval.fitting import confidences_of, fit, fit_to_own_sentences
+from qa_service.retrieval.fitting import confidences_of, fit, fit_without_labels
 
 SHARES = {"answerable": 2, "near miss": 2, "off topic": 1}
 
@@ -48,7 +48,7 @@ def main() -> None:
                 for name in names
             ]
             print(f"\nwith token vectors: {token_vectors}")
-            unlabelled = [fit_to_own_sentences(answerer.index, answerer.embedder) for answerer in answerers]
+            unlabelled = [fit_without_labels(answerer.index, answerer.embedder) for answerer in answerers]
             measure(*observed(arguments.eval_folder, names, answerers), dict(zip(names, unlabelled, strict=True)))
 
 

@@ -34,7 +34,7 @@ from qa_service.indexing.build import Progress, build_generation, gather_inputs
 from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import SourceChangedError
 from qa_service.retrieval import DocumentRank, RetrievalResult, Retriever, cite, open_reranker
-from qa_service.retrieval.confidence import calibration_of
+from qa_service.retrieval.confidence import best_calibration
 from qa_service.retrieval.fitting import calibrate_unlabelled
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
@@ -107,7 +107,7 @@ def open_answerer(
 def _answerer(settings: Settings, embedder: Embedder, index: Index, generations: Generations) -> "QuestionAnswerer":
     retriever = Retriever(
         index,
-        calibration_of(generations, index.manifest),
+        best_calibration(generations, index.manifest),
         late_interaction=settings.rerank == MAXSIM,
         max_per_document=settings.max_per_document,
         lexical_weight=settings.lexical_weight,

@@ -7,7 +7,7 @@ import numpy as np
 from qa_service.datatypes import Filters, FloatArray, IntArray
 from qa_service.index import Index
 
-DEPTH = 50
+CANDIDATE_DEPTH = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
 }
 
 
-def calibration_of(generations: Generations, manifest: Manifest) -> Calibration | None:
+def best_calibration(generations: Generations, manifest: Manifest) -> Calibration | None:
     """Return the best calibration there is: by labels, by public question sets, or by the index itself."""
     weights, token_vectors = manifest.calibrated_for
     labelled = generations.calibration(weights, token_vectors=token_vectors, labels=True)

@@ -65,7 +65,7 @@ _IN_ORDER = attrgetter(*EVIDENCE_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
-class AskedQuestion:
+class QuestionFeatures:
     """What the evidence needs of a question, worked out once."""
 
     numbers: frozenset[str]
@@ -77,7 +77,7 @@ class AskedQuestion:
     largest_weight: float
 
     @classmethod
-    def of(cls, text: str, weights: dict[str, float], stop_terms: frozenset[str], passages: int) -> "AskedQuestion":
+    def of(cls, text: str, weights: dict[str, float], stop_terms: frozenset[str], passages: int) -> "QuestionFeatures":
         """Collect it; ``stop_terms`` are the stop words as terms."""
         numbers, largest = frozenset(_NUMBER.findall(text)), float(idf(passages, 0))
         return cls(numbers, _negates(text), weights, frozenset(weights) - stop_terms, largest)
@@ -88,8 +88,8 @@ def stop_words() -> str:
     return " ".join(_STOP_WORDS)
 
 
-def evidence(
-    asked: AskedQuestion,
+def collect_evidence(
+    question: QuestionFeatures,
     passage: str,
     sentence: str,
     sentence_terms: set[str],
@@ -97,19 +97,19 @@ def evidence(
     cosines: FloatArray | None,
 ) -> Evidence:
     """Return what speaks for a passage and its best sentence; ``cosines`` are the question's tokens' best in it."""
-    total = sum(asked.weights.values())
-    covered = sum(weight for term, weight in asked.weights.items() if term in sentence_terms)
-    absent = [asked.weights[term] for term in asked.content if term not in sentence_terms]
-    numbers = asked.numbers
+    total = sum(question.weights.values())
+    covered = sum(weight for term, weight in question.weights.items() if term in sentence_terms)
+    absent = [question.weights[term] for term in question.content if term not in sentence_terms]
+    numbers = question.numbers
     return Evidence(
         dense=dense,
         sentence=0.0 if cosines is None else float(cosines.sum()) / len(cosines),
         weakest=0.0 if cosines is None else float(cosines.min()),
         coverage=covered / total if total else 0.0,
-        missing=max(absent, default=0.0) / asked.largest_weight,
+        missing=max(absent, default=0.0) / question.largest_weight,
         numbers=len(numbers.intersection(_NUMBER.findall(passage))) / len(numbers) if numbers else 1.0,
-        length=math.log(max(1, len(asked.weights))),
-        negation=float(asked.negates and not _negates(sentence)),
+        length=math.log(max(1, len(question.weights))),
+        negation=float(question.negates and not _negates(sentence)),
     )
 
 

@@ -18,13 +18,13 @@ from qa_service.retrieval.evidence import EVIDENCE_NAMES, evidence_row
 from qa_service.retrieval.retriever import Retriever
 
 _SEED = 20261123
-_QUESTIONS = 200
-FEWEST_PASSAGES = 50
+_PSEUDO_QUESTIONS = 200
+MIN_PASSAGES = 50
 """An index of fewer passages is too small a sample to be calibrated by itself."""
-_SHORTEST, _LONGEST = 6, 60
-_KEPT = 0.25
-_FEWEST_WORDS = 3
-_DEPTH = 5
+_MIN_SENTENCE_WORDS, _MAX_SENTENCE_WORDS = 6, 60
+_KEPT_WORDS_SHARE = 0.25
+_MIN_QUESTION_WORDS = 3
+_TOP_K = 5
 _WORD = re.compile(r"\w[\w'’-]*")
 
 
@@ -45,24 +45,24 @@ def confidences_of(calibration: Calibration, rows: Float64Array) -> Float64Array
     return confidences
 
 
-def fit_to_own_sentences(index: Index, embedder: Embedder) -> Calibration | None:
+def fit_without_labels(index: Index, embedder: Embedder) -> Calibration | None:
     """Return a calibration of the cosine alone, without labels; ``None`` if the index holds too little."""
-    if len(index) < FEWEST_PASSAGES:
+    if len(index) < MIN_PASSAGES:
         return None
     generator = np.random.default_rng(_SEED)
     retriever = Retriever(index, None)
     rows: list[list[float]] = []
     right: list[bool] = []
-    for number in generator.permutation(len(index))[:_QUESTIONS]:
+    for number in generator.permutation(len(index))[:_PSEUDO_QUESTIONS]:
         passage = index.passage(int(number))
-        question = _thinned(passage.text, passage.sentences, generator)
+        question = _pseudo_question(passage.text, passage.sentences, generator)
         if question is None:
             continue
         embedding = embedder.embed_questions([question])[0]
         place = passage.position
         own = np.array(index.overlapping(passage.document_id, place.start_char, place.end_char))
         for without in (None, own):
-            retrieved = retriever.retrieve(question, embedding, _DEPTH, without=without)
+            retrieved = retriever.retrieve(question, embedding, _TOP_K, without=without)
             if retrieved.evidence is not None:
                 rows.append(evidence_row(retrieved.evidence))
                 right.append(any(result.passage.number in own for result in retrieved.results))
@@ -75,14 +75,14 @@ def fit_to_own_sentences(index: Index, embedder: Embedder) -> Calibration | None
     return fit(evidence, answers)
 
 
-def _thinned(text: str, sentences: tuple[tuple[int, int], ...], generator: np.random.Generator) -> str | None:
+def _pseudo_question(text: str, sentences: tuple[tuple[int, int], ...], generator: np.random.Generator) -> str | None:
     """Return a quarter of the words of one of the sentences, in their order; ``None`` if none is of a fit length."""
     words = [_WORD.findall(text[start:end]) for start, end in sentences]
-    fit_ones = [found for found in words if _SHORTEST <= len(found) <= _LONGEST]
+    fit_ones = [found for found in words if _MIN_SENTENCE_WORDS <= len(found) <= _MAX_SENTENCE_WORDS]
     if not fit_ones:
         return None
     chosen = fit_ones[int(generator.integers(len(fit_ones)))]
-    kept = max(_FEWEST_WORDS, round(_KEPT * len(chosen)))
+    kept = max(_MIN_QUESTION_WORDS, round(_KEPT_WORDS_SHARE * len(chosen)))
     return " ".join(chosen[place] for place in sorted(generator.choice(len(chosen), kept, replace=False)))
 
 
@@ -93,7 +93,7 @@ def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embe
         return
     index = folder.open_current(embedder.identity).index
     try:
-        fitted = fit_to_own_sentences(index, embedder)
+        fitted = fit_without_labels(index, embedder)
         if fitted is not None:
             folder.write_calibration(weights, fitted.to_dict(), token_vectors=token_vectors, labels=False)
     finally:

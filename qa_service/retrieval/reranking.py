@@ -11,7 +11,7 @@ from qa_service.embedding import checked_model_folder
 from qa_service.errors import ModelCorrupt
 
 MAXSIM, NONE = "maxsim", "none"
-DEPTH = 20
+RERANKER_DEPTH = 20
 
 
 class Reranker(Protocol):

@@ -1,4 +1,7 @@
-"""The ranking, from a question to results: candidates, first order, rerank, fuse, collapse, quote, judge."""
+"""Ranks passages for a question: candidates, fusion, reranking, duplicates, quotes, confidence.
+
+The order of steps stands in :meth:`Retriever.retrieve`.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,23 +14,23 @@ from qa_service.datatypes import Explanation, Filters, FloatArray, Int32Array, I
 from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
 from qa_service.index.tokens import Similarities
-from qa_service.retrieval.candidates import DEPTH, Candidates, gather
+from qa_service.retrieval.candidates import CANDIDATE_DEPTH, Candidates, gather
 from qa_service.retrieval.confidence import Calibration
-from qa_service.retrieval.evidence import AskedQuestion, Evidence, evidence, stop_words
+from qa_service.retrieval.evidence import Evidence, QuestionFeatures, collect_evidence, stop_words
 from qa_service.retrieval.fusion import LEXICAL, fuse
-from qa_service.retrieval.reranking import DEPTH as RERANKER_DEPTH
-from qa_service.retrieval.reranking import Reranker
+from qa_service.retrieval.reranking import RERANKER_DEPTH, Reranker
 
-_RERANKED = 32
-_NEAR_DUPLICATE = 0.97
-_JUDGED = 3
-_REMEMBERED = 2_000
-"""Passages whose terms stay in memory once they were a result."""
+_RERANK_DEPTH = 32
+"""The least number of candidates that MaxSim reranks."""
+_QUOTE_DEPTH = 3
+"""The best quote is chosen among so many first results."""
+_NEAR_DUPLICATE_JACCARD = 0.97
+_TERM_CACHE_PASSAGES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalResult:
-    """Results in order. ``best`` is the place of the one whose sentence answers best, and ``evidence`` its evidence."""
+    """Results in order; ``best`` is the index of the one with the best quote, and ``evidence`` its evidence."""
 
     results: tuple[ScoredPassage, ...]
     best: int
@@ -37,7 +40,7 @@ class RetrievalResult:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRank:
-    """Where a document's best passage stands among all, and what stands before it. Ranks count from 1."""
+    """The rank of a document's best passage among all passages, and the passages ``before`` it. Ranks start at 1."""
 
     passage: Passage
     rank: int
@@ -50,9 +53,9 @@ class DocumentRank:
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """Candidates in their final order, with the similarities of their tokens if there are any.
+    """Candidates in their final order, with the similarities of their tokens if the index has tokens.
 
-    ``places`` says where each candidate stands in ``similarities``.
+    ``places`` are the candidates' indices in ``similarities``.
     """
 
     candidates: Candidates
@@ -64,7 +67,7 @@ class _Ranking:
 
 @dataclass(frozen=True, slots=True)
 class _PassageTerms:
-    """The ids of a passage's terms: of each sentence, as they stand there, and of all, sorted."""
+    """Term ids of a passage: of each sentence, in order of occurrence, and ``all``, unique and sorted."""
 
     sentences: Sequence[Int32Array]
     all: Int32Array
@@ -72,7 +75,7 @@ class _PassageTerms:
 
 @dataclass(frozen=True, slots=True)
 class _ResultWithEvidence:
-    """A result, its evidence, and the ids of its terms, sorted, title and headings left out."""
+    """A result, its evidence, and its unique term ids, sorted, without those of title and headings."""
 
     result: ScoredPassage
     evidence: Evidence
@@ -82,9 +85,8 @@ class _ResultWithEvidence:
 class Retriever:
     """Ranks the passages of one index.
 
-    ``late_interaction`` says whether MaxSim reranks where the index has token vectors; ``reranker`` is a
-    second model that does it instead. Of one document no more than ``max_per_document`` passages are results,
-    if that is not 0.
+    ``late_interaction`` lets MaxSim rerank if the index has token vectors; a ``reranker``, a second model, takes its
+    place. At most ``max_per_document`` results come from one document; 0 means no limit.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class Retriever:
         self._max_per_document = max_per_document
         self._lexical_weight = lexical_weight
         self._stop_terms = frozenset(index.words.terms(stop_words()))
-        self._terms: LRUCache[int, _PassageTerms] = LRUCache(_REMEMBERED)
+        self._terms: LRUCache[int, _PassageTerms] = LRUCache(_TERM_CACHE_PASSAGES)
 
     def retrieve(
         self,
@@ -116,26 +118,27 @@ class Retriever:
         without: IntArray | None = None,
         explain: bool = False,
     ) -> RetrievalResult:
-        """Return up to ``top_k`` results that pass the filters, exactly as many if so many match.
+        """Return ``top_k`` results that pass the filters, fewer only if fewer differ from each other.
 
-        The passages of ``without`` are left out. ``explain`` adds to each result why it has its rank.
+        The passages of ``without`` are left out. ``explain`` adds an explanation of its rank to each result.
         """
-        candidates = gather(self._index, question, embedding.vector, max(DEPTH, 2 * top_k), filters, without=without)
+        depth = max(CANDIDATE_DEPTH, 2 * top_k)
+        candidates = gather(self._index, question, embedding.vector, depth, filters, without=without)
         if not len(candidates.numbers):
             return RetrievalResult((), 0, None, None if self._calibration is None else 0.0)
-        asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
-        # Where too many are duplicates, or of one document, all candidates are looked at.
-        for depth in (max(_RERANKED, 2 * top_k), len(candidates.numbers)):
+        features = QuestionFeatures.of(question, candidates.weights, self._stop_terms, len(self._index))
+        # A second pass over all candidates if the first yields too few, because of duplicates or the document limit.
+        for depth in (max(_RERANK_DEPTH, 2 * top_k), len(candidates.numbers)):
             ranking = self._rank(question, embedding, candidates, depth)
-            judged = self._results(asked, ranking, top_k)
-            if len(judged) == top_k or len(candidates.numbers) <= depth:
+            found = self._results(features, ranking, top_k)
+            if len(found) == top_k or len(candidates.numbers) <= depth:
                 break
-        first = [one.evidence for one in judged[:_JUDGED]]
+        first = [one.evidence for one in found[:_QUOTE_DEPTH]]
         best = max(range(len(first)), key=lambda place: (first[place].sentence or first[place].coverage, -place))
-        results = (self._explained(one.result, ranking.candidates) if explain else one.result for one in judged)
-        return RetrievalResult(tuple(results), best, first[best], judged[best].result.confidence)
+        results = (self._with_explanation(one.result, ranking.candidates) if explain else one.result for one in found)
+        return RetrievalResult(tuple(results), best, first[best], found[best].result.confidence)
 
-    def _explained(self, result: ScoredPassage, candidates: Candidates) -> ScoredPassage:
+    def _with_explanation(self, result: ScoredPassage, candidates: Candidates) -> ScoredPassage:
         number = result.passage.number
         place = int(np.flatnonzero(candidates.numbers == number)[0])
         matched = (term for term, identity in candidates.terms.items() if self._index.words.holds(number, identity))
@@ -150,13 +153,13 @@ class Retriever:
     def document_rank(
         self, question: str, embedding: QuestionEmbedding, passages: IntArray, before: int = 3
     ) -> DocumentRank:
-        """Return where the best of some passages stands, every passage of the index considered."""
-        everything = max(DEPTH, len(self._index))
+        """Return the rank of the best of some passages among all passages of the index."""
+        everything = max(CANDIDATE_DEPTH, len(self._index))
         candidates = gather(self._index, question, embedding.vector, everything, extra=passages)
         ranking = self._rank(question, embedding, candidates, everything)
         numbers = ranking.candidates.numbers
         place = int(np.flatnonzero(np.isin(numbers, passages))[0])
-        asked = AskedQuestion.of(question, candidates.weights, self._stop_terms, len(self._index))
+        features = QuestionFeatures.of(question, candidates.weights, self._stop_terms, len(self._index))
         passage = self._index.passage(int(numbers[place]))
         return DocumentRank(
             passage=passage,
@@ -165,42 +168,42 @@ class Retriever:
             lexical_rank=int(ranking.candidates.lexical_ranks[place]) or None,
             score=float(ranking.fused[place]),
             scores=_scores(ranking, place),
-            before=tuple(self._result(asked, ranking, at, at + 1).result for at in range(min(place, before))),
+            before=tuple(self._result(features, ranking, at, at + 1).result for at in range(min(place, before))),
         )
 
     def _rank(self, question: str, embedding: QuestionEmbedding, candidates: Candidates, depth: int) -> _Ranking:
         first = fuse(candidates.dense, candidates.lexical, lexical_weight=self._lexical_weight)
         candidates = candidates.take(np.lexsort((candidates.numbers, -first))[:depth])
-        asked = embedding.tokens
+        tokens = embedding.tokens
         similarities = None
-        if self._index.has_tokens and asked is not None and len(asked.ids):
-            similarities = self._index.similarities(asked, candidates.numbers)
-        second = None
+        if self._index.has_tokens and tokens is not None and len(tokens.ids):
+            similarities = self._index.similarities(tokens, candidates.numbers)
+        rerank = None
         if self._reranker is not None:
-            second = self._second_opinion(self._reranker, question, candidates)
+            rerank = self._reranker_scores(self._reranker, question, candidates)
         elif similarities is not None and self._late_interaction:
-            second = similarities.maxsim()
-        fused = fuse(candidates.dense, candidates.lexical, second, self._lexical_weight)
+            rerank = similarities.maxsim()
+        fused = fuse(candidates.dense, candidates.lexical, rerank, self._lexical_weight)
         order = np.lexsort((candidates.numbers, -fused))
         return _Ranking(
             candidates.take(order),
             fused[order],
-            None if second is None else second[order],
+            None if rerank is None else rerank[order],
             similarities,
             order,
         )
 
-    def _second_opinion(self, reranker: Reranker, question: str, candidates: Candidates) -> FloatArray:
-        """Return the reranker's scores of the first candidates; the rest get its lowest."""
+    def _reranker_scores(self, reranker: Reranker, question: str, candidates: Candidates) -> FloatArray:
+        """Return the reranker's scores of the first candidates; all others get the lowest of them."""
         numbers = candidates.numbers[:RERANKER_DEPTH].tolist()
         scores = reranker.score(question, [self._index.passage(number).text for number in numbers])
         return np.concatenate([scores, np.full(len(candidates.numbers) - len(scores), scores.min(), np.float32)])
 
-    def _results(self, asked: AskedQuestion, ranking: _Ranking, top_k: int) -> list[_ResultWithEvidence]:
-        """Return the first results, each with something of its own.
+    def _results(self, features: QuestionFeatures, ranking: _Ranking, top_k: int) -> list[_ResultWithEvidence]:
+        """Return the first results without repetitions.
 
-        A near-duplicate of a result before it is left out, and so is a passage whose best sentence was
-        already quoted by the one that it overlaps with.
+        A passage is skipped if it is a near-duplicate of a result before it, or if its quote was already quoted by
+        a result that overlaps with it.
         """
         results: list[_ResultWithEvidence] = []
         quoted: set[tuple[str, int]] = set()
@@ -208,37 +211,37 @@ class Retriever:
         for place in range(len(ranking.fused)):
             if len(results) == top_k:
                 break
-            judged = self._result(asked, ranking, place, len(results) + 1)
-            passage = judged.result.passage
+            found = self._result(features, ranking, place, len(results) + 1)
+            passage = found.result.passage
             if of_document[passage.document_id] == self._max_per_document > 0:
                 continue
-            quote = (passage.document_id, passage.position.start_char + judged.result.quote[0])
-            if quote not in quoted and not any(_alike(judged.terms, other.terms) for other in results):
-                results.append(judged)
+            quote = (passage.document_id, passage.position.start_char + found.result.quote[0])
+            if quote not in quoted and not any(_are_near_duplicates(found.terms, other.terms) for other in results):
+                results.append(found)
                 quoted.add(quote)
                 of_document[passage.document_id] += 1
         return results
 
-    def _result(self, asked: AskedQuestion, ranking: _Ranking, place: int, rank: int) -> _ResultWithEvidence:
+    def _result(self, features: QuestionFeatures, ranking: _Ranking, place: int, rank: int) -> _ResultWithEvidence:
         candidates = ranking.candidates
         number = int(candidates.numbers[place])
         passage = self._index.passage(number)
         terms = self._terms_of(number)
-        chosen, cosines = self._best_sentence(asked, ranking, place, terms.sentences)
+        chosen, cosines = self._best_sentence(features, ranking, place, terms.sentences)
         quote = passage.sentences[chosen]
         sentence = passage.text[slice(*quote)]
         quoted = _quoted_terms(candidates, terms.sentences[chosen])
-        item = evidence(asked, passage.text, sentence, quoted, float(candidates.dense[place]), cosines)
+        evidence = collect_evidence(features, passage.text, sentence, quoted, float(candidates.dense[place]), cosines)
         result = ScoredPassage(
             rank=rank,
             passage=passage,
             score=float(ranking.fused[place]),
-            confidence=None if self._calibration is None else self._calibration.confidence(item),
+            confidence=None if self._calibration is None else self._calibration.confidence(evidence),
             scores=_scores(ranking, place),
             quote=quote,
             explanation=None,
         )
-        return _ResultWithEvidence(result, item, terms.all)
+        return _ResultWithEvidence(result, evidence, terms.all)
 
     def _terms_of(self, number: int) -> _PassageTerms:
         known = self._terms.get(number)
@@ -248,19 +251,22 @@ class Retriever:
         return known
 
     def _best_sentence(
-        self, asked: AskedQuestion, ranking: _Ranking, place: int, terms: Sequence[Int32Array]
+        self, features: QuestionFeatures, ranking: _Ranking, place: int, terms: Sequence[Int32Array]
     ) -> tuple[int, FloatArray | None]:
-        """Return the number of the best sentence: by its tokens, or by its words where there are no tokens."""
+        """Return the index of the best sentence, by its tokens if there are any, else by its words.
+
+        The second value is, for each token of the question, its best cosine in that sentence.
+        """
         candidates = ranking.candidates
         if ranking.similarities is not None:
             rows = self._index.token_rows(int(candidates.numbers[place]))
             return ranking.similarities.sentence(int(ranking.places[place]), rows)
-        shares = [sum(asked.weights[term] for term in _quoted_terms(candidates, own)) for own in terms]
+        shares = [sum(features.weights[term] for term in _quoted_terms(candidates, own)) for own in terms]
         return int(np.argmax(shares)), None
 
 
 def _quoted_terms(candidates: Candidates, sentence: Int32Array) -> set[str]:
-    """Return the question's terms that stand in a sentence, given by its terms."""
+    """Return the question's terms that occur in a sentence, given by its term ids."""
     own = set(sentence.tolist())
     return {term for term, identifier in candidates.terms.items() if identifier in own}
 
@@ -274,10 +280,10 @@ def _scores(ranking: _Ranking, place: int) -> Scores:
     )
 
 
-def _alike(one: Int32Array, other: Int32Array) -> bool:
-    """Tell whether two sorted sets of terms are as good as equal; sizes that differ rule it out."""
+def _are_near_duplicates(one: Int32Array, other: Int32Array) -> bool:
+    """Whether two sorted sets of terms have a Jaccard index of at least 0.97; sizes are compared first."""
     smaller, larger = sorted((len(one), len(other)))
-    if not larger or smaller < _NEAR_DUPLICATE * larger:
+    if not larger or smaller < _NEAR_DUPLICATE_JACCARD * larger:
         return False
     common = len(np.intersect1d(one, other, assume_unique=True))
-    return common >= _NEAR_DUPLICATE * (smaller + larger - common)
+    return common >= _NEAR_DUPLICATE_JACCARD * (smaller + larger - common)

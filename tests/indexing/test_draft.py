@@ -12,7 +12,7 @@ from conftest import FakeEmbedder
 from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.indexing.build import build_generation, gather_inputs
 from qa_service.pipeline import build, open_answerer
-from qa_service.retrieval.fitting import FEWEST_PASSAGES
+from qa_service.retrieval.fitting import MIN_PASSAGES
 from qa_service.settings import Settings
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -123,7 +123,7 @@ def test_a_build_calibrates_a_model_without_built_in_constants(folder: Write, se
     ]
     texts = {
         f"{place}.txt": " ".join(words[(place * step + step) % len(words)] for step in range(1, 10)) + ".\n"
-        for place in range(FEWEST_PASSAGES + 10)
+        for place in range(MIN_PASSAGES + 10)
     }
     folder({name: text.replace(".", f" mark{name[:-4]} sign{name[:-4]}.") for name, text in texts.items()})
     fake = FakeEmbedder()

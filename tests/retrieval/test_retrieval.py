@@ -17,7 +17,7 @@ from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.pipeline import build, open_answerer
 from qa_service.retrieval import Calibration, Retriever, open_reranker
 from qa_service.retrieval.candidates import gather
-from qa_service.retrieval.evidence import AskedQuestion, Evidence, evidence
+from qa_service.retrieval.evidence import Evidence, QuestionFeatures, collect_evidence
 from qa_service.retrieval.fusion import fuse, scaled
 from qa_service.settings import Settings
 
@@ -188,24 +188,26 @@ def test_a_cross_encoder_is_read_from_a_folder(tmp_path: Path) -> None:
         open_reranker(str(tmp_path))
 
 
-def asked(text: str) -> AskedQuestion:
+def asked(text: str) -> QuestionFeatures:
     weights = {"what": 3.0, "treati": 2.0, "1953": 4.0}
-    return AskedQuestion.of(text, weights, frozenset({"what"}), 100)
+    return QuestionFeatures.of(text, weights, frozenset({"what"}), 100)
 
 
 def test_evidence_is_what_its_names_say() -> None:
     """Each number by hand."""
     cosines = np.array([0.2, 0.6, 0.7], np.float32)
-    found = evidence(asked("What treaty of 1953?"), "Signed 1953. A treaty.", "A treaty.", {"treati"}, 0.5, cosines)
+    found = collect_evidence(
+        asked("What treaty of 1953?"), "Signed 1953. A treaty.", "A treaty.", {"treati"}, 0.5, cosines
+    )
     assert found.dense == 0.5
     assert found.sentence == pytest.approx(0.5)
     assert found.weakest == pytest.approx(0.2)
     assert found.coverage == pytest.approx(2 / 9)
     assert found.missing == pytest.approx(4 / np.log(1 + 100.5 / 0.5))
     assert (found.numbers, found.negation) == (1.0, 0.0)
-    assert evidence(asked("What was not signed?"), "x", "It was.", set(), 0.5, None).negation == 1
-    assert evidence(asked("What wasn\u2019t it?"), "x", "It was not.", set(), 0.5, None).negation == 0
-    assert evidence(asked("What of 1953 and 1954?"), "In 1953.", "x", set(), 0.5, None).numbers == 0.5
+    assert collect_evidence(asked("What was not signed?"), "x", "It was.", set(), 0.5, None).negation == 1
+    assert collect_evidence(asked("What wasn\u2019t it?"), "x", "It was not.", set(), 0.5, None).negation == 0
+    assert collect_evidence(asked("What of 1953 and 1954?"), "In 1953.", "x", set(), 0.5, None).numbers == 0.5
 
 
 def test_a_calibration_is_a_sigmoid_and_keeps_its_constants() -> None:
