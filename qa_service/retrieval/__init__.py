@@ -1,4 +1,4 @@
-"""From a question to ranked passages: candidates of both legs, fusion, duplicates, quotes, confidence."""
+"""Turns a question into ranked passages: candidates, fusion, reranking, quotes, confidence, citations."""
 
 from qa_service.retrieval.cite import cite
 from qa_service.retrieval.confidence import Calibration

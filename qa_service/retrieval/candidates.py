@@ -1,4 +1,4 @@
-"""Which passages are considered at all: the best of the dense leg and the best of the lexical leg."""
+"""First-stage retrieval: the best passages by vectors (dense) and by words (lexical)."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,11 @@ CANDIDATE_DEPTH = 50
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Passages by number, with both legs' scores of each and their ranks, from 1, or 0 if not among the best.
+    """Passages by number, with the dense and lexical score and rank of each.
 
-    ``lexical`` is ``None`` if the question shares no term with any passage. ``weights`` are the idfs of the
-    question's terms, ``terms`` the ids of those that stand in some passage.
+    Ranks start at 1; 0 means not among the best ``depth``. ``lexical`` is ``None`` if the question shares no term
+    with any passage. ``weights`` are the idfs of the question's terms, ``terms`` the ids of those that occur in the
+    index.
     """
 
     numbers: IntArray
@@ -27,7 +28,7 @@ class Candidates:
     terms: dict[str, int]
 
     def take(self, places: IntArray) -> "Candidates":
-        """Return the candidates at some places, in that order."""
+        """Return the candidates at these indices, in this order."""
         return Candidates(
             self.numbers[places],
             self.dense[places],
@@ -49,10 +50,9 @@ def gather(
     extra: IntArray | None = None,
     without: IntArray | None = None,
 ) -> Candidates:
-    """Return the best ``depth`` of each leg, in the order of their numbers, and the passages of ``extra``.
+    """Return the best ``depth`` passages by vectors, those by words, and ``extra``, in order of their numbers.
 
-    Passages that do not pass the filters, and those of ``without``, are left out. Each candidate has the scores of both
-    legs, whichever found it.
+    ``filters`` and ``without`` exclude passages. Each candidate has both scores, whichever search found it.
     """
     match = index.words.match(question)
     nearest, best = index.find(vector, match, depth + (0 if without is None else len(without)), filters)

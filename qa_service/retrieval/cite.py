@@ -1,4 +1,4 @@
-"""What proves a result: where its passage and its quote stand, in every unit, with hashes and links."""
+"""Adds a citation to each result: the positions of passage and quote in every unit, hashes and links."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from qa_service.index import Index
 
 
 def cite(index: Index, results: Sequence[ScoredPassage], published: str) -> tuple[CitedPassage, ...]:
-    """Return results with citations; ``published`` is the address below which the source folder stands, if any."""
+    """Return results with citations; ``published`` is the base URL of the published source folder, or empty."""
     documents = index.documents_without_text(result.passage.document_id for result in results)
     return tuple(
         CitedPassage(result, _citation(index, documents[result.passage.document_id], result, published))
@@ -22,7 +22,7 @@ def _citation(index: Index, document: SourceDocument, scored: ScoredPassage, pub
     start, end = scored.quote
     place = (passage.position.start_char + start, passage.position.start_char + end)
     if document.media_type == "text/html":
-        document = index.document(document.id) or document  # the link tells the quote from its like in the text
+        document = index.document(document.id) or document  # the link's text fragment needs the text
     return Citation(
         document_id=document.id,
         title=document.title,

@@ -1,4 +1,4 @@
-"""Evidence that a result contains the answer: features of its best sentence, which ``confidence`` is computed from."""
+"""Evidence that a result contains the answer: the features that its confidence is computed from."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from qa_service.index.words import idf
 
 _NUMBER = re.compile(r"\d+")
 _WORD = re.compile(r"\w+(?:n['’]t)?")
-# English only; questions in other languages leave both features at rest.
+# Both lists are English; other languages have no negations and no stop words here.
 _NEGATIONS = frozenset(
     (
         "not",
@@ -40,24 +40,24 @@ _STOP_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for a result holding the answer.
-
-    ``dense``: cosine of question and passage. ``sentence``: mean over the question's tokens of their best
-    cosine in the best sentence, ``weakest`` the least of them; both 0 without token vectors. ``coverage``:
-    idf-weighted share of the question's terms in that sentence. ``missing``: idf of the rarest term that is
-    not in it, as a share of the largest idf possible. ``numbers``: share of the question's numbers in the
-    passage. ``length``: natural logarithm of the question's number of terms. ``negation``: 1 if the question
-    negates and the sentence does not.
-    """
+    """Features of a question, a passage and its best sentence."""
 
     dense: float
+    """Cosine of question and passage."""
     sentence: float
+    """Mean, over the question's tokens, of the best cosine in the sentence; 0 without token vectors."""
     weakest: float
+    """Minimum of these cosines; 0 without token vectors."""
     coverage: float
+    """Share of the question's terms that occur in the sentence, weighted by idf."""
     missing: float
+    """Idf of the question's rarest content term that the sentence lacks, as a share of the largest possible idf."""
     numbers: float
+    """Share of the question's numbers that occur in the passage; 1 if it has none."""
     length: float
+    """Natural logarithm of the question's number of terms."""
     negation: float
+    """1 if the question has a negation and the sentence has none, else 0."""
 
 
 EVIDENCE_NAMES = tuple(field.name for field in fields(Evidence))
@@ -66,25 +66,26 @@ _IN_ORDER = attrgetter(*EVIDENCE_NAMES)
 
 @dataclass(frozen=True, slots=True)
 class QuestionFeatures:
-    """What the evidence needs of a question, worked out once."""
+    """The part of the evidence that depends on the question alone."""
 
     numbers: frozenset[str]
     negates: bool
     weights: dict[str, float]
-    """Each term's idf."""
+    """Idf of each term."""
     content: frozenset[str]
-    """The terms that are no stop words."""
+    """The terms without stop words."""
     largest_weight: float
+    """Idf of a term that occurs in no passage."""
 
     @classmethod
     def of(cls, text: str, weights: dict[str, float], stop_terms: frozenset[str], passages: int) -> "QuestionFeatures":
-        """Collect it; ``stop_terms`` are the stop words as terms."""
+        """Return the features of a question; ``stop_terms`` are the stop words as terms of the index."""
         numbers, largest = frozenset(_NUMBER.findall(text)), float(idf(passages, 0))
         return cls(numbers, _negates(text), weights, frozenset(weights) - stop_terms, largest)
 
 
 def stop_words() -> str:
-    """Return the stop words as a text, to be turned into terms."""
+    """Return the stop words as one text, for the index to turn into terms."""
     return " ".join(_STOP_WORDS)
 
 
@@ -96,7 +97,11 @@ def collect_evidence(
     dense: float,
     cosines: FloatArray | None,
 ) -> Evidence:
-    """Return what speaks for a passage and its best sentence; ``cosines`` are the question's tokens' best in it."""
+    """Return the evidence of a passage and its best sentence.
+
+    ``dense`` is the cosine of question and passage; ``cosines`` holds, for each token of the question, its best
+    cosine in the sentence, or is ``None`` without token vectors.
+    """
     total = sum(question.weights.values())
     covered = sum(weight for term, weight in question.weights.items() if term in sentence_terms)
     absent = [question.weights[term] for term in question.content if term not in sentence_terms]
@@ -118,5 +123,5 @@ def _negates(text: str) -> bool:
 
 
 def evidence_row(item: Evidence) -> list[float]:
-    """Return the numbers in the order of ``EVIDENCE_NAMES``."""
+    """Return the features in the order of ``EVIDENCE_NAMES``."""
     return list(_IN_ORDER(item))

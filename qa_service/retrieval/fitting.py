@@ -1,8 +1,8 @@
-"""Fits confidence: to evidence of questions whose answers are known, or, without any, to an index's own sentences.
+"""Fits the logistic model of confidence, to labelled questions or, without labels, to an index's own sentences.
 
-Without labels, a sentence of which three words in four are left out is asked as a question, once of the
-whole index and once with every passage that holds the sentence left out, which is a near miss. Such a
-question shares its words with the passage, as real ones do not, so all evidence but the cosine is set aside.
+Without labels, pseudo-questions are made from sentences of the index by keeping a quarter of their words. Each is asked
+twice: of the whole index, and with all passages that contain the sentence excluded, as a near miss. Pseudo-questions
+share more words with their passage than real questions do, so only the cosine is used as evidence.
 """
 
 import re
@@ -20,7 +20,7 @@ from qa_service.retrieval.retriever import Retriever
 _SEED = 20261123
 _PSEUDO_QUESTIONS = 200
 MIN_PASSAGES = 50
-"""An index of fewer passages is too small a sample to be calibrated by itself."""
+"""With fewer passages an index is too small a sample to fit constants without labels."""
 _MIN_SENTENCE_WORDS, _MAX_SENTENCE_WORDS = 6, 60
 _KEPT_WORDS_SHARE = 0.25
 _MIN_QUESTION_WORDS = 3
@@ -29,7 +29,10 @@ _WORD = re.compile(r"\w[\w'’-]*")
 
 
 def fit(rows: Float64Array, right: BoolArray, weights: Float64Array | None = None) -> Calibration:
-    """Return the logistic model of evidence (n, e) that explains ``right`` (n,) best, with a slight L2 penalty."""
+    """Return the logistic regression of ``right`` (n,) on evidence (n, e), with a slight L2 penalty.
+
+    ``weights`` (n,) are sample weights.
+    """
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second of import
 
     center, spread = rows.mean(axis=0), rows.std(axis=0)
@@ -46,7 +49,7 @@ def confidences_of(calibration: Calibration, rows: Float64Array) -> Float64Array
 
 
 def fit_without_labels(index: Index, embedder: Embedder) -> Calibration | None:
-    """Return a calibration of the cosine alone, without labels; ``None`` if the index holds too little."""
+    """Return a calibration of the cosine alone; ``None`` if the index is too small or gives no contrast."""
     if len(index) < MIN_PASSAGES:
         return None
     generator = np.random.default_rng(_SEED)
@@ -76,7 +79,7 @@ def fit_without_labels(index: Index, embedder: Embedder) -> Calibration | None:
 
 
 def _pseudo_question(text: str, sentences: tuple[tuple[int, int], ...], generator: np.random.Generator) -> str | None:
-    """Return a quarter of the words of one of the sentences, in their order; ``None`` if none is of a fit length."""
+    """Return a quarter of the words of a random sentence, in order; ``None`` if no sentence has a suitable length."""
     words = [_WORD.findall(text[start:end]) for start, end in sentences]
     fit_ones = [found for found in words if _MIN_SENTENCE_WORDS <= len(found) <= _MAX_SENTENCE_WORDS]
     if not fit_ones:
@@ -87,7 +90,7 @@ def _pseudo_question(text: str, sentences: tuple[tuple[int, int], ...], generato
 
 
 def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embedder) -> None:
-    """Fit confidence to the index itself where its model has no constants of its own."""
+    """Fit constants without labels and store them, if the model of the index has no built-in constants."""
     weights, token_vectors = manifest.calibrated_for
     if (weights, token_vectors) in CALIBRATIONS:
         return

@@ -1,7 +1,7 @@
-"""One score from several signals: a convex combination of scores scaled to 0..1 among the candidates.
+"""Score fusion: a convex combination of the signals, each min-max scaled to 0..1 among the candidates.
 
-Bruch, Gai and Ingber (2023, doi 10.1145/3596512) found it better than reciprocal rank fusion; so it is
-here. docs/decisions/0006-retrieval.md has the table that the weights were chosen by.
+Bruch, Gai and Ingber (2023, doi 10.1145/3596512) found it better than reciprocal rank fusion, and so did we:
+docs/decisions/0006-retrieval.md has the measurements that the weights come from.
 """
 
 import numpy as np
@@ -16,9 +16,10 @@ DENSE, RERANK = 0.2, 0.5
 def fuse(
     dense: FloatArray, lexical: FloatArray | None, rerank: FloatArray | None = None, lexical_weight: float = LEXICAL
 ) -> FloatArray:
-    """Return the fused score, 0..1, of each candidate. A signal that is absent leaves its weight to the others.
+    """Return the fused score, 0..1, of each candidate.
 
-    What ``lexical_weight`` leaves is parted between the other two as by default.
+    ``lexical_weight`` replaces the default; dense and rerank share the rest in their default proportion. The weight
+    of an absent signal (``None``) is distributed over the others.
     """
     rest = (1 - lexical_weight) / (DENSE + RERANK)
     signals = [(rest * DENSE, dense), (lexical_weight, lexical), (rest * RERANK, rerank)]
@@ -29,7 +30,7 @@ def fuse(
 
 
 def scaled(scores: FloatArray) -> FloatArray:
-    """Return scores moved and stretched to 0..1; all 0 where they do not differ."""
+    """Return min-max scaled scores, 0..1; all 0 if all scores are equal."""
     low, high = scores.min(initial=np.inf), scores.max(initial=-np.inf)
     result: FloatArray = (scores - low) / (high - low) if high > low else np.zeros_like(scores)
     return result

@@ -118,9 +118,10 @@ class Retriever:
         without: IntArray | None = None,
         explain: bool = False,
     ) -> RetrievalResult:
-        """Return ``top_k`` results that pass the filters, fewer only if fewer differ from each other.
+        """Return ``top_k`` results that pass the filters and are not in ``without``.
 
-        The passages of ``without`` are left out. ``explain`` adds an explanation of its rank to each result.
+        There are fewer if duplicates and ``max_per_document`` leave fewer candidates. ``explain`` adds to each
+        result an explanation of its rank.
         """
         depth = max(CANDIDATE_DEPTH, 2 * top_k)
         candidates = gather(self._index, question, embedding.vector, depth, filters, without=without)
