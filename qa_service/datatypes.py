@@ -1,7 +1,7 @@
-"""What travels between the rooms: array types and frozen values, without behaviour. Imports nothing of ours.
+"""Values that the rooms exchange: array types and frozen dataclasses without behaviour. Imports no other room.
 
-All offsets are half-open ``[start, end)``. ``char`` counts Unicode code points, ``utf16`` UTF-16 code
-units (what JavaScript counts), ``byte`` bytes of the text in UTF-8, ``line`` lines from 1, inclusive.
+All offsets are half-open, ``[start, end)``. ``char`` counts Unicode code points, ``utf16`` UTF-16 code units (as
+JavaScript does) and ``byte`` bytes of UTF-8; ``line`` counts lines from 1, both ends inclusive.
 """
 
 from bisect import bisect_right
@@ -34,10 +34,9 @@ Metadata = Mapping[str, str | tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of content that a document's format marks as one piece, with the headings above it.
+    """A paragraph, list item, table row or code block of a document, with the headings above it.
 
-    ``group`` grows by one at every heading or dropped line: blocks of different groups never share
-    a passage.
+    ``group`` grows by one at every heading or dropped line; blocks of different groups never share a passage.
     """
 
     start: int
@@ -49,32 +48,32 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One source file: its text as decoded, untouched, and where its content stands in it."""
+    """A document of the source folder: its text as decoded, unchanged, and the positions of its content."""
 
     id: str
     uri: str
     title: str
     title_is_heading: bool
-    """Whether ``title`` stands in the document; a title made from a file name is never embedded."""
+    """Whether ``title`` occurs in the document; a title made from a file name is never embedded."""
     text: str
     sha256: str
-    """Of the file's bytes."""
+    """Hash of the file's bytes."""
     blocks: tuple[Block, ...]
     source: str = ""
-    """The uri of the file that it comes from; a file of rows holds many documents."""
+    """The uri of its file; a file of rows contains many documents."""
     media_type: str = "text/plain"
     url: str | None = None
-    """Where the document says that it is published."""
+    """The address of publication that the document itself names."""
     pages: tuple[int, ...] = ()
-    """The offsets at which pages begin, of formats that have pages."""
+    """Offsets of the first characters of pages, for formats with pages."""
     metadata: Metadata = field(default_factory=dict)
-    """What the document says of itself in its front matter, all values as text."""
+    """The front matter, all values as text."""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file of the source folder in a format that is read: ``uri`` is its path there, ``sha256`` of its bytes."""
+    """A file of the source folder in a supported format; ``uri`` is its path below that folder."""
 
     uri: str
     path: str
@@ -83,7 +82,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was found and not indexed. ``failed`` means that the user should look at it."""
+    """A file that was not indexed; ``failed`` if it needs the user's attention."""
 
     uri: str
     reason: str
@@ -92,7 +91,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a span of a document stands, in every unit that a client may count in."""
+    """A span of a document in code points, UTF-16 code units, bytes and lines."""
 
     start_char: int
     end_char: int
@@ -106,10 +105,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A span of a document: what is embedded, found and cited.
+    """A span of a document: the unit that is embedded, retrieved and cited.
 
-    ``number`` is its id in the vector store. ``context`` is the heading line that is embedded before
-    the text and never returned as text. ``sentences`` are offsets within ``text``.
+    ``number`` is its id in the index. ``context`` is the heading line that is embedded before the text, but not part
+    of it. ``sentences`` are offsets within ``text``.
     """
 
     number: int
@@ -123,7 +122,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class SourceDocument:
-    """A document as the index keeps it: what citations point into."""
+    """A document as stored in the index; citations point into its text."""
 
     id: str
     uri: str
@@ -136,15 +135,15 @@ class SourceDocument:
     text: str
 
     def page(self, position: int) -> int | None:
-        """Return the number, from 1, of the page that holds a character, of formats that have pages."""
+        """Return the number, from 1, of the page with this character; ``None`` for formats without pages."""
         return bisect_right(self.pages, position) or None
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The signals behind a rank; ``None`` where a signal took no part.
+    """The signals behind a rank; ``None`` for a signal that was not used.
 
-    ``dense`` is cosine, -1..1; ``lexical`` BM25, from 0; ``rerank`` what the reranker gave.
+    ``dense`` is the cosine, -1..1; ``lexical`` is BM25, from 0; ``rerank`` is MaxSim or the reranker's score.
     """
 
     dense: float
@@ -154,7 +153,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a passage has its rank: its ranks in both legs, and the question's terms that stand in it."""
+    """Why a passage has its rank: its ranks by vectors and by words, and the question's terms that it contains."""
 
     dense_rank: int | None
     lexical_rank: int | None
@@ -164,7 +163,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonFilter:
-    """Compares an attribute with values: several for ``in`` and ``nin``, else one. A boolean is its name as text."""
+    """Compares an attribute with one value, or with several for ``in`` and ``nin``. A boolean is its name as text."""
 
     key: str
     operator: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
@@ -173,7 +172,7 @@ class ComparisonFilter:
 
 @dataclass(frozen=True, slots=True)
 class CompoundFilter:
-    """Filters that must all hold, or of which one must."""
+    """A conjunction (``and``) or disjunction (``or``) of filters."""
 
     operator: Literal["and", "or"]
     filters: "tuple[AttributeFilter, ...]"
@@ -184,9 +183,10 @@ AttributeFilter = ComparisonFilter | CompoundFilter
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which passages may be results. Every filter that is given must hold; within one, any value does.
+    """Restricts the passages that may be results. Every given filter must match, by any one of its values.
 
-    ``sections`` are headings anywhere in the section path; ``metadata`` compares as text. ``attributes`` can say more.
+    ``sections`` are headings anywhere in the section path; ``metadata`` is compared as text. ``attributes`` is a
+    Boolean expression.
     """
 
     document_ids: tuple[str, ...] = ()
@@ -198,10 +198,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """How a question is to be answered. ``None`` stands for the default of the service.
+    """How to answer a question; ``None`` stands for the default of the service or no filter.
 
-    ``top_k`` is the number of results and ``min_confidence`` the confidence from which on a question counts as
-    answerable. ``explain`` adds to each result why it has its rank.
+    ``top_k`` is the number of results. ``min_confidence`` is the confidence from which a question counts as
+    answerable. ``explain`` adds to each result an explanation of its rank.
     """
 
     top_k: int | None = None
@@ -212,10 +212,10 @@ class AskOptions:
 
 @dataclass(frozen=True, slots=True)
 class ScoredPassage:
-    """A passage with its rank (from 1), its scores, and where in it the best sentence stands.
+    """A passage with its rank (from 1), its scores, and the offsets of its best sentence, the quote.
 
-    ``score`` is the fused one, 0..1 among the candidates of one question; ``confidence`` compares
-    between questions.
+    ``score`` is the fused score, 0..1 among the candidates of one question. ``confidence`` is comparable between
+    questions.
     """
 
     rank: int
@@ -229,7 +229,7 @@ class ScoredPassage:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Everything needed to find a passage again and to show that it is unchanged."""
+    """Everything needed to find a passage and its quote again, and to prove that they are unchanged."""
 
     document_id: str
     title: str
@@ -237,21 +237,21 @@ class Citation:
     section_path: tuple[str, ...]
     position: Position
     page: int | None
-    """The page on which the quote begins, from 1, of formats that have pages."""
+    """The page on which the quote begins, from 1, for formats with pages."""
     quote: str
     quote_start: int
     quote_end: int
     url: str
-    """Where a reader finds the quote; without a host, a path of this service."""
+    """Where a reader finds the quote: a published page, or a path of this service."""
     permalink: str
-    """The id of ``/cite/{id}``."""
+    """The id in ``/cite/{id}``."""
     document_sha256: str
     passage_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class CitedPassage:
-    """One result of an answer: a scored passage and the citation that proves it."""
+    """One result of an answer: a scored passage and its citation."""
 
     scored: ScoredPassage
     citation: Citation
@@ -259,7 +259,7 @@ class CitedPassage:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of answering a question, by its name and the seconds of ``time.perf_counter`` it began and ended at."""
+    """A step of answering a question, with the readings of ``time.perf_counter`` at its start and end."""
 
     name: str
     start: float
@@ -270,26 +270,26 @@ class Stage:
 class Answer:
     """A question with its ranked, cited passages.
 
-    ``confidence`` is the estimated probability, 0..1, that the results hold the answer; ``None`` when
-    the model in use has no calibration. ``answerable`` compares it with the threshold in force.
+    ``confidence`` is the estimated probability, 0..1, that the results contain the answer; ``None`` if the model has
+    no calibration. ``answerable`` is whether it reaches the threshold.
     """
 
     question: str
     results: tuple[CitedPassage, ...]
     best: int
-    """The place in ``results`` of the passage whose quote answers best."""
+    """The index in ``results`` of the passage with the best quote."""
     confidence: float | None
     answerable: bool | None
     index_version: str
     stages: tuple[Stage, ...] = field(default=(), compare=False)
-    """The parts of the work, in order, with their times."""
+    """The steps of the work, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """The figures that tell whether a build lost anything: both pairs should be x of x, and 0 lost.
+    """Whether a build lost content: all content characters should be covered, and no tokens lost.
 
-    Characters are those that a reader sees; tokens are counted as the model counts them.
+    Characters are those visible to a reader; tokens are those of the embedding model.
     """
 
     content_characters: int
@@ -300,9 +300,9 @@ class Completeness:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build found, did and left out.
+    """The result of a build.
 
-    Each file is a document, or many where its rows are documents, or skipped; ``vectors == passages`` always.
+    Each file is one document, or many if its rows are documents, or skipped. ``vectors == passages`` always.
     """
 
     index_version: str

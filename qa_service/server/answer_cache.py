@@ -1,4 +1,4 @@
-"""Cache of recent answers: a generation always answers the same question alike."""
+"""Cache of recent answers: one generation always gives the same answer to the same question and options."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from cachetools import LRUCache
 
 from qa_service.datatypes import Answer, AskOptions, CitedPassage
 
-_BYTES, _BYTES_A_RESULT = 1_000, 2_500
-"""Of an answer and of each result, their texts left out; near enough."""
+_ANSWER_BYTES, _RESULT_BYTES = 1_000, 2_500
+"""Approximate memory of an answer and of each result, without their texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,13 @@ class AnswerKey:
 
 
 class AnswerCache:
-    """A least-recently-used cache of up to ``most_bytes``. Not thread-safe."""
+    """A least-recently-used cache of up to ``max_bytes``. Not thread-safe."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._known: LRUCache[AnswerKey, Answer] = LRUCache(most_bytes, _size)
+    def __init__(self, max_bytes: int) -> None:
+        self._known: LRUCache[AnswerKey, Answer] = LRUCache(max_bytes, _size)
 
     def get(self, key: AnswerKey) -> Answer | None:
-        """Return the answer to what was asked before, or ``None``."""
+        """Return a cached answer, or ``None``."""
         return self._known.get(key)
 
     def keep(self, key: AnswerKey, answer: Answer) -> None:
@@ -36,8 +36,8 @@ class AnswerCache:
 
 
 def _size(answer: Answer) -> int:
-    return _BYTES + sum(map(_size_of_result, answer.results))
+    return _ANSWER_BYTES + sum(map(_size_of_result, answer.results))
 
 
 def _size_of_result(result: CitedPassage) -> int:
-    return _BYTES_A_RESULT + 2 * len(result.scored.passage.text)
+    return _RESULT_BYTES + 2 * len(result.scored.passage.text)
