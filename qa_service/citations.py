@@ -1,8 +1,8 @@
-"""Citations that stay: ids made of content, links that land on the words, and whether a quote still stands.
+"""Durable citations: ids derived from content, links to the quoted words, and verdicts on old quotes.
 
-The id of a passage is made of its document's path, its place and its text, so that it means the same in every
-generation that holds it. Each generation also keeps the passages that it no longer has, so that an old citation
-can be told to have moved, changed or gone.
+The id of a passage is a hash of its document's path, its position and its text, so it is the same in every generation
+that contains the passage. Each generation also records the passages that earlier ones had, so that an old citation can
+be resolved and its quote found exact, moved, changed or gone.
 """
 
 import hashlib
@@ -19,16 +19,17 @@ from qa_service.datatypes import Offsets, SourceDocument
 State = Literal["exact", "moved", "changed", "gone"]
 
 _CITATION = re.compile(r"([0-9a-f]{16})\.(\d{1,9})-(\d{1,9})\Z")
-_LONG_QUOTE = 300
+_LONG_QUOTE_CHARACTERS = 300
 _CONTEXT_WORDS, _EDGE_WORDS = 5, 6
-_CELLS = " | "
-_LIKENESS = 50  # of 100
-_COMPARED = 4000
+_CELL_SEPARATOR = " | "
+_MIN_SIMILARITY = 50  # of 100
+_SEARCH_CHARACTERS = 4000
+"""How far around its old place the changed version of a quote is searched, and how much of a text is compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class CitationId:
-    """What a permalink names: a passage by its id, and the quote by its offsets in the passage's text."""
+    """The id in a permalink: the passage's id, and the offsets of the quote in the passage's text."""
 
     passage_id: str
     start: int
@@ -39,7 +40,7 @@ class CitationId:
 
     @classmethod
     def parse(cls, text: str) -> "CitationId | None":
-        """Return the id that a text is, or ``None`` if it is none."""
+        """Return the parsed id, or ``None`` if ``text`` is not a valid one."""
         match = _CITATION.match(text)
         found = None if match is None else cls(match[1], int(match[2]), int(match[3]))
         return found if found is not None and found.start < found.end else None
@@ -47,7 +48,7 @@ class CitationId:
 
 @dataclass(frozen=True, slots=True)
 class CitedQuote:
-    """A quote as it was cited: in which document, and at which character."""
+    """A quote as it was cited, with its document and its first character there."""
 
     uri: str
     start: int
@@ -56,9 +57,10 @@ class CitedQuote:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a quote. ``place`` is where it stands now, or what stands in its stead if it ``changed``.
+    """Whether a quote still stands.
 
-    ``document_id`` and ``uri`` name the document of that place; ``now`` is the text there.
+    ``place`` is the span of the quote now, or of the text that replaced it if it ``changed``. ``document_id`` and
+    ``uri`` name the document of that span; ``now`` is its text.
     """
 
     state: State
@@ -70,17 +72,17 @@ class Verdict:
 
 
 def passage_id(uri: str, start: int, text: str) -> str:
-    """Return 16 hexadecimal digits made of a passage's document, place and text."""
+    """Return 16 hexadecimal digits of a hash of a passage's document, position and text."""
     return hashlib.sha256(f"{uri}\0{start}\0{text}".encode()).hexdigest()[:16]
 
 
 def check(cited: CitedQuote, own: SourceDocument | None, holding: Callable[[str], SourceDocument | None]) -> Verdict:
-    """Tell whether a quote stands where it stood, elsewhere in its ``own`` document as it is now, or in another.
+    """Return whether a quote stands at its place, elsewhere in its ``own`` document as it is now, or in another one.
 
-    ``holding`` finds a document that holds a text. Where none does, the sentence near its place that is most like it
-    is what it changed to, if one is at all like it.
+    ``holding`` finds a document that contains a text. If there is none, the most similar sentence near the old place
+    counts as the changed quote, unless it is too different.
     """
-    # Another document is looked for only if the quote has left its own.
+    # Other documents are searched only if the quote is no longer in its own.
     for find in (lambda _: own, holding):
         document = find(cited.quote)
         place = None if document is None else _nearest(document.text, cited.quote, cited.start)
@@ -95,7 +97,7 @@ def check(cited: CitedQuote, own: SourceDocument | None, holding: Callable[[str]
 
 
 def _nearest(text: str, wanted: str, start: int) -> int | None:
-    """Return the offset at which a text stands that is nearest to ``start``."""
+    """Return the offset of the occurrence of ``wanted`` that is nearest to ``start``."""
     before = text.rfind(wanted, 0, start + len(wanted))
     after = text.find(wanted, start)
     found = [place for place in (before, after) if place >= 0]
@@ -103,13 +105,13 @@ def _nearest(text: str, wanted: str, start: int) -> int | None:
 
 
 def _most_alike(cited: CitedQuote, text: str) -> Offsets | None:
-    """Return the line of a text that is most like a quote, searched around where the quote stood."""
-    first = max(0, cited.start - _COMPARED)
-    wanted = cited.quote[:_COMPARED]
+    """Return the span of the sentence most similar to a quote, near the quote's old place."""
+    first = max(0, cited.start - _SEARCH_CHARACTERS)
+    wanted = cited.quote[:_SEARCH_CHARACTERS]
     best: tuple[float, Offsets] | None = None
-    for match in re.finditer(r"[^\n]+", text[first : cited.start + len(cited.quote) + _COMPARED]):
+    for match in re.finditer(r"[^\n]+", text[first : cited.start + len(cited.quote) + _SEARCH_CHARACTERS]):
         for sentence in re.finditer(r"\S.*?(?:[.!?](?=\s)|$)", match.group()):
-            likeness = fuzz.ratio(wanted, sentence.group()[:_COMPARED], score_cutoff=_LIKENESS)
+            likeness = fuzz.ratio(wanted, sentence.group()[:_SEARCH_CHARACTERS], score_cutoff=_MIN_SIMILARITY)
             if likeness > (0 if best is None else best[0]):
                 start = first + match.start() + sentence.start()
                 best = (likeness, (start, start + len(sentence.group())))
@@ -117,11 +119,11 @@ def _most_alike(cited: CitedQuote, text: str) -> Offsets | None:
 
 
 def link(document: SourceDocument, place: Offsets, published: str) -> str:
-    """Return where a reader finds a span of a document, on the words themselves where that can be told.
+    """Return the URL of a span of a document.
 
-    A web page by a text fragment and a PDF by its page, if it is known where they are published: by what the
-    document says itself, or below the address ``published``. Everything else in this service's own view. An HTML
-    document must come with its text.
+    A published web page gets a text fragment and a published PDF a page number; a document is published if it names
+    its address itself, or if ``published``, the base URL of the source folder, is set. Any other document is linked to
+    this service's own view. An HTML document must include its text.
     """
     address = document.url or (published.rstrip("/") + "/" + quote(document.source) if published else None)
     if address is not None and document.media_type == "text/html":
@@ -132,30 +134,30 @@ def link(document: SourceDocument, place: Offsets, published: str) -> str:
 
 
 def view_path(document_id: str, place: Offsets) -> str:
-    """Return the path of this service's own view of a document, which scrolls to a span and marks it."""
+    """Return the path of this service's own view of a document, which scrolls to a span and highlights it."""
     return f"/sources/{document_id}/view?start={place[0]}&end={place[1]}#quote"
 
 
 def text_fragment(text: str, place: Offsets) -> str:
-    """Return a text directive ``[prefix-,]start[,end][,-suffix]`` for a span, after the WICG's text fragments.
+    """Return the text directive ``[prefix-,]start[,end][,-suffix]`` of a span (WICG, *URL Fragment Text Directives*).
 
-    Long spans, and rows of a table, whose cells are parted here and not on the page, are named by their first and
-    last words. Words around it are added where the span stands more than once.
+    Long spans are named by their first and last words; so are table rows, because the page does not have our cell
+    separator. Prefix and suffix are added if the span occurs more than once.
     """
     start, end = place
     wanted = text[start:end]
-    cells = wanted.split(_CELLS)
+    cells = wanted.split(_CELL_SEPARATOR)
     words = wanted.split()
     if len(cells) > 1:
         span = [cells[0], cells[-1]]
-    elif len(wanted) > _LONG_QUOTE:
+    elif len(wanted) > _LONG_QUOTE_CHARACTERS:
         span = [" ".join(words[:_EDGE_WORDS]), " ".join(words[-_EDGE_WORDS:])]
     else:
         span = [" ".join(words)]
     parts = [_escaped(part) for part in span]
     if text.count(wanted) > 1:
-        before = text[:start].rpartition("\n")[2].replace(_CELLS, " ").split()[-_CONTEXT_WORDS:]
-        after = text[end:].partition("\n")[0].replace(_CELLS, " ").split()[:_CONTEXT_WORDS]
+        before = text[:start].rpartition("\n")[2].replace(_CELL_SEPARATOR, " ").split()[-_CONTEXT_WORDS:]
+        after = text[end:].partition("\n")[0].replace(_CELL_SEPARATOR, " ").split()[:_CONTEXT_WORDS]
         parts = [
             *([_escaped(" ".join(before)) + "-"] if before else []),
             *parts,
@@ -165,5 +167,5 @@ def text_fragment(text: str, place: Offsets) -> str:
 
 
 def _escaped(words: str) -> str:
-    """Percent-encode all that has a meaning in a text directive: the hyphen too, which URLs leave alone."""
+    """Percent-encode the special characters of a text directive; the hyphen is one, though not in URLs."""
     return quote(words, safe="").replace("-", "%2D")

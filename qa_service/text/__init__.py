@@ -1,1 +1,1 @@
-"""Text as the model sees it, and positions within a text."""
+"""Cleaning of text for the embedding model, and positions within a text."""

@@ -1,6 +1,6 @@
-"""What the model gets to see of a text: the text without the characters that nobody sees.
+"""Cleaning of text for the embedding model: invisible characters are removed.
 
-Only the copy that is embedded is cleaned; what is stored, cited and returned is the original.
+Only the embedded copy is cleaned; the stored, cited and returned text is the original.
 """
 
 import re
@@ -26,37 +26,37 @@ _INVISIBLE = dict.fromkeys(
 )
 _CLEAN = {**_SPACE_LIKE, **_INVISIBLE}
 _JOINER_RUNS = re.compile("[\u200c\u200d]{2,}")
-# Letters by category that show nothing: Hangul fillers and the empty braille cell.
+# Invisible, though letters or symbols by category: Hangul fillers, the empty braille cell; and the joiners.
 _BLANK_LETTERS = dict.fromkeys((0x115F, 0x1160, 0x3164, 0xFFA0, 0x2800, 0x200C, 0x200D))
 
 BIDI_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def embeddable(text: str) -> str:
-    """Return ``text`` as it is given to the model.
+    """Return ``text`` as the model gets it.
 
-    Control characters become spaces. Bidirectional controls, zero-width characters, soft hyphens and
-    tag characters go. Single joiners stay, since Persian, Indic scripts and emoji need them.
+    Control characters become spaces. Bidirectional controls, zero-width characters, soft hyphens and tag characters
+    are removed. Single joiners stay, because Persian, Indic scripts and emoji need them.
     """
-    if text.replace("\n", "").isprintable():  # which none of them is: most texts are left as they are
+    if text.replace("\n", "").isprintable():  # the common case: no character to remove is printable
         return text
     return _JOINER_RUNS.sub("", text.translate(_CLEAN))
 
 
 def is_blank(text: str) -> bool:
-    """Tell whether a reader would see nothing at all in ``text``."""
+    """Return whether ``text`` contains no visible character."""
     return not embeddable(text).translate(_BLANK_LETTERS).strip()
 
 
 def check_question(question: str) -> None:
-    """Raise :class:`InvalidRequest` if a text can't be asked."""
+    """Raise :class:`InvalidRequest` if a question is blank, too long or not valid text."""
     if len(question) > MAX_QUESTION_CHARACTERS:
         raise InvalidRequest(
-            f"the question has {len(question)} characters, the most is {MAX_QUESTION_CHARACTERS}; shorten it"
+            f"the question has {len(question)} characters, the maximum is {MAX_QUESTION_CHARACTERS}; shorten it"
         )
     if "\0" in question:
-        raise InvalidRequest("the question holds a NUL character; remove it")
+        raise InvalidRequest("the question contains a NUL character; remove it")
     if any("\ud800" <= character <= "\udfff" for character in question):
-        raise InvalidRequest("the question holds half a character (a lone surrogate); send whole characters")
+        raise InvalidRequest("the question contains half a character (a lone surrogate); send whole characters")
     if is_blank(question):
         raise InvalidRequest("the question is empty; write one")

@@ -1,4 +1,4 @@
-"""From code points to UTF-16 units, UTF-8 bytes and lines; and where a text may be cut."""
+"""Converts offsets in code points to UTF-16 units, UTF-8 bytes and lines; finds where a text may be cut."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -9,24 +9,24 @@ from qa_service.datatypes import Position
 
 _LINE_BREAK = re.compile(r"\r\n?|\n")
 _GRAPHEME = regex.compile(r"\X")
-_STRIDE = 4096
+_STRIDE = 4096  # characters
 
 
 def line_starts(text: str) -> list[int]:
-    """Offsets of the first character of every line; CR LF, CR and LF each end one."""
+    """Return the offset of the first character of every line; CR LF, CR and LF each end a line."""
     return [0, *(match.end() for match in _LINE_BREAK.finditer(text))]
 
 
 def grapheme_starts(text: str) -> list[int]:
-    """Offsets at which ``text`` may be cut without tearing what a reader sees as one character.
+    """Return the offsets at which ``text`` may be cut without splitting a character as a reader sees it.
 
-    Extended grapheme clusters of UAX #29, by the ``regex`` module. Ends with ``len(text)``.
+    These are the extended grapheme clusters of UAX #29, and ``len(text)`` at the end.
     """
     return [*(match.start() for match in _GRAPHEME.finditer(text)), len(text)]
 
 
 class PositionMap:
-    """Locates spans of one text. Lookups cost a stride of 4,096 characters, whatever the text's size."""
+    """Locates spans of one text. A lookup encodes at most 4,096 characters twice, whatever the size of the text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -44,9 +44,9 @@ class PositionMap:
         return self._utf16[stride] + utf16, self._bytes[stride] + size
 
     def locate(self, start: int, end: int) -> Position:
-        """Return the position of ``text[start:end]``, which must not be empty."""
+        """Return the position of ``text[start:end]``. Raises ``ValueError`` if it is empty or outside the text."""
         if not 0 <= start < end <= len(self._text):
-            raise ValueError(f"no span [{start}, {end}) in a text of {len(self._text)} characters")
+            raise ValueError(f"[{start}, {end}) is empty or outside a text of {len(self._text)} characters")
         start_utf16, start_byte = self._units_before(start)
         end_utf16, end_byte = self._units_before(end)
         return Position(

@@ -134,7 +134,7 @@ def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings
         (
             "ask",
             {"question": "x" * 2431},
-            "question: the question has 2431 characters, the most is 2000; shorten it",
+            "question: the question has 2431 characters, the maximum is 2000; shorten it",
         ),
         ("ask", {"question": " "}, "question: the question is empty; write one"),
         ("ask", {}, "question: Field required"),
