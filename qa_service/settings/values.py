@@ -2,11 +2,13 @@
 
 import re
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
+CHANGES_INDEX: dict[str, Any] = {"changes": "index"}
+CHANGES_ANSWERS: dict[str, Any] = {"changes": "answers"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _MAX_PREFIX_CHARACTERS = 200
