@@ -39,29 +39,12 @@ def keys() -> None:
 )
 @click.option("--rate", default="", metavar="N/UNIT", help="Rate limit, such as 600/minute.  [default: QA_RATE]")
 @_data
-def create(
-    name: str,
-    scopes: tuple[Any, ...],
-    publishable: bool,  # noqa: FBT001 - a flag
-    origins: tuple[str, ...],
-    collections: tuple[str, ...],
-    rate: str,
-    data: Path | None,
-) -> int:
+def create(name: str, scopes: tuple[Any, ...], data: Path | None, **restrictions: Any) -> int:
     """Create a key and print it once; only its hash is stored."""
     from qa_service.server.keys import KeyFile  # noqa: PLC0415 - pydantic takes a while
 
     settings = settings_of({"data": data})
-    click.echo(
-        KeyFile(settings.data).create(
-            name,
-            scopes or ("ask", "feedback"),
-            publishable=publishable,
-            origins=origins,
-            collections=collections,
-            rate=rate,
-        )
-    )
+    click.echo(KeyFile(settings.data).create(name, scopes or ("ask", "feedback"), **restrictions))
     return 0
 
 

@@ -4,13 +4,14 @@ Differences are tested by a paired randomisation test; p-values are adjusted by 
 in a comparison.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from qa_service.datatypes import Float64Array
 from qa_service.errors import QuestionFileError, SettingsError
 from qa_service.evaluation.measures import in_order
 from qa_service.evaluation.run import RunFolder
@@ -89,54 +90,67 @@ def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
     if not wanted:
         raise QuestionFileError(f"{paths[0]} has no question with a measure; evaluate questions with gold")
     comparison = Comparison([run.name for run in runs], [run.about for run in runs], wanted[0])
-    found: list[tuple[_ComparedRun, str, list[str], np.ndarray[Any, Any]]] = []
-    for run in others:
-        common = [key for key in first.values if key in run.values]
-        changed = [key for key in common if first.questions[key] != run.questions[key]]
-        if changed or not common:
-            reason = f"have different questions with the id {changed[0]!r}" if changed else "have no question in common"
-            raise QuestionFileError(f"{first.name} and {run.name} {reason}; compare runs of one question file")
-        comparison.unpaired[run.name] = len(first.values.keys() ^ run.values.keys())
-        for name in wanted:
-            both = [key for key in common if name in first.values[key] and name in run.values[key]]
-            if both:
-                differences = np.array([run.values[key][name] - first.values[key][name] for key in both])
-                found.append((run, name, both, differences))
-    adjusted = holm([randomisation_p(differences) for *_, differences in found])
-    for (run, name, both, differences), adjusted_p in zip(found, adjusted, strict=True):
-        comparison.differences.append(_difference(first, run, name, both, differences, adjusted_p))
-        if name == comparison.measure:
-            comparison.of_questions[run.name] = differences.tolist()
-            order = sorted(range(len(both)), key=lambda place: (-abs(differences[place]), both[place]))
-            comparison.moved += [
-                ChangedQuestion(
-                    run.name,
-                    both[place],
-                    first.questions[both[place]],
-                    first.values[both[place]][name],
-                    run.values[both[place]][name],
-                )
-                for place in order[:_MAX_CHANGED_QUESTIONS]
-                if differences[place]
-            ]
+    comparison.unpaired = {run.name: len(first.values.keys() ^ run.values.keys()) for run in others}
+    found = [paired for run in others for paired in _paired(first, run, wanted)]
+    p_values = [randomisation_p(paired.differences) for paired in found]
+    for paired, p, adjusted_p in zip(found, p_values, holm(p_values), strict=True):
+        comparison.differences.append(_difference(paired, p, adjusted_p))
+        if paired.measure == comparison.measure:
+            comparison.of_questions[paired.run.name] = paired.differences.tolist()
+            comparison.moved += _most_changed(paired)
     return comparison
 
 
-def _difference(
-    first: "_ComparedRun",
-    run: "_ComparedRun",
-    name: str,
-    both: list[str],
-    differences: np.ndarray[Any, Any],
-    adjusted_p: float,
-) -> Difference:
-    before = float(np.mean([first.values[key][name] for key in both]))
+@dataclass(frozen=True, slots=True)
+class _PairedValues:
+    """One measure of two runs, over the questions that both have it for."""
+
+    first: "_ComparedRun"
+    run: "_ComparedRun"
+    measure: str
+    ids: list[str]
+    differences: Float64Array
+
+
+def _paired(first: "_ComparedRun", run: "_ComparedRun", measures: Sequence[str]) -> Iterator[_PairedValues]:
+    """Yield each measure that both runs have; raise :class:`QuestionFileError` if they ask different questions."""
+    common = [key for key in first.values if key in run.values]
+    changed = [key for key in common if first.questions[key] != run.questions[key]]
+    if changed or not common:
+        reason = f"have different questions with the id {changed[0]!r}" if changed else "have no question in common"
+        raise QuestionFileError(f"{first.name} and {run.name} {reason}; compare runs of one question file")
+    for measure in measures:
+        ids = [key for key in common if measure in first.values[key] and measure in run.values[key]]
+        if ids:
+            differences = np.array([run.values[key][measure] - first.values[key][measure] for key in ids])
+            yield _PairedValues(first, run, measure, ids, differences)
+
+
+def _most_changed(paired: _PairedValues) -> list[ChangedQuestion]:
+    first, run, ids = paired.first, paired.run, paired.ids
+    order = sorted(range(len(ids)), key=lambda place: (-abs(paired.differences[place]), ids[place]))
+    return [
+        ChangedQuestion(
+            run.name,
+            ids[place],
+            first.questions[ids[place]],
+            first.values[ids[place]][paired.measure],
+            run.values[ids[place]][paired.measure],
+        )
+        for place in order[:_MAX_CHANGED_QUESTIONS]
+        if paired.differences[place]
+    ]
+
+
+def _difference(paired: _PairedValues, p: float, adjusted_p: float) -> Difference:
+    first, run, differences = paired.first, paired.run, paired.differences
+    before = float(np.mean([first.values[key][paired.measure] for key in paired.ids]))
     found = estimate(differences)
     significant = adjusted_p < LEVEL
     return Difference(
         run=run.name,
-        measure=name,
-        n=len(both),
+        measure=paired.measure,
+        n=len(paired.ids),
         before=before,
         after=before + found.mean,
         difference=found,
@@ -144,10 +158,10 @@ def _difference(
         wins=int((differences > 0).sum()),
         losses=int((differences < 0).sum()),
         ties=int((differences == 0).sum()),
-        p=randomisation_p(differences),
+        p=p,
         adjusted_p=adjusted_p,
         significant=significant,
-        verdict=_verdict(first.name, run.name, name, found, adjusted_p, significant=significant),
+        verdict=_verdict(first.name, run.name, paired.measure, found, adjusted_p, significant=significant),
     )
 
 

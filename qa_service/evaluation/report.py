@@ -199,19 +199,22 @@ def markdown_report(summary: Summary) -> str:
             "",
         ]
     if summary.tags:
-        names = list(summary.measures)[:_TILES]
-        lines += ["| tag | questions | " + " | ".join(names) + " |", "| --- " * (2 + len(names)) + "|"]
-        lines += [
-            f"| {_cell(tag)} | {values['n']:.0f} | " + " | ".join(_number(values.get(name)) for name in names) + " |"
-            for tag, values in summary.tags.items()
-        ]
-        lines.append("")
+        lines += [*_tag_rows(summary), ""]
     if summary.copied:
         lines += ["Questions that equal the text of a passage: " + ", ".join(map(_cell, summary.copied)), ""]
     if summary.problems:
         lines += ["| line | reason |", "| --- | --- |"]
         lines += [f"| {problem.line} | {_cell(problem.reason)} |" for problem in summary.problems[:MAX_QUESTIONS]]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _tag_rows(summary: Summary) -> list[str]:
+    names = list(summary.measures)[:_TILES]
+    head = ["| tag | questions | " + " | ".join(names) + " |", "| --- " * (2 + len(names)) + "|"]
+    return head + [
+        f"| {_cell(tag)} | {values['n']:.0f} | " + " | ".join(_number(values.get(name)) for name in names) + " |"
+        for tag, values in summary.tags.items()
+    ]
 
 
 def answerability_rows(summary: Summary) -> list[tuple[str, str]]:

@@ -59,32 +59,39 @@ class RunFolder:
         Raises :class:`QuestionFileError` if it holds another evaluation or a finished one, unless ``overwrite``.
         """
         wanted: dict[str, Any] = {"format": FORMAT_VERSION, "fingerprint": fingerprint.to_json(), "about": about}
-        done = 0
         with storage_errors(self.path):
             if self.path.exists() and not self.path.is_dir():
                 raise QuestionFileError(f"{self.path} is a file; name a folder for the results")
-            if (self.path / RUN).exists() and not overwrite:
-                before = self.about()
-                if before.get("finished"):
-                    raise QuestionFileError(f"{self.path} holds a finished evaluation; pass --overwrite to replace it")
-                done = self._whole_lines()
-                if done and before.get("fingerprint") != wanted["fingerprint"]:
-                    differs = _difference(before.get("fingerprint") or {}, wanted["fingerprint"])
-                    raise QuestionFileError(
-                        f"{self.path} holds another unfinished evaluation ({differs}); name another folder, or pass "
-                        "--overwrite"
-                    )
-                self._write(RUN, {**wanted, "about": before.get("about", about)} if done else wanted)
-            elif self.path.exists() and any(self.path.iterdir()) and not (self.path / RUN).exists():
-                raise QuestionFileError(f"{self.path} holds other files; name a new folder for the results")
-            else:
-                self.path.mkdir(parents=True, exist_ok=True)
-                for name in WRITTEN:
-                    (self.path / name).unlink(missing_ok=True)
+            done = 0
+            if not (self.path / RUN).exists():
+                if self.path.exists() and any(self.path.iterdir()):
+                    raise QuestionFileError(f"{self.path} holds other files; name a new folder for the results")
+            elif not overwrite:
+                done = self._resumable(wanted)
+            if not done:
+                self._clear()
                 self._write(RUN, wanted)
             self._results = (self.path / RESULTS).open("ab")
             self._times = (self.path / TIMES).open("ab")
         return done
+
+    def _resumable(self, wanted: dict[str, Any]) -> int:
+        """Return the number of results of an unfinished evaluation; raise :class:`QuestionFileError` for another."""
+        before = self.about()
+        if before.get("finished"):
+            raise QuestionFileError(f"{self.path} holds a finished evaluation; pass --overwrite to replace it")
+        done = self._complete_results()
+        if done and before.get("fingerprint") != wanted["fingerprint"]:
+            differs = _difference(before.get("fingerprint") or {}, wanted["fingerprint"])
+            raise QuestionFileError(
+                f"{self.path} holds another unfinished evaluation ({differs}); name another folder, or pass --overwrite"
+            )
+        return done
+
+    def _clear(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in WRITTEN:
+            (self.path / name).unlink(missing_ok=True)
 
     def add(self, batch: Sequence[EvaluatedQuestion], measured: Sequence[dict[str, float]]) -> None:
         """Append a batch; if the process dies meanwhile, some of its lines are missing or the last one is cut."""
@@ -162,7 +169,7 @@ class RunFolder:
         except OSError as error:
             raise QuestionFileError(f"{path} can't be read: {error.strerror}") from error
 
-    def _whole_lines(self) -> int:
+    def _complete_results(self) -> int:
         """Truncate the files after their last complete line; return the number of complete results."""
         done = 0
         for name in (TIMES, RESULTS):
