@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-# Tests run in as many processes as there are cores; more threads would wait for each other.
+# Tests run in one process per core; more threads would wait for each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
@@ -44,7 +44,7 @@ QUESTIONS = ROOT / "tests/data/us-korea-questions.jsonl"
 
 
 class FakeEmbedder:
-    """Bags of words, hashed into 128 components: texts that share words are near. Two special tokens.
+    """A bag-of-words model with 128 hashed components and two special tokens: texts that share words are near.
 
     A word's token vector is random, the same for the same word; its id is the hash.
     """
@@ -98,7 +98,7 @@ class FakeEmbedder:
 
 
 class HeldEmbedder(FakeEmbedder):
-    """Waits for a signal before it answers."""
+    """Waits for an event before it embeds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def real() -> SentenceTransformerEmbedder:
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Export the built-in model in all precisions, once for all processes that run tests: it takes half a minute."""
+    """Export the built-in model in all precisions, once for all test processes: it takes half a minute."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
@@ -140,7 +140,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def exported_models(tmp_path_factory: pytest.TempPathFactory, exports: dict[str, Path]) -> Path:
-    """Return a folder of the built-in model as a build exports it, to be copied or linked beside an index."""
+    """Return a folder of exported models as a build writes it, to copy or link into an index folder."""
     models = tmp_path_factory.mktemp("exported") / "models"
     files = find_model(DEFAULT_MODEL)
     for precision in filter(None, ("int8", runtimes.openvino_precision())):
@@ -150,7 +150,7 @@ def exported_models(tmp_path_factory: pytest.TempPathFactory, exports: dict[str,
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the machine reaches a test, and relative paths lead into an empty folder."""
+    """Remove the settings of the machine, and make an empty folder the working directory."""
     for name in list(os.environ):
         if name.upper().startswith("QA_"):
             monkeypatch.delenv(name)
@@ -159,7 +159,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[[dict[str, str | bytes]], Path]:
-    """Return a function that writes files into a source folder."""
+    """Return a function that writes files to a source folder."""
 
     def write(files: dict[str, str | bytes]) -> Path:
         source = tmp_path / "source"
@@ -201,7 +201,7 @@ def answerer(
 
 
 def key_for(settings: Settings, *scopes: Scope) -> dict[str, str]:
-    """Return the header that shows a new key with some scopes."""
+    """Return the header with a new key of the given scopes."""
     return {"Authorization": f"Bearer {KeyFile(settings.data).create('a test', scopes)}"}
 
 
@@ -224,14 +224,14 @@ def app_for(
 
 @contextmanager
 def served(answerer: QuestionAnswerer, settings: Settings, **options: Any) -> Iterator[int]:
-    """Serve an answerer as :func:`listening` does."""
+    """Serve an answerer on a free port, in a thread."""
     with listening(app_for(answerer, settings, **options)) as port:
         yield port
 
 
 @contextmanager
 def listening(app: Any, trusted_proxies: Sequence[str] = ()) -> Iterator[int]:
-    """Serve an application on a free port, in a thread, with our protocol."""
+    """Serve an application on a free port, in a thread, with our protocol; yield the port."""
     import uvicorn
 
     from qa_service.server.process import bound_socket
@@ -245,7 +245,7 @@ def listening(app: Any, trusted_proxies: Sequence[str] = ()) -> Iterator[int]:
         ws="none",
         proxy_headers=False,
         forwarded_allow_ips=list(trusted_proxies),
-        timeout_keep_alive=60,  # so that slow machines do not close what a test still uses
+        timeout_keep_alive=60,  # longer than tests take on a slow machine
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -262,7 +262,7 @@ def listening(app: Any, trusted_proxies: Sequence[str] = ()) -> Iterator[int]:
 
 @contextmanager
 def published(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Let a handler answer on a free port, in a thread; give its address."""
+    """Serve a handler on a free port, in a thread; yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -274,7 +274,7 @@ def published(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 class Run:
-    """Runs commands in this process, so that the model's libraries are imported once."""
+    """Runs commands in this process, so that heavy libraries are imported once."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
@@ -296,6 +296,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture
 def here(folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path, exported_models: Path) -> list[str]:
-    """Return the flags for a source folder of two documents and an index folder."""
+    """Return the options for a source folder of two documents and an index folder."""
     shutil.copytree(exported_models, tmp_path / "ix/models", copy_function=os.link)
     return ["--source", str(folder(TWO_DOCUMENTS)), "--index", str(tmp_path / "ix")]

@@ -1,7 +1,7 @@
 """Run the long proofs and write docs/proofs.md: ``make proof``, or ``make proof ONLY=EXPRESSION`` for some of them.
 
 A proof is a test with the marker ``proof`` that records its figure with ``record_property("figure", …)``. EXPRESSION
-is one of ``pytest -k``; the other rows of the page stay as they are.
+is passed to ``pytest -k``; the other rows of the page are kept.
 """
 
 import os
@@ -31,7 +31,7 @@ Written by `make proof`; the test suite runs a short version of each.
 
 
 def main() -> None:
-    """Run pytest on the proofs, collect their figures, write the page; exit as pytest does."""
+    """Run the proofs, collect their figures, write the page; exit with the code of pytest."""
     only = "".join(sys.argv[1:])
     run = f"{datetime.now(UTC):%Y-%m-%d %H:%M}, load {os.getloadavg()[0]:.1f}"
     with tempfile.TemporaryDirectory() as scratch:
@@ -43,7 +43,7 @@ def main() -> None:
     rows = {line.split()[1]: line for line in lines if line.startswith("| test_")}
     for case in cases:
         if case.find("skipped") is not None:
-            continue  # what was measured before stays
+            continue  # keep the previous row
         failed = any(child.tag in {"failure", "error"} for child in case)
         figures = "; ".join(item.get("value", "") for item in case.iter("property") if item.get("name") == "figure")
         outcome = "FAILED" if failed else "holds"

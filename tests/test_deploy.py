@@ -1,4 +1,4 @@
-"""What deploy/ holds: settings that there are, schemas that hold, nothing that runs as root."""
+"""The files in deploy/: valid settings, valid schemas, nothing runs as root."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ VERSION = "1.34"
 
 
 def settings_in(environment: dict[str, str]) -> None:
-    """Expect settings that there are, with values that hold."""
+    """Expect known settings with valid values."""
     load_settings(**{name.removeprefix("QA_").lower(): value for name, value in environment.items()})
 
 
@@ -32,8 +32,8 @@ def of_kind(kind: str) -> dict[str, Any]:
     return found
 
 
-def test_every_resource_holds_to_its_schema() -> None:
-    """And every file but the values of another chart is one of them."""
+def test_every_resource_is_valid_against_its_schema() -> None:
+    """Every file except the values of another chart is a listed resource."""
     kinds = set()
     for resource in resources():
         kubernetes_validate.validate(resource, VERSION, strict=True)
@@ -45,7 +45,7 @@ def test_every_resource_holds_to_its_schema() -> None:
 
 
 def test_the_schemas_can_fail() -> None:
-    """A field that there is not is refused."""
+    """An unknown field is an error."""
     broken = of_kind("Deployment")
     broken["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -54,7 +54,7 @@ def test_the_schemas_can_fail() -> None:
 
 @pytest.mark.parametrize("kind", ["Deployment", "CronJob"])
 def test_pods_are_locked_down(kind: str) -> None:
-    """No root, no new rights, a root file system that can't be written, no token of the cluster, limits of memory."""
+    """No root, no privilege escalation, a read-only root file system, no cluster token, a memory limit."""
     spec = of_kind(kind)["spec"]
     pod = (spec if kind == "Deployment" else spec["jobTemplate"]["spec"])["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"]
@@ -69,8 +69,8 @@ def test_pods_are_locked_down(kind: str) -> None:
     settings_in({item["name"]: item["value"] for item in container["env"] if "value" in item})
 
 
-def test_replicas_are_probed_where_the_service_tells_and_drain_in_time() -> None:
-    """Probes need no allowed host; names and labels refer to each other; the grace is longer than the drain."""
+def test_replicas_are_probed_and_drain_in_time() -> None:
+    """Probes need no allowed host, labels match, and the grace period is longer than the drain."""
     deployment, settings = of_kind("Deployment"), of_kind("ConfigMap")["data"]
     settings_in(settings)
     pod = deployment["spec"]["template"]["spec"]
@@ -95,7 +95,7 @@ def test_replicas_are_probed_where_the_service_tells_and_drain_in_time() -> None
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not here; the schemas are checked above")
 def test_kustomize_renders_them_with_one_namespace_and_image() -> None:
-    """As `kubectl apply -k` does."""
+    """As `kubectl apply -k` would apply them."""
     rendered = subprocess.run(["kubectl", "kustomize", str(KUBERNETES)], check=True, capture_output=True, text=True)
     found = list(yaml.safe_load_all(rendered.stdout))
     assert len(found) == len(resources())
@@ -106,7 +106,7 @@ def test_kustomize_renders_them_with_one_namespace_and_image() -> None:
 
 
 def test_the_compose_file_of_replicas_is_hardened() -> None:
-    """Settings that there are, ports on loopback, folders that there are."""
+    """Known settings, ports on loopback, existing folders."""
     compose = yaml.safe_load((DEPLOY / "milvus.yaml").read_text())
     for name in ("first", "second", "index"):
         service = compose["services"][name]

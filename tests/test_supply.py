@@ -1,4 +1,4 @@
-"""What the image is made of: known versions, by the hashes of their files, listed in a bill of materials."""
+"""The contents of the image: locked versions with hashes, listed in a bill of materials."""
 
 import json
 import re
@@ -22,8 +22,8 @@ def _pinned(text: str) -> dict[str, str]:
     return {_plain(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)}
 
 
-def test_the_lock_has_all_that_the_service_needs() -> None:
-    """In the versions that the tests run with; each with a hash; torch and the model stand elsewhere."""
+def test_the_lock_file_has_every_dependency() -> None:
+    """In the versions of the tests, each with a hash; torch and the model are locked elsewhere."""
     locked = _pinned(LOCK)
     assert len(re.findall(r"==[^\n]*\\\n    --hash=sha256:[0-9a-f]{64}", LOCK)) == len(locked)
     constrained = _pinned(CONSTRAINTS)
@@ -49,8 +49,8 @@ def _applies(marker: str, extras: list[str]) -> bool:
     return not marker.strip() or any(Marker(marker).evaluate({"extra": extra}) for extra in extras)
 
 
-def test_another_file_than_the_locked_one_is_not_installed(tmp_path: Path) -> None:
-    """One digit of one hash is enough."""
+def test_a_file_with_another_hash_is_not_installed(tmp_path: Path) -> None:
+    """One different digit is enough."""
     entry = re.search(r"^idna==.*?(?=^\S)", LOCK, re.MULTILINE | re.DOTALL)
     assert entry
     wrong = re.sub(r"sha256:(.)", lambda found: f"sha256:{int(found[1], 16) ^ 1:x}", entry.group())
@@ -69,7 +69,7 @@ def test_the_bill_of_materials_lists_what_is_installed(tmp_path: Path) -> None:
     bill = json.loads((tmp_path / "sbom.json").read_text(encoding="utf-8"))
     listed = {_plain(part["name"]): part for part in bill["components"]}
     installed = {_plain(found.name) for found in metadata.distributions()}
-    assert installed - listed.keys() <= {"qa-service"}  # which is what the bill is of
+    assert installed - listed.keys() <= {"qa-service"}  # the subject of the bill
     files = {part["name"]: part["hashes"][0]["content"] for part in listed["all-minilm-l6-v2"]["components"]}
     assert files["model.safetensors"] == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
     assert "tokenizer.json" in files

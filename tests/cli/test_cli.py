@@ -1,4 +1,4 @@
-"""The command line as people use it: output, exit codes, one line of error, no traceback."""
+"""The command line as users see it: output, exit codes, one-line errors, no tracebacks."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Write = Callable[[dict[str, str | bytes]], Path]
 
 
 def test_a_build_leaves_the_cores_to_the_model(run: Run, here: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """NumPy's threads spin while they wait; a number that somebody chose stays, one that is none does not."""
+    """NumPy gets one thread unless the environment has a valid number."""
     for given, taken in ((None, "1"), ("2", "2"), ("0", "1")):
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
@@ -36,7 +36,7 @@ def test_a_build_leaves_the_cores_to_the_model(run: Run, here: list[str], monkey
 
 
 def test_index_ask_and_index_again(run: Run, here: list[str]) -> None:
-    """Build, nothing to do, ask, ask as JSON."""
+    """Build, build again without changes, ask, ask as JSON."""
     code, out, err = run("index", *here)
     assert (code, err) == (0, "")
     assert "2 files: 2 documents, 0 skipped" in out
@@ -59,8 +59,8 @@ def test_index_ask_and_index_again(run: Run, here: list[str]) -> None:
     assert len(answer["results"]) == 1
 
 
-def test_broken_files_are_told_and_decide_the_exit_code(run: Run, here: list[str], folder: Write) -> None:
-    """1 unless they may be skipped; the rest is indexed all the same."""
+def test_broken_files_are_reported_and_decide_the_exit_code(run: Run, here: list[str], folder: Write) -> None:
+    """Exit code 1 without --allow-skips; the rest is indexed anyway."""
     folder({"bad.txt": "caf\u00e9 ".encode() + b"\xff", "evil\x1b[2J.txt": b"%PDF-"})
     code, out, err = run("index", *here)
     assert code == 1
@@ -93,7 +93,7 @@ def test_broken_files_are_told_and_decide_the_exit_code(run: Run, here: list[str
     ],
 )
 def test_errors_are_one_line_with_a_way_out(arguments: list[str], code: int, message: str, run: Run) -> None:
-    """On stderr, beginning with "error:", with the exit code of their kind."""
+    """On stderr, starting with "error:", with the exit code of their kind."""
     Path("file").write_text("x", encoding="utf-8")
     found, out, err = run(*arguments)
     assert (found, out) == (code, "")
@@ -102,8 +102,8 @@ def test_errors_are_one_line_with_a_way_out(arguments: list[str], code: int, mes
     assert err.count("\n") == 1
 
 
-def test_a_bad_question_is_an_error_too(run: Run, here: list[str]) -> None:
-    """Empty, and a hundred thousand characters."""
+def test_an_invalid_question_is_an_error(run: Run, here: list[str]) -> None:
+    """An empty one, and one of a hundred thousand characters."""
     run("index", *here)
     assert "the question is empty" in run("ask", " ", *here)[2]
     code, _, err = run("ask", "x" * 100_000, *here)
@@ -112,7 +112,7 @@ def test_a_bad_question_is_an_error_too(run: Run, here: list[str]) -> None:
 
 
 def test_evaluate_prints_measures_and_reports_bad_lines(run: Run, here: list[str], tmp_path: Path) -> None:
-    """Table, JSON, exit code 1 for a bad line and 4 with --strict."""
+    """As a table and as JSON; exit code 1 for an invalid line, 4 with --strict."""
     run("index", *here)
     path = tmp_path / "q.jsonl"
     gold = {"document": "sea.txt", "content": "A crab walks sideways"}
@@ -129,8 +129,10 @@ def test_evaluate_prints_measures_and_reports_bad_lines(run: Run, here: list[str
     assert run("evaluate", path, *here, "--strict")[0] == 4
 
 
-def test_doctor_tells_what_is_well_and_what_is_stale(run: Run, here: list[str], folder: Write, tmp_path: Path) -> None:
-    """Exit code 0 on a whole and current index, 5 on a missing, stale or damaged one."""
+def test_doctor_reports_a_missing_stale_or_damaged_index(
+    run: Run, here: list[str], folder: Write, tmp_path: Path
+) -> None:
+    """Exit code 0 for an intact and current index, 5 otherwise."""
     code, out, _ = run("doctor", *here)
     assert code == 5
     assert "FAIL  index: no index in" in out
@@ -147,8 +149,8 @@ def test_doctor_tells_what_is_well_and_what_is_stale(run: Run, here: list[str], 
     assert "vectors.faiss has 0 bytes" in findings["index"]["state"]
 
 
-def test_text_is_made_harmless_for_a_terminal() -> None:
-    """Escapes and direction marks are shown, words stay."""
+def test_control_characters_are_escaped_for_a_terminal() -> None:
+    """Escapes and direction marks are visible; words stay."""
     assert printable("a\x1b[2Jb\u202ec\né한\t") == "a\\x1b[2Jb\\u202ec\né한\t"
 
 
@@ -162,7 +164,7 @@ def test_help_imports_no_heavy_library(arguments: list[str], loads_pydantic: boo
     assert ("pydantic" in imported) == loads_pydantic
 
 
-def test_a_reader_that_leaves_is_no_error(here: list[str]) -> None:
+def test_a_closed_pipe_is_no_error(here: list[str]) -> None:
     """As with ``qa-service … | head -1``."""
     with subprocess.Popen(
         [sys.executable, "-m", "qa_service", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -173,8 +175,8 @@ def test_a_reader_that_leaves_is_no_error(here: list[str]) -> None:
         assert child.stderr.read() == b""
 
 
-def test_a_port_in_use_is_told_before_the_model_is_loaded(run: Run) -> None:
-    """Exit code 3, and another port proposed."""
+def test_a_port_in_use_is_reported_before_the_model_is_loaded(run: Run) -> None:
+    """Exit code 3 and a hint to choose another port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -185,8 +187,8 @@ def test_a_port_in_use_is_told_before_the_model_is_loaded(run: Run) -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_serve_answers_and_stops_when_told(stop: signal.Signals, run: Run, here: list[str]) -> None:
-    """On a port of its own choice, from any working directory, and over a real socket."""
+def test_serve_answers_and_stops_on_a_signal(stop: signal.Signals, run: Run, here: list[str]) -> None:
+    """On a free port, from any working directory, over a real socket."""
     run("index", *here)
     command = [sys.executable, "-m", "qa_service", "serve", *here, "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd="/") as server:
@@ -210,7 +212,7 @@ def test_serve_answers_and_stops_when_told(stop: signal.Signals, run: Run, here:
 
 
 def test_workers_share_a_port_and_stop_together(run: Run, here: list[str]) -> None:
-    """Settings of the command line reach them all; each answers."""
+    """The settings of the command line reach each worker."""
     run("index", *here)
     command = [sys.executable, "-m", "qa_service", "serve", *here, "--port", "0", "--workers", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd="/") as server:
@@ -241,7 +243,7 @@ def test_workers_share_a_port_and_stop_together(run: Run, here: list[str]) -> No
 
 
 def _lives(process: int) -> bool:
-    """Tell whether a process runs; one that ended and was not waited for has no command line."""
+    """Tell whether a process runs; a zombie has no command line."""
     try:
         return bool(Path(f"/proc/{process}/cmdline").read_bytes())
     except FileNotFoundError:
@@ -253,7 +255,7 @@ def _children(process: int) -> list[int]:
 
 
 def test_the_shipped_briefing_is_found(run: Run, tmp_path: Path, exported_models: Path) -> None:
-    """hit@5 of the shipped questions is 0.95 or better, with the real model and the defaults."""
+    """Success@5 of the shipped questions is at least 0.95 with the real model and the defaults."""
     shutil.copytree(exported_models, tmp_path / "ix/models", copy_function=os.link)
     flags = ["--source", str(ROOT / "source_text"), "--index", str(tmp_path / "ix")]
     summary = json.loads(run("index", *flags, "--json")[1])
@@ -265,7 +267,7 @@ def test_the_shipped_briefing_is_found(run: Run, tmp_path: Path, exported_models
 
 
 def test_an_index_folder_that_cannot_be_written_is_an_io_error(run: Run, here: list[str]) -> None:
-    """Exit code 7 with the path and the error's name."""
+    """Exit code 7 with the path and the reason."""
     code, _, err = run("index", *here[:2], "--index", "/proc/qa")
     assert code == 7
     assert "/proc/qa" in err
@@ -273,7 +275,7 @@ def test_an_index_folder_that_cannot_be_written_is_an_io_error(run: Run, here: l
 
 
 def test_why_and_calibrate(run: Run, here: list[str], tmp_path: Path) -> None:
-    """The first says what beat a document; the second refuses too few questions and keeps what it fitted."""
+    """`why` shows the results above a document; `calibrate` rejects too few questions and stores its fit."""
     run("index", *here)
     code, out, _ = run("why", "Where does the cat sleep?", "--document", "sea.txt", *here)
     assert code == 0
@@ -297,8 +299,8 @@ def test_why_and_calibrate(run: Run, here: list[str], tmp_path: Path) -> None:
     assert json.loads(run("ask", "Who won the match of 99 goals?", *here, "--json")[1])["confidence"] < 0.3
 
 
-def test_rollback_goes_one_index_back(run: Run, here: list[str], folder: Write) -> None:
-    """And says so when there is none."""
+def test_rollback_returns_to_the_previous_index(run: Run, here: list[str], folder: Write) -> None:
+    """Without a previous index it is an error."""
     run("index", *here)
     first = json.loads(run("index", *here, "--json")[1])["index_version"]
     folder({"new.txt": "A new document."})
@@ -312,7 +314,7 @@ def test_rollback_goes_one_index_back(run: Run, here: list[str], folder: Write) 
 
 
 def test_verify_finds_a_flipped_byte_and_names_the_file(run: Run, here: list[str]) -> None:
-    """Without a file of citations, of the index: `verify`, `verify --index` and `verify --index DIR`."""
+    """`verify` without a file checks the index, also as `verify --index` and `verify --index DIR`."""
     run("index", *here)
     code, out, _ = run("verify", *here[2:])
     assert code == 0
@@ -330,8 +332,8 @@ def test_verify_finds_a_flipped_byte_and_names_the_file(run: Run, here: list[str
     assert run("verify", "--index")[0] == 5  # the default folder, which is not there
 
 
-def test_verify_checks_citations_against_the_files_as_they_are(run: Run, here: list[str], folder: Write) -> None:
-    """Not against the index: exact, moved to another file, changed, gone; exit code 1 for the last two."""
+def test_verify_checks_citations_against_the_current_files(run: Run, here: list[str], folder: Write) -> None:
+    """They are exact, moved to another file, changed, or gone; exit code 1 for the last two."""
     run("index", *here)
     answer = run("ask", "Where does the cat sleep?", *here, "--top-k", "1", "--json")[1]
     citations = Path("citations.jsonl")
@@ -360,7 +362,7 @@ def test_verify_checks_citations_against_the_files_as_they_are(run: Run, here: l
 
 
 def test_watch_builds_again_after_a_change_and_after_an_error(here: list[str], folder: Write) -> None:
-    """Until it is interrupted; a broken state of the folder is told and waited out."""
+    """Until it is interrupted; an error of the folder is reported, and the next change is built."""
     command = [sys.executable, "-m", "qa_service", "index", "--watch", "--json", *here]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/") as watching:
         try:
@@ -378,7 +380,7 @@ def test_watch_builds_again_after_a_change_and_after_an_error(here: list[str], f
 
 
 def test_watch_follows_collections_that_lie_elsewhere(here: list[str], folder: Write, tmp_path: Path) -> None:
-    """Also one whose folder vanishes and comes back: that is printed once, and the others are built meanwhile."""
+    """A folder that vanishes is reported once; the others are built meanwhile, and it is built when it reappears."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "leave.txt").write_text("Leave is thirty days.")
@@ -420,7 +422,7 @@ def test_watch_follows_collections_that_lie_elsewhere(here: list[str], folder: W
 
 
 def test_watch_builds_once_another_build_has_ended(here: list[str], folder: Write, tmp_path: Path) -> None:
-    """A change that comes meanwhile is not lost; that it waits is printed once."""
+    """A change meanwhile is not lost; the wait is reported once."""
     command = [sys.executable, "-m", "qa_service", "index", "--watch", "--json", *here]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/") as watching:
         try:

@@ -1,4 +1,4 @@
-"""The commands about question files, as people call them."""
+"""The commands for question files, as users call them."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def built(run: Run, here: list[str]) -> list[str]:
 
 @pytest.fixture
 def questions(tmp_path: Path) -> Path:
-    """Twelve questions, two of which name a passage that will not come first."""
+    """Write twelve questions; the gold of two is a passage that is not ranked first."""
     path = tmp_path / "q.jsonl"
     rows = [
         {"id": number, "question": f"How does a crab walk, {number}?", "references": [GOLD]} for number in range(10)
@@ -33,8 +33,10 @@ def questions(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_evaluation_is_kept_compared_and_gated(run: Run, built: list[str], questions: Path, tmp_path: Path) -> None:
-    """Reports in a folder; exit code 1 with the measures that fell, below a floor or below the baseline."""
+def test_an_evaluation_is_stored_compared_and_checked_against_thresholds(
+    run: Run, built: list[str], questions: Path, tmp_path: Path
+) -> None:
+    """Exit code 1 names the measures below a threshold or worse than the baseline."""
     output = tmp_path / "out/one"
     code, out, err = run("evaluate", questions, *built, "--output", output, "--fail-under", "Success@1=0.8")
     assert (code, err) == (0, "")
@@ -70,10 +72,10 @@ def test_an_evaluation_is_kept_compared_and_gated(run: Run, built: list[str], qu
     assert all(one["ties"] == one["n"] for one in found["differences"])
 
 
-def test_wrong_usage_of_an_evaluation_is_told_before_anything_is_asked(
+def test_invalid_arguments_of_an_evaluation_are_errors_before_any_question(
     run: Run, built: list[str], questions: Path, tmp_path: Path
 ) -> None:
-    """Exit code 2 for flags, 4 for input, 7 for a service that is not there."""
+    """Exit code 2 for options, 4 for input."""
     for code, words, arguments in (
         (2, "invalid threshold", ["--fail-under", "high"]),
         (2, "unknown measure", ["--measure", "quality@"]),
@@ -91,7 +93,7 @@ def test_wrong_usage_of_an_evaluation_is_told_before_anything_is_asked(
 
 
 def test_a_beir_folder_is_indexed_and_evaluated(run: Run, tmp_path: Path, here: list[str]) -> None:
-    """Its corpus by rows, its judgements by their ids; the queries are not indexed."""
+    """Rows of the corpus are documents, judgements refer to their ids, queries are not indexed."""
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
     texts = {
@@ -116,8 +118,8 @@ def test_a_beir_folder_is_indexed_and_evaluated(run: Run, tmp_path: Path, here: 
 def test_a_sweep_prints_a_table(
     run: Run, built: list[str], questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row for each combination; the values are checked before anything is built."""
-    monkeypatch.setenv("QA_INDEX", built[3])  # whose exported model is taken over
+    """A row per combination; the values are checked before any build."""
+    monkeypatch.setenv("QA_INDEX", built[3])  # its exported model is reused
     output = tmp_path / "sweep"
     arguments = ("sweep", questions, *built[:2], "--output", output)
     code, _, err = run(*arguments, "--vary", "lexical_weight=0.3,7")
@@ -133,7 +135,7 @@ def test_a_sweep_prints_a_table(
 def test_feedback_is_exported_as_questions(
     run: Run, built: list[str], tmp_path: Path, folder: Callable[[dict[str, str | bytes]], Path]
 ) -> None:
-    """Which `evaluate` reads."""
+    """`evaluate` reads them."""
     text = (tmp_path / "source/sea.txt").read_text()
     start = text.index("A crab walks")
     quote = Quote("sea.txt", start, start + 12, "A crab walks")
@@ -148,7 +150,7 @@ def test_feedback_is_exported_as_questions(
 
 
 def test_the_processes_of_a_killed_evaluation_end(built: list[str], tmp_path: Path) -> None:
-    """Those that ask too, though they wait for work."""
+    """So do its child processes, even if they are idle."""
     lines = [json.dumps({"id": n, "question": f"crab {n}", "answerable": False, "references": []}) for n in range(9000)]
     (tmp_path / "many.jsonl").write_text("\n".join(lines))
     command = ["evaluate", str(tmp_path / "many.jsonl"), *built, "--jobs", "2", "--output", str(tmp_path / "out")]

@@ -1,4 +1,4 @@
-"""Measures against hand-computed numbers and trec_eval, runs that are interrupted, comparisons, sweeps, reports."""
+"""Measures against hand-computed values and trec_eval, interrupted runs, comparisons, sweeps, reports."""
 
 import itertools
 import json
@@ -59,7 +59,7 @@ def run(file: Path, answerer: QuestionAnswerer, output: Path, **options: object)
 
 @pytest.fixture
 def rows(answerer: QuestionAnswerer) -> list[dict[str, object]]:
-    """Forty questions about pairs of words: some with gold, with answers, with tags; some without any."""
+    """Make forty questions about pairs of words: three of four with gold, answers and tags, the others unanswerable."""
     made: list[dict[str, object]] = []
     for number, (one, other) in enumerate(itertools.islice(itertools.combinations(WORDS, 2), 40)):
         row: dict[str, object] = {"id": f"q {number}/é", "question": f"What of {one} and {other}?", "tags": [one]}
@@ -76,8 +76,8 @@ def rows(answerer: QuestionAnswerer) -> list[dict[str, object]]:
     return made
 
 
-def test_measures_are_those_computed_by_hand(answerer: QuestionAnswerer, tmp_path: Path) -> None:
-    """Three questions whose right passages come first, second and never."""
+def test_measures_equal_hand_computed_values(answerer: QuestionAnswerer, tmp_path: Path) -> None:
+    """Three questions whose relevant passages are first, second and absent."""
     order = [result.scored.passage for result in answerer.ask("the whale", AskOptions(top_k=4)).results]
     texts = {passage.number: answerer.index.document(passage.document_id) for passage in order}
 
@@ -114,12 +114,12 @@ def question(**fields: object) -> Question:
 
 
 def test_span_measures_count_characters() -> None:
-    """Those that overlap once; of a text that stands in two places, the place that came back more."""
+    """Overlapping characters count once; a text in two places counts at the place with the larger overlap."""
     places = ((Span("a", 0, 10),), (Span("b", 0, 20), Span("a", 90, 100)))
     gold = Gold({"a#5-15": 1}, places)
     asked = EvaluatedQuestion(question(), gold, found(("a", 5, 15), ("a", 8, 20), ("b", 0, 5)))
     (values,) = measure([asked], DEFAULT)
-    # Wanted are a 0-10 and b 0-20; 5 characters of either came back, among 15 of a and 5 of b.
+    # The gold is a 0-10 and b 0-20; 5 characters of each were returned, among 15 of a and 5 of b.
     assert values["span-R@5"] == pytest.approx(10 / 30)
     assert values["span-P@5"] == pytest.approx(10 / 20)
     assert values["span-IoU@5"] == pytest.approx(10 / 40)
@@ -130,8 +130,8 @@ def test_span_measures_count_characters() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.integers(1, 12)), max_size=6), st.integers(0, 25)
 )
-def test_span_measures_are_those_of_sets_of_characters(spans: list[tuple[str, int, int]], start: int) -> None:
-    """However the spans overlap."""
+def test_span_measures_equal_those_of_character_sets(spans: list[tuple[str, int, int]], start: int) -> None:
+    """For any overlap of the spans."""
     got = [(uri, first, first + length) for uri, first, length in spans][:5]
     gold = Gold({"none": 1}, ((Span("a", start, start + 7),),))
     (values,) = measure([EvaluatedQuestion(question(), gold, found(*got))], DEFAULT)
@@ -141,8 +141,8 @@ def test_span_measures_are_those_of_sets_of_characters(spans: list[tuple[str, in
     assert values["span-IoU@5"] == pytest.approx(len(wanted & covered) / len(wanted | covered))
 
 
-def test_answers_are_compared_as_squad_does() -> None:
-    """Numbers computed by hand after its definition."""
+def test_answers_are_compared_like_squad() -> None:
+    """Against values computed by hand from its definition."""
     assert normalized("The  Cat's, a mat!") == "cats mat"
     assert token_f1("the black cat sat", "black cat") == pytest.approx(2 * (2 / 3) * 1 / (2 / 3 + 1))
     assert token_f1("cat cat", "cat") == pytest.approx(2 / 3)
@@ -176,7 +176,7 @@ TREC_EVAL = {
 
 
 def by_trec_eval(folder: Path) -> dict[str, float]:
-    """Return the means of trec_eval on the run and qrels that were written."""
+    """Return the means that trec_eval computes from the written run and qrels."""
     qrels: dict[str, dict[str, int]] = {}
     for line in (folder / QRELS_TREC).read_text().splitlines():
         identifier, _, name, grade = line.split(" ")
@@ -191,10 +191,10 @@ def by_trec_eval(folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("kind", ["passages", "documents", "grades"])
-def test_measures_are_those_of_trec_eval(
+def test_measures_equal_those_of_trec_eval(
     kind: str, answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path
 ) -> None:
-    """On the run and the qrels that were written, for spans, whole documents, and graded ones; ids with blanks."""
+    """For spans, whole documents and grades, with ids that contain spaces."""
     if kind != "passages":
         for number, row in enumerate(rows):
             grades = {"sea.txt": 1 + number % 3, "zoo/animals.md": 1 if kind == "documents" else 3}
@@ -208,16 +208,16 @@ def test_measures_are_those_of_trec_eval(
     assert len(set(expected.values())) > 3
 
 
-def test_measures_are_named_as_in_the_field() -> None:
-    """By ir-measures' notation; others are refused with the name."""
+def test_measures_are_named_in_the_notation_of_ir_measures() -> None:
+    """Another name is an error that quotes it."""
     assert [str(one) for one in parse(["nDCG@3", "AP(rel=2)@5"])] == ["nDCG@3", "AP(rel=2)@5"]
     for name in ("nonsense", "nDCG@", "__import__('os')", "P", ""):
         with pytest.raises(SettingsError, match="measure"):
             parse([name])
 
 
-def test_gold_that_is_not_in_the_documents_is_an_error_of_its_line(answerer: QuestionAnswerer, tmp_path: Path) -> None:
-    """Unknown document, wrong content, wrong offsets: none of them counts as a wrong answer."""
+def test_gold_that_the_documents_lack_is_a_problem_of_its_line(answerer: QuestionAnswerer, tmp_path: Path) -> None:
+    """An unknown document, wrong content and wrong offsets do not count as wrong answers."""
     references = [
         {"document": "none.md", "content": "x"},
         {"document": "sea.txt", "content": "no such words"},
@@ -236,7 +236,7 @@ def test_gold_that_is_not_in_the_documents_is_an_error_of_its_line(answerer: Que
 
 
 def test_answerability_is_measured(answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path) -> None:
-    """Against what results.jsonl holds, counted again here."""
+    """The figures equal those counted from results.jsonl."""
     answerer.min_confidence = 0.5
     summary = run(question_file(tmp_path / "q.jsonl", rows), answerer, tmp_path / "run")
     results = list(RunFolder(tmp_path / "run").results())
@@ -253,7 +253,7 @@ def test_answerability_is_measured(answerer: QuestionAnswerer, rows: list[dict[s
 
 
 class Interrupted(InProcessAsker):
-    """Stops after some batches, as Ctrl-C does."""
+    """Raises KeyboardInterrupt after two batches."""
 
     batches = 2
 
@@ -275,10 +275,10 @@ def same_but_for_times(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("tail", [b"", b'{"id": "half a li'])
-def test_an_interrupted_evaluation_goes_on(
+def test_an_interrupted_evaluation_is_resumed(
     tail: bytes, answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path
 ) -> None:
-    """And its files are those of one that was not, to the byte but for times; half a line is asked again."""
+    """Its files equal those of an uninterrupted one, except for times; a question with half a line is asked again."""
     file = question_file(
         tmp_path / "q.jsonl", [*rows, {"question": "x", "references": [{"document": "n", "content": "y"}]}]
     )
@@ -303,10 +303,10 @@ def test_an_interrupted_evaluation_goes_on(
     same_but_for_times(tmp_path / "whole", tmp_path / "part")
 
 
-def test_an_output_folder_belongs_to_one_evaluation(
+def test_an_output_folder_holds_one_evaluation(
     answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path
 ) -> None:
-    """A finished one is replaced only if that is said; another's beginning, other files and files never are."""
+    """A finished evaluation is replaced only with ``overwrite``; another unfinished one and other files never are."""
     file = question_file(tmp_path / "q.jsonl", rows)
     run(file, answerer, tmp_path / "run")
     with pytest.raises(QuestionFileError, match="holds a finished evaluation; pass --overwrite"):
@@ -357,8 +357,8 @@ def test_over_http_the_results_are_the_same(
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
 
 
-def test_a_service_that_can_not_be_asked_is_told() -> None:
-    """After trying for as long as there is patience; what is no service at once."""
+def test_an_unreachable_service_is_an_error() -> None:
+    """After retrying for the patience."""
     listener = bound_socket("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.close()
@@ -366,8 +366,8 @@ def test_a_service_that_can_not_be_asked_is_told() -> None:
         RemoteService(address, patience=0.5)
 
 
-def test_intervals_and_tests_are_those_of_their_definitions() -> None:
-    """Holm's by hand, the randomisation test by all sign patterns, the interval around its mean."""
+def test_intervals_and_tests_equal_their_definitions() -> None:
+    """Holm's correction by hand, the randomisation test by all sign patterns, the interval by the normal one."""
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     differences = np.array([0.3, -0.1, 0.2, 0.4, 0.05, 0.25])
@@ -388,7 +388,7 @@ def test_intervals_and_tests_are_those_of_their_definitions() -> None:
 
 @pytest.fixture
 def runs(answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path) -> tuple[Path, Path, Path]:
-    """Make a run, the same again, and one whose later results are lost: one result where ten were."""
+    """Make a run, an equal one, and one with one result per question in place of ten."""
     file = question_file(tmp_path / "q.jsonl", rows)
     run(file, answerer, tmp_path / "base")
     run(file, answerer, tmp_path / "same")
@@ -397,7 +397,7 @@ def runs(answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Pa
 
 
 def test_runs_are_compared_question_by_question(runs: tuple[Path, Path, Path]) -> None:
-    """What is the same, and what is worse, is said in words; wins, losses and ties add up."""
+    """Verdicts name equal and worse runs; wins, losses and ties add up."""
     comparison = compare(runs)
     assert comparison.runs == ["base", "same", "worse"]
     by = {(one.run, one.measure): one for one in comparison.differences}
@@ -423,10 +423,10 @@ def test_runs_are_compared_question_by_question(runs: tuple[Path, Path, Path]) -
         compare(runs, ["R@7"])
 
 
-def test_what_is_not_significant_is_called_so(
+def test_an_insignificant_difference_is_called_so(
     answerer: QuestionAnswerer, rows: list[dict[str, object]], runs: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
-    """One question of thirty that changes proves nothing."""
+    """One changed question of thirty is not significant."""
     lines = [json.loads(line) for line in (runs[0] / RESULTS).read_text(encoding="utf-8").splitlines()]
     moved = next(line for line in lines if line["measures"].get("RR@10") == 1)
     moved["measures"]["RR@10"] = 0.5
@@ -445,8 +445,8 @@ def test_what_is_not_significant_is_called_so(
         compare([runs[0], tmp_path / "else"])
 
 
-def test_what_fell_is_told(runs: tuple[Path, Path, Path]) -> None:
-    """Below its floor, or significantly below the baseline."""
+def test_failures_are_means_below_thresholds_and_significant_losses(runs: tuple[Path, Path, Path]) -> None:
+    """Other differences from the baseline are no failures."""
     means = {"nDCG@10": 0.79, "AP": 0.5}
     floors = [Floor.parse("nDCG@10=0.80"), Floor.parse("AP = 0.5")]
     assert failures(means, floors, None) == ["nDCG@10 is 0.7900, below 0.8"]
@@ -459,8 +459,8 @@ def test_what_fell_is_told(runs: tuple[Path, Path, Path]) -> None:
             Floor.parse(text)
 
 
-def test_a_grid_is_every_combination() -> None:
-    """Of settings that can be varied; names as in the environment do too."""
+def test_a_grid_has_every_combination() -> None:
+    """Settings may be named as in the environment; a setting that can't be varied is an error."""
     assert grid(["passage_tokens=100, 200", "QA_RERANK=maxsim,none"]) == [
         {"passage_tokens": "100", "rerank": "maxsim"},
         {"passage_tokens": "100", "rerank": "none"},
@@ -474,10 +474,10 @@ def test_a_grid_is_every_combination() -> None:
         grid(["top_k=" + ",".join(map(str, range(1, 51))), "cache_mb=1,2,3,4,5"])
 
 
-def test_a_sweep_finds_the_front_and_goes_on(
+def test_a_sweep_finds_the_pareto_front_and_reuses_finished_points(
     folder: Callable[[dict[str, str | bytes]], Path], exported_models: Path, tmp_path: Path
 ) -> None:
-    """What was evaluated is not evaluated again; a point that can't be built is a row that says why."""
+    """A point that can't be built is a row with its problem."""
     folder(TWO_DOCUMENTS)
     settings = load_settings(source=tmp_path / "source", index=exported_models.parent)
     file = question_file(tmp_path / "q.jsonl", [GOOD, {**GOOD, "id": "2", "question": "Where does it sleep?"}])
@@ -497,8 +497,8 @@ def test_a_sweep_finds_the_front_and_goes_on(
     assert "<svg" in sweep_page(swept)
 
 
-def test_the_front_holds_what_nothing_beats() -> None:
-    """Better or faster than each other point."""
+def test_the_pareto_front_has_the_points_that_none_dominates() -> None:
+    """A point is on it unless another is better and faster."""
     from qa_service.evaluation.sweep import _beats
 
     slow, fast, bad = (SweepRow({}, "", {"m": quality}, ms) for quality, ms in ((0.9, 20.0), (0.8, 10.0), (0.7, 15.0)))
@@ -510,8 +510,8 @@ def test_the_front_holds_what_nothing_beats() -> None:
     ]
 
 
-def test_reports_hold_what_was_found_and_escape_it(answerer: QuestionAnswerer, tmp_path: Path) -> None:
-    """The figures of the summary; hostile questions as text; nothing is fetched."""
+def test_reports_have_the_figures_and_escape_text(answerer: QuestionAnswerer, tmp_path: Path) -> None:
+    """Hostile questions are shown as text, and the page loads nothing."""
     evil = "<script>alert(1)</script> | cat"
     rows = [
         {**GOOD, "question": evil, "tags": [evil], "id": evil},
@@ -535,10 +535,10 @@ def test_reports_hold_what_was_found_and_escape_it(answerer: QuestionAnswerer, t
     assert summary.copied == ["2"]
 
 
-def test_a_killed_evaluation_goes_on(
+def test_a_killed_evaluation_is_resumed(
     exported_models: Path, folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path
 ) -> None:
-    """SIGKILL in the middle of the command; the same command again gives the files of one that was not killed."""
+    """After SIGKILL, the same command writes the same files as one that was not killed."""
     source = folder(TWO_DOCUMENTS)
     index = tmp_path / "index"
     shutil.copytree(exported_models, index / "models")
@@ -583,7 +583,7 @@ EVALUATE_IN_CHILD = textwrap.dedent("""
 
 
 def evaluate_in_child(settings: Settings, file: Path, output: Path, seconds: float | None) -> bool:
-    """Evaluate in a process of its own, to be killed after some seconds; tell whether it finished."""
+    """Evaluate in a child process that is killed after some seconds; tell whether it finished."""
     command = [sys.executable, "-c", EVALUATE_IN_CHILD, str(Path(__file__).parent.parent)]
     command += map(str, (settings.source, settings.index, file, output))
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
@@ -602,7 +602,7 @@ def evaluate_in_child(settings: Settings, file: Path, output: Path, seconds: flo
 def test_proof_killed_evaluations(
     answerer: QuestionAnswerer, settings: Settings, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Fifty kills at random moments, over and over until an evaluation ends: its files are those of one unkilled."""
+    """After fifty kills at random moments, the files of an evaluation equal those of one that was not killed."""
     many = [{**GOOD, "id": str(number), "question": f"What does {WORDS[number % 13]} do?"} for number in range(400)]
     file = question_file(tmp_path / "q.jsonl", many)
     started = time.monotonic()
@@ -618,10 +618,12 @@ def test_proof_killed_evaluations(
             if not finished:
                 ended = evaluate_in_child(settings, file, output, generator.uniform(0, whole / 3))
                 kills += not ended
-                # It may be done although it was killed, in its last moment.
+                # A kill in its last moment may come after it finished.
                 finished = ended or (
                     (output / "run.json").exists() and RunFolder(output).about().get("finished", False)
                 )
         assert finished or evaluate_in_child(settings, file, output, None)
         same_but_for_times(tmp_path / "whole", output)
-    record_property("figure", f"{kills} kills in {rounds} evaluations, all files as of one that was not killed")
+    record_property(
+        "figure", f"{kills} kills in {rounds} evaluations, all files equal to those of an unkilled one"
+    )

@@ -1,4 +1,4 @@
-"""Question files of every kind of badness and of other projects, and gold that is looked for in all documents."""
+"""Invalid question files, the formats of other projects, and gold that all documents are searched for."""
 
 import contextlib
 import csv
@@ -49,16 +49,16 @@ def reasons(found: list[Question | LineProblem]) -> dict[int, str]:
         (b'{"id": "a", "question": "x"}\n{"id": "a", "question": "y"}', "lines 1 and 2 have the same id"),
     ],
 )
-def test_a_file_that_is_no_question_file_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
-    """As a whole, with line and byte where there is one."""
+def test_an_invalid_question_file_is_an_error(content: bytes, message: str, tmp_path: Path) -> None:
+    """It names the line and the byte, if any."""
     path = tmp_path / "questions.jsonl"
     path.write_bytes(content)
     with pytest.raises(QuestionFileError, match=message):
         list(QuestionFile(path))
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
-    """Missing, a folder, a pipe, a device that never ends."""
+def test_anything_but_a_regular_file_is_an_error_before_reading(tmp_path: Path) -> None:
+    """A missing file, a folder, a pipe, an endless device."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(QuestionFileError, match=str(path)):
@@ -68,8 +68,8 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("joined", [b"\n", b"\r\n", b"\r", b"\n\n", "\u2028".encode(), b"\n\xe2\x80\xa9\n"])
 @pytest.mark.parametrize("end", [b"", b"\n"])
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
-def test_line_ends_do_not_matter(joined: bytes, end: bytes, start: bytes, tmp_path: Path) -> None:
-    """Nor does a byte order mark, nor a missing last one."""
+def test_all_line_ends_are_read_alike(joined: bytes, end: bytes, start: bytes, tmp_path: Path) -> None:
+    """So are files with a byte order mark or without a last line end."""
     path = tmp_path / "q.jsonl"
     path.write_bytes(start + joined.join([b'{"id": "a", "question": "x"}', b'{"id": "b", "question": "y"}']) + end)
     assert [(item.id, item.question) for item in QuestionFile(path) if isinstance(item, Question)] == [
@@ -106,8 +106,8 @@ def test_line_ends_do_not_matter(joined: bytes, end: bytes, start: bytes, tmp_pa
         ({"question": "a", "references": "d"}, "references: Input should be a valid tuple"),
     ],
 )
-def test_a_bad_line_is_reported_and_the_rest_read(line: object, reason: str, tmp_path: Path) -> None:
-    """With its number; the good line after it counts."""
+def test_an_invalid_line_is_reported_and_the_rest_is_read(line: object, reason: str, tmp_path: Path) -> None:
+    """The report has the number of the line."""
     if (isinstance(line, bytes) and line.startswith(b"[")) or line == ["x"]:
         found = questions(tmp_path, GOOD, line, GOOD)
         assert set(reasons(found)) == {2}
@@ -119,13 +119,13 @@ def test_a_bad_line_is_reported_and_the_rest_read(line: object, reason: str, tmp
 
 
 def test_ids_are_text_and_default_to_the_line(tmp_path: Path) -> None:
-    """1, "01" and a missing one in line 3 are three ids."""
+    """1, "01" and a missing id in line 3 are three ids."""
     found = questions(tmp_path, {"question": "a", "id": 1}, {"question": "b", "id": "01"}, {"question": "c"})
     assert [item.id for item in found if isinstance(item, Question)] == ["1", "01", "3"]
 
 
-def test_a_long_line_costs_no_memory(tmp_path: Path) -> None:
-    """Forty megabytes without a line end are one problem, and the next line is read."""
+def test_a_long_line_takes_little_memory(tmp_path: Path) -> None:
+    """Forty megabytes without a line end are one problem; the next line is read."""
     path = tmp_path / "long.jsonl"
     with path.open("wb") as file:
         file.truncate(40_000_000)
@@ -142,8 +142,8 @@ def test_a_long_line_costs_no_memory(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    """And nothing else happens."""
+def test_any_bytes_are_read_or_rejected(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    """No other error is raised."""
     path = tmp_path_factory.getbasetemp() / "any.jsonl"
     path.write_bytes(data)
     with contextlib.suppress(QuestionFileError):
@@ -151,13 +151,13 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the name of a dash."""
+    """Its name is a dash."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"question": "x"}\n')))
     assert [item.question for item in QuestionFile(Path("-")) if isinstance(item, Question)] == ["x"]
 
 
-def test_the_shipped_question_file_is_what_it_should_be() -> None:
-    """60 answerable or more with exact quotes, 20 unanswerable or more, half of those near misses."""
+def test_the_shipped_question_file_has_exact_gold_and_near_misses() -> None:
+    """At least 60 answerable questions with exact quotes, at least 20 unanswerable ones, half of them near misses."""
     found = list(QuestionFile(QUESTIONS))
     assert all(isinstance(item, Question) for item in found)
     good = [item for item in found if isinstance(item, Question)]
@@ -190,7 +190,7 @@ def problems(path: Path, **arguments: object) -> dict[int, str]:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_table_is_read(delimiter: str, tmp_path: Path) -> None:
-    """Its delimiter is told by the header, columns stand in any order, and rows of one id are one question."""
+    """The header decides the delimiter, columns have any order, and rows of one id are one question."""
     rows = [
         ["Tags", "Question", "ID", "document", "content", "answers", "answerable", "start_index", "end_index"],
         ["a|b", "What, who;\tand why?", "q1", "sea.txt", "The whale", "x|y", "", "0", "9"],
@@ -213,8 +213,8 @@ def test_a_table_is_read(delimiter: str, tmp_path: Path) -> None:
     assert (second.id, second.line, second.answerable, second.references) == ("4", 4, False, ())
 
 
-def test_bad_rows_of_a_table_are_told_and_the_rest_is_read(tmp_path: Path) -> None:
-    """A cell too many, a word where a number stands, a field that is no yes or no, a blank question."""
+def test_invalid_rows_of_a_table_are_reported_and_the_rest_is_read(tmp_path: Path) -> None:
+    """A missing cell, a word in place of a number, a value that is not a boolean, an unclosed quote."""
     path = tmp_path / "q.csv"
     path.write_text(
         "question,answerable,document,content,start_index,end_index\nfine,true,,,,\na,b\nx,maybe,,,,\nx,,d,t,one,2\n"
@@ -240,8 +240,8 @@ def test_bad_rows_of_a_table_are_told_and_the_rest_is_read(tmp_path: Path) -> No
         (b"question\ncaf\xe9\n", "not UTF-8"),
     ],
 )
-def test_a_table_that_is_none_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
-    """Naming its columns."""
+def test_an_invalid_table_is_an_error(content: bytes, message: str, tmp_path: Path) -> None:
+    """It names the columns."""
     path = tmp_path / "q.csv"
     path.write_bytes(content)
     with pytest.raises(QuestionFileError, match=message):
@@ -255,7 +255,7 @@ def squad(context: str, *entries: dict[str, object]) -> str:
 
 
 def test_squad_is_read_and_its_answers_are_found_in_the_documents(answerer: QuestionAnswerer, tmp_path: Path) -> None:
-    """At the offset in their paragraph, wherever that stands; plausible answers are none."""
+    """At their offset in the paragraph, in any document; plausible answers are ignored."""
     context = f"{CAT} It wakes at noon."
     path = tmp_path / "dev.json"
     path.write_text(
@@ -297,7 +297,7 @@ def test_squad_is_read_and_its_answers_are_found_in_the_documents(answerer: Ques
 
 @pytest.mark.parametrize("ending", [".jsonl", ".csv"])
 def test_ragas_is_read(ending: str, answerer: QuestionAnswerer, tmp_path: Path) -> None:
-    """Its contexts are looked for in all documents, white space and hop marks aside."""
+    """All documents are searched for its contexts, ignoring white space and hop marks."""
     sample = {
         "user_input": "Where does the cat sleep?",
         "reference": "On the mat.",
@@ -332,7 +332,7 @@ def beir(folder: Path) -> Path:
 
 
 def test_a_beir_folder_is_read(answerer: QuestionAnswerer, tmp_path: Path) -> None:
-    """Whole documents are its gold, with their grades; what is not judged is not asked."""
+    """Its gold is graded whole documents; questions without judgements are left out."""
     items: list[LineProblem] = []
     found = list(GoldFinder(IndexCorpus(answerer.index)).with_gold(QuestionFile(beir(tmp_path / "beir")), items))
     assert not items
@@ -356,7 +356,7 @@ def test_a_beir_folder_is_read(answerer: QuestionAnswerer, tmp_path: Path) -> No
     ],
 )
 def test_trec_topics_are_read(topics: str, tmp_path: Path) -> None:
-    """In tags or in two columns, with the qrels that trec_eval reads."""
+    """In tags or in two columns, with qrels in the format of trec_eval."""
     (tmp_path / "topics.txt").write_text(topics)
     (tmp_path / "qrels.txt").write_text("301 0 sea.txt 1\n302 0 none 0\n")
     first, second = read(tmp_path / "topics.txt", qrels=tmp_path / "qrels.txt")
@@ -368,8 +368,8 @@ def test_trec_topics_are_read(topics: str, tmp_path: Path) -> None:
             list(QuestionFile(tmp_path / "topics.txt"))
 
 
-def test_gold_survives_another_splitting(answerer: QuestionAnswerer) -> None:
-    """It is named by its place: passages that share a character with it are relevant, whatever they are."""
+def test_gold_does_not_depend_on_the_splitter(answerer: QuestionAnswerer) -> None:
+    """The passages that share a character with it are relevant."""
     finder = GoldFinder(IndexCorpus(answerer.index))
     document = answerer.index.document_by_uri("sea.txt")
     assert document is not None
@@ -393,7 +393,7 @@ def test_gold_survives_another_splitting(answerer: QuestionAnswerer) -> None:
 
 
 def test_a_large_file_streams(tmp_path: Path) -> None:
-    """Twenty thousand lines are read in the memory of a few."""
+    """Twenty thousand lines take the memory of a few."""
     import tracemalloc
 
     path = tmp_path / "large.jsonl"

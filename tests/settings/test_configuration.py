@@ -1,4 +1,4 @@
-"""Settings, environment and command line that are wrong, odd or unsafe: each is told, and none is guessed at."""
+"""Invalid, unusual and unsafe settings, environments and command lines: each is reported, none is guessed."""
 
 import json
 import logging
@@ -28,14 +28,14 @@ PROGRAM = [sys.executable, "-m", "qa_service"]
 @pytest.mark.parametrize("number", ["1e2", "1_0", " 5 ", "٥", "0x10", "nan", "inf", "", "5s", "64k", "64KiB", "+5"])
 @pytest.mark.parametrize("name", ["queue_limit", "deadline_seconds"])
 def test_numbers_are_plain_decimals(name: str, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Python would take for a number is not enough; the unit stands in the name."""
+    """Other numbers that Python accepts are rejected; the name has the unit."""
     monkeypatch.setenv(f"QA_{name.upper()}", number)
     with pytest.raises(SettingsError, match=rf"QA_{name.upper()} .* plain decimal number"):
         load_settings()
 
 
-def test_numbers_that_are_plain_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole ones for fractions too, and not the other way round."""
+def test_plain_numbers_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An integer also for a fraction, but not a fraction for an integer."""
     monkeypatch.setenv("QA_DEADLINE_SECONDS", "5")
     monkeypatch.setenv("QA_QUEUE_LIMIT", "007")
     assert (load_settings().deadline_seconds, load_settings().queue_limit) == (5.0, 7)
@@ -45,8 +45,8 @@ def test_numbers_that_are_plain_are_taken(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(("word", "expected"), [("true", True), ("NO", False), ("1", True), ("off", False)])
-def test_switches_know_a_few_words(word: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As docs/settings.md tells."""
+def test_switches_accept_a_few_words(word: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those in docs/settings.md."""
     monkeypatch.setenv("QA_MCP", word)
     assert load_settings().mcp is expected
 
@@ -80,8 +80,8 @@ def test_switches_know_a_few_words(word: str, expected: bool, monkeypatch: pytes
         ],
     ],
 )
-def test_values_that_mean_nothing_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the name of the setting, in one line."""
+def test_invalid_values_are_errors(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line names the setting."""
     monkeypatch.setenv(f"QA_{name.upper()}", value)
     with pytest.raises(SettingsError, match=f"QA_{name.upper()} ") as caught:
         load_settings()
@@ -99,22 +99,22 @@ def test_values_that_mean_nothing_are_refused(name: str, value: str, monkeypatch
         (b"QA_PORT=[[[[[[[[\n", "QA_PORT .* plain decimal"),
     ],
 )
-def test_a_file_of_settings_that_would_lose_one_is_refused(content: bytes, message: str) -> None:
-    """A byte order mark, another encoding, a name twice, a file that is something else."""
+def test_a_settings_file_that_would_lose_a_setting_is_an_error(content: bytes, message: str) -> None:
+    """Another encoding, a duplicate name, a large file, an unknown name, an invalid value."""
     Path(".env").write_bytes(content)
     with pytest.raises(SettingsError, match=message):
         load_settings()
 
 
-def test_a_folder_in_place_of_the_file_is_refused() -> None:
-    """It would be passed over in silence."""
+def test_a_folder_in_place_of_the_settings_file_is_an_error() -> None:
+    """It would be ignored silently."""
     Path(".env").mkdir()
     with pytest.raises(SettingsError, match="must be a regular file"):
         load_settings()
 
 
-def test_settings_tells_what_is_in_force_and_why_but_no_secret(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where a secret is in the wrong form, which is told without it."""
+def test_settings_prints_values_and_sources_but_no_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid secret is reported without its value."""
     Path(".env").write_text("QA_TOP_K=7\nQA_PORT=1234\n", encoding="utf-8")
     monkeypatch.setenv("QA_PORT", "4321")
     monkeypatch.setenv("QA_KEY", "sk_canary_canary_canary\n")
@@ -140,8 +140,8 @@ def test_settings_tells_what_is_in_force_and_why_but_no_secret(run: Run, monkeyp
         monkeypatch.setenv(name, "redis://host" if name == "QA_RATE_STORAGE" else "")
 
 
-def test_no_secret_can_be_given_on_the_command_line(run: Run) -> None:
-    """Where every process of the machine could read it."""
+def test_no_secret_is_an_option_of_the_command_line(run: Run) -> None:
+    """Every process of the machine could read it there."""
     for command in ("serve", "evaluate", "ask", "index"):
         out = run(command, "--help")[1]
         assert not re.search(r"--(key|token|secret|password|rate-storage)\b", out)
@@ -158,16 +158,16 @@ def test_no_secret_can_be_given_on_the_command_line(run: Run) -> None:
         ["serve", "--host", "999.1.1.1"],
     ],
 )
-def test_commands_that_do_not_exist_are_usage(arguments: list[str], run: Run) -> None:
-    """Exit code 2, and where to look; there is no switch for debugging."""
+def test_unknown_commands_and_options_are_usage_errors(arguments: list[str], run: Run) -> None:
+    """Exit code 2 in one line; there is no debug switch."""
     code, _, err = run(*arguments)
     assert code == 2
     assert err.startswith("error: ")
     assert len(err.splitlines()) == 1
 
 
-def test_what_is_unsafe_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once, at the start; it keeps nobody from serving."""
+def test_unsafe_settings_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warnings at the start do not prevent serving."""
     data = tmp_path / "data"
     safe = load_settings(data=data)
     KeyFile(data).create("a test")
@@ -191,8 +191,8 @@ def test_what_is_unsafe_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ) == warned
 
 
-def test_a_queue_longer_than_its_deadline_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """With the sum; the last in it would only ever get 504."""
+def test_a_queue_longer_than_its_deadline_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """The warning has the time; the last question in the queue would always get 504."""
     worker = Worker(queue_limit=1000, deadline_seconds=10)
     try:
         with caplog.at_level(logging.WARNING):
@@ -204,8 +204,8 @@ def test_a_queue_longer_than_its_deadline_is_told(caplog: pytest.LogCaptureFixtu
         worker.close()
 
 
-def test_the_clock_of_the_wall_decides_nothing(answerer: QuestionAnswerer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A day forwards or back between two looks at it: no deadline passes, and answers are the same."""
+def test_the_wall_clock_decides_nothing(answerer: QuestionAnswerer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With jumps of a day, no deadline passes and answers stay the same."""
     now = time.time()
     days = iter([now, now + 86_400, now - 86_400] * 1000)
     before = answerer.ask("Where does the cat sleep?")
@@ -220,7 +220,7 @@ def test_the_clock_of_the_wall_decides_nothing(answerer: QuestionAnswerer, monke
     assert after.results == before.results
     sources = (Path(sys.modules["qa_service"].__file__ or "").parent / "server").rglob("*.py")
     using = {path.name for path in sources if "time.time()" in path.read_text(encoding="utf-8")}
-    # The times of a trace, of the counters that machines share, and the last day of a link.
+    # Timestamps of traces, rate limits shared by machines, and the expiry of links need it.
     assert using == {"keys.py", "observing.py", "rates.py"}
 
 
@@ -231,7 +231,7 @@ def built(here: list[str], run: Run) -> list[str]:
 
 
 def _asked(built: list[str], environment: dict[str, str], prefix: str = "") -> dict[str, object]:
-    """Ask in a process of its own; return the answer without what differs each time."""
+    """Ask in a child process; return the answer without the fields that always differ."""
     question = "Where does the cat sleep — “exactly”?"
     command = [*PROGRAM, "ask", question, "--json", *built]
     if prefix:
@@ -241,8 +241,8 @@ def _asked(built: list[str], environment: dict[str, str], prefix: str = "") -> d
     return {name: value for name, value in answer.items() if name not in {"id", "took_ms"}}
 
 
-def test_answers_do_not_depend_on_the_surroundings(built: list[str]) -> None:
-    """Not on locale, time zone, hash seed, proxies, folders for temporary files, threads or few descriptors."""
+def test_answers_do_not_depend_on_the_environment(built: list[str]) -> None:
+    """Neither on locale, time zone, hash seed, proxies, temporary folder, threads, nor on few descriptors."""
     plain = _asked(built, {})
     assert "mat" in json.dumps(plain)
     odd = {
@@ -260,8 +260,8 @@ def test_answers_do_not_depend_on_the_surroundings(built: list[str]) -> None:
     assert _asked(built, odd, "ulimit -n 32") == plain
 
 
-def test_too_little_address_space_is_told_before_a_library_ends_the_process(built: list[str]) -> None:
-    """By the name of the limit, with exit code 3."""
+def test_too_little_address_space_is_reported_before_a_library_aborts(built: list[str]) -> None:
+    """Exit code 3 and the name of the limit."""
     command = ["bash", "-c", 'ulimit -v 400000; exec "$@"', "bash", *PROGRAM, "serve", "--port", "0", *built]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 3
@@ -277,10 +277,10 @@ def test_too_little_address_space_is_told_before_a_library_ends_the_process(buil
         ("otel", "opentelemetry.sdk", {"QA_TRACES": "true"}, ["serve", "--port", "0"]),
     ],
 )
-def test_an_extra_that_is_not_installed_is_named(
+def test_a_missing_extra_is_named(
     extra: str, package: str, environment: dict[str, str], arguments: list[str], built: list[str], tmp_path: Path
 ) -> None:
-    """Exit code 2, and the name to install."""
+    """Exit code 2 and the name to install."""
     code = f"import sys; sys.modules[{package!r}] = None\nfrom qa_service.cli import main; main()"
     command = [sys.executable, "-c", code, *arguments, *(built if arguments[0] == "serve" else [])]
     done = subprocess.run(
@@ -304,8 +304,8 @@ def _served(arguments: list[str]) -> Iterator[tuple[subprocess.Popen[str], str]]
             server.kill()
 
 
-def test_signals_without_a_meaning_stop_nothing(built: list[str]) -> None:
-    """Sent while it starts and while it answers; without a terminal, a hang-up has no meaning either."""
+def test_signals_without_a_meaning_are_ignored(built: list[str]) -> None:
+    """At the start and while answering; without a terminal, SIGHUP is one of them."""
     with _served(built) as (server, address), httpx2.Client(base_url=address, timeout=20) as client:
         for name in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             server.send_signal(name)
@@ -321,8 +321,8 @@ def test_signals_without_a_meaning_stop_nothing(built: list[str]) -> None:
         assert server.wait(20) in {143, -15}
 
 
-def test_a_log_that_can_not_be_written_stops_nothing(built: list[str]) -> None:
-    """Its reader is gone: every line fails from here on."""
+def test_an_unwritable_log_does_not_stop_the_server(built: list[str]) -> None:
+    """Its reader is gone, so every line fails."""
     with _served(built) as (server, address), httpx2.Client(base_url=address, timeout=20) as client:
         assert server.stderr is not None
         server.stderr.close()
