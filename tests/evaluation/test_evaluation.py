@@ -624,6 +624,4 @@ def test_proof_killed_evaluations(
                 )
         assert finished or evaluate_in_child(settings, file, output, None)
         same_but_for_times(tmp_path / "whole", output)
-    record_property(
-        "figure", f"{kills} kills in {rounds} evaluations, all files equal to those of an unkilled one"
-    )
+    record_property("figure", f"{kills} kills in {rounds} evaluations, all files equal to those of an unkilled one")
