@@ -24,7 +24,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from qa_service.citations import CitationId, CitedQuote, Verdict, check
-from qa_service.datatypes import Answer, AskOptions, BuildReport, Completeness, SourceDocument, Stage
+from qa_service.datatypes import Answer, AskOptions, BuildReport, SourceDocument, Stage
 from qa_service.embedding import Embedder, QuestionCache, QuestionEmbedding
 from qa_service.errors import IndexCorrupt, NotFound, SourceError
 from qa_service.index import Generations, Index, Manifest
@@ -69,9 +69,9 @@ def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_
         documents=manifest.documents,
         passages=manifest.passages,
         vectors=manifest.vectors,
-        skipped=tuple(item.skipped() for item in manifest.skipped),
+        skipped=manifest.skipped,
         warnings=manifest.warnings,
-        completeness=Completeness(**manifest.completeness.model_dump()),
+        completeness=manifest.completeness,
         seconds=time.monotonic() - started,
     )
 

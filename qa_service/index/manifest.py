@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Annotated, Literal
+from dataclasses import asdict, astuple
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from qa_service.datatypes import Skipped, SourceFile
+from qa_service.datatypes import Completeness, Skipped, SourceFile
 from qa_service.embedding import ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
 from qa_service.index import tokens, words
+from qa_service.index.vectors import VectorIndex
 from qa_service.io import strict_json
 from qa_service.splitting import SplitterSettings
 
@@ -29,6 +30,7 @@ def data_files(*, token_vectors: bool) -> tuple[str, ...]:
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
+Value = TypeVar("Value")
 
 
 class _Part(BaseModel):
@@ -61,46 +63,13 @@ class SourceEntry(_Part):
     sha256: Sha256
 
 
-class SkippedEntry(_Part):
-    """A file that was found and not indexed."""
-
-    uri: str
-    reason: str
-    failed: bool
-
-    def skipped(self) -> Skipped:
-        """Return the same for the other rooms."""
-        return Skipped(self.uri, self.reason, self.failed)
+def _without_negatives(value: Value) -> Value:
+    if any(isinstance(count, int) and count < 0 for count in astuple(value)):  # type: ignore[call-overload]
+        raise ValueError("a count is negative")
+    return value
 
 
-class SplitterEntry(_Part):
-    """The settings that passages were cut with."""
-
-    passage_tokens: Count
-    window: Count
-    overlap_tokens: Count
-    version: Count
-
-    def settings(self) -> SplitterSettings:
-        """Return the same for the other rooms."""
-        return SplitterSettings(**self.model_dump())
-
-
-class CompletenessEntry(_Part):
-    """What the build found and what of it the passages and the model got."""
-
-    content_characters: Count
-    covered_characters: Count
-    tokens: Count
-    tokens_lost: Count
-
-
-class VectorIndexEntry(_Part):
-    """How the vectors are searched, and how much of what exact search finds that finds."""
-
-    kind: Literal["flat", "pq"]
-    candidates: Count
-    recall_at_10: float
+_Counts = AfterValidator(_without_negatives)
 
 
 class Contents(_Part):
@@ -112,10 +81,10 @@ class Contents(_Part):
     model: ModelEntry
     language: str
     token_vectors: bool
-    splitter: SplitterEntry
+    splitter: Annotated[SplitterSettings, _Counts]
     readers: str
     sources: tuple[SourceEntry, ...]
-    left_out: tuple[SkippedEntry, ...]
+    left_out: tuple[Skipped, ...]
 
     @classmethod
     def of(
@@ -135,10 +104,10 @@ class Contents(_Part):
             language=language,
             token_vectors=token_vectors,
             model=ModelEntry(**asdict(identity), dimension=dimension, window=splitter.window),
-            splitter=SplitterEntry(**asdict(splitter)),
+            splitter=splitter,
             readers=readers,
             sources=tuple(SourceEntry(uri=file.uri, sha256=file.sha256) for file in sources),
-            left_out=tuple(SkippedEntry(**asdict(item)) for item in left_out),
+            left_out=tuple(left_out),
         )
 
     def of_part(self, files: Sequence[SourceFile]) -> "Contents":
@@ -150,10 +119,6 @@ class Contents(_Part):
     def like(self, other: "Contents") -> bool:
         """Tell whether the same model makes the same of the same passage in both."""
         return (self.model, self.token_vectors) == (other.model, other.token_vectors)
-
-    def skipped_at_once(self) -> tuple[Skipped, ...]:
-        """Return the files that are not even opened."""
-        return tuple(item.skipped() for item in self.left_out)
 
     def reads_like(self, other: "Contents") -> bool:
         """Tell whether the same file becomes the same documents, passages and terms in both."""
@@ -174,11 +139,11 @@ class Manifest(Contents):
     created_at: str
     written_by: str
     embedded_by: str
-    vector_index: VectorIndexEntry
+    vector_index: Annotated[VectorIndex, _Counts]
     documents: Count
-    skipped: tuple[SkippedEntry, ...]
+    skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
-    completeness: CompletenessEntry
+    completeness: Annotated[Completeness, _Counts]
     files: dict[str, FileEntry]
 
     @property

@@ -92,7 +92,7 @@ def build_generation(
 
 def _add_documents(draft: Draft, inputs: BuildInputs, progress: Progress) -> None:
     files, limits = inputs.source.files, limits_of(inputs.settings)
-    splitter = Splitter(inputs.contents.splitter.settings(), inputs.embedder.count_tokens)
+    splitter = Splitter(inputs.contents.splitter, inputs.embedder.count_tokens)
     with ParserProcess(limits) as parser:
         for done, file in enumerate(files, start=1):
             if not draft.reuse_file(file):

@@ -96,7 +96,7 @@ class Draft:
         self._run: _Run | None = None
         self._origins = PassageOrigins()
         self.documents = 0
-        self.skipped: list[Skipped] = list(contents.skipped_at_once())
+        self.skipped: list[Skipped] = list(contents.left_out)
 
     def can_reuse(self, file: SourceFile) -> bool:
         """Tell whether the current generation has documents of this file, unchanged."""
@@ -134,7 +134,7 @@ class Draft:
         self.documents += len(found)
         if found or source.number != CURRENT:  # a file that could not be read before is tried again
             without = (item for item in source.index.manifest.skipped if f"{item.uri}#".startswith(f"{file.uri}#"))
-            self.skipped.extend(item.skipped() for item in without)
+            self.skipped.extend(without)
         return bool(found)
 
     def _copy_run(self) -> None:

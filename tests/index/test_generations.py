@@ -313,6 +313,10 @@ def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object
         (_set("generation", "0" * 16), IndexCorrupt, "is that of generation"),
         (_set("documents", 0), IndexCorrupt, "expected"),
         (lambda content: content["model"].update({"dimension": 64}), IndexCorrupt, "expected"),
+        (lambda content: content["vector_index"].update({"candidates": -1}), IndexCorrupt, "a count is negative"),
+        (lambda content: content["vector_index"].update({"kind": "hnsw"}), IndexCorrupt, "vector_index.kind"),
+        (lambda content: content["splitter"].update({"window": "64"}), IndexCorrupt, "splitter.window"),
+        (lambda content: content["completeness"].pop("tokens"), IndexCorrupt, "completeness.tokens"),
     ],
 )
 def test_a_manifest_of_other_content_is_refused(
@@ -330,7 +334,7 @@ def test_a_manifest_of_other_content_is_refused(
 
 def test_an_unknown_key_is_ignored_and_a_key_twice_refused(built: Path, settings: Settings) -> None:
     """A newer minor version may have added the first; the second is no manifest of ours."""
-    change_manifest(built, _set("colour", "blue"))
+    change_manifest(built, lambda content: [part.update(colour="blue") for part in (content, content["splitter"])])  # type: ignore[attr-defined]
     open_current(settings).close()
     text = (built / MANIFEST).read_text()
     (built / MANIFEST).write_text(text[:-1] + ', "colour": "red"}', encoding="utf-8")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_service.index.vectors import Recall
-from qa_service.index.vectors.faiss import FaissStore, VectorIndex
+from qa_service.index.vectors import Recall, VectorIndex
+from qa_service.index.vectors.faiss import FaissStore
 
 
 def filled(vectors: np.ndarray, ids: np.ndarray) -> FaissStore:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,12 +32,9 @@ from qa_service.index.manifest import (
     MAX_MANIFEST_BYTES,
     PASSAGES,
     VECTORS,
-    CompletenessEntry,
     Contents,
     FileEntry,
     Manifest,
-    SkippedEntry,
-    VectorIndexEntry,
     check_model,
     parse_manifest,
 )
@@ -100,11 +97,11 @@ def write_generation(
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             written_by=f"qa-service {__version__}",
             embedded_by=embedded_by,
-            vector_index=VectorIndexEntry(**asdict(vector_index)),
+            vector_index=vector_index,
             documents=summary.documents,
-            skipped=tuple(SkippedEntry(**asdict(item)) for item in summary.skipped),
+            skipped=tuple(summary.skipped),
             warnings=tuple(summary.warnings),
-            completeness=CompletenessEntry(**asdict(summary.completeness)),
+            completeness=summary.completeness,
             files={name: _file_entry(folder / name, count) for name, count in sorted(counts.items())},
         )
         write_file(folder / MANIFEST, manifest.to_bytes())

@@ -1,7 +1,6 @@
 """The embedded store: FAISS, exact for small indexes, codes of four bits for large ones; cosine either way."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import faiss
 import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray
-from qa_service.index.vectors import LEAST_RECALL, Recall, noisy_queries, unit
+from qa_service.index.vectors import LEAST_RECALL, Recall, VectorIndex, noisy_queries, unit
 
 EXACT_UP_TO = 5_000
 """Vectors up to which exact search takes a quarter of a millisecond at most; above, codes are tried."""
@@ -24,19 +23,6 @@ _SEED, _SAMPLE = 20261123, 4_096
 """As many vectors as FAISS trains such codes with at most."""
 _BLOCK = 10_000
 _CANDIDATES, _CANDIDATES_A_RESULT = (128, 256, 512, 1024, 2048), 16
-
-
-@dataclass(frozen=True, slots=True)
-class VectorIndex:
-    """How vectors are searched, and the recall@10 measured.
-
-    ``flat`` is exact. ``pq`` finds so many ``candidates`` by codes, or sixteen for each result if those are more, which
-    the exact vectors put in order.
-    """
-
-    kind: str
-    candidates: int
-    recall_at_10: float
 
 
 class FaissStore:

@@ -126,7 +126,7 @@ class SplitStage:
     def __init__(self, plan: BuildPlan, embedder: Embedder) -> None:
         check_version(plan)
         self._limits = plan.limits
-        self._splitter = Splitter(plan.contents.splitter.settings(), embedder.count_tokens)
+        self._splitter = Splitter(plan.contents.splitter, embedder.count_tokens)
 
     def __call__(self, shard: ReadShard) -> SplitShard:
         """Parse and split one shard."""
