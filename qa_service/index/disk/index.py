@@ -185,7 +185,6 @@ class OpenIndex(Index):
 
     @property
     def has_tokens(self) -> bool:
-        """Whether there are token vectors."""
         return self.tokens is not None
 
     def find(
@@ -197,64 +196,49 @@ class OpenIndex(Index):
         return ids[0], np.empty(0, np.int64) if match is None else match.best(depth, selected)
 
     def __len__(self) -> int:
-        """Return the number of passages."""
         return len(self.store)
 
     def vectors(self, numbers: IntArray) -> FloatArray:
-        """Return the unit vectors (n, d) of n passages."""
         return self.store.vectors(numbers)
 
     def similarities(self, question: TokenEmbeddings, numbers: IntArray) -> Similarities:
-        """Return the cosines of a question's tokens with those of some passages."""
         return self._tokens().similarities(question, numbers)
 
     def token_rows(self, number: int) -> Int32Array:
-        """Return the row ranges (sentences, 2) of a passage's sentences among its tokens."""
         return self._tokens().sentences[self._sentences(number)]
 
     def passage(self, number: int) -> Passage:
-        """Return a passage."""
         return self._reader.passage(number)[0]
 
     def sentence_terms(self, number: int) -> list[Int32Array]:
-        """Return the ids of the terms in each sentence of a passage, as they stand there."""
         rows = self._sentences(number)
         return [self.words.sentence_terms(row, row + 1) for row in range(rows.start, rows.stop)]
 
     def document(self, document_id: str) -> SourceDocument | None:
-        """Return a document, or ``None`` if there is none of that id."""
         return self._reader.document(document_id)
 
     def documents_without_text(self, document_ids: Iterable[str]) -> dict[str, SourceDocument]:
-        """Return documents with empty texts, by id."""
         return {identifier: self._reader.document_without_text(identifier) for identifier in document_ids}
 
     def front_matter(self, document_ids: Iterable[str]) -> dict[str, Metadata]:
-        """Return the front matter of documents, by id."""
         return {identifier: self._reader.metadata(identifier) for identifier in document_ids}
 
     def document_id_at(self, uri: str) -> str | None:
-        """Return the id of the document at a path below the source folder, or ``None``."""
         return self._reader.document_id_at(uri)
 
     def list_documents(self, after: str, limit: int) -> list[SourceDocument]:
-        """Return the documents whose ids come after one, by id, without their texts."""
         return self._reader.list_documents(after, limit)
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Yield path and text of every document."""
         return self._reader.texts()
 
     def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
-        """Return document's uri, first character and text of the passage of an id, one retired included."""
         return self._reader.cited_passage(identifier)
 
     def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
-        """Return the numbers of the passages that share a character with ``[start, end)``."""
         return self._reader.overlapping(document_id, start, end)
 
     def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
-        """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
         return self._reader.spans(document_id, start, end)
 
     def _sentences(self, number: int) -> slice:

@@ -131,7 +131,6 @@ class MilvusIndex(Index):
 
     @property
     def has_tokens(self) -> bool:
-        """Whether there are token vectors."""
         return self._codec is not None
 
     def find(
@@ -143,16 +142,13 @@ class MilvusIndex(Index):
         return ids[0], np.empty(0, np.int64) if match is None else match.best(depth, condition)
 
     def __len__(self) -> int:
-        """Return the number of passages."""
         return len(self.store)
 
     def vectors(self, numbers: IntArray) -> FloatArray:
-        """Return the unit vectors (n, d) of n passages."""
         found = [row.vector for row in self._rows.scored(numbers)]
         return np.array(found, np.float32).reshape(len(numbers), self.manifest.model.dimension)
 
     def similarities(self, question: TokenEmbeddings, numbers: IntArray) -> Similarities:
-        """Return the cosines of a question's tokens with those of some passages."""
         if self._codec is None:
             raise ValueError("the index was built without token vectors")
         found = [row.tokens for row in self._rows.detailed(numbers) if row.tokens is not None]
@@ -163,22 +159,18 @@ class MilvusIndex(Index):
         return Similarities(cosines, starts, token_weights(question.ids, self._frequencies, len(self)))
 
     def token_rows(self, number: int) -> Int32Array:
-        """Return the row ranges (sentences, 2) of a passage's sentences among its tokens."""
         (row,) = self._rows.detailed(np.array([number]))
         if row.tokens is None:
             raise ValueError("the index was built without token vectors")
         return row.tokens.sentences
 
     def passage(self, number: int) -> Passage:
-        """Return a passage."""
         return self._rows.detailed(np.array([number]))[0].passage
 
     def sentence_terms(self, number: int) -> list[Int32Array]:
-        """Return the ids of the terms in each sentence of a passage, as they stand there."""
         return self._rows.detailed(np.array([number]))[0].sentence_terms
 
     def document(self, document_id: str) -> SourceDocument | None:
-        """Return a document, or ``None`` if there is none of that id."""
         if not document_id.isalnum() or not document_id.isascii():
             return None
         found = self._records.get([f"document/{document_id}", f"text/{document_id}"])
@@ -187,7 +179,6 @@ class MilvusIndex(Index):
         return _document(found[f"document/{document_id}"], found[f"text/{document_id}"])
 
     def documents_without_text(self, document_ids: Iterable[str]) -> dict[str, SourceDocument]:
-        """Return documents with empty texts, by id, in one call of the server."""
         wanted = set(document_ids)
         found = {identifier: self._documents[identifier] for identifier in wanted if identifier in self._documents}
         unknown = sorted(wanted - found.keys())
@@ -199,24 +190,20 @@ class MilvusIndex(Index):
         return found
 
     def front_matter(self, document_ids: Iterable[str]) -> dict[str, Metadata]:
-        """Return the front matter of documents, by id, in one call of the server."""
         keys = {identifier: front_matter_key(identifier) for identifier in document_ids}
         found = self._records.get(keys.values()) if keys else {}
         return {identifier: json.loads(found.get(key, "{}")) for identifier, key in keys.items()}
 
     def document_id_at(self, uri: str) -> str | None:
-        """Return the id of the document at a path below the source folder, or ``None``."""
         return self._records.one(uri_key(uri))
 
     def list_documents(self, after: str, limit: int) -> list[SourceDocument]:
-        """Return the documents whose ids come after one, by id, without their texts."""
         known = after if after.isascii() and after.isalnum() else ""
         keys = self._records.scan("document/", f"document/{known}", limit)
         found = self._records.get(keys)
         return [_document(found[key], "") for key in keys]
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Yield path and text of every document."""
         after = ""
         while some := self.list_documents(after, 100):
             for document in some:
@@ -224,7 +211,6 @@ class MilvusIndex(Index):
             after = some[-1].id
 
     def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
-        """Return document's uri, first character and text of the passage of an id, one retired included."""
         found = self._records.one(f"cited/{identifier}")
         if found is None:
             return None
@@ -232,11 +218,9 @@ class MilvusIndex(Index):
         return uri, start, self.passage(what).text if isinstance(what, int) else what
 
     def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
-        """Return the numbers of the passages that share a character with ``[start, end)``."""
         return [number for number, *_ in self._spans(document_id, start, end)]
 
     def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
-        """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
         return [(first, last) for _, first, last in self._spans(document_id, start, end)]
 
     def _spans(self, document_id: str, start: int, end: int) -> list[tuple[int, int, int]]:
