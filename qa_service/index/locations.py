@@ -22,7 +22,7 @@ def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], No
     connection = Connection(_address(settings), patience=WRITING)
     connection.probe()  # one that is away is told of at once
     generations = _shared(settings, connection)
-    index = folder.open_current(None).index
+    index = folder.open_generation(folder.current_id())
     try:
         weights, tokens = index.manifest.calibrated_for
         found = {

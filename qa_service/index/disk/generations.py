@@ -35,12 +35,6 @@ _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
 _logger = logging.getLogger(__name__)
 
 
-class OpenedIndex(OpenResult):
-    """An open index of a folder."""
-
-    index: OpenIndex
-
-
 class IndexFolder:
     """The folder ``index/``. Nothing is read or made before a method is called."""
 
@@ -129,14 +123,14 @@ class IndexFolder:
         with storage_errors(self._pointer):
             return self.current_id(), self._pointer.stat().st_mtime_ns
 
-    def open_current(self, identity: ModelIdentity | None) -> OpenedIndex:
+    def open_current(self, identity: ModelIdentity | None) -> OpenResult:
         """Open the current generation, or else the newest whole one.
 
         A generation opened in place of the current one is reported as degraded and logged as an error,
         never silently. With none to fall back on, the current one's own error is raised.
         """
         try:
-            return OpenedIndex(OpenIndex.open(self._generations / self.current_id(), identity), None)
+            return OpenResult(OpenIndex.open(self._generations / self.current_id(), identity), None)
         except IndexMissing:
             raise
         except IndexProblem as error:
@@ -147,7 +141,7 @@ class IndexFolder:
                     continue
                 reason = f"serving generation {generation} instead of the current one: {error}"
                 _logger.error("%s", reason)  # noqa: TRY400 - the message says it all
-                return OpenedIndex(index, reason)
+                return OpenResult(index, reason)
             raise
 
     @contextmanager
