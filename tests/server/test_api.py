@@ -118,7 +118,9 @@ BODIES: list[tuple[int, bytes, int]] = [
 
 
 @pytest.mark.parametrize(("row", "body", "status"), BODIES, ids=lambda value: str(value)[:30])
-def test_bodies(row: int, body: bytes, status: int, client: TestClient) -> None:
+def test_invalid_bodies_get_their_status_without_an_echo(
+    row: int, body: bytes, status: int, client: TestClient
+) -> None:
     """Each row has its status; errors are problem documents without an echo."""
     response = client.post("/ask", content=body, headers=JSON)
     if status == 200:
@@ -155,7 +157,9 @@ TYPES: list[tuple[int, dict[str, str], int]] = [
 
 
 @pytest.mark.parametrize(("row", "headers", "status"), TYPES)
-def test_media_types_and_hosts(row: int, headers: dict[str, str], status: int, client: TestClient) -> None:
+def test_other_media_types_charsets_and_hosts_are_refused(
+    row: int, headers: dict[str, str], status: int, client: TestClient
+) -> None:
     """Only JSON in UTF-8, not compressed, addressed to a name of ours."""
     body = b"\x89PNG\r\n\x1a\n" if row == 33 else question(CANARY)
     request = client.build_request("POST", "/ask", content=body, headers=headers)
@@ -168,7 +172,7 @@ def test_media_types_and_hosts(row: int, headers: dict[str, str], status: int, c
         assert_problem(response, status)
 
 
-def test_a_body_without_a_length_is_counted(client: TestClient) -> None:
+def test_a_body_without_a_length_is_limited(client: TestClient) -> None:
     """Rows 11 and 12: chunks of a megabyte, and of one byte."""
 
     def chunks(size: int, count: int) -> Iterator[bytes]:
@@ -197,7 +201,7 @@ def test_other_paths_are_not_found_and_never_redirected(path: str, client: TestC
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-def test_another_method_is_refused_with_those_allowed(method: str, client: TestClient) -> None:
+def test_another_method_gets_405_with_the_allowed_ones(method: str, client: TestClient) -> None:
     """405 and an Allow header."""
     response = client.request(method, "/ask")
     assert_problem(response, 405)
@@ -267,7 +271,7 @@ def test_an_unknown_document_is_not_found(path: str, client: TestClient) -> None
     assert_problem(client.get(path), 404)
 
 
-def test_every_answer_carries_its_own_id_and_is_not_sniffed(client: TestClient) -> None:
+def test_every_response_has_a_random_id_and_security_headers(client: TestClient) -> None:
     """An id that the client sends is not taken over."""
     response = client.get("/livez", headers={"X-Request-ID": CANARY})
     assert CANARY not in response.headers["x-request-id"]
@@ -275,7 +279,7 @@ def test_every_answer_carries_its_own_id_and_is_not_sniffed(client: TestClient) 
     assert response.json() == {"status": "alive"}
 
 
-def test_ready_after_the_self_test_and_not_before(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_the_service_is_ready_once_the_self_test_passed(answerer: QuestionAnswerer, settings: Settings) -> None:
     """A question in between gets 503 with Retry-After."""
     app = app_for(answerer, settings)
     unstarted = TestClient(app, base_url="http://localhost")
@@ -292,7 +296,7 @@ def test_ready_after_the_self_test_and_not_before(answerer: QuestionAnswerer, se
         }
 
 
-def test_a_failed_self_test_keeps_it_not_ready(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_a_failed_self_test_keeps_the_service_not_ready(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Alive, not ready, and no answers."""
 
     class Impostor(FakeEmbedder):
@@ -306,7 +310,7 @@ def test_a_failed_self_test_keeps_it_not_ready(answerer: QuestionAnswerer, setti
         assert_problem(client.post("/ask", json={"question": "cat"}), 503)
 
 
-def test_a_bug_is_a_500_that_tells_nothing(
+def test_an_unexpected_exception_gets_500_without_details(
     answerer: QuestionAnswerer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The words of the exception stay in the log."""
@@ -324,9 +328,7 @@ def test_a_bug_is_a_500_that_tells_nothing(
         assert client.post("/ask", json={"question": "cat"}).is_success
 
 
-def test_a_full_queue_sheds_at_once_and_health_answers_meanwhile(
-    answerer: QuestionAnswerer, settings: Settings
-) -> None:
+def test_a_full_queue_rejects_at_once_and_livez_still_answers(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Three of six may wait; the others get 503 while the encoder is stuck, and /livez does not notice."""
     slow = HeldEmbedder()
     app = app_for(
@@ -366,7 +368,7 @@ def test_a_question_that_takes_too_long_gets_504(answerer: QuestionAnswerer, set
         assert client.post("/ask", json={"question": "cat"}).is_success
 
 
-def test_questions_that_wait_together_are_embedded_together(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_queued_questions_are_embedded_together(answerer: QuestionAnswerer, settings: Settings) -> None:
     """One forward pass for what came in while the last one ran; one bad question among them spoils nothing."""
     batches: list[list[str]] = []
 
@@ -400,7 +402,7 @@ def test_questions_that_wait_together_are_embedded_together(answerer: QuestionAn
         assert batches == []
 
 
-def test_the_worker_drops_what_nobody_waits_for_and_frees_its_place() -> None:
+def test_the_worker_drops_expired_calls_and_frees_their_places() -> None:
     """A call whose deadline passed while it waited is never made."""
     calls: list[str] = []
     gate = threading.Event()
@@ -514,12 +516,12 @@ def test_filters_limit_the_results(filters: dict[str, object], uris: set[str], c
     "filters",
     [{"section": 5}, {"x": "y"}, {"section": []}, [], "zoo", {"metadata": {"a": {"b": "c"}}}, {"section": "x" * 501}],
 )
-def test_filters_are_strict(filters: object, client: TestClient) -> None:
+def test_invalid_filters_are_refused(filters: object, client: TestClient) -> None:
     """Unknown names, other types, empty lists."""
     assert_problem(client.post("/ask", json={"question": "cat", "filters": filters}), 422)
 
 
-def test_explain_tells_both_legs_ranks_and_the_terms(client: TestClient) -> None:
+def test_explain_returns_ranks_of_words_and_vectors_and_the_terms(client: TestClient) -> None:
     """On request only."""
     result = client.post("/ask?explain=true", json={"question": "the cat sleeps"}).json()["results"][0]
     explanation = result["explanation"]

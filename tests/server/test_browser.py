@@ -122,7 +122,7 @@ BOX = """wanted => {
 }"""
 
 
-def test_twenty_text_fragments_light_up_the_quote(
+def test_twenty_text_fragments_highlight_the_quote(
     browser: Browser, site: str, tmp_path: Path, settings: Settings, fake: FakeEmbedder
 ) -> None:
     """What is lit on the screen is where the quote stands in the page, and nothing else is."""
@@ -180,7 +180,7 @@ def test_the_view_scrolls_to_the_quote_without_scripts(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_reports_are_accessible_and_quiet(
+def test_reports_are_accessible_and_log_nothing(
     scheme: Literal["light", "dark"], browser: Browser, answerer: QuestionAnswerer, tmp_path: Path
 ) -> None:
     """Report, comparison and sweep: no violation that axe finds, nothing on the console, no sideways scrolling."""

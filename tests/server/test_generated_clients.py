@@ -60,7 +60,7 @@ def test_every_operation_names_the_scope_of_its_key(answerer: QuestionAnswerer, 
         assert found["metrics"] == [{"key": ["admin"]}, *([{}] if local else [])]
 
 
-def test_errors_refer_to_one_schema(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_all_errors_refer_to_one_schema(answerer: QuestionAnswerer, settings: Settings) -> None:
     """In every operation; to the schema of both shapes below /v1."""
     description = description_of(answerer, settings)
     schemas = description["components"]["schemas"]
@@ -78,7 +78,7 @@ def test_errors_refer_to_one_schema(answerer: QuestionAnswerer, settings: Settin
     assert set(schemas["OpenAIError"]["properties"]) == {"message", "type", "param", "code"}
 
 
-def test_the_description_served_is_that_of_the_documentation(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_the_served_description_equals_the_documented_one(answerer: QuestionAnswerer, settings: Settings) -> None:
     """With its keys, asked twice."""
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         served_description = client.get("/openapi.json").json()

@@ -54,7 +54,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
         yield client
 
 
-def test_nothing_is_ever_pushed(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_mcp_opens_no_stream(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Only POST is served, and no request of it opens a stream."""
     with listening(app_for(answerer, settings)) as port, httpx2.Client(timeout=20) as client:
         url = f"http://127.0.0.1:{port}/mcp"
@@ -70,7 +70,7 @@ def test_nothing_is_ever_pushed(answerer: QuestionAnswerer, settings: Settings) 
         assert client.post(url, json=listen, headers=headers).json()["error"]["message"] == "Method not found"
 
 
-def test_an_answer_takes_feedback(client: TestClient, settings: Settings) -> None:
+def test_an_answer_over_mcp_takes_feedback(client: TestClient, settings: Settings) -> None:
     """Under the id that it carries, in its collection; each answer has an id of its own."""
     ids = set()
     for collection, prefix in (("", ""), ("", ""), ("hr", "/collections/hr")):
@@ -107,7 +107,7 @@ CANARY = "s3cret-canary"
         ("", -32700),
     ],
 )
-def test_a_body_that_is_not_one_message_is_refused_without_quoting_it(
+def test_a_body_that_is_not_one_message_is_refused_unquoted(
     body: str, code: int, version: str, client: TestClient
 ) -> None:
     """As a JSON-RPC error in words of this service, whichever version of the protocol the client speaks."""
@@ -155,14 +155,14 @@ def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings
         ),
     ],
 )
-def test_a_refusal_tells_a_model_what_to_change(
+def test_an_invalid_call_tells_the_model_what_to_change(
     name: str, arguments: dict[str, Any], reason: str, client: TestClient
 ) -> None:
     """In words of this service."""
     assert told(called(client, name, arguments)) == reason
 
 
-def test_a_source_is_read_up_to_its_end(client: TestClient) -> None:
+def test_read_source_reads_up_to_the_end(client: TestClient) -> None:
     """Beyond it, a model learns how long the document is."""
     answer = called(client, "ask", {"question": QUESTION, "top_k": 1})["structuredContent"]
     wanted = {"document_id": answer["results"][0]["citation"]["document_id"]}
@@ -175,7 +175,7 @@ def test_a_source_is_read_up_to_its_end(client: TestClient) -> None:
     assert told(beyond) == f"start_char is {length + 1234567:,}, but the document has {length:,} characters"
 
 
-def test_a_busy_server_says_when_to_ask_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_or_starting_server_tells_the_model_so(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one that is not ready, why."""
     monkeypatch.setattr(
         Worker, "refusal", lambda _: Overloaded("32 questions are waiting already; ask again in a second")
@@ -191,7 +191,7 @@ def test_a_busy_server_says_when_to_ask_again(client: TestClient, monkeypatch: p
     assert told(called(client, "ask", {"question": "an owl"})) == "the service is not ready: starting"
 
 
-def test_a_key_for_a_collection_learns_of_no_other(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_a_key_for_one_collection_reveals_no_other(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Whether a collection exists is not told, nor are the names of others."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
@@ -203,7 +203,7 @@ def test_a_key_for_a_collection_learns_of_no_other(answerer: QuestionAnswerer, s
             assert told(refused) == "this key may not read this collection; set `collection` to one of: hr"
 
 
-def test_a_failure_tells_nothing_of_the_machine(
+def test_an_unexpected_failure_reveals_nothing(
     settings: Settings, answerer: QuestionAnswerer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its reason is in the log."""

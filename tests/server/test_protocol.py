@@ -137,7 +137,9 @@ REQUESTS: list[tuple[int, str, bytes, set[int]]] = [
 
 
 @pytest.mark.parametrize(("row", "name", "sent", "expected"), REQUESTS, ids=[f"{r[0]}-{r[1]}" for r in REQUESTS])
-def test_requests(row: int, name: str, sent: bytes, expected: set[int], port: int) -> None:
+def test_malformed_requests_get_their_status_as_problem_documents(
+    row: int, name: str, sent: bytes, expected: set[int], port: int
+) -> None:
     """Each has its status as a problem document; the server goes on."""
     answer = talk(port, sent)
     assert status_of(answer) in expected, answer[:300]
@@ -146,7 +148,7 @@ def test_requests(row: int, name: str, sent: bytes, expected: set[int], port: in
 
 
 @pytest.mark.parametrize("place", ["/li%svez", "/livez%s", "/livez?a%sb", "%s/livez"])
-def test_a_target_with_a_byte_that_is_no_visible_ascii_is_refused(place: str, port: int) -> None:
+def test_a_request_target_that_is_not_visible_ascii_is_refused(place: str, port: int) -> None:
     """Control characters, spaces, line ends and bytes beyond ASCII; spaces around a target are no part of it."""
     before, after = request(method="GET", target=place, body=b"").split(b"%s")
     spaces = set() if before[-1:] + after[:1] in {b"iv", b"ab"} else {0x20}
@@ -167,7 +169,7 @@ def test_a_target_with_a_byte_that_is_no_visible_ascii_is_refused(place: str, po
         (0, [request(headers="Transfer-Encoding: chunked\r\n", body=b"4\r\nabcd\r\n")], True),
     ],
 )
-def test_slow_clients_are_let_go(row: int, parts: list[bytes], answered: bool, port: int, hasty: None) -> None:
+def test_slow_clients_are_disconnected(row: int, parts: list[bytes], answered: bool, port: int, hasty: None) -> None:
     """Headers, bodies, nothing at all: 408 where a request had begun, and within the time."""
     started = time.monotonic()
     answer = talk(port, *parts, pause=0.1)
@@ -179,7 +181,7 @@ def test_slow_clients_are_let_go(row: int, parts: list[bytes], answered: bool, p
     assert status_of(talk(port, request())) == 200
 
 
-def test_a_kept_connection_can_not_be_held_by_line_ends(port: int, hasty: None) -> None:
+def test_line_ends_do_not_keep_a_connection_open(port: int, hasty: None) -> None:
     """Nor by the beginning of a next request."""
     keep = request().replace(b"Connection: close\r\n", b"")
     for first, more in ((b"\r\n", b"\r\n"), (b"POST /as", b"k")):
@@ -231,7 +233,7 @@ def exchange(connection: socket.socket, *parts: bytes) -> list[tuple[int, dict[b
     return found
 
 
-def test_questions_that_can_not_be_taken_are_turned_away_unread(
+def test_questions_are_rejected_unread_while_the_queue_is_full(
     answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the application would, on a connection that goes on; only a question is, and only if nothing is ambiguous."""
@@ -334,7 +336,7 @@ def test_refusals_are_counted_and_logged_once_a_second(
     assert len(ids) == 5
 
 
-def test_a_refusal_within_a_request_that_the_application_has_is_counted_under_its_route(
+def test_refusing_a_request_that_the_application_has_counts_it_once_under_its_route(
     answerer: QuestionAnswerer, settings: Settings, hasty: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once, with the status and the id that the client got."""
@@ -347,7 +349,7 @@ def test_a_refusal_within_a_request_that_the_application_has_is_counted_under_it
     assert line["request_id"] == json.loads(answer.partition(b"\r\n\r\n")[2])["request_id"]
 
 
-def test_an_answer_that_nobody_can_take_is_not_told_later(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_response_is_not_logged_as_never_retrieved(caplog: pytest.LogCaptureFixture) -> None:
     """A task that failed is told of when it is collected, unless somebody looked at what it ended with."""
 
     async def fails() -> None:
@@ -363,7 +365,7 @@ def test_an_answer_that_nobody_can_take_is_not_told_later(caplog: pytest.LogCapt
     assert "never retrieved" not in caplog.text
 
 
-def test_clients_that_leave_cost_nothing(port: int) -> None:
+def test_clients_that_disconnect_leave_nothing_open(port: int) -> None:
     """Closed after sending, half-closed, reset: the next is served, and nothing stays open."""
     for number in range(60):
         connection = socket.create_connection(("127.0.0.1", port), timeout=5)
@@ -375,7 +377,7 @@ def test_clients_that_leave_cost_nothing(port: int) -> None:
     assert status_of(talk(port, request())) == 200
 
 
-def test_what_nobody_waits_for_is_not_worked_on(settings: Settings, answerer: QuestionAnswerer) -> None:
+def test_questions_of_disconnected_clients_are_not_answered(settings: Settings, answerer: QuestionAnswerer) -> None:
     """Of questions whose clients left while they were queued, none is asked; the log is quiet."""
     asked: list[str] = []
     gate = threading.Event()
@@ -407,7 +409,7 @@ def test_what_nobody_waits_for_is_not_worked_on(settings: Settings, answerer: Qu
         assert asked == ["first", "last"]
 
 
-def test_a_client_that_does_not_read_is_dropped(
+def test_a_client_that_does_not_read_is_disconnected(
     answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a time, with what was kept for it."""
@@ -497,7 +499,7 @@ def crowd(port: int) -> Iterator[Crowd]:
     gathered.close()
 
 
-def test_idle_connections_make_room(few: None, crowd: Crowd) -> None:
+def test_the_oldest_idle_connection_makes_room(few: None, crowd: Crowd) -> None:
     """Row 49: more than are allowed; the oldest goes, the newest is served."""
     idle = crowd.open(200)
     assert crowd.is_live()
@@ -517,7 +519,7 @@ def test_one_address_has_a_share_of_the_connections(sent: bytes, few: None, crow
     assert not any(map(is_open, many[:40]))
 
 
-def test_an_unfinished_request_makes_room_before_an_idle_connection(few: None, crowd: Crowd) -> None:
+def test_an_incomplete_request_makes_room_before_an_idle_connection(few: None, crowd: Crowd) -> None:
     """The oldest one first, and it is told so; trickled bytes make it no younger."""
     idle = crowd.open(5, KEPT)
     unfinished = crowd.open(5, HALF)
@@ -535,7 +537,7 @@ def test_an_unfinished_request_makes_room_before_an_idle_connection(few: None, c
     assert all(exchange(one, KEPT)[0][0] == 200 for one in idle)
 
 
-def test_of_all_addresses_the_one_with_the_most_connections_makes_room(few: None, crowd: Crowd) -> None:
+def test_the_address_with_the_most_connections_makes_room(few: None, crowd: Crowd) -> None:
     """A client with few of them keeps its unfinished request, however old."""
     (slow,) = crowd.open(1, HALF, "127.0.0.9")
     crowds = [crowd.open(10, KEPT, f"127.0.0.{host}") for host in range(2, 6)]
@@ -611,7 +613,7 @@ def unread(port: int, sent: bytes) -> socket.socket:
     return connection
 
 
-def test_an_answer_that_is_not_read_makes_room(
+def test_a_response_that_is_not_read_makes_room(
     few: None, small_buffers: None, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
     """Where no unfinished request and no idle connection is left."""
@@ -625,7 +627,7 @@ def test_an_answer_that_is_not_read_makes_room(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors by Linux's means")
-def test_the_end_of_an_answer_that_is_not_read_keeps_no_connection(
+def test_the_unread_end_of_a_response_keeps_no_connection_open(
     monkeypatch: pytest.MonkeyPatch, hasty: None, small_buffers: None
 ) -> None:
     """Though the server closed it, and the rest is too little for the transport to pause."""
@@ -752,7 +754,7 @@ def command(exported_models: Path, folder: Callable[[dict[str, str | bytes]], Pa
     return [sys.executable, "-m", "qa_service", "serve", *flags, "--port", "0"]
 
 
-def test_stopping_loses_no_request_and_tells_first(command: list[str]) -> None:
+def test_stopping_answers_all_requests_and_first_becomes_not_ready(command: list[str]) -> None:
     """SIGTERM with requests in flight: not ready at once, still answering, then all of them answered and the end."""
     environment = {**os.environ, "QA_DRAIN_SECONDS": "1.5"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as server:

@@ -97,7 +97,7 @@ def test_probes_answer_under_any_host_and_without_one(
     "path", ["/", "/index", "/metrics", "/widget", "/openapi.json", "/livez/", "/livez%0A", "/mcp"]
 )
 @pytest.mark.parametrize("host", [FOREIGN, "", "localhost.evil.example", "10.0.0.7:8000", "a b"])
-def test_other_paths_are_refused_in_words_that_name_the_setting(path: str, host: str, client: TestClient) -> None:
+def test_a_refused_host_is_told_the_setting(path: str, host: str, client: TestClient) -> None:
     """A problem document, without the host in it and without a redirect."""
     response = client.get(path, headers={"Host": host}, follow_redirects=False)
     assert response.status_code == 400
@@ -114,7 +114,7 @@ def test_other_spellings_of_an_allowed_host_are_allowed(host: str, client: TestC
     assert client.get("/index", headers={"Host": host}).status_code == 200
 
 
-def test_a_refused_host_is_in_the_log_now_and_then_and_harmless(
+def test_a_refused_host_is_logged_escaped_and_once_a_second(
     client: TestClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line with the host, escaped and cut, and the setting that allows it; no second one soon after."""
@@ -129,7 +129,7 @@ def test_a_refused_host_is_in_the_log_now_and_then_and_harmless(
     assert len(line) < 300
 
 
-def test_hosts_may_be_all_below_a_name_or_all(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_allowed_hosts_may_be_wildcards(answerer: QuestionAnswerer, settings: Settings) -> None:
     """The name itself is not below itself. The address that is served on is always allowed."""
     below = settings.model_copy(update={"allowed_hosts": ("*.Example.org",), "host": "::1"})
     every = settings.model_copy(update={"allowed_hosts": ("*",)})
@@ -153,7 +153,7 @@ def test_allowed_hosts_are_host_names(host: str) -> None:
 # Streams of events.
 
 
-def test_event_streams_ask_proxies_not_to_buffer(client: TestClient) -> None:
+def test_event_streams_have_headers_against_buffering(client: TestClient) -> None:
     """Every answer of that type, and no other."""
     stream = client.post("/ask", json=QUESTION, headers={"Accept": "text/event-stream"})
     assert stream.headers["content-type"].startswith("text/event-stream")
@@ -207,12 +207,12 @@ def ask(client: httpx2.Client, prefix: str = "", **headers: str) -> Any:
         ("http://[::1]:8080/a/b~c", "http://[::1]:8080/a/b~c"),
     ],
 )
-def test_the_public_address_is_kept_in_one_form(given: str, kept: str) -> None:
+def test_the_public_url_is_normalised(given: str, kept: str) -> None:
     """No slash at the end, no usual port, the host in lower case."""
     assert load_settings(public_url=given).public_url == kept
 
 
-def test_the_public_address_must_not_look_like_a_route(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_the_public_path_must_not_begin_like_a_route(answerer: QuestionAnswerer, settings: Settings) -> None:
     """A request to `/sources/x` could mean two things."""
     for path in ("/sources", "/ask", "/widget/qa", "/v1"):
         with pytest.raises(SettingsError, match=f"QA_PUBLIC_URL has the path {path},"):
@@ -232,7 +232,7 @@ TRUST: list[tuple[str, tuple[str, ...], str, str]] = [
 
 
 @pytest.mark.parametrize(("host", "proxies", "peer", "prefix"), TRUST)
-def test_a_prefix_is_believed_of_trusted_proxies(
+def test_only_trusted_proxies_may_set_the_prefix(
     host: str, proxies: tuple[str, ...], peer: str, prefix: str, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
     """By the address of the connection, not by what it forwards. On loopback, without other proxies, of everybody."""
@@ -247,7 +247,7 @@ def test_a_prefix_is_believed_of_trusted_proxies(
     ("peer", "statuses"),
     [("10.1.2.3", [200, 200, 429]), ("::ffff:10.1.2.3", [200, 200, 429]), ("203.0.113.7", [200, 429, 429])],
 )
-def test_a_visitors_address_is_believed_of_trusted_proxies(
+def test_only_trusted_proxies_may_set_the_client_address(
     peer: str, statuses: list[int], answerer: QuestionAnswerer, settings: Settings
 ) -> None:
     """Visitors behind the proxy are counted one by one; a visitor who names others is one."""
@@ -266,7 +266,7 @@ def test_a_visitors_address_is_believed_of_trusted_proxies(
         *("https://evil.example", "/a?b", "/a#b", "/a;b", '/"><script>', "/a,/b", "/" + "a" * 200, "/\t"),
     ],
 )
-def test_a_prefix_that_is_none_is_ignored(prefix: str, client: TestClient) -> None:
+def test_an_invalid_prefix_is_ignored(prefix: str, client: TestClient) -> None:
     """Only plain segments of bounded length; of two headers, neither."""
     wrong = [("X-Forwarded-Prefix", prefix.encode("latin-1"))]
     assert ask(client, **dict(wrong))["permalink"].startswith("/cite/")
@@ -289,9 +289,7 @@ def test_a_forwarded_prefix_changes_no_route(answerer: QuestionAnswerer, setting
                 assert behind.status_code == plain.status_code, (prefix, path)
 
 
-def test_the_public_path_is_taken_off_once_and_gives_nothing_away(
-    answerer: QuestionAnswerer, settings: Settings
-) -> None:
+def test_the_public_path_is_stripped_once_and_bypasses_no_key(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Each route is the same with and without it, and nothing else is a route."""
     keyed = settings.model_copy(update={"access": "keys", "public_url": f"https://docs.example.org{PREFIX}"})
     key_for(keyed, "ask")
@@ -319,9 +317,7 @@ def links_in(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("way", ["setting", "header"])
-def test_every_link_of_every_answer_is_below_the_prefix_and_opens(
-    way: str, answerer: QuestionAnswerer, settings: Settings
-) -> None:
+def test_every_link_has_the_prefix_and_opens(way: str, answerer: QuestionAnswerer, settings: Settings) -> None:
     """Of questions, batches, streams, stores, tools, pages and descriptions, signed as where there is no prefix."""
     public_url = f"http://localhost{PREFIX}" if way == "setting" else ""
     own = settings.model_copy(update={"access": "keys", "mcp": True, "public_url": public_url})
@@ -368,7 +364,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_questions_under_the_public_path_are_refused_early_too() -> None:
+def test_questions_below_the_public_path_are_rejected_by_the_protocol_too() -> None:
     """By the protocol, before anything is spent on them, as they are without it."""
     refusing = Admission(lambda: Overloaded("full"), Gate(load_settings()), PREFIX)
     for address, refused in (
@@ -382,7 +378,7 @@ def test_questions_under_the_public_path_are_refused_early_too() -> None:
 
 @needs_nginx
 @pytest.mark.parametrize("location", [stripping, passing])
-def test_the_service_works_below_a_path_of_nginx(
+def test_the_service_works_behind_a_path_prefix_of_nginx(
     location: Callable[[int], str], answerer: QuestionAnswerer, settings: Settings, tmp_path: Path
 ) -> None:
     """Links open, the playground's files load, whether nginx takes the prefix away or passes it on."""
@@ -424,7 +420,7 @@ def page_with(browser: Browser, address: str, content: str) -> Page:  # noqa: F8
 @pytest.mark.browser
 @needs_nginx
 @pytest.mark.parametrize("location", [stripping, passing])
-def test_people_ask_below_a_path_of_nginx(
+def test_the_playground_works_behind_a_path_prefix_of_nginx(
     location: Callable[[int], str],
     browser: Browser,  # noqa: F811 - a fixture
     answerer: QuestionAnswerer,
@@ -503,7 +499,7 @@ def kept(response: httpx2.Response) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name not in OF_A_BODY_OR_REQUEST}
 
 
-def test_head_is_answered_where_get_is(every: TestClient) -> None:
+def test_head_is_supported_wherever_get_is(every: TestClient) -> None:
     """With the same status and headers and no body; a path that takes other methods names them all."""
     paths = readable_paths(every)
     assert paths.keys() >= {
@@ -531,7 +527,7 @@ def test_head_is_answered_where_get_is(every: TestClient) -> None:
     assert every.head("/none").status_code == 404
 
 
-def test_a_response_that_the_client_has_is_not_sent_again(every: TestClient) -> None:
+def test_a_matching_etag_gets_304(every: TestClient) -> None:
     """304 without a body, with the headers of 200 but those of the body; to GET and HEAD, and to nothing else."""
     for template, path in readable_paths(every).items():
         if template in CHANGING:
@@ -563,7 +559,7 @@ def test_a_response_that_the_client_has_is_not_sent_again(every: TestClient) -> 
         ("/", ("text/html", "application/json")),
     ],
 )
-def test_each_representation_has_a_tag_of_its_own(path: str, accepts: tuple[str, str], client: TestClient) -> None:
+def test_each_representation_has_its_own_etag(path: str, accepts: tuple[str, str], client: TestClient) -> None:
     """And says that `Accept` decides, beside `Origin` where CORS does."""
     citation = ask(client)
     own = citation["document_id"] if "sources" in path else citation["permalink"].rpartition("/")[2]
@@ -584,7 +580,7 @@ def test_answers_vary_by_accept(client: TestClient) -> None:
         assert {part.strip() for part in response.headers["vary"].split(",")} == {"Accept", "Origin"}
 
 
-def test_a_page_of_another_prefix_is_another_page(client: TestClient) -> None:
+def test_the_etag_of_the_playground_depends_on_the_prefix(client: TestClient) -> None:
     """The tag of the playground depends on the prefix that is in its links."""
     tags = {
         client.get("/", headers={"Accept": "text/html", "X-Forwarded-Prefix": prefix}).headers["etag"]
@@ -593,7 +589,7 @@ def test_a_page_of_another_prefix_is_another_page(client: TestClient) -> None:
     assert len(tags) == 3
 
 
-def test_over_the_socket_neither_head_nor_304_has_a_body(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_head_and_304_have_no_body_on_the_socket(answerer: QuestionAnswerer, settings: Settings) -> None:
     """The connection goes on: what comes behind is the next response."""
     with served(answerer, settings) as port:
         line = "HTTP/1.1\r\nHost: localhost\r\n"
@@ -611,9 +607,7 @@ def test_over_the_socket_neither_head_nor_304_has_a_body(answerer: QuestionAnswe
 
 
 @needs_nginx
-def test_a_tag_that_nginx_made_weak_is_still_one(
-    answerer: QuestionAnswerer, settings: Settings, tmp_path: Path
-) -> None:
+def test_a_weak_etag_of_nginx_matches(answerer: QuestionAnswerer, settings: Settings, tmp_path: Path) -> None:
     """As it does with what it compresses."""
     with (
         served(answerer, settings) as port,
@@ -629,7 +623,7 @@ def test_a_tag_that_nginx_made_weak_is_still_one(
 # Long documents.
 
 
-def test_long_documents_are_encoded_beside_the_event_loop(
+def test_long_documents_are_encoded_outside_the_event_loop(
     folder: Callable[[dict[str, str | bytes]], Path],
     settings: Settings,
     fake: FakeEmbedder,

@@ -102,7 +102,7 @@ def _memory() -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_requests_made_from_the_schema(address: str, settings: Settings) -> None:
+def test_generated_requests_match_the_schema(address: str, settings: Settings) -> None:
     """A few of every operation, with a key for all."""
     statuses = _check(address, key_for(settings, "ask", "feedback", "admin"), 400)
     assert statuses[200] >= 5
@@ -110,7 +110,7 @@ def test_requests_made_from_the_schema(address: str, settings: Settings) -> None
 
 
 @pytest.mark.proof
-def test_proof_requests_made_from_the_schema(
+def test_proof_generated_requests_match_the_schema(
     address: str, settings: Settings, record_property: Callable[[str, object], None]
 ) -> None:
     """Twenty thousand and more."""

@@ -78,7 +78,7 @@ def test_openais_client_searches(url: str, token: str) -> None:
     assert len(high.data) == 1
 
 
-def test_openais_client_says_why_it_is_refused(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_openais_client_raises_with_the_reason(answerer: QuestionAnswerer, settings: Settings) -> None:
     """The message is the detail of the problem document, the code its name."""
     keys = KeyFile(settings.data)
     ours, limited = keys.create("ours"), keys.create("limited", rate="1/hour")
@@ -166,7 +166,7 @@ def reports(
         ),
     ],
 )
-def test_a_filter_gives_the_passages_that_pass_and_no_others(
+def test_a_filter_returns_exactly_the_matching_passages(
     filters: dict[str, Any], expected: set[str], reports: TestClient
 ) -> None:
     """Numbers compare as numbers where the front matter has one, all else as text; what is absent equals nothing."""
@@ -182,7 +182,7 @@ def test_a_filter_gives_the_passages_that_pass_and_no_others(
         *((text, None) for text in ("", "5 ", "5,0", "1_000", "nan", "inf", "0x5", "five", "٥", "5" * 65, "5-6")),
     ],
 )
-def test_a_number_is_what_is_written_as_one(text: str, number: float | None) -> None:
+def test_only_plain_ascii_decimals_compare_as_numbers(text: str, number: float | None) -> None:
     """In ASCII digits, with a point; nothing else that Python would take."""
     assert meeting(ComparisonFilter("key", "gte", (-1e9,)))(text) is (number is not None)
     if number is not None:
@@ -233,7 +233,7 @@ def nested(depth: int) -> dict[str, Any]:
         ("title = One", "one of eq, ne"),
     ],
 )
-def test_a_filter_without_meaning_is_refused_with_the_reason(filters: object, words: str, reports: TestClient) -> None:
+def test_a_meaningless_filter_is_refused_with_the_reason(filters: object, words: str, reports: TestClient) -> None:
     """Never answered with nothing."""
     response = reports.post(SEARCH, json={"query": "a ship", "filters": filters})
     assert_error(response, 422)
@@ -251,14 +251,14 @@ def test_a_filter_that_is_too_deep_is_refused(depth: int, reports: TestClient) -
     assert response.status_code in {400, 422}
 
 
-def test_filters_may_be_as_deep_and_as_many_as_is_said(reports: TestClient) -> None:
+def test_filters_may_reach_the_documented_limits(reports: TestClient) -> None:
     """Five levels; fifty comparisons."""
     for filters in (nested(5), some(*(eq("title", name) for name in ["One"] * 50))):
         data = reports.post(SEARCH, json={"query": "a ship", "filters": filters}).json()["data"]
         assert {result["filename"] for result in data} == {"one.md"}
 
 
-def test_results_carry_what_can_be_filtered_on(reports: TestClient) -> None:
+def test_results_have_the_attributes_that_filters_match(reports: TestClient) -> None:
     """Each attribute that is not about the question finds its result again."""
     about_the_question = {"quote", "url", "start_char", "end_char", "confidence"}
     for result in reports.post(SEARCH, json={"query": "a ship sails"}).json()["data"]:
@@ -295,7 +295,7 @@ def test_several_queries_are_merged(reports: TestClient) -> None:
     assert_error(reports.post(SEARCH, json={"query": []}), 422)
 
 
-def test_each_query_counts_towards_the_rate(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_each_query_counts_towards_the_rate_limit(answerer: QuestionAnswerer, settings: Settings) -> None:
     """As the questions of a batch do."""
     token = KeyFile(settings.data).create("limited", rate="5/hour")
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
@@ -319,7 +319,9 @@ def assert_error(response: httpx2.Response, status: int) -> None:
     assert problem["status"] == status
 
 
-def test_every_error_below_v1_has_both_shapes(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_every_error_below_v1_is_a_problem_document_with_openais_error(
+    answerer: QuestionAnswerer, settings: Settings
+) -> None:
     """Whichever layer makes it; elsewhere an error is a problem document alone."""
     headers = key_for(settings, "ask")
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
@@ -340,7 +342,7 @@ def test_every_error_below_v1_has_both_shapes(answerer: QuestionAnswerer, settin
         assert "error" not in client.get("/none").json()
 
 
-def test_errors_of_the_service_below_v1_have_both_shapes(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_server_errors_below_v1_have_openais_error(answerer: QuestionAnswerer, settings: Settings) -> None:
     """A bug, a model that takes too long, an index that failed its self-test."""
 
     class Broken(FakeEmbedder):
@@ -363,7 +365,7 @@ def test_errors_of_the_service_below_v1_have_both_shapes(answerer: QuestionAnswe
                 assert_error(client.post(SEARCH, json={"query": query}), status)
 
 
-def test_the_protocols_errors_below_v1_have_both_shapes(url: str) -> None:
+def test_a_too_long_url_below_v1_has_openais_error(url: str) -> None:
     """An address that is too long is refused before there is a request."""
     with httpx2.Client() as client:
         assert_error(client.get(f"{url}/v1/{'a' * 9_000}"), 414)
@@ -412,7 +414,7 @@ def test_openais_client_lists_stores_files_and_models(url: str, token: str, answ
             client.vector_stores.list(limit=101)
 
 
-def test_a_key_lists_its_own_collections_only(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_a_key_lists_only_its_own_collections(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Others are not named, and not opened."""
     key = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}

@@ -29,12 +29,12 @@ STRICT = (
 )
 
 
-def test_the_widget_is_small() -> None:
+def test_the_widget_fits_its_size_limit() -> None:
     """Each file as it goes over the network; `make check` prints the sizes."""
     assert sum(sizes().values()) < MOST_BYTES
 
 
-def test_no_text_becomes_markup() -> None:
+def test_the_source_has_no_markup_sinks() -> None:
     """No sink of markup or code stands anywhere in it, and nothing of another host."""
     for path in WIDGET.glob("*.*"):
         source = path.read_text(encoding="utf-8")
@@ -53,7 +53,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
         yield connected
 
 
-def test_files_have_addresses_that_never_change_and_others_that_follow(client: TestClient) -> None:
+def test_files_have_immutable_paths_and_current_paths(client: TestClient) -> None:
     """With ETag, for every origin, as scripts; the hashes are those that browsers check."""
     import base64
     import hashlib
@@ -76,7 +76,7 @@ def test_files_have_addresses_that_never_change_and_others_that_follow(client: T
         assert (again.status_code, again.content) == (304, b"")
 
 
-def test_no_other_file_can_be_had(client: TestClient) -> None:
+def test_no_other_file_is_served(client: TestClient) -> None:
     """Names are looked up, not opened."""
     for name in (
         *("playground.html", "__init__.py", "../api/app.py", "..%2fapi%2fapp.py", "%2e%2e/errors.py", "/etc/passwd"),
@@ -85,7 +85,7 @@ def test_no_other_file_can_be_had(client: TestClient) -> None:
         assert client.get(f"/widget/{name}").status_code in {400, 404}, name
 
 
-def test_people_see_the_playground_and_programs_the_ways_in(client: TestClient) -> None:
+def test_the_root_is_the_playground_or_json(client: TestClient) -> None:
     """By what they accept."""
     page = client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
     assert page.headers["content-type"].startswith("text/html")
@@ -197,7 +197,7 @@ def answered(page: Page) -> None:
 
 
 @pytest.mark.browser
-def test_a_page_with_a_strict_policy_and_another_origin(
+def test_the_widget_works_on_another_origin_with_a_strict_policy(
     page: Page, site: Site, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
     """Only its own scripts, no inline style, Trusted Types; with a publishable key, an answer, a link, feedback."""
@@ -225,7 +225,7 @@ def test_a_page_with_a_strict_policy_and_another_origin(
 
 
 @pytest.mark.browser
-def test_another_origin_is_denied_in_plain_words(
+def test_an_origin_without_a_key_is_refused_with_a_message(
     page: Page, site: Site, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
     """A key of another page opens nothing here."""
@@ -374,7 +374,9 @@ def _hostile(payload: str, place: int) -> dict[str, object]:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("own", [False, True], ids=["page of another", "playground"])
-def test_fifty_hostile_documents_and_questions(own: bool, page: Page, site: Site, endpoint: str) -> None:
+def test_fifty_hostile_documents_and_questions_execute_nothing(
+    own: bool, page: Page, site: Site, endpoint: str
+) -> None:
     """Nothing is executed, no link leads to code, nothing breaks out of the panel."""
     page.add_init_script("window.hits = 0; window.hit = () => hits++")
     page.goto(endpoint if own else site.write(chat(endpoint, heading="<img src=x onerror=hit()>")))
@@ -448,7 +450,7 @@ def test_from_the_page_to_the_citation_by_keyboard_alone(page: Page, site: Site,
         ({"status": 302, "headers": {"Location": "https://login.example"}}, "can't be reached", True),
     ],
 )
-def test_errors_are_told_in_plain_words(
+def test_each_error_has_a_message_and_a_retry_where_it_can_help(
     answer: dict[str, Any],
     says: str,
     again: bool,
@@ -472,7 +474,7 @@ def test_errors_are_told_in_plain_words(
 
 
 @pytest.mark.browser
-def test_a_busy_service_is_asked_again_and_a_limit_is_waited_for(page: Page, site: Site, endpoint: str) -> None:
+def test_the_widget_retries_a_busy_service_and_waits_for_a_rate_limit(page: Page, site: Site, endpoint: str) -> None:
     """By itself after the seconds that it names; a rate limit shows the seconds until the button works."""
     page.goto(site.write(chat(endpoint)))
     tried = []
@@ -502,7 +504,7 @@ def test_a_busy_service_is_asked_again_and_a_limit_is_waited_for(page: Page, sit
 
 
 @pytest.mark.browser
-def test_offline_is_told_and_nothing_is_lost(page: Page, site: Site, endpoint: str) -> None:
+def test_an_offline_question_is_kept(page: Page, site: Site, endpoint: str) -> None:
     """The question stays, and is asked again at the press of a button."""
     page.goto(site.write(chat(endpoint)))
     page.locator("qa-chat textarea").wait_for()
@@ -541,7 +543,7 @@ def test_the_last_question_wins(page: Page, site: Site, endpoint: str) -> None:
 
 
 @pytest.mark.browser
-def test_it_is_moved_removed_and_there_may_be_several(page: Page, site: Site, endpoint: str) -> None:
+def test_a_widget_may_move_be_removed_or_have_siblings(page: Page, site: Site, endpoint: str) -> None:
     """A move keeps what was asked, a removal aborts it; events leave the shadow; two do not know of each other."""
     page.goto(
         site.write(chat(endpoint, id="one") + f'<qa-chat id="two" endpoint="{endpoint}"></qa-chat><div id=far></div>')
@@ -580,7 +582,7 @@ def test_it_is_moved_removed_and_there_may_be_several(page: Page, site: Site, en
 
 
 @pytest.mark.browser
-def test_a_wrong_endpoint_is_told_once_and_asks_nobody(page: Page, site: Site, endpoint: str) -> None:
+def test_an_invalid_endpoint_is_logged_once_and_sends_nothing(page: Page, site: Site, endpoint: str) -> None:
     """In the console for who built the page; the box is inert. A secret key in a page is as wrong."""
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "/ask" in request.url else None)
@@ -614,7 +616,7 @@ def test_a_wrong_endpoint_is_told_once_and_asks_nobody(page: Page, site: Site, e
         ({"heading": "Zoo <b>help</b>"}, "en", ["Zoo <b>help</b>", "Ask"]),
     ],
 )
-def test_languages_and_words(
+def test_the_language_and_single_strings_can_be_chosen(
     attributes: dict[str, str], lang: str, expected: list[str], page: Page, site: Site, endpoint: str
 ) -> None:
     """By the element's language or the page's; single strings by the page."""
@@ -624,7 +626,7 @@ def test_languages_and_words(
 
 
 @pytest.mark.browser
-def test_words_that_are_set_before_the_element_stands_in_the_page(page: Page, site: Site, endpoint: str) -> None:
+def test_strings_may_be_set_before_the_element_is_inserted(page: Page, site: Site, endpoint: str) -> None:
     """The page's language still counts."""
     page.goto(site.write(chat(endpoint), lang="ko"))
     page.evaluate(
@@ -650,7 +652,7 @@ def test_every_language_has_every_string() -> None:
 
 
 @pytest.mark.browser
-def test_right_to_left_and_corners(page: Page, site: Site, endpoint: str) -> None:
+def test_the_panel_fits_the_window_in_every_corner_and_direction(page: Page, site: Site, endpoint: str) -> None:
     """The panel opens inside the window in each corner, whichever way the page reads."""
     for corner in ("bottom-right", "bottom-left", "top-right", "top-left"):
         for direction in ("ltr", "rtl"):
@@ -669,7 +671,7 @@ def test_right_to_left_and_corners(page: Page, site: Site, endpoint: str) -> Non
 
 
 @pytest.mark.browser
-def test_a_page_that_unsets_everything_does_not_hide_it(page: Page, site: Site, endpoint: str) -> None:
+def test_the_styles_and_globals_of_a_page_do_not_break_the_widget(page: Page, site: Site, endpoint: str) -> None:
     """Nor one whose ids and globals have our names, or that puts other functions in the place of the browser's."""
     head = "<style>* { all: unset } div { display: none !important }</style>"
     clobber = "<form id=config></form><form id=input></form><form name=strings></form>"
@@ -681,7 +683,7 @@ def test_a_page_that_unsets_everything_does_not_hide_it(page: Page, site: Site, 
 
 
 @pytest.mark.browser
-def test_the_history_is_kept_where_that_is_asked_for(page: Page, site: Site, endpoint: str) -> None:
+def test_the_history_is_kept_for_the_session_if_enabled(page: Page, site: Site, endpoint: str) -> None:
     """For the session, by the page; what is no answer in the storage is dropped; clearing clears it."""
     address = site.write(chat(endpoint, history="session"))
     page.goto(address)
@@ -706,7 +708,7 @@ def test_the_history_is_kept_where_that_is_asked_for(page: Page, site: Site, end
 
 
 @pytest.mark.browser
-def test_a_thousand_questions_leave_a_hundred(page: Page, site: Site, endpoint: str) -> None:
+def test_the_history_is_limited_to_a_hundred_entries(page: Page, site: Site, endpoint: str) -> None:
     """What is shown is bounded."""
     page.goto(site.write(chat(endpoint)))
     body = json.dumps(_hostile("calm", 0))
@@ -716,7 +718,7 @@ def test_a_thousand_questions_leave_a_hundred(page: Page, site: Site, endpoint: 
 
 
 @pytest.mark.browser
-def test_files_that_are_not_the_pinned_ones_are_blocked(page: Page, site: Site, endpoint: str) -> None:
+def test_the_browser_blocks_files_with_another_hash(page: Page, site: Site, endpoint: str) -> None:
     """The snippet of the playground works as it is, and not with another hash."""
     page.goto(endpoint)
     page.get_by_role("tab", name="Embed").click()
@@ -773,7 +775,7 @@ def _react() -> Path:
 
 
 @pytest.mark.browser
-def test_the_playground(browser: Browser, endpoint: str) -> None:  # noqa: F811 - a fixture
+def test_the_playground_works_and_is_accessible(browser: Browser, endpoint: str) -> None:  # noqa: F811 - a fixture
     """On a desktop and on a phone, light and dark: the widget, the sources, the answer, the bars, the index."""
     for width, scheme in ((1280, "light"), (390, "dark")):
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, locale="en-US")
@@ -849,7 +851,7 @@ BOUNDS = r"""async () => {
 
 
 @pytest.mark.browser
-def test_what_comes_from_outside_is_bounded(page: Page, endpoint: str) -> None:
+def test_the_client_limits_waits_links_and_texts(page: Page, endpoint: str) -> None:
     """Waits, links, texts and addresses, by the functions that read them."""
     page.goto(endpoint)
     found = page.evaluate(BOUNDS)
@@ -863,7 +865,9 @@ def test_what_comes_from_outside_is_bounded(page: Page, endpoint: str) -> None:
 
 
 @pytest.mark.browser
-def test_pages_that_do_it_twice_or_change_their_mind(page: Page, site: Site, endpoint: str) -> None:
+def test_repeated_loaders_changed_attributes_and_huge_pastes_are_harmless(
+    page: Page, site: Site, endpoint: str
+) -> None:
     """Two loaders put one widget; an attribute that changes is checked as at first; a huge paste is refused."""
     loader = f'<script src="{endpoint}/widget/qa-chat-loader.js" data-endpoint="{endpoint}"></script>'
     again = f'<script type="module" src="{endpoint}/widget/qa-chat-define.js"></script>'
@@ -882,7 +886,7 @@ def test_pages_that_do_it_twice_or_change_their_mind(page: Page, site: Site, end
 
 
 @pytest.mark.browser
-def test_a_frame_without_an_origin(page: Page, site: Site, endpoint: str) -> None:
+def test_the_widget_works_in_a_frame_without_an_origin(page: Page, site: Site, endpoint: str) -> None:
     """Storage throws there, and the service does not know the origin: both are told or borne, nothing breaks."""
     inner = site.write(chat(endpoint, history="session"), name="inner.html")
     page.goto(site.write(f'<iframe sandbox="allow-scripts" src="{inner}" width="600" height="600" title="x"></iframe>'))
