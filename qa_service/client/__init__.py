@@ -1,4 +1,4 @@
-"""A client for programs in Python: typed answers, errors with their problem documents, patience with a busy service.
+"""Python client: typed responses, errors with their problem documents, retries while the service is busy.
 
 ::
 
@@ -9,7 +9,7 @@
         if answer.answer:
             print(answer.answer.text, answer.results[answer.answer.citation_index].citation.url)
 
-:class:`AsyncClient` has the same methods, to be awaited. Importing this imports no model and no index.
+:class:`AsyncClient` has the same methods as coroutines. The client imports neither a model nor an index.
 """
 
 from qa_service.client.calls import ServiceError

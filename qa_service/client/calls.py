@@ -1,4 +1,4 @@
-"""The requests that there are, how their answers are read, and when one is worth another try."""
+"""The requests of the client, how responses are read, and when a request is retried."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from qa_service.schemas.documents import PassagesBody, SourceBody, SourcesBody, 
 from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness
 
 Body = TypeVar("Body", bound=BaseModel)
-PAGE = 1000
+PAGE = 1000  # documents
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
-_LONGEST_WAIT = 60.0
+_MAX_RETRY_AFTER_SECONDS = 60.0
 _jittered = wait_random_exponential(multiplier=0.1, max=5)
 
 
 class AskParameters(TypedDict, total=False):
-    """What may go with a question."""
+    """Optional parameters of a question."""
 
     top_k: int
     min_confidence: float
@@ -34,7 +34,7 @@ class AskParameters(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Body]):
-    """A request, and what its answer is."""
+    """A request and the type of its response body."""
 
     body: type[Body]
     method: str
@@ -43,9 +43,9 @@ class Call(Generic[Body]):
 
 
 class ServiceError(RemoteError):
-    """The service can't be reached, or answered with an error.
+    """The service can't be reached, or responded with an error.
 
-    ``status`` is that of the answer, ``None`` if there was none; ``problem`` what it said, if it said it as it should.
+    ``status`` is the HTTP status, ``None`` without a response; ``problem`` is the problem document, if there was one.
     """
 
     def __init__(self, message: str, status: int | None = None, problem: Problem | None = None) -> None:
@@ -55,13 +55,13 @@ class ServiceError(RemoteError):
 
 
 class BusyError(ServiceError):
-    """Worth another try, after some seconds at least."""
+    """The service is busy or unreachable; worth a retry, after ``seconds`` at the earliest."""
 
     seconds = 0.0
 
 
 class Calls:
-    """Makes the requests to one collection of a service."""
+    """Builds the requests to one collection of a service."""
 
     def __init__(self, collection: str) -> None:
         self._prefix = f"/collections/{quote(collection, safe='')}" if collection else ""
@@ -77,12 +77,12 @@ class Calls:
         return Call(BatchResponse, "POST", f"{self._prefix}/ask/batch", {"questions": list(questions)})
 
     def feedback(self, answer_id: str, *, useful: bool, right_passage: str | None, note: str) -> Call[FeedbackResponse]:
-        """Say whether an answer was useful."""
+        """Record whether an answer was useful."""
         content = {"answer_id": answer_id, "useful": useful, "right_passage": right_passage, "note": note}
         return Call(FeedbackResponse, "POST", f"{self._prefix}/feedback", content)
 
     def sources(self, *, uri: str | None = None, after: str = "") -> Call[SourcesBody]:
-        """List documents: the one at a path, or those whose ids come after one."""
+        """List the document at a path, or the documents with ids after ``after``."""
         query = {"limit": str(PAGE), "after": after} if uri is None else {"uri": uri}
         return Call(SourcesBody, "GET", f"{self._prefix}/sources?{urlencode(query)}")
 
@@ -91,38 +91,38 @@ class Calls:
         return Call(SourceBody, "GET", f"{self._prefix}/sources/{quote(document_id, safe='')}")
 
     def passages(self, document_id: str) -> Call[PassagesBody]:
-        """Ask where the passages of a document stand."""
+        """List the spans of a document's passages."""
         return Call(PassagesBody, "GET", f"{self._prefix}/sources/{quote(document_id, safe='')}/passages")
 
     def cite(self, permalink: str) -> Call[VerdictBody]:
-        """Ask what became of a quote."""
+        """Ask whether a quote still stands."""
         return Call(VerdictBody, "GET", permalink)
 
     def verify(self, citations: Sequence[Mapping[str, Any]]) -> Call[VerifyResponse]:
-        """Check citations."""
+        """Verify citations."""
         return Call(VerifyResponse, "POST", f"{self._prefix}/verify", {"citations": list(citations)})
 
     def index(self) -> Call[IndexBody]:
-        """Ask what is indexed."""
+        """Describe the index."""
         return Call(IndexBody, "GET", f"{self._prefix}/index")
 
     def collections(self) -> Call[CollectionsBody]:
-        """Ask for the collections that have names."""
+        """List the named collections."""
         return Call(CollectionsBody, "GET", "/collections")
 
     def ready(self) -> Call[Readiness]:
-        """Ask for the state of the service."""
+        """Ask for the readiness of the service."""
         return Call(Readiness, "GET", "/readyz")
 
 
 def options_of(url: str, key: str, patience: float) -> dict[str, Any]:
-    """Return how the HTTP client is to be set up."""
+    """Return the options of the HTTP client."""
     headers = {"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     return {"base_url": url.rstrip("/"), "timeout": max(patience, 1.0), "headers": headers}
 
 
 def retries_of(patience: float) -> dict[str, Any]:
-    """Return how busy services are asked again: with jitter, no sooner than they say, for so many seconds."""
+    """Return the options of retries: with jitter, respecting ``Retry-After``, for ``patience`` seconds."""
     return {
         "retry": retry_if_exception_type(BusyError),
         "wait": _wait,
@@ -138,14 +138,15 @@ def _wait(state: RetryCallState) -> float:
 
 
 def read(response: httpx2.Response, body: type[Body]) -> Body:
-    """Return what a response holds. Raises :class:`ServiceError`, :class:`BusyError` where another try may help."""
+    """Return the body of a response.
+
+    Raises :class:`ServiceError`, or its subclass :class:`BusyError` if a retry may help.
+    """
     if response.is_success:
         try:
             return body.model_validate_json(response.content)
         except ValidationError as error:
-            raise ServiceError(
-                f"{_host(response)} does not answer as this service does", response.status_code
-            ) from error
+            raise ServiceError(f"{_host(response)} does not respond like a qa_service", response.status_code) from error
     kind = BusyError if response.status_code in _BUSY else ServiceError
     try:
         problem = Problem.model_validate_json(response.content)
@@ -155,12 +156,12 @@ def read(response: httpx2.Response, body: type[Body]) -> Body:
         failed = kind(f"{_host(response)} answered {problem.status}: {problem.detail}", problem.status, problem)
     if isinstance(failed, BusyError):
         given = response.headers.get("Retry-After", "")
-        failed.seconds = min(float(given), _LONGEST_WAIT) if given.isdecimal() else 0.0
+        failed.seconds = min(float(given), _MAX_RETRY_AFTER_SECONDS) if given.isdecimal() else 0.0
     raise failed
 
 
 def unreachable(url: str, error: Exception) -> BusyError:
-    """Return the error for a service that does not answer at all."""
+    """Return the error for a service that does not respond at all."""
     return BusyError(f"{url} can't be reached: {error or type(error).__name__}")
 
 

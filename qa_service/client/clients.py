@@ -1,4 +1,4 @@
-"""The clients: one that waits, one to be awaited."""
+"""The synchronous and the asynchronous client."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, Unpack
@@ -17,10 +17,10 @@ _TROUBLE = (httpx2.HTTPError, httpx2.InvalidURL)
 
 
 class Client:
-    """Asks a service over HTTP.
+    """Calls a service over HTTP.
 
-    A busy one is asked again, with jitter and no sooner than it says, for ``patience`` seconds. May be used by several
-    threads. Methods raise :class:`ServiceError`.
+    Retries while the service is busy, with jitter and respecting ``Retry-After``, for ``patience`` seconds.
+    Thread-safe. Methods raise :class:`ServiceError`.
     """
 
     def __init__(self, url: str, *, key: str = "", collection: str = "", patience: float = 30.0) -> None:
@@ -30,17 +30,17 @@ class Client:
         self._retries = retries_of(patience)
 
     def ask(self, question: str, **options: Unpack[AskParameters]) -> AskResponse:
-        """Return the passages that answer a question best, with citations."""
+        """Return the best passages for a question, with citations."""
         return self.send(self._calls.ask(question, options))
 
     def ask_batch(self, questions: Sequence[str | Mapping[str, Any]]) -> BatchResponse:
-        """Ask many questions at once, texts or ``{"question": …, "top_k": …}``; each gets its answer or its error."""
+        """Ask many questions at once, as texts or ``{"question": …, "top_k": …}``; each gets an answer or an error."""
         return self.send(self._calls.ask_batch(questions))
 
     def feedback(
         self, answer_id: str, *, useful: bool, right_passage: str | None = None, note: str = ""
     ) -> FeedbackResponse:
-        """Say whether an answer was useful; ``right_passage`` is the permalink of the citation that would have been."""
+        """Record whether an answer was useful; ``right_passage`` is the permalink of the right citation."""
         return self.send(self._calls.feedback(answer_id, useful=useful, right_passage=right_passage, note=note))
 
     def sources(self) -> Iterator[ListedSource]:
@@ -55,35 +55,35 @@ class Client:
         return next(iter(self.send(self._calls.sources(uri=uri)).documents), None)
 
     def source(self, document_id: str) -> SourceBody:
-        """Return a document as it was indexed: the text that all offsets count in."""
+        """Return a document as it was indexed; all offsets refer to its text."""
         return self.send(self._calls.source(document_id))
 
     def passages(self, document_id: str) -> PassagesBody:
-        """Return where the passages of a document stand, in order."""
+        """Return the spans of a document's passages, in order."""
         return self.send(self._calls.passages(document_id))
 
     def cite(self, permalink: str) -> VerdictBody:
-        """Tell what became of the quote that a permalink names."""
+        """Return whether the quote of a permalink still stands."""
         return self.send(self._calls.cite(permalink))
 
     def verify(self, citations: Sequence[Mapping[str, Any]]) -> VerifyResponse:
-        """Tell of citations, as answers have them, whether their quotes still stand."""
+        """Return whether the quotes of citations, as in answers, still stand."""
         return self.send(self._calls.verify(citations))
 
     def index(self) -> IndexBody:
-        """Return what is indexed."""
+        """Return a description of the index."""
         return self.send(self._calls.index())
 
     def collections(self) -> CollectionsBody:
-        """Return the collections that have names."""
+        """Return the named collections."""
         return self.send(self._calls.collections())
 
     def ready(self) -> Readiness:
-        """Return the state of the service, once it can be asked."""
+        """Return the state of the service, as soon as it is ready."""
         return self.send(self._calls.ready())
 
     def send(self, call: Call[Body]) -> Body:
-        """Return what a request is answered with."""
+        """Send a request and return the response body."""
         for attempt in Retrying(**self._retries):
             with attempt:
                 try:
@@ -107,7 +107,7 @@ class Client:
 
 
 class AsyncClient:
-    """As :class:`Client`, to be awaited."""
+    """The asynchronous counterpart of :class:`Client`."""
 
     def __init__(self, url: str, *, key: str = "", collection: str = "", patience: float = 30.0) -> None:
         self.url = url
@@ -116,17 +116,17 @@ class AsyncClient:
         self._retries = retries_of(patience)
 
     async def ask(self, question: str, **options: Unpack[AskParameters]) -> AskResponse:
-        """Return the passages that answer a question best, with citations."""
+        """Return the best passages for a question, with citations."""
         return await self.send(self._calls.ask(question, options))
 
     async def ask_batch(self, questions: Sequence[str | Mapping[str, Any]]) -> BatchResponse:
-        """Ask many questions at once, texts or ``{"question": …, "top_k": …}``; each gets its answer or its error."""
+        """Ask many questions at once, as texts or ``{"question": …, "top_k": …}``; each gets an answer or an error."""
         return await self.send(self._calls.ask_batch(questions))
 
     async def feedback(
         self, answer_id: str, *, useful: bool, right_passage: str | None = None, note: str = ""
     ) -> FeedbackResponse:
-        """Say whether an answer was useful; ``right_passage`` is the permalink of the citation that would have been."""
+        """Record whether an answer was useful; ``right_passage`` is the permalink of the right citation."""
         return await self.send(self._calls.feedback(answer_id, useful=useful, right_passage=right_passage, note=note))
 
     async def sources(self) -> AsyncIterator[ListedSource]:
@@ -142,35 +142,35 @@ class AsyncClient:
         return next(iter((await self.send(self._calls.sources(uri=uri))).documents), None)
 
     async def source(self, document_id: str) -> SourceBody:
-        """Return a document as it was indexed: the text that all offsets count in."""
+        """Return a document as it was indexed; all offsets refer to its text."""
         return await self.send(self._calls.source(document_id))
 
     async def passages(self, document_id: str) -> PassagesBody:
-        """Return where the passages of a document stand, in order."""
+        """Return the spans of a document's passages, in order."""
         return await self.send(self._calls.passages(document_id))
 
     async def cite(self, permalink: str) -> VerdictBody:
-        """Tell what became of the quote that a permalink names."""
+        """Return whether the quote of a permalink still stands."""
         return await self.send(self._calls.cite(permalink))
 
     async def verify(self, citations: Sequence[Mapping[str, Any]]) -> VerifyResponse:
-        """Tell of citations, as answers have them, whether their quotes still stand."""
+        """Return whether the quotes of citations, as in answers, still stand."""
         return await self.send(self._calls.verify(citations))
 
     async def index(self) -> IndexBody:
-        """Return what is indexed."""
+        """Return a description of the index."""
         return await self.send(self._calls.index())
 
     async def collections(self) -> CollectionsBody:
-        """Return the collections that have names."""
+        """Return the named collections."""
         return await self.send(self._calls.collections())
 
     async def ready(self) -> Readiness:
-        """Return the state of the service, once it can be asked."""
+        """Return the state of the service, as soon as it is ready."""
         return await self.send(self._calls.ready())
 
     async def send(self, call: Call[Body]) -> Body:
-        """Return what a request is answered with."""
+        """Send a request and return the response body."""
         async for attempt in AsyncRetrying(**self._retries):
             with attempt:
                 try:

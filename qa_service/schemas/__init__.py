@@ -1,1 +1,4 @@
-"""What goes over HTTP, as the server and the client see it. Requests are strict: nothing unknown, no number as text."""
+"""Request and response bodies over HTTP, for the server and the client.
+
+Requests are strict: unknown keys, numbers as text and NaN are errors.
+"""

@@ -1,4 +1,4 @@
-"""What goes over HTTP. Requests are strict: no unknown key, no number as text, no NaN."""
+"""Bodies of ``POST /ask`` and ``POST /ask/batch``."""
 
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -35,15 +35,15 @@ Askable = Annotated[
 
 
 class FiltersBody(BaseModel):
-    """Which passages may be results. All that are given must hold; of a list, any value does."""
+    """Restricts the passages that may be results. All given filters must match; in a list, any one value."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    document_id: OneOrMore | None = Field(None, description="`document_id` of citations.")
-    path_prefix: OneOrMore | None = Field(None, description="Beginnings of `uri`.")
-    section: OneOrMore | None = Field(None, description="Headings anywhere in `section_path`.")
+    document_id: OneOrMore | None = Field(None, description="`document_id` of a citation.")
+    path_prefix: OneOrMore | None = Field(None, description="Prefix of `uri`.")
+    section: OneOrMore | None = Field(None, description="Heading anywhere in `section_path`.")
     metadata: dict[Short, OneOrMore] | None = Field(
-        None, description="Keys and values of the documents' front matter, compared as text.", max_length=20
+        None, description="Keys and values of the document's front matter, compared as text.", max_length=20
     )
 
     def filters(self) -> Filters:
@@ -61,7 +61,7 @@ def _several(value: str | list[str] | None) -> tuple[str, ...]:
 
 
 class AskRequest(BaseModel):
-    """A question. ``query`` is taken as another name of ``question``."""
+    """A question. ``query`` is accepted as another name of ``question``."""
 
     model_config = ConfigDict(
         strict=True,
@@ -74,9 +74,12 @@ class AskRequest(BaseModel):
         validation_alias=AliasChoices("question", "query"),
         description="1 to 2,000 characters (code points), not blank.",
     )
-    top_k: int | None = Field(None, ge=1, le=50, description="Number of results; the server's default if absent.")
+    top_k: int | None = Field(None, ge=1, le=50, description="Number of results. Default: the server's setting.")
     min_confidence: float | None = Field(
-        None, ge=0, le=1, description="From this confidence on the question counts as answerable."
+        None,
+        ge=0,
+        le=1,
+        description="Confidence from which the question counts as answerable. Default: the server's setting.",
     )
     filters: FiltersBody | None = None
 
@@ -87,92 +90,98 @@ class AskRequest(BaseModel):
 
 
 class ScoresBody(BaseModel):
-    """The signals behind the rank; null where one took no part."""
+    """The signals behind the rank; null for a signal that was not used."""
 
-    dense: float = Field(description="Cosine of question and passage, -1 to 1.")
-    lexical: float | None = Field(description="BM25, from 0; null if the question shares no word with any passage.")
-    rerank: float | None = Field(description="MaxSim of the token vectors, -1 to 1, or a reranker's own score.")
+    dense: float = Field(description="Cosine similarity of question and passage, -1 to 1.")
+    lexical: float | None = Field(
+        description="BM25 score, from 0; null if the question shares no word with any passage."
+    )
+    rerank: float | None = Field(description="MaxSim of the token vectors, -1 to 1, or the score of a cross-encoder.")
 
 
 class ExplanationBody(BaseModel):
     """Why a passage has its rank."""
 
-    dense_rank: int | None = Field(description="Rank by cosine alone; null if not among the candidates.")
-    lexical_rank: int | None = Field(description="Rank by BM25 alone; null if not among the candidates.")
-    matched_terms: list[str] = Field(description="The question's terms that stand in the passage, as stems.")
-    fused: float = Field(description="The score that ranks, before rounding.")
+    dense_rank: int | None = Field(description="Rank by cosine similarity alone; null if not among the best by it.")
+    lexical_rank: int | None = Field(description="Rank by BM25 alone; null if not among the best by it.")
+    matched_terms: list[str] = Field(description="The question's terms that occur in the passage, as stems.")
+    fused: float = Field(description="The `score` before rounding.")
 
 
 class CitationBody(BaseModel):
-    """Where the passage stands. All ends are exclusive, but `end_line`, which is the last line."""
+    """The position of the passage. Ends are exclusive, except `end_line`, which is the last line."""
 
     document_id: str
     title: str
     uri: str = Field(description="Path of the document below the source folder.")
     section_path: list[str] = Field(description="Headings above the passage, outermost first.")
-    page: int | None = Field(description="Page on which the quote begins, from 1, of formats that have pages.")
-    start_char: int = Field(description="Offset in the document in Unicode code points.")
+    page: int | None = Field(description="Page on which the quote begins, from 1; null for formats without pages.")
+    start_char: int = Field(description="Offset in the document, in Unicode code points.")
     end_char: int
-    start_utf16: int = Field(description="The same in UTF-16 code units, as JavaScript counts.")
+    start_utf16: int = Field(description="The same offset in UTF-16 code units, as in JavaScript.")
     end_utf16: int
-    start_byte: int = Field(description="The same in bytes of UTF-8.")
+    start_byte: int = Field(description="The same offset in bytes of UTF-8.")
     end_byte: int
-    start_line: int = Field(description="First line, counted from 1.")
+    start_line: int = Field(description="First line, from 1.")
     end_line: int
-    quote: str = Field(description="The sentence of the passage that answers best.")
-    quote_start: int = Field(description="Offset of the quote in `text` of the result, in code points.")
+    quote: str = Field(description="The passage's sentence that answers the question best.")
+    quote_start: int = Field(description="Offset of the quote in the result's `text`, in code points.")
     quote_end: int
-    url: str = Field(description="Where a reader finds the quote: a published page, or a path on this server.")
-    permalink: str = Field(description="Path on this server that tells what became of the quote, now and later.")
-    document_sha256: str = Field(description="Of the document's file when it was indexed.")
-    passage_sha256: str = Field(description="Of the passage's text in UTF-8.")
+    url: str = Field(description="Link to the quote: a published page, or a path on this server.")
+    permalink: str = Field(description="Path on this server that says, now and later, whether the quote still stands.")
+    document_sha256: str = Field(description="Hash of the document's file when it was indexed.")
+    passage_sha256: str = Field(description="Hash of the passage's text in UTF-8.")
 
 
 class ResultBody(BaseModel):
-    """A passage, word for word, with its citation."""
+    """A passage, verbatim, with its citation."""
 
     rank: int
-    score: float = Field(description="What ranks, 0 to 1 among the candidates of this question.")
-    confidence: float | None = Field(description="Probability, 0 to 1; null if the model has no calibration.")
+    score: float = Field(
+        description="Fused score, 0 to 1 among the candidates of this question; results are ordered by it."
+    )
+    confidence: float | None = Field(
+        description="Probability, 0 to 1, that the passage contains the answer; null if the model has no calibration."
+    )
     text: str
     scores: ScoresBody
     citation: CitationBody
-    explanation: ExplanationBody | None = Field(None, description="With `?explain=true` only.")
+    explanation: ExplanationBody | None = Field(None, description="Only with `?explain=true`.")
 
 
 class AnswerBody(BaseModel):
-    """The best quote, and the index in `results` of the passage that it stands in."""
+    """The best quote, and the index in `results` of its passage."""
 
     text: str
     citation_index: int
 
 
 class AskResponse(BaseModel):
-    """Passages that answer the question, best first, and whether they are likely to."""
+    """The best passages for a question, best first, and whether they are likely to answer it."""
 
     id: str
     question: str
     answerable: bool | None
     confidence: float | None
-    answer: AnswerBody | None = Field(description="null if the documents are not likely to hold the answer.")
+    answer: AnswerBody | None = Field(description="null if the documents are unlikely to contain the answer.")
     results: list[ResultBody]
     took_ms: float
     index_version: str
 
 
 class Problem(BaseModel):
-    """An error, after RFC 9457."""
+    """An error, as a problem document (RFC 9457)."""
 
     type: str
     title: str
     status: int
     detail: str
     instance: str
-    request_id: str = Field(description="As in the `X-Request-ID` header and in the server's log.")
+    request_id: str = Field(description="The id in the `X-Request-ID` header and in the server's log.")
 
 
 class BatchRequest(BaseModel):
-    """Many questions, each as for ``POST /ask``, or as text alone."""
+    """Many questions, each as text or as the body of ``POST /ask``."""
 
     model_config = ConfigDict(
         strict=True,
@@ -182,21 +191,20 @@ class BatchRequest(BaseModel):
 
     questions: list[Any] = Field(
         min_length=1,
-        description="Texts, or objects as for `POST /ask`, as many as the server takes at once. One that is anything "
-        "else gets an error of its own.",
+        description="Texts, or objects as for `POST /ask`, up to the server's limit. Each invalid one gets an error.",
     )
 
 
 class BatchItem(BaseModel):
-    """An answer, or why there is none."""
+    """An answer or a problem."""
 
-    status: int = Field(description="As ``POST /ask`` would have had.")
+    status: int = Field(description="The status that ``POST /ask`` would have had.")
     answer: AskResponse | None
     problem: Problem | None
 
 
 class BatchResponse(BaseModel):
-    """What each question got, in their order."""
+    """The result of each question, in order."""
 
     results: list[BatchItem]
     took_ms: float
@@ -207,7 +215,7 @@ def ask_body(
 ) -> dict[str, Any]:
     """Return an answer in the shape of :class:`AskResponse`, ready for JSON. Scores have three decimals.
 
-    ``own`` completes addresses of this service.
+    ``own`` turns a path of this service into a URL.
     """
     holds = bool(answer.results) and answer.answerable is not False
     quote = answer.results[answer.best].citation.quote if holds else ""

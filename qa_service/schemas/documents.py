@@ -1,4 +1,4 @@
-"""Documents, their passages, and citations that are checked."""
+"""Bodies for documents, their passages, and the verification of citations."""
 
 from collections.abc import Callable, Iterable
 
@@ -29,13 +29,13 @@ class ListedSource(BaseModel):
 
 
 class SourcesBody(BaseModel):
-    """Documents, by id."""
+    """Documents, in order of their ids."""
 
     documents: list[ListedSource]
 
     @classmethod
     def of(cls, documents: Iterable[SourceDocument]) -> "SourcesBody":
-        """Return documents as they are listed."""
+        """Return the body that lists these documents."""
         return cls(
             documents=[
                 ListedSource(
@@ -51,7 +51,7 @@ class SourcesBody(BaseModel):
 
 
 class SpanBody(BaseModel):
-    """Characters of a document's text; the end is exclusive."""
+    """A span of a document's text in code points; the end is exclusive."""
 
     start_char: int
     end_char: int
@@ -64,7 +64,7 @@ class PassagesBody(BaseModel):
 
 
 class CitedBody(BaseModel):
-    """A citation as an answer gave it; only these fields are looked at."""
+    """A citation as in an answer; other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -74,12 +74,12 @@ class CitedBody(BaseModel):
     quote_start: int = Field(0, ge=0, le=2**40)
 
     def cited(self) -> CitedQuote:
-        """Return where the quote stood."""
+        """Return the quote with its position."""
         return CitedQuote(self.uri, self.start_char + self.quote_start, self.quote)
 
 
 class VerifyRequest(BaseModel):
-    """Citations to be checked."""
+    """Citations to verify."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -87,22 +87,23 @@ class VerifyRequest(BaseModel):
 
 
 class VerdictBody(BaseModel):
-    """What became of a quote."""
+    """Whether a quote still stands."""
 
     state: State = Field(
-        description="`exact`: where it was cited; `moved`: elsewhere, word for word; `changed`: something like it."
+        description="`exact`: verbatim where it was cited; `moved`: verbatim elsewhere; `changed`: similar text in its "
+        "place; `gone`: neither."
     )
     quote: str
-    now: str | None = Field(description="The text that stands there now; null if it is gone.")
+    now: str | None = Field(description="The text there now; null if the quote is gone.")
     document_id: str | None
     uri: str | None
     start_char: int | None
     end_char: int | None
-    url: str | None = Field(description="Path on this server that shows it in its document.")
+    url: str | None = Field(description="Path on this server that shows the text in its document.")
 
     @classmethod
     def of(cls, verdict: Verdict, own: Callable[[str], str]) -> "VerdictBody":
-        """Return a verdict's shape in JSON; ``own`` completes addresses of this service."""
+        """Return the body of a verdict; ``own`` turns a path of this service into a URL."""
         start, end = verdict.place or (None, None)
         return cls(
             state=verdict.state,
@@ -117,7 +118,7 @@ class VerdictBody(BaseModel):
 
 
 class VerifyResponse(BaseModel):
-    """A verdict of each citation, in their order."""
+    """The verdict on each citation, in order."""
 
     index_version: str
     verdicts: list[VerdictBody]

@@ -1,4 +1,4 @@
-"""The service itself: its state, what is indexed, and what people say of answers."""
+"""Bodies for the state of the service, the index, feedback and the widget."""
 
 from typing import Annotated
 
@@ -12,16 +12,16 @@ class Health(BaseModel):
 
 
 class Readiness(Health):
-    """State of the service and of what it serves."""
+    """State of the service and of its indexes."""
 
     index_version: str
-    degraded: bool = Field(description="Whether an older index is served since the current one is damaged.")
-    runtime: str = Field(description="What runs the model, and in which precision.")
-    collections: dict[str, str] = Field(description="The index version of each collection that has a name.")
+    degraded: bool = Field(description="Whether an older index is served because the current one is damaged.")
+    runtime: str = Field(description="Runtime and precision of the embedding model.")
+    collections: dict[str, str] = Field(description="The index version of each named collection.")
 
 
 class CollectionBody(BaseModel):
-    """A collection that has a name."""
+    """A named collection."""
 
     name: str
     index_version: str
@@ -30,21 +30,21 @@ class CollectionBody(BaseModel):
 
 
 class CollectionsBody(BaseModel):
-    """The collections that have names."""
+    """The named collections."""
 
     collections: list[CollectionBody]
 
 
 class SkippedBody(BaseModel):
-    """A file that is not indexed."""
+    """A file that was not indexed."""
 
     uri: str
     reason: str
-    failed: bool = Field(description="Whether somebody should look at it.")
+    failed: bool = Field(description="Whether the file needs attention.")
 
 
 class IndexBody(BaseModel):
-    """The generation of the index that answers."""
+    """The generation that is served."""
 
     index_version: str
     built_at: str
@@ -59,17 +59,17 @@ class IndexBody(BaseModel):
 
 
 class DiffBody(BaseModel):
-    """Which files came, changed and went with the index that answers, by their paths."""
+    """Files added, changed and removed by the generation that is served, by path."""
 
     index_version: str
-    previous: str | None = Field(description="The generation before; null if there is none on disk.")
+    previous: str | None = Field(description="The previous generation; null if there is none on disk.")
     added: list[str]
     changed: list[str]
     removed: list[str]
 
 
 class FeedbackRequest(BaseModel):
-    """What somebody says of an answer."""
+    """Feedback on an answer."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -79,16 +79,18 @@ class FeedbackRequest(BaseModel):
         },
     )
 
-    answer_id: str = Field(min_length=1, max_length=100, description="`id` of an answer given lately.")
-    useful: bool = Field(description="Of an answer that nothing was found: whether that is so.")
+    answer_id: str = Field(min_length=1, max_length=100, description="`id` of a recent answer.")
+    useful: bool = Field(
+        description="Whether the answer was right. If it found nothing: whether there really is nothing."
+    )
     right_passage: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = Field(
-        None, description="`permalink` of the citation that would have been the right answer."
+        None, description="`permalink` of the citation that is the right answer."
     )
     note: str = Field("", max_length=2000)
 
 
 class FeedbackResponse(BaseModel):
-    """What was kept."""
+    """The feedback that was recorded."""
 
     answer_id: str
     useful: bool
@@ -98,8 +100,8 @@ class FeedbackResponse(BaseModel):
 class WidgetFile(BaseModel):
     """A file of the chat widget."""
 
-    path: str = Field(description="Where it stands for as long as its content does not change.")
-    integrity: str = Field(description="Its hash, as the attribute `integrity` takes it.")
+    path: str = Field(description="Its path; a file with other content has another path.")
+    integrity: str = Field(description="Its hash, for the `integrity` attribute of HTML.")
 
 
 class WidgetBody(BaseModel):

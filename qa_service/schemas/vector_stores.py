@@ -1,4 +1,4 @@
-"""Vector stores in the shape of OpenAI's API."""
+"""Bodies of the routes that follow OpenAI's vector store API."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
@@ -27,22 +27,22 @@ Item = TypeVar("Item", bound="_Identified")
 
 
 class ComparisonFilterBody(BaseModel):
-    """Compares an attribute with a value: a number with what is written as one, everything else as text."""
+    """Compares an attribute with a value: a number with attributes that are numbers, everything else as text."""
 
     model_config = _STRICT
 
     type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
     key: Annotated[str, StringConstraints(min_length=1, max_length=500)] = Field(
-        description="`title`, `filename` or `uri`, `file_id`, `section`, or a key of the documents' front matter."
+        description="`title`, `filename` or `uri`, `file_id`, `section`, or a key of the document's front matter."
     )
     value: _Value | Annotated[list[_Value], Field(min_length=1, max_length=100)] = Field(
-        description="A list for `in` and `nin`. Text has an order too, so that dates as in ISO 8601 can be compared."
+        description="A list for `in` and `nin`. Text is ordered too, so ISO 8601 dates can be compared."
     )
 
     @model_validator(mode="after")
     def _has_a_value_for_its_type(self) -> "ComparisonFilterBody":
         if isinstance(self.value, list) != (self.type in {"in", "nin"}):
-            raise ValueError("`in` and `nin` take a list of values, other types take one value")
+            raise ValueError("`in` and `nin` need a list of values, other types one value")
         if isinstance(self.value, bool) and self.type not in {"eq", "ne"}:
             raise ValueError("true and false have no order; use `eq` or `ne`")
         return self
@@ -55,7 +55,7 @@ class ComparisonFilterBody(BaseModel):
 
 
 class CompoundFilterBody(BaseModel):
-    """Filters that must all hold, or of which one must."""
+    """A conjunction (`and`) or disjunction (`or`) of filters."""
 
     model_config = _STRICT
 
@@ -77,7 +77,7 @@ FilterBody = Annotated[
     Discriminator(
         _kind,
         custom_error_type="filter_type",
-        custom_error_message=f"a filter has a `type`, one of {', '.join((*_COMPARISONS, *_COMPOUNDS))}",
+        custom_error_message=f"a filter needs a `type`, one of {', '.join((*_COMPARISONS, *_COMPOUNDS))}",
     ),
 ]
 
@@ -95,12 +95,12 @@ def _bounded(given: ComparisonFilterBody | CompoundFilterBody) -> ComparisonFilt
 
 
 class RankingOptions(BaseModel):
-    """How results are ranked; the names of OpenAI's rankers are accepted and change nothing."""
+    """Options of the ranking. The names of OpenAI's rankers are accepted without effect."""
 
     model_config = _STRICT
 
     ranker: Annotated[str, StringConstraints(max_length=100)] = "auto"
-    score_threshold: float = Field(0.0, ge=0, le=1, description="Least `score` of a result.")
+    score_threshold: float = Field(0.0, ge=0, le=1, description="Minimum `score` of a result.")
 
 
 class SearchRequest(BaseModel):
@@ -109,14 +109,14 @@ class SearchRequest(BaseModel):
     model_config = _STRICT | ConfigDict(json_schema_extra={"examples": [{"query": "Who signed the treaty?"}]})
 
     query: Askable | Annotated[list[Askable], Field(min_length=1, max_length=MAX_QUERIES)] = Field(
-        description="A question, or several: then a passage has the best score that it got for one of them."
+        description="A question, or several; a passage then gets its best score among them."
     )
     max_num_results: int = Field(10, ge=1, le=50)
     filters: Annotated[FilterBody, AfterValidator(_bounded)] | None = Field(
         None, description=f"At most {_MAX_COMPARISONS} comparisons, nested {_MAX_DEPTH} deep."
     )
     ranking_options: RankingOptions | None = None
-    rewrite_query: bool = Field(False, description="Accepted without effect: a query is searched for as it is.")
+    rewrite_query: bool = Field(False, description="Accepted without effect: queries are never rewritten.")
 
     def queries(self) -> list[str]:
         """Return the queries."""
@@ -128,7 +128,7 @@ class SearchRequest(BaseModel):
 
 
 def document_attributes(title: str, uri: str, front_matter: Metadata) -> Attributes:
-    """Return the attributes of a document: its front matter, but texts that are too long for a filter, and lists."""
+    """Return the attributes of a document: title, uri and front matter, without lists and texts too long to filter."""
     said = {key: value for key, value in front_matter.items() if isinstance(value, str) and len(value) <= MAX_SHORT}
     return {**said, "title": title, "uri": uri}
 
@@ -138,12 +138,12 @@ class OpenAIError(BaseModel):
 
     message: str = Field(description="The `detail` of the problem document.")
     type: Literal["invalid_request_error", "server_error"]
-    param: str | None = Field(description="Always null: the message names the field.")
+    param: str | None = Field(description="Always null; the message names the field.")
     code: str = Field(description="The last part of the problem's `type`, such as `not-found`.")
 
 
 class OpenAIProblem(Problem):
-    """An error below `/v1`: a problem document that OpenAI's clients can read too."""
+    """An error below `/v1`: a problem document that OpenAI's clients can also read."""
 
     error: OpenAIError
 
@@ -156,19 +156,19 @@ class Content(BaseModel):
 
 
 class SearchResult(BaseModel):
-    """A passage that was found."""
+    """A passage in the results."""
 
     file_id: str = Field(description="`document_id` of the passage's document.")
     filename: str
-    score: float = Field(description="0 to 1 among the results of one question.")
+    score: float = Field(description="Fused score, 0 to 1 among the candidates of one question.")
     attributes: Attributes = Field(
-        description="Front matter of the document, and where the passage stands and its best sentence."
+        description="Front matter of the document, position of the passage, and its best sentence."
     )
     content: list[Content]
 
 
 class SearchPage(BaseModel):
-    """What was found, best first; all of it is on this page."""
+    """The results, best first; there is only one page."""
 
     object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"
     search_query: list[str]
@@ -182,7 +182,7 @@ class _Identified(BaseModel):
 
 
 class _Page(BaseModel, Generic[Item]):
-    """A page of a list; the next one begins after ``last_id``."""
+    """A page of a list; the next page begins after ``last_id``."""
 
     object: Literal["list"] = "list"
     data: list[Item]
@@ -200,7 +200,7 @@ class _Page(BaseModel, Generic[Item]):
 
 
 class FileCounts(BaseModel):
-    """How many files there are in each state: those that are indexed, and those that could not be read."""
+    """Number of files by state: indexed, and unreadable."""
 
     completed: int
     failed: int
@@ -214,15 +214,15 @@ class VectorStoreBody(_Identified):
 
     object: Literal["vector_store"] = "vector_store"
     name: str
-    created_at: int = Field(description="When its index was built, in seconds since 1970.")
+    created_at: int = Field(description="Time of its index's build, in seconds since 1970.")
     status: Literal["completed"] = "completed"
     file_counts: FileCounts
-    usage_bytes: int = Field(description="Size of its index.")
+    usage_bytes: int = Field(description="Size of its index, in bytes.")
     metadata: dict[str, str]
 
 
 class VectorStorePage(_Page[VectorStoreBody]):
-    """Vector stores, by id."""
+    """Vector stores, in order of their ids."""
 
 
 class VectorStoreFile(_Identified):
@@ -231,22 +231,22 @@ class VectorStoreFile(_Identified):
     id: str = Field(description="`document_id` of citations.")
     object: Literal["vector_store.file"] = "vector_store.file"
     vector_store_id: str
-    created_at: int = Field(description="When the index was built, in seconds since 1970.")
+    created_at: int = Field(description="Time of the index's build, in seconds since 1970.")
     status: Literal["completed"] = "completed"
     last_error: None = None
-    usage_bytes: int = Field(default=0, description="Not counted for each file: 0.")
+    usage_bytes: int = Field(default=0, description="Always 0: not counted per file.")
     attributes: Attributes
 
 
 class VectorStoreFilePage(_Page[VectorStoreFile]):
-    """Files, by id."""
+    """Files, in order of their ids."""
 
 
 class ModelBody(_Identified):
     """A model that embeds questions and passages."""
 
     object: Literal["model"] = "model"
-    created: int = Field(description="When the index was built with it, in seconds since 1970.")
+    created: int = Field(description="Time of the build that used it, in seconds since 1970.")
     owned_by: str = "qa-service"
 
 

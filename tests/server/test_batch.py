@@ -57,7 +57,7 @@ def test_a_bad_question_of_a_batch_gets_its_own_error(client: TestClient) -> Non
     for item in results:
         assert (item["answer"] is None) == (item["status"] != 200) == (item["problem"] is not None)
     assert results[1]["problem"]["detail"] == "question: the question is empty; write one"
-    assert results[4]["problem"]["detail"] == "a question is text, or an object as for POST /ask"
+    assert results[4]["problem"]["detail"] == "a question must be text or an object as for POST /ask"
 
 
 @pytest.mark.parametrize(

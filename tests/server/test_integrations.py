@@ -175,7 +175,7 @@ def test_patience_ends(busy: str) -> None:
     with pytest.raises(ServiceError):
         asyncio.run(scenario())
     Busy.answers = [(200, {}, b"<html>")]
-    with Client(busy) as service, pytest.raises(ServiceError, match="does not answer as this service does"):
+    with Client(busy) as service, pytest.raises(ServiceError, match="does not respond like a qa_service"):
         service.ready()
     with Client("http://127.0.0.1:1", patience=0.3) as nowhere, pytest.raises(ServiceError, match="can't be reached"):
         nowhere.ready()

@@ -1,4 +1,4 @@
-"""The routes that answer: one question, or many at once."""
+"""The routes ``POST /ask`` and ``POST /ask/batch``."""
 
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -30,12 +30,12 @@ from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import BY_ACCEPT, problems
 from qa_service.settings import Settings
 
-_TOGETHER = 8
-"""Questions of a batch that are worked on before others get their turn."""
+_BATCH_STEP = 8
+"""Questions of a batch that are answered before other requests get their turn."""
 
 
 def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: Settings) -> APIRouter:
-    """Return the route of one question. Answers are kept by ``recorder``, for feedback on them."""
+    """Return the route of ``POST /ask``; ``recorder`` keeps the answers for feedback on them."""
     log_questions = settings.log_questions
     router = APIRouter(route_class=guarded(ASK), tags=["questions"])
 
@@ -52,10 +52,10 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
         body: AskRequest,
         request: Request,
         *,
-        explain: Annotated[bool, Query(description="Also tell why each result has its rank.")] = False,
+        explain: Annotated[bool, Query(description="Explain the rank of each result.")] = False,
         accept: Annotated[str, Header(description="`text/event-stream` for the answer as an event.")] = "",
     ) -> Response:
-        """Return the passages that answer best, each with its citation, and the best quote as the answer.
+        """Return the best passages, each with its citation, and the best quote as the answer.
 
         A stream of events holds one event: `answer`, with the same JSON, or `error`, with a problem document.
         """
@@ -81,7 +81,7 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
 
 
 def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gate, settings: Settings) -> APIRouter:
-    """Return the route of many questions, each of which counts towards rate limits."""
+    """Return the route of ``POST /ask/batch``; every question of a batch counts towards rate limits."""
     max_batch, log_questions = settings.max_batch, settings.log_questions
     router = APIRouter(
         route_class=guarded(Access("ask", counts_as_one=False)),
@@ -95,12 +95,12 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
         response_model=None,
     )
     async def ask_batch(body: BatchRequest, request: Request) -> Response:
-        """Answer questions in their order. One that can't be answered gets its own error; the others do not."""
+        """Answer many questions, in order. A question that can't be answered gets its own error."""
         serving = collections.of(request)
         serving.expect_ready()
         if len(body.questions) > max_batch:
             raise InvalidRequest(
-                f"{len(body.questions)} questions, the most is {max_batch}; send them in several batches"
+                f"{len(body.questions)} questions, the maximum is {max_batch}; send them in several batches"
             )
         await gate.count(request.scope, len(body.questions))
         started = time.perf_counter()
@@ -150,16 +150,20 @@ async def _events(
 
 
 def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: bool) -> None:
-    """Count answers and have the log tell of them; of what was asked only if that is wanted."""
+    """Count answers and add them to the request's log line; the questions only if ``log_questions``."""
     for answer in answers:
         ANSWERS.labels({True: "yes", False: "no", None: "unknown"}[answer.answerable]).inc()
-    told: dict[str, Any] = {"answers": len(answers)}
+    fields: dict[str, Any] = {"answers": len(answers)}
     if len(answers) == 1:
         (answer,) = answers
-        told = {"answerable": answer.answerable, "confidence": answer.confidence, "index_version": answer.index_version}
+        fields = {
+            "answerable": answer.answerable,
+            "confidence": answer.confidence,
+            "index_version": answer.index_version,
+        }
     if log_questions:
-        told["questions"] = [answer.question for answer in answers]
-    note(request.scope, **told)
+        fields["questions"] = [answer.question for answer in answers]
+    note(request.scope, **fields)
 
 
 async def _answer(serving: LiveIndex, answerer: QuestionAnswerer, question: str, options: AskOptions) -> Answer:
@@ -181,17 +185,17 @@ def _computed(answerer: QuestionAnswerer, question: str, options: AskOptions, em
 
 
 async def _batch(serving: LiveIndex, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
-    """Answer the questions of a batch from one index, some at a time, so that others get their turn."""
+    """Answer a batch from one generation, some questions at a time, so that other requests get their turn."""
     answers: list[Answer | QAServiceError] = []
     with serving.lease() as answerer:
-        for start in range(0, len(items), _TOGETHER):
-            together = items[start : start + _TOGETHER]
+        for start in range(0, len(items), _BATCH_STEP):
+            step = items[start : start + _BATCH_STEP]
             try:
-                answers += await serving.worker.run(partial(_answers, serving, answerer, together))
+                answers += await serving.worker.run(partial(_answers, serving, answerer, step))
             except QAServiceError as error:
                 if not answers:
                     raise
-                answers += [item if isinstance(item, QAServiceError) else error for item in together]
+                answers += [item if isinstance(item, QAServiceError) else error for item in step]
     return answers
 
 
@@ -214,7 +218,7 @@ def _answers(
 
 def _item(given: Any) -> AskRequest | QAServiceError:
     if not isinstance(given, str | dict):
-        return InvalidRequest("a question is text, or an object as for POST /ask")
+        return InvalidRequest("a question must be text or an object as for POST /ask")
     try:
         return AskRequest.model_validate({"question": given} if isinstance(given, str) else given)
     except ValidationError as error:
