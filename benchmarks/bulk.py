@@ -1,11 +1,10 @@
-"""Passages a second of a whole build, beside ``SentenceTransformer.encode`` with its defaults, on all cores.
+"""Measure the passages per second of a build and of ``SentenceTransformer.encode`` with its defaults, on all cores.
 
     python benchmarks/bulk.py SOURCE [--rounds N]
 
-SOURCE is a folder of documents. A build reads and splits them, embeds their passages and keeps the vectors of all
-tokens as well, and writes the index; ``encode`` is given the texts of the same passages. The two take turns, so that
-both meet the same load. Between them, what the build embeds with, by itself. Cosines are those of its vectors with the
-library's.
+SOURCE is a folder of documents. A build reads and splits them, embeds the passages and their tokens, and writes the
+index; ``encode`` gets the texts of the same passages. They alternate, so that both meet the same load. Between them,
+the embedder of the build is measured alone. Cosines are those of its vectors with the library's.
 """
 
 import argparse
@@ -41,7 +40,7 @@ def main() -> None:
 
 
 def compare(source: Path, scratch: Path, rounds: int) -> None:
-    """Build so many times, with ``encode`` in turn."""
+    """Build ``rounds`` times, alternating with ``encode``."""
     embedder = embedder_to_build(load_settings(source=source, index=scratch / "models"))
     settings = load_settings(source=source, index=scratch / "first")
     build(settings, embedder)
@@ -49,7 +48,7 @@ def compare(source: Path, scratch: Path, rounds: int) -> None:
         passages = [index.passages.passage(number)[0] for number in range(len(index))]
     texts = [embedding_text(passage.context, passage.text) for passage in passages]
     lengths = embedder.count_tokens(texts)
-    torch.set_num_threads(os.cpu_count() or 1)  # common.py sets one, which is for asking
+    torch.set_num_threads(os.cpu_count() or 1)  # common.py sets one thread, for asking
     library = SentenceTransformer(str(find_model(settings.model).folder), device="cpu")
     print(setup())
     print(f"{len(texts)} passages of {statistics.mean(lengths):.0f} tokens; {embedder.runtime}")

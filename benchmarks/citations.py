@@ -2,9 +2,9 @@
 
     python benchmarks/citations.py EVAL_FOLDER
 
-Splits every EVAL_FOLDER/*/documents and cuts each passage out of the raw file: by characters, by UTF-16
-units, by bytes. The baseline beside it are fixed windows of 160 words joined with spaces, as many
-splitters return them: how often such a text stands in the document at all.
+Splits every EVAL_FOLDER/*/documents and cuts each passage out of the raw file: by characters, by UTF-16 units, by
+bytes. The baseline is fixed windows of 160 words joined with spaces, as many splitters return them: the share that
+occurs in the document at all.
 """
 
 import argparse

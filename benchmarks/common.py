@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: one thread for asking, an index of a folder, BEIR sets, the set-up's line."""
+"""Shared by the benchmark scripts: one thread for asking, an index of a folder, BEIR sets, the line on the set-up."""
 
 import json
 import os
@@ -36,14 +36,14 @@ def answerer_for(source: Path, index: Path, **settings: object) -> QuestionAnswe
 
 
 def setup() -> str:
-    """Return one line on machine, versions and load, to stand above every table of figures."""
+    """Return a line on machine, versions and load, for the head of every table of figures."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "sentence-transformers", "faiss-cpu"))
     load = f"load average {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
     return f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores, {load}; {versions}"
 
 
 def beir_documents(beir: Path, folder: Path) -> Path:
-    """Write a BEIR corpus as Markdown files, the title as heading, and return their folder."""
+    """Write a BEIR corpus as Markdown files with the title as heading; return their folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (beir / "corpus.jsonl").open(encoding="utf-8") as corpus:
         for line in corpus:
@@ -55,7 +55,7 @@ def beir_documents(beir: Path, folder: Path) -> Path:
 
 
 def beir_questions(beir: Path) -> Iterator[tuple[str, str, dict[str, int]]]:
-    """Yield id, question and the grades of its relevant documents, for questions that have any."""
+    """Yield id, question and graded relevant documents of each question with judgements."""
     grades: dict[str, dict[str, int]] = {}
     for line in (beir / "qrels/test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         question, document, grade = line.split("\t")
@@ -80,7 +80,7 @@ def relevant_passages(index: OpenIndex, question: Question) -> set[int]:
 
 
 def shuffled_questions(file: Path, seed: int) -> list[str]:
-    """Return the questions of a file in an order that a seed decides, as all chance after it."""
+    """Seed the random generator and return the questions of a file in random order."""
     random.seed(seed)
     questions = [item.question for item in QuestionFile(file) if isinstance(item, Question)]
     random.shuffle(questions)
@@ -89,15 +89,15 @@ def shuffled_questions(file: Path, seed: int) -> list[str]:
 
 @contextmanager
 def serving(*arguments: str, apart: bool = False, **environment: str) -> Iterator[tuple[str, int]]:
-    """Run ``qa-service serve`` on a free port; give its address and the number of its process.
+    """Run ``qa-service serve`` on a free port; yield its address and process id.
 
-    ``apart`` gives the server the first core and this process the last, so that neither takes from the other.
+    ``apart`` pins the server to the first core and this process to the last one.
     """
     if apart:
-        os.sched_setaffinity(0, {0})  # which the server inherits with all its threads
+        os.sched_setaffinity(0, {0})  # inherited by the server and its threads
     command = [sys.executable, "-m", "qa_service", "serve", "--port", "0", *arguments]
     with (
-        tempfile.NamedTemporaryFile("w") as log,  # a pipe that nobody reads would hold its log up
+        tempfile.NamedTemporaryFile("w") as log,  # a pipe without a reader would block the log
         subprocess.Popen(command, stderr=log, env=os.environ | environment) as server,
     ):
         try:
@@ -112,7 +112,7 @@ def serving(*arguments: str, apart: bool = False, **environment: str) -> Iterato
 
 
 def memory_mb(process: int, *, most: bool = False) -> float:
-    """Return the resident memory of a process, or the most that it ever had, its children not counted."""
+    """Return the resident memory of a process without its children, or the maximum so far."""
     name = "VmHWM" if most else "VmRSS"
     with Path(f"/proc/{process}/status").open(encoding="ascii") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(name)) / 1024

@@ -1,12 +1,12 @@
-"""Fit the constants of retrieval.answerability.CALIBRATIONS and measure answerability on held-out questions.
+"""Fit the constants of retrieval.confidence.CALIBRATIONS and measure answerability on held-out questions.
 
     python benchmarks/confidence.py EVAL_FOLDER [--work FOLDER]
 
-EVAL_FOLDER holds squad2_dev/ and chroma_chunking/, each with documents/ and questions.jsonl. Three kinds of
-questions: answerable, near misses (SQuAD 2.0's unanswerable ones), off topic (asked of the other set's
-index). For the constants the kinds weigh 2 : 2 : 1 in all, so that of the questions on topic half can be
-answered. Right is a question whose top five results overlap a reference. Every other
-question is left out of the fit and measured. The baseline is the best cosine alone, fitted alike.
+EVAL_FOLDER holds squad2_dev/ and chroma_chunking/, each with documents/ and questions.jsonl. There are three kinds of
+questions: answerable, near misses (the unanswerable ones of SQuAD 2.0), and off topic (asked of the index of the other
+set). For the constants, the kinds weigh 2 : 2 : 1 in total, so that half of the questions on topic are answerable. A
+question is right if its top five results overlap a reference. Every other question is held out and measured. The
+baseline is the best cosine alone, fitted in the same way.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def observed(folder: Path, names: tuple[str, ...], answerers: list[QuestionAnswerer]) -> tuple[np.ndarray, ...]:
-    """Return evidence, whether it is right, the kind of question, the set, and the half, of all questions."""
+    """Return, for all questions, evidence, rightness, kind, set and half."""
     rows, right, kinds, sets, halves = [], [], [], [], []
 
     def note(answerer: QuestionAnswerer, question: Question, kind: str, name: str, half: int) -> None:
@@ -84,7 +84,7 @@ def measure(
     halves: np.ndarray,
     unlabelled: dict[str, Calibration | None],
 ) -> None:
-    """Print the constants fitted to all, and figures on the half that was not fitted to."""
+    """Print the constants fitted to all questions, and figures on the held-out half."""
     for name, calibration in unlabelled.items():
         own = (sets == name) & (kinds != "off topic")
         if calibration is not None:

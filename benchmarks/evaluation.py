@@ -1,10 +1,10 @@
-"""Time a question file evaluated as a whole beside its questions asked one by one; check its measures.
+"""Time the evaluation of a question file and its questions asked one by one; check the measures.
 
     python benchmarks/evaluation.py EVAL_FOLDER [--only NAME …] [--jobs N] [--work FOLDER]
 
-EVAL_FOLDER as for quality.py; sets are evaluated in the formats they come in: our question files, and BEIR folders
-whose corpus is indexed by its lines. The measures are compared with those that trec_eval's code computes from the
-run and the qrels that were written.
+EVAL_FOLDER is that of quality.py. Sets are evaluated in their own formats: our question files, and BEIR folders whose
+corpus is indexed by its lines. The measures are compared with those that trec_eval's code computes from the written
+run and qrels.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def measure(folder: Path, work: Path, jobs: int) -> None:
     answerer.question_cache.forget()
     corpus = IndexCorpus(answerer.index)
     processes = ProcessPoolAsker(settings, jobs)
-    processes.ask([(asked[0], 1)] * jobs * 4)  # they are started
+    processes.ask([(asked[0], 1)] * jobs * 4)  # starts them
     print(f"{folder.name}: {len(asked)} questions one by one {alone:.1f} s")
     for label, asker in (("in one process", InProcessAsker(answerer)), (f"by {jobs} processes", processes)):
         output = work / label.replace(" ", "-")
@@ -78,7 +78,7 @@ def measure(folder: Path, work: Path, jobs: int) -> None:
 
 
 def trec_eval(output: Path) -> dict[str, float]:
-    """Return what trec_eval's code makes of a run's files, which knows no RR@10 but the RR of ten results."""
+    """Return the measures that trec_eval's code computes from a run; RR@10 is the RR of ten results."""
     qrels = list(ir_measures.read_trec_qrels(str(output / QRELS_TREC)))
     run = list(ir_measures.read_trec_run(str(output / RUN_TREC)))
     found = ir_measures.pytrec_eval.calc_aggregate([name for name in DEFAULT if name != RR @ 10], qrels, run)

@@ -1,8 +1,8 @@
-"""Time a question in process beside its bare encoding, and MaxSim of 50 passages, on one thread.
+"""Time a question in process, its encoding alone, and MaxSim of 50 passages, on one thread.
 
     python benchmarks/latency.py SOURCE QUESTION_FILE [--work FOLDER]
 
-SOURCE is a folder of documents. Medians over 300 questions, the two timed in turn.
+SOURCE is a folder of documents. Prints medians over 300 questions, with alternating timings.
 """
 
 import argparse

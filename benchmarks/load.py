@@ -1,14 +1,13 @@
-"""Load a running server by questions that arrive whether or not it keeps up, and print what it gives.
+"""Load a server with questions at fixed rates, whether or not it keeps up, and print its goodput and latency.
 
     python benchmarks/load.py QUESTION_FILE [--index DIR] [--seconds N] [--workers N] [--apart]
 
-Serves --index itself on a free port. First a closed loop of four clients finds the rate at which it is
-saturated; then open-loop steps of 0.1, 0.5, 0.8, 1, 2 and 4 times that rate, and back, arrivals Poisson, every
-latency counted from the moment the question was meant to be sent, so that a stall shows in every question it
-delays; at last bursts, and a mix of hostile clients. Goodput counts answers within a second. Beside each step:
-/livez every 50 ms, and the server's memory. The questions are all different; no answer and no embedding is asked
-for twice within a step's memory. With ``--apart`` the server has the first core and this program the last, so that
-neither takes from the other.
+Serves --index on a free port. First, a closed loop of four clients finds the rate at which the server is saturated.
+Then open-loop steps follow at 0.1, 0.5, 0.8, 1, 2 and 4 times that rate, and at 0.5 again, with Poisson arrivals. A
+latency counts from the moment when the question was due, so that a stall shows in every question that it delays. The
+last steps are bursts and hostile clients. Goodput counts answers within a second. Each step also shows /livez, asked
+every 50 ms, and the server's memory. The questions are all different, and the caches are too small for repetitions.
+``--apart`` pins the server to the first core and this program to the last one.
 """
 
 import argparse
@@ -28,15 +27,15 @@ import uvloop
 
 STEADY, BURST, HOSTILE = "", " burst", " hostile"
 SHAPES = [*((load, STEADY) for load in (0.1, 0.5, 0.8, 1, 2, 4, 0.5)), (0.2, BURST), (0.5, HOSTILE)]
-BURST_OF, BURST_EVERY = 50, 5.0
-LONG_SHARE, LEAVING_SHARE, IDLE, SLOW = 0.1, 0.05, 100, 20
-PATIENCE = 5.0
-GOOD = 1.0
+BURST_QUESTIONS, BURST_SECONDS = 50, 5.0
+LONG_SHARE, LEAVING_SHARE, IDLE_CLIENTS, SLOW_CLIENTS = 0.1, 0.05, 100, 20
+TIMEOUT_SECONDS = 5.0
+GOOD_SECONDS = 1.0
 
 
 @dataclass
 class Step:
-    """What one step saw. Latencies are in seconds."""
+    """The results of one step. Latencies are in seconds."""
 
     answered: list[float] = field(default_factory=list)
     shed: list[float] = field(default_factory=list)
@@ -46,7 +45,7 @@ class Step:
     other: int = 0
 
     async def ask(self, client: aiohttp.ClientSession, question: str, intended: float, *, leaves: bool) -> None:
-        """Ask a question and note what came of it; who leaves hangs up at once, and does not count."""
+        """Ask a question and note the outcome; a client that ``leaves`` disconnects at once and does not count."""
         if leaves:
             with contextlib.suppress(TimeoutError, aiohttp.ClientError):
                 await asyncio.wait_for(send(client, "/ask", question), 0.001)
@@ -80,7 +79,7 @@ def main() -> None:
     arguments = parser.parse_args()
     questions = shuffled_questions(arguments.questions, arguments.seed)
     print(setup())
-    # The smallest memory for questions asked lately, since here each is to be embedded.
+    # The smallest cache, since every question is to be embedded.
     flags = ("--index", arguments.index, "--workers", arguments.workers)
     with serving(*flags, apart=arguments.apart, QA_CACHE_MB="1") as (url, server):
         uvloop.run(run(url, server, questions, arguments.seconds))
@@ -88,7 +87,7 @@ def main() -> None:
 
 async def run(url: str, server: int, questions: list[str], seconds: float) -> None:
     """Run all steps against a server."""
-    connector, patience = aiohttp.TCPConnector(limit=1000), aiohttp.ClientTimeout(PATIENCE)
+    connector, patience = aiohttp.TCPConnector(limit=1000), aiohttp.ClientTimeout(TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(url, connector=connector, timeout=patience) as client:
         while (await send(client, "/readyz"))[0] != 200:  # noqa: ASYNC110, PLR2004 - until it is ready
             await asyncio.sleep(0.1)
@@ -103,7 +102,7 @@ async def run(url: str, server: int, questions: list[str], seconds: float) -> No
         longest = cycle([" ".join([question] * 50)[:2000].strip() for question in questions[:50]])
         for load, shape in SHAPES:
             step = await open_loop(client, source, load * saturation, seconds, shape, longest, url)
-            good = sum(latency <= GOOD for latency in step.answered) / seconds
+            good = sum(latency <= GOOD_SECONDS for latency in step.answered) / seconds
             shed = f"{len(step.shed) / seconds:.0f}"
             figures = [f"{load * saturation:.0f}", f"{good:.0f}", f"{good / saturation:.0%}", shed, step.timed_out]
             figures += [step.other, ms(step.answered, 0.5), ms(step.answered, 0.99), ms(step.shed, 0.99)]
@@ -137,10 +136,10 @@ async def open_loop(
     longest: "cycle[str]",
     url: str,
 ) -> Step:
-    """Send questions at Poisson arrivals of a rate; none waits for another.
+    """Send questions with Poisson arrivals at a rate, independent of the answers.
 
-    In a burst, fifty more come at once every five seconds. Among hostile clients a tenth ask the longest question
-    there may be, a twentieth hang up at once, a hundred connections are idle, and twenty send a byte a second.
+    A burst adds fifty questions at once every five seconds. Of the hostile clients, a tenth ask a question of maximum
+    length and a twentieth disconnect at once; a hundred connections are idle, and twenty send a byte per second.
     """
     step = Step()
     tasks: set[asyncio.Task[None]] = set()
@@ -165,9 +164,9 @@ async def open_loop(
     begin = intended = time.perf_counter()
     bursts = 0
     while intended < begin + seconds:
-        if shape == BURST and intended - begin > bursts * BURST_EVERY:
+        if shape == BURST and intended - begin > bursts * BURST_SECONDS:
             bursts += 1
-            tasks |= {asyncio.create_task(ask(intended)) for _ in range(BURST_OF)}
+            tasks |= {asyncio.create_task(ask(intended)) for _ in range(BURST_QUESTIONS)}
         intended += random.expovariate(rate)
         if (ahead := intended - time.perf_counter()) > 0:
             await asyncio.sleep(ahead)
@@ -183,7 +182,7 @@ async def open_loop(
 
 
 async def hostile_connections(url: str) -> list[asyncio.Task[None]]:
-    """Open connections that say nothing, and some that send a request a byte a second."""
+    """Open idle connections, and some that send one byte of a request per second."""
     host, port = url.removeprefix("http://").split(":")
 
     async def hold(*, slow: bool) -> None:
@@ -198,13 +197,13 @@ async def hostile_connections(url: str) -> list[asyncio.Task[None]]:
             finally:
                 writer.close()
 
-    tasks = [asyncio.create_task(hold(slow=number < SLOW)) for number in range(SLOW + IDLE)]
+    tasks = [asyncio.create_task(hold(slow=number < SLOW_CLIENTS)) for number in range(SLOW_CLIENTS + IDLE_CLIENTS)]
     await asyncio.sleep(0.1)
     return tasks
 
 
 async def send(client: aiohttp.ClientSession, path: str, question: str | None = None) -> tuple[int, bool]:
-    """Return the status of an answer that was read whole, and whether it says when to try again."""
+    """Return the status of a completely read response, and whether it has ``Retry-After``."""
     body = None if question is None else {"question": question}
     async with client.request("GET" if body is None else "POST", path, json=body) as response:
         await response.read()

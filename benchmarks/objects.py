@@ -1,10 +1,10 @@
-"""Where the tokens of a question's 50 candidates come from: rows of a Milvus server, or ranges of an object.
+"""Time reading the tokens of 50 candidates from rows of a Milvus server and from ranges of an object.
 
     python benchmarks/objects.py SOURCE QUESTION_FILE --uri http://127.0.0.1:19530 --work FOLDER [--prefix exact]
 
-FOLDER and the server are as ``shared.py`` left them. The object is one file of all passages' tokens behind a server
-that takes ranges, on this machine, read through fsspec with all requests at once. Each answers at once, or after the
-time that a first byte takes: object stores need 10 to 200 ms. Both are asked in turn, for the same candidates.
+FOLDER and the server are those that ``shared.py`` filled. The object is one file with the tokens of all passages, read
+through fsspec, with concurrent requests, from a server on this machine that supports ranges. A response comes at once
+or after a first-byte latency: object stores need 10 to 200 ms. Both are asked alternately for the same candidates.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
     local, _ = open_answerer(settings.model_copy(update={"store": "faiss"}), embedder)
     remote, _ = open_answerer(settings, embedder, generations_of(settings))
     tokens = local.index.tokens
-    starts = tokens.starts * (tokens.codes.shape[1] + 6)  # a length of 2 bytes and an id of 4 beside each code
+    starts = tokens.starts * (tokens.codes.shape[1] + 6)  # each code has a norm of 2 bytes and an id of 4
     address = serve(int(starts[-1]))
     files = fsspec.filesystem("http")
     questions = [item.question for item in QuestionFile(arguments.questions) if isinstance(item, Question)]

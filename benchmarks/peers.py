@@ -1,15 +1,14 @@
-"""Serve the same documents with what a user would pick instead, ask each the same questions, print one table.
+"""Serve the same documents with qa_service and its alternatives, ask the same questions, print one table.
 
     python benchmarks/peers.py SET [--venv NAME=FOLDER …] [--questions N]
 
-SET holds documents/ and questions.jsonl. ``--venv`` names the virtual environment that a peer of
-benchmarks/peers/ is installed in (haystack, llamaindex, langchain, txtai); the naive baseline runs in this one. Every
-system has its defaults and the same model. With its defaults qa_service keeps the answers to questions that were asked
-lately, and all are asked again here; so it comes twice, the second time (forgetful) keeping too few to help.
-Ready is the time from the start of the process to its first answer: for the peers that includes reading and embedding
-the documents, which they keep in memory; for qa_service the index is built first, timed beside it. Memory is what is
-resident after all questions. A hit is a result that overlaps a reference; a citation is exact if
-document[start:start + length] is its text.
+SET holds documents/ and questions.jsonl. ``--venv`` names the virtual environment of a peer in benchmarks/peers/
+(haystack, llamaindex, langchain, txtai); the naive baseline runs in this one. Every system has its defaults and the
+same model. By default qa_service caches recent answers, and the questions are repeated here; so it is measured twice,
+the second time (forgetful) with too small a cache to help. Ready is the time from the start of the process to its first
+answer: the peers read and embed the documents in it and keep them in memory; the index of qa_service is built before
+and timed separately. Memory is resident memory after all questions. A hit is a result that overlaps a reference; a
+citation is exact if document[start:start + length] is its text.
 """
 
 import argparse
@@ -42,11 +41,11 @@ HERE = Path(__file__).parent
 CLIENTS = (1, 8, 32)
 OURS = "qa_service"
 SERVICE = {OURS: {}, "forgetful": {"QA_CACHE_MB": "1"}}
-"""The service with its defaults, and the same keeping next to no question: settings of each, by name."""
+"""Settings by name: the defaults, and a cache that is too small to help."""
 
 
 @dataclass(frozen=True)
-class Served:
+class RunningServer:
     """A server under test."""
 
     name: str
@@ -82,7 +81,7 @@ def main() -> None:
 
 
 def build_index(documents: Path, scratch: Path) -> None:
-    """Build the index that the service is asked from, and print how long it took."""
+    """Build the index of the service and print the time."""
     started = time.perf_counter()
     flags = ["--source", str(documents), "--index", str(scratch / "index")]
     subprocess.run([sys.executable, "-m", "qa_service", "index", *flags], check=True, capture_output=True)
@@ -90,7 +89,7 @@ def build_index(documents: Path, scratch: Path) -> None:
 
 
 @contextmanager
-def served(name: str, python: str, documents: Path, scratch: Path) -> Iterator[Served]:
+def served(name: str, python: str, documents: Path, scratch: Path) -> Iterator[RunningServer]:
     """Start a server and wait for its first answer."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -102,7 +101,7 @@ def served(name: str, python: str, documents: Path, scratch: Path) -> Iterator[S
         command = [python, str(HERE / "peers" / f"{name}.py"), str(documents), model, port]
     started = time.perf_counter()
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", **SERVICE.get(name, {})}
-    if name not in SERVICE:  # they get the threads that their libraries take by themselves
+    if name not in SERVICE:  # the peers get the default threads of their libraries
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             offline.pop(variable, None)
     with (
@@ -116,7 +115,7 @@ def served(name: str, python: str, documents: Path, scratch: Path) -> Iterator[S
                     log_text = (scratch / f"{name}.log").read_text(encoding="utf-8")
                     raise SystemExit(f"{name} ended: {log_text[-1500:]}")
                 time.sleep(0.05)
-            yield Served(name, url, process.pid, time.perf_counter() - started)
+            yield RunningServer(name, url, process.pid, time.perf_counter() - started)
         finally:
             process.terminate()
 
@@ -131,7 +130,7 @@ async def answers(name: str, url: str) -> bool:
 
 
 async def ask(client: aiohttp.ClientSession, name: str, question: str) -> list[dict[str, Any]]:
-    """Return the results of a question as text, document and start, whatever the server calls them."""
+    """Return text, document and start of each result, in the names of this program."""
     if name == "txtai":
         async with client.get("/search", params={"query": question, "limit": "5"}) as response:
             rows = await response.json()
@@ -151,7 +150,7 @@ async def ask(client: aiohttp.ClientSession, name: str, question: str) -> list[d
     ]
 
 
-async def measure(server: Served, questions: list[Question], texts: dict[str, str]) -> None:
+async def measure(server: RunningServer, questions: list[Question], texts: dict[str, str]) -> None:
     """Ask all questions for quality, then for speed, and print one line."""
     first = five = exact = results = 0
     async with aiohttp.ClientSession(server.url, connector=aiohttp.TCPConnector(limit=100)) as client:
@@ -177,7 +176,7 @@ async def measure(server: Served, questions: list[Question], texts: dict[str, st
 async def speed(
     client: aiohttp.ClientSession, name: str, questions: list[str], clients: int
 ) -> tuple[float, float, float]:
-    """Return p50 and p99 in milliseconds and answers a second, of clients asking one question after another."""
+    """Return p50 and p99 in milliseconds and answers per second, for clients in a closed loop."""
     latencies: list[float] = []
     source = cycle(questions)
     total = len(questions)
@@ -195,7 +194,7 @@ async def speed(
 
 
 def overlaps(row: dict[str, Any], question: Question, texts: dict[str, str]) -> bool:
-    """Tell whether a result's words stand where a reference is."""
+    """Tell whether a result overlaps a reference."""
     text = texts.get(row["document"], "")
     start = text.find(row["text"]) if row["start"] is None or not is_exact(row, texts) else row["start"]
     if start < 0:
@@ -209,13 +208,13 @@ def overlaps(row: dict[str, Any], question: Question, texts: dict[str, str]) -> 
 
 
 def is_exact(row: dict[str, Any], texts: dict[str, str]) -> bool:
-    """Tell whether a result says where its text stands, and it stands there."""
+    """Tell whether the text of a result is at its claimed place in the document."""
     start = row["start"]
     return start is not None and texts.get(row["document"], "")[start : start + len(row["text"])] == row["text"]
 
 
 def version(name: str) -> str:
-    """Return the version of what runs in this environment."""
+    """Return the version of the package in an environment."""
     return importlib.metadata.version("qa-service") if name == OURS else ""
 
 

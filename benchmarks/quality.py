@@ -1,11 +1,11 @@
-"""Print how well the defaults retrieve, beside each leg and other fusions of them, on the same passages.
+"""Measure the retrieval of the defaults, of each signal alone, and of other fusions, on the same passages.
 
     python benchmarks/quality.py EVAL_FOLDER [--seed FOLDER] [--work FOLDER] [--only NAME …] [--set NAME=VALUE …]
 
-EVAL_FOLDER holds xquad_en/ and chroma_chunking/ (documents/ and questions.jsonl) and beir_scifact/ and
-cranfield/ (BEIR). One configuration for all, the default one but for ``--set overlap_tokens=0`` and the
-like. ``--seed`` names a folder with one messy web page about relations between Korea and the United States,
-of which SEED_QUESTIONS ask; ``--work`` keeps the indexes for the next run.
+EVAL_FOLDER holds xquad_en/ and chroma_chunking/ (documents/ and questions.jsonl) and beir_scifact/ and cranfield/
+(BEIR). All sets have the default settings, except for those of ``--set``, such as ``overlap_tokens=0``. ``--seed``
+names a folder with a messy web page about relations between Korea and the United States, the subject of
+SEED_QUESTIONS; ``--work`` keeps the indexes for the next run.
 """
 
 import argparse
@@ -33,7 +33,7 @@ RRF_CONSTANT = 60  # Cormack, Clarke and Büttcher (2009)
 CONVEX_DENSE = 0.7
 Ranking = Callable[[str, int], list[int]]
 
-# A question, and words that stand only where its answer does.
+# Pairs of a question and words that occur only in its answer.
 SEED_QUESTIONS = [
     ("Which treaty provides that either party will act if the other is attacked?", "Mutual Defense Treaty, which"),
     ("What will an ally do if the other is attacked by a third country?", "meet the common danger"),
@@ -65,7 +65,9 @@ def main() -> None:
     parser.add_argument("eval_folder", type=Path)
     parser.add_argument("--seed", type=Path)
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings other than the defaults")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings that differ from the defaults"
+    )
     parser.add_argument("--no-context", action="store_true", help="embed passages without title and headings")
     parser.add_argument(
         "--only", nargs="*", default=["briefing", "xquad_en", "chroma_chunking", "beir_scifact", "cranfield"]
@@ -93,7 +95,7 @@ def main() -> None:
 
 
 def ways(answerer: QuestionAnswerer) -> dict[str, Ranking]:
-    """Return the rankings to compare, each from a question to passage numbers, best first."""
+    """Return the rankings to compare; each maps a question to passage numbers, best first."""
     index = answerer.index
 
     def dense(question: str, top_k: int) -> list[int]:
@@ -144,7 +146,7 @@ def documents_measured(beir: Path) -> Callable[[OpenIndex, Ranking], str]:
 
 
 def spans_measured(name: str, folder: Path) -> Callable[[OpenIndex, Ranking], str]:
-    """Return a function that measures hits by overlap, and what of the references five passages hold."""
+    """Return a function that measures hits by overlap, and the share of the references in five passages."""
     path = ROOT / "tests/data/us-korea-questions.jsonl" if name == "briefing" else folder / "questions.jsonl"
     questions = [item for item in QuestionFile(path) if isinstance(item, Question) and item.references]
 
@@ -182,7 +184,7 @@ def _characters(index: OpenIndex, question: Question, ranked: list[int]) -> tupl
 
 
 def seed_page(answerer: QuestionAnswerer) -> None:
-    """Print for how many of the questions the first result, the answer, and one of five hold the evidence."""
+    """Print the number of questions with the evidence in the first result, in the answer, and in five results."""
     first = five = titles = results = 0
     for question, evidence in SEED_QUESTIONS:
         texts = [result.scored.passage.text for result in answerer.ask(question, AskOptions(top_k=5)).results]

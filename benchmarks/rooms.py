@@ -1,7 +1,7 @@
-"""Prints the shape of the code: rooms, floors, imports between rooms, lines, longest functions and parameter lists.
+"""Print the shape of the code: rooms, floors, imports between rooms, lines, longest functions and parameter lists.
 
-A room is a module or folder directly below ``qa_service``. It stands one floor above the highest room that it imports.
-Run it in two checkouts to compare them: ``python benchmarks/rooms.py [CHECKOUT]``.
+A room is a module or folder directly below ``qa_service``. Its floor is one above the highest room that it
+imports. Run it in two checkouts to compare them: ``python benchmarks/rooms.py [CHECKOUT]``.
 """
 
 import ast

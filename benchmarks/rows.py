@@ -1,12 +1,12 @@
-"""What rows of a Milvus server cost, from ten thousand to a million: time, memory and disk, search and recall.
+"""Measure rows of a Milvus server, from ten thousand to a million: time, memory, disk, search, recall.
 
     python benchmarks/rows.py INDEX --uri http://… [--data FOLDER] [--rows N …] [--fields] [--exact]
 
-INDEX is an index folder. Its vectors, each moved a little so that none is there twice, are the rows; with ``--fields``
-they also carry the tokens, texts and scores of its passages, else a row is a vector alone. With ``--exact`` there is no
-graph, which a million rows take some twenty minutes to get on two cores. The graph and how widely it
-is searched are those that publishing chooses. FOLDER is where the server keeps its data. Recall@10 is held against
-brute force, on questions that are as near to rows as a paraphrase. Memory is what processes named milvus hold.
+INDEX is an index folder. The rows are its vectors, slightly moved, so that all are distinct; ``--fields`` adds the
+tokens, texts and scores of its passages. ``--exact`` leaves out the graph, which takes about twenty minutes for a
+million rows on two cores. The graph and its search width are those of publishing. FOLDER is the data folder of the
+server. Recall@10 is relative to brute force, on questions as near to rows as a paraphrase. Memory is that of processes
+named milvus.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from qa_service.index.milvus.connection import WRITING, Address, Connection
 from qa_service.index.milvus.rows import PASSAGE, SCORES, TOKENS, extra_fields, filterable
 from qa_service.index.vectors import unit
 
-_MOVED, _ASKED = 0.5, 0.7  # lengths of what is added to a vector: cosines of .89 and .82
+_ROW_NOISE, _QUESTION_NOISE = 0.5, 0.7  # norms of the added noise: cosines of .89 and .82
 _QUESTIONS, _DEPTH = 200, 10
-_BYTES = {SCORES: 900, TOKENS: 15_500, PASSAGE: 2_400}  # of a row, as shared.py prints them
+_BYTES = {SCORES: 900, TOKENS: 15_500, PASSAGE: 2_400}  # per row, as shared.py prints them
 
 
 def main() -> None:
-    """Measure each size and print a line."""
+    """Measure each size and print a row of the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("index", type=Path)
     parser.add_argument("--uri", required=True)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def measure(connection: Connection, real: np.ndarray, count: int, arguments: argparse.Namespace) -> str:
-    """Publish so many rows, ask them, drop them; return a line of the table."""
+    """Publish rows, search them, drop them; return a row of the table."""
     data, fields = arguments.data, arguments.fields
     name = f"rows_{count}"
     memory, disk = milvus_mb(), folder_mb(data)
@@ -63,12 +63,12 @@ def measure(connection: Connection, real: np.ndarray, count: int, arguments: arg
     if fields:
         own = {**filterable("x", "x", (), {}), **{field: "x" * size for field, size in _BYTES.items()}}
     generator = np.random.default_rng(7)
-    questions = moved(real[generator.integers(0, len(real), _QUESTIONS)], _ASKED, generator)
+    questions = moved(real[generator.integers(0, len(real), _QUESTIONS)], _QUESTION_NOISE, generator)
     best = np.full((_QUESTIONS, _DEPTH), -1, np.int64), np.full((_QUESTIONS, _DEPTH), -2, np.float32)
     seconds = 0.0
     for start in range(0, count, 10 * ROWS):
         numbers = np.arange(start, min(count, start + 10 * ROWS))
-        vectors = moved(real[numbers % len(real)], _MOVED, generator)
+        vectors = moved(real[numbers % len(real)], _ROW_NOISE, generator)
         best = merged(best, numbers, questions @ vectors.T)
         started = time.perf_counter()
         store.add_rows(numbers, vectors, [own for _ in numbers])
@@ -91,7 +91,7 @@ def measure(connection: Connection, real: np.ndarray, count: int, arguments: arg
 
 
 def moved(vectors: np.ndarray, length: float, generator: np.random.Generator) -> np.ndarray:
-    """Return unit vectors near others."""
+    """Return unit vectors near the given ones."""
     noise = unit(generator.normal(size=vectors.shape).astype(np.float32))
     return unit(vectors + length * noise)
 
@@ -99,7 +99,7 @@ def moved(vectors: np.ndarray, length: float, generator: np.random.Generator) ->
 def merged(
     best: tuple[np.ndarray, np.ndarray], numbers: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ids and scores of the best of those known and of some more."""
+    """Return the best ids and scores, merged with those of more vectors."""
     ids = np.concatenate([best[0], np.broadcast_to(numbers, scores.shape)], axis=1)
     scores = np.concatenate([best[1], scores], axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :_DEPTH]
@@ -107,13 +107,13 @@ def merged(
 
 
 def milvus_mb() -> float:
-    """Return the megabytes that processes named milvus hold."""
+    """Return the resident megabytes of processes named milvus."""
     names = ((path, path.read_text(encoding="utf-8").strip()) for path in Path("/proc").glob("[0-9]*/comm"))
     return sum(memory_mb(int(path.parent.name)) for path, name in names if name == "milvus")
 
 
 def folder_mb(folder: Path | None) -> float:
-    """Return the megabytes of the files below a folder."""
+    """Return the size of the files below a folder, in megabytes."""
     return 0 if folder is None else sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 

@@ -1,13 +1,12 @@
-"""Time and memory of everything but the model from a thousand passages to a hundred thousand and more.
+"""Measure time and memory of everything except the model, from a thousand passages to a hundred thousand and more.
 
     python benchmarks/scale.py [--passages N …] [--vectors N …]
 
-Documents are made up: sentences of words drawn from Zipf's law, each document about one of many topics. In the
-model's place stands a table of random word vectors, d = 384: a text's vector is the mean of its words', so that
-neighbours are those that share rare words. Each step builds an index in a process of its own, then asks it in
-another, which also holds the real model, exported, and times it on the same questions: so the line says what
-an answer costs, forward pass included. ``--vectors`` goes on with the vector index alone. The last line is the
-exponent b of time or size = a * N ** b, from the first step to the last.
+Documents are synthetic: sentences of words drawn from Zipf's law, each document about one of many topics. The model is
+replaced by a table of random word vectors, d = 384: the vector of a text is the mean over its words, so that neighbours
+share rare words. Each step builds an index in one process and asks it in another, which also times the real exported
+model on the same questions, so that the line includes the forward pass. ``--vectors`` continues with the vector index
+alone. The last line is the exponent b of time or size = a * N ** b, from the first step to the last.
 """
 
 import argparse
@@ -38,16 +37,16 @@ from qa_service.settings import load_settings
 
 DIMENSION, WORDS, TOPICS = 384, 30_000, 500
 LATENT = 24
-TOPICAL = 0.4  # of the words
+TOPICAL = 0.4  # share of the words
 SENTENCES_A_DOCUMENT, WORDS_A_SENTENCE = 100, 16
 QUESTIONS = 300
 _WORD = re.compile(r"\w+")
 
 
 class WordTable:
-    """An embedder of made-up words ``w123``: the mean of random vectors, rare words weighing more."""
+    """An embedder of synthetic words ``w123``: the weighted mean of random vectors; rare words weigh more."""
 
-    # Confidence takes constants of these weights, so that no build is spent on calibration.
+    # Known weights: confidence has constants for them, so that no build fits a calibration.
     identity = ModelIdentity("word-table", DEFAULT_WEIGHTS, "d" * 64)
     dimension, window, runtime = DIMENSION, 256, "word table"
 
@@ -84,7 +83,7 @@ class WordTable:
 
 
 def write_documents(folder: Path, passages: int) -> None:
-    """Write about as many documents as so many passages need; 11 sentences make one."""
+    """Write about as many documents as the passages need, 11 sentences each."""
     folder.mkdir(parents=True)
     generator = np.random.default_rng(2)
     common = 1 / (np.arange(WORDS) + 2.7)
@@ -111,7 +110,7 @@ def questions(folder: Path) -> list[str]:
 
 
 def build_step(source: Path, index: Path) -> dict[str, float]:
-    """Build in this process; return seconds and the most memory it took."""
+    """Build in this process; return seconds and peak memory."""
     settings = load_settings(source=source, index=index)
     started = time.monotonic()
     report = build(settings, WordTable())
@@ -130,7 +129,7 @@ def build_step(source: Path, index: Path) -> dict[str, float]:
 
 
 def ask_step(source: Path, index: Path, model: Path) -> dict[str, float]:
-    """Open and ask in this process, the real model beside it; return milliseconds and memory."""
+    """Open and ask in this process, with the real model loaded; return milliseconds and memory."""
     exported = embedder_to_ask(load_settings(index=model))
     started = time.monotonic()
     opened = IndexFolder(index).open_current(None).index
@@ -188,7 +187,7 @@ def vectors_step(count: int) -> dict[str, float]:
 
 
 def in_a_process(*arguments: object) -> dict[str, float]:
-    """Run one step in a process of its own."""
+    """Run one step in a child process."""
     line = subprocess.run(
         [sys.executable, __file__, "--step", *map(str, arguments)], check=True, capture_output=True, text=True
     ).stdout.splitlines()[-1]
@@ -197,7 +196,7 @@ def in_a_process(*arguments: object) -> dict[str, float]:
 
 
 def show(steps: list[dict[str, float]]) -> None:
-    """Print a line a step, and the exponents of growth."""
+    """Print a line per step, and the exponents of growth."""
     names = list(steps[0])
     print("".join(f"{name:>24}" for name in names))
     for step in steps:

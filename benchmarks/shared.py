@@ -2,8 +2,8 @@
 
     python benchmarks/shared.py SOURCE QUESTION_FILE --uri http://127.0.0.1:19530 [--work FOLDER] [--graph] [--limit N]
 
-SOURCE is a folder of documents, or a BEIR folder with any QUESTION_FILE. ``--graph`` searches by HNSW however few
-passages there are. The two are asked in turn in one process; recall@10 is held against brute force.
+SOURCE is a folder of documents, or a BEIR folder with any QUESTION_FILE. ``--graph`` uses HNSW for any number of
+passages. Both are asked alternately in one process; recall@10 is relative to brute force.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def print_sizes(remote: QuestionAnswerer) -> None:
-    """Print what the fields of a row take, on average."""
+    """Print the mean size of each field of a row."""
     count = len(remote.index)
     numbers = np.arange(0, count, max(1, count // _SAMPLE))
     rows = remote.index.store.rows(numbers, [SCORES, TOKENS, PASSAGE]).values()
@@ -76,7 +76,7 @@ def print_sizes(remote: QuestionAnswerer) -> None:
 
 
 def compare(local: QuestionAnswerer, remote: QuestionAnswerer, questions: Sequence[str]) -> None:
-    """Ask both in turn; print how often they agree, recall@10, and times."""
+    """Ask both alternately; print agreement, recall@10 and times."""
     times: dict[str, list[float]] = {"folder": [], "shared": []}
     same = first = 0
     recalls = []

@@ -1,11 +1,10 @@
-"""Load a server for half an hour at a part of its peak, and print minute by minute what it holds and how fast it is.
+"""Load a server for half an hour at a share of its peak rate; print its memory, files and latency per minute.
 
     python benchmarks/soak.py QUESTION_FILE [--index DIR] [--minutes N] [--load SHARE]
 
-The server runs on the first core, this program on the second. The peak is what four clients get that ask one question
-after another for half a minute; then questions arrive by Poisson at a share of it, latencies counted from when each
-was meant to be sent. At the end: memory beside that of the fifth minute, and each 99th percentile beside the first
-minute's.
+The server runs on the first core, this program on the second. The peak is the rate of four clients in a closed loop for
+half a minute. Then questions arrive as a Poisson process at a share of it; a latency counts from the moment when its
+question was due. At the end, memory is compared with the fifth minute, and the 99th percentiles with the first.
 """
 
 import argparse
@@ -20,7 +19,7 @@ import aiohttp
 import uvloop
 from load import PATIENCE, STEADY, closed_loop, ms, open_loop, send
 
-SETTLED = 5
+SETTLED_MINUTES = 5
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
 
 
 def opened(process: int) -> tuple[int, int]:
-    """Return how many files a process holds open, and how many sockets: those of the clients' connections too."""
+    """Return the number of open files and of open sockets of a process, including client connections."""
     targets = []
     for link in Path(f"/proc/{process}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -71,8 +70,11 @@ async def run(url: str, server: int, questions: list[str], minutes: int, load: f
             row = [len(step.answered), failed, ms(step.answered, 0.5), f"{slowest[-1]:.0f}", f"{memory[-1]:.0f}"]
             row += opened(server)
             print(f"{minute:6}", *(f"{figure:>9}" for figure in row), flush=True)
-        settled = memory[min(SETTLED, minutes) - 1]
-        print(f"memory at the end / at minute {SETTLED}: {memory[-1] / settled:.3f}, most {max(memory) / settled:.3f}")
+        settled = memory[min(SETTLED_MINUTES, minutes) - 1]
+        print(
+            f"memory at the end / at minute {SETTLED_MINUTES}: {memory[-1] / settled:.3f}, "
+            f"most {max(memory) / settled:.3f}"
+        )
         print(f"slowest minute's p99 / first minute's: {max(slowest) / slowest[0]:.2f}")
 
 

@@ -1,9 +1,9 @@
-"""Time a build beside one after a single document has changed.
+"""Time a full build, and a build after a change of one document.
 
     python benchmarks/update.py SOURCE [--changes N]
 
-SOURCE is a folder of documents, of which a copy is indexed. Model and libraries are loaded before both. The
-figure is the median over the changes, each of one sentence added to another document.
+A copy of SOURCE, a folder of documents, is indexed. Model and libraries are loaded before. The figure is the median
+over the changes; each adds one sentence to another document.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Ways to search many vectors, beside exact search: how long they take to build, to search, and what they find.
+"""Compare vector indexes with exact search: build time, search time, recall.
 
     python benchmarks/vectors.py SOURCE QUESTION_FILE [--sentences N] [--asked N]
 
-The vectors are those of sentences of the text and Markdown files in SOURCE, a folder, in an order by chance; the
-questions' are real. One thread, one question at a time, 50 results as the service wants them. Before each search the
-question is embedded, so that the caches hold what they hold in the service. The last line is what the service chooses.
+The vectors are those of shuffled sentences from the text and Markdown files of SOURCE, a folder; the questions are
+real. One thread asks one question at a time for 50 results, as the service does. Each question is embedded before its
+search, so that the CPU caches are in the state that they have in the service. The last line is the service's index.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 
 
 def sentences_of(source: Path, wanted: int) -> list[str]:
-    """Return so many sentences of the files in a folder, in an order by chance."""
+    """Return a number of sentences from the files of a folder, shuffled."""
     files = (path for path in sorted(source.rglob("*")) if path.suffix in {".md", ".txt"})
     found = {
         " ".join(sentence.split())
@@ -55,7 +55,7 @@ def embedded(texts: list[str], embedder: Embedder) -> np.ndarray:
 
 
 def refined(index: Any, vectors: np.ndarray, factor: float) -> Any:
-    """Return an index that puts what another finds in order by the vectors themselves."""
+    """Return an index that reranks the results of another one by the exact vectors."""
     index.train(vectors)
     whole = faiss.IndexRefineFlat(index)
     whole.k_factor = factor
@@ -64,14 +64,14 @@ def refined(index: Any, vectors: np.ndarray, factor: float) -> Any:
 
 
 def graph(vectors: np.ndarray, width: int) -> Any:
-    """Return an HNSW graph of vectors in eight bits."""
+    """Return an HNSW graph of 8-bit vectors."""
     index = faiss.IndexHNSWSQ(vectors.shape[1], EIGHT_BITS, 32, PRODUCT)
     index.hnsw.efConstruction, index.hnsw.efSearch = 50, width
     return refined(index, vectors, 2)
 
 
 def lists(vectors: np.ndarray, searched: int) -> Any:
-    """Return inverted lists, as many as the square root of the vectors, in eight bits."""
+    """Return inverted lists of 8-bit vectors; their number is the square root of the number of vectors."""
     dimension = vectors.shape[1]
     coarse = faiss.IndexFlatIP(dimension)
     index = faiss.IndexIVFScalarQuantizer(coarse, dimension, int(len(vectors) ** 0.5), EIGHT_BITS, PRODUCT)
@@ -80,23 +80,23 @@ def lists(vectors: np.ndarray, searched: int) -> Any:
 
 
 def eight_bits(vectors: np.ndarray) -> Any:
-    """Return all vectors in eight bits a component."""
+    """Return a flat index with 8 bits per component."""
     return refined(faiss.IndexScalarQuantizer(vectors.shape[1], EIGHT_BITS, PRODUCT), vectors, 2)
 
 
 def one_bit(vectors: np.ndarray) -> Any:
-    """Return codes of a bit a component (RaBitQ)."""
+    """Return a flat index with 1 bit per component (RaBitQ)."""
     return refined(faiss.IndexRaBitQFastScan(vectors.shape[1], PRODUCT), vectors, 8)
 
 
 def codes(vectors: np.ndarray, components: int, factor: int) -> Any:
-    """Return codes of four bits for so many components, so many candidates a result put in order."""
+    """Return product quantization with 4 bits per ``components``, reranking ``factor`` candidates per result."""
     dimension = vectors.shape[1]
     return refined(faiss.IndexPQFastScan(dimension, dimension // components, 4, PRODUCT), vectors, factor)
 
 
 class RecallComparison:
-    """What is asked of all of them, and what is right."""
+    """The questions for all indexes, and their exact results."""
 
     def __init__(self, questions: list[str], embedder: Embedder, exact: Any) -> None:
         self._questions = questions
@@ -148,7 +148,7 @@ def main() -> None:
 
 
 def compare(comparison: RecallComparison, vectors: np.ndarray, exact: Any) -> None:
-    """Show all ways."""
+    """Print a line per index."""
 
     def show(name: str, build: Callable[[], Any]) -> None:
         def searcher() -> Callable[[np.ndarray], np.ndarray]:

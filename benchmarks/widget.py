@@ -1,9 +1,9 @@
-"""Time a question in the chat widget, from the key press to the painted answer, beside the service's own time.
+"""Time a question in the chat widget, from the key press to the painted answer, and the request within it.
 
     python benchmarks/widget.py SOURCE QUESTION_FILE
 
 SOURCE is a folder of documents. Debian's chromium drives the widget on the playground; the time ends with the frame
-after the answer is in the page. The service's time is that of the same request, as the browser's network sees it.
+after the answer is in the page. The time of the request is that of the browser's network stack.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def timed(address: str, questions: list[str]) -> list[tuple[float, float]]:
-    """Return the times of each question in milliseconds: until it is painted, and the service's."""
+    """Return two times per question in milliseconds: until the answer is painted, and of the request."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page()

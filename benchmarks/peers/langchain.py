@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-# This file has the name of the package: its own folder must not be looked in first.
+# This file is named like the package, so its own folder must not be on the path.
 sys.path = [place for place in sys.path if place != str(Path(__file__).parent)]
 
 import uvicorn

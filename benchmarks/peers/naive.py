@@ -1,4 +1,4 @@
-"""sentence-transformers, a flat FAISS index and FastAPI, as a user would write it in an hour."""
+"""sentence-transformers, a flat FAISS index and FastAPI, as written in an hour."""
 
 import sys
 from pathlib import Path

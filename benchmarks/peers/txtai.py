@@ -1,11 +1,11 @@
-"""txtai's own API on a hybrid index with content, paragraphs as its segmentation cuts them."""
+"""txtai's API with a hybrid index with content, of the paragraphs from its segmentation."""
 
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-# This file has the name of the package: its own folder must not be looked in first.
+# This file is named like the package, so its own folder must not be on the path.
 sys.path = [place for place in sys.path if place != str(Path(__file__).parent)]
 
 import uvicorn

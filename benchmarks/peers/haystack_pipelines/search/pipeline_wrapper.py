@@ -1,4 +1,4 @@
-"""What hayhooks deploys: documents split by words, embedded, kept in memory; a question's nearest five."""
+"""The pipeline that hayhooks deploys: documents split by words and kept in memory; five nearest results."""
 
 import os
 from pathlib import Path
@@ -15,10 +15,10 @@ from haystack_integrations.components.embedders.sentence_transformers import (
 
 
 class PipelineWrapper(BasePipelineWrapper):
-    """Embeds the documents when it is deployed."""
+    """A pipeline that embeds the documents on deployment."""
 
     def setup(self) -> None:
-        """Index the documents, and build the pipeline that answers."""
+        """Index the documents and build the pipeline of queries."""
         folder, model = Path(os.environ["PEER_DOCUMENTS"]), os.environ["PEER_MODEL"]
         documents = [
             Document(content=path.read_text(encoding="utf-8"), meta={"source": path.name})
@@ -35,7 +35,7 @@ class PipelineWrapper(BasePipelineWrapper):
         self.pipeline.connect("embedder.embedding", "retriever.query_embedding")
 
     def run_api(self, question: str) -> list[dict[str, object]]:
-        """Return the five nearest pieces."""
+        """Return the five nearest chunks."""
         found = self.pipeline.run({"embedder": {"text": question}})["retriever"]["documents"]
         return [
             {"text": item.content, "document": item.meta["source"], "start": item.meta["split_idx_start"]}
