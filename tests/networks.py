@@ -1,4 +1,4 @@
-"""Machines that are network namespaces of this one, on one bridge, for proofs."""
+"""Machines for proofs, each a network namespace of this one, on one bridge."""
 
 import contextlib
 import itertools
@@ -15,37 +15,37 @@ _NETWORKS = itertools.count()
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine with a network of its own, in which servers may listen on all addresses."""
+    """A machine with its own network, where servers may listen on all addresses."""
 
     space: str
     address: str
 
     def command(self, *command: str) -> list[str]:
-        """Return the command line that runs a command there."""
+        """Return the command line that runs a command on the machine."""
         return ["ip", "netns", "exec", self.space, *command]
 
     def start(self, *command: str, **options: Any) -> "subprocess.Popen[Any]":
-        """Start a command there, in a session of its own."""
+        """Start a command on the machine, in its own session."""
         return subprocess.Popen(self.command(*command), start_new_session=True, **options)
 
     def disconnect(self) -> None:
-        """Take it off the network."""
+        """Disconnect the machine from the network."""
         _ip(f"link set {self.space} down")
 
     def reconnect(self) -> None:
-        """Put it back."""
+        """Reconnect the machine to the network."""
         _ip(f"link set {self.space} up")
 
 
 def can_make_networks() -> bool:
-    """Tell whether there is the right to make networks."""
+    """Tell whether this process may create network namespaces."""
     return shutil.which("ip") is not None and os.geteuid() == 0
 
 
 @contextlib.contextmanager
 def machines(count: int) -> Iterator[Sequence[Machine]]:
-    """Make so many machines that reach each other, and this one."""
-    # Each process that runs proofs has networks of its own.
+    """Create machines that can reach each other and this one."""
+    # Each process that runs proofs has its own networks.
     own = next(_NETWORKS)
     bridge, net = f"qb{own}p{os.getpid()}", f"10.231.{(8 * os.getpid() + own) % 250}"
     found = [Machine(f"q{own}n{number}p{os.getpid()}", f"{net}.{number + 2}") for number in range(count)]
@@ -69,7 +69,7 @@ def machines(count: int) -> Iterator[Sequence[Machine]]:
 
 
 def kill_session(process: "subprocess.Popen[Any]") -> None:
-    """End a process and all of its session at once."""
+    """Kill a process and its whole session."""
     listed = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True, check=False)
     for pid in listed.stdout.split():
         with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Processes that tests look for, and waiting."""
+"""Helpers that wait and inspect processes."""
 
 import subprocess
 import time
@@ -16,7 +16,7 @@ def eventually(condition: Callable[[], object], seconds: float = 120) -> None:
 
 
 def runs(process: int) -> bool:
-    """Tell whether a process is there and no zombie."""
+    """Tell whether a process exists and is not a zombie."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -25,13 +25,13 @@ def runs(process: int) -> bool:
 
 
 def children_of(process: int) -> list[int]:
-    """Return the ids of the processes that a process has started."""
+    """Return the ids of the children of a process."""
     found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
 
 
 def command_of(process: int) -> list[str]:
-    """Return the command line of a process, or nothing once it has ended."""
+    """Return the command line of a process, empty once it has ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{process}/cmdline").read_text().split("\0")
     return []

@@ -1,4 +1,4 @@
-"""A real nginx before a service, for tests."""
+"""A real nginx in front of the service, for tests."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ _BODIES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 @contextmanager
 def nginx(folder: Path, locations: str) -> Iterator[str]:
-    """Run nginx with locations in its only server; yield the address that it serves on."""
+    """Run nginx with the locations of one server; yield its URL."""
     assert NGINX is not None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -44,7 +44,7 @@ def nginx(folder: Path, locations: str) -> Iterator[str]:
 
 
 def stripping(port: int, prefix: str = "/docs-qa") -> str:
-    """Return a location that takes the prefix from the path and tells the service of it."""
+    """Return a location that strips the prefix and forwards it in a header."""
     return (
         f"location {prefix}/ {{ proxy_pass http://127.0.0.1:{port}/; proxy_set_header Host $host; "
         f"proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Prefix {prefix}; }}"
@@ -52,5 +52,5 @@ def stripping(port: int, prefix: str = "/docs-qa") -> str:
 
 
 def passing(port: int, prefix: str = "/docs-qa") -> str:
-    """Return a location that passes the path on as it is, and tells nothing."""
+    """Return a location that forwards the path unchanged, without headers about the prefix."""
     return f"location {prefix}/ {{ proxy_pass http://127.0.0.1:{port}; proxy_set_header Host $host; }}"

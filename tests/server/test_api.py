@@ -1,7 +1,6 @@
-"""HTTP: every bad input gets its status as a problem document, and nothing of it comes back.
+"""HTTP: every bad input gets its status as a problem document that quotes nothing of it.
 
-The rows of parametrized tests that carry a number are those of the project's table of bad inputs for
-``POST /ask``.
+Row numbers refer to the project's table of bad inputs for ``POST /ask``.
 """
 
 import asyncio
@@ -121,7 +120,7 @@ BODIES: list[tuple[int, bytes, int]] = [
 def test_invalid_bodies_get_their_status_without_an_echo(
     row: int, body: bytes, status: int, client: TestClient
 ) -> None:
-    """Each row has its status; errors are problem documents without an echo."""
+    """As problem documents."""
     response = client.post("/ask", content=body, headers=JSON)
     if status == 200:
         assert response.status_code == 200, (row, response.text)
@@ -135,7 +134,7 @@ def test_invalid_bodies_get_their_status_without_an_echo(
     "text", ["the c\u202eat\u202c sleeps", "the cat\U000e0041 sle\u00adeps", "\u200b\u200bthe cat sleeps"]
 )
 def test_hidden_characters_do_not_change_what_is_found(text: str, client: TestClient) -> None:
-    """Rows 36 and 37: they are stripped before the question is embedded."""
+    """Rows 36 and 37: they are removed before the question is embedded."""
     plain = client.post("/ask", json={"question": "the cat sleeps"}).json()["results"]
     assert client.post("/ask", json={"question": text}).json()["results"] == plain
 
@@ -160,7 +159,7 @@ TYPES: list[tuple[int, dict[str, str], int]] = [
 def test_other_media_types_charsets_and_hosts_are_refused(
     row: int, headers: dict[str, str], status: int, client: TestClient
 ) -> None:
-    """Only JSON in UTF-8, not compressed, addressed to a name of ours."""
+    """Only uncompressed JSON in UTF-8 to an allowed host is accepted."""
     body = b"\x89PNG\r\n\x1a\n" if row == 33 else question(CANARY)
     request = client.build_request("POST", "/ask", content=body, headers=headers)
     if not headers["Content-Type"]:
@@ -173,7 +172,7 @@ def test_other_media_types_charsets_and_hosts_are_refused(
 
 
 def test_a_body_without_a_length_is_limited(client: TestClient) -> None:
-    """Rows 11 and 12: chunks of a megabyte, and of one byte."""
+    """Rows 11 and 12: in chunks of a megabyte and of one byte."""
 
     def chunks(size: int, count: int) -> Iterator[bytes]:
         for _ in range(count):
@@ -192,7 +191,7 @@ def test_a_body_without_a_length_is_limited(client: TestClient) -> None:
     "path", ["/ask/", "//ask", "/static/..%2f..%2fetc/passwd", "/static//etc/passwd", "/ask%00", "/docs"]
 )
 def test_other_paths_are_not_found_and_never_redirected(path: str, client: TestClient) -> None:
-    """Row 58: whatever the Host header says."""
+    """Row 58: with any Host header."""
     for host, status in (("localhost", 404), ("evil.com", 400)):
         address = "http://localhost" + path
         response = client.post(address, content=question("x"), headers={**JSON, "Host": host}, follow_redirects=False)
@@ -202,7 +201,7 @@ def test_other_paths_are_not_found_and_never_redirected(path: str, client: TestC
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_another_method_gets_405_with_the_allowed_ones(method: str, client: TestClient) -> None:
-    """405 and an Allow header."""
+    """In the Allow header."""
     response = client.request(method, "/ask")
     assert_problem(response, 405)
     assert "POST" in response.headers["allow"]
@@ -218,7 +217,7 @@ def test_any_body_is_a_client_error(client: TestClient, body: bytes) -> None:
 
 
 def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
-    """And its offsets hold in the text that /sources serves, in all units."""
+    """Its offsets match the text of /sources in all units."""
     body = client.post("/ask", json={"query": "When does the cat wake?", "top_k": 2}).json()
     assert set(body) == {
         *("id", "question", "answerable", "confidence", "answer", "results", "took_ms", "index_version"),
@@ -267,12 +266,12 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
 
 @pytest.mark.parametrize("path", ["/sources/0000000000000000", "/sources/x", "/sources/..%2f..%2fetc%2fpasswd"])
 def test_an_unknown_document_is_not_found(path: str, client: TestClient) -> None:
-    """Whatever its id looks like."""
+    """With any id."""
     assert_problem(client.get(path), 404)
 
 
 def test_every_response_has_a_random_id_and_security_headers(client: TestClient) -> None:
-    """An id that the client sends is not taken over."""
+    """An id that the client sends is ignored."""
     response = client.get("/livez", headers={"X-Request-ID": CANARY})
     assert CANARY not in response.headers["x-request-id"]
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -280,7 +279,7 @@ def test_every_response_has_a_random_id_and_security_headers(client: TestClient)
 
 
 def test_the_service_is_ready_once_the_self_test_passed(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """A question in between gets 503 with Retry-After."""
+    """An earlier question gets 503 with Retry-After."""
     app = app_for(answerer, settings)
     unstarted = TestClient(app, base_url="http://localhost")
     assert_problem(unstarted.get("/readyz"), 503)
@@ -297,7 +296,7 @@ def test_the_service_is_ready_once_the_self_test_passed(answerer: QuestionAnswer
 
 
 def test_a_failed_self_test_keeps_the_service_not_ready(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Alive, not ready, and no answers."""
+    """It is alive, but answers no questions."""
 
     class Impostor(FakeEmbedder):
         def _vector(self, text: str) -> FloatArray:
@@ -313,7 +312,7 @@ def test_a_failed_self_test_keeps_the_service_not_ready(answerer: QuestionAnswer
 def test_an_unexpected_exception_gets_500_without_details(
     answerer: QuestionAnswerer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The words of the exception stay in the log."""
+    """The message of the exception is in the log only."""
 
     class Broken(FakeEmbedder):
         def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
@@ -329,7 +328,7 @@ def test_an_unexpected_exception_gets_500_without_details(
 
 
 def test_a_full_queue_rejects_at_once_and_livez_still_answers(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Three of six may wait; the others get 503 while the encoder is stuck, and /livez does not notice."""
+    """Three of six fit in the queue; the others get 503 while the encoder is busy."""
     slow = HeldEmbedder()
     app = app_for(
         asked_by(slow, settings),
@@ -354,7 +353,7 @@ def test_a_full_queue_rejects_at_once_and_livez_still_answers(answerer: Question
 
 
 def test_a_question_that_takes_too_long_gets_504(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """And the next one is served."""
+    """The next question is answered."""
     slow = HeldEmbedder()
     app = app_for(
         asked_by(slow, settings),
@@ -369,7 +368,7 @@ def test_a_question_that_takes_too_long_gets_504(answerer: QuestionAnswerer, set
 
 
 def test_queued_questions_are_embedded_together(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """One forward pass for what came in while the last one ran; one bad question among them spoils nothing."""
+    """In one forward pass; a bad question among them fails alone."""
     batches: list[list[str]] = []
 
     class Noting(HeldEmbedder):
@@ -403,7 +402,7 @@ def test_queued_questions_are_embedded_together(answerer: QuestionAnswerer, sett
 
 
 def test_the_worker_drops_expired_calls_and_frees_their_places() -> None:
-    """A call whose deadline passed while it waited is never made."""
+    """A call whose deadline passes in the queue is never run."""
     calls: list[str] = []
     gate = threading.Event()
 
@@ -433,7 +432,7 @@ def test_the_worker_drops_expired_calls_and_frees_their_places() -> None:
 
 
 def test_openapi_has_stable_names_examples_and_problem_documents(client: TestClient) -> None:
-    """What clients are generated from."""
+    """Clients are generated from them."""
     description = client.get("/openapi.json").json()
     operations = {
         operation["operationId"]: operation
@@ -458,7 +457,7 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
 
 
 def test_concurrent_answers_equal_those_asked_one_by_one(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight threads, forty questions, each worked out."""
+    """Eight threads, forty questions, no cached answers."""
     monkeypatch.setattr(AnswerCache, "get", lambda *_: None)
     words = ["cat", "dog", "whale", "crab"] * 10
     alone = {word: client.post("/ask", json={"question": word}).json()["results"] for word in set(words)}
@@ -469,7 +468,7 @@ def test_concurrent_answers_equal_those_asked_one_by_one(client: TestClient, mon
 
 @pytest.mark.proof
 def test_proof_any_body(client: TestClient, record_property: Callable[[str, object], None]) -> None:
-    """Ten thousand bodies, among them valid JSON of the wrong shape."""
+    """Ten thousand bodies, some of them valid JSON of the wrong shape."""
     statuses: Counter[int] = Counter()
     values = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -506,7 +505,7 @@ def test_proof_any_body(client: TestClient, record_property: Callable[[str, obje
     ],
 )
 def test_filters_limit_the_results(filters: dict[str, object], uris: set[str], client: TestClient) -> None:
-    """Before ranking, whatever the question."""
+    """Before ranking, for any question."""
     body = client.post("/ask", json={"question": "the cat sleeps", "filters": filters, "top_k": 9}).json()
     assert {result["citation"]["uri"] for result in body["results"]} == uris
     assert (body["answer"] is None) == (not uris)
@@ -517,7 +516,7 @@ def test_filters_limit_the_results(filters: dict[str, object], uris: set[str], c
     [{"section": 5}, {"x": "y"}, {"section": []}, [], "zoo", {"metadata": {"a": {"b": "c"}}}, {"section": "x" * 501}],
 )
 def test_invalid_filters_are_refused(filters: object, client: TestClient) -> None:
-    """Unknown names, other types, empty lists."""
+    """Unknown names, wrong types, empty lists."""
     assert_problem(client.post("/ask", json={"question": "cat", "filters": filters}), 422)
 
 

@@ -1,4 +1,4 @@
-"""What people see, in a real browser: text fragments light up the quote, the view scrolls to it."""
+"""Pages in a real browser: text fragments highlight the quote, and the view scrolls to it."""
 
 import functools
 import http.server
@@ -125,7 +125,7 @@ BOX = """wanted => {
 def test_twenty_text_fragments_highlight_the_quote(
     browser: Browser, site: str, tmp_path: Path, settings: Settings, fake: FakeEmbedder
 ) -> None:
-    """What is lit on the screen is where the quote stands in the page, and nothing else is."""
+    """The highlighted pixels are exactly those of the quote."""
     for number in range(len(SENTENCES)):
         (tmp_path / f"source/page{number}.html").write_text(page_of(number), encoding="utf-8")
     published = settings.model_copy(update={"published": site, "passage_tokens": 60})
@@ -157,7 +157,7 @@ def test_twenty_text_fragments_highlight_the_quote(
 def test_the_view_scrolls_to_the_quote_without_scripts(
     browser: Browser, tmp_path: Path, settings: Settings, fake: FakeEmbedder
 ) -> None:
-    """Below a long text, with JavaScript off, and nothing of the policy is violated."""
+    """In a long text, with JavaScript off, and without violating the policy."""
     (tmp_path / "source").mkdir()
     filler = "\n\n".join(f"Paragraph {number} speaks of the wind alone." for number in range(200))
     (tmp_path / "source/long.txt").write_text(f"{filler}\n\nThe cat sleeps <b>here</b>.\n\n{filler}", encoding="utf-8")
@@ -183,7 +183,7 @@ def test_the_view_scrolls_to_the_quote_without_scripts(
 def test_reports_are_accessible_and_log_nothing(
     scheme: Literal["light", "dark"], browser: Browser, answerer: QuestionAnswerer, tmp_path: Path
 ) -> None:
-    """Report, comparison and sweep: no violation that axe finds, nothing on the console, no sideways scrolling."""
+    """Report, comparison and sweep: no axe violation, no console message, no horizontal scrolling."""
     rows = [
         {
             "id": str(n),

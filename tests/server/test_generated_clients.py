@@ -1,4 +1,4 @@
-"""Clients that are generated from the description: keys and errors in it, and generators of two languages."""
+"""The OpenAPI description: keys, errors, and clients that are generated from it in two languages."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any
 
 
 def test_every_operation_names_the_scope_of_its_key(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """A bearer key of its scope, none where it is public; without keys the key is optional, but for administration."""
+    """A bearer key of its scope; none if it is public; optional without keys, except for administration."""
     closed = description_of(answerer, settings, access="keys")
     open_here = description_of(answerer, settings)
     open_to_others = description_of(answerer, settings, access="open", host="0.0.0.0")
@@ -61,7 +61,7 @@ def test_every_operation_names_the_scope_of_its_key(answerer: QuestionAnswerer, 
 
 
 def test_all_errors_refer_to_one_schema(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """In every operation; to the schema of both shapes below /v1."""
+    """Below /v1 to the one with OpenAI's error."""
     description = description_of(answerer, settings)
     schemas = description["components"]["schemas"]
     seen = 0
@@ -79,7 +79,7 @@ def test_all_errors_refer_to_one_schema(answerer: QuestionAnswerer, settings: Se
 
 
 def test_the_served_description_equals_the_documented_one(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """With its keys, asked twice."""
+    """Including the keys, on repeated requests."""
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         served_description = client.get("/openapi.json").json()
         assert served_description == client.get("/openapi.json").json()
@@ -154,7 +154,7 @@ def test_proof_a_generated_python_client_asks(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """No operation or response is left out; it knows of keys and reads errors."""
+    """Without warnings; it sends keys and parses errors."""
     environment = tmp_path / "environment/bin"
     run(sys.executable, "-m", "venv", environment.parent)
     run(environment / "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_GENERATOR)
@@ -187,7 +187,7 @@ def test_proof_a_generated_typescript_client_asks(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """It compiles under ``--strict``; answers and errors have their types."""
+    """It compiles with ``--strict``; answers and errors are typed."""
     run("npm", "install", "--silent", "--no-audit", "--no-fund", *NODE_PACKAGES)
     (tmp_path / "generated/ask.mts").write_text(TYPESCRIPT_PROGRAM, encoding="utf-8")
     source = ROOT / "docs/openapi.json"

@@ -1,4 +1,4 @@
-"""The Model Context Protocol: one response a request, answers that take feedback, refusals that a model can act on."""
+"""The Model Context Protocol: one response a request, feedback on answers, errors that a model can act on."""
 
 import logging
 import re
@@ -41,7 +41,7 @@ def called(client: TestClient, name: str, arguments: dict[str, Any], **headers: 
 
 
 def told(result: dict[str, Any]) -> str:
-    """Return the reason of a refusal."""
+    """Return the message of a failed call."""
     assert result["isError"], result
     (content,) = result["content"]
     return str(content["text"])
@@ -55,7 +55,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
 
 
 def test_mcp_opens_no_stream(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Only POST is served, and no request of it opens a stream."""
+    """Only POST is served, and no request opens a stream."""
     with listening(app_for(answerer, settings)) as port, httpx2.Client(timeout=20) as client:
         url = f"http://127.0.0.1:{port}/mcp"
         for method in ("GET", "HEAD", "DELETE", "PUT"):
@@ -71,7 +71,7 @@ def test_mcp_opens_no_stream(answerer: QuestionAnswerer, settings: Settings) -> 
 
 
 def test_an_answer_over_mcp_takes_feedback(client: TestClient, settings: Settings) -> None:
-    """Under the id that it carries, in its collection; each answer has an id of its own."""
+    """By its id, in its collection; each answer has an id of its own."""
     ids = set()
     for collection, prefix in (("", ""), ("", ""), ("hr", "/collections/hr")):
         answer = called(client, "ask", {"question": QUESTION, "collection": collection})["structuredContent"]
@@ -110,7 +110,7 @@ CANARY = "s3cret-canary"
 def test_a_body_that_is_not_one_message_is_refused_unquoted(
     body: str, code: int, version: str, client: TestClient
 ) -> None:
-    """As a JSON-RPC error in words of this service, whichever version of the protocol the client speaks."""
+    """It gets a JSON-RPC error of this service, in every version of the protocol."""
     content = body.replace("CANARY", CANARY).encode(errors="surrogateescape")
     headers = ACCEPT | {"Content-Type": "application/json"} | ({"MCP-Protocol-Version": version} if version else {})
     answer = client.post("/mcp", content=content, headers=headers)
@@ -123,7 +123,7 @@ def test_a_body_that_is_not_one_message_is_refused_unquoted(
 
 
 def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings) -> None:
-    """With the problem document that every route gives."""
+    """With a problem document, as on every route."""
     answer = client.post("/mcp", content=b" " * (settings.max_body_bytes + 1), headers=ACCEPT)
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
 
@@ -158,12 +158,12 @@ def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings
 def test_an_invalid_call_tells_the_model_what_to_change(
     name: str, arguments: dict[str, Any], reason: str, client: TestClient
 ) -> None:
-    """In words of this service."""
+    """By a message of this service."""
     assert told(called(client, name, arguments)) == reason
 
 
 def test_read_source_reads_up_to_the_end(client: TestClient) -> None:
-    """Beyond it, a model learns how long the document is."""
+    """A start beyond the end gets an error with the length of the document."""
     answer = called(client, "ask", {"question": QUESTION, "top_k": 1})["structuredContent"]
     wanted = {"document_id": answer["results"][0]["citation"]["document_id"]}
     whole = called(client, "read_source", wanted)["structuredContent"]
@@ -176,7 +176,7 @@ def test_read_source_reads_up_to_the_end(client: TestClient) -> None:
 
 
 def test_a_busy_or_starting_server_tells_the_model_so(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one that is not ready, why."""
+    """With the reason, and when to ask again."""
     monkeypatch.setattr(
         Worker, "refusal", lambda _: Overloaded("32 questions are waiting already; ask again in a second")
     )
@@ -192,7 +192,7 @@ def test_a_busy_or_starting_server_tells_the_model_so(client: TestClient, monkey
 
 
 def test_a_key_for_one_collection_reveals_no_other(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Whether a collection exists is not told, nor are the names of others."""
+    """Neither whether it exists nor its name."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     local = settings.model_copy(update={"access": "keys"})
@@ -206,7 +206,7 @@ def test_a_key_for_one_collection_reveals_no_other(answerer: QuestionAnswerer, s
 def test_an_unexpected_failure_reveals_nothing(
     settings: Settings, answerer: QuestionAnswerer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its reason is in the log."""
+    """The reason is in the log only."""
 
     class Broken(FakeEmbedder):
         def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:

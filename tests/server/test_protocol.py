@@ -1,6 +1,6 @@
-"""What comes in on the socket itself: slow clients, garbage, ambiguous and huge requests, too many connections.
+"""The HTTP protocol on the socket: slow clients, garbage, ambiguous and huge requests, too many connections.
 
-Rows are those of the project's table of bad inputs.
+Row numbers refer to the project's table of bad inputs.
 """
 
 import asyncio
@@ -47,12 +47,12 @@ def port(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines of half a second in place of ten."""
+    """Set the read deadline to half a second."""
     monkeypatch.setattr(protocol, "READ_SECONDS", 0.5)
 
 
 def talk(port: int, *parts: bytes, pause: float = 0.0, half_close: bool = False, patience: float = 15) -> bytes:
-    """Send parts, and return all that comes until the server closes."""
+    """Send parts and return everything until the server closes the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
         with suppress(ConnectionError):
             for part in parts:
@@ -76,7 +76,7 @@ def request(
 
 
 def status_of(answer: bytes) -> int:
-    """Return the status of an answer; an error must be one problem document, and nothing may come behind it."""
+    """Return the status of a response; an error must be exactly one problem document."""
     head, _, body = answer.partition(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
     if status >= 400:
@@ -140,7 +140,7 @@ REQUESTS: list[tuple[int, str, bytes, set[int]]] = [
 def test_malformed_requests_get_their_status_as_problem_documents(
     row: int, name: str, sent: bytes, expected: set[int], port: int
 ) -> None:
-    """Each has its status as a problem document; the server goes on."""
+    """The server keeps serving afterwards."""
     answer = talk(port, sent)
     assert status_of(answer) in expected, answer[:300]
     assert b"100 Continue" not in answer
@@ -149,7 +149,7 @@ def test_malformed_requests_get_their_status_as_problem_documents(
 
 @pytest.mark.parametrize("place", ["/li%svez", "/livez%s", "/livez?a%sb", "%s/livez"])
 def test_a_request_target_that_is_not_visible_ascii_is_refused(place: str, port: int) -> None:
-    """Control characters, spaces, line ends and bytes beyond ASCII; spaces around a target are no part of it."""
+    """Control characters, spaces, line ends and bytes beyond ASCII; spaces around the target do not belong to it."""
     before, after = request(method="GET", target=place, body=b"").split(b"%s")
     spaces = set() if before[-1:] + after[:1] in {b"iv", b"ab"} else {0x20}
     for byte in {*range(0x21), *range(0x7F, 0x100)} - spaces:
@@ -170,7 +170,7 @@ def test_a_request_target_that_is_not_visible_ascii_is_refused(place: str, port:
     ],
 )
 def test_slow_clients_are_disconnected(row: int, parts: list[bytes], answered: bool, port: int, hasty: None) -> None:
-    """Headers, bodies, nothing at all: 408 where a request had begun, and within the time."""
+    """In time, whether headers, a body or everything is missing; with 408 if a request had begun."""
     started = time.monotonic()
     answer = talk(port, *parts, pause=0.1)
     assert time.monotonic() - started < 4
@@ -182,7 +182,7 @@ def test_slow_clients_are_disconnected(row: int, parts: list[bytes], answered: b
 
 
 def test_line_ends_do_not_keep_a_connection_open(port: int, hasty: None) -> None:
-    """Nor by the beginning of a next request."""
+    """Nor does the beginning of another request."""
     keep = request().replace(b"Connection: close\r\n", b"")
     for first, more in ((b"\r\n", b"\r\n"), (b"POST /as", b"k")):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
@@ -200,7 +200,7 @@ def test_line_ends_do_not_keep_a_connection_open(port: int, hasty: None) -> None
 
 
 def test_pipelined_requests_are_answered_in_order(port: int) -> None:
-    """A thousand on one connection, others served meanwhile; garbage behind some ends it once those are answered."""
+    """A thousand on one connection, with others served meanwhile; garbage ends it after the earlier responses."""
     keep = request(method="GET", target="/livez", body=b"").replace(b"Connection: close\r\n", b"")
     started = time.monotonic()
     with ThreadPoolExecutor(1) as thread:
@@ -214,7 +214,7 @@ def test_pipelined_requests_are_answered_in_order(port: int) -> None:
 
 
 def exchange(connection: socket.socket, *parts: bytes) -> list[tuple[int, dict[bytes, bytes], bytes]]:
-    """Send parts, and return status, headers and body of as many answers, without an interim 100."""
+    """Send parts and return status, headers and body of as many responses, without an interim 100."""
     connection.sendall(b"".join(parts))
     received, found = b"", []
     while len(found) < len(parts):
@@ -236,7 +236,7 @@ def exchange(connection: socket.socket, *parts: bytes) -> list[tuple[int, dict[b
 def test_questions_are_rejected_unread_while_the_queue_is_full(
     answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the application would, on a connection that goes on; only a question is, and only if nothing is ambiguous."""
+    """Like the application does, on a connection that stays open; other and ambiguous requests pass."""
     refusals: list[Overloaded | None] = [None]
     monkeypatch.setattr(Worker, "refusal", lambda _: refusals[-1])
     origin = "https://www.example.org"
@@ -284,7 +284,7 @@ def test_questions_are_rejected_unread_while_the_queue_is_full(
 def test_refusals_below_v1_have_the_error_of_openais_api(
     prefix: str, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """Behind a path prefix too, whether a proxy strips it or not; elsewhere they have none."""
+    """Even behind a path prefix, stripped or not; refusals elsewhere have none."""
     public_url = f"https://docs.example.org{prefix}"
     with served(answerer, settings.model_copy(update={"public_url": public_url})) as port:
         for path, has_error in (("/v1/models", True), (f"{prefix}/v1/models", True), (f"{prefix}/ask", False)):
@@ -299,7 +299,7 @@ UPGRADE = request(method="GET", target="/livez", headers="Connection: upgrade\r\
 def test_refusals_are_counted_and_logged_once_a_second(
     answerer: QuestionAnswerer, settings: Settings, hasty: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Under no route, whatever the reason; the next line has the number of those before it. Nothing else is logged."""
+    """Without a route, for every reason; a line has the number since the last one. Nothing else is logged."""
     refused = [
         (400, (b"\x00garbage\r\n\r\n",)),
         (400, (request(host=""),)),
@@ -339,7 +339,7 @@ def test_refusals_are_counted_and_logged_once_a_second(
 def test_refusing_a_request_that_the_application_has_counts_it_once_under_its_route(
     answerer: QuestionAnswerer, settings: Settings, hasty: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Once, with the status and the id that the client got."""
+    """With the status and the request id that the client got."""
     caplog.set_level(logging.INFO, "qa_service.requests")
     with served(answerer, settings) as port:
         answer = talk(port, request(headers="Content-Length: 100\r\n", body=b'{"question"'))
@@ -350,7 +350,7 @@ def test_refusing_a_request_that_the_application_has_counts_it_once_under_its_ro
 
 
 def test_a_failed_response_is_not_logged_as_never_retrieved(caplog: pytest.LogCaptureFixture) -> None:
-    """A task that failed is told of when it is collected, unless somebody looked at what it ended with."""
+    """Asyncio logs the exception of a collected task unless it was retrieved."""
 
     async def fails() -> None:
         raise RuntimeError("the handler is closed")
@@ -366,19 +366,22 @@ def test_a_failed_response_is_not_logged_as_never_retrieved(caplog: pytest.LogCa
 
 
 def test_clients_that_disconnect_leave_nothing_open(port: int) -> None:
-    """Closed after sending, half-closed, reset: the next is served, and nothing stays open."""
+    """Closed after sending, half-closed or reset."""
     for number in range(60):
         connection = socket.create_connection(("127.0.0.1", port), timeout=5)
         connection.sendall(request()[: None if number % 3 else 60])
         if number % 3 == 1:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         connection.close()
-    assert talk(port, request(), half_close=True)[:12] in {b"", b"HTTP/1.1 200"}  # it counts as gone
+    assert talk(port, request(), half_close=True)[:12] in {
+        b"",
+        b"HTTP/1.1 200",
+    }  # a half-closed connection counts as closed
     assert status_of(talk(port, request())) == 200
 
 
 def test_questions_of_disconnected_clients_are_not_answered(settings: Settings, answerer: QuestionAnswerer) -> None:
-    """Of questions whose clients left while they were queued, none is asked; the log is quiet."""
+    """Queued questions are dropped when their clients disconnect, without a line in the log."""
     asked: list[str] = []
     gate = threading.Event()
 
@@ -412,7 +415,7 @@ def test_questions_of_disconnected_clients_are_not_answered(settings: Settings, 
 def test_a_client_that_does_not_read_is_disconnected(
     answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a time, with what was kept for it."""
+    """After the write deadline; its buffered responses are dropped."""
     monkeypatch.setattr(protocol, "WRITE_SECONDS", 0.5)
     with served(answerer, settings) as port:
         keep = request(method="GET", target="/openapi.json", body=b"").replace(b"Connection: close\r\n", b"")
@@ -433,20 +436,20 @@ LIVE = request(method="GET", target="/livez", body=b"")
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forty connections in place of a thousand, ten for an address; none is closed for being slow."""
+    """Limit connections to forty, ten an address; none is closed for being slow."""
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 40)
     monkeypatch.setattr(protocol, "READ_SECONDS", 200.0)
 
 
 class Crowd:
-    """Connections that stay open, from any address of this host."""
+    """Open connections from any loopback address."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._opened: list[socket.socket] = []
 
     def open(self, count: int, sent: bytes = b"", source: str = "127.0.0.1") -> list[socket.socket]:
-        """Return new connections that sent something, which the server has read where it answers at all."""
+        """Return new connections after sending ``sent``, which the server has read if it responds to it."""
         opened = []
         for _ in range(count):
             one = socket.create_connection(("127.0.0.1", self._port), timeout=15, source_address=(source, 0))
@@ -460,7 +463,7 @@ class Crowd:
         return opened
 
     def is_live(self, source: str = "127.0.0.1") -> bool:
-        """Tell whether a new connection is answered."""
+        """Tell whether the server answers on a new connection."""
         (one,) = self.open(1, source=source)
         one.sendall(LIVE)
         return status_of(rest_of(one)) == 200
@@ -471,7 +474,7 @@ class Crowd:
 
 
 def rest_of(connection: socket.socket) -> bytes:
-    """Return all that comes until the server closes."""
+    """Return everything until the server closes the connection."""
     received = b""
     while block := connection.recv(65536):
         received += block
@@ -479,7 +482,7 @@ def rest_of(connection: socket.socket) -> bytes:
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Tell whether the server keeps a connection that it has not answered."""
+    """Tell whether the server keeps a connection open, without a response."""
     connection.setblocking(False)
     try:
         connection.recv(1, socket.MSG_PEEK)
@@ -500,7 +503,7 @@ def crowd(port: int) -> Iterator[Crowd]:
 
 
 def test_the_oldest_idle_connection_makes_room(few: None, crowd: Crowd) -> None:
-    """Row 49: more than are allowed; the oldest goes, the newest is served."""
+    """Row 49: with more than the limit, the oldest is closed and the newest is served."""
     idle = crowd.open(200)
     assert crowd.is_live()
     assert idle[0].recv(1) == b""
@@ -509,7 +512,7 @@ def test_the_oldest_idle_connection_makes_room(few: None, crowd: Crowd) -> None:
 
 @pytest.mark.parametrize("sent", [HALF, HALF[:60], KEPT, b""], ids=["body", "headers", "kept", "silent"])
 def test_one_address_has_a_share_of_the_connections(sent: bytes, few: None, crowd: Crowd) -> None:
-    """Its own oldest connection makes room for its newest, and never another address's."""
+    """Its oldest connection makes room for its newest; connections of other addresses stay."""
     (other,) = crowd.open(1, HALF, "127.0.0.2")
     many = crowd.open(60, sent)
     assert crowd.is_live()
@@ -520,7 +523,7 @@ def test_one_address_has_a_share_of_the_connections(sent: bytes, few: None, crow
 
 
 def test_an_incomplete_request_makes_room_before_an_idle_connection(few: None, crowd: Crowd) -> None:
-    """The oldest one first, and it is told so; trickled bytes make it no younger."""
+    """The oldest first, with 503; trickled bytes do not make it younger."""
     idle = crowd.open(5, KEPT)
     unfinished = crowd.open(5, HALF)
     unfinished[0].sendall(b" ")
@@ -538,7 +541,7 @@ def test_an_incomplete_request_makes_room_before_an_idle_connection(few: None, c
 
 
 def test_the_address_with_the_most_connections_makes_room(few: None, crowd: Crowd) -> None:
-    """A client with few of them keeps its unfinished request, however old."""
+    """A client with few connections keeps its incomplete request, however old."""
     (slow,) = crowd.open(1, HALF, "127.0.0.9")
     crowds = [crowd.open(10, KEPT, f"127.0.0.{host}") for host in range(2, 6)]
     assert [is_open(one) for one in crowds[0]] == [False] + [True] * 9
@@ -554,7 +557,7 @@ def test_the_address_with_the_most_connections_makes_room(few: None, crowd: Crow
 def test_a_trusted_proxy_has_no_share(
     few: None, answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may have all connections, while a direct client has its share."""
+    """It may use all connections; a direct client may use its share."""
     with listening(app_for(answerer, settings), ["127.0.0.1", "10.0.0.0/8"]) as port:
         crowd = Crowd(port)
         proxied = crowd.open(28, KEPT)
@@ -570,7 +573,7 @@ def test_a_trusted_proxy_has_no_share(
 def test_a_connection_is_not_closed_while_its_request_is_answered(
     settings: Settings, answerer: QuestionAnswerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where every connection is answering, a new one is refused."""
+    """If every connection is being answered, a new one gets 503."""
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 16)
     held = HeldEmbedder()
     with served(open_answerer(settings, held)[0], settings) as port:
@@ -591,7 +594,7 @@ def test_a_connection_is_not_closed_while_its_request_is_answered(
 
 @pytest.fixture
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the system take a few KiB of an answer at most, so that the rest waits in the server."""
+    """Limit the socket buffers to a few KiB, so that the rest of a response stays in the server."""
     bind = process.bound_socket
 
     def with_small_buffers(host: str, number: int) -> socket.socket:
@@ -603,7 +606,7 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def unread(port: int, sent: bytes) -> socket.socket:
-    """Return a connection whose answer began to come and is not read."""
+    """Return a connection whose response has begun and is not read."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(15)
@@ -616,7 +619,7 @@ def unread(port: int, sent: bytes) -> socket.socket:
 def test_a_response_that_is_not_read_makes_room(
     few: None, small_buffers: None, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """Where no unfinished request and no idle connection is left."""
+    """If there is no incomplete request and no idle connection."""
     page = KEPT.replace(b"/livez", b"/openapi.json")
     with served(answerer, settings) as port:
         stalled = [unread(port, page * number) for number in (1, 3) for _ in range(5)]
@@ -630,7 +633,7 @@ def test_a_response_that_is_not_read_makes_room(
 def test_the_unread_end_of_a_response_keeps_no_connection_open(
     monkeypatch: pytest.MonkeyPatch, hasty: None, small_buffers: None
 ) -> None:
-    """Though the server closed it, and the rest is too little for the transport to pause."""
+    """Although the server has closed it, and the rest is too small to pause the transport."""
     monkeypatch.setattr(protocol, "WRITE_SECONDS", 0.5)
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
@@ -648,7 +651,7 @@ def test_the_unread_end_of_a_response_keeps_no_connection_open(
 
 
 def test_the_connections_fit_the_limit_of_open_files() -> None:
-    """It is raised as far as may be; where that is too little, fewer connections are open, and the log tells."""
+    """The limit is raised as far as allowed; if it is too low, fewer connections are allowed, with a warning."""
     code = """
 import logging, resource, sys
 from qa_service.server.connections import connection_limits, raise_file_limit
@@ -667,7 +670,7 @@ for hard in (20000, 4000, 1024, 100):
 
 
 def garbage(generator: random.Random) -> list[bytes]:
-    """Return what one hostile client sends: bytes of any kind, or a request that was damaged."""
+    """Return the parts that a hostile client sends: random bytes or a damaged request."""
     whole = request(
         headers="".join(f"X-{n}: {'v' * generator.randrange(200)}\r\n" for n in range(generator.randrange(30)))
     )
@@ -694,7 +697,7 @@ def garbage(generator: random.Random) -> list[bytes]:
 
 
 async def attack(port: int, clients: int, seed: int) -> Counter[str]:
-    """Have hostile clients connect, twenty at a time; count how the server answered them."""
+    """Connect hostile clients, twenty at a time; count the statuses that they get."""
     generator = random.Random(seed)
     seen: Counter[str] = Counter()
     places = asyncio.Semaphore(20)
@@ -728,7 +731,7 @@ def descriptors() -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors by Linux's means")
 def test_raw_bytes_crash_nothing_and_leak_nothing(port: int, hasty: None) -> None:
-    """Hostile clients in hundreds: no 500, others served, no descriptor left."""
+    """Three hundred hostile clients: no 500, other clients are served, no descriptor leaks."""
     status_of(talk(port, request()))
     before = descriptors()
     seen = asyncio.run(attack(port, 300, 20261124))
@@ -755,7 +758,7 @@ def command(exported_models: Path, folder: Callable[[dict[str, str | bytes]], Pa
 
 
 def test_stopping_answers_all_requests_and_first_becomes_not_ready(command: list[str]) -> None:
-    """SIGTERM with requests in flight: not ready at once, still answering, then all of them answered and the end."""
+    """After SIGTERM, /readyz fails at once, running and new requests are answered, then the process ends."""
     environment = {**os.environ, "QA_DRAIN_SECONDS": "1.5"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as server:
         assert server.stderr is not None
@@ -778,7 +781,7 @@ def test_stopping_answers_all_requests_and_first_becomes_not_ready(command: list
 
 
 def test_a_second_signal_stops_at_once(command: list[str]) -> None:
-    """Whatever is waited for."""
+    """Even while it drains."""
     environment = {**os.environ, "QA_DRAIN_SECONDS": "60"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as server:
         assert server.stderr is not None
@@ -819,7 +822,7 @@ STREAM = request(headers="Accept: text/event-stream\r\n").replace(b"Connection: 
 def test_proof_probes_are_answered_beside_a_thousand_connections(
     command: list[str], record_property: Callable[[str, object], None]
 ) -> None:
-    """Of one address, or of eight that fill them all: idle, half-sent, trickling or streaming."""
+    """From one address or from eight, which use all connections: idle, half-sent, trickling or streaming."""
     figures = []
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as server:
         assert server.stderr is not None

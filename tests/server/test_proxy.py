@@ -72,7 +72,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
     ],
 )
 def test_a_host_header_is_read_strictly(given: str, host: str) -> None:
-    """Case, port, brackets and a trailing dot make no difference; text that is not a host is no host."""
+    """Case, port, brackets and a trailing dot make no difference; other text is not a host."""
     assert host_of(given) == host
 
 
@@ -80,7 +80,7 @@ def test_a_host_header_is_read_strictly(given: str, host: str) -> None:
 def test_probes_answer_under_any_host_and_without_one(
     path: str, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """As load balancers ask: HTTP/1.0 without a Host header, or with the address of the target."""
+    """Like those of load balancers: HTTP/1.0 without a Host header, or with the address of the target."""
     with served(answerer, settings) as port:
         for rest in (
             " HTTP/1.0\r\n\r\n",
@@ -98,7 +98,7 @@ def test_probes_answer_under_any_host_and_without_one(
 )
 @pytest.mark.parametrize("host", [FOREIGN, "", "localhost.evil.example", "10.0.0.7:8000", "a b"])
 def test_a_refused_host_is_told_the_setting(path: str, host: str, client: TestClient) -> None:
-    """A problem document, without the host in it and without a redirect."""
+    """In a problem document without the host, and without a redirect."""
     response = client.get(path, headers={"Host": host}, follow_redirects=False)
     assert response.status_code == 400
     problem = response.json()
@@ -117,7 +117,7 @@ def test_other_spellings_of_an_allowed_host_are_allowed(host: str, client: TestC
 def test_a_refused_host_is_logged_escaped_and_once_a_second(
     client: TestClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line with the host, escaped and cut, and the setting that allows it; no second one soon after."""
+    """The line has the host, escaped and truncated, and the setting that allows it."""
     monkeypatch.setattr(hosts, "_LOG_SECONDS", 600.0)
     with caplog.at_level(logging.WARNING, hosts.__name__):
         for _ in range(50):
@@ -130,7 +130,7 @@ def test_a_refused_host_is_logged_escaped_and_once_a_second(
 
 
 def test_allowed_hosts_may_be_wildcards(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """The name itself is not below itself. The address that is served on is always allowed."""
+    """`*.name` does not match the name itself. The address that is served on is always allowed."""
     below = settings.model_copy(update={"allowed_hosts": ("*.Example.org",), "host": "::1"})
     every = settings.model_copy(update={"allowed_hosts": ("*",)})
     with TestClient(app_for(answerer, below), base_url="http://docs.example.org") as client:
@@ -145,7 +145,7 @@ def test_allowed_hosts_may_be_wildcards(answerer: QuestionAnswerer, settings: Se
 
 @pytest.mark.parametrize("host", ["https://docs.example.org", "docs.example.org/qa", "*example.org", "a.*.org", "a b"])
 def test_allowed_hosts_are_host_names(host: str) -> None:
-    """An address or another pattern would never match."""
+    """URLs and other patterns are rejected, since they would never match."""
     with pytest.raises(SettingsError, match=r"QA_ALLOWED_HOSTS .*is not a host name"):
         load_settings(allowed_hosts=host)
 
@@ -154,7 +154,7 @@ def test_allowed_hosts_are_host_names(host: str) -> None:
 
 
 def test_event_streams_have_headers_against_buffering(client: TestClient) -> None:
-    """Every answer of that type, and no other."""
+    """Every response of that type, and no other."""
     stream = client.post("/ask", json=QUESTION, headers={"Accept": "text/event-stream"})
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert stream.headers["cache-control"] == "no-cache"
@@ -164,7 +164,7 @@ def test_event_streams_have_headers_against_buffering(client: TestClient) -> Non
 
 @needs_nginx
 def test_a_first_event_passes_nginx_before_the_last_is_made(tmp_path: Path) -> None:
-    """With nginx's default buffers; the last event is made only once the first was read behind nginx."""
+    """With nginx's default buffers; the last event is made after the first was read behind nginx."""
     first_is_read = threading.Event()
 
     async def two_events(scope: Scope, receive: Receive, send: Send) -> None:
@@ -208,7 +208,7 @@ def ask(client: httpx2.Client, prefix: str = "", **headers: str) -> Any:
     ],
 )
 def test_the_public_url_is_normalised(given: str, kept: str) -> None:
-    """No slash at the end, no usual port, the host in lower case."""
+    """No trailing slash, no default port, the host in lower case."""
     assert load_settings(public_url=given).public_url == kept
 
 
@@ -235,7 +235,7 @@ TRUST: list[tuple[str, tuple[str, ...], str, str]] = [
 def test_only_trusted_proxies_may_set_the_prefix(
     host: str, proxies: tuple[str, ...], peer: str, prefix: str, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """By the address of the connection, not by what it forwards. On loopback, without other proxies, of everybody."""
+    """Judged by the address of the connection. On loopback without trusted proxies, every client may."""
     own = settings.model_copy(update={"host": host, "trusted_proxies": proxies, "access": "open"})
     with TestClient(app_for(answerer, own), base_url="http://localhost", client=(peer, 5)) as client:
         headers = {"X-Forwarded-Prefix": f"{PREFIX}/", "X-Forwarded-For": "127.0.0.1, 10.1.2.3"}
@@ -250,7 +250,7 @@ def test_only_trusted_proxies_may_set_the_prefix(
 def test_only_trusted_proxies_may_set_the_client_address(
     peer: str, statuses: list[int], answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """Visitors behind the proxy are counted one by one; a visitor who names others is one."""
+    """Visitors behind the proxy are counted separately; a visitor who forges other addresses counts as one."""
     public = {"host": "0.0.0.0", "trusted_proxies": ("10.0.0.0/8",), "access": "open", "visitor_rate": "1/hour"}
     own = settings.model_copy(update=public)
     with TestClient(app_for(answerer, own), base_url="http://localhost", client=(peer, 5)) as client:
@@ -267,7 +267,7 @@ def test_only_trusted_proxies_may_set_the_client_address(
     ],
 )
 def test_an_invalid_prefix_is_ignored(prefix: str, client: TestClient) -> None:
-    """Only plain segments of bounded length; of two headers, neither."""
+    """Only plain segments of limited length are valid; two headers are both ignored."""
     wrong = [("X-Forwarded-Prefix", prefix.encode("latin-1"))]
     assert ask(client, **dict(wrong))["permalink"].startswith("/cite/")
     twice = [("X-Forwarded-Prefix", PREFIX), ("X-Forwarded-Prefix", PREFIX)]
@@ -276,7 +276,7 @@ def test_an_invalid_prefix_is_ignored(prefix: str, client: TestClient) -> None:
 
 
 def test_a_forwarded_prefix_changes_no_route(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Not even one that a path begins with: what needs a key needs it still."""
+    """Not even a prefix that a path begins with: the route still needs its key."""
     keyed = settings.model_copy(update={"access": "keys"})
     with TestClient(app_for(answerer, keyed), base_url="http://localhost") as client:
         for prefix in ("/", "/livez", "/widget", "/sources", "/cite", "/admin", "/docs-qa"):
@@ -290,7 +290,7 @@ def test_a_forwarded_prefix_changes_no_route(answerer: QuestionAnswerer, setting
 
 
 def test_the_public_path_is_stripped_once_and_bypasses_no_key(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Each route is the same with and without it, and nothing else is a route."""
+    """Each route works with and without it, and no other path becomes a route."""
     keyed = settings.model_copy(update={"access": "keys", "public_url": f"https://docs.example.org{PREFIX}"})
     key_for(keyed, "ask")
     with TestClient(app_for(answerer, keyed), base_url="https://docs.example.org") as client:
@@ -318,7 +318,7 @@ def links_in(text: str) -> list[str]:
 
 @pytest.mark.parametrize("way", ["setting", "header"])
 def test_every_link_has_the_prefix_and_opens(way: str, answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Of questions, batches, streams, stores, tools, pages and descriptions, signed as where there is no prefix."""
+    """In answers, batches, streams, stores, tools, pages and descriptions; signatures hold as without a prefix."""
     public_url = f"http://localhost{PREFIX}" if way == "setting" else ""
     own = settings.model_copy(update={"access": "keys", "mcp": True, "public_url": public_url})
     named = {"zoo": ServableIndex(answerer, IndexFolder(settings.index))}
@@ -365,7 +365,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def test_questions_below_the_public_path_are_rejected_by_the_protocol_too() -> None:
-    """By the protocol, before anything is spent on them, as they are without it."""
+    """As they are without it."""
     refusing = Admission(lambda: Overloaded("full"), Gate(load_settings()), PREFIX)
     for address, refused in (
         (b"/ask", True),
@@ -381,7 +381,7 @@ def test_questions_below_the_public_path_are_rejected_by_the_protocol_too() -> N
 def test_the_service_works_behind_a_path_prefix_of_nginx(
     location: Callable[[int], str], answerer: QuestionAnswerer, settings: Settings, tmp_path: Path
 ) -> None:
-    """Links open, the playground's files load, whether nginx takes the prefix away or passes it on."""
+    """Links open and the playground loads, whether nginx strips the prefix or not."""
     public_url = f"https://docs.example.org{PREFIX}" if location is passing else ""
     own = settings.model_copy(update={"public_url": public_url})
     with (
@@ -427,7 +427,7 @@ def test_the_playground_works_behind_a_path_prefix_of_nginx(
     settings: Settings,
     tmp_path: Path,
 ) -> None:
-    """In the playground: an answer, the page of its citation with the mark, the sources, lines to copy that work."""
+    """An answer, the page of its citation with the mark, the sources, and the snippets to copy."""
     public_url = f"https://docs.example.org{PREFIX}" if location is passing else ""
     own = settings.model_copy(update={"public_url": public_url, "allowed_hosts": ("127.0.0.1",)})
     with served(answerer, own) as port, nginx(tmp_path, location(port)) as address:
@@ -500,7 +500,7 @@ def kept(response: httpx2.Response) -> dict[str, str]:
 
 
 def test_head_is_supported_wherever_get_is(every: TestClient) -> None:
-    """With the same status and headers and no body; a path that takes other methods names them all."""
+    """With the same status and headers, without a body; other paths list their methods."""
     paths = readable_paths(every)
     assert paths.keys() >= {
         "/",
@@ -528,7 +528,7 @@ def test_head_is_supported_wherever_get_is(every: TestClient) -> None:
 
 
 def test_a_matching_etag_gets_304(every: TestClient) -> None:
-    """304 without a body, with the headers of 200 but those of the body; to GET and HEAD, and to nothing else."""
+    """Without a body, with the headers of 200 except those of the body; for GET and HEAD only."""
     for template, path in readable_paths(every).items():
         if template in CHANGING:
             continue
@@ -560,7 +560,7 @@ def test_a_matching_etag_gets_304(every: TestClient) -> None:
     ],
 )
 def test_each_representation_has_its_own_etag(path: str, accepts: tuple[str, str], client: TestClient) -> None:
-    """And says that `Accept` decides, beside `Origin` where CORS does."""
+    """`Vary` names `Accept`, and `Origin` where CORS applies."""
     citation = ask(client)
     own = citation["document_id"] if "sources" in path else citation["permalink"].rpartition("/")[2]
     first, second = (client.get(path.format(own), headers={"Accept": accept}) for accept in accepts)
@@ -574,14 +574,14 @@ def test_each_representation_has_its_own_etag(path: str, accepts: tuple[str, str
 
 
 def test_answers_vary_by_accept(client: TestClient) -> None:
-    """JSON and the stream of events."""
+    """As JSON and as a stream of events."""
     for accept in ("application/json", "text/event-stream"):
         response = client.post("/ask", json=QUESTION, headers={"Accept": accept})
         assert {part.strip() for part in response.headers["vary"].split(",")} == {"Accept", "Origin"}
 
 
 def test_the_etag_of_the_playground_depends_on_the_prefix(client: TestClient) -> None:
-    """The tag of the playground depends on the prefix that is in its links."""
+    """Since its links have the prefix."""
     tags = {
         client.get("/", headers={"Accept": "text/html", "X-Forwarded-Prefix": prefix}).headers["etag"]
         for prefix in ("", "/a", "/b")
@@ -590,7 +590,7 @@ def test_the_etag_of_the_playground_depends_on_the_prefix(client: TestClient) ->
 
 
 def test_head_and_304_have_no_body_on_the_socket(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """The connection goes on: what comes behind is the next response."""
+    """The connection stays open, and the next bytes are the next response."""
     with served(answerer, settings) as port:
         line = "HTTP/1.1\r\nHost: localhost\r\n"
         answer = talk(
@@ -608,7 +608,7 @@ def test_head_and_304_have_no_body_on_the_socket(answerer: QuestionAnswerer, set
 
 @needs_nginx
 def test_a_weak_etag_of_nginx_matches(answerer: QuestionAnswerer, settings: Settings, tmp_path: Path) -> None:
-    """As it does with what it compresses."""
+    """Nginx weakens the ETags of responses that it compresses."""
     with (
         served(answerer, settings) as port,
         nginx(tmp_path, f"gzip on; gzip_types *; gzip_proxied any; {stripping(port)}") as address,
@@ -629,7 +629,7 @@ def test_long_documents_are_encoded_outside_the_event_loop(
     fake: FakeEmbedder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Escaped for a page, or made JSON, in a thread and in parts, whose ends make no difference."""
+    """Pages and JSON are encoded in a thread and in pieces, whose ends make no difference."""
     text = 'Tom & "Jerry" <swim> to \u00e9\U0001f600\\.\n\n' * 20
     folder({"long.txt": text})
     build(settings, fake)

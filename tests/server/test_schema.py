@@ -1,4 +1,4 @@
-"""Requests made from docs/openapi.json: whatever it allows is answered as it says, whatever it does not is refused."""
+"""Generated requests: those that docs/openapi.json allows are answered as described, others are refused."""
 
 import logging
 import os
@@ -24,14 +24,13 @@ from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import Settings
 
 STRICTER = ("is empty", "should be a valid integer", "must be the permalink", "filters: ")
-"""What no schema says: that text is more than what can't be seen, that 5.0 is not 5 here, which links are ours, which
-attributes documents have."""
+"""Messages of rules that no schema expresses: visible text, 5.0 is not an integer, own permalinks, known attributes."""
 SEED = 20261123
 
 
 @pytest.fixture
 def address(answerer: QuestionAnswerer, settings: Settings) -> Iterator[str]:
-    # Whoever writes a traceback parses source, and Python 3.11 fails where two threads do, as Hypothesis does here.
+    # Writing a traceback parses source, and Python 3.11 fails if two threads parse; Hypothesis does here.
     logging.disable()
     try:
         with served(answerer, settings) as port:
@@ -57,10 +56,10 @@ def _lacks_only_the_key(case: schemathesis.Case) -> bool:
 
 
 def _check(address: str, headers: dict[str, str], cases: int) -> Counter[int]:
-    """Send so many requests, of every operation alike, and return how often each status was given.
+    """Send ``cases`` requests, as many of each operation, and return the number of each status.
 
-    Fails with all checks of schemathesis: server errors, statuses, headers and bodies that are not documented,
-    refused requests that are allowed and allowed ones that are not, keys that are not asked for, and more.
+    Runs all checks of schemathesis: server errors; undocumented statuses, headers and bodies; valid requests that are
+    refused, invalid ones that are accepted; keys that are not required; and more.
     """
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
@@ -84,13 +83,13 @@ def _check(address: str, headers: dict[str, str], cases: int) -> Counter[int]:
                 statuses[response.status_code] += 1
                 stricter = response.status_code == 422 and any(words in response.text for words in STRICTER)
                 left_out = [positive_data_acceptance] if stricter else []
-                # Framing refuses these too, which schemathesis does not count as refusals. A case without a key is sent
+                # HTTP limits refuse these; schemathesis does not count the statuses as refusals. A case without a key is sent
                 # with one, and an unknown query parameter is ignored.
                 refused = response.status_code in {413, 414, 431}
                 left_out += [negative_data_rejection] if refused or _lacks_only_the_key(case) else []
                 case.validate_response(response, headers=headers, excluded_checks=left_out)
 
-            # An operation without parameters has no wrong ones.
+            # An operation without parameters has no invalid requests.
             with suppress(Unsatisfiable) if mode is GenerationMode.NEGATIVE else nullcontext():
                 send()
     assert _memory() - memory < 100 << 20
@@ -103,7 +102,7 @@ def _memory() -> int:
 
 
 def test_generated_requests_match_the_schema(address: str, settings: Settings) -> None:
-    """A few of every operation, with a key for all."""
+    """A few of every operation, with a key for all scopes."""
     statuses = _check(address, key_for(settings, "ask", "feedback", "admin"), 400)
     assert statuses[200] >= 5
     assert not any(status >= 500 and status != 503 for status in statuses)
@@ -113,7 +112,7 @@ def test_generated_requests_match_the_schema(address: str, settings: Settings) -
 def test_proof_generated_requests_match_the_schema(
     address: str, settings: Settings, record_property: Callable[[str, object], None]
 ) -> None:
-    """Twenty thousand and more."""
+    """More than twenty thousand."""
     statuses = _check(address, key_for(settings, "ask", "feedback", "admin"), 34_000)
     assert sum(statuses.values()) >= 20_000
     counted = ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))

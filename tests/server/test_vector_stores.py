@@ -1,4 +1,4 @@
-"""The paths below ``/v1``, asked by OpenAI's client."""
+"""The routes below ``/v1``, called by OpenAI's client."""
 
 import json
 import time
@@ -60,7 +60,7 @@ def some(*filters: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_openais_client_searches(url: str, token: str) -> None:
-    """With filters, a threshold, a collection as store; errors are the client's own classes."""
+    """With filters, a threshold and a collection as store; errors raise the client's exceptions."""
     client = openai.OpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0)
     for store in ("default", "zoo"):
         page = client.vector_stores.search(store, query=QUESTION, max_num_results=2)
@@ -79,7 +79,7 @@ def test_openais_client_searches(url: str, token: str) -> None:
 
 
 def test_openais_client_raises_with_the_reason(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """The message is the detail of the problem document, the code its name."""
+    """The message is the detail of the problem document, the code its slug."""
     keys = KeyFile(settings.data)
     ours, limited = keys.create("ours"), keys.create("limited", rate="1/hour")
     other = keys.create("another collection", collections=("hr",))
@@ -169,7 +169,7 @@ def reports(
 def test_a_filter_returns_exactly_the_matching_passages(
     filters: dict[str, Any], expected: set[str], reports: TestClient
 ) -> None:
-    """Numbers compare as numbers where the front matter has one, all else as text; what is absent equals nothing."""
+    """Numbers compare as numbers if the front matter has one, else as text; a missing attribute equals nothing."""
     response = reports.post(SEARCH, json={"query": "a ship", "max_num_results": 50, "filters": filters})
     assert response.status_code == 200, response.text
     assert {result["filename"] for result in response.json()["data"]} == expected
@@ -183,7 +183,7 @@ def test_a_filter_returns_exactly_the_matching_passages(
     ],
 )
 def test_only_plain_ascii_decimals_compare_as_numbers(text: str, number: float | None) -> None:
-    """In ASCII digits, with a point; nothing else that Python would take."""
+    """Other spellings that Python accepts do not."""
     assert meeting(ComparisonFilter("key", "gte", (-1e9,)))(text) is (number is not None)
     if number is not None:
         assert meeting(ComparisonFilter("key", "eq", (float(number),)))(text)
@@ -191,7 +191,7 @@ def test_only_plain_ascii_decimals_compare_as_numbers(text: str, number: float |
 
 
 def test_filters_on_sections_choose_passages(reports: TestClient) -> None:
-    """One of a document, and not the others of it."""
+    """Only those of the section, not others of the same document."""
     for filters, texts in (
         (every(eq("title", "One"), eq("section", "Boats")), ["A boat sails at noon."]),
         (every(eq("title", "One"), compare("ne", "section", "Boats")), ["A ship sails at dawn."]),
@@ -234,7 +234,7 @@ def nested(depth: int) -> dict[str, Any]:
     ],
 )
 def test_a_meaningless_filter_is_refused_with_the_reason(filters: object, words: str, reports: TestClient) -> None:
-    """Never answered with nothing."""
+    """It never returns an empty result."""
     response = reports.post(SEARCH, json={"query": "a ship", "filters": filters})
     assert_error(response, 422)
     assert words in response.json()["detail"]
@@ -242,7 +242,7 @@ def test_a_meaningless_filter_is_refused_with_the_reason(filters: object, words:
 
 @pytest.mark.parametrize("depth", [6, 100, 300, 500, 2000])
 def test_a_filter_that_is_too_deep_is_refused(depth: int, reports: TestClient) -> None:
-    """However deep; at some depth JSON itself is."""
+    """At any depth; at some depth JSON itself is refused."""
     inner = json.dumps(eq("title", "One"))
     filters = '{"type":"and","filters":[' * depth + inner + "]}" * depth
     body = '{"query":"a ship","filters":' + filters + "}"
@@ -259,7 +259,7 @@ def test_filters_may_reach_the_documented_limits(reports: TestClient) -> None:
 
 
 def test_results_have_the_attributes_that_filters_match(reports: TestClient) -> None:
-    """Each attribute that is not about the question finds its result again."""
+    """A filter on any attribute that does not depend on the question finds the result again."""
     about_the_question = {"quote", "url", "start_char", "end_char", "confidence"}
     for result in reports.post(SEARCH, json={"query": "a ship sails"}).json()["data"]:
         attributes = result["attributes"] | {"file_id": result["file_id"], "filename": result["filename"]}
@@ -274,7 +274,7 @@ def test_results_have_the_attributes_that_filters_match(reports: TestClient) -> 
 
 
 def test_several_queries_are_merged(reports: TestClient) -> None:
-    """Each passage once, with its best score, best first; as many as are wanted."""
+    """Each passage once with its best score, best first, up to the limit."""
 
     def search(query: object, results: int = 10) -> list[tuple[float, str]]:
         body = reports.post(SEARCH, json={"query": query, "max_num_results": results}).json()
@@ -296,7 +296,7 @@ def test_several_queries_are_merged(reports: TestClient) -> None:
 
 
 def test_each_query_counts_towards_the_rate_limit(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """As the questions of a batch do."""
+    """Like the questions of a batch."""
     token = KeyFile(settings.data).create("limited", rate="5/hour")
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         client.headers["Authorization"] = f"Bearer {token}"
@@ -322,7 +322,7 @@ def assert_error(response: httpx2.Response, status: int) -> None:
 def test_every_error_below_v1_is_a_problem_document_with_openais_error(
     answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """Whichever layer makes it; elsewhere an error is a problem document alone."""
+    """From every layer; errors elsewhere are problem documents only."""
     headers = key_for(settings, "ask")
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         assert_error(client.post(SEARCH, json={"query": "cat"}), 401)
@@ -343,7 +343,7 @@ def test_every_error_below_v1_is_a_problem_document_with_openais_error(
 
 
 def test_server_errors_below_v1_have_openais_error(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """A bug, a model that takes too long, an index that failed its self-test."""
+    """An unexpected exception, a slow model, an index that failed its self-test."""
 
     class Broken(FakeEmbedder):
         def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
@@ -366,14 +366,14 @@ def test_server_errors_below_v1_have_openais_error(answerer: QuestionAnswerer, s
 
 
 def test_a_too_long_url_below_v1_has_openais_error(url: str) -> None:
-    """An address that is too long is refused before there is a request."""
+    """The protocol refuses it."""
     with httpx2.Client() as client:
         assert_error(client.get(f"{url}/v1/{'a' * 9_000}"), 414)
         assert "error" not in client.get(f"{url}/{'a' * 9_000}").json()
 
 
 def test_openais_client_lists_stores_files_and_models(url: str, token: str, answerer: QuestionAnswerer) -> None:
-    """As they are: by id, a page at a time, each by itself."""
+    """Lists are ordered by id, a page at a time; single ones can be read."""
     manifest = answerer.index.manifest
     with openai.OpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0) as client:
         stores = list(client.vector_stores.list())
@@ -415,7 +415,7 @@ def test_openais_client_lists_stores_files_and_models(url: str, token: str, answ
 
 
 def test_a_key_lists_only_its_own_collections(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Others are not named, and not opened."""
+    """Others are neither listed nor readable."""
     key = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:

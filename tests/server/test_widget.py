@@ -1,4 +1,4 @@
-"""The chat widget and the playground in a real browser, on pages of another origin as on our own."""
+"""The chat widget and the playground in a real browser, on this origin and on others."""
 
 import http.server
 import json
@@ -30,12 +30,12 @@ STRICT = (
 
 
 def test_the_widget_fits_its_size_limit() -> None:
-    """Each file as it goes over the network; `make check` prints the sizes."""
+    """Compressed as it is sent; `make check` prints the sizes."""
     assert sum(sizes().values()) < MOST_BYTES
 
 
 def test_the_source_has_no_markup_sinks() -> None:
-    """No sink of markup or code stands anywhere in it, and nothing of another host."""
+    """Nor sinks of code, nor URLs of other hosts."""
     for path in WIDGET.glob("*.*"):
         source = path.read_text(encoding="utf-8")
         sinks = r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|setHTML|DOMParser|srcdoc"
@@ -54,7 +54,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
 
 
 def test_files_have_immutable_paths_and_current_paths(client: TestClient) -> None:
-    """With ETag, for every origin, as scripts; the hashes are those that browsers check."""
+    """As scripts for every origin, with ETag; the integrity hashes are correct."""
     import base64
     import hashlib
 
@@ -77,7 +77,7 @@ def test_files_have_immutable_paths_and_current_paths(client: TestClient) -> Non
 
 
 def test_no_other_file_is_served(client: TestClient) -> None:
-    """Names are looked up, not opened."""
+    """Names are looked up, never opened as paths."""
     for name in (
         *("playground.html", "__init__.py", "../api/app.py", "..%2fapi%2fapp.py", "%2e%2e/errors.py", "/etc/passwd"),
         *("qa-chat.js/", "qa-chat.js%00", "QA-CHAT.JS", "000000000000/qa-chat.js", "%5c.."),
@@ -86,7 +86,7 @@ def test_no_other_file_is_served(client: TestClient) -> None:
 
 
 def test_the_root_is_the_playground_or_json(client: TestClient) -> None:
-    """By what they accept."""
+    """Depending on `Accept`."""
     page = client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
     assert page.headers["content-type"].startswith("text/html")
     assert "trusted-types 'none'" in page.headers["content-security-policy"]
@@ -200,7 +200,7 @@ def answered(page: Page) -> None:
 def test_the_widget_works_on_another_origin_with_a_strict_policy(
     page: Page, site: Site, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """Only its own scripts, no inline style, Trusted Types; with a publishable key, an answer, a link, feedback."""
+    """No inline styles, Trusted Types; a publishable key, an answer, a link and feedback."""
     for name in ELEMENT:
         shutil.copy(WIDGET / name, site.folder)
     key = KeyFile(settings.data).create("page", ("ask", "feedback"), publishable=True, origins=(site.origin,))
@@ -228,7 +228,7 @@ def test_the_widget_works_on_another_origin_with_a_strict_policy(
 def test_an_origin_without_a_key_is_refused_with_a_message(
     page: Page, site: Site, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """A key of another page opens nothing here."""
+    """The key of another origin does not work."""
     key = KeyFile(settings.data).create("page", ("ask",), publishable=True, origins=("https://other.example",))
     with served(answerer, settings.model_copy(update={"access": "keys"})) as port:
         page.goto(site.write(chat(f"http://127.0.0.1:{port}", key=key)))
@@ -377,7 +377,7 @@ def _hostile(payload: str, place: int) -> dict[str, object]:
 def test_fifty_hostile_documents_and_questions_execute_nothing(
     own: bool, page: Page, site: Site, endpoint: str
 ) -> None:
-    """Nothing is executed, no link leads to code, nothing breaks out of the panel."""
+    """No link leads to code, and nothing leaves the panel."""
     page.add_init_script("window.hits = 0; window.hit = () => hits++")
     page.goto(endpoint if own else site.write(chat(endpoint, heading="<img src=x onerror=hit()>")))
     for place, payload in enumerate(PAYLOADS * 2):
@@ -405,7 +405,7 @@ def test_fifty_hostile_documents_and_questions_execute_nothing(
 
 @pytest.mark.browser
 def test_from_the_page_to_the_citation_by_keyboard_alone(page: Page, site: Site, endpoint: str) -> None:
-    """Tab, Enter and Escape; the focus is always to be seen, and goes back to where it came from."""
+    """Tab, Enter and Escape; the focus is always visible and returns to its origin."""
     page.goto(site.write(chat(endpoint, mode="launcher")))
     page.locator("qa-chat .launch").wait_for()
     focused = "document.querySelector('qa-chat').shadowRoot.activeElement?.className"
@@ -458,7 +458,7 @@ def test_each_error_has_a_message_and_a_retry_where_it_can_help(
     site: Site,
     endpoint: str,
 ) -> None:
-    """With another try where that can help, which then works."""
+    """The retry works."""
     page.goto(site.write(chat(endpoint)))
     page.evaluate("addEventListener('qa-error', event => window.kind = event.detail.kind)")
     page.route("**/ask", lambda route: route.fulfill(**answer | {"headers": _cors(answer.get("headers", {}))}))
@@ -475,7 +475,7 @@ def test_each_error_has_a_message_and_a_retry_where_it_can_help(
 
 @pytest.mark.browser
 def test_the_widget_retries_a_busy_service_and_waits_for_a_rate_limit(page: Page, site: Site, endpoint: str) -> None:
-    """By itself after the seconds that it names; a rate limit shows the seconds until the button works."""
+    """After the seconds of Retry-After; a rate limit shows the seconds until the button works."""
     page.goto(site.write(chat(endpoint)))
     tried = []
 
@@ -505,7 +505,7 @@ def test_the_widget_retries_a_busy_service_and_waits_for_a_rate_limit(page: Page
 
 @pytest.mark.browser
 def test_an_offline_question_is_kept(page: Page, site: Site, endpoint: str) -> None:
-    """The question stays, and is asked again at the press of a button."""
+    """A button asks it again."""
     page.goto(site.write(chat(endpoint)))
     page.locator("qa-chat textarea").wait_for()
     page.context.set_offline(True)
@@ -518,7 +518,7 @@ def test_an_offline_question_is_kept(page: Page, site: Site, endpoint: str) -> N
 
 @pytest.mark.browser
 def test_the_last_question_wins(page: Page, site: Site, endpoint: str) -> None:
-    """One that is still under way is aborted; one request goes out for each question, however often Enter comes."""
+    """A running request is aborted; each question sends one request, even on repeated Enter."""
     page.goto(site.write(chat(endpoint)))
     asked = []
     page.on("request", lambda request: asked.append(request.post_data_json) if request.method == "POST" else None)
@@ -544,7 +544,7 @@ def test_the_last_question_wins(page: Page, site: Site, endpoint: str) -> None:
 
 @pytest.mark.browser
 def test_a_widget_may_move_be_removed_or_have_siblings(page: Page, site: Site, endpoint: str) -> None:
-    """A move keeps what was asked, a removal aborts it; events leave the shadow; two do not know of each other."""
+    """A move keeps the history, a removal aborts; events leave the shadow root; two widgets are independent."""
     page.goto(
         site.write(chat(endpoint, id="one") + f'<qa-chat id="two" endpoint="{endpoint}"></qa-chat><div id=far></div>')
     )
@@ -583,7 +583,7 @@ def test_a_widget_may_move_be_removed_or_have_siblings(page: Page, site: Site, e
 
 @pytest.mark.browser
 def test_an_invalid_endpoint_is_logged_once_and_sends_nothing(page: Page, site: Site, endpoint: str) -> None:
-    """In the console for who built the page; the box is inert. A secret key in a page is as wrong."""
+    """In the console; the widget is disabled. A secret key in a page is invalid too."""
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "/ask" in request.url else None)
     wrong = ("", "/relative", "//host", "javascript:alert(1)", "data:text/plain,x", "https://u:p@host", "x")
@@ -619,7 +619,7 @@ def test_an_invalid_endpoint_is_logged_once_and_sends_nothing(page: Page, site: 
 def test_the_language_and_single_strings_can_be_chosen(
     attributes: dict[str, str], lang: str, expected: list[str], page: Page, site: Site, endpoint: str
 ) -> None:
-    """By the element's language or the page's; single strings by the page."""
+    """The language by the element or the page, strings by the page."""
     page.goto(site.write(chat(endpoint, **attributes), lang=lang))
     expect(page.locator("qa-chat h2")).to_have_text(expected[0])
     expect(page.locator("qa-chat .send")).to_have_text(expected[1])
@@ -627,7 +627,7 @@ def test_the_language_and_single_strings_can_be_chosen(
 
 @pytest.mark.browser
 def test_strings_may_be_set_before_the_element_is_inserted(page: Page, site: Site, endpoint: str) -> None:
-    """The page's language still counts."""
+    """The language of the page still applies."""
     page.goto(site.write(chat(endpoint), lang="ko"))
     page.evaluate(
         """() => {
@@ -642,7 +642,7 @@ def test_strings_may_be_set_before_the_element_is_inserted(page: Page, site: Sit
 
 
 def test_every_language_has_every_string() -> None:
-    """Compared by their keys, in the source."""
+    """Compared by their keys in the source."""
     source = (WIDGET / "strings.js").read_text(encoding="utf-8")
     blocks = re.findall(r"const (\w\w) = \{(.*?)\n\};", source, re.DOTALL)
     keys = [re.findall(r"^\s+(\w+):", block, re.MULTILINE) for _, block in blocks]
@@ -653,7 +653,7 @@ def test_every_language_has_every_string() -> None:
 
 @pytest.mark.browser
 def test_the_panel_fits_the_window_in_every_corner_and_direction(page: Page, site: Site, endpoint: str) -> None:
-    """The panel opens inside the window in each corner, whichever way the page reads."""
+    """In left-to-right and right-to-left pages."""
     for corner in ("bottom-right", "bottom-left", "top-right", "top-left"):
         for direction in ("ltr", "rtl"):
             page.goto(site.write(f"<div dir={direction}>{chat(endpoint, mode='launcher', corner=corner)}</div>"))
@@ -672,7 +672,7 @@ def test_the_panel_fits_the_window_in_every_corner_and_direction(page: Page, sit
 
 @pytest.mark.browser
 def test_the_styles_and_globals_of_a_page_do_not_break_the_widget(page: Page, site: Site, endpoint: str) -> None:
-    """Nor one whose ids and globals have our names, or that puts other functions in the place of the browser's."""
+    """Nor do clobbered ids, globals and replaced browser functions."""
     head = "<style>* { all: unset } div { display: none !important }</style>"
     clobber = "<form id=config></form><form id=input></form><form name=strings></form>"
     page.goto(site.write(clobber + chat(endpoint), head=head))
@@ -684,7 +684,7 @@ def test_the_styles_and_globals_of_a_page_do_not_break_the_widget(page: Page, si
 
 @pytest.mark.browser
 def test_the_history_is_kept_for_the_session_if_enabled(page: Page, site: Site, endpoint: str) -> None:
-    """For the session, by the page; what is no answer in the storage is dropped; clearing clears it."""
+    """By page; invalid entries in the storage are dropped; clearing empties it."""
     address = site.write(chat(endpoint, history="session"))
     page.goto(address)
     ask(page, FOUND)
@@ -709,7 +709,7 @@ def test_the_history_is_kept_for_the_session_if_enabled(page: Page, site: Site, 
 
 @pytest.mark.browser
 def test_the_history_is_limited_to_a_hundred_entries(page: Page, site: Site, endpoint: str) -> None:
-    """What is shown is bounded."""
+    """The oldest entries are dropped."""
     page.goto(site.write(chat(endpoint)))
     body = json.dumps(_hostile("calm", 0))
     page.route("**/ask", _answering(body))
@@ -719,7 +719,7 @@ def test_the_history_is_limited_to_a_hundred_entries(page: Page, site: Site, end
 
 @pytest.mark.browser
 def test_the_browser_blocks_files_with_another_hash(page: Page, site: Site, endpoint: str) -> None:
-    """The snippet of the playground works as it is, and not with another hash."""
+    """The snippet of the playground works unchanged, but not with another hash."""
     page.goto(endpoint)
     page.get_by_role("tab", name="Embed").click()
     snippet = page.locator("#embed pre").first.inner_text().replace('key="pk_…" ', "")
@@ -736,7 +736,7 @@ def test_the_browser_blocks_files_with_another_hash(page: Page, site: Site, endp
 @pytest.mark.browser
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs/examples").glob("*.html")))
 def test_the_examples_of_the_docs_work(name: str, page: Page, site: Site, endpoint: str) -> None:
-    """Each is opened as it is, with this service in the place of the one it names."""
+    """Each is opened with the address of this service."""
     source = (ROOT / "docs/examples" / name).read_text(encoding="utf-8")
     (site.folder / name).write_text(source.replace("https://qa.example.org", endpoint), encoding="utf-8")
     for library in re.findall(r'src="\./(react[\w.-]*\.js)"', source):
@@ -753,7 +753,7 @@ def test_the_examples_of_the_docs_work(name: str, page: Page, site: Site, endpoi
 
 
 def _react() -> Path:
-    """Return a folder of React as its package has it, fetched by npm."""
+    """Return a folder with React, fetched by npm."""
     import subprocess
     import tempfile
 
@@ -776,7 +776,7 @@ def _react() -> Path:
 
 @pytest.mark.browser
 def test_the_playground_works_and_is_accessible(browser: Browser, endpoint: str) -> None:  # noqa: F811 - a fixture
-    """On a desktop and on a phone, light and dark: the widget, the sources, the answer, the bars, the index."""
+    """On a desktop and on a phone, light and dark: widget, sources, answer, bars and index."""
     for width, scheme in ((1280, "light"), (390, "dark")):
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, locale="en-US")
         page = _watched(context.new_page())
@@ -809,7 +809,7 @@ def test_the_playground_works_and_is_accessible(browser: Browser, endpoint: str)
 def test_the_playground_asks_for_a_key_where_one_is_needed(
     page: Page, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """And keeps it nowhere."""
+    """It stores the key nowhere."""
     token = key_for(settings, "ask", "feedback")["Authorization"].removeprefix("Bearer ")
     with served(answerer, settings.model_copy(update={"access": "keys"})) as port:
         page.goto(f"http://127.0.0.1:{port}/")
@@ -852,7 +852,7 @@ BOUNDS = r"""async () => {
 
 @pytest.mark.browser
 def test_the_client_limits_waits_links_and_texts(page: Page, endpoint: str) -> None:
-    """Waits, links, texts and addresses, by the functions that read them."""
+    """Tested on the functions that parse them."""
     page.goto(endpoint)
     found = page.evaluate(BOUNDS)
     origin = "https://qa.example.org"
@@ -868,7 +868,7 @@ def test_the_client_limits_waits_links_and_texts(page: Page, endpoint: str) -> N
 def test_repeated_loaders_changed_attributes_and_huge_pastes_are_harmless(
     page: Page, site: Site, endpoint: str
 ) -> None:
-    """Two loaders put one widget; an attribute that changes is checked as at first; a huge paste is refused."""
+    """Two loaders insert one widget; changed attributes are validated again; a huge paste is refused."""
     loader = f'<script src="{endpoint}/widget/qa-chat-loader.js" data-endpoint="{endpoint}"></script>'
     again = f'<script type="module" src="{endpoint}/widget/qa-chat-define.js"></script>'
     page.goto(site.write("", head=loader * 2 + again))
@@ -887,7 +887,7 @@ def test_repeated_loaders_changed_attributes_and_huge_pastes_are_harmless(
 
 @pytest.mark.browser
 def test_the_widget_works_in_a_frame_without_an_origin(page: Page, site: Site, endpoint: str) -> None:
-    """Storage throws there, and the service does not know the origin: both are told or borne, nothing breaks."""
+    """Storage throws there, and the service rejects the origin; neither breaks the widget."""
     inner = site.write(chat(endpoint, history="session"), name="inner.html")
     page.goto(site.write(f'<iframe sandbox="allow-scripts" src="{inner}" width="600" height="600" title="x"></iframe>'))
     frame = page.frame_locator("iframe")
@@ -899,7 +899,7 @@ def test_the_widget_works_in_a_frame_without_an_origin(page: Page, site: Site, e
 
 @pytest.mark.browser
 def test_a_quote_is_copied_with_its_citation(page: Page, site: Site, endpoint: str) -> None:
-    """As text: the words, where they stand, and the link that stays."""
+    """As text: the quote, its place, and the permalink."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.origin)
     page.goto(site.write(chat(endpoint)))
     ask(page, FOUND)
