@@ -1,4 +1,4 @@
-"""Authentication, scopes, origins and rate limits: decided for the route that was matched, before a body is read."""
+"""Authentication, scopes, origins and rate limits, checked for the matched route before a body is read."""
 
 import asyncio
 import logging
@@ -16,9 +16,9 @@ from qa_service.server.rates import Limit, Rates, headers
 from qa_service.settings import Settings
 
 _logger = logging.getLogger(__name__)
-SIGNATURE = "sig"  # a name that telemetry knows to leave out
+SIGNATURE = "sig"  # telemetry redacts parameters of this name
 KEY_COLLECTIONS = "qa_key_collections"
-"""In the scope of a request: the collections that its key is for, none if it is for all."""
+"""In the scope of a request: the collections of its key; none if it is for all."""
 GRANT = "qa_grant"
 """In the scope of a request: the :class:`Grant` under which links in its response are signed."""
 QUOTE_ONLY = "qa_quote_only"
@@ -30,13 +30,13 @@ _RATE_LIMITS = "qa_limits"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The conditions under which a route may be asked. Each route has one; see ``routes/guarded.py``.
+    """The conditions of access to a route. Each route has them; see ``routes/guarded.py``.
 
-    ``scope`` is that of the key, ``any`` if every key will do, ``None`` if the route is public. ``by_link``: a signed
-    link replaces the key. ``open_locally``: without keys, the machine itself may ask. ``own_pages_only``: an ``Origin``
-    must be an allowed one, key or not. ``collection_parameter``: the part of the path that names the collection; empty
-    if the handler compares the collection with those of the key. ``counts_as_one``: a request is one question to the
-    rate limits; otherwise the handler calls :meth:`Gate.count`.
+    ``scope``: the scope that the key needs, ``any`` if every key is enough, ``None`` if the route is public.
+    ``by_link``: a signed link replaces the key. ``open_locally``: if no keys are needed, requests from this machine
+    pass. ``own_pages_only``: an ``Origin`` must be allowed, with a key or without. ``collection_parameter``: the path
+    parameter that names the collection; empty if the handler compares the collection with those of the key.
+    ``counts_as_one``: the rate limits count a request as one question; otherwise the handler calls :meth:`Gate.count`.
     """
 
     scope: Scope | Literal["any"] | None
@@ -54,7 +54,7 @@ ADMIN = Access("admin")
 
 
 class Gate:
-    """Decides whether a request may be answered by a route."""
+    """Admits or rejects a request to a route."""
 
     def __init__(self, settings: Settings) -> None:
         self.keys = KeyFile(settings.data)
@@ -64,24 +64,24 @@ class Gate:
         self._others_can_ask = not is_loopback(settings.host)
 
     def is_origin(self, origin: str) -> bool:
-        """Tell whether pages of an origin may read answers."""
+        """Return whether pages of an origin may read answers."""
         open_to_pages = () if self.keys_needed else self._settings.origins
         return self.keys.is_origin(origin) or origin in open_to_pages or open_to_pages == ("*",)
 
     async def watch_keys(self, seconds: float) -> None:
-        """Look every so often whether the keys changed."""
+        """Poll the key file for changes."""
         while True:
             await asyncio.sleep(seconds)
             try:
                 await asyncio.to_thread(self.keys.reload_if_changed)
             except QAServiceError as error:
-                _logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - the message says it all
+                _logger.error("the current keys are kept: %s", error)  # noqa: TRY400 - the traceback adds nothing
 
     async def admit(self, connection: Connection, access: Access) -> None:
-        """Check that a route may answer a request, and count the request.
+        """Check that a request may use a route, and count it.
 
-        ``connection`` was routed: its ``path_params`` name the collection. The id of the key is kept in ``qa_key``,
-        the headers for the response in :data:`RATE_HEADERS`.
+        ``connection`` is routed: its ``path_params`` name the collection. Stores the key's id in ``qa_key`` and the
+        headers for the response in :data:`RATE_HEADERS`.
         Raises :class:`Unauthorized`, :class:`Forbidden` or :class:`TooManyRequests`.
         """
         if access.scope is None:
@@ -101,7 +101,7 @@ class Gate:
             self._expect_collection(grant.key, connection, access)
             connection[QUOTE_ONLY] = "documents" not in grant.key.scopes
         elif not self.is_open_to_all(access):
-            raise _missing() if self.keys.keys else Forbidden("no key has the scope for this here; create one first")
+            raise _missing() if self.keys.keys else Forbidden("no key has the scope that this needs; create one first")
         connection["qa_key"] = "" if key is None else key.id
         connection[KEY_COLLECTIONS] = () if key is None else key.collections
         connection[GRANT] = grant
@@ -110,9 +110,10 @@ class Gate:
         connection[RATE_HEADERS] = headers(await count(limits)) if limits else {}
 
     async def count(self, connection: Connection, questions: int) -> None:
-        """Count a request to a route that does not count as one question.
+        """Count the questions of a request to a route without ``counts_as_one``.
 
-        Raises :class:`InvalidRequest` if no limit would ever allow so many, :class:`TooManyRequests` if not now.
+        Raises :class:`InvalidRequest` if no limit ever allows so many, :class:`TooManyRequests` if they are too many
+        now.
         """
         limits = connection.pop(_RATE_LIMITS, [])
         if not limits:
@@ -124,12 +125,12 @@ class Gate:
         connection[RATE_HEADERS] = headers(await self.rates.count(limits, questions))
 
     async def settle(self, connection: Connection) -> None:
-        """Count a request as one question if its handler was not reached, as with an invalid body."""
+        """Count a request as one question if its handler did not run, as with an invalid body."""
         with suppress(InvalidRequest, TooManyRequests):
             await self.count(connection, 1)
 
     def _key(self, given: Headers) -> Key | None:
-        """Return the key that a request shows, ``None`` if it shows none."""
+        """Return the key in a request's headers, or ``None``. Raises :class:`Unauthorized` if it is not a valid key."""
         shown = given.getlist("authorization")
         if not shown:
             return None
@@ -140,13 +141,13 @@ class Gate:
         return key
 
     def is_open_to_all(self, access: Access) -> bool:
-        """Tell whether a route can be asked without a key."""
+        """Return whether a route is open without a key."""
         if access.open_locally and not self.keys_needed and not self._others_can_ask:
             return True
         return not self.keys_needed and access.scope != "admin"
 
     def _grant_of_link(self, connection: Connection) -> Grant | None:
-        """Return the grant of a signed link. The signature is the last parameter, and signs all before it."""
+        """Return the grant of a signed link. The signature is the last parameter and covers all before it."""
         if connection["method"] not in {"GET", "HEAD"}:
             return None
         address = f"{connection['path']}?{connection['query_string'].decode('latin-1')}"
@@ -173,7 +174,7 @@ class Gate:
 
 
 def _missing() -> Unauthorized:
-    return Unauthorized("a key is needed that this service knows: send it as Authorization: Bearer …")
+    return Unauthorized("a valid key is needed; send it as Authorization: Bearer …")
 
 
 def _expect(key: Key, needed: Scope | Literal["any"], origin: str | None) -> None:

@@ -1,8 +1,8 @@
-"""Who may ask: keys, what each may do, from which pages, and how often.
+"""API keys: their scopes, origins, collections and rates, and the signatures of links.
 
-A key is ``sk_ID_SECRET`` for servers and people, or ``pk_ID_SECRET`` for pages, where everybody can read it: such a
-one is bound to the origins of those pages, may ask and give feedback, and nothing else. The secret has 256 random
-bits, so its sha256 is all that is kept of it; no slow hash is needed against guessing.
+A secret key is ``sk_ID_SECRET``, for servers and people. A publishable key is ``pk_ID_SECRET``, for pages, where
+everybody can read it: it is bound to the origins of the pages and can never have the ``admin`` scope. The secret has
+256 random bits, and only its sha256 is stored; a slow hash is not needed against guessing.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ _NO_KEY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 class Key(BaseModel):
-    """A key as it is kept: all of it but the secret."""
+    """A key as it is stored, without its secret."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,7 +54,7 @@ class Key(BaseModel):
     scopes: tuple[Scope, ...]
     origins: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
-    """Those that it may ask; none means all, the default one included."""
+    """The collections that it may use; none means all, the default one included."""
     rate: Rate = ""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     created_at: str
@@ -69,17 +69,17 @@ class Key(BaseModel):
         if self.publishable and not self.origins:
             raise ValueError("a publishable key needs the origins of its pages")
         if self.publishable and "admin" in self.scopes:
-            raise ValueError("a publishable key can't have the scope admin, since everybody can read it")
+            raise ValueError("a publishable key can't have the scope admin, since everybody can read the key")
         if self.collections and "admin" in self.scopes:
             raise ValueError("the scope admin is for all collections")
         if not self.scopes:
-            raise ValueError("a key without a scope may do nothing")
+            raise ValueError("a key needs at least one scope")
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The right to give out links, or to follow one: by whose key, and until which day (UTC, since 1970)."""
+    """The right to create or follow signed links: a key, and the last day (UTC, days since 1970)."""
 
     key: Key
     last_day: int
@@ -94,7 +94,7 @@ class _FileContent(BaseModel):
 
 
 class KeyFile:
-    """The keys of a data folder. What others change in the file is seen at the next look."""
+    """The keys of a data folder. Changes by other processes appear after :meth:`reload_if_changed`."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / KEYS
@@ -104,7 +104,7 @@ class KeyFile:
         self.reload_if_changed()
 
     def reload_if_changed(self) -> None:
-        """Read the file if it changed. Raises :class:`SettingsError` if it is damaged; the keys stay as they were."""
+        """Read the file if it changed. Raises :class:`SettingsError` if it is damaged; the current keys are kept."""
         with storage_errors(self.path):
             try:
                 found = self.path.stat()
@@ -126,7 +126,7 @@ class KeyFile:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """All keys, in the order of their creation."""
+        """All keys, oldest first."""
         return tuple(self._by_id.values())
 
     def create(
@@ -139,9 +139,9 @@ class KeyFile:
         collections: tuple[str, ...] = (),
         rate: str = "",
     ) -> str:
-        """Add a key and return it, the only time that it is seen.
+        """Create a key and return it; it can't be read again later.
 
-        Raises :class:`SettingsError` if such a key would not be safe.
+        Raises :class:`SettingsError` if the key would not be safe.
         """
         identifier = secrets.token_hex(4)
         token = f"{'pk' if publishable else 'sk'}_{identifier}_{secrets.token_urlsafe(32)}"
@@ -159,29 +159,29 @@ class KeyFile:
             )
         except ValidationError as error:
             raise SettingsError(
-                f"no such key can be made: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+                f"the key is not valid: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
             ) from error
         with self._changing():
             self._write((*self.keys, key))
         return token
 
     def revoke(self, identifier: str) -> Key:
-        """Remove a key and return it; links that it was given end too. Raises :class:`NotFound`."""
+        """Delete a key and return it; its links stop working. Raises :class:`NotFound`."""
         with self._changing():
             key = self._by_id.get(identifier)
             if key is None:
-                raise NotFound(f"no key has the id {identifier!r}; `qa-service keys list` names them")
+                raise NotFound(f"no key has the id {identifier!r}; `qa-service keys list` lists them")
             self._write(tuple(other for other in self.keys if other.id != identifier))
         return key
 
     def rotate_links(self) -> None:
-        """Replace the secret that links are signed with: all links that were given out end."""
+        """Replace the secret that signs links; all existing links stop working."""
         with self._changing():
             self._content = self._content.model_copy(update={"link_secret": secrets.token_hex(32)})
             self._write(self.keys)
 
     def find_key(self, token: str) -> Key | None:
-        """Return the key that a token is. It takes the same time whichever part of the token is wrong."""
+        """Return the key of a token, or ``None``. The time does not depend on which part of the token is wrong."""
         match = _TOKEN.fullmatch(token)
         key = None if match is None else self._by_id.get(match[2])
         same = hmac.compare_digest(_digest(token), _NO_KEY_SHA256 if key is None else key.sha256)
@@ -190,24 +190,24 @@ class KeyFile:
         )
 
     def is_origin(self, origin: str) -> bool:
-        """Tell whether pages of an origin have a key."""
+        """Return whether a key is bound to an origin."""
         return any(origin in key.origins for key in self._by_id.values())
 
     def grant(self, key: Key, days: int) -> Grant:
-        """Return the grant of links that a key is given today and that end after so many days."""
+        """Return a grant to create links today that expire after so many days."""
         return Grant(key, int(time.time() // _DAY_SECONDS) + days)
 
     def signature(self, address: str, grant: Grant) -> str:
-        """Return the proof that this service gave out an address (path and query) under a grant.
+        """Return the signature of an address (path and query) under a grant.
 
-        It names the key and the last day, followed by 16 bytes of an HMAC-SHA256 in hexadecimal digits.
+        It has the key's id, the last day, and the first 16 bytes of an HMAC-SHA256 as hexadecimal digits.
         """
         signed = f"{address} {grant.key.id} {grant.last_day}"
         digest = hmac.new(bytes.fromhex(self._content.link_secret), signed.encode(), hashlib.sha256).digest()
         return f"{grant.key.id}.{grant.last_day}.{digest[:_SIGNATURE_BYTES].hex()}"
 
     def verified_grant(self, address: str, signature: str) -> Grant | None:
-        """Return the grant that an address was signed under, ``None`` if it has ended or the signature is another's."""
+        """Return the grant of a signed address, or ``None`` if it has expired or the signature is wrong."""
         match = _SIGNATURE.fullmatch(signature)
         key = None if match is None else self._by_id.get(match[1])
         if match is None or key is None:
@@ -218,14 +218,14 @@ class KeyFile:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold the lock of those who change the file, and begin with what it holds now."""
+        """Lock the file against other writers, and read its current content."""
         with storage_errors(self.path):
             make_private_folder(self.path.parent)
             lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_SECONDS, mode=0o600)
         try:
             lock.acquire()
         except Timeout as error:
-            raise StorageError(f"another process changes {self.path}; try again when it has ended") from error
+            raise StorageError(f"another process is changing {self.path}; try again when it has finished") from error
         try:
             self._file_state = None
             self.reload_if_changed()
@@ -242,7 +242,7 @@ class KeyFile:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine only."""
+    """Return whether an address is reachable from this machine only."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -250,36 +250,36 @@ def is_loopback(host: str) -> bool:
 
 
 def keys_needed(settings: Settings) -> bool:
-    """Tell whether questions need a key: where others than this machine can ask, unless that was said to be open."""
+    """Return whether questions need a key: if other machines can connect, unless the settings open the service."""
     return settings.access == "keys" or (settings.access == "auto" and not is_loopback(settings.host))
 
 
 def check_access(settings: Settings) -> None:
-    """Raise :class:`SettingsError` where keys are needed and there is none."""
+    """Raise :class:`SettingsError` if keys are needed and none exists."""
     if keys_needed(settings) and not KeyFile(settings.data).keys:
         raise SettingsError(
-            f"{settings.host} can be reached by others, and there is no key in {settings.data}: create one with "
+            f"other machines can reach {settings.host}, and {settings.data} has no key: create one with "
             "`qa-service keys create NAME`, or pass --open to let everybody ask"
         )
 
 
 def security_warnings(settings: Settings) -> list[str]:
-    """Return what an operator should know before others can ask; nothing of it keeps the service from starting."""
+    """Return the risks that an operator should know before others can connect; none prevents the start."""
     found = []
     if "*" in settings.allowed_hosts:
-        found.append("QA_ALLOWED_HOSTS is *: requests are answered whichever host they are addressed to")
+        found.append("QA_ALLOWED_HOSTS is *: requests to any host name are answered")
     if "*" in settings.trusted_proxies:
-        found.append("QA_TRUSTED_PROXIES is *: every client may say which address it has")
+        found.append("QA_TRUSTED_PROXIES is *: every client can claim any address")
     if hasattr(os, "geteuid") and os.geteuid() == 0 and not is_loopback(settings.host):
-        found.append("running as root; use an account that may do less")
+        found.append("running as root; use an account with fewer rights")
     keys = settings.data / KEYS
     with contextlib.suppress(OSError):
         if keys.stat().st_mode & _GROUP_AND_OTHERS:
-            found.append(f"{keys} can be read by other accounts of this machine; chmod 600 mends it")
+            found.append(f"{keys} can be read by other accounts of this machine; fix it with chmod 600")
     uri = urlsplit(settings.milvus_uri)
     if settings.store == "milvus" and uri.scheme == "http" and not is_loopback(uri.hostname or ""):
         found.append(
-            f"QA_MILVUS_URI is {settings.milvus_uri}: documents and QA_MILVUS_TOKEN cross the network in clear"
+            f"QA_MILVUS_URI is {settings.milvus_uri}: documents and QA_MILVUS_TOKEN cross the network unencrypted"
         )
     return found
 

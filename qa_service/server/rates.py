@@ -1,7 +1,7 @@
-"""How often each may ask: requests counted in sliding windows, and told as the IETF's RateLimit headers have it.
+"""Rate limits: requests counted in sliding windows, reported in the IETF's RateLimit headers.
 
-draft-ietf-httpapi-ratelimit-headers: ``RateLimit-Policy: "key";q=600;w=60`` says what is allowed and
-``RateLimit: "key";r=599;t=42`` what is left, and in how many seconds there is more.
+draft-ietf-httpapi-ratelimit-headers: ``RateLimit-Policy: "key";q=600;w=60`` gives the quota and its window in seconds,
+``RateLimit: "key";r=599;t=42`` the remaining quota and the seconds until it is restored.
 """
 
 import logging
@@ -20,12 +20,11 @@ from qa_service.errors import SettingsError, TooManyRequests
 
 _logger = logging.getLogger(__name__)
 _REDIS_TIMEOUT_SECONDS = 0.5
-"""Seconds that Redis may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit that a request counts towards: its name in the headers, who is counted, and how much is allowed."""
+    """A limit that a request counts towards: its name in the headers, the client it counts, and the allowed rate."""
 
     name: str
     client: str
@@ -33,13 +32,13 @@ class Limit:
 
     @classmethod
     def of(cls, name: str, client: str, rate: str) -> "Limit":
-        """Return the limit of ``60/minute``."""
+        """Return a limit with a rate such as ``60/minute``."""
         return cls(name, client, parse(rate))
 
 
 @dataclass(frozen=True, slots=True)
 class RemainingQuota:
-    """What is left of a limit, and in how many seconds there is more."""
+    """The remaining quota of a limit, and the seconds until it is restored."""
 
     limit: Limit
     remaining: int
@@ -47,9 +46,9 @@ class RemainingQuota:
 
 
 class Rates:
-    """Counts requests, in memory or where several processes count together.
+    """Counts requests, in memory or in Redis, which several processes share.
 
-    Where the place they are counted in does not answer, requests pass: an outage there is not to be one here.
+    If Redis does not answer, requests pass: its outage must not become one of this service.
     """
 
     def __init__(self, storage: str) -> None:
@@ -60,44 +59,44 @@ class Rates:
             options = {"implementation": "redispy", "connection_pool": self._pool}
         opened = storage_from_string(f"async+{storage}", **options)
         if not isinstance(opened, Storage):
-            raise SettingsError("QA_RATE_STORAGE names no storage that can be asked without waiting")
+            raise SettingsError("QA_RATE_STORAGE must be memory:// or redis://HOST:PORT")
         self._limiter = SlidingWindowCounterRateLimiter(opened)
 
     async def close(self) -> None:
-        """Close what connections there are."""
+        """Close the connections."""
         if self._pool is not None:
             await self._pool.disconnect()
 
     async def count(self, limits: Sequence[Limit], cost: int = 1) -> list[RemainingQuota]:
-        """Count a request towards all limits or, if one of them refuses it, towards none; return what is left.
+        """Count a request towards all limits or, if one of them rejects it, towards none; return the remaining quotas.
 
         Raises :class:`TooManyRequests`.
         """
         try:
             left, refusing = await self._test_all(limits, cost)
             if not refusing:
-                # The last limit is the visitor's: a race is lost to it, not to the key that others share.
+                # The last limit is the visitor's: in a race it rejects first, not the key's limit, which others share.
                 for limit in reversed(limits):
                     if not await self._limiter.hit(limit.rate, limit.name, limit.client, cost=cost):
                         refusing.append(await self._left(limit))
                         break
                 left = [await self._left(limit) for limit in limits]
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - requests pass
             return self._skip_counting(error)
         _raise_if_refused(left, refusing)
         return left
 
     async def check(self, limits: Sequence[Limit]) -> list[RemainingQuota]:
-        """Return what is left, and count nothing. Raises :class:`TooManyRequests` if one more request is too many."""
+        """Return the remaining quotas without counting. Raises :class:`TooManyRequests` if one more is too many."""
         try:
             left, refusing = await self._test_all(limits, 1)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - requests pass
             return self._skip_counting(error)
         _raise_if_refused(left, refusing)
         return left
 
     async def _test_all(self, limits: Sequence[Limit], cost: int) -> tuple[list[RemainingQuota], list[RemainingQuota]]:
-        """Return what is left of all limits, and those of them that refuse a request."""
+        """Return the remaining quotas of all limits, and those of the limits that reject the request."""
         left = [await self._left(limit) for limit in limits]
         passes = [await self._limiter.test(one.rate, one.name, one.client, cost=cost) for one in limits]
         return left, [one for one, passed in zip(left, passes, strict=True) if not passed]
@@ -123,17 +122,19 @@ def _redis_pool(address: str) -> Any:
     try:
         from redis.asyncio import ConnectionPool  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise SettingsError("QA_RATE_STORAGE needs what is not installed: pip install 'qa-service[redis]'") from error
+        raise SettingsError(
+            "QA_RATE_STORAGE needs a package that is missing: pip install 'qa-service[redis]'"
+        ) from error
     try:
         return ConnectionPool.from_url(
             address, socket_timeout=_REDIS_TIMEOUT_SECONDS, socket_connect_timeout=_REDIS_TIMEOUT_SECONDS
         )
     except ValueError as error:
-        raise SettingsError("QA_RATE_STORAGE is no address; write redis://HOST:PORT") from error
+        raise SettingsError("QA_RATE_STORAGE must be an address such as redis://HOST:PORT") from error
 
 
 def headers(left: Sequence[RemainingQuota]) -> dict[str, str]:
-    """Return the headers that tell a client what it may still do."""
+    """Return the response headers with the quotas and what remains of them."""
     if not left:
         return {}
     policies = (f'"{one.limit.name}";q={one.limit.rate.amount};w={one.limit.rate.get_expiry()}' for one in left)

@@ -93,7 +93,7 @@ def test_a_key_is_kept_as_its_hash_and_revoked(tmp_path: Path) -> None:
     [
         ("needs the origins", {"publishable": True}),
         ("everybody can read it", {"publishable": True, "origins": (PAGE,), "scopes": ("admin",)}),
-        ("may do nothing", {"scopes": ()}),
+        ("needs at least one scope", {"scopes": ()}),
         ("for all collections", {"scopes": ("admin",), "collections": ("hr",)}),
         *(
             ("is not an origin", {"origins": (origin,)})
@@ -608,7 +608,7 @@ def test_a_storage_that_does_not_answer_stops_nobody(
     assert "requests are not counted" in caplog.text
     with pytest.raises(SettingsError, match="QA_RATE_STORAGE"):
         load_settings(rate_storage="mysql://nowhere")
-    with pytest.raises(SettingsError, match="QA_RATE_STORAGE is no address"):
+    with pytest.raises(SettingsError, match="QA_RATE_STORAGE must be an address"):
         Rates("redis://127.0.0.1:port")
 
 

@@ -83,8 +83,8 @@ def _check(address: str, headers: dict[str, str], cases: int) -> Counter[int]:
                 statuses[response.status_code] += 1
                 stricter = response.status_code == 422 and any(words in response.text for words in STRICTER)
                 left_out = [positive_data_acceptance] if stricter else []
-                # HTTP limits refuse these; schemathesis does not count the statuses as refusals. A case without a key is sent
-                # with one, and an unknown query parameter is ignored.
+                # HTTP limits refuse these; schemathesis does not count the statuses as refusals. A case without a key
+                # is sent with one, and an unknown query parameter is ignored.
                 refused = response.status_code in {413, 414, 431}
                 left_out += [negative_data_rejection] if refused or _lacks_only_the_key(case) else []
                 case.validate_response(response, headers=headers, excluded_checks=left_out)

@@ -187,7 +187,7 @@ def test_unsafe_settings_are_reported(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "running as root" not in str(security_warnings(load_settings(data=data, host="0.0.0.0")))
     for uri, warned in (("http://milvus:19530", True), ("https://milvus:19530", False), ("http://localhost:1", False)):
         assert (
-            "in clear" in str(security_warnings(load_settings(data=data, store="milvus", milvus_uri=uri)))
+            "unencrypted" in str(security_warnings(load_settings(data=data, store="milvus", milvus_uri=uri)))
         ) == warned
 
 

@@ -1,4 +1,4 @@
-"""The body of a request: how much of it is read, and how its JSON is."""
+"""Reads request bodies: a bounded size, strict JSON."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,12 +16,12 @@ _MAX_DIGITS = 20
 async def whole_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
     """Read a body of at most ``max_bytes`` and return a ``receive`` that gives it as one message.
 
-    Bytes are counted as they arrive, since a chunked body announces no length. They are joined, since a body of
-    one-byte chunks costs hundreds of times its size otherwise. If the client leaves, the message says so.
-    Raises :class:`BodyTooLarge`, upon which the connection is closed.
+    Counts bytes as they arrive, since a chunked body has no declared length, and joins them, since one-byte chunks
+    would cost hundreds of times the body's size. If the client disconnects, the message says so.
+    Raises :class:`BodyTooLarge`, which closes the connection.
     """
-    announced = Headers(scope=scope).get("content-length", "0")
-    if announced.isdecimal() and int(announced[:_MAX_DIGITS]) > max_bytes:
+    declared = Headers(scope=scope).get("content-length", "0")
+    if declared.isdecimal() and int(declared[:_MAX_DIGITS]) > max_bytes:
         raise _too_large(max_bytes)
     body = bytearray()
     more = True
@@ -38,7 +38,7 @@ async def whole_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(
-        f"the body is longer than the limit of {max_bytes} bytes; send a shorter one", headers={"Connection": "close"}
+        f"the body is longer than the limit of {max_bytes} bytes; send a smaller one", headers={"Connection": "close"}
     )
 
 
@@ -53,17 +53,20 @@ def _then(first: Message, receive: Receive) -> Callable[[], Awaitable[Message]]:
 
 
 class StrictRequest(Request):
-    """A request whose JSON is read strictly: UTF-8, no key twice."""
+    """A request whose JSON must be UTF-8 without duplicate keys."""
 
     async def json(self) -> Any:
-        """Return the body's JSON, or raise one of our errors; the framework's parser accepts too much."""
+        """Return the JSON of the body. Raises :class:`UnreadableRequest` or :class:`UnsupportedMediaType`.
+
+        FastAPI's own parser accepts too much.
+        """
         if not hasattr(self, "_strict"):
             body = await self.body()
             if not body:
                 raise UnreadableRequest("the body is empty; send a JSON object")
             self._check_headers()
             try:
-                # NaN is left to the schema, which answers that the value, not the body, is invalid.
+                # The schema rejects NaN, so that the error names the value, not the body.
                 self._strict = strict_json.loads(body, allow_constants=True)
             except ValueError as error:
                 raise UnreadableRequest(f"the body can't be read: {error}; send JSON in UTF-8") from None
@@ -75,4 +78,4 @@ class StrictRequest(Request):
         if media_type.strip().lower() != "application/json" or charset not in {"", "utf-8"}:
             raise UnsupportedMediaType("the body must be application/json in UTF-8; set Content-Type")
         if self.headers.get("content-encoding", "identity").lower() != "identity":
-            raise UnsupportedMediaType("compressed bodies are not read; send it as it is")
+            raise UnsupportedMediaType("compressed bodies are not supported; send the body uncompressed")

@@ -1,7 +1,7 @@
-"""Routes that the gate guards: each carries its own conditions, so that no path can be read in two ways.
+"""Routes that carry their own access conditions, so that the gate and the router can't disagree on a path.
 
-A route is matched once, by the router. The matched route asks the gate, then reads the body, then calls its handler.
-An application with a route that has no conditions does not start (:func:`check_routes`).
+The router matches a route once. The matched route asks the gate, then reads the body, then calls its handler.
+An application with a route without conditions does not start (:func:`check_routes`).
 """
 
 import re
@@ -26,7 +26,7 @@ _ANY_KEY = Access("any", collection_parameter="")
 
 
 class Guarded(BaseRoute):
-    """Handles a request only if the gate admits it under the conditions of this route."""
+    """Handles a request if the gate admits it under this route's conditions."""
 
     access: Access
     methods: set[str] | None
@@ -40,16 +40,16 @@ class Guarded(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask the gate, check path and method, read the body, then handle the request.
 
-        HEAD is handled as GET; the server leaves the body out.
+        HEAD is handled as GET; the server omits the body.
         """
         state = scope["app"].state
         await state.gate.admit(scope, self.access)
         try:
             if _has_control_character(scope["path"]):  # the router ignores a newline at the end of a path
-                raise _no_such_path()
+                raise _unknown_path()
             routed = _as_get(scope)
             if routed["method"] not in (self.methods or ()):
-                raise _other_method(scope)
+                raise _method_not_allowed(scope)
             if self.reads_body:
                 receive = await whole_body(scope, receive, state.max_body_bytes)
             if RATE_HEADERS in scope:
@@ -61,10 +61,10 @@ class Guarded(BaseRoute):
 
 
 class GuardedRoute(Guarded, APIRoute):
-    """A guarded route of the framework. Its body is strict JSON: unreadable is 400, another type 415."""
+    """A guarded FastAPI route. Its body is strict JSON: an unreadable body gives 400, another media type 415."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the framework's handler."""
+        """Return FastAPI's handler with strict reading of JSON."""
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
@@ -77,7 +77,7 @@ class GuardedRoute(Guarded, APIRoute):
 
 
 class GuardedASGIRoute(Guarded, Route):
-    """A guarded route whose endpoint is an ASGI application, which reads the body itself."""
+    """A guarded route to an ASGI application that reads the body itself."""
 
     reads_body = False
 
@@ -88,27 +88,27 @@ class GuardedASGIRoute(Guarded, Route):
 
 @cache
 def guarded(access: Access, *, reads_body: bool = True) -> type[GuardedRoute]:
-    """Return the class of routes under some conditions, for ``APIRouter(route_class=…)``."""
+    """Return the class of routes with these conditions, for ``APIRouter(route_class=…)``."""
     return type("GuardedRoute", (GuardedRoute,), {"access": access, "reads_body": reads_body})
 
 
 def guard(app: FastAPI, gate: Gate, max_body_bytes: int) -> None:
-    """Give the routes of an application their gate. Paths without a route need a key too, if keys are needed."""
+    """Set the gate of an application's routes. If keys are needed, unknown paths need one too."""
     app.state.gate = gate
     app.state.max_body_bytes = max_body_bytes
-    app.router.default = _unmatched
+    app.router.default = _reject_unknown_path
 
 
 def check_routes(app: FastAPI) -> None:
     """Raise :class:`TypeError` if a route of an application is not guarded."""
     for context in iter_route_contexts(app.routes):
         if not isinstance(context.original_route, Guarded):
-            raise TypeError(f"the route {context.path} has no access conditions; make it of a guarded class")
+            raise TypeError(f"the route {context.path} has no access conditions; use the class that guarded() returns")
 
 
-async def _unmatched(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - the error is the answer
+async def _reject_unknown_path(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - the error is the answer
     await scope["app"].state.gate.admit(scope, _ANY_KEY)
-    raise _no_such_path()
+    raise _unknown_path()
 
 
 def _has_control_character(path: str) -> bool:
@@ -119,15 +119,15 @@ def _as_get(scope: Scope) -> Scope:
     return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
-def _other_method(scope: Scope) -> MethodNotAllowed:
+def _method_not_allowed(scope: Scope) -> MethodNotAllowed:
     routes = [route for route in iter_route_contexts(scope["app"].routes) if route.path_regex.match(scope["path"])]
     methods = {method for route in routes for method in route.methods or ()}
     allowed = methods | ({"HEAD"} if "GET" in methods else set())
-    problem = "this path takes another method; see the Allow header"
+    problem = "this path does not allow the method; see the Allow header"
     return MethodNotAllowed(problem, headers={"Allow": ", ".join(sorted(allowed))})
 
 
-def _no_such_path() -> NotFound:
+def _unknown_path() -> NotFound:
     return NotFound("the path does not exist; /openapi.json lists all paths")
 
 
