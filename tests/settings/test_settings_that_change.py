@@ -9,7 +9,7 @@ from conftest import TWO_DOCUMENTS, FakeEmbedder
 
 from qa_service.embedding import Embedder
 from qa_service.evaluation.sweep import index_folder
-from qa_service.indexing.build import contents_of
+from qa_service.indexing.build import gather_inputs
 from qa_service.loading import Limits, limits_of
 from qa_service.settings import Settings, default_of, load_settings, settings_that_change
 
@@ -53,7 +53,7 @@ def test_a_setting_that_changes_an_index_gets_an_index_of_its_own(name: str, sou
     """Another generation id, except for the runtime, and another folder in a sweep."""
     before = load_settings(source=source)
     after = before.model_copy(update={name: OTHER_VALUES[name]})
-    ids = [contents_of(one, embedder_of(one))[0].generation_id() for one in (before, after)]
+    ids = [gather_inputs(one, embedder_of(one)).contents.generation_id() for one in (before, after)]
     assert (ids[0] != ids[1]) == (name not in NOT_IN_THE_GENERATION_ID)
     assert index_folder(tmp_path, before) != index_folder(tmp_path, after)
 
@@ -61,12 +61,12 @@ def test_a_setting_that_changes_an_index_gets_an_index_of_its_own(name: str, sou
 def test_numbers_and_switches_that_do_not_say_so_change_no_index(source: Path, fake: FakeEmbedder) -> None:
     """Each one with another value gives the same generation id."""
     before = load_settings(source=source)
-    expected = contents_of(before, fake)[0].generation_id()
+    expected = gather_inputs(before, fake).contents.generation_id()
     for name, field in Settings.model_fields.items():
         if name not in OTHER_VALUES and field.annotation in {int, float, bool}:
             value = not field.default if field.annotation is bool else field.default + 1
             after = before.model_copy(update={name: value})
-            assert contents_of(after, fake)[0].generation_id() == expected, name
+            assert gather_inputs(after, fake).contents.generation_id() == expected, name
 
 
 def test_limits_default_to_the_settings() -> None:
