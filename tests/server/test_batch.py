@@ -134,7 +134,7 @@ def test_an_evaluation_runs_beside_the_server(
         failed = client.post("/evaluate", headers=key, content=b"{bad").json()
         state = wait(client, failed["id"], key)
         assert (state["status"], state["exit_code"]) == ("failed", 4)
-        assert "not one question could be asked (line 1: not JSON" in state["error"]
+        assert "no question could be asked (line 1: not JSON" in state["error"]
         assert str(settings.data) not in json.dumps(state)
         assert client.get(f"/evaluate/{failed['id']}/report", headers=key).status_code == 404
 
