@@ -1,4 +1,4 @@
-"""Builds of the index that are asked for over HTTP: one at a time, whichever server process is asked."""
+"""Index builds started over HTTP: one at a time, for all server processes together."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from qa_service.settings import Settings
 
 
 class Reindexing(JobState):
-    """The state of the last build that was asked for over HTTP."""
+    """The state of the last build that was started over HTTP."""
 
     status: Literal["idle", "building", "done", "failed", "stopped"] = "idle"
     report: dict[str, Any] | None = Field(default=None, description="What `qa-service index --json` printed.")
@@ -23,7 +23,7 @@ class Reindexing(JobState):
 
 class _Build(Reindexing):
     key: str | None = None
-    """The Idempotency-Key that it was asked for with."""
+    """The Idempotency-Key of the request that started it."""
 
 
 class Builder:
@@ -34,9 +34,9 @@ class Builder:
         self._path = self._jobs.folder / "reindex.json"
 
     def begin(self, key: str | None = None) -> Reindexing:
-        """Begin a build, unless the last one was begun with the same key: then return the state of that one.
+        """Start a build, or return the state of the last one if it was started with the same key.
 
-        Raises :class:`BuildInProgress` while one of another key, or without one, is running.
+        Raises :class:`BuildInProgress` while a build with another key, or without one, is running.
         """
         with self._jobs.changing():
             last = self._jobs.settled(self._path)
@@ -44,7 +44,7 @@ class Builder:
                 return last
             lock = self._jobs.claim()
             if lock is None:
-                raise BuildInProgress("a build is running; GET /admin/reindex tells when it is done")
+                raise BuildInProgress("a build is running; GET /admin/reindex shows when it is done")
             build = _Build(status="building", key=key)
             begun = build.model_copy()
             with ExitStack() as undo:
@@ -59,14 +59,14 @@ class Builder:
         return self._jobs.state(self._path) or Reindexing()
 
     def stop(self) -> None:
-        """End the build that this server process runs; the index stays as it was."""
+        """Stop this server process's build; the current index is kept."""
         self._jobs.stop()
 
     def _write(self, build: _Build) -> None:
         try:
             self._jobs.write(self._path, build)
         except OSError as error:
-            raise NotReady("the state of the build can't be kept; see that the data folder has room") from error
+            raise NotReady("the state of the build can't be written; make room in the data folder") from error
 
 
 def _take_report(build: _Build, output: bytes) -> None:

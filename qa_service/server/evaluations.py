@@ -1,6 +1,6 @@
-"""Evaluations that are asked for over HTTP: a question file comes in, a job asks it, reports stay.
+"""Evaluations started over HTTP: the client uploads a question file, a job evaluates it, the reports are kept.
 
-Each has a folder below the data folder, which all server processes read.
+Each evaluation has a folder below the data folder, which all server processes read.
 """
 
 import asyncio
@@ -35,18 +35,18 @@ class _Identified(BaseModel):
     id: str
 
 
-class Evaluation(JobState, _Identified):  # the fields of the last base stand first
+class Evaluation(JobState, _Identified):  # pydantic puts the fields of the last base first
     """The state of an evaluation."""
 
     status: Literal["running", "done", "failed", "stopped"]
     asked: int = Field(default=0, description="Questions asked so far.")
-    of: int | None = Field(default=None, description="Questions there are, once they are counted.")
+    of: int | None = Field(default=None, description="Number of questions, once they are counted.")
     summary: dict[str, Any] | None = Field(default=None, description="As in summary.json, once it is done.")
     report: str | None = Field(default=None, description="Path of the report, once it is done.")
 
 
 class Evaluations:
-    """Runs ``qa-service evaluate`` as a job. Methods that are no coroutines block; call them in a thread."""
+    """Runs ``qa-service evaluate`` as a job. Methods that are not coroutines block; call them in a thread."""
 
     def __init__(self, settings: Settings, command: Sequence[str] = COMMAND) -> None:
         self._max_bytes = settings.max_upload_mb * 1_000_000
@@ -55,10 +55,10 @@ class Evaluations:
         self._jobs = Jobs(settings, "evaluate", Evaluation, active="running", command=command)
 
     async def begin(self, form: Uploaded, top_k: int, body: AsyncIterator[bytes]) -> Evaluation:
-        """Keep a question file and start evaluating it.
+        """Store a question file and start its evaluation.
 
-        Raises :class:`JobInProgress` while another one is running or being received, :class:`BodyTooLarge`,
-        :class:`UnreadableRequest` if nothing came.
+        Raises :class:`JobInProgress` while another one is running or being uploaded, :class:`BodyTooLarge`, and
+        :class:`UnreadableRequest` if the body is empty.
         """
         identifier = uuid.uuid4().hex
         questions = self._folder / identifier / f"questions{_ENDINGS[form]}"
@@ -68,28 +68,28 @@ class Evaluations:
             await self._receive(questions, body)
             arguments = ("--format", form, "--top-k", str(top_k), "--jobs", "1", "--progress")
             return await _in_thread(self._start, questions, arguments, lock, undo)
-        except BaseException as error:  # the client may also leave
+        except BaseException as error:  # including a client that disconnects
             await _in_thread(undo.close)
             if isinstance(error, OSError):
-                raise NotReady("the question file can't be kept; see that the data folder has room") from error
+                raise NotReady("the question file can't be stored; make room in the data folder") from error
             raise
 
     def state(self, identifier: str) -> Evaluation:
         """Return the state of an evaluation. Raises :class:`NotFound`."""
         state = self._jobs.state(self._path(identifier) / _STATUS)
         if state is None:
-            raise NotFound("no evaluation of that id")
+            raise NotFound("no evaluation has this id")
         return state
 
     def report(self, identifier: str) -> bytes:
-        """Return the report of an evaluation as HTML. Raises :class:`NotFound` if there is none yet."""
+        """Return the HTML report of an evaluation. Raises :class:`NotFound` if there is none yet."""
         try:
             return (self._path(identifier) / _OUTPUT / "report.html").read_bytes()
         except OSError:
-            raise NotFound("no report of that id, or not yet; GET /evaluate/{id} tells") from None
+            raise NotFound("no report has this id, or it is not finished; see GET /evaluate/{id}") from None
 
     def recover(self) -> None:
-        """Settle what a killed server has left. To be called when a server starts."""
+        """Clean up after a killed server. Called when a server starts."""
         if self._folder.is_dir():
             make_private(self._folder)
             with suppress(NotReady), self._jobs.changing():
@@ -99,14 +99,14 @@ class Evaluations:
                     os.close(lock)
 
     def stop(self) -> None:
-        """End the evaluation that this server process runs; what it has so far stays."""
+        """Stop this server process's evaluation; its results so far are kept."""
         self._jobs.stop()
 
     def _claim(self, questions: Path, undo: ExitStack) -> int:
         with self._jobs.changing():
             lock = self._jobs.claim()
             if lock is None:
-                raise JobInProgress("an evaluation is running; GET /evaluate/{id} tells when it is done")
+                raise JobInProgress("an evaluation is running; GET /evaluate/{id} shows when it is done")
             undo.callback(os.close, lock)
             self._settle()
             undo.callback(shutil.rmtree, questions.parent, ignore_errors=True)
@@ -121,7 +121,8 @@ class Evaluations:
             async for chunk in body:
                 size += len(chunk)
                 if size > self._max_bytes:
-                    raise BodyTooLarge(f"the question file passes {self._max_bytes // 1_000_000} MB")
+                    limit = self._max_bytes // 1_000_000
+                    raise BodyTooLarge(f"the question file has more than {limit} MB; send a smaller one")
                 await file.write(chunk)
         if not size:
             raise UnreadableRequest("the body is empty; send a question file")
@@ -145,10 +146,7 @@ class Evaluations:
         return begun
 
     def _settle(self) -> None:
-        """Say of evaluations that were killed that they were stopped; remove what was received of others.
-
-        To be called by the holder of the lock.
-        """
+        """Mark killed evaluations as stopped, and delete incomplete uploads. The caller holds the lock."""
         for folder in self._folders():
             state = self._jobs.read(folder / _STATUS)
             if state is not None:
@@ -169,12 +167,12 @@ class Evaluations:
 
     def _path(self, identifier: str) -> Path:
         if not _ID.fullmatch(identifier):
-            raise NotFound("no evaluation of that id")
+            raise NotFound("no evaluation has this id")
         return self._folder / identifier
 
 
 def _started_at(folder: Path) -> int:
-    """Return when an evaluation began: nothing in its folder is older than its question file."""
+    """Return when an evaluation started, in nanoseconds: its question file is the oldest file of its folder."""
     return min((entry.stat().st_mtime_ns for entry in folder.iterdir()), default=0)
 
 
@@ -193,7 +191,7 @@ def _note_progress(state: Evaluation, line: str) -> bool:
 
 
 async def _in_thread(function: Callable[..., Result], *arguments: object) -> Result:
-    """Call a function in a thread, and return when it has returned, also if the caller is cancelled meanwhile."""
+    """Call a function in a thread, and wait for it even if the caller is cancelled."""
     call = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
     try:
         return await asyncio.shield(call)

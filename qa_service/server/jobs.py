@@ -1,8 +1,8 @@
-"""Jobs: commands of this program that the server runs as processes of their own, one of a kind at a time.
+"""Jobs: commands of this program that the server runs in processes of their own, one of each kind at a time.
 
-The server processes that share a data folder share its jobs. The state of a job is a file there. A file lock tells
-whether the job is running: the server process and the process of the job hold it together, and the system releases it
-when both have ended, however they ended. A state that says `running` without that lock is one that was stopped.
+Server processes with the same data folder share its jobs. The state of a job is a file there, and a file lock shows
+whether the job is running: the server process and the job's process both hold it, and the system releases it when both
+have ended, however they ended. A state that says `running` without a held lock is that of a stopped job.
 """
 
 import os
@@ -40,7 +40,7 @@ class JobState(BaseModel):
     """The state of a job."""
 
     status: str
-    exit_code: int | None = Field(default=None, description="Exit code of its process, once that has ended.")
+    exit_code: int | None = Field(default=None, description="Exit code of its process, once it has ended.")
     error: str | None = Field(default=None, description="Why it failed.")
 
 
@@ -49,18 +49,18 @@ State = TypeVar("State", bound=JobState)
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[State]):
-    """A job to run: a command, and how its state follows from what the command says."""
+    """A job to run: a command, and how its output changes the state."""
 
     path: Path
-    """File of the state."""
+    """The file of the state."""
     state: State
     arguments: tuple[str, ...]
     take_result: Callable[[bytes], None]
-    """Takes the output of the command. Raises ``OSError`` or ``ValueError`` if there is no result."""
+    """Reads the result from the command's output. Raises ``OSError`` or ``ValueError`` if there is none."""
     note: Callable[[str], bool] = lambda _: False
-    """Takes a line of stderr; returns whether it was progress that changed the state."""
+    """Reads a line of stderr; returns whether it was progress that changed the state."""
     private: bool = False
-    """Whether only the owner may read the files that the command writes."""
+    """Whether only the owner may read the files of the command."""
 
 
 class Jobs(Generic[State]):
@@ -76,7 +76,7 @@ class Jobs(Generic[State]):
         command: Sequence[str] = COMMAND,
         stop_seconds: float = 5.0,
     ) -> None:
-        """Take the status of a running job as ``active``, what starts a job, and how long it may take to stop."""
+        """``active`` is the status of a running job; ``command`` starts it; ``stop_seconds`` follow a stop signal."""
         self._settings = settings
         self.command = command
         self.stop_seconds = stop_seconds
@@ -85,11 +85,11 @@ class Jobs(Generic[State]):
         self.folder = settings.data / "jobs"
         self._changing = self.folder / f"{kind}.lock"
         self._running = self.folder / f"{kind}.running"
-        self._follower: _Follower[State] | None = None
+        self._process: _JobProcess[State] | None = None
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Keep other processes and threads from claiming, settling and finishing jobs meanwhile."""
+        """Lock out other processes and threads that claim, settle or finish jobs."""
         descriptor = self._locked(self._changing, wait=True)
         try:
             yield
@@ -98,14 +98,14 @@ class Jobs(Generic[State]):
                 os.close(descriptor)
 
     def claim(self) -> int | None:
-        """Return a descriptor that holds the lock of the running job, or ``None`` while there is one.
+        """Return a descriptor that holds the lock of a running job, or ``None`` while a job is running.
 
-        To be called inside :meth:`changing`. To close the descriptor releases the lock.
+        Called inside :meth:`changing`. Closing the descriptor releases the lock.
         """
         return self._locked(self._running, wait=False)
 
     def read(self, path: Path) -> State | None:
-        """Return the state in a file as it was written, or ``None`` if there is none."""
+        """Return the state in a file as it was written, or ``None``."""
         try:
             return self._model.model_validate_json(path.read_bytes())
         except (OSError, ValueError):
@@ -116,7 +116,7 @@ class Jobs(Generic[State]):
         replace_file(path, state.model_dump_json().encode(), private=True)
 
     def state(self, path: Path) -> State | None:
-        """Return the state in a file as it is now, or ``None`` if there is none."""
+        """Return the current state of the job of a file, or ``None``."""
         state = self.read(path)
         if state is not None and state.status == self._active:
             with self.changing():
@@ -124,7 +124,7 @@ class Jobs(Generic[State]):
         return state
 
     def settled(self, path: Path) -> State | None:
-        """Return the state in a file as it is now. To be called inside :meth:`changing`."""
+        """Return the current state of the job of a file, or ``None``. Called inside :meth:`changing`."""
         state = self.read(path)
         if state is not None and state.status == self._active and (lock := self.claim()) is not None:
             self.mark_stopped(path, state)
@@ -132,20 +132,20 @@ class Jobs(Generic[State]):
         return state
 
     def mark_stopped(self, path: Path, state: State) -> None:
-        """Say of a job that seems to run that it was stopped. To be called by the holder of the lock."""
+        """Mark a job as stopped if its state says that it runs. The caller holds the lock."""
         if state.status == self._active:
             state.status = "stopped"
-            with suppress(OSError):  # the next one who reads it does it again
+            with suppress(OSError):  # the next reader does it again
                 self.write(path, state)
 
     def run(self, job: Job[State], lock: int) -> None:
-        """Start the process of a job, whose state changes as it goes on. It takes over the claimed lock."""
-        self._follower = _Follower(self, job, lock, self._settings)
+        """Start the process of a job and keep its state up to date. The job now owns the claimed lock."""
+        self._process = _JobProcess(self, job, lock, self._settings)
 
     def stop(self) -> None:
-        """End the job that this server process runs, if there is one; what it has written so far stays."""
-        if self._follower is not None:
-            self._follower.stop()
+        """Stop this server process's job, if there is one; its files are kept."""
+        if self._process is not None:
+            self._process.stop()
 
     def _locked(self, path: Path, *, wait: bool) -> int | None:
         try:
@@ -158,11 +158,11 @@ class Jobs(Generic[State]):
                 opened.pop_all()
                 return descriptor
         except OSError as error:
-            raise NotReady("the state of jobs can't be kept; make the data folder writable and ask again") from error
+            raise NotReady("the state of jobs can't be stored; make the data folder writable and try again") from error
 
 
-class _Follower(Generic[State]):
-    """Follows the process of a job to its end."""
+class _JobProcess(Generic[State]):
+    """Runs the process of a job until it ends."""
 
     def __init__(self, jobs: Jobs[State], job: Job[State], lock: int, settings: Settings) -> None:
         self._jobs = jobs
@@ -177,7 +177,7 @@ class _Follower(Generic[State]):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the process. If the system can't end it, it goes on to hold the lock."""
+        """Stop the process. If the system can't end it, it keeps the lock."""
         self._stopping = True
         self._started.wait()
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -186,7 +186,7 @@ class _Follower(Generic[State]):
             self._thread.join(self._jobs.stop_seconds)
 
     def _run(self) -> None:
-        """Start the process, wait for its end, and write down what came of it."""
+        """Start the process, wait for its end, and store its result."""
         state = self._job.state
         try:
             with tempfile.TemporaryFile(dir=self._jobs.folder) as output:
@@ -204,7 +204,7 @@ class _Follower(Generic[State]):
         self._started.set()
         with ExitStack() as stack:
             with suppress(NotReady):
-                stack.enter_context(self._jobs.changing())  # the state and the lock change together for all others
+                stack.enter_context(self._jobs.changing())  # others see the state and the lock change together
             stack.callback(os.close, self._lock)
             with suppress(OSError):  # then the job counts as stopped
                 self._jobs.write(self._job.path, self._job.state)
@@ -212,12 +212,12 @@ class _Follower(Generic[State]):
     def _start(self, output: IO[bytes]) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             [*self._jobs.command, *self._job.arguments],
-            stdin=subprocess.PIPE,  # which nobody else holds open, so that the job ends with this process
+            stdin=subprocess.PIPE,  # no other process holds it open, so the job ends with this process
             stdout=output,
             stderr=subprocess.PIPE,
             env=environment_of(self._settings),
             pass_fds=(self._lock,),
-            start_new_session=True,  # Ctrl-C is for the server, which then stops the job
+            start_new_session=True,  # Ctrl-C reaches the server, which then stops the job
             umask=_PRIVATE_UMASK if self._job.private else -1,
         )
 
@@ -225,7 +225,7 @@ class _Follower(Generic[State]):
         reader = threading.Thread(target=self._read, args=(process.stderr,), daemon=True)
         reader.start()
         exit_code = process.wait()
-        _signal(process, signal.SIGKILL)  # whatever it started and left
+        _signal(process, signal.SIGKILL)  # processes that it left behind
         reader.join(self._jobs.stop_seconds)
         if process.stdin is not None:
             process.stdin.close()
@@ -262,7 +262,7 @@ class _Follower(Generic[State]):
 
 
 def without_folders(message: str, settings: Settings, path: Path) -> str:
-    """Return a message for a client, without the folders of this machine that it names."""
+    """Return a message for a client, without this machine's folders."""
     message = message.replace(f"{path.parent}{os.sep}", "")
     parts = (settings, *settings.by_collection().values())
     folders = {settings.data, *(folder for part in parts for folder in (part.source, part.index))}
@@ -273,6 +273,6 @@ def without_folders(message: str, settings: Settings, path: Path) -> str:
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    """Send a signal to a process and to all that it started."""
+    """Send a signal to a process and its descendants."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""Addresses of this service in its responses: below their collection, and signed where asking needs a key."""
+"""Links in responses: below their collection, and signed if the service needs keys."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from qa_service.server.gate import GRANT, SIGNATURE
 from qa_service.server.keys import Grant, KeyFile
 
 PATH_PREFIX = "qa_path_prefix"
-"""In the scope of a request: the path under which a proxy publishes this service, such as ``/docs-qa``; or empty."""
+"""In the scope of a request: the path below which a proxy publishes the service, such as ``/docs-qa``; or empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
     """Completes paths such as ``/cite/…`` in one response.
 
-    ``collection`` is the path of the collection. With ``keys`` and a ``grant`` a link is signed: it opens without a
-    key, as people need who follow a link in a page, until the grant ends. The signature is of the path as routes have
-    it; the link begins with ``path_prefix``.
+    ``collection`` is the path of the collection. With ``keys`` and a ``grant`` a link is signed: until the grant
+    expires it opens without a key, for people who follow it in a page. The signature covers the path without
+    ``path_prefix``, as routes see it.
     """
 
     collection: str = ""
@@ -27,11 +27,11 @@ class Links:
 
     @classmethod
     def of(cls, scope: Scope, collection: str = "") -> "Links":
-        """Return the links for the response to a request that the gate admitted."""
+        """Return the links of a response, given the scope of a request that the gate admitted."""
         return cls(collection, scope["app"].state.gate.keys, scope.get(GRANT), scope.get(PATH_PREFIX, ""))
 
     def own(self, address: str) -> str:
-        """Return the whole path of a link of ours; one that leads elsewhere stays as it is."""
+        """Return the complete path of a link of this service; return any other link unchanged."""
         if not address.startswith("/"):
             return address
         return self.path_prefix + self._signed(self.collection + address)

@@ -1,8 +1,8 @@
-"""The log: a line of JSON, or of text for people, for each thing that happened; written by a thread of its own.
+"""The log: one line of JSON, or of text for people, for each event, written by a thread of its own.
 
-Who handles requests never waits for the disk or for who reads the log: lines that can't be written in time are
-dropped, and counted. What clients send is data within a line and can't begin another. A line that a full disk cuts off
-is ended before the next one.
+Requests never wait for the disk or for a reader of the log: lines that can't be written in time are dropped and
+counted. Data from clients is escaped and can't start a line. A line that a full disk truncated is ended before the
+next one.
 """
 
 import io
@@ -28,17 +28,17 @@ _PROCESSORS: tuple[Any, ...] = (
 )
 
 
-class _DroppingHandler(logging.handlers.QueueHandler):
-    """Hands lines on, and drops those that find the queue full."""
+class _DroppingQueueHandler(logging.handlers.QueueHandler):
+    """Puts records into a queue, and drops them while it is full."""
 
     dropped = 0
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Leave a line as it is: it is written by a thread of this process."""
+        """Leave a record as it is, since a thread of this process formats it."""
         return record
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        """Put a line where the thread that writes finds it, with the number of those dropped before it."""
+        """Queue a record, with the number of records dropped before it."""
         if self.dropped:
             record.dropped_before = self.dropped
         try:
@@ -49,19 +49,19 @@ class _DroppingHandler(logging.handlers.QueueHandler):
 
 
 class LineHandler(logging.Handler):
-    """Writes lines to an unbuffered file, and counts those that can't be written."""
+    """Writes lines to an unbuffered file, and counts those that it can't write."""
 
     def __init__(self, file: io.RawIOBase, *, shared: bool) -> None:
-        """Take the file, and whether other processes write to it too."""
+        """Set the file, and whether other processes write to it too."""
         super().__init__()
         self._file = file
         self._shared = shared
         self._may_end_within_line = False
-        """Whether the file may end within a line."""
+        """Whether the file may end in a truncated line."""
         self._unwritten = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line; begin it with a newline where the line before was cut off."""
+        """Write a line, after a newline if the previous line was truncated."""
         if self._unwritten:
             record.dropped_before = getattr(record, "dropped_before", 0) + self._unwritten
         try:
@@ -69,15 +69,15 @@ class LineHandler(logging.Handler):
             self._unwritten = 0
         except OSError:
             self._unwritten = getattr(record, "dropped_before", 0) + 1
-            self._may_end_within_line |= self._shared  # another process may have cut a line off, too
-        except Exception:  # noqa: BLE001 - as the handlers of the library do
+            self._may_end_within_line |= self._shared  # another process may have truncated a line too
+        except Exception:  # noqa: BLE001 - as the standard handlers do
             self.handleError(record)
 
     def _write(self, line: bytes) -> None:
         rest = b"\n" + line if self._may_end_within_line else line
         while rest:
             written = self._file.write(rest)
-            if written is None:  # a pipe that does not block is full
+            if written is None:  # a non-blocking pipe is full
                 select.select((), (self._file,), ())
             else:
                 self._may_end_within_line = rest[:written][-1:] != b"\n"
@@ -85,9 +85,9 @@ class LineHandler(logging.Handler):
 
 
 def start_logging(settings: Settings) -> Callable[[], None]:
-    """Send everything that is logged to stderr, as the settings say; return a function that writes what waits and ends.
+    """Log to stderr as the settings say; return a function that writes the queued lines and stops.
 
-    JSON where nobody watches: ``QA_LOG_FORMAT=auto`` asks whether stderr is a terminal.
+    ``QA_LOG_FORMAT=auto`` writes text to a terminal, JSON otherwise.
     """
     as_text = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     stderr = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
@@ -105,11 +105,11 @@ def start_logging(settings: Settings) -> Callable[[], None]:
     root = logging.getLogger()
     for handler in (*root.handlers,):
         root.removeHandler(handler)
-    handler_of_queue = _DroppingHandler(records)
-    root.addHandler(handler_of_queue)
-    root.setLevel(logging.WARNING)  # of others' lines
+    queue_handler = _DroppingQueueHandler(records)
+    root.addHandler(queue_handler)
+    root.setLevel(logging.WARNING)  # for other libraries
     logging.getLogger("qa_service").setLevel(settings.log_level.upper())
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # which has handlers of its own
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # they have handlers of their own
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
@@ -119,7 +119,7 @@ def start_logging(settings: Settings) -> Callable[[], None]:
 
     def stop() -> None:
         writer.stop()
-        root.removeHandler(handler_of_queue)
+        root.removeHandler(queue_handler)
 
     return stop
 

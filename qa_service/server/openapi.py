@@ -1,4 +1,4 @@
-"""The OpenAPI description: the framework's, with the keys that operations need and one schema for all errors."""
+"""The OpenAPI description: FastAPI's, plus the keys that operations need and one schema of all errors."""
 
 import threading
 from http import HTTPStatus
@@ -25,10 +25,10 @@ _lock = threading.Lock()
 
 
 class DescribedAPI(FastAPI):
-    """An application whose description says which operation needs which key, and refers to the schemas of errors."""
+    """An application whose description has the scope of each operation and the schemas of errors."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the description, made once."""
+        """Return the description; it is built once."""
         with _lock:
             if self.openapi_schema is None:
                 self._complete(super().openapi())
@@ -57,7 +57,7 @@ class DescribedAPI(FastAPI):
 
 
 def _security(gate: Gate, access: Access) -> list[dict[str, list[str]]]:
-    """Return which keys open an operation; an empty requirement means that none is needed."""
+    """Return the security requirements of an operation; an empty one means that no key is needed."""
     if access.scope is None:
         return []
     needed: list[dict[str, list[str]]] = [{_KEY: [access.scope]}]

@@ -1,4 +1,4 @@
-"""The socket and the server process around the application."""
+"""The listening socket and the server processes around the application."""
 
 import gc
 import multiprocessing
@@ -26,15 +26,15 @@ from qa_service.server.protocol import GuardedProtocol
 from qa_service.settings import Settings, load_settings
 
 _GRACE_SECONDS = 30
-"""Time for what is under way when the server is stopped, beyond the deadline of a question."""
+"""Time for running requests when the server stops, beyond the deadline of a question."""
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """Take the port before the model is loaded, so that a port in use is told at once."""
+    """Bind the port before the model is loaded, so that a port in use is reported at once."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
-        raise SettingsError(f"host {host!r} is no address of this machine: {error.strerror}; see --host") from error
+        raise SettingsError(f"host {host!r} is not an address of this machine: {error.strerror}; see --host") from error
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -48,10 +48,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def served_app() -> FastAPI:
-    """Open the index that the settings name and return the application that answers from it.
-
-    What one server process needs, given its settings by the environment.
-    """
+    """Return the application of one of several server processes, with settings from the environment."""
     settings = load_settings()
     start_logging(settings)
     threading.Thread(target=_stop_with_the_supervisor, daemon=True).start()
@@ -61,7 +58,7 @@ def served_app() -> FastAPI:
 
 
 def open_app(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
-    """Return the application for settings, and what its default collection answers from."""
+    """Open the indexes that the settings name; return the application and the default collection's answerer."""
     check_traces(settings)
     embedder = embedder_to_ask(settings)
     default = _open(settings, embedder)
@@ -76,14 +73,14 @@ def _open(settings: Settings, embedder: Embedder) -> ServableIndex:
 
 
 def run_server(app: FastAPI, listener: socket.socket, settings: Settings) -> None:
-    """Serve until a signal says stop; requests that were taken are finished."""
+    """Serve until a stop signal; finish the running requests."""
     _freeze_startup_objects()
     raise_file_limit()
     uvicorn.Server(uvicorn.Config(app, **_options(settings))).run(sockets=[listener])
 
 
 def run_workers(listener: socket.socket, settings: Settings) -> None:
-    """Serve by several processes on one socket, each with settings from the environment; one that dies is replaced."""
+    """Serve with several processes on one socket, each with settings from the environment. Replace dead ones."""
     raise_file_limit()
     config = uvicorn.Config(
         "qa_service.server.process:served_app", factory=True, workers=settings.workers, **_options(settings)
@@ -92,7 +89,7 @@ def run_workers(listener: socket.socket, settings: Settings) -> None:
 
 
 def _stop_with_the_supervisor() -> None:
-    """Stop this worker when the process that started it is gone, which else leaves it there with the port."""
+    """Stop this worker when its parent process is gone; otherwise it would keep the port."""
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
         supervisor.join()
@@ -100,9 +97,9 @@ def _stop_with_the_supervisor() -> None:
 
 
 def _freeze_startup_objects() -> None:
-    """Have the garbage collector pass over what is there before the first request, and stays.
+    """Freeze start-up objects so that the garbage collector skips them.
 
-    To look through it takes some 60 ms, in which nothing is answered, every few seconds under load.
+    Otherwise, under load, it pauses all answers for some 60 ms every few seconds.
     """
     gc.collect()
     gc.freeze()
@@ -115,7 +112,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "http": GuardedProtocol,
         "ws": "none",
         "proxy_headers": False,  # see middleware/proxy.py
-        "forwarded_allow_ips": list(settings.trusted_proxies),  # which have no share of the connections
+        "forwarded_allow_ips": list(settings.trusted_proxies),  # exempt from the limit of connections per client
         "backlog": connection_limits().backlog,
         "timeout_graceful_shutdown": int(settings.drain_seconds + settings.deadline_seconds + _GRACE_SECONDS),
     }

@@ -82,7 +82,7 @@ def test_broken_files_are_reported_and_decide_the_exit_code(run: Run, here: list
         (["frobnicate"], 2, "No such command 'frobnicate'"),
         (["serve", "--port", "65536"], 2, "QA_PORT (--port) is '65536'"),
         (["serve", "--port", "abc"], 2, "QA_PORT"),
-        (["serve", "--host", "999.1.1.1"], 2, "host '999.1.1.1' is no address"),
+        (["serve", "--host", "999.1.1.1"], 2, "host '999.1.1.1' is not an address"),
         (["ask", "hi", "--top-k", "0"], 2, "QA_TOP_K (--top-k) is '0'"),
         (["evaluate", "nowhere.jsonl"], 4, "can't open the question file nowhere.jsonl"),
         (["evaluate", "x", "--top-k", "0"], 2, "0 is not in the range 1<=x<=50"),
