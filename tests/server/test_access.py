@@ -92,7 +92,7 @@ def test_a_key_is_kept_as_its_hash_and_revoked(tmp_path: Path) -> None:
     ("words", "arguments"),
     [
         ("needs the origins", {"publishable": True}),
-        ("everybody can read it", {"publishable": True, "origins": (PAGE,), "scopes": ("admin",)}),
+        ("everybody can read the key", {"publishable": True, "origins": (PAGE,), "scopes": ("admin",)}),
         ("needs at least one scope", {"scopes": ()}),
         ("for all collections", {"scopes": ("admin",), "collections": ("hr",)}),
         *(
