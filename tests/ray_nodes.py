@@ -42,7 +42,7 @@ class Nodes:
         networks.kill_session(self.worker)
 
 
-def can_be() -> bool:
+def can_start_nodes() -> bool:
     """Tell whether such a cluster can be started here."""
     return bool(importlib.util.find_spec("ray")) and networks.can_make_networks()
 

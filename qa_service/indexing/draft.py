@@ -143,12 +143,12 @@ class Draft:
         if run is None:
             return
         passages = run.source.index.passages
-        taken = passages.reusable(run.first, run.last)
-        self._writer.reuse(passages.path, taken)
-        headings = [embeddable(passage.context) for passage in taken]
-        sentences = [passage.sentences for passage in taken]
-        self._lexical.reuse(headings, sentences, run.source.terms, taken[0].first_sentence)
-        for passage in taken:
+        copied = passages.reusable(run.first, run.last)
+        self._writer.reuse(passages.path, copied)
+        headings = [embeddable(passage.context) for passage in copied]
+        sentences = [passage.sentences for passage in copied]
+        self._lexical.reuse(headings, sentences, run.source.terms, copied[0].first_sentence)
+        for passage in copied:
             place = (passage.number, passage.first_sentence)
             self._origins.add(passage.tokens, passage.sentences, run.source.number, place)
 

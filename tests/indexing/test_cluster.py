@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import FakeEmbedder, Run
-from ray_nodes import can_be, two_nodes
+from ray_nodes import can_start_nodes, two_nodes
 
 from qa_service.datatypes import AskOptions, SourceFile
 from qa_service.embedding import OPENVINO_INT8, OnnxEmbedder, TwoRuntimeEmbedder, open_runtime
@@ -454,7 +454,7 @@ def test_a_shard_that_ends_every_process_ends_the_build(
 
 
 @pytest.mark.proof
-@pytest.mark.skipif(not can_be(), reason="needs Ray, and the right to make networks")
+@pytest.mark.skipif(not can_start_nodes(), reason="needs Ray, and the right to make networks")
 def test_a_build_survives_the_loss_of_the_builder_and_of_a_machine(
     tmp_path: Path, folder: Files, exported_models: Path, record_property: Callable[[str, object], None]
 ) -> None:
