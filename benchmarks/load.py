@@ -138,8 +138,8 @@ async def open_loop(
 ) -> Step:
     """Send questions with Poisson arrivals at a rate, independent of the answers.
 
-    A burst adds fifty questions at once every five seconds. Of the hostile clients, a tenth ask a question of maximum
-    length and a twentieth disconnect at once; a hundred connections are idle, and twenty send a byte per second.
+    A burst adds fifty questions at once every five seconds. A tenth of the hostile clients ask a question of maximum
+    length, and a twentieth disconnect at once; a hundred connections are idle, and twenty send a byte per second.
     """
     step = Step()
     tasks: set[asyncio.Task[None]] = set()
