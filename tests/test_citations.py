@@ -30,8 +30,8 @@ def nowhere(_: str) -> None:
 
 
 @given(st.text(alphabet="0123456789abcdef", min_size=16, max_size=16), st.integers(0, 10**9 - 2), st.integers(1, 999))
-def test_an_id_is_read_back_as_written(passage: str, start: int, length: int) -> None:
-    """And nothing else is an id."""
+def test_a_citation_id_is_parsed_as_written(passage: str, start: int, length: int) -> None:
+    """Any other text is not an id."""
     identifier = CitationId(passage, start, min(start + length, 10**9 - 1))
     assert CitationId.parse(str(identifier)) == identifier
     for text in (
@@ -46,15 +46,15 @@ def test_an_id_is_read_back_as_written(passage: str, start: int, length: int) ->
         assert CitationId.parse(text) is None
 
 
-def test_an_id_is_made_of_document_place_and_text() -> None:
-    """It changes with each of them, and with nothing else."""
+def test_a_passage_id_depends_on_document_position_and_text() -> None:
+    """It changes with each of them, and is otherwise the same."""
     ids = {passage_id("a", 0, "x"), passage_id("b", 0, "x"), passage_id("a", 1, "x"), passage_id("a", 0, "y")}
     assert len(ids) == 4
     assert passage_id("a", 0, "x") in ids
 
 
-def test_a_quote_where_it_stood_is_exact() -> None:
-    """Also if the same words stand elsewhere, even before."""
+def test_a_quote_at_its_old_position_is_exact() -> None:
+    """Even if the same words also occur before it."""
     verdict = check(CitedQuote("a", 16, "It wakes at noon."), document(), nowhere)
     assert (verdict.state, verdict.place) == ("exact", (16, 33))
     twice = document("It wakes. It wakes.")
@@ -62,8 +62,8 @@ def test_a_quote_where_it_stood_is_exact() -> None:
     assert check(CitedQuote("a", 0, "It wakes."), twice, nowhere).place == (0, 9)
 
 
-def test_a_quote_elsewhere_has_moved() -> None:
-    """To the nearest place in its document, else to another document."""
+def test_a_quote_at_another_position_has_moved() -> None:
+    """To the nearest occurrence in its document, else to another document."""
     moved = document("New words. " + TEXT)
     verdict = check(CitedQuote("a", 16, "It wakes at noon."), moved, nowhere)
     assert (verdict.state, verdict.place) == ("moved", (27, 44))
@@ -74,8 +74,8 @@ def test_a_quote_elsewhere_has_moved() -> None:
     assert (elsewhere.state, elsewhere.uri) == ("moved", "a/b c.txt")
 
 
-def test_a_quote_that_was_edited_has_changed() -> None:
-    """What is most like it stands beside it; of nothing like it, it is gone."""
+def test_an_edited_quote_has_changed() -> None:
+    """The verdict names the most similar sentence; without a similar one the quote is gone."""
     edited = document(TEXT.replace("It wakes at noon.", "It wakes long after noon."))
     verdict = check(CitedQuote("a", 16, "It wakes at noon."), edited, nowhere)
     assert (verdict.state, verdict.now) == ("changed", "It wakes long after noon.")
@@ -86,8 +86,8 @@ def test_a_quote_that_was_edited_has_changed() -> None:
 
 
 @given(st.text(max_size=200), st.integers(0, 300), st.text(min_size=1, max_size=40))
-def test_any_quote_has_a_verdict_whose_place_holds_what_it_says(text: str, start: int, quote: str) -> None:
-    """Whatever the texts are."""
+def test_the_text_of_a_verdict_stands_at_its_place(text: str, start: int, quote: str) -> None:
+    """For arbitrary texts and quotes."""
     verdict = check(CitedQuote("a", start, quote), document(text), nowhere)
     assert (verdict.place is None) == (verdict.state == "gone")
     if verdict.place is not None:
@@ -103,7 +103,7 @@ def fragment_of(text: str, wanted: str, occurrence: int = 0) -> list[str]:
 
 
 def test_a_text_fragment_is_the_quote_escaped() -> None:
-    """Commas, hyphens and ampersands have a meaning of their own there."""
+    """Commas, hyphens and ampersands have a meaning in text directives."""
     text = "Well-known, safe & sound: caf\u00e9 \ud55c\uad6d."
     fragment = text_fragment(text, (0, len(text)))
     assert unquote(fragment) == text
@@ -111,8 +111,8 @@ def test_a_text_fragment_is_the_quote_escaped() -> None:
     assert "%2D" in fragment
 
 
-def test_a_long_quote_and_a_row_of_cells_are_named_by_their_ends() -> None:
-    """Since the page parts them by something else than the index does."""
+def test_long_quotes_and_table_rows_are_named_by_first_and_last_words() -> None:
+    """The page separates table cells otherwise than the index does."""
     words = " ".join(f"word{number}" for number in range(100))
     assert fragment_of(words, words) == [
         "word0 word1 word2 word3 word4 word5",
@@ -121,15 +121,15 @@ def test_a_long_quote_and_a_row_of_cells_are_named_by_their_ends() -> None:
     assert fragment_of("Anna | 12 m | 1950", "Anna | 12 m | 1950") == ["Anna", "1950"]
 
 
-def test_a_quote_that_stands_twice_is_told_by_its_neighbours() -> None:
-    """Those in the same line."""
+def test_a_repeated_quote_gets_prefix_and_suffix() -> None:
+    """They are words of the same line."""
     text = "First it rains. Then the sun shines.\n\nLater it rains. Then the wind blows."
     assert fragment_of(text, "it rains.", 0) == ["First-", "it rains.", "-Then the sun shines."]
     assert fragment_of(text, "it rains.", 1) == ["Later-", "it rains.", "-Then the wind blows."]
 
 
-def test_links_lead_to_the_words() -> None:
-    """A published page by a text fragment, a published PDF by its page, everything else in our own view."""
+def test_links_by_media_type_and_place_of_publication() -> None:
+    """A published page gets a text fragment, a published PDF a page number, anything else our own view."""
     page = document(media_type="text/html", url="https://example.org/x#old")
     assert link(page, (0, 15), "") == "https://example.org/x#:~:text=The%20cat%20sleeps."
     below = document(media_type="text/html")
@@ -143,8 +143,8 @@ def test_links_lead_to_the_words() -> None:
     assert parse_qs(own.query) == {"start": ["16"], "end": ["33"]}
 
 
-def test_a_permalink_tells_the_quotes_story(folder: Write, settings: Settings) -> None:
-    """Over four generations: exact, exact though the file changed after it, changed, moved to a new name, gone."""
+def test_a_permalink_is_resolved_in_later_generations(folder: Write, settings: Settings) -> None:
+    """Exact, exact after a change elsewhere in the file, changed, moved to a renamed file, gone."""
     fake = FakeEmbedder()
     name, text = "a.md", "# Farm\n\nThe cat sleeps on the mat.\n\n## Dogs\n\nA dog guards the old farm.\n"
 
@@ -175,8 +175,8 @@ def test_a_permalink_tells_the_quotes_story(folder: Write, settings: Settings) -
             last.citation(unknown)
 
 
-def test_a_web_page_is_cited_where_it_is_published(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
-    """By the address in the page itself, before the one in the settings."""
+def test_a_web_page_is_linked_where_it_is_published(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """The address in the page itself comes before the one in the settings."""
     folder({"dawn.html": documents.HTML.encode(), "noon.html": b"<p>Soup is served at noon on deck by the cook.</p>"})
     published = settings.model_copy(update={"published": "https://files.example/base"})
     build(published, fake)

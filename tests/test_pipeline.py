@@ -1,4 +1,4 @@
-"""The two ways through the house, with the fake embedder."""
+"""Building an index and asking it, with the fake embedder."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,8 +21,8 @@ from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS
 Write = Callable[[dict[str, str | bytes]], Path]
 
 
-def test_a_question_finds_its_passage_and_the_sentence_in_it(answerer: QuestionAnswerer) -> None:
-    """Ranked by score, cited exactly, the quote being the sentence that shares most with the question."""
+def test_ask_returns_ranked_passages_and_quotes_the_best_sentence(answerer: QuestionAnswerer) -> None:
+    """Results are ordered by score; the quote is the sentence that shares most with the question."""
     answer = answerer.ask("When does the cat wake?")
     best = answer.results[0]
     assert best.scored.passage.text == "The cat sleeps on the warm mat. It wakes at noon."
@@ -35,8 +35,8 @@ def test_a_question_finds_its_passage_and_the_sentence_in_it(answerer: QuestionA
     assert answer.index_version == answerer.index.generation
 
 
-def test_citations_point_at_what_they_quote(answerer: QuestionAnswerer) -> None:
-    """In the document as served, in every unit, and within the passage."""
+def test_citations_contain_the_exact_position_of_passage_and_quote(answerer: QuestionAnswerer) -> None:
+    """In the document as served, in code points and bytes, and within the passage."""
     for question in ("cat", "dog barks", "whale ocean", "crab"):
         for result in answerer.ask(question).results:
             citation, passage = result.citation, result.scored.passage
@@ -62,27 +62,27 @@ def test_citations_point_at_what_they_quote(answerer: QuestionAnswerer) -> None:
         ("\ud800", "lone surrogate"),
     ],
 )
-def test_what_is_no_question_is_refused(question: str, message: str, answerer: QuestionAnswerer) -> None:
-    """With a message that does not repeat it."""
+def test_an_invalid_question_is_an_error(question: str, message: str, answerer: QuestionAnswerer) -> None:
+    """The message gives the reason without repeating the question."""
     with pytest.raises(InvalidRequest, match=message):
         answerer.ask(question)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200).map("?".__add__))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_any_other_text_can_be_asked(answerer: QuestionAnswerer, question: str) -> None:
-    """Punctuation, emoji, right-to-left, anything that a reader sees."""
+def test_any_visible_text_can_be_asked(answerer: QuestionAnswerer, question: str) -> None:
+    """Punctuation, emoji, right-to-left text and everything else that a reader sees."""
     assert len(answerer.ask(question, AskOptions(top_k=2)).results) == 2
 
 
-def test_top_k_beyond_the_passages_gives_them_all(answerer: QuestionAnswerer) -> None:
-    """And no result twice."""
+def test_top_k_above_the_number_of_passages_returns_all_of_them(answerer: QuestionAnswerer) -> None:
+    """No passage is returned twice."""
     results = answerer.ask("cat", AskOptions(top_k=50)).results
     assert len({result.scored.passage.number for result in results}) == len(answerer.index) == len(results)
 
 
-def test_a_model_without_calibration_gets_no_confidence(answerer: QuestionAnswerer) -> None:
-    """Null is honest, a made-up number is not."""
+def test_without_a_calibration_confidence_is_null(answerer: QuestionAnswerer) -> None:
+    """And so is ``answerable``."""
     answer = answerer.ask("cat")
     assert (answer.confidence, answer.answerable) == (None, None)
 
@@ -90,7 +90,7 @@ def test_a_model_without_calibration_gets_no_confidence(answerer: QuestionAnswer
 def test_confidence_is_compared_with_the_threshold(
     settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer
 ) -> None:
-    """The server's, or the one asked for; from constants that `calibrate` has left beside the index."""
+    """The threshold of the settings or of the question; the constants are those of ``qa-service calibrate``."""
     constants = Calibration(-5, (10.0, *(0.0,) * 7)).to_dict()
     IndexFolder(settings.index).write_calibration(
         fake.identity.weights_sha256, constants, token_vectors=True, labels=True
@@ -103,10 +103,10 @@ def test_confidence_is_compared_with_the_threshold(
     assert answerer.ask("cat", AskOptions(filters=Filters(path_prefixes=("nowhere",)))).answerable is False
 
 
-def test_constants_of_another_model_are_not_used(
+def test_a_calibration_of_another_model_is_not_used(
     settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer
 ) -> None:
-    """And damaged ones are an error that names the file."""
+    """A damaged calibration file is an error that names the file."""
     folder = IndexFolder(settings.index)
     folder.write_calibration("c" * 64, Calibration(0, (0.0,) * 8).to_dict(), token_vectors=True, labels=True)
     assert open_answerer(settings, fake)[0].ask("cat").confidence is None
@@ -115,18 +115,18 @@ def test_constants_of_another_model_are_not_used(
         open_answerer(settings, fake)
 
 
-def test_an_unknown_language_is_refused(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> None:
-    """With those that there are."""
+def test_an_unknown_language_is_an_error(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> None:
+    """The message lists the supported languages."""
     with pytest.raises(SettingsError, match=r"klingon.*english"):
         build(settings.model_copy(update={"language": "klingon"}), fake)
 
 
 @pytest.mark.parametrize("tokens", [True, False])
 @pytest.mark.parametrize("rerank", ["maxsim", "none"])
-def test_an_index_may_be_without_token_vectors_and_a_question_without_rerank(
+def test_token_vectors_and_reranking_are_optional(
     tokens: bool, rerank: str, settings: Settings, answerer: QuestionAnswerer
 ) -> None:
-    """Both by a setting; a model without token vectors is the same as an index without."""
+    """Both are settings; a model without token vectors gives an index without them."""
     for chosen, embedder in (
         (settings.model_copy(update={"token_vectors": tokens, "rerank": rerank}), FakeEmbedder()),
         (settings.model_copy(update={"rerank": rerank}), FakeEmbedder(tokens=tokens, weights="d" * 64)),
@@ -137,8 +137,8 @@ def test_an_index_may_be_without_token_vectors_and_a_question_without_rerank(
         assert (result.scored.scores.rerank is not None) == (tokens and rerank == "maxsim")
 
 
-def test_why_tells_where_a_document_stands(answerer: QuestionAnswerer) -> None:
-    """Its best passage, both ranks, what beat it; the first is beaten by none."""
+def test_document_rank_returns_the_rank_and_the_passages_before(answerer: QuestionAnswerer) -> None:
+    """The document of rank 1 has no passages before it; an unknown document is an error."""
     why = answerer.document_rank("the cat sleeps on the mat", "sea.txt")
     assert why.rank > 1
     assert why.before[0].passage.text.startswith("The cat")
@@ -149,7 +149,7 @@ def test_why_tells_where_a_document_stands(answerer: QuestionAnswerer) -> None:
 
 
 def test_an_unknown_document_is_not_found(answerer: QuestionAnswerer) -> None:
-    """By a message that says where ids stand."""
+    """The message says where to find ids."""
     with pytest.raises(NotFound, match="citation"):
         answerer.document("0" * 16)
 
@@ -157,10 +157,10 @@ def test_an_unknown_document_is_not_found(answerer: QuestionAnswerer) -> None:
 @pytest.mark.parametrize(
     ("files", "message"), [({}, "holds no files"), ({".hidden": "x"}, "holds no files"), ({"a.txt": " \n"}, "empty")]
 )
-def test_a_folder_without_a_usable_document_is_refused(
+def test_a_folder_without_a_usable_document_is_an_error(
     files: dict[str, str | bytes], message: str, settings: Settings, fake: FakeEmbedder, folder: Write
 ) -> None:
-    """Empty, only hidden files, only empty files: the error says what to put there, and no index is left."""
+    """Empty, with hidden files only, or with empty files only: no index is written."""
     settings.source.mkdir(exist_ok=True)
     folder(files)
     with pytest.raises(SourceError, match=message):
@@ -168,8 +168,8 @@ def test_a_folder_without_a_usable_document_is_refused(
     assert not list((settings.index / "generations").iterdir())
 
 
-def test_a_folder_in_motion_is_read_again(settings: Settings, folder: Write) -> None:
-    """A file that changes under the build is in the index as it is at last; one that never rests is an error."""
+def test_a_file_that_changes_during_the_build_is_read_again(settings: Settings, folder: Write) -> None:
+    """The index has its last version; a file that keeps changing is an error and leaves the index as it was."""
 
     class Writing(FakeEmbedder):
         changes = 1
@@ -196,7 +196,7 @@ def test_a_folder_in_motion_is_read_again(settings: Settings, folder: Write) -> 
 def test_a_build_reports_progress_and_completeness(
     settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer
 ) -> None:
-    """All passages are embedded once, and the figures add up."""
+    """All passages are embedded once, and the figures of the report add up."""
     seen: list[tuple[str, int, int]] = []
     (settings.source / "more.txt").write_text("One more sentence stands here.", encoding="utf-8")
     (settings.source / "photo.jpg").write_bytes(b"\xff\xd8\xff")
@@ -209,8 +209,8 @@ def test_a_build_reports_progress_and_completeness(
     assert len(IndexFolder(settings.index).open_current(fake.identity).index) == report.passages
 
 
-def test_a_long_question_does_not_share_a_forward_pass(answerer: QuestionAnswerer, fake: FakeEmbedder) -> None:
-    """Those of usual length do."""
+def test_long_questions_are_embedded_one_by_one(answerer: QuestionAnswerer, fake: FakeEmbedder) -> None:
+    """Questions of usual length share a forward pass."""
     passes: list[int] = []
     embed = fake.embed_questions
 

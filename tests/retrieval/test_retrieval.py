@@ -27,7 +27,7 @@ SCORES = st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=20).map(lambd
 
 @given(SCORES)
 def test_scaled_scores_keep_their_order_between_0_and_1(scores: np.ndarray) -> None:
-    """And are all 0 where they do not differ."""
+    """Equal scores become 0."""
     result = scaled(scores)
     assert ((result >= 0) & (result <= 1)).all()
     assert (np.diff(result[np.argsort(scores, kind="stable")]) >= 0).all()
@@ -35,8 +35,8 @@ def test_scaled_scores_keep_their_order_between_0_and_1(scores: np.ndarray) -> N
         assert not result.any()
 
 
-def test_fusion_is_a_weighted_mean_of_what_is_there() -> None:
-    """By hand: .2 dense, .3 lexical, .5 rerank, and their shares where one is absent."""
+def test_fusion_is_the_weighted_mean_of_the_signals() -> None:
+    """By hand: 0.2 dense, 0.3 lexical, 0.5 rerank; an absent signal leaves its weight to the others."""
     dense, lexical, rerank = np.array([0, 0.5, 1.0]), np.array([4, 0, 2.0]), np.array([1.0, 3, 1])
     np.testing.assert_allclose(fuse(dense, lexical, rerank), [0.3, 0.1 + 0.5, 0.2 + 0.15])
     np.testing.assert_allclose(fuse(dense, lexical), [0.6, 0.2, 0.4 + 0.3])
@@ -52,8 +52,8 @@ def opened(files: dict[str, str | bytes], folder: Write, settings: Settings) -> 
 MANY = {f"{number:02}.txt": f"Paragraph {number} speaks of thing{number % 7} and word{number}." for number in range(60)}
 
 
-def test_candidates_have_both_legs_scores_and_ranks(folder: Write, settings: Settings) -> None:
-    """Compared with scoring everything."""
+def test_candidates_have_dense_and_lexical_scores_and_ranks(folder: Write, settings: Settings) -> None:
+    """Compared with scoring every passage."""
     index = opened(dict(MANY), folder, settings)
     question = "thing3 word10"
     vector = FakeEmbedder().embed_questions([question])[0].vector
@@ -70,8 +70,8 @@ def test_candidates_have_both_legs_scores_and_ranks(folder: Write, settings: Set
         assert sorted(ranks[ranks > 0].tolist()) == [1, 2, 3, 4, 5]
 
 
-def test_filtered_results_are_as_many_as_match(folder: Write, settings: Settings) -> None:
-    """Applied before ranking: the few that match are found, however far down they are."""
+def test_all_passages_that_match_a_filter_are_found(folder: Write, settings: Settings) -> None:
+    """Filters are applied before ranking, so a low rank does not matter."""
     files = dict(MANY)
     files["note.md"] = "---\nauthor: Kim\ntags: [x, y]\n---\nNothing here speaks of it.\n"
     index = opened(files, folder, settings)
@@ -88,8 +88,8 @@ def test_filtered_results_are_as_many_as_match(folder: Write, settings: Settings
         assert len(index.passages.matching(filters)) == len(expected)
 
 
-def test_near_duplicates_are_one_result_and_alike_tables_are_not(folder: Write, settings: Settings) -> None:
-    """The same text in two files collapses into the first; other figures make another passage."""
+def test_near_duplicates_are_one_result_and_other_figures_are_not(folder: Write, settings: Settings) -> None:
+    """The same text in two files is returned once; sentences that differ by a number are both returned."""
     text = "The harbour master counts every boat that comes in before the tide turns at night."
     tables = {"c.txt": "The harbour has 17 boats.", "d.txt": "The harbour has 18 boats."}
     opened({"a.txt": text, "b.txt": text.upper(), **tables}, folder, settings)
@@ -98,8 +98,8 @@ def test_near_duplicates_are_one_result_and_alike_tables_are_not(folder: Write, 
     assert sorted(uris) == ["a.txt", "c.txt", "d.txt"]
 
 
-def test_many_duplicates_leave_room_for_others(folder: Write, settings: Settings) -> None:
-    """Where the first candidates are one text over and over, the rest of them are looked at too."""
+def test_all_candidates_are_ranked_if_the_first_are_duplicates(folder: Write, settings: Settings) -> None:
+    """Forty copies of one text do not keep other texts out of the results."""
     text = "The harbour master counts every boat that comes in before the tide turns at night."
     others = {f"{place}.txt": f"Boats of house {place} lie by the mill, {place * 7} in all." for place in range(4)}
     opened({f"same{copy:02}.txt": text for copy in range(40)} | others, folder, settings)
@@ -112,7 +112,7 @@ def test_many_duplicates_leave_room_for_others(folder: Write, settings: Settings
 
 
 def test_a_sentence_is_quoted_once(folder: Write, settings: Settings) -> None:
-    """Of two passages that overlap in the best sentence, the second one is left out."""
+    """Of two passages that overlap in the best sentence, only one is returned."""
     text = (
         "Sails hang in the loft all winter. Ropes dry beside them on iron hooks.\n\n"
         "The harbour master counts every boat at dusk.\n\n"
@@ -134,7 +134,7 @@ def test_a_sentence_is_quoted_once(folder: Write, settings: Settings) -> None:
 
 
 class Backwards:
-    """Likes best what the others like least."""
+    """Scores the last candidate highest."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -144,8 +144,8 @@ class Backwards:
         return np.arange(len(passages), dtype=np.float32)
 
 
-def test_a_reranker_takes_the_place_of_maxsim(folder: Write, settings: Settings) -> None:
-    """It sees the first twenty candidates, and its scores are those reported."""
+def test_a_reranker_replaces_maxsim(folder: Write, settings: Settings) -> None:
+    """It gets the first twenty candidates, and its scores are reported."""
     index = opened(dict(MANY), folder, settings)
     reranker = Backwards()
     retriever = Retriever(index, None, reranker=reranker)
@@ -158,7 +158,7 @@ def test_a_reranker_takes_the_place_of_maxsim(folder: Write, settings: Settings)
 
 
 def test_a_cross_encoder_is_read_from_a_folder(tmp_path: Path) -> None:
-    """One score a passage; folders that are none are errors."""
+    """One score per passage; a missing or damaged folder is an error."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -193,8 +193,8 @@ def asked(text: str) -> QuestionFeatures:
     return QuestionFeatures.of(text, weights, frozenset({"what"}), 100)
 
 
-def test_evidence_is_what_its_names_say() -> None:
-    """Each number by hand."""
+def test_evidence_by_hand() -> None:
+    """Every feature, computed by hand."""
     cosines = np.array([0.2, 0.6, 0.7], np.float32)
     found = collect_evidence(
         asked("What treaty of 1953?"), "Signed 1953. A treaty.", "A treaty.", {"treati"}, 0.5, cosines
@@ -210,8 +210,8 @@ def test_evidence_is_what_its_names_say() -> None:
     assert collect_evidence(asked("What of 1953 and 1954?"), "In 1953.", "x", set(), 0.5, None).numbers == 0.5
 
 
-def test_a_calibration_is_a_sigmoid_and_keeps_its_constants() -> None:
-    """By hand, and through the names that are written to disk."""
+def test_a_calibration_is_a_logistic_function_of_evidence() -> None:
+    """Computed by hand; the constants survive the form that is written to disk."""
     calibration = Calibration(-1.0, (2.0, 0, 0, 0, 0, 0, 0, 1.0))
     item = Evidence(0.5, 0, 0, 0, 0, 0, 0, 1.0)
     assert calibration.confidence(item) == pytest.approx(1 / (1 + np.exp(-1.0)))
@@ -220,8 +220,8 @@ def test_a_calibration_is_a_sigmoid_and_keeps_its_constants() -> None:
         Calibration.from_dict({"intercept": 1.0})
 
 
-def test_no_document_fills_an_answer_where_that_is_limited(folder: Write, settings: Settings) -> None:
-    """One that is stuffed with the question's words gives two results and leaves the rest to others."""
+def test_max_per_document_limits_the_results_of_one_document(folder: Write, settings: Settings) -> None:
+    """A document full of the question's words leaves the other results to other documents."""
     stuffed = "\n\n".join(f"The cat sleeps, says line {number} of {number * 7}." for number in range(12))
     files = {"stuffed.txt": stuffed} | {f"{place}.txt": f"A cat of house {place} sleeps." for place in range(4)}
     folder(files)

@@ -1,4 +1,4 @@
-"""Many questions at once, which documents there are, and evaluations over HTTP."""
+"""Batches of questions, lists of documents, and evaluations over HTTP."""
 
 import json
 import shutil
@@ -30,8 +30,8 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
         yield connected
 
 
-def test_a_batch_answers_as_questions_alone_do(client: TestClient) -> None:
-    """In order, over more than one forward pass; texts are questions too."""
+def test_a_batch_gives_the_same_answers_as_single_questions(client: TestClient) -> None:
+    """In order, over several forward passes; a question may be plain text."""
     words = ["cat", "dog", "whale", "crab", "farm"] * 4
     batch = client.post("/ask/batch", json={"questions": [{"question": word, "top_k": 2} for word in words]}).json()
     alone = {word: client.post("/ask", json={"question": word, "top_k": 2}).json() for word in set(words)}
@@ -45,8 +45,8 @@ def test_a_batch_answers_as_questions_alone_do(client: TestClient) -> None:
     assert text["answer"]["results"] == client.post("/ask", json={"question": "cat"}).json()["results"]
 
 
-def test_a_bad_question_of_a_batch_gets_its_own_error(client: TestClient) -> None:
-    """A problem document without an echo; the others are answered."""
+def test_an_invalid_question_in_a_batch_gets_its_own_error(client: TestClient) -> None:
+    """A problem document that does not repeat the question; the other questions are answered."""
     canary = "s3cret-canary"
     given = ["cat", "", {"question": "dog", "top_k": 0}, {canary: 1}, 5, None, {"question": "x" * 2001}, "whale"]
     response = client.post("/ask/batch", json={"questions": given})
@@ -70,15 +70,15 @@ def test_a_bad_question_of_a_batch_gets_its_own_error(client: TestClient) -> Non
         (422, ["cat"]),
     ],
 )
-def test_a_batch_that_is_none_is_refused(status: int, body: object, client: TestClient) -> None:
-    """As a whole."""
+def test_an_invalid_batch_is_refused_as_a_whole(status: int, body: object, client: TestClient) -> None:
+    """With a problem document."""
     response = client.post("/ask/batch", json=body)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_documents_are_listed_a_page_at_a_time(client: TestClient, answerer: QuestionAnswerer) -> None:
-    """With the places of their passages, which overlap nothing that is not theirs."""
+def test_documents_are_listed_in_pages(client: TestClient, answerer: QuestionAnswerer) -> None:
+    """And the spans of a document's passages are its own."""
     first = client.get("/sources", params={"limit": 1}).json()["documents"]
     second = client.get("/sources", params={"limit": 5, "after": first[0]["document_id"]}).json()["documents"]
     assert {document["uri"] for document in first + second} == {"sea.txt", "zoo/animals.md"}
@@ -106,7 +106,7 @@ def wait(client: TestClient, identifier: str, key: dict[str, str]) -> dict[str, 
 def test_an_evaluation_runs_beside_the_server(
     folder: Callable[[dict[str, str | bytes]], Path], settings: Settings, exported_models: Path, key: dict[str, str]
 ) -> None:
-    """With the real model: one at a time, progress, summary, a report; a file that is none fails with the reason."""
+    """With the real model: one at a time, with progress, summary and report; an invalid file fails with the reason."""
     from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 
     shutil.copytree(exported_models, settings.index / "models")
@@ -139,10 +139,10 @@ def test_an_evaluation_runs_beside_the_server(
         assert client.get(f"/evaluate/{failed['id']}/report", headers=key).status_code == 404
 
 
-def test_evaluations_are_the_administrators(
+def test_evaluations_need_the_admin_scope(
     key: dict[str, str], client: TestClient, settings: Settings, answerer: QuestionAnswerer
 ) -> None:
-    """Without the key nothing is read or kept; ids lead nowhere else; what is too large leaves nothing behind."""
+    """Without a key nothing is read or stored; ids can't leave the folder; an upload that is too large is deleted."""
     for method, path in (
         ("POST", "/evaluate"),
         ("GET", "/evaluate/" + "a" * 32),

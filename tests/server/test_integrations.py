@@ -50,8 +50,8 @@ def url(token: str, answerer: QuestionAnswerer, settings: Settings) -> Iterator[
         yield f"http://127.0.0.1:{port}"
 
 
-def test_our_client_does_what_the_service_does(url: str, token: str) -> None:
-    """Every method, typed; of the default collection and of one with a name."""
+def test_the_client_covers_every_route(url: str, token: str) -> None:
+    """Every method, typed, for the default collection and a named one."""
     for collection, prefix in (("", ""), ("zoo", "/collections/zoo")):
         with Client(url, key=token, collection=collection) as service:
             assert service.ready().status == "ready"
@@ -79,8 +79,8 @@ def test_our_client_does_what_the_service_does(url: str, token: str) -> None:
             assert given.useful
 
 
-def test_the_client_to_be_awaited_does_the_same(url: str, token: str) -> None:
-    """Method by method, and several at once."""
+def test_the_async_client_has_the_same_methods(url: str, token: str) -> None:
+    """One by one, and concurrently."""
 
     async def scenario() -> None:
         async with AsyncClient(url, key=token) as service:
@@ -105,8 +105,8 @@ def test_the_client_to_be_awaited_does_the_same(url: str, token: str) -> None:
     assert sync == {name for name in vars(AsyncClient) if not name.startswith("_")}
 
 
-def test_errors_of_the_client_say_what_the_service_said(url: str) -> None:
-    """With its problem document; at once, since no patience helps."""
+def test_client_errors_contain_the_problem_document(url: str) -> None:
+    """They are raised at once, since a retry can't help."""
     started = time.monotonic()
     with Client(url, patience=20) as service, pytest.raises(ServiceError) as caught:
         service.ask(QUESTION)
@@ -145,8 +145,8 @@ def busy() -> Iterator[str]:
 READY = {"status": "ready", "index_version": "v", "degraded": False, "runtime": "r", "collections": {}, "new": 1}
 
 
-def test_a_busy_service_is_asked_again_when_it_says(busy: str) -> None:
-    """No sooner than Retry-After, whatever else stands there; fields that are new are no error."""
+def test_the_client_retries_a_busy_service_after_retry_after(busy: str) -> None:
+    """Not earlier, for any content of the header; unknown fields of the response are ignored."""
     Busy.answers = [
         (503, {"Retry-After": "1"}, b"full"),
         (429, {"Retry-After": "soon"}, b"{}"),
@@ -159,8 +159,8 @@ def test_a_busy_service_is_asked_again_when_it_says(busy: str) -> None:
     assert Busy.asked[1] - Busy.asked[0] >= 1
 
 
-def test_patience_ends(busy: str) -> None:
-    """With the last error, sync and async; what is no answer of ours is told."""
+def test_the_client_gives_up_after_its_patience(busy: str) -> None:
+    """With the last error, in both clients; a response of another service is an error too."""
     Busy.answers = [(503, {"Retry-After": "0"}, b"full")]
     started = time.monotonic()
     with Client(busy, patience=1) as service, pytest.raises(ServiceError, match="answered 503"):
@@ -182,7 +182,7 @@ def test_patience_ends(busy: str) -> None:
 
 
 def test_the_client_loads_no_model_and_no_server() -> None:
-    """Whoever imports it gets HTTP and types."""
+    """Importing it loads HTTP and types only."""
     code = "import sys, qa_service.client; print(' '.join(sys.modules))"
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
@@ -219,8 +219,8 @@ async def use_tools(client: MCPClient) -> None:
         assert "Traceback" not in str(failed.content)
 
 
-def test_a_language_models_client_uses_the_tools_over_http(url: str, token: str) -> None:
-    """With a key; without one, or from a page, nothing is told."""
+def test_an_mcp_client_uses_the_tools_over_http(url: str, token: str) -> None:
+    """With a key; without one, or from a web page, it is refused."""
 
     async def scenario() -> None:
         from mcp.client.streamable_http import streamable_http_client
@@ -241,10 +241,10 @@ def test_a_language_models_client_uses_the_tools_over_http(url: str, token: str)
     assert httpx2.post(f"{url}/mcp", json=call, headers=page).status_code == 403
 
 
-def test_a_key_for_a_collection_opens_no_other_to_tools_and_stores(
+def test_a_key_for_a_collection_gives_tools_and_vector_stores_no_other(
     answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """The routes that name a collection in themselves look at it."""
+    """Routes with the collection in the body or path check it."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
@@ -313,10 +313,10 @@ def test_a_preflight_is_refused_to_other_origins_and_for_other_methods(
     assert "access-control-allow-private-network" not in preflight("/ask", "POST", "authorization").headers
 
 
-def test_a_language_models_client_uses_the_tools_over_stdio(
+def test_an_mcp_client_uses_the_tools_over_stdio(
     exported_models: Path, folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path
 ) -> None:
-    """`qa-service mcp` as a process of its own, with the real model."""
+    """`qa-service mcp` as a separate process, with the real model."""
     import shutil
 
     index = tmp_path / "ix"
@@ -332,10 +332,10 @@ def test_a_language_models_client_uses_the_tools_over_stdio(
     asyncio.run(scenario())
 
 
-def test_without_the_extra_it_is_told(
+def test_without_the_mcp_extra_the_error_names_it(
     answerer: QuestionAnswerer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which one to install; and unless it is wanted there is no such path."""
+    """And without QA_MCP there is no such path."""
     monkeypatch.setitem(sys.modules, "qa_service.server.mcp", None)
     with pytest.raises(SettingsError, match=r"qa-service\[mcp\]"):
         app_for(answerer, settings)
@@ -349,10 +349,10 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs/integrations.md").re
 
 
 @pytest.mark.parametrize("code", EXAMPLES, ids=lambda code: code.split("\n")[0])
-def test_the_examples_of_the_documentation_run(
+def test_the_examples_of_the_documentation_work(
     code: str, url: str, token: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Against a real server: what they find is what it has."""
+    """Against a real server with documents."""
     names: dict[str, Any] = {}
     exec(compile(code.replace("http://127.0.0.1:8000", url).replace("sk_…", token), "example", "exec"), names)  # noqa: S102
     for value in (getattr(value, "service", value) for value in names.values()):
@@ -370,7 +370,7 @@ def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
     return [(block["event"], json.loads(block["data"])) for block in parsed]
 
 
-def test_a_stream_holds_the_answer_as_one_event(
+def test_a_stream_contains_the_answer_as_one_event(
     real: SentenceTransformerEmbedder, folder: Callable[[dict[str, str | bytes]], Path], settings: Settings
 ) -> None:
     """It is the JSON that a request without a stream gets."""
@@ -394,7 +394,7 @@ def test_a_stream_holds_the_answer_as_one_event(
 
 
 def test_an_error_in_a_stream_is_an_event(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """With the problem document."""
+    """It carries the problem document."""
     local = settings.model_copy(update={"access": "open", "mcp": False, "deadline_seconds": 0.2})
 
     class Stuck(FakeEmbedder):

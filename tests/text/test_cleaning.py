@@ -20,24 +20,24 @@ from qa_service.text.cleaning import embeddable, is_blank
         ("👨\u200d👩", "👨\u200d👩"),
     ],
 )
-def test_hidden_characters_are_dropped_and_single_joiners_kept(text: str, seen: str) -> None:
+def test_invisible_characters_are_removed_and_single_joiners_kept(text: str, seen: str) -> None:
     """Each class of invisible character has its rule."""
     assert embeddable(text) == seen
 
 
 @pytest.mark.parametrize("text", ["", " \t\n", "\u00a0", "\u200b", "\u3164", "\u202e\u2066", "\u2800", "\0", "\u200d"])
-def test_nothing_to_see_is_blank(text: str) -> None:
+def test_invisible_text_is_blank(text: str) -> None:
     """White space, fillers and controls alone are blank."""
     assert is_blank(text)
 
 
 @pytest.mark.parametrize("text", ["?", "😀", "a", "한", "ก", "\u0301"])
-def test_anything_visible_is_not_blank(text: str) -> None:
-    """Punctuation and emoji can be asked."""
+def test_visible_text_is_not_blank(text: str) -> None:
+    """Neither are punctuation and emoji."""
     assert not is_blank(text)
 
 
 @given(st.text(st.characters(categories=["L", "N", "P"], exclude_characters="\u115f\u1160\u3164\uffa0")))
-def test_visible_text_is_untouched(text: str) -> None:
-    """Letters, digits and punctuation pass unchanged."""
+def test_visible_text_is_unchanged(text: str) -> None:
+    """Letters, digits and punctuation."""
     assert embeddable(text) == text

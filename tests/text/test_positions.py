@@ -11,8 +11,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n
 
 
 @given(TEXTS, st.data())
-def test_every_unit_cuts_out_the_same_text(text: str, data: st.DataObject) -> None:
-    """Characters, UTF-16 units and bytes name the same span."""
+def test_offsets_in_every_unit_name_the_same_span(text: str, data: st.DataObject) -> None:
+    """In code points, UTF-16 units and bytes."""
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
     position = PositionMap(text).locate(start, end)
@@ -23,8 +23,8 @@ def test_every_unit_cuts_out_the_same_text(text: str, data: st.DataObject) -> No
 
 
 @given(TEXTS, st.data())
-def test_lines_are_those_that_an_editor_shows(text: str, data: st.DataObject) -> None:
-    """A line number is one more than the line ends before it; CR LF is one end."""
+def test_line_numbers_are_those_of_an_editor(text: str, data: st.DataObject) -> None:
+    """One more than the number of line ends before; CR LF is one line end."""
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
     position = PositionMap(text).locate(start, end)
@@ -33,8 +33,8 @@ def test_lines_are_those_that_an_editor_shows(text: str, data: st.DataObject) ->
     assert position.end_line == 1 + sum(line_end <= end - 1 for line_end in ends)
 
 
-def test_positions_hold_beyond_the_first_stride() -> None:
-    """Strides are an inner matter: offsets behind several of them are exact."""
+def test_positions_are_exact_beyond_the_first_stride() -> None:
+    """In a text of several strides."""
     text = "é😀x\n" * 5000
     position = PositionMap(text).locate(16_001, 16_003)
     assert position.start_byte == len(text[:16_001].encode())
@@ -42,8 +42,8 @@ def test_positions_hold_beyond_the_first_stride() -> None:
     assert position.start_line == 4001
 
 
-def test_an_empty_or_outside_span_is_refused() -> None:
-    """Only spans that hold something can be located."""
+def test_an_empty_or_outside_span_is_an_error() -> None:
+    """Only spans with text can be located."""
     for start, end in ((1, 1), (0, 5), (-1, 2), (3, 2)):
         try:
             PositionMap("abcd").locate(start, end)
@@ -54,7 +54,7 @@ def test_an_empty_or_outside_span_is_refused() -> None:
 
 
 def test_a_family_a_flag_and_an_accent_are_one_grapheme_each() -> None:
-    """Cuts fall between what readers see as characters."""
+    """A text is cut between the characters that a reader sees."""
     text = "👨‍👩‍👧🇰🇷é"
     assert [text[a:b] for a, b in zip(grapheme_starts(text), grapheme_starts(text)[1:], strict=False)] == [
         "👨‍👩‍👧",
