@@ -87,8 +87,8 @@ def error_response(scope: Scope, error: QAServiceError, headers: Mapping[str, st
 
     Only the message of a :class:`RequestError` is meant for clients. Other messages may name paths; they are logged.
     """
-    told = {**(headers or {}), **(error.headers if isinstance(error, RequestError) else {})}
-    return _problem_response(scope, problem_document(_request_id(scope), error), told)
+    response_headers = {**(headers or {}), **(error.headers if isinstance(error, RequestError) else {})}
+    return _problem_response(scope, problem_document(_request_id(scope), error), response_headers)
 
 
 def install_handlers(app: FastAPI) -> None:
