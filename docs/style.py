@@ -29,6 +29,7 @@ BANNED = {
     r"nobody waits": "it is not queued",
     r"nothing done": "already up to date",
     r"the same but for": "the same except for",
+    r"what waits": "the queue",
 }
 """Patterns of words, each with a better one."""
 
@@ -40,7 +41,6 @@ PENDING = {
     r"remember(?:s|ed|ing)?": "cache",
     r"tak(?:e|es|en|ing) over": "reuse",
     r"that (?:is|are) none": "invalid",
-    r"what waits": "the queue",
     r"who asks": "the client",
     r"(?:is|are|was|were) told (?!to\b)": "is reported",
 }
