@@ -57,7 +57,7 @@ def shown(token: str, origin: str | None = None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} | ({"Origin": origin} if origin else {})
 
 
-def test_a_key_is_kept_as_its_hash_and_revoked(tmp_path: Path) -> None:
+def test_a_key_is_stored_as_its_hash_and_revoked(tmp_path: Path) -> None:
     """In a file for its owner only; another process sees what changed at its next look."""
     file, other = KeyFile(tmp_path), KeyFile(tmp_path)
     token = file.create("the web shop", rate="5/minute")
@@ -110,14 +110,14 @@ def test_a_key_is_kept_as_its_hash_and_revoked(tmp_path: Path) -> None:
         *(("pattern", {"rate": rate}) for rate in ("0/second", "abc", "10 per fortnight", "5", "-1/minute")),
     ],
 )
-def test_an_unsafe_key_is_not_made(words: str, arguments: dict[str, object], tmp_path: Path) -> None:
+def test_an_unsafe_key_is_not_created(words: str, arguments: dict[str, object], tmp_path: Path) -> None:
     """And nothing is written."""
     with pytest.raises(SettingsError, match=words):
         KeyFile(tmp_path).create("x", **arguments)
     assert not list(tmp_path.iterdir())
 
 
-def test_tokens_that_are_none_open_nothing(tmp_path: Path) -> None:
+def test_invalid_tokens_match_no_key(tmp_path: Path) -> None:
     """Another secret, another id, the other kind, cut off, longer, of other characters."""
     file = KeyFile(tmp_path)
     token = file.create("x")
@@ -137,7 +137,7 @@ def test_tokens_that_are_none_open_nothing(tmp_path: Path) -> None:
     assert file.find_key(token) is not None
 
 
-def test_a_damaged_key_file_is_told_and_closes_nothing_that_was_open(tmp_path: Path) -> None:
+def test_a_damaged_key_file_is_reported_and_the_current_keys_are_kept(tmp_path: Path) -> None:
     """Who starts with it is told; who runs goes on with the keys it had."""
     file = KeyFile(tmp_path)
     token = file.create("x")
@@ -158,7 +158,7 @@ def _wrong_in(token: str, place: int) -> str:
     return "".join(characters)
 
 
-def test_a_key_can_not_be_guessed_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_of_a_key_takes_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is wrong, hashes of the whole are compared, and by what takes the same time for all of them."""
     file = KeyFile(tmp_path)
     token = file.create("x")
@@ -180,7 +180,9 @@ def test_a_key_can_not_be_guessed_by_time(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.proof
-def test_proof_a_key_can_not_be_guessed_by_time(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+def test_proof_the_check_of_a_key_takes_constant_time(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Tokens wrong in their first character take as long as those wrong in their last: 20,000 pairs, Welch's t.
 
     Each has a key of its own, since the time depends on the token that is shown, though not on the key's.
@@ -217,12 +219,12 @@ def test_proof_a_key_can_not_be_guessed_by_time(tmp_path: Path, record_property:
         *((host, False) for host in ("0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.evil.org", "")),
     ],
 )
-def test_loopback_is_told(host: str, loopback: bool) -> None:
+def test_loopback_addresses_are_recognised(host: str, loopback: bool) -> None:
     """By address or by its one name."""
     assert is_loopback(host) is loopback
 
 
-def test_others_need_a_key_unless_it_is_said_to_be_open(tmp_path: Path) -> None:
+def test_other_machines_need_a_key_unless_the_service_is_open(tmp_path: Path) -> None:
     """Where an address can be reached and there is no key, nothing starts."""
     here = load_settings(data=tmp_path)
     assert not keys_needed(here)
@@ -250,7 +252,7 @@ def routes(client: TestClient) -> Iterator[tuple[str, str, str]]:
             yield method.upper(), re.sub(r"\{\w+\}", "none", filled), operation["operationId"]
 
 
-def test_every_route_opens_to_its_scope_and_to_nothing_else(client: TestClient, settings: Settings) -> None:
+def test_every_route_opens_to_its_scope_only(client: TestClient, settings: Settings) -> None:
     """Every route, by every key: none, wrong, of each scope, of a page and of another page."""
     keys = KeyFile(settings.data)
     tokens = {scope: keys.create(scope, (scope,)) for scope in SCOPES}
@@ -297,7 +299,7 @@ def test_every_route_opens_to_its_scope_and_to_nothing_else(client: TestClient, 
     assert seen > 250
 
 
-def test_a_key_is_asked_for_before_anything_is_read(client: TestClient, settings: Settings) -> None:
+def test_the_key_is_checked_before_the_body_is_read(client: TestClient, settings: Settings) -> None:
     """A bad key and a bad body: 401, whatever the body."""
     key_for(settings, "ask")
     time.sleep(0.2)
@@ -308,7 +310,7 @@ def test_a_key_is_asked_for_before_anything_is_read(client: TestClient, settings
     assert client.post("/ask", content=b"{}", headers=twice).status_code == 401
 
 
-def test_a_revoked_key_opens_nothing_any_more(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_a_revoked_key_is_rejected(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Within a moment, without a restart."""
     keys = KeyFile(settings.data)
     token = keys.create("x")
@@ -323,7 +325,7 @@ def test_a_revoked_key_opens_nothing_any_more(answerer: QuestionAnswerer, settin
             raise AssertionError("a revoked key still opens")
 
 
-def test_links_of_an_answer_open_without_a_key_and_no_others(client: TestClient, settings: Settings) -> None:
+def test_only_signed_links_open_without_a_key(client: TestClient, settings: Settings) -> None:
     """The view and the permalink are signed; another document, a changed or a missing signature is refused."""
     headers = key_for(settings, "ask", "feedback")
     time.sleep(0.2)
@@ -365,7 +367,7 @@ def linked(client: TestClient, token: str, question: str = "where does the cat s
     return {"view": citation["url"].partition("#")[0], "cite": citation["permalink"]}
 
 
-def test_links_end_with_their_key_and_with_the_secret(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_links_expire_with_their_key_and_with_the_link_secret(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Those of other keys go on when one is revoked; a new secret ends all, and new answers carry new links."""
     file = KeyFile(settings.data)
     one, two = file.create("one"), file.create("two")
@@ -390,7 +392,7 @@ def until(holds: Callable[[], bool]) -> None:
     raise AssertionError("it did not come about")
 
 
-def test_a_link_ends_on_its_last_day(tmp_path: Path) -> None:
+def test_a_link_expires_after_its_last_day(tmp_path: Path) -> None:
     """A signature names its day and its key, and neither can be changed."""
     file = KeyFile(tmp_path)
     key = file.find_key(file.create("a"))
@@ -416,7 +418,7 @@ def test_a_link_ends_on_its_last_day(tmp_path: Path) -> None:
     assert file.verified_grant(address + "3", today) is None
 
 
-def test_a_link_shows_the_surroundings_of_its_quote(
+def test_a_link_shows_only_the_context_of_its_quote(
     settings: Settings, fake: FakeEmbedder, folder: Callable[[dict[str, str | bytes]], Path]
 ) -> None:
     """Of that quote alone; whole documents to the key itself, and by links of a key that may read documents."""
@@ -449,7 +451,7 @@ def test_a_link_shows_the_surroundings_of_its_quote(
             assert client.get(moved).status_code == 401, moved
 
 
-def test_processes_that_change_keys_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_changes_of_the_key_file_are_all_kept(tmp_path: Path) -> None:
     """Each begins with what the other wrote; no file of it can be read by others."""
     code = (
         "import sys; from pathlib import Path; from qa_service.server.keys import KeyFile\n"
@@ -462,7 +464,7 @@ def test_processes_that_change_keys_at_once_lose_nothing(tmp_path: Path) -> None
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
-def test_pages_may_read_answers_from_the_origins_of_keys(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_pages_of_a_keys_origins_may_read_answers(answerer: QuestionAnswerer, settings: Settings) -> None:
     """A preflight of theirs is answered with their origin, never with a star; that of others is refused."""
     token = KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,))
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
@@ -487,7 +489,7 @@ def test_pages_may_read_answers_from_the_origins_of_keys(answerer: QuestionAnswe
         assert (error.status_code, error.headers["access-control-allow-origin"]) == (400, PAGE)
 
 
-def test_without_keys_pages_come_from_the_settings(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_without_keys_the_settings_name_the_allowed_origins(answerer: QuestionAnswerer, settings: Settings) -> None:
     """A list of origins, or all by a star; none by default; none of them where keys are needed."""
     for access, origins, allowed in (
         ("open", (), None),
@@ -501,7 +503,7 @@ def test_without_keys_pages_come_from_the_settings(answerer: QuestionAnswerer, s
             assert found.headers.get("access-control-allow-origin") == allowed
 
 
-def test_a_rate_is_told_kept_and_counted_for_each_by_itself(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_each_key_has_its_own_rate_limit_and_headers(answerer: QuestionAnswerer, settings: Settings) -> None:
     """429 with the seconds to wait; a batch counts its questions; another key and another address are not touched."""
     keys = KeyFile(settings.data)
     first, second = keys.create("a", rate="5/hour"), keys.create("b")
@@ -532,7 +534,7 @@ def test_a_rate_is_told_kept_and_counted_for_each_by_itself(answerer: QuestionAn
         assert elsewhere.post("/ask", json={"question": "cat"}, headers=shown(page, PAGE)).status_code == 200
 
 
-def test_a_refused_request_takes_nothing_from_other_counters(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_a_rejected_request_counts_towards_no_limit(answerer: QuestionAnswerer, settings: Settings) -> None:
     """A visitor over its own limit leaves the key's to others; a refused batch leaves room for a smaller one."""
     page = KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,), rate="20/hour")
     limited = settings.model_copy(update={"visitor_rate": "5/hour"})
@@ -554,7 +556,7 @@ def test_a_refused_request_takes_nothing_from_other_counters(answerer: QuestionA
         )
 
 
-def test_a_batch_that_can_never_pass_is_invalid_and_an_invalid_one_counts_as_one(
+def test_a_batch_larger_than_any_limit_is_invalid_and_counts_as_one(
     answerer: QuestionAnswerer, settings: Settings
 ) -> None:
     """Not 429 for ever: the error says how large a batch may be; one of that size passes."""
@@ -575,7 +577,7 @@ def test_a_batch_that_can_never_pass_is_invalid_and_an_invalid_one_counts_as_one
         assert send({"questions": ["cat"] * 3}).headers["ratelimit"].startswith('"key";r=0;')
 
 
-def test_visitors_are_counted_by_address(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_visitors_are_limited_by_address(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Where it is open to others; an IPv6 network of 64 bits is one visitor; not on loopback."""
     public = settings.model_copy(update={"access": "open", "host": "0.0.0.0", "visitor_rate": "2/hour"})
     app = app_for(answerer, public)
@@ -595,7 +597,7 @@ def test_visitors_are_counted_by_address(answerer: QuestionAnswerer, settings: S
         assert [client.post("/ask", json={"question": "cat"}).status_code for _ in range(3)] == [200] * 3
 
 
-def test_a_storage_that_does_not_answer_stops_nobody(
+def test_requests_pass_while_the_rate_storage_is_unavailable(
     answerer: QuestionAnswerer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Requests pass uncounted, and the log says so; one that can't be used at all is told at the start."""
@@ -625,14 +627,16 @@ async def counted(times: int) -> int:
     return passed
 
 
-def test_as_many_pass_as_are_allowed() -> None:
+def test_exactly_the_allowed_requests_pass() -> None:
     """Ten of thirty."""
     import asyncio
 
     assert asyncio.run(counted(30)) == 10
 
 
-def test_keys_are_worked_with_from_the_command_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_creates_lists_and_revokes_keys(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Created once to be seen, listed without secrets, revoked by id; unsafe ones are refused."""
     data = ["--data", tmp_path / "data"]
     code, token, err = run("keys", "create", "the \x1b[31mshop", "--scope", "ask", *data)
@@ -706,7 +710,7 @@ def test_feedback_belongs_to_its_collection(two: TestClient, run: Run, settings:
     assert exported["references"][0]["content"] == "The salmon swims up the river."
 
 
-def test_a_key_may_be_for_some_collections_only(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_a_key_can_be_limited_to_collections(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Then the default one and all others are closed to it."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
@@ -718,7 +722,7 @@ def test_a_key_may_be_for_some_collections_only(answerer: QuestionAnswerer, sett
         assert client.get("/collections", headers=shown(token)).status_code == 403
 
 
-def test_collections_are_built_and_asked_from_the_command_line(
+def test_the_command_line_builds_and_asks_collections(
     run: Run, here: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`index` builds all of them, `ask --collection` asks one; names that are none are refused."""
@@ -738,7 +742,7 @@ def test_collections_are_built_and_asked_from_the_command_line(
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs Redis")
-def test_several_processes_count_together(answerer: QuestionAnswerer, settings: Settings, tmp_path: Path) -> None:
+def test_several_processes_share_rate_limits(answerer: QuestionAnswerer, settings: Settings, tmp_path: Path) -> None:
     """Two applications and a real Redis: what one lets pass, the other counts; when it dies, nobody is stopped."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -29,7 +29,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
         yield connected
 
 
-def test_what_people_said_becomes_gold(tmp_path: Path) -> None:
+def test_feedback_becomes_gold_references(tmp_path: Path) -> None:
     """A quote found useful, a passage named as right, a rightful refusal; several about a question are one."""
     with FeedbackFile(tmp_path) as file:
         file.add(answered("1", "Who sleeps?"), useful=True, right=None, note="")
@@ -50,7 +50,7 @@ def test_what_people_said_becomes_gold(tmp_path: Path) -> None:
     assert [one["content"] for one in lines[2]["references"]] == ["dog"]
 
 
-def test_recent_answers_are_recalled_and_forgotten(tmp_path: Path) -> None:
+def test_only_the_most_recent_answers_are_kept(tmp_path: Path) -> None:
     """By id, the last ones only; two processes share a file."""
     for path in (None, tmp_path / "data/recent.sqlite"):
         recent = RecentAnswers(path, max_answers=3)
@@ -65,7 +65,7 @@ def test_recent_answers_are_recalled_and_forgotten(tmp_path: Path) -> None:
         recent.close()
 
 
-def test_a_folder_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_folder_or_damaged_database_is_reported(tmp_path: Path) -> None:
     """As an error with its path."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match="file"):
@@ -128,7 +128,7 @@ def test_feedback_can_be_switched_off(answerer: QuestionAnswerer, settings: Sett
         assert client.post("/feedback", json={"answer_id": answer["id"], "useful": True}).status_code == 403
 
 
-def test_several_processes_share_what_was_answered(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_several_processes_share_recent_answers(answerer: QuestionAnswerer, settings: Settings) -> None:
     """An answer of one may be judged at the other."""
     two = settings.model_copy(update={"workers": 2})
     with (
@@ -144,7 +144,7 @@ def test_several_processes_share_what_was_answered(answerer: QuestionAnswerer, s
         assert status == 201
 
 
-def test_a_full_disk_loses_feedback_and_says_so(client: TestClient, settings: Settings) -> None:
+def test_feedback_that_a_full_disk_loses_is_reported(client: TestClient, settings: Settings) -> None:
     """503, with the path in the log only."""
     answer = client.post("/ask", json={"question": "cat"}).json()
     settings.data.write_text("a file where a folder should be")
@@ -153,7 +153,7 @@ def test_a_full_disk_loses_feedback_and_says_so(client: TestClient, settings: Se
     assert str(settings.data) not in response.text
 
 
-def test_the_export_is_a_question_file(tmp_path: Path) -> None:
+def test_exported_feedback_is_a_question_file(tmp_path: Path) -> None:
     """Line by line."""
     import json
 

@@ -180,13 +180,13 @@ def attack(target: Target, seed: int) -> tuple[str, int]:
 
 @examples(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1))
-def test_no_spelling_of_a_path_gives_more_than_its_route(target: Target, seed: int) -> None:
+def test_no_spelling_of_a_path_bypasses_its_access_conditions(target: Target, seed: int) -> None:
     """Every route, every kind of key without its scope: refused, however the path is spelled."""
     attack(target, seed)
 
 
 @pytest.mark.proof
-def test_proof_no_spelling_of_a_path_gives_more_than_its_route(
+def test_proof_no_spelling_of_a_path_bypasses_its_access_conditions(
     target: Target, record_property: Callable[[str, object], None]
 ) -> None:
     """The same, 10,000 spellings."""
@@ -199,7 +199,7 @@ def test_proof_no_spelling_of_a_path_gives_more_than_its_route(
 
 
 @pytest.mark.parametrize("end", ["%0A", "%0D%0A", "%00", "%7F"])
-def test_a_path_with_a_control_character_is_refused(end: str, target: Target) -> None:
+def test_a_path_with_a_control_character_is_not_found(end: str, target: Target) -> None:
     """Without the scope by the gate, with it as a path that there is none of: 404."""
     by_name = {one.name: one for one in target.attackers}
     for method, path in target.routes:

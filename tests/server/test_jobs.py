@@ -84,7 +84,7 @@ def status(client: TestClient) -> str:
     return found
 
 
-def test_all_workers_tell_one_state_and_begin_one_build(
+def test_all_server_processes_share_the_state_of_one_build(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
     """Whichever is asked: the same key is the same build, during it and after it; another key is 409, then a build."""
@@ -116,7 +116,7 @@ def test_all_workers_tell_one_state_and_begin_one_build(
         assert len(command.processes()) == 2
 
 
-def test_requests_of_one_moment_begin_one_build(settings: Settings, command: Command) -> None:
+def test_concurrent_requests_start_one_build(settings: Settings, command: Command) -> None:
     """Sixteen at once to four workers: without a key one is begun and fifteen refused, with one all are the same."""
     workers = [Builder(settings, command.line) for _ in range(4)]
 
@@ -136,7 +136,7 @@ def test_requests_of_one_moment_begin_one_build(settings: Settings, command: Com
     assert len(command.processes()) == 2
 
 
-def test_a_worker_that_shuts_down_stops_its_own_jobs(
+def test_a_server_process_that_shuts_down_stops_only_its_own_jobs(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
     """The others say `stopped`, the processes are gone, and they begin jobs at once; those of others go on."""
@@ -158,7 +158,7 @@ def test_a_worker_that_shuts_down_stops_its_own_jobs(
         assert other.get(f"/evaluate/{evaluation}").json()["status"] == "stopped"
 
 
-def test_a_job_that_ignores_a_signal_is_ended(settings: Settings, tmp_path: Path) -> None:
+def test_a_job_that_ignores_sigterm_is_killed(settings: Settings, tmp_path: Path) -> None:
     """By the signal that nobody can ignore."""
     stubborn = ("sh", "-c", f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 1000")
     builder = Builder(settings, stubborn, stop_seconds=0.5)
@@ -180,7 +180,9 @@ def test_a_job_that_ignores_a_signal_is_ended(settings: Settings, tmp_path: Path
         ("echo '{}'; exit 1", ("done", 1, None)),
     ],
 )
-def test_how_a_build_ended_is_told(script: str, expected: tuple[str, int, str | None], settings: Settings) -> None:
+def test_the_state_of_a_build_says_how_it_ended(
+    script: str, expected: tuple[str, int, str | None], settings: Settings
+) -> None:
     """With the reason that its process gave, if it gave one."""
     builder = Builder(settings, ("sh", "-c", script))
     builder.begin()
@@ -198,7 +200,7 @@ def test_a_process_that_can_not_be_started_is_a_failed_build(settings: Settings)
     assert builder.state().error == "its process can't be started: No such file or directory"
 
 
-def test_errors_name_no_folders(settings: Settings, tmp_path: Path) -> None:
+def test_errors_of_jobs_contain_no_folders(settings: Settings, tmp_path: Path) -> None:
     """Neither those of the settings nor others; files keep their names, and addresses their paths."""
     own = settings.model_copy(update={"collections": ("hr=/srv/staff files/hr",), "index": Path("index")})
     run = settings.data / "evaluations/1/status.json"
@@ -213,7 +215,7 @@ def test_errors_name_no_folders(settings: Settings, tmp_path: Path) -> None:
     assert {said: without_folders(said, own, run) for said in told} == told
 
 
-def test_a_data_folder_that_can_not_be_written_is_told(
+def test_an_unwritable_data_folder_is_reported(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
     """503 without its path, nothing is started; and a state can be read from a folder that is not there."""
@@ -238,7 +240,7 @@ async def body(*parts: bytes, given: asyncio.Event | None = None) -> AsyncIterat
         await asyncio.Event().wait()
 
 
-def test_a_second_upload_is_refused_while_one_is_received(settings: Settings, command: Command) -> None:
+def test_a_second_upload_is_rejected_during_the_first(settings: Settings, command: Command) -> None:
     """By every worker; when its client leaves, nothing of it stays and another may begin."""
 
     async def run() -> None:
@@ -263,7 +265,7 @@ def test_a_second_upload_is_refused_while_one_is_received(settings: Settings, co
     asyncio.run(run())
 
 
-def test_an_upload_whose_connection_ends_leaves_nothing(
+def test_an_interrupted_upload_is_deleted(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
     """Over a real connection: the half of a question file is removed, and the next upload is taken."""
@@ -282,7 +284,7 @@ def test_an_upload_whose_connection_ends_leaves_nothing(
     assert not any(map(runs, command.processes()))
 
 
-def test_a_client_that_leaves_at_any_moment_blocks_nobody(settings: Settings, command: Command) -> None:
+def test_a_client_that_disconnects_at_any_time_blocks_no_other(settings: Settings, command: Command) -> None:
     """Cancelled after each number of steps of the event loop: the next upload is taken, unless this one was."""
     command.let_end()
 
@@ -305,7 +307,7 @@ def test_a_client_that_leaves_at_any_moment_blocks_nobody(settings: Settings, co
         asyncio.run(run(steps))
 
 
-def test_a_disk_that_is_full_keeps_no_half_of_an_upload(settings: Settings, command: Command) -> None:
+def test_a_full_disk_leaves_no_incomplete_upload(settings: Settings, command: Command) -> None:
     """503, nothing is left behind, and the next one is taken."""
 
     async def run() -> None:
@@ -313,7 +315,7 @@ def test_a_disk_that_is_full_keeps_no_half_of_an_upload(settings: Settings, comm
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
         try:
-            with pytest.raises(NotReady, match="see that the data folder has room"):
+            with pytest.raises(NotReady, match="make room in the data folder"):
                 await evaluations.begin("jsonl", 3, body(*[b"x" * 50_000] * 3))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -353,7 +355,7 @@ def test_only_the_newest_evaluations_are_kept(settings: Settings, command: Comma
     few.stop()
 
 
-def test_what_jobs_keep_is_the_owners(
+def test_files_of_jobs_are_private_to_their_owner(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
     """Question file, states, and what the process writes: files 0600, folders 0700, with the widest umask."""
@@ -422,7 +424,7 @@ def jobs_of(servers: list[int], command: str) -> list[int]:
     return [child for each in servers for child in children_of(each) if command in command_of(child)]
 
 
-def test_a_job_ends_with_a_killed_server_and_says_so(arguments: list[str], tmp_path: Path) -> None:
+def test_a_job_of_a_killed_server_ends_and_is_marked_as_stopped(arguments: list[str], tmp_path: Path) -> None:
     """After kill -9 its process is gone and it says `stopped`; one that can't end yet still says `running`."""
     key = key_for(Settings(data=tmp_path / "data"), "admin")
     server = Server(tmp_path, [*arguments, "--port", "0"])
@@ -452,7 +454,7 @@ def test_a_job_ends_with_a_killed_server_and_says_so(arguments: list[str], tmp_p
     assert [json.loads(path.read_bytes())["status"] for path in states] == ["stopped", "stopped"]
 
 
-def test_workers_and_their_jobs_end_with_the_process_that_started_them(arguments: list[str], tmp_path: Path) -> None:
+def test_server_processes_and_their_jobs_end_with_their_parent(arguments: list[str], tmp_path: Path) -> None:
     """Though it is killed: another takes its port, each worker says `stopped`, and a job can begin at once."""
     key = key_for(Settings(data=tmp_path / "data"), "admin")
     server = Server(tmp_path, [*arguments, "--workers", "2", "--port", "0"])

@@ -145,7 +145,7 @@ def swap_under_load(folder: Write, settings: Settings, fake: FakeEmbedder, swaps
     return dict(made)
 
 
-def test_garbage_collection_leaves_out_what_is_there_before_the_first_request(
+def test_startup_objects_are_frozen_before_the_first_request(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once all is loaded, and before a request comes."""
@@ -157,7 +157,7 @@ def test_garbage_collection_leaves_out_what_is_there_before_the_first_request(
     assert done == ["freeze", "run"]
 
 
-def test_swaps_under_load_fail_no_request_and_mix_no_answer(
+def test_swaps_under_load_fail_no_request_and_mix_no_answers(
     folder: Write, settings: Settings, fake: FakeEmbedder
 ) -> None:
     """Eight clients, a few swaps: every answer is of the generation that it names."""
@@ -183,7 +183,7 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_an_index_is_closed_when_its_last_user_leaves(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+def test_a_replaced_index_is_closed_after_its_last_lease(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
     """Not before: who holds it may use it after another one took its place. Then it is closed, once."""
     folder(named("anna"))
     build(settings, fake)
@@ -220,7 +220,9 @@ def test_an_index_is_closed_when_its_last_user_leaves(folder: Write, settings: S
     asyncio.run(swap())
 
 
-def test_a_build_elsewhere_is_served_without_a_restart(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+def test_a_build_by_another_process_is_served_without_a_restart(
+    folder: Write, settings: Settings, fake: FakeEmbedder
+) -> None:
     """And what was deleted is gone from the answers; a rollback is followed as well."""
     source = folder({"cat.txt": "The cat sleeps on the mat.", "dog.txt": "A dog guards the farm."})
     first = build(settings, fake).index_version
@@ -245,7 +247,7 @@ def test_a_build_elsewhere_is_served_without_a_restart(folder: Write, settings: 
         assert client.get("/index/diff").json()["previous"] is None
 
 
-def test_an_index_that_can_not_be_served_is_not(
+def test_an_index_that_fails_to_open_is_rejected(
     folder: Write, settings: Settings, fake: FakeEmbedder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Damaged, or built by another model: the old one goes on, ready, and the log tells."""
@@ -265,7 +267,7 @@ def test_an_index_that_can_not_be_served_is_not(
         assert second != first
 
 
-def test_an_error_that_nobody_foresaw_does_not_end_the_following(
+def test_an_unexpected_error_does_not_end_the_watching_of_generations(
     folder: Write, settings: Settings, fake: FakeEmbedder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The new index is tried again, and served; the log has the error."""
@@ -286,7 +288,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_following(
     assert "a bug of somebody" in caplog.text
 
 
-def test_a_damaged_index_is_replaced_once_it_is_built_anew(
+def test_a_damaged_index_is_replaced_once_it_is_built_again(
     folder: Write, settings: Settings, fake: FakeEmbedder
 ) -> None:
     """Under the name that it had: the server stands in with the older one, says so, and comes back by itself."""
@@ -304,7 +306,7 @@ def test_a_damaged_index_is_replaced_once_it_is_built_anew(
         assert client.get("/readyz").json()["degraded"] is False
 
 
-def test_the_index_tells_what_it_is_made_of(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+def test_the_index_route_describes_the_index(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
     """Files, skipped ones with reasons, model, time."""
     folder({"cat.txt": "The cat \u202e sleeps.", "photo.png": b"x", "bad.pdf": b"%PDF-"})
     version = build(settings, fake).index_version
@@ -317,7 +319,7 @@ def test_the_index_tells_what_it_is_made_of(folder: Write, settings: Settings, f
         assert client.get("/index/diff").json()["added"] == ["bad.pdf", "cat.txt"]
 
 
-def test_only_the_administrator_may_build(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+def test_only_an_admin_key_may_start_a_build(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
     """401 without the key or with another, 403 where no key is set."""
     folder({"cat.txt": "The cat sleeps."})
     build(settings, fake)
@@ -335,7 +337,7 @@ def test_only_the_administrator_may_build(folder: Write, settings: Settings, fak
         assert client.post("/admin/reindex").status_code == 403
 
 
-def test_reindex_builds_in_a_process_and_the_result_is_served(
+def test_reindex_builds_in_its_own_process_and_the_result_is_served(
     folder: Write, settings: Settings, exported_models: Path
 ) -> None:
     """With the real model: 202, `building`, a second one 409, then `done`, and the new words are found.
@@ -431,7 +433,7 @@ def test_cite_and_verify_over_http(folder: Write, settings: Settings, fake: Fake
             assert client.get(f"/cite/{unknown}").status_code == 404
 
 
-def test_a_question_that_was_asked_before_is_answered_from_memory(
+def test_a_repeated_question_is_answered_from_the_cache(
     folder: Write, settings: Settings, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With an id of its own, until another index is served; what is asked otherwise is worked out."""
@@ -476,7 +478,7 @@ def test_a_question_that_was_asked_before_is_answered_from_memory(
         assert "barn" in str(client.post("/ask", json=question).json()["results"])
 
 
-def test_answers_take_no_more_memory_than_they_may(answerer: QuestionAnswerer) -> None:
+def test_the_answer_cache_is_bounded_in_bytes(answerer: QuestionAnswerer) -> None:
     """Those asked longest ago go first; one that is too large is not kept."""
     answer = answerer.ask("where does the whale swim")
     answers = AnswerCache(20_000)

@@ -53,7 +53,7 @@ def numbers(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     }
 
 
-def test_each_request_is_one_line_that_no_client_can_break(
+def test_each_request_is_one_log_line_that_no_client_can_break(
     answerer: QuestionAnswerer, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """JSON, with the id of the answer; nothing of what was asked, and no key."""
@@ -85,7 +85,7 @@ def test_each_request_is_one_line_that_no_client_can_break(
     assert headers["Authorization"].rsplit("_", 1)[1] not in text
 
 
-def test_a_flood_that_is_turned_away_is_a_line_a_second(
+def test_rejected_questions_are_logged_once_a_second(
     answerer: QuestionAnswerer,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -112,7 +112,7 @@ def test_a_flood_that_is_turned_away_is_a_line_a_second(
     assert numbers(exposition().decode())[key] - before.get(key, 0) == 4
 
 
-def test_what_was_asked_is_logged_where_that_is_wanted(
+def test_questions_are_logged_only_if_the_setting_says_so(
     answerer: QuestionAnswerer, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """In both formats; what would move the cursor is escaped for people too."""
@@ -131,7 +131,7 @@ def test_what_was_asked_is_logged_where_that_is_wanted(
         assert len(text.splitlines()) == 1
 
 
-def test_a_log_that_nobody_reads_holds_nobody_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_is_not_read_blocks_no_request(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full pipe: lines are dropped and counted, and whoever logs goes on."""
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb", 0) as reader:
@@ -178,7 +178,7 @@ def record(number: int) -> logging.LogRecord:
     return logging.makeLogRecord({"msg": f'{{"number": {number}}}'})
 
 
-def test_a_line_that_a_full_disk_cuts_off_spoils_no_other() -> None:
+def test_a_truncated_log_line_spoils_no_other_line() -> None:
     """Wherever it is cut: it alone is unreadable, and no line is empty, though the disk was full before and after."""
     whole = len(record(1).getMessage()) + 1
     for room in range(3 * whole):
@@ -198,7 +198,9 @@ def test_a_line_that_a_full_disk_cuts_off_spoils_no_other() -> None:
         assert "" not in lines
 
 
-def test_a_full_disk_leaves_a_log_of_lines(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_complete_log_lines(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As the system refuses to write: one line is cut off, the others are JSON, and those lost are counted."""
     path = tmp_path / "log"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -234,7 +236,7 @@ def test_a_full_disk_leaves_a_log_of_lines(settings: Settings, tmp_path: Path, m
     assert len(readable) + readable[-1]["dropped_before"] == 21
 
 
-def test_what_is_counted_is_what_happened(client: TestClient) -> None:
+def test_metrics_count_what_happened(client: TestClient) -> None:
     """Requests by route and status, answers, stages, questions embedded; another question is embedded, the same not."""
     before = numbers(exposition().decode())
     for question in ("where does the whale swim now", "where does the whale swim now", "crabs"):
@@ -287,7 +289,7 @@ def test_counters_exist_at_zero_from_the_start(tmp_path: Path) -> None:
         }
 
 
-def test_numbers_are_the_operators_where_others_can_ask(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_metrics_need_an_admin_key_if_others_can_connect(answerer: QuestionAnswerer, settings: Settings) -> None:
     """On loopback they are open; elsewhere they need a key of the scope admin, even where asking needs none."""
     for access in ("keys", "open"):
         public = settings.model_copy(update={"access": access, "host": "0.0.0.0"})
@@ -298,7 +300,7 @@ def test_numbers_are_the_operators_where_others_can_ask(answerer: QuestionAnswer
             assert client.get("/metrics", headers=admin).status_code == 200
 
 
-def test_the_dashboard_asks_for_numbers_that_there_are(client: TestClient) -> None:
+def test_the_dashboard_queries_existing_metrics(client: TestClient) -> None:
     """Every name in it, and every stage, label and route."""
     for question in ("cat", "dog"):
         client.post("/ask", json={"question": question})
@@ -319,7 +321,7 @@ def test_the_dashboard_asks_for_numbers_that_there_are(client: TestClient) -> No
     assert len(set(places)) == len(places)
 
 
-def test_the_compose_file_is_hardened_and_names_what_there_is() -> None:
+def test_the_compose_file_is_hardened_and_names_existing_files() -> None:
     """Settings that exist, files that exist, no published port but on loopback."""
     compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
     service = compose["services"]["qa"]
@@ -358,7 +360,7 @@ def test_an_answer_is_a_trace(answerer: QuestionAnswerer, settings: Settings) ->
     assert CANARY not in "".join(span.to_json() for span in spans.values())
 
 
-def test_traces_without_what_sends_them_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_without_an_exporter_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the start, with the extra to install."""
     monkeypatch.setattr("qa_service.server.middleware.observing.find_spec", lambda name: None)
     check_traces(load_settings())
@@ -366,7 +368,7 @@ def test_traces_without_what_sends_them_are_told(monkeypatch: pytest.MonkeyPatch
         check_traces(load_settings(traces=True))
 
 
-def test_several_processes_count_as_one(exported_models: Path, tmp_path: Path) -> None:
+def test_metrics_of_several_processes_are_added_up(exported_models: Path, tmp_path: Path) -> None:
     """Two workers, thirty questions: whichever is asked tells all of them; one log line of JSON for each."""
     import shutil
 

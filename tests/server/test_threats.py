@@ -31,7 +31,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
         yield connected
 
 
-def test_one_that_floods_takes_nothing_from_the_others(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_a_flood_from_one_key_takes_nothing_from_the_others(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Nine of ten keys get every answer they ask for while the tenth asks forty times as much as it may."""
     keys = KeyFile(settings.data)
     flooding, *others = [keys.create(f"key {number}", rate="10/hour") for number in range(10)]
@@ -48,7 +48,7 @@ def test_one_that_floods_takes_nothing_from_the_others(answerer: QuestionAnswere
         assert flood.result() == {200: 10, 429: 390}
 
 
-def test_paths_lead_to_routes_and_nowhere_else(client: TestClient) -> None:
+def test_paths_lead_only_to_routes(client: TestClient) -> None:
     """A thousand attempts to climb out of a folder: nothing but the few public routes answers with 200."""
     generator = random.Random(20261123)
     steps = [
@@ -75,7 +75,7 @@ def test_paths_lead_to_routes_and_nowhere_else(client: TestClient) -> None:
         assert "root:" not in response.text
 
 
-def test_nothing_is_computed_or_read_for_who_has_no_key(client: TestClient, settings: Settings) -> None:
+def test_nothing_is_computed_or_read_without_a_key(client: TestClient, settings: Settings) -> None:
     """A wrong key with a body that can't be read is 401: nothing of it was looked at."""
     key_for(settings, "ask")
     locked = settings.model_copy(update={"access": "keys"})
@@ -112,7 +112,7 @@ def test_answers_hold_no_vectors_and_few_digits(client: TestClient) -> None:
         assert not re.search(r"\d\.\d{4}", re.sub(r'"took_ms":[\d.]+', "", answer))
 
 
-def test_what_describes_the_service_is_not_for_everybody(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_descriptions_of_the_service_need_a_key(answerer: QuestionAnswerer, settings: Settings) -> None:
     """No pages of documentation that load scripts; where others can ask, the description and the numbers need keys."""
     KeyFile(settings.data).create("a", ("ask",))
     locked = settings.model_copy(update={"access": "keys"})
@@ -124,7 +124,7 @@ def test_what_describes_the_service_is_not_for_everybody(answerer: QuestionAnswe
         assert client.get("/docs", headers=key_for(settings, "ask", "admin")).status_code in {401, 404}
 
 
-def test_no_key_stands_in_a_log_or_an_answer(
+def test_no_key_appears_in_a_log_or_an_answer(
     answerer: QuestionAnswerer, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Sent in every place where clients put them by mistake."""
@@ -145,7 +145,7 @@ def test_no_key_stands_in_a_log_or_an_answer(
     assert secret not in (settings.data / "keys.json").read_text(encoding="utf-8")
 
 
-def test_a_stuck_encoder_is_told_by_livez_and_a_busy_one_is_not(answerer: QuestionAnswerer, settings: Settings) -> None:
+def test_livez_reports_a_stuck_encoder_but_not_a_busy_one(answerer: QuestionAnswerer, settings: Settings) -> None:
     """So that what runs the service can restart it."""
     embedder = HeldEmbedder()
     hasty = Worker(queue_limit=settings.queue_limit, deadline_seconds=0.3, stuck_seconds=0.6)
@@ -201,7 +201,7 @@ def test_proof_answers_do_not_mix(
 
 
 @pytest.mark.proof
-def test_proof_five_hundred_slow_senders(
+def test_proof_five_hundred_slow_clients_block_no_other(
     answerer: QuestionAnswerer, settings: Settings, record_property: Callable[[str, object], None]
 ) -> None:
     """A byte every two seconds each: all are let go at their deadline, and others are answered meanwhile."""

@@ -63,7 +63,7 @@ async def held_with_others_waiting(
     return tasks
 
 
-def test_the_next_questions_are_embedded_while_the_last_are_answered() -> None:
+def test_the_next_batch_is_embedded_while_the_last_one_is_answered() -> None:
     """By one thread, together; the answer to the first one ends only once the others were embedded."""
     model, threads = Model(), list[str]()
 
@@ -88,7 +88,7 @@ def test_the_next_questions_are_embedded_while_the_last_are_answered() -> None:
     assert threads == ["answerer", "encoder", "encoder", "encoder"]  # the last ones had none behind them
 
 
-def test_functions_run_one_after_the_other_in_the_order_of_asking() -> None:
+def test_calls_run_one_at_a_time_in_the_order_of_arrival() -> None:
     """An index is closed only after all who took it were answered."""
     model, done = Model(), list[str]()
     inside = threading.Lock()
@@ -116,7 +116,7 @@ def test_functions_run_one_after_the_other_in_the_order_of_asking() -> None:
     assert max(map(len, model.batches)) > 1
 
 
-def test_what_cannot_be_embedded_together_fails_alone() -> None:
+def test_a_question_that_can_not_be_embedded_fails_alone() -> None:
     """Each is embedded by itself then, by the thread that embeds."""
     model = Model()
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_embedded_together_fails_alone() -> None:
     assert model.threads == {"encoder"}
 
 
-def test_an_answer_that_never_ends_is_told_in_either_thread() -> None:
+def test_a_stuck_call_is_reported_in_either_thread() -> None:
     """Also while the other thread has nothing to do."""
     model, go = Model(), threading.Event()
 
