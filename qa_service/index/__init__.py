@@ -1,8 +1,7 @@
-"""What a generation is made of, and where it lies.
+"""The index: what a generation holds, and where generations are stored.
 
-``interface`` says what may be asked of an index; ``disk`` and ``milvus`` are its two answers. ``vectors``, ``words``
-and ``tokens`` are the three signals by which passages are ranked. ``locations`` picks disk or Milvus, as the settings
-say.
+``interface`` declares the operations of an index; ``disk`` and ``milvus`` implement them. ``vectors``, ``words`` and
+``tokens`` are the three signals that rank passages. ``locations`` picks disk or Milvus by the settings.
 """
 
 from qa_service.index.interface import Generations, Index, OpenResult, WordIndex, WordMatch

@@ -1,7 +1,7 @@
-"""Filters on attributes, evaluated on one document or passage at a time.
+"""Filters on attributes, evaluated for one document or passage at a time.
 
-An attribute has texts as values. ``title``, ``uri`` (also called ``filename``), ``file_id`` and ``section`` (a heading
-above the passage) are built in; the others are the keys of the documents' front matter.
+The values of an attribute are texts. ``title``, ``uri`` (alias ``filename``), ``file_id`` and ``section`` (a heading
+above the passage) are built in; all others are keys of the documents' front matter.
 """
 
 import operator
@@ -24,12 +24,12 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "lte": operator.le,
 }
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_MAX_DIGITS = 64
-_MAX_KEYS_NAMED = 10
+_MAX_NUMBER_CHARACTERS = 64
+_MAX_KEYS_LISTED = 10  # in an error message
 
 
 def comparisons(given: AttributeFilter) -> Iterator[ComparisonFilter]:
-    """Yield the comparisons that a filter consists of."""
+    """Yield all comparisons within a filter."""
     if isinstance(given, ComparisonFilter):
         yield given
     else:
@@ -38,34 +38,34 @@ def comparisons(given: AttributeFilter) -> Iterator[ComparisonFilter]:
 
 
 def check_filter(given: AttributeFilter, front_matter: Collection[str]) -> None:
-    """Raise :class:`InvalidRequest` for a comparison that has no meaning.
+    """Raise :class:`InvalidRequest` for a comparison with an unknown key or an unsupported operator.
 
-    ``front_matter`` are the keys that occur in the front matter of some document.
+    ``front_matter`` holds all keys that occur in the documents' front matter.
     """
     for one in comparisons(given):
         if one.key not in BUILT_IN:
             if one.key not in front_matter:
-                known = ", ".join([*BUILT_IN, *sorted(front_matter)[:_MAX_KEYS_NAMED]])
-                raise InvalidRequest(f"filters: no document has an attribute of such a key; there are {known}")
+                known = ", ".join([*BUILT_IN, *sorted(front_matter)[:_MAX_KEYS_LISTED]])
+                raise InvalidRequest(f"filters: no document has this attribute; known attributes are {known}")
         elif one.operator in _ORDERS or not all(isinstance(value, str) for value in one.values):
-            raise InvalidRequest(f"filters: {', '.join(BUILT_IN)} take eq, ne, in and nin, and text alone")
+            raise InvalidRequest(f"filters: {', '.join(BUILT_IN)} only support eq, ne, in and nin, with text")
 
 
 def values_of(value: str | Sequence[str]) -> Sequence[str]:
-    """Return the values of an attribute that is one text or several."""
+    """Return the values of an attribute as a sequence."""
     return (value,) if isinstance(value, str) else value
 
 
 def attributes_of(document_id: str, uri: str, title: str, front_matter: Metadata) -> Attributes:
-    """Return the attributes of a document, which are those of all its passages."""
+    """Return the attributes that all passages of a document share."""
     own = {key: values_of(value) for key, value in front_matter.items()}
     return {**own, "title": (title,), "uri": (uri,), "filename": (uri,), "file_id": (document_id,)}
 
 
 def passing(given: AttributeFilter) -> Callable[[Attributes], bool]:
-    """Return a function that tells whether attributes pass a filter.
+    """Return a predicate that tells whether attributes pass a filter.
 
-    An attribute that is absent has no value, so it passes ``ne`` and ``nin`` only.
+    An absent attribute passes ``ne`` and ``nin`` only.
     """
     if isinstance(given, CompoundFilter):
         parts = [passing(part) for part in given.filters]
@@ -76,9 +76,9 @@ def passing(given: AttributeFilter) -> Callable[[Attributes], bool]:
 
 
 def meeting(given: ComparisonFilter) -> Callable[[str], bool]:
-    """Return a function that tells whether a comparison holds for a value, its negation left aside.
+    """Return a predicate that tells whether a comparison holds for a value, ignoring negation.
 
-    A number is compared with what is written as a number, everything else as text, by code points.
+    A number is compared with values that are written as numbers; everything else is compared as text, by code points.
     """
     if (compare := _ORDERS.get(given.operator)) is not None:
         (limit,) = given.values
@@ -92,7 +92,7 @@ def meeting(given: ComparisonFilter) -> Callable[[str], bool]:
 
 
 def _number(text: str) -> float | None:
-    return _parsed(text) if len(text) <= _MAX_DIGITS else None
+    return _parsed(text) if len(text) <= _MAX_NUMBER_CHARACTERS else None
 
 
 @lru_cache(10_000)
@@ -101,5 +101,5 @@ def _parsed(text: str) -> float | None:
 
 
 def has_order(given: ComparisonFilter) -> bool:
-    """Tell whether a comparison is for larger or smaller values."""
+    """Tell whether a comparison is ordered: larger or smaller, not equal."""
     return given.operator in _ORDERS

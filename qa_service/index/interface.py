@@ -1,4 +1,4 @@
-"""What can be asked of an index, wherever it lies: in a folder of this machine, or in a store that others share."""
+"""The operations of an index and of its generations, on disk or in Milvus."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,12 @@ from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.index.manifest import Manifest
 from qa_service.index.tokens import Similarities
 
-_LOOKED_FOR, _LOOKED_THROUGH = 500, 50  # characters of a quote, and passages
+_QUOTE_CHARACTERS = 500  # of a quote, searched by their terms
+_QUOTE_CANDIDATES = 50  # passages
 
 
 class WordMatch(Protocol):
-    """How a question's words meet the passages. ``weights`` is the idf of each of its terms."""
+    """The BM25 match of a question with the passages."""
 
     @property
     def weights(self) -> dict[str, float]:
@@ -23,61 +24,65 @@ class WordMatch(Protocol):
     def best(self, depth: int, selected: Any = None) -> IntArray:
         """Return the numbers of the ``depth`` best passages, best first, ties by number.
 
-        ``selected`` limits the choice, in a form that the backend chooses; only :meth:`Index.find` passes it.
+        Passages without any of the terms are left out. ``selected`` limits the choice, in a form that the backend
+        chooses; only :meth:`Index.find` passes it.
         """
 
     def scores(self, numbers: IntArray) -> FloatArray:
-        """Return the BM25 scores of some passages, which come in the order of their numbers."""
+        """Return the BM25 scores of passages, given by increasing numbers."""
 
 
 class WordIndex(Protocol):
-    """The lexical leg: which passages hold which terms."""
+    """The lexical signal: the terms of the passages, scored by BM25."""
 
     def match(self, question: str) -> WordMatch | None:
-        """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
+        """Match a question with the passages; ``None`` if it shares no term with any of them."""
 
     def weights(self, question: str) -> dict[str, float]:
-        """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
+        """Return the idf of each term of a question; a term that no passage holds has the largest possible idf."""
 
     def ids(self, wanted: Iterable[str]) -> dict[str, int]:
-        """Return the ids of those terms that stand in some passage."""
+        """Return the ids of the terms that occur in any passage."""
 
     def terms(self, text: str) -> set[str]:
-        """Return the set of a text's terms, as this index sees them."""
+        """Return the distinct terms of a text, in the language of this index."""
 
     def holds(self, passage: int, term: int) -> bool:
-        """Tell whether a passage, its title and headings included, holds the term of an id."""
+        """Tell whether a passage, including its title and headings, holds the term with this id."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenResult:
-    """An open index, and what is wrong if it is not the one that should have been opened."""
+    """An open index; ``degraded`` says why it is not the current one, if it is not."""
 
     index: "Index"
     degraded: str | None
 
 
 class Generations(Protocol):
-    """The generations of an index in one place, and which of them is in force."""
+    """All generations of an index in one location, and the pointer to the current one."""
 
     def current_pointer(self) -> tuple[str, int]:
-        """Return the id of the current generation, and when it was made the current one, in nanoseconds."""
+        """Return the id of the current generation, and the time in nanoseconds since when it is current."""
 
     def open_current(self, identity: ModelIdentity | None) -> OpenResult:
-        """Open the current generation for a model."""
+        """Open the current generation, to be used with a model; ``None`` skips the comparison of models."""
 
     def manifest_before(self, generation: str) -> Manifest | None:
-        """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
+        """Return the manifest of the newest generation older than this one, or ``None``."""
 
     def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
-        """Return the constants that were fitted to an index of such a model, or ``None``."""
+        """Return the confidence constants that were fitted for an index of this model, or ``None``.
+
+        With ``labels``, those fitted to labelled questions; else those that the build fitted without labels.
+        """
 
     def rollback(self) -> str:
-        """Make the newest whole generation that is older than the current one the current one; return its id."""
+        """Make the newest intact generation before the current one current; return its id."""
 
 
 class Index(ABC):
-    """A generation of passages that never changes. One thread at a time may be inside a method."""
+    """An open generation of passages; it never changes. Not thread-safe: one call at a time."""
 
     manifest: Manifest
     generation: str
@@ -92,10 +97,10 @@ class Index(ABC):
     def find(
         self, vector: FloatArray, match: WordMatch | None, depth: int, filters: Filters | None
     ) -> tuple[IntArray, IntArray]:
-        """Return the numbers of the ``depth`` nearest passages to a vector (d,), and of the best by their words.
+        """Return the candidates for a question: the ``depth`` nearest to its vector (d,), and as many best by words.
 
-        Both are best first, of the passages that pass the filters. ``match`` is from :attr:`words`; with ``None`` no
-        passage is found by its words. Raises :class:`InvalidRequest` if a filter has no meaning in this index.
+        Both are numbers of passages that pass the filters, best first. ``match`` comes from :attr:`words`; with
+        ``None`` there are no candidates by words. Raises :class:`InvalidRequest` if a filter does not fit this index.
         """
 
     @abstractmethod
@@ -104,27 +109,27 @@ class Index(ABC):
 
     @abstractmethod
     def similarities(self, question: TokenEmbeddings, numbers: IntArray) -> Similarities:
-        """Return the cosines of a question's tokens with those of some passages. Only with token vectors."""
+        """Return the cosines of a question's tokens with those of the passages. Needs token vectors."""
 
     @abstractmethod
     def token_rows(self, number: int) -> Int32Array:
-        """Return the row ranges (sentences, 2) of a passage's sentences among its tokens. Only with token vectors."""
+        """Return the token range (sentences, 2) of each sentence of a passage. Needs token vectors."""
 
     @abstractmethod
     def passage(self, number: int) -> Passage:
-        """Return a passage."""
+        """Return the passage with a number."""
 
     @abstractmethod
     def sentence_terms(self, number: int) -> list[Int32Array]:
-        """Return the ids of the terms in each sentence of a passage, as they stand there."""
+        """Return the term ids of each sentence of a passage, in text order."""
 
     @abstractmethod
     def document(self, document_id: str) -> SourceDocument | None:
-        """Return a document, or ``None`` if there is none of that id."""
+        """Return the document with an id, or ``None``."""
 
     @abstractmethod
     def documents_without_text(self, document_ids: Iterable[str]) -> dict[str, SourceDocument]:
-        """Return documents with empty texts, by id: all that citations need, without reading large ones."""
+        """Return documents by id, with empty texts: citations need no more, and large texts are not read."""
 
     @abstractmethod
     def front_matter(self, document_ids: Iterable[str]) -> dict[str, Metadata]:
@@ -136,30 +141,30 @@ class Index(ABC):
 
     @abstractmethod
     def list_documents(self, after: str, limit: int) -> list[SourceDocument]:
-        """Return the documents whose ids come after one, by id, without their texts."""
+        """Return up to ``limit`` documents with ids after ``after``, by id, with empty texts."""
 
     @abstractmethod
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Yield path and text of every document."""
+        """Yield the path and the text of every document."""
 
     @abstractmethod
     def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
-        """Return document's uri, first character and text of the passage of an id, one retired included."""
+        """Return a passage's document uri, first character and text, by its id; retired passages are included."""
 
     @abstractmethod
     def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
-        """Return the numbers of the passages that share a character with ``[start, end)``."""
+        """Return the numbers of the passages that overlap ``[start, end)``."""
 
     @abstractmethod
     def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
-        """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
+        """Return the start and end of each passage that overlaps ``[start, end)``, in order."""
 
     @abstractmethod
     def close(self) -> None:
-        """Free what is held."""
+        """Release memory and files."""
 
     def document_without_text(self, document_id: str) -> SourceDocument:
-        """Return a document's id, uri, title and hash, with an empty text."""
+        """Return a document with an empty text."""
         return self.documents_without_text([document_id])[document_id]
 
     def document_by_uri(self, uri: str) -> SourceDocument | None:
@@ -168,9 +173,9 @@ class Index(ABC):
         return None if document_id is None else self.document(document_id)
 
     def document_holding(self, text: str) -> SourceDocument | None:
-        """Return a document that has a passage which holds a text, word for word, among those that share its terms."""
-        match = self.words.match(text[:_LOOKED_FOR])
-        for number in [] if match is None else match.best(_LOOKED_THROUGH):
+        """Return a document with a passage that contains a text verbatim, looked for among the best 50 by BM25."""
+        match = self.words.match(text[:_QUOTE_CHARACTERS])
+        for number in [] if match is None else match.best(_QUOTE_CANDIDATES):
             passage = self.passage(int(number))
             if text in passage.text:
                 return self.document(passage.document_id)

@@ -1,4 +1,4 @@
-"""Where generations are that questions are answered from: in the index folder, or in a store that replicas share."""
+"""Chooses where generations are stored: in the index folder, or in a Milvus server that replicas share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +11,17 @@ from qa_service.settings import Settings
 
 
 def generations_of(settings: Settings) -> Generations:
-    """Return where the settings say that the generations are."""
+    """Return the generations at the location that the settings name."""
     if settings.store == "faiss":
         return IndexFolder(settings.index)
-    return _shared(settings, Connection(_address(settings)))
+    return _milvus(settings, Connection(_address(settings)))
 
 
 def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], None]) -> None:
-    """Put the generation in force of the folder into the shared store, in force there once ``check`` has asked it."""
+    """Publish the folder's current generation to Milvus, and make it current there once ``check`` passes."""
     connection = Connection(_address(settings), patience=WRITING)
-    connection.probe()  # one that is away is told of at once
-    generations = _shared(settings, connection)
+    connection.probe()  # fails at once if the server is unavailable
+    generations = _milvus(settings, connection)
     index = folder.open_generation(folder.current_id())
     try:
         weights, tokens = index.manifest.calibrated_for
@@ -37,7 +37,7 @@ def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], No
         generations.close()
 
 
-def _shared(settings: Settings, connection: Connection) -> MilvusGenerations:
+def _milvus(settings: Settings, connection: Connection) -> MilvusGenerations:
     return MilvusGenerations(connection, settings.milvus_alias)
 
 

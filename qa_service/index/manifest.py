@@ -1,4 +1,4 @@
-"""The manifest: what a generation is made of, and by which its every byte is checked."""
+"""The manifest of a generation: its inputs, its contents, and the hashes of its files."""
 
 import hashlib
 import json
@@ -21,10 +21,11 @@ MANIFEST = "manifest.json"
 VECTORS = "vectors.faiss"
 PASSAGES = "passages.sqlite"
 MAX_MANIFEST_BYTES = 256_000_000
+GENERATION_ID_DIGITS = 16
 
 
 def data_files(*, token_vectors: bool) -> tuple[str, ...]:
-    """Return the names of the files of a generation, without the manifest."""
+    """Return the names of a generation's files, except the manifest."""
     return tuple(sorted((VECTORS, PASSAGES, *words.FILES, *(tokens.FILES if token_vectors else ()))))
 
 
@@ -34,12 +35,12 @@ Value = TypeVar("Value")
 
 
 class _Part(BaseModel):
-    # Unknown keys are ignored: a newer minor version may have added some.
+    # A newer minor version may have added keys; they are ignored.
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
 class FileEntry(_Part):
-    """One data file: its length in bytes, its sha256, and how many things it holds."""
+    """A data file: its size in bytes, its sha256, and its number of entries."""
 
     bytes: Count
     sha256: Sha256
@@ -47,7 +48,7 @@ class FileEntry(_Part):
 
 
 class ModelEntry(_Part):
-    """The model that made the vectors."""
+    """The model that computed the vectors."""
 
     name: str
     weights_sha256: Sha256
@@ -57,7 +58,7 @@ class ModelEntry(_Part):
 
 
 class SourceEntry(_Part):
-    """A file of the source folder in a format that is read."""
+    """A file of the source folder in a supported format."""
 
     uri: str
     sha256: Sha256
@@ -73,9 +74,9 @@ _Counts = AfterValidator(_without_negatives)
 
 
 class Contents(_Part):
-    """What a generation is made from. The same contents always get the same generation id.
+    """The inputs of a generation. Equal contents have the same generation id.
 
-    ``sources`` are the files that are read, ``left_out`` those that are not even opened.
+    ``sources`` are the files that are read, ``left_out`` those that are skipped unopened.
     """
 
     model: ModelEntry
@@ -99,7 +100,7 @@ class Contents(_Part):
         language: str,
         token_vectors: bool,
     ) -> "Contents":
-        """Collect the parts."""
+        """Return the contents for a model, settings and files."""
         return cls(
             language=language,
             token_vectors=token_vectors,
@@ -111,28 +112,28 @@ class Contents(_Part):
         )
 
     def of_part(self, files: Sequence[SourceFile]) -> "Contents":
-        """Return the same for some of the files alone."""
+        """Return the contents for some of the files, as a shard has them."""
         sources = tuple(SourceEntry(uri=file.uri, sha256=file.sha256) for file in files)
         own = {name: getattr(self, name) for name in Contents.model_fields}
         return Contents(**{**own, "sources": sources, "left_out": ()})
 
     def like(self, other: "Contents") -> bool:
-        """Tell whether the same model makes the same of the same passage in both."""
+        """Tell whether both have the same vectors for the same passage."""
         return (self.model, self.token_vectors) == (other.model, other.token_vectors)
 
     def reads_like(self, other: "Contents") -> bool:
-        """Tell whether the same file becomes the same documents, passages and terms in both."""
+        """Tell whether both have the same documents, passages and terms for the same file."""
         mine, others = ((one.readers, one.splitter, one.language) for one in (self, other))
         return mine == others
 
     def generation_id(self) -> str:
-        """Return 16 hexadecimal digits of the sha256 of model, settings, and the files of the source folder."""
+        """Return the id: 16 hexadecimal digits of the sha256 of model, settings and source files."""
         parts = {**self.model_dump(mode="json", include=set(Contents.model_fields)), "format_version": FORMAT_VERSION}
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:GENERATION_ID_DIGITS]
 
 
 class Manifest(Contents):
-    """``manifest.json`` whole. It is the last file written of a generation."""
+    """The content of ``manifest.json``, which is the last file of a generation to be written."""
 
     format_version: int
     generation: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -148,53 +149,53 @@ class Manifest(Contents):
 
     @property
     def has_tokens(self) -> bool:
-        """Whether there are token vectors: the model may have none although they were asked for."""
+        """Whether there are token vectors; a model may have none even if the settings ask for them."""
         return tokens.STARTS in self.files
 
     @property
     def calibrated_for(self) -> tuple[str, bool]:
-        """The key of constants of confidence: the model's weights, and whether there are token vectors."""
+        """The key of confidence constants: the sha256 of the weights, and whether there are token vectors."""
         return self.model.weights_sha256, self.has_tokens
 
     @property
     def passages(self) -> int:
-        """Number of passages."""
+        """The number of passages."""
         return self.files[PASSAGES].count
 
     @property
     def vectors(self) -> int:
-        """Number of vectors, which is that of the passages."""
+        """The number of vectors, equal to the number of passages."""
         return self.files[VECTORS].count
 
     def to_bytes(self) -> bytes:
-        """Return the manifest as indented JSON, to be read by people too."""
+        """Return the manifest as indented JSON."""
         return (json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
-    """Return the manifest in ``data``.
+    """Return the manifest in ``data``; errors name ``where`` it came from.
 
-    Raises :class:`IndexCorrupt` for anything but a whole manifest, :class:`IndexIncompatible` for one of
-    another format version.
+    Raises :class:`IndexIncompatible` for another format version, :class:`IndexCorrupt` for anything else that is not a
+    complete manifest.
     """
     try:
         content = strict_json.loads(data)
     except ValueError as error:
         raise IndexCorrupt(f"{where} is not a readable manifest: {error}; rebuild with `qa-service index`") from error
     if not isinstance(content, dict):
-        raise IndexCorrupt(f"{where} holds no JSON object; rebuild with `qa-service index`")
+        raise IndexCorrupt(f"{where} is not a JSON object; rebuild with `qa-service index`")
     version = content.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 0:
         raise IndexCorrupt(f"{where} has format_version {version!r}; rebuild with `qa-service index`")
     if version > FORMAT_VERSION:
         raise IndexIncompatible(
-            f"{where} has format version {version}, this program reads {FORMAT_VERSION}: it was built by a newer "
+            f"{where} has format version {version}, but this program reads {FORMAT_VERSION}: it was built by a newer "
             f"version; update qa-service or rebuild with `qa-service index`"
         )
     if version < FORMAT_VERSION:
         raise IndexIncompatible(f"{where} has the old format version {version}; rebuild with `qa-service index`")
     try:
-        manifest = Manifest.model_validate_json(data)  # strict mode takes lists for tuples only from JSON
+        manifest = Manifest.model_validate_json(data)  # strict mode accepts lists as tuples only in JSON
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         at = ".".join(map(str, first["loc"])) or "it"
@@ -209,7 +210,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 
 def check_model(manifest: Manifest, identity: ModelIdentity) -> None:
-    """Raise :class:`IndexIncompatible` or :class:`ModelChanged` if a generation is of another model."""
+    """Raise :class:`IndexIncompatible` or :class:`ModelChanged` if a generation was built with another model."""
     built = manifest.model
     if built.weights_sha256 != identity.weights_sha256:
         if built.name == identity.name:

@@ -1,1 +1,1 @@
-"""Reading and writing that neither loses nor misreads anything: strict JSON, crash-safe files."""
+"""Strict JSON and crash-safe files."""

@@ -1,6 +1,6 @@
-"""Writing so that it survives a crash, and so that other accounts can't read it.
+"""Crash-safe and private files, crash-safe folders, and the lock of an index folder.
 
-Data first, then names, each forced to disk in that order.
+Data is forced to disk first, then the name that makes it visible.
 """
 
 import errno
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from qa_service.errors import BuildInProgress, StorageError
 
 _OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
-_OTHERS = 0o077
+_OTHER_ACCOUNTS = 0o077
 _PARTIAL = ".partial"
 Result = TypeVar("Result")
 _logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an ``OSError`` into a :class:`StorageError` that names the path and the error."""
+    """Convert an ``OSError`` to a :class:`StorageError` that names the path and the error."""
     try:
         yield
     except OSError as error:
@@ -45,7 +45,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Force a file that something else has result to disk."""
+    """Force to disk a file that other code wrote."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -53,13 +53,13 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-sync_folder = sync_file  # a folder's entries are forced out the same way on POSIX
+sync_folder = sync_file  # POSIX syncs a folder's entries the same way
 
 
 def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Put ``data`` in place of a file at once: readers find the old content or the new, whole.
+    """Replace a file atomically: readers see the old content or the new.
 
-    With ``private`` only the owner can read the file, at any moment.
+    With ``private``, only the owner can ever read the file.
     """
     temporary = path.with_name(path.name + ".tmp")
     if private:
@@ -70,7 +70,7 @@ def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Create an empty file that only its owner can read and write, or make the file that is there so."""
+    """Create an empty file that only its owner can read and write, or restrict the existing file."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_FILE))
     except FileExistsError:
@@ -78,30 +78,30 @@ def make_private_file(path: Path) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """Create a folder that only its owner can enter, and those above it; the ones that are there stay as they are."""
+    """Create a folder and its missing parents, for their owner only; existing folders are left as they are."""
     if not path.exists():
         make_private_folder(path.parent)
         path.mkdir(_OWNER_FOLDER, exist_ok=True)
 
 
 def make_private(path: Path) -> None:
-    """Take the rights of all but the owner from a file or folder, unless it is another account's or missing."""
+    """Remove all permissions but the owner's from a file or folder, unless it is missing or of another account."""
     with suppress(FileNotFoundError, PermissionError):
         mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & _OTHERS:
-            path.chmod(mode & ~_OTHERS)
+        if mode & _OTHER_ACCOUNTS:
+            path.chmod(mode & ~_OTHER_ACCOUNTS)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of the one process that may write below an index folder, which is made if it is missing.
+    """Hold the build lock of an index folder, which is created if it is missing.
 
-    Raises :class:`BuildInProgress` at once if another process holds it. The lock goes with its process, so a killed
-    one leaves none behind.
+    Only the process with the lock may write below the folder. Raises :class:`BuildInProgress` at once if another
+    process holds it. The operating system releases the lock of a killed process.
     """
     with storage_errors(folder):
         if folder.exists() and not folder.is_dir():
-            raise StorageError(f"index folder {folder} is a file; name another with --index")
+            raise StorageError(f"index folder {folder} is a file; pass a folder with --index")
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "build.lock", timeout=0)
         try:
@@ -117,17 +117,17 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove the folders below one that :func:`write_folder` left when it was killed. The lock must be held."""
+    """Remove the partial folders of a killed :func:`write_folder`. Call with the lock held."""
     with storage_errors(folder):
         for leftover in folder.glob("*" + _PARTIAL):
-            _logger.warning("removing %s, left by a build that was killed", leftover)
+            _logger.warning("removing %s, left by a killed build", leftover)
             shutil.rmtree(leftover)
 
 
 def write_folder(final: Path, write: Callable[[Path], Result]) -> Result:
-    """Let ``write`` fill a folder beside ``final`` and give it that name, whole or not at all.
+    """Have ``write`` fill a temporary folder, then rename it to ``final``: it appears complete or not at all.
 
-    A folder of that name is damaged, or it would have been used; readers keep what they have open.
+    An existing folder of that name is replaced; it is damaged, or it would have been used. Readers keep open files.
     """
     partial = final.with_name(final.name + _PARTIAL)
     try:

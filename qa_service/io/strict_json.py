@@ -1,15 +1,15 @@
-"""JSON from strangers: RFC 8259 and nothing else, with an error of one short line."""
+"""Parses untrusted JSON strictly by RFC 8259; errors are one short line."""
 
 import json
 from typing import Any
 
 
 def loads(data: bytes | str, *, allow_constants: bool = False) -> Any:
-    """Return the value that ``data`` holds.
+    """Return the value of a JSON text.
 
-    Raises ``ValueError`` for bytes that are not UTF-8 or begin with a byte order mark, for a key that
-    stands twice in an object, numbers of thousands of digits, nesting too deep to parse, and, unless
-    ``allow_constants``, for NaN and Infinity. The message never quotes the data.
+    Raises ``ValueError`` for invalid UTF-8, a byte order mark, a duplicate key, a number with thousands of digits,
+    nesting that is too deep to parse, and NaN and Infinity unless ``allow_constants``. The message never quotes the
+    data.
     """
     try:
         text = data if isinstance(data, str) else data.decode()
@@ -38,9 +38,9 @@ class _RefusedError(Exception):
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
-        raise _RefusedError("a key stands twice in one object")
+        raise _RefusedError("an object has a duplicate key")
     return content
 
 
 def _no_constants(name: str) -> None:
-    raise _RefusedError(f"{name} is no JSON")
+    raise _RefusedError(f"{name} is not JSON")

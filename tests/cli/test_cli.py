@@ -309,7 +309,7 @@ def test_rollback_returns_to_the_previous_index(run: Run, here: list[str], folde
     assert run("rollback", *here[2:]) == (0, f"index {first} is current\n", "")
     code, _, err = run("rollback", *here[2:])
     assert code == 5
-    assert "no whole generation older than" in err
+    assert "no intact generation older than" in err
     assert json.loads(run("index", *here, "--json")[1])["index_version"] == second
 
 

@@ -161,9 +161,9 @@ def test_a_pointer_that_no_build_wrote_is_not_followed(content: bytes, built: Pa
     opened = IndexFolder(settings.index).open_current(FakeEmbedder().identity)
     assert opened.index.generation == built.name
     assert opened.degraded is not None
-    assert "current names no generation" in opened.degraded
+    assert "current does not contain a generation id" in opened.degraded
     shutil.rmtree(built)
-    with pytest.raises(IndexCorrupt, match="names no generation"):
+    with pytest.raises(IndexCorrupt, match="does not contain a generation id"):
         IndexFolder(settings.index).open_current(FakeEmbedder().identity)
 
 
@@ -310,7 +310,7 @@ def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object
         (_in_vectors("count", 10**15), IndexCorrupt, "expected"),
         (_in_vectors("count", 1), IndexCorrupt, "expected"),
         (_in_vectors("bytes", -1), IndexCorrupt, "bytes"),
-        (_set("generation", "0" * 16), IndexCorrupt, "is that of generation"),
+        (_set("generation", "0" * 16), IndexCorrupt, "is the manifest of generation"),
         (_set("documents", 0), IndexCorrupt, "expected"),
         (lambda content: content["model"].update({"dimension": 64}), IndexCorrupt, "expected"),
         (lambda content: content["vector_index"].update({"candidates": -1}), IndexCorrupt, "a count is negative"),
@@ -338,7 +338,7 @@ def test_an_unknown_key_is_ignored_and_a_key_twice_refused(built: Path, settings
     open_current(settings).close()
     text = (built / MANIFEST).read_text()
     (built / MANIFEST).write_text(text[:-1] + ', "colour": "red"}', encoding="utf-8")
-    with pytest.raises(IndexCorrupt, match="stands twice"):
+    with pytest.raises(IndexCorrupt, match="duplicate key"):
         open_current(settings)
 
 

@@ -285,7 +285,9 @@ def filters_choose_as_in_the_folder(shared: Settings, folder: Write, fake: FakeE
     documents = [document.id for document in local.index.list_documents("", 100)]
     assert remote.index.front_matter(documents) == local.index.front_matter(documents)
     for answerer in (local, remote):
-        with pytest.raises(InvalidRequest, match="there are title, uri, filename, file_id, section, author, day"):
+        with pytest.raises(
+            InvalidRequest, match="known attributes are title, uri, filename, file_id, section, author, day"
+        ):
             chosen(answerer, ComparisonFilter("colour", "eq", ("red",)))
 
 

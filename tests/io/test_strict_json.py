@@ -23,7 +23,7 @@ def test_json_is_read_as_the_standard_library_reads_it(value: object) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b'{"secret": 1, "secret": 2}', "a key stands twice"),
+        (b'{"secret": 1, "secret": 2}', "an object has a duplicate key"),
         (b'"\xff\xfe secret"', "not UTF-8 at byte 1"),
         (b'\xef\xbb\xbf"secret"', "byte order mark"),
         ('"secret"'.encode("utf-16"), "not UTF-8"),
@@ -31,8 +31,8 @@ def test_json_is_read_as_the_standard_library_reads_it(value: object) -> None:
         (b'"secret \x00"', "not JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b"1" * 5000, "too many digits"),
-        (b'{"secret": NaN}', "NaN is no JSON"),
-        (b"[-Infinity]", "-Infinity is no JSON"),
+        (b'{"secret": NaN}', "NaN is not JSON"),
+        (b"[-Infinity]", "-Infinity is not JSON"),
         (b"", "not JSON"),
     ],
 )

@@ -17,7 +17,7 @@ from qa_service.settings import Settings
 
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"  # not of the dev extra: it needs an older typer
 NODE_PACKAGES = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3")
-NO_SUCH_KEY = "filters: no document has an attribute of such a key; there are title, uri, filename, file_id, section"
+NO_SUCH_KEY = "filters: no document has this attribute; known attributes are title, uri, filename, file_id, section"
 PUBLIC = {"livez", "readyz", "widget"}
 ADMIN = {"metrics", "reindex", "reindex_state", "evaluate", "evaluation", "evaluation_report"}
 FEEDBACK = {"feedback", "collection_feedback"}

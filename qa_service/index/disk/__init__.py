@@ -1,7 +1,7 @@
-"""Generations in the folder ``index/``: write, open, verify, swap.
+"""Generations in an index folder: write, open, verify, swap.
 
-``IndexFolder`` is the folder with its generations and the pointer to the current one; ``OpenIndex`` is one generation
-opened, checked and never changing. ``docs/index-format.md`` explains the files.
+``IndexFolder`` holds all generations and the pointer to the current one; ``OpenIndex`` is one open generation, checked
+and immutable. ``docs/index-format.md`` describes the files.
 """
 
 from qa_service.index.disk.generations import IndexFolder

@@ -1,17 +1,17 @@
-"""The index folder: generations, the pointer to the current one, and the lock of the one builder.
+"""The index folder: generations, the pointer to the current one, and the build lock.
 
 ::
 
     index/
-    ├── current                  16 hexadecimal digits: the generation in force
-    ├── build.lock               held while a build runs
-    ├── calibration.json         constants of confidence, if `qa-service calibrate` was run
-    ├── calibration-unlabelled.json  the same as a build found them, for a model that has none by itself
-    ├── models/<name>/           a model as it was exported to be served; can be made anew
-    ├── shards/                  what a build on many machines has so far, an index folder of its own
+    ├── current                  the id of the current generation, 16 hexadecimal digits
+    ├── build.lock               locked during a build
+    ├── calibration.json         confidence constants, written by `qa-service calibrate`
+    ├── calibration-unlabelled.json  the same, fitted by a build for a model without any
+    ├── models/<name>/           a model exported for serving; can be exported again
+    ├── shards/                  finished shards of a cluster build, an index folder of its own
     └── generations/
-        ├── <id>/                never changed once it stands under this name
-        └── <id>.partial/        a build under way, or killed: the next build removes it
+        ├── <id>/                never changed once it has this name
+        └── <id>.partial/        a running or killed build; the next build removes it
 """
 
 import json
@@ -36,7 +36,7 @@ _logger = logging.getLogger(__name__)
 
 
 class IndexFolder:
-    """The folder ``index/``. Nothing is read or made before a method is called."""
+    """An index folder. Nothing is read or created before a method is called."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,7 +46,7 @@ class IndexFolder:
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """Hold the lock of the one builder; clean up after killed builds.
+        """Hold the build lock; clean up after killed builds.
 
         Raises :class:`BuildInProgress` at once if another process holds it.
         """
@@ -57,37 +57,37 @@ class IndexFolder:
             yield
 
     def add(self, generation: str, write: Callable[[Path], Manifest]) -> Manifest:
-        """Let ``write`` fill a folder, give it its name, and make it the current generation.
+        """Write a generation as :meth:`write` does and make it current.
 
-        To be called inside :meth:`building`. If anything fails, the current generation stays in force.
+        Call inside :meth:`building`. If anything fails, the current generation stays current.
         """
         manifest = self.write(generation, write)
         self.point_to(generation)
         return manifest
 
     def write(self, generation: str, write: Callable[[Path], Manifest]) -> Manifest:
-        """Let ``write`` fill a folder and give it its name, whole or not at all; which one is current stays as it is.
+        """Have ``write`` fill the folder of a generation, which appears complete or not at all.
 
-        To be called inside :meth:`building`.
+        The current generation stays current. Call inside :meth:`building`.
         """
         return write_folder(self._generations / generation, write)
 
     def delete(self, generation: str) -> None:
-        """Remove a generation by its id. To be called inside :meth:`building`."""
+        """Delete a generation. Call inside :meth:`building`."""
         with storage_errors(self._generations):
             shutil.rmtree(self._generations / generation)
 
     def point_to(self, generation: str) -> None:
-        """Make a generation that is on disk the current one."""
+        """Make an existing generation current."""
         with storage_errors(self._pointer):
             replace_file(self._pointer, (generation + "\n").encode())
 
     def open_generation(self, generation: str) -> OpenIndex:
-        """Open a generation by its id, whatever model it is of. Raises :class:`IndexProblem`."""
+        """Open a generation without comparing its model. Raises :class:`IndexProblem`."""
         return OpenIndex.open(self._generations / generation, None)
 
     def is_intact(self, generation: str) -> bool:
-        """Tell whether a generation is on disk and undamaged."""
+        """Tell whether a generation exists and is undamaged: opens it, which compares all hashes."""
         try:
             self.open_generation(generation).close()
         except QAServiceError:
@@ -97,14 +97,13 @@ class IndexFolder:
     def current_id(self) -> str:
         """Return the id of the current generation.
 
-        Raises :class:`IndexMissing` if nothing was ever built here, :class:`IndexCorrupt` if the pointer
-        can't be what a build wrote.
+        Raises :class:`IndexMissing` if no index was built here, :class:`IndexCorrupt` if no build wrote this pointer.
         """
         with storage_errors(self._pointer):
             if not self.path.exists():
                 raise IndexMissing(f"no index at {self.path}; build it with `qa-service index`")
             if not self.path.is_dir():
-                raise IndexMissing(f"index {self.path} is a file; name the folder with --index")
+                raise IndexMissing(f"index {self.path} is a file; pass a folder with --index")
             if self._pointer.is_symlink() or (self._pointer.exists() and not self._pointer.is_file()):
                 raise IndexCorrupt(f"{self._pointer} is not a plain file; rebuild with `qa-service index`")
             if not self._pointer.exists():
@@ -115,19 +114,19 @@ class IndexFolder:
                 content = file.read(64)
         name = content.removesuffix(b"\n").decode("ascii", "replace")
         if not _GENERATION.match(name):
-            raise IndexCorrupt(f"{self._pointer} names no generation; rebuild with `qa-service index`")
+            raise IndexCorrupt(f"{self._pointer} does not contain a generation id; rebuild with `qa-service index`")
         return name
 
     def current_pointer(self) -> tuple[str, int]:
-        """Return the id of the current generation, and when it was made the current one, in nanoseconds."""
+        """Return the id of the current generation, and the pointer's modification time in nanoseconds."""
         with storage_errors(self._pointer):
             return self.current_id(), self._pointer.stat().st_mtime_ns
 
     def open_current(self, identity: ModelIdentity | None) -> OpenResult:
-        """Open the current generation, or else the newest whole one.
+        """Open the current generation, or else the newest intact one.
 
-        A generation opened in place of the current one is reported as degraded and logged as an error,
-        never silently. With none to fall back on, the current one's own error is raised.
+        A fallback is reported as degraded and logged as an error. Without a fallback, the current generation's error
+        is raised. ``None`` skips the comparison of models.
         """
         try:
             return OpenResult(OpenIndex.open(self._generations / self.current_id(), identity), None)
@@ -146,7 +145,7 @@ class IndexFolder:
 
     @contextmanager
     def open_current_or_none(self) -> Iterator[OpenIndex | None]:
-        """Open the current generation for the build of the next one; ``None`` if there is none that is whole."""
+        """Open the current generation for the build of the next one; ``None`` if it is missing or damaged."""
         index = None
         with suppress(QAServiceError):
             index = self.open_generation(self.current_id())
@@ -157,23 +156,23 @@ class IndexFolder:
                 index.close()
 
     def verify(self) -> Manifest:
-        """Compare every byte of the current generation with its manifest, and return that.
+        """Compare all files of the current generation with its manifest, and return the manifest.
 
-        Raises :class:`IndexCorrupt`, naming the file.
+        Raises :class:`IndexCorrupt`, which names the damaged file.
         """
         index = self.open_generation(self.current_id())
         index.close()
         return index.manifest
 
     def manifest_before(self, generation: str) -> Manifest | None:
-        """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
+        """Return the manifest of the newest generation older than this one, or ``None``."""
         for name in self._older_than(generation):
             with suppress(QAServiceError):
                 return self.manifest(name)
         return None
 
     def rollback(self) -> str:
-        """Make the newest whole generation that is older than the current one the current one; return its id.
+        """Make the newest intact generation before the current one current; return its id.
 
         Raises :class:`IndexMissing` if there is none.
         """
@@ -183,19 +182,19 @@ class IndexFolder:
                 if self.is_intact(name):
                     self.point_to(name)
                     return name
-        raise IndexMissing(f"{self.path} holds no whole generation older than {current}; see QA_KEEP_GENERATIONS")
+        raise IndexMissing(f"{self.path} has no intact generation older than {current}; see QA_KEEP_GENERATIONS")
 
     def delete_old(self, keep: int) -> None:
-        """Remove all but the newest ``keep`` generations; the current one always stays."""
+        """Delete all but the newest ``keep`` generations; the current one always stays."""
         current = self.current_id()
         others = [generation for generation in self.list_ids() if generation != current]
         for generation in others[keep - 1 :]:
             self.delete(generation)
 
     def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
-        """Return the constants that were fitted to an index of such a model, or ``None``.
+        """Return the confidence constants that were fitted for an index of this model, or ``None``.
 
-        ``labels`` asks for those fitted to questions whose answers are known, else for those of the build.
+        With ``labels``, those fitted to labelled questions; else those that the build fitted without labels.
         """
         path = self._calibration[labels]
         with storage_errors(path):
@@ -206,16 +205,18 @@ class IndexFolder:
             content = strict_json.loads(data)
             if content["weights_sha256"] != weights_sha256 or content["token_vectors"] is not token_vectors:
                 if labels:
-                    _logger.warning("%s is for another model; it is not used", path)
+                    _logger.warning("%s is for another model and is not used", path)
                 return None
             return {str(name): float(value) for name, value in content["constants"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise IndexCorrupt(f"{path} is no calibration: {error}; remove it or calibrate again") from error
+            raise IndexCorrupt(
+                f"{path} is not a valid calibration: {error}; remove it or run `qa-service calibrate` again"
+            ) from error
 
     def write_calibration(
         self, weights_sha256: str, constants: dict[str, float], *, token_vectors: bool, labels: bool
     ) -> None:
-        """Keep constants for indexes of a model; they outlive the generation."""
+        """Store the confidence constants of a model; they stay when the generation is deleted."""
         content = {"weights_sha256": weights_sha256, "token_vectors": token_vectors, "constants": constants}
         path = self._calibration[labels]
         with storage_errors(path):
@@ -226,12 +227,11 @@ class IndexFolder:
         return read_manifest(self._generations / generation)
 
     def _older_than(self, generation: str) -> list[str]:
-        """Return the generations that have a manifest and are older than another, newest first."""
         ids = self.list_ids()
         return ids[ids.index(generation) + 1 :] if generation in ids else ids
 
     def list_ids(self) -> list[str]:
-        """Return the generations that have a manifest, newest first."""
+        """Return the ids of all complete generations (those with a manifest), newest first."""
         if not self._generations.is_dir():
             return []
         found = [

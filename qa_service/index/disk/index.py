@@ -1,4 +1,4 @@
-"""One generation: a folder that is written whole, checked by hash when opened, and never changed."""
+"""One generation on disk: written once, checked by hash when it is opened, never changed."""
 
 import hashlib
 import os
@@ -43,17 +43,17 @@ from qa_service.index.vectors.faiss import FaissStore
 from qa_service.index.words import MATRIX_FILES, BM25Index
 from qa_service.io.durable import storage_errors, sync_file, sync_folder, write_file
 
-_BLOCK = 10_000  # vectors that are read, scaled and added at once
+_ADD_BATCH = 10_000  # vectors
 _REBUILD = "rebuild with `qa-service index`"
-_one_at_a_time = threading.Lock()
-"""To read arrays, as bm25s does as well. NumPy has Python parse what stands before one, and Python 3.11 counts how deep
-it is in that for all threads together: two at once end in a SystemError now and then
+_numpy_header_lock = threading.Lock()
+"""Held while arrays are opened, also by bm25s. NumPy parses array headers with ``ast``, and Python 3.11 keeps its
+recursion depth in a variable that all threads share: two at once sometimes end in a SystemError
 (github.com/python/cpython/issues/106905)."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationSummary:
-    """What stands in a new generation's folder already: how many things each file holds, and what was found."""
+    """The counts, skipped files and warnings of a new generation; ``counts`` are the entries of each file so far."""
 
     counts: Mapping[str, int]
     documents: int
@@ -73,16 +73,15 @@ def write_generation(
 ) -> Manifest:
     """Complete a generation in ``folder`` and force it to disk, manifest last.
 
-    ``vectors`` (number of passages, d) and ``lexical`` are in the order of the passages, which stand there
-    already, with their tokens if they have any. What the passages were ``embedded_by`` tells the next
-    generation whether it may take vectors over.
+    ``vectors`` (number of passages, d) and ``lexical`` are in the order of the passages. Passages and tokens are in the
+    folder already. ``embedded_by`` names the runtime; the next generation reuses vectors of the same runtime only.
     """
     passages = summary.counts[PASSAGES]
     if not len(vectors) == passages == len(lexical):
-        raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts for {passages} passages")
+        raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts, but {passages} passages")
     store = FaissStore(contents.model.dimension)
-    for start in range(0, passages, _BLOCK):
-        block = vectors[start : start + _BLOCK]
+    for start in range(0, passages, _ADD_BATCH):
+        block = vectors[start : start + _ADD_BATCH]
         store.add(np.arange(start, start + len(block), dtype=np.int64), block)
     with storage_errors(folder):
         vector_index = store.choose_index()
@@ -110,9 +109,9 @@ def write_generation(
 
 
 class OpenIndex(Index):
-    """A generation in a folder, checked byte for byte and ready to be asked.
+    """An open generation in a folder.
 
-    ``tokens`` are the passages' token vectors, ``None`` if the index was built without.
+    ``tokens`` holds the passages' token vectors, ``None`` if the index was built without them.
     """
 
     store: FaissStore
@@ -135,23 +134,25 @@ class OpenIndex(Index):
 
     @classmethod
     def open(cls, folder: Path, identity: ModelIdentity | None) -> "OpenIndex":
-        """Open a generation for the model it is to be asked with; ``None`` skips that comparison.
+        """Open a generation, to be used with a model; ``None`` skips the comparison of models.
 
-        Raises :class:`IndexCorrupt` naming the file that differs from the manifest, before anything of it
-        is parsed; :class:`IndexIncompatible` and :class:`ModelChanged` if the model is another.
+        Raises :class:`IndexCorrupt`, before any file is parsed, if one differs from the manifest;
+        :class:`IndexIncompatible` or :class:`ModelChanged` if the index was built with another model.
         """
         manifest = read_manifest(folder)
         if manifest.generation != folder.name:
-            raise IndexCorrupt(f"{folder / MANIFEST} is that of generation {manifest.generation}; {_REBUILD}")
+            raise IndexCorrupt(f"{folder / MANIFEST} is the manifest of generation {manifest.generation}; {_REBUILD}")
         if identity is not None:
             check_model(manifest, identity)
         for name, entry in sorted(manifest.files.items()):
             _check_file(folder / name, entry)
         count = manifest.passages
         if {manifest.files[name].count for name in (VECTORS, *MATRIX_FILES)} != {count}:
-            raise IndexCorrupt(f"{folder / MANIFEST}: the counts of its files differ, expected {count}; {_REBUILD}")
+            raise IndexCorrupt(
+                f"{folder / MANIFEST}: the entry counts of its files differ, expected {count}; {_REBUILD}"
+            )
         try:
-            with storage_errors(folder), _one_at_a_time:
+            with storage_errors(folder), _numpy_header_lock:
                 searched = manifest.vector_index
                 store = FaissStore.open(
                     folder / VECTORS,
@@ -173,14 +174,14 @@ class OpenIndex(Index):
         if found != (manifest.documents, count, count, sentences) or of_tokens not in {None, (sentences, count)}:
             reader.close()
             raise IndexCorrupt(
-                f"{folder}: {documents} documents, {passages} passages and {sentences} sentences, expected others by "
-                f"its vectors, words or tokens; {_REBUILD}"
+                f"{folder}: {documents} documents, {passages} passages and {sentences} sentences do not agree with "
+                f"its vectors, words or tokens, as expected; {_REBUILD}"
             )
         return cls(manifest, store, lexical, tokens, reader)
 
     @property
     def passages(self) -> PassageReader:
-        """The documents and passages, for the build of the next generation."""
+        """The documents and passages, which the next build reuses."""
         return self._reader
 
     @property
@@ -242,7 +243,7 @@ class OpenIndex(Index):
         return self._reader.spans(document_id, start, end)
 
     def _sentences(self, number: int) -> slice:
-        """Return the rows of a passage's sentences, among those of all passages."""
+        """Return the rows of a passage's sentences among the sentences of all passages."""
         passage, first = self._reader.passage(number)
         return slice(first, first + len(passage.sentences))
 
@@ -252,7 +253,7 @@ class OpenIndex(Index):
         return self.tokens
 
     def close(self) -> None:
-        """Free memory and files."""
+        """Release memory and files."""
         self.store.close()
         if self.tokens is not None:
             self.tokens.close()
@@ -260,20 +261,20 @@ class OpenIndex(Index):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest of a generation's folder."""
+    """Read the manifest in a generation's folder."""
     path = folder / MANIFEST
     if folder.is_symlink() or not folder.is_dir():
         raise IndexCorrupt(f"{folder} is not a folder; {_REBUILD}")
     with storage_errors(path):
         if not path.is_file():
-            raise IndexCorrupt(f"{path} is not there: the build did not finish; {_REBUILD}")
+            raise IndexCorrupt(f"{path} is missing: the build did not finish; {_REBUILD}")
         if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise IndexCorrupt(f"{path} has {path.stat().st_size} bytes, far more than any manifest; {_REBUILD}")
+            raise IndexCorrupt(f"{path} has {path.stat().st_size} bytes, more than a manifest can have; {_REBUILD}")
         return parse_manifest(path.read_bytes(), str(path))
 
 
 def _check_file(path: Path, entry: FileEntry) -> None:
-    """Compare a file's length and sha256, read piece by piece, with what the manifest says."""
+    """Compare a file's size and sha256 with the manifest, without reading all of it into memory."""
     with storage_errors(path):
         try:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))

@@ -1,4 +1,4 @@
-"""Documents and passages read from the SQLite file of a generation, which never changes; :mod:`writing` made it."""
+"""Reads documents and passages from the immutable SQLite file of a generation; ``passage_writer`` writes it."""
 
 import json
 import sqlite3
@@ -24,8 +24,8 @@ from qa_service.index.attributes import (
 )
 from qa_service.splitting import CoverageCount
 
-# Once read, so many stay in memory: documents without their texts, and passages.
-_DOCUMENTS, _PASSAGES = 10_000, 2_000
+_DOCUMENT_CACHE_SIZE = 10_000  # documents without their texts
+_PASSAGE_CACHE_SIZE = 2_000
 OWN_COLUMNS = (
     "text, section_path, context, start_char, end_char, start_utf16, end_utf16, start_byte, end_byte, "
     "start_line, end_line, sentences, tokens, content_key"
@@ -34,14 +34,16 @@ _COLUMNS = (
     "number, document_id, text, section_path, context, start_char, end_char, start_utf16, end_utf16, "
     "start_byte, end_byte, start_line, end_line, sentences, first_sentence"
 )
-_END = 2**62
-"""Behind the end of every document."""
+_END = 2**62  # greater than the length of any document
 _DOCUMENT = "id, uri, title, sha256, source, media_type, url, pages"
 
 
 @dataclass(frozen=True, slots=True)
 class ReusablePassage:
-    """A passage to be taken over: its number, its first sentence's row, and what else the next index needs of it."""
+    """A passage of an existing index, as the next build reuses it.
+
+    ``first_sentence`` is the row of its first sentence, ``sentences`` and ``tokens`` are counts.
+    """
 
     number: int
     first_sentence: int
@@ -51,17 +53,17 @@ class ReusablePassage:
 
 
 class PassageReader:
-    """Reads documents and passages by id. One thread at a time may be inside a method."""
+    """Reads documents and passages. Not thread-safe: one call at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = self._path = path
-        self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
-        self._passages: LRUCache[int, tuple[Passage, int]] = LRUCache(_PASSAGES)
+        self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENT_CACHE_SIZE)
+        self._passages: LRUCache[int, tuple[Passage, int]] = LRUCache(_PASSAGE_CACHE_SIZE)
         with sqlite_errors(path):
             self._connection = sqlite3.connect(address_of(path), uri=True, check_same_thread=False)
 
     def counts(self) -> tuple[int, int, int]:
-        """Return the numbers of documents, passages and sentences."""
+        """Return the counts of documents, passages and sentences."""
         documents = self._one("SELECT count(*) FROM documents")[0]
         passages = self._one("SELECT count(*) FROM passages")[0]
         last = self._one("SELECT max(number), first_sentence, sentences FROM passages")
@@ -69,26 +71,26 @@ class PassageReader:
         return documents, passages, sentences
 
     def passage(self, number: int) -> tuple[Passage, int]:
-        """Return a passage and the row of its first sentence's vector."""
+        """Return a passage and the row of its first sentence."""
         if number not in self._passages:
             row = self._one(f"SELECT {_COLUMNS} FROM passages WHERE number = ?", number)  # noqa: S608 - a constant
             self._passages[number] = _passage(row), int(row[-1])
         return self._passages[number]
 
     def document(self, document_id: str) -> SourceDocument | None:
-        """Return a document, or ``None`` if there is none of that id."""
+        """Return the document with an id, or ``None``."""
         row = self._one_or_none(f"SELECT {_DOCUMENT}, text FROM documents WHERE id = ?", document_id)  # noqa: S608 - constants
         return None if row is None else _document(row)
 
     def document_without_text(self, document_id: str) -> SourceDocument:
-        """Return a document with an empty text: all that a citation needs, without reading a large one."""
+        """Return a document with an empty text: a citation needs no more, and a large text is not read."""
         if document_id not in self._documents:
             row = self._one(f"SELECT {_DOCUMENT}, '' FROM documents WHERE id = ?", document_id)  # noqa: S608 - constants
             self._documents[document_id] = _document(row)
         return self._documents[document_id]
 
     def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
-        """Return document's uri, first character and text of the passage of an id, one retired included."""
+        """Return a passage's document uri, first character and text, by its id; retired passages are included."""
         statement = (
             "SELECT uri, start_char, passages.text FROM passages JOIN documents ON documents.id = document_id "
             "WHERE passages.id = ? UNION ALL SELECT uri, start_char, text FROM retired WHERE id = ?"
@@ -96,7 +98,7 @@ class PassageReader:
         return self._one_or_none(statement, identifier, identifier)
 
     def overlapping(self, document_id: str, start: int, end: int) -> list[int]:
-        """Return the numbers of the passages that share a character with ``[start, end)``."""
+        """Return the numbers of the passages that overlap ``[start, end)``."""
         with sqlite_errors(self._path):
             rows = self._connection.execute(
                 "SELECT number FROM passages WHERE document_id = ? AND start_char < ? AND end_char > ? ORDER BY number",
@@ -105,7 +107,7 @@ class PassageReader:
         return [number for (number,) in rows]
 
     def spans(self, document_id: str, start: int = 0, end: int = _END) -> list[tuple[int, int]]:
-        """Return first character and end of the passages that share a character with ``[start, end)``, in order."""
+        """Return the start and end of each passage that overlaps ``[start, end)``, in order."""
         with sqlite_errors(self._path):
             return self._connection.execute(
                 "SELECT start_char, end_char FROM passages WHERE document_id = ? AND start_char < ? AND end_char > ? "
@@ -119,12 +121,12 @@ class PassageReader:
         return None if row is None else row[0]
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Yield path and text of every document."""
+        """Yield the path and the text of every document."""
         with sqlite_errors(self._path):
             yield from self._connection.execute("SELECT uri, text FROM documents ORDER BY id")
 
     def list_documents(self, after: str, limit: int) -> list[SourceDocument]:
-        """Return the documents whose ids come after one, by id, without their texts."""
+        """Return up to ``limit`` documents with ids after ``after``, by id, with empty texts."""
         with sqlite_errors(self._path):
             rows = self._connection.execute(
                 f"SELECT {_DOCUMENT}, '' FROM documents WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - constants
@@ -133,11 +135,11 @@ class PassageReader:
         return [_document(row) for row in rows]
 
     def same_passage(self, content_key: bytes) -> tuple[int, int] | None:
-        """Return number and first sentence's row of a passage that has the key."""
+        """Return the number and the first sentence's row of a passage with this content key, or ``None``."""
         return self._one_or_none("SELECT number, first_sentence FROM passages WHERE content_key = ?", content_key)
 
     def places_of_file(self, uri: str, sha256: str) -> list[tuple[int, int]]:
-        """Return first and last passage of the documents read from a file with these bytes, in order."""
+        """Return the first and last passage of each document that was read from a file with this hash, in order."""
         with sqlite_errors(self._path):
             return self._connection.execute(
                 "SELECT min(number), max(number) FROM documents JOIN passages ON document_id = documents.id "
@@ -146,7 +148,7 @@ class PassageReader:
             ).fetchall()
 
     def reusable(self, first: int, last: int) -> list[ReusablePassage]:
-        """Return what is needed of the passages from one number to another to take them over."""
+        """Return the passages from ``first`` to ``last``, inclusive, for reuse."""
         with sqlite_errors(self._path):
             rows = self._connection.execute(
                 "SELECT number, first_sentence, json_array_length(sentences), context, tokens FROM passages "
@@ -156,17 +158,17 @@ class PassageReader:
             return [ReusablePassage(*row) for row in rows]
 
     def metadata(self, document_id: str) -> dict[str, Any]:
-        """Return what a document says of itself, by names."""
+        """Return the front matter of a document."""
         said: dict[str, Any] = json.loads(self._one("SELECT metadata FROM documents WHERE id = ?", document_id)[0])
         return said
 
     def retired(self) -> Iterator[tuple[str, str, int, str]]:
-        """Yield id, document's uri, first character and text of passages that come no more."""
+        """Yield the id, document uri, first character and text of each retired passage."""
         with sqlite_errors(self._path):
             yield from self._connection.execute("SELECT id, uri, start_char, text FROM retired ORDER BY id")
 
     def summary(self) -> tuple[CoverageCount, list[str]]:
-        """Return how much of all documents stands in passages, and what was remarked on them, by uri."""
+        """Return how many characters the passages cover, and the warnings on documents, by uri."""
         content, covered = self._one(
             "SELECT coalesce(sum(content_characters), 0), coalesce(sum(covered_characters), 0) FROM documents"
         )
@@ -177,7 +179,10 @@ class PassageReader:
         return CoverageCount(content, covered), [f"{uri}: {text}" for uri, texts in rows for text in json.loads(texts)]
 
     def matching(self, filters: Filters) -> list[int]:
-        """Return the numbers of the passages that pass the filters, in order."""
+        """Return the numbers of the passages that pass the filters, in order.
+
+        Raises :class:`InvalidRequest` if a filter does not fit this index.
+        """
         wanted = _attribute_filter(filters)
         passes = passing(wanted)
         by_section = any(one.key == SECTION for one in comparisons(wanted))
@@ -195,7 +200,7 @@ class PassageReader:
         return sorted(numbers)
 
     def _with_attributes(self, filters: Filters) -> Iterator[tuple[str, Attributes]]:
-        """Yield ids and attributes of the documents that pass the filters on ids, paths and front matter."""
+        """Yield the id and attributes of each document that passes the filters on ids, paths and front matter."""
         with sqlite_errors(self._path):
             rows = self._connection.execute("SELECT id, uri, title, metadata FROM documents").fetchall()
         front_matter = [json.loads(row[3]) for row in rows]
@@ -232,7 +237,7 @@ def _passes(filters: Filters, document_id: str, uri: str, front_matter: Metadata
 
 
 def _attribute_filter(filters: Filters) -> CompoundFilter:
-    """Return the filters on sections and on attributes as one."""
+    """Combine the filters on sections and on attributes."""
     sections = [ComparisonFilter(SECTION, "in", filters.sections)] if filters.sections else []
     return CompoundFilter("and", (*sections, *([] if filters.attributes is None else [filters.attributes])))
 
@@ -256,13 +261,13 @@ def _passage(row: tuple[Any, ...]) -> Passage:
 
 
 def address_of(path: Path) -> str:
-    """Return by which address SQLite opens the file of a generation that is whole: to read, without any lock."""
+    """Return the SQLite URI of a finished file: read-only and without locks."""
     return f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
 
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours, the file named."""
+    """Convert SQLite's errors to :class:`StorageError` or :class:`IndexCorrupt`, with the file's name."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -1,4 +1,4 @@
-"""Documents and passages written into the SQLite file of a new generation, one document after the other."""
+"""Writes documents and passages to the SQLite file of a new generation, one document after another."""
 
 import json
 import sqlite3
@@ -39,7 +39,7 @@ CREATE INDEX passages_by_place ON passages (document_id, start_char, end_char);
 CREATE INDEX passages_by_content ON passages (content_key);
 COMMIT;
 """
-_RETIRED = 100_000
+_MAX_RETIRED_PASSAGES = 100_000
 _RETIRE = f"""
 BEGIN;
 INSERT OR IGNORE INTO retired
@@ -47,7 +47,7 @@ INSERT OR IGNORE INTO retired
   WHERE p.id NOT IN (SELECT id FROM main.passages);
 INSERT OR IGNORE INTO retired
   SELECT id, uri, start_char, text, age + 1 FROM old.retired WHERE id NOT IN (SELECT id FROM main.passages)
-  ORDER BY age LIMIT {_RETIRED};
+  ORDER BY age LIMIT {_MAX_RETIRED_PASSAGES};
 COMMIT;
 DETACH old;
 """  # noqa: S608 - a constant
@@ -66,9 +66,9 @@ INSERT INTO main.passages (number, document_id, first_sentence, id, {OWN_COLUMNS
 
 
 class PassageWriter:
-    """Writes a new file, a document at a time, its passages numbered on from those before.
+    """Writes a new file, one document at a time; passages are numbered in the order of writing.
 
-    Raises :class:`StorageError` if the disk does not take it.
+    Raises :class:`StorageError` if the file can't be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +76,7 @@ class PassageWriter:
         self._passages = self._sentences = 0
         with sqlite_errors(path):
             self._connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}", isolation_level=None, uri=True)
-            # Nobody reads the file before its generation is whole, so it needs no journal of its own.
+            # The file is not read before its generation is complete, so it needs no journal.
             self._connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;" + _SCHEMA)
 
     def add(
@@ -87,7 +87,7 @@ class PassageWriter:
         content_keys: Sequence[bytes],
         covered: CoverageCount,
     ) -> None:
-        """Add a document with its passages, each with its number of tokens and a key of what the model sees of it."""
+        """Add a document with its passages, each with its token count and the content key of its model input."""
         row = (
             *(document.id, document.uri, document.title, document.sha256, document.source or document.uri),
             *(document.media_type, document.url, json.dumps(document.pages), document.text),
@@ -101,7 +101,6 @@ class PassageWriter:
     def _numbered(
         self, document: Document, passages: Sequence[Passage], tokens: Sequence[int], content_keys: Sequence[bytes]
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield a row for each passage, numbered on from those before."""
         for passage, count, key in zip(passages, tokens, content_keys, strict=True):
             yield (
                 *(self._passages, document.id, self._sentences),
@@ -113,10 +112,10 @@ class PassageWriter:
             self._sentences += len(passage.sentences)
 
     def reuse(self, part: Path, passages: Sequence[ReusablePassage]) -> None:
-        """Add passages as they stand one after the other in another file, and their documents."""
+        """Copy consecutive passages and their documents from another file."""
         first, last = passages[0], passages[-1]
         with sqlite_errors(self._path):
-            self._connection.execute("COMMIT")  # files come and go between transactions
+            self._connection.execute("COMMIT")  # ATTACH and DETACH work between transactions only
             self._connection.execute("ATTACH ? AS part", (address_of(part),))
             self._connection.execute("BEGIN")
             self._connection.execute(_COPY_DOCUMENTS, (first.number, last.number))
@@ -129,9 +128,9 @@ class PassageWriter:
         self._sentences += last.first_sentence + last.sentences - first.first_sentence
 
     def close(self, previous: Path | None = None) -> None:
-        """Finish the file. Passages of the ``previous`` one that are not in this are kept as retired."""
+        """Finish the file. Passages that only the ``previous`` file has are added as retired."""
         with sqlite_errors(self._path):
-            self._connection.executescript(_INDEXES)  # which commits what is there
+            self._connection.executescript(_INDEXES)  # which commits the open transaction
             if previous is not None:
                 self._connection.execute("ATTACH ? AS old", (address_of(previous),))
                 self._connection.executescript(_RETIRE)
