@@ -415,7 +415,7 @@ def test_cite_and_verify_over_http(folder: Write, settings: Settings, fake: Fake
         assert '<mark id="quote">It wakes at noon.</mark>' in client.get(verdict["url"]).text
         page = client.get(citation["permalink"], headers=HTML)
         assert page.headers["content-type"] == "text/html; charset=utf-8"
-        assert "stands in the document as it was cited" in page.text
+        assert "exactly where it was cited" in page.text
         changed = {**citation, "quote": "It wakes at ten."}
         gone = {"uri": "none.txt", "start_char": 0, "quote": "Nothing of the kind."}
         body = client.post("/verify", json={"citations": [citation, changed, gone]}).json()
