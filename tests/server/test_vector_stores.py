@@ -84,7 +84,7 @@ def test_openais_client_raises_with_the_reason(answerer: QuestionAnswerer, setti
     ours, limited = keys.create("ours"), keys.create("limited", rate="1/hour")
     other = keys.create("another collection", collections=("hr",))
     refusals = (
-        ("sk_wrong", "default", 1, openai.AuthenticationError, "unauthorized", "a key is needed"),
+        ("sk_wrong", "default", 1, openai.AuthenticationError, "unauthorized", "a valid key is needed"),
         (other, "default", 1, openai.PermissionDeniedError, "forbidden", "not for this collection"),
         (ours, "none", 1, openai.NotFoundError, "not-found", "no vector store has this id"),
         (ours, "default", 51, openai.UnprocessableEntityError, "invalid-request", "less than or equal to 50"),
