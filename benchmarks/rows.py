@@ -18,11 +18,11 @@ from common import memory_mb, setup
 
 import numpy as np
 
+from qa_service.embedding.protocol import unit_length
 from qa_service.index.disk import IndexFolder
 from qa_service.index.milvus.collection import ROWS, MilvusStore
 from qa_service.index.milvus.connection import WRITING, Address, Connection
 from qa_service.index.milvus.rows import PASSAGE, SCORES, TOKENS, extra_fields, filterable
-from qa_service.index.vectors import unit
 
 _ROW_NOISE, _QUESTION_NOISE = 0.5, 0.7  # norms of the added noise: cosines of .89 and .82
 _QUESTIONS, _DEPTH = 200, 10
@@ -92,8 +92,8 @@ def measure(connection: Connection, real: np.ndarray, count: int, arguments: arg
 
 def moved(vectors: np.ndarray, length: float, generator: np.random.Generator) -> np.ndarray:
     """Return unit vectors near the given ones."""
-    noise = unit(generator.normal(size=vectors.shape).astype(np.float32))
-    return unit(vectors + length * noise)
+    noise = unit_length(generator.normal(size=vectors.shape).astype(np.float32))
+    return unit_length(vectors + length * noise)
 
 
 def merged(

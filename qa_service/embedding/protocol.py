@@ -93,12 +93,21 @@ class Embedder(Protocol):
 
 
 def unit_length(vectors: FloatArray) -> FloatArray:
-    """Return vectors (n, d) scaled to length 1. Raises :class:`ModelCorrupt` for one without a direction."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    """Return vectors (n, d) scaled to length 1. Raises ``ValueError`` for one without a direction."""
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     if not np.isfinite(norms).all() or (norms == 0).any():
-        raise ModelCorrupt("the model returned a vector without a direction (zero or not a number); check its files")
+        raise ValueError("a vector has no direction: zero, infinite or not a number")
     unit: FloatArray = (vectors / norms).astype(np.float32)
     return unit
+
+
+def checked_unit_length(vectors: FloatArray) -> FloatArray:
+    """Return a model's vectors (n, d) scaled to length 1. Raises :class:`ModelCorrupt` for one without a direction."""
+    try:
+        return unit_length(vectors)
+    except ValueError as error:
+        raise ModelCorrupt(f"the model's output is invalid: {error}; check its files") from error
 
 
 def own_tokens(
@@ -112,4 +121,4 @@ def own_tokens(
     """
     spans = np.asarray(offsets, dtype=np.int64).reshape(-1, 2) - prompt
     kept = ~np.asarray(special, dtype=bool) & (spans[:, 0] >= 0)
-    return TokenEmbeddings(unit_length(vectors[kept]), ids[kept].astype(np.int64), spans[kept])
+    return TokenEmbeddings(checked_unit_length(vectors[kept]), ids[kept].astype(np.int64), spans[kept])

@@ -12,8 +12,8 @@ from qa_service.embedding.protocol import (
     PassageEmbeddings,
     QuestionEmbedding,
     TokenEmbeddings,
+    checked_unit_length,
     own_tokens,
-    unit_length,
 )
 from qa_service.errors import ModelCorrupt
 
@@ -117,7 +117,7 @@ class SentenceTransformerEmbedder:
         return {"processing_kwargs": {"text": {"pad_to_multiple_of": _PAD_TO_TOKENS}}}
 
     def _split(self, texts: Sequence[str], outputs: Sequence[dict[str, Any]], prompt: str) -> PassageEmbeddings:
-        vectors = unit_length(np.stack([output["sentence_embedding"].float().numpy() for output in outputs]))
+        vectors = checked_unit_length(np.stack([output["sentence_embedding"].float().numpy() for output in outputs]))
         if not getattr(self.model.tokenizer, "is_fast", False) or any(
             output.get("token_embeddings") is None or output.get("input_ids") is None for output in outputs
         ):

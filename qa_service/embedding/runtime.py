@@ -25,8 +25,8 @@ from qa_service.embedding.protocol import (
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
+    checked_unit_length,
     own_tokens,
-    unit_length,
 )
 from qa_service.errors import ModelCorrupt
 from qa_service.io import strict_json
@@ -177,7 +177,7 @@ class ExportedEmbedder:
             if rows is not None:
                 own = rows[: len(item.ids)]
                 tokens.append(own_tokens(item.offsets, item.special_tokens_mask, np.array(item.ids), own, len(prompt)))
-        return PassageEmbeddings(unit_length(np.stack(vectors)), tuple(tokens) if tokens else None)
+        return PassageEmbeddings(checked_unit_length(np.stack(vectors)), tuple(tokens) if tokens else None)
 
     def _inputs(self, encoded: Sequence[Any], multiple: int = 1) -> dict[str, IntArray]:
         """Return the model's inputs, all texts padded to the longest, rounded up to a ``multiple``."""

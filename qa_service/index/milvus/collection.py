@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray
+from qa_service.embedding.protocol import unit_length
 from qa_service.errors import StoreRefused, StoreUnavailable
 from qa_service.index.milvus.connection import WRITING, Connection
 from qa_service.index.milvus.schema import ID, VECTOR, WORDS, layout
-from qa_service.index.vectors import LEAST_RECALL, Recall, unit
+from qa_service.index.vectors import LEAST_RECALL, Recall
 
 ROWS = 500
 """Rows that are sent at once."""
@@ -80,7 +81,7 @@ class MilvusStore:
             return
         if (np.diff(ids, prepend=self._last) <= 0).any():
             raise ValueError("ids must be new, not negative and growing")
-        scaled = unit(vectors)
+        scaled = unit_length(vectors)
         for start in range(0, len(ids), ROWS):
             block = slice(start, start + ROWS)
             data = [
@@ -161,7 +162,7 @@ class MilvusStore:
             raise ValueError(f"queries of shape {queries.shape} for dimension {self._dimension}")
         if top_k < 1:
             raise ValueError(f"top_k is {top_k}; it must be 1 or more")
-        scaled = unit(queries) if len(queries) else queries
+        scaled = unit_length(queries) if len(queries) else queries
         k = top_k if condition else min(top_k, len(self))
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)

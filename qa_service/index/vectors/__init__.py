@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray
+from qa_service.embedding.protocol import unit_length
 
 _SEED = 20261123
 _QUERIES, _NOISE = 200, 2.0
@@ -30,16 +31,6 @@ class VectorIndex:
     recall_at_10: float
 
 
-def unit(vectors: FloatArray) -> FloatArray:
-    """Return vectors (n, d) scaled to length 1. One without a direction is a ``ValueError``."""
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    if not np.isfinite(norms).all() or (norms == 0).any():
-        raise ValueError("a vector has no direction: zero, infinite or not a number")
-    scaled: FloatArray = (vectors / norms).astype(np.float32)
-    return scaled
-
-
 def noisy_queries(vectors: Callable[[IntArray], FloatArray], count: int) -> FloatArray:
     """Return 200 queries to measure recall by: some of ``count`` vectors, each moved by noise of twice its length.
 
@@ -47,7 +38,7 @@ def noisy_queries(vectors: Callable[[IntArray], FloatArray], count: int) -> Floa
     """
     generator = np.random.default_rng(_SEED)
     chosen = vectors(generator.integers(count, size=_QUERIES))
-    return unit(chosen + _NOISE * unit(generator.normal(size=chosen.shape).astype(np.float32)))
+    return unit_length(chosen + _NOISE * unit_length(generator.normal(size=chosen.shape).astype(np.float32)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import faiss
 import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray
-from qa_service.index.vectors import LEAST_RECALL, Recall, VectorIndex, noisy_queries, unit
+from qa_service.embedding.protocol import unit_length
+from qa_service.index.vectors import LEAST_RECALL, Recall, VectorIndex, noisy_queries
 
 EXACT_UP_TO = 5_000
 """Vectors up to which exact search takes a quarter of a millisecond at most; above, codes are tried."""
@@ -129,7 +130,7 @@ class FaissStore:
             return
         if (np.diff(ids, prepend=self._ids[-1:] if len(self._ids) else [-1]) <= 0).any():
             raise ValueError("ids must be new, not negative and growing")
-        self._index.add_with_ids(unit(vectors), np.ascontiguousarray(ids, dtype=np.int64))
+        self._index.add_with_ids(unit_length(vectors), np.ascontiguousarray(ids, dtype=np.int64))
         self._ids = np.concatenate([self._ids, ids])
 
     def search(self, queries: FloatArray, top_k: int, allowed: IntArray | None = None) -> tuple[IntArray, FloatArray]:
@@ -141,7 +142,7 @@ class FaissStore:
         k = min(top_k, len(self) if allowed is None else len(allowed))
         if k == 0 or len(queries) == 0:
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-        queries = unit(queries)
+        queries = unit_length(queries)
         found = self._by_codes(queries, k) if allowed is None else None
         ids, scores = found or self._exactly(queries, k, allowed)
         order = np.lexsort((ids, -scores), axis=1)
