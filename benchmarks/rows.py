@@ -20,7 +20,7 @@ import numpy as np
 
 from qa_service.embedding.protocol import unit_length
 from qa_service.index.disk import IndexFolder
-from qa_service.index.milvus.collection import ROWS, MilvusStore
+from qa_service.index.milvus.collection import ROWS_PER_CALL, MilvusStore
 from qa_service.index.milvus.connection import WRITING, Address, Connection
 from qa_service.index.milvus.rows import PASSAGE, SCORES, TOKENS, extra_fields, filterable
 
@@ -66,8 +66,8 @@ def measure(connection: Connection, real: np.ndarray, count: int, arguments: arg
     questions = moved(real[generator.integers(0, len(real), _QUESTIONS)], _QUESTION_NOISE, generator)
     best = np.full((_QUESTIONS, _DEPTH), -1, np.int64), np.full((_QUESTIONS, _DEPTH), -2, np.float32)
     seconds = 0.0
-    for start in range(0, count, 10 * ROWS):
-        numbers = np.arange(start, min(count, start + 10 * ROWS))
+    for start in range(0, count, 10 * ROWS_PER_CALL):
+        numbers = np.arange(start, min(count, start + 10 * ROWS_PER_CALL))
         vectors = moved(real[numbers % len(real)], _ROW_NOISE, generator)
         best = merged(best, numbers, questions @ vectors.T)
         started = time.perf_counter()

@@ -151,7 +151,7 @@ def test_a_shared_store_refuses_what_it_must(connection: Connection) -> None:
     store = MilvusStore.create(connection, "refusals", 3)
     store.add(np.array([3]), np.ones((1, 3), np.float32))
     for ids in ([-1], [3], [5, 5]):
-        with pytest.raises(ValueError, match="growing"):
+        with pytest.raises(ValueError, match="increasing"):
             store.add(np.array(ids), np.ones((len(ids), 3), np.float32))
     with pytest.raises(ValueError, match="no direction"):
         store.add(np.array([9]), np.zeros((1, 3), np.float32))
@@ -331,7 +331,7 @@ def test_a_row_that_is_too_long_lies_elsewhere(
     shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fields of more than a row takes come back whole; here a row takes little."""
-    monkeypatch.setattr("qa_service.index.milvus.rows.LONGEST", 200)
+    monkeypatch.setattr("qa_service.index.milvus.rows.MAX_FIELD_BYTES", 200)
     folder(DOCUMENTS)
     build(shared, fake)
     local, remote = both(shared, fake)
@@ -807,7 +807,7 @@ def test_calls_are_few_and_stop_for_a_while() -> None:
 
 def test_a_server_that_builds_its_index_is_waited_for_while_it_gets_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than any call may take, and no longer than that once it stands still."""
-    monkeypatch.setattr("qa_service.index.milvus.collection._LOOKS", 0.02)
+    monkeypatch.setattr("qa_service.index.milvus.collection._POLL_SECONDS", 0.02)
 
     class Slow:
         address = Address("http://nowhere", timeout=0.01)
@@ -829,13 +829,13 @@ def test_a_server_that_builds_its_index_is_waited_for_while_it_gets_on(monkeypat
     stuck = Slow(9, 7)
     with pytest.raises(StoreUnavailable) as caught:
         MilvusStore(stuck, "rows", 8).finish()  # type: ignore[arg-type]
-    assert "7 rows are waiting" in caught.value.in_full()
+    assert "7 rows are pending" in caught.value.in_full()
     assert "load_collection" not in stuck.called
 
 
 def test_rows_that_are_late_do_not_widen_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """How widely a graph is searched is chosen when all rows are there."""
-    monkeypatch.setattr("qa_service.index.milvus.collection._LOOKS", 0.001)
+    monkeypatch.setattr("qa_service.index.milvus.collection._POLL_SECONDS", 0.001)
     store = MilvusStore(Connection(Address("http://nowhere")), "rows", 8, exact=False)
     asked: list[int] = []
 
@@ -846,7 +846,7 @@ def test_rows_that_are_late_do_not_widen_the_search(monkeypatch: pytest.MonkeyPa
         return Recall(0.992, 0.989) if store.ef_search < 256 else Recall(0.995, 0.991)
 
     monkeypatch.setattr(store, "_recall", recall)
-    monkeypatch.setattr(store, "_waiting", lambda: 0)
+    monkeypatch.setattr(store, "_pending_rows", lambda: 0)
     nothing = np.empty((0, 8), np.float32), np.empty((0, 10), np.int64)
     assert store.settle(*nothing) == 0.995
     assert (store.ef_search, asked) == (256, [2048] * 4 + [64, 128, 256])

@@ -106,7 +106,7 @@ def test_rows_are_the_same_from_memory_and_from_the_file(tmp_path: Path, monkeyp
     ranges = [(40, 50), (3, 3), (0, 7), (5, 20)]
     expected = np.concatenate([rows[start:end] for start, end in ranges])
     kept = StoredRows(tmp_path / "rows.npy")
-    monkeypatch.setattr("qa_service.index.tokens.tokens._IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr("qa_service.index.tokens.tokens._MAX_BYTES_IN_MEMORY", 10)
     read = StoredRows(tmp_path / "rows.npy")
     np.testing.assert_array_equal(kept.read(ranges), expected)
     np.testing.assert_array_equal(read.read(ranges), expected)
@@ -216,8 +216,8 @@ def test_passages_are_taken_over_alike_one_by_one_and_many_at_once(
     for case, (most, run, order) in enumerate(
         [(9999, 500, range(6)), (3, 2, [4, 5, 1, 2, 3, 0]), (1, 1, [5, 0, 3, 1, 4, 2])]
     ):
-        monkeypatch.setattr("qa_service.index.tokens.builder._ROWS", most)
-        monkeypatch.setattr("qa_service.index.tokens.builder._RUN", run)
+        monkeypatch.setattr("qa_service.index.tokens.builder._ORDER_BATCH", most)
+        monkeypatch.setattr("qa_service.index.tokens.builder._COPY_BATCH", run)
         (tmp_path / str(case)).mkdir()
         builder = PassageTokensBuilder(len(texts), tmp_path / str(case))
         numbers = np.array(order)
@@ -256,6 +256,6 @@ def test_tokens_in_another_code_are_refused(tmp_path: Path) -> None:
     one, other = stored(["cat sat", "dog"], [[], []]), stored(["a whale swims far", "seals"], [[], []])
     builder = PassageTokensBuilder(2, tmp_path, one.codec)
     builder.add_stored(np.array([0]), one, np.array([1]), np.array([0]), np.array([0]))
-    with pytest.raises(ValueError, match="another code"):
+    with pytest.raises(ValueError, match="another codec"):
         builder.add_stored(np.array([1]), other, np.array([0]), np.array([0]), np.array([0]))
     builder.drop()

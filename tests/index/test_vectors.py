@@ -61,7 +61,7 @@ def test_ids_must_grow(ids: list[int], tmp_path: Path) -> None:
     store.save(tmp_path / "v")
     reopened = FaissStore.open(tmp_path / "v", dimension=3, count=1)
     for target in (store, reopened):
-        with pytest.raises(ValueError, match="growing"):
+        with pytest.raises(ValueError, match="increasing"):
             target.add(np.array(ids), np.ones((len(ids), 3), np.float32))
 
 

@@ -191,7 +191,7 @@ class OpenIndex(Index):
     def find(
         self, vector: FloatArray, match: WordMatch | None, depth: int, filters: Filters | None
     ) -> tuple[IntArray, IntArray]:
-        """Return the numbers of the nearest passages that pass the filters, and of the best by their words."""
+        """Return the candidates for a question."""
         selected = None if filters is None else np.array(self._reader.matching(filters), dtype=np.int64)
         ids, _ = self.store.search(vector[None, :], depth, selected)
         return ids[0], np.empty(0, np.int64) if match is None else match.best(depth, selected)

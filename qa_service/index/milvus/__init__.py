@@ -1,6 +1,6 @@
-"""A generation in a store that service replicas share: put there by one build, asked by any number of them.
+"""Generations in a Milvus server: one build publishes them, any number of replicas answer from them.
 
-``Generations`` is to a Milvus server what ``IndexFolder`` is to a folder; ``MilvusIndex`` is one generation opened.
+``MilvusGenerations`` corresponds to ``IndexFolder`` on disk; ``MilvusIndex`` is one open generation.
 """
 
 from qa_service.index.milvus.generations import MilvusGenerations

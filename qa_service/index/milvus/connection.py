@@ -1,4 +1,4 @@
-"""Calls of a Milvus server that end: each has a deadline, few retries, and none at all while the server is away."""
+"""Calls to a Milvus server, each with a deadline and few retries, and a circuit breaker while it is unavailable."""
 
 import functools
 import logging
@@ -11,35 +11,34 @@ from typing import Any
 from qa_service.errors import SettingsError, StoreRefused, StoreUnavailable
 
 WRITING = 30.0
-"""Times the seconds of a question that writing may take."""
+"""The patience of calls that write: this many times the time limit of a question."""
 _ATTEMPTS = 3
-_FIRST_WAIT, _LONGEST_WAIT = 0.05, 0.5  # seconds
-_FAILURES = 3
-"""So many calls that fail in a row, and no more is tried for some time."""
-_AWAY_SECONDS = 5.0
+_FIRST_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.05, 0.5
+_MAX_FAILURES = 3  # consecutive failed calls, after which the circuit breaker opens
+_OPEN_SECONDS = 5.0
 _NO_SUCH_COLLECTION, _INVALID, _NO_SUCH_ALIAS = 100, 1100, 1600
-_UNEXPECTED = 65535  # what old servers answer to an expression that they can't read
-_OURS = frozenset((4, 5, 6, _NO_SUCH_COLLECTION, _INVALID, _NO_SUCH_ALIAS, _UNEXPECTED))
-"""Codes by which a server refuses what was asked; it would refuse it again."""
-_LATE = ("DEADLINE_EXCEEDED", "Deadline Exceeded", "Retry timeout")
-_LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "Retry timeout", "connect")
+_UNEXPECTED = 65535  # the reply of old servers to an expression that they can't parse
+_CLIENT_ERRORS = frozenset((4, 5, 6, _NO_SUCH_COLLECTION, _INVALID, _NO_SUCH_ALIAS, _UNEXPECTED))
+"""Codes of invalid requests, which are not retried."""
+_TIMEOUT_SIGNS = ("DEADLINE_EXCEEDED", "Deadline Exceeded", "Retry timeout")
+_CONNECTION_SIGNS = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "Retry timeout", "connect")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a Milvus server is, and how to show it who asks. An ``https://`` address is by TLS."""
+    """The address of a Milvus server, its token and its certificate authority. ``https://`` uses TLS."""
 
     uri: str
     token: str = ""
     authority: Path | None = None
     timeout: float = 2.0
-    """Seconds that one call may take, retries included."""
+    """Seconds a call, retries included."""
 
 
 class Connection:
-    """A server by its address. Threads may share it. Nothing is sent before a method is called.
+    """A lazy, thread-safe connection to a server.
 
-    ``patience`` is the least that each call has: who publishes can wait longer than who asks.
+    ``patience`` is the minimum for every call; publishing has more of it than answering.
     """
 
     def __init__(self, address: Address, *, patience: float = 1.0) -> None:
@@ -48,34 +47,34 @@ class Connection:
             import pymilvus  # noqa: F401, PLC0415
         except ModuleNotFoundError as error:
             raise SettingsError("QA_STORE=milvus needs the Milvus client: pip install 'qa-service[milvus]'") from error
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what it logs is raised too
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it also raises what it logs
         self.address = address
         self._patience = patience
         self._client: Any = None
         self._opening = threading.Lock()
         self._broken = pybreaker.CircuitBreakerError
         self._breaker = pybreaker.CircuitBreaker(
-            fail_max=_FAILURES, reset_timeout=_AWAY_SECONDS, exclude=[StoreRefused], name=address.uri
+            fail_max=_MAX_FAILURES, reset_timeout=_OPEN_SECONDS, exclude=[StoreRefused], name=address.uri
         )
 
     def call(self, method: str, *arguments: Any, patience: float = 1.0, **named: Any) -> Any:
-        """Return what a method of the client returns. ``patience`` multiplies the time that it may take.
+        """Call a method of the client and return its result. ``patience`` multiplies the time limit.
 
-        Raises :class:`StoreUnavailable` if the server is away, too slow, or was so lately; :class:`StoreRefused` if
-        it can't do what is asked.
+        Raises :class:`StoreUnavailable` if the server is unavailable or too slow, or recently was;
+        :class:`StoreRefused` if it refuses the request.
         """
         seconds = self.seconds(patience)
         try:
             return self._breaker.call(functools.partial(self._retrying, method, arguments, named, seconds))
         except self._broken as error:
-            raise StoreUnavailable("the vector store did not answer lately; ask again in a few seconds") from error
+            raise StoreUnavailable("the vector store recently did not answer; try again in a few seconds") from error
 
     def seconds(self, patience: float = 1.0) -> float:
-        """Return how long a call of some patience may take."""
+        """Return the time limit of a call."""
         return self.address.timeout * max(patience, self._patience)
 
     def probe(self) -> None:
-        """Ask the server for its version, whatever was before, so that one that is back is used again at once."""
+        """Ask the server for its version, past the circuit breaker, and close the breaker if it answers."""
         self._attempt("get_server_version", (), {}, self.address.timeout)
         if self._breaker.current_state != "closed":
             self._breaker.close()
@@ -87,7 +86,7 @@ class Connection:
             client.close()
 
     def _retrying(self, method: str, arguments: tuple[Any, ...], named: dict[str, Any], seconds: float) -> Any:
-        import tenacity  # noqa: PLC0415 - not for who asks an index in a folder
+        import tenacity  # noqa: PLC0415 - an index on disk does not need it
 
         ends = time.monotonic() + seconds
 
@@ -95,10 +94,10 @@ class Connection:
             return self._attempt(method, arguments, named, max(0.05, min(seconds / 2, ends - time.monotonic())))
 
         return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            wait=tenacity.wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
+            retry=tenacity.retry_if_exception(_is_transient),
+            wait=tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_MAX_WAIT_SECONDS),
             stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(_ATTEMPTS), tenacity.stop_before_delay(seconds - _FIRST_WAIT)
+                tenacity.stop_after_attempt(_ATTEMPTS), tenacity.stop_before_delay(seconds - _FIRST_WAIT_SECONDS)
             ),
             reraise=True,
         )(attempt)
@@ -115,25 +114,25 @@ class Connection:
             return getattr(client, method)(*arguments, **named, timeout=seconds)
         except MilvusException as error:
             text = str(error.message)
-            if error.code in _OURS and not any(sign in text for sign in _LOST):
+            if error.code in _CLIENT_ERRORS and not any(sign in text for sign in _CONNECTION_SIGNS):
                 raise StoreRefused(
-                    "the vector store refuses what it was asked", f"{method}: {text[:300]}", error.code
+                    "the vector store refused the request", f"{method}: {text[:300]}", error.code
                 ) from error
-            raise self._lost(text) from error
+            raise self._unavailable(text) from error
         except (grpc.RpcError, grpc.FutureTimeoutError, OSError, ValueError) as error:
             if isinstance(error, ValueError) and "closed channel" not in str(error):
                 raise
-            raise self._lost(str(error) or type(error).__name__) from error
+            raise self._unavailable(str(error) or type(error).__name__) from error
 
-    def _lost(self, reason: str) -> StoreUnavailable:
-        """Give the connection up, so that the next attempt opens one, without waiting as a broken one does.
+    def _unavailable(self, reason: str) -> StoreUnavailable:
+        """Close the connection, so that the next attempt opens another, and return the error.
 
-        One on which an answer is only late is kept: other threads wait for theirs.
+        After a timeout the connection is kept: other threads may be waiting for their replies.
         """
-        if not any(sign in reason for sign in _LATE):
+        if not any(sign in reason for sign in _TIMEOUT_SIGNS):
             self.close()
-        first = reason.strip().splitlines()[0][:200] if reason.strip() else "no answer"
-        return StoreUnavailable("the vector store does not answer; ask again", f"{self.address.uri}: {first}")
+        first = reason.strip().splitlines()[0][:200] if reason.strip() else "no reply"
+        return StoreUnavailable("the vector store does not answer; try again", f"{self.address.uri}: {first}")
 
     def _arguments(self) -> dict[str, Any]:
         address = self.address
@@ -145,10 +144,10 @@ class Connection:
         }
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     return isinstance(error, StoreUnavailable) and not isinstance(error, StoreRefused)
 
 
 def missing(error: StoreRefused) -> bool:
-    """Tell whether a store refused because there is no collection, or alias, of a name."""
+    """Tell whether the reason of a refusal is a missing collection or alias."""
     return error.code in {_NO_SUCH_COLLECTION, _NO_SUCH_ALIAS} or "not found" in error.reason

@@ -1,7 +1,7 @@
-"""Filters in the shared store: the fields of a row that they look at, and the server's conditions on them.
+"""Filters in Milvus: the row fields that they use, and their translation to the server's conditions.
 
-Nothing in a condition is as a client wrote it. A comparison that needs more than equality of text is replaced by the
-values of its attribute that it holds for, so the values of each attribute are published, up to ``MAX_VALUES``.
+No text of a client is copied into a condition. A comparison beyond equality of text is replaced by the list of the
+attribute's values that pass it; up to ``MAX_VALUES`` values of each attribute are published for that.
 """
 
 import json
@@ -18,19 +18,19 @@ DOCUMENT, URI, SECTIONS, METADATA = "document_id", "uri", "sections", "metadata"
 KEYS = "keys"
 MAX_NAMES = 256
 MAX_VALUES = 10_000
-_TITLE = "\0title"  # no key of front matter: YAML has no NUL
+_TITLE = "\0title"  # not a possible key of front matter: YAML has no NUL
 _NOTHING = f'{DOCUMENT} == ""'
 
 
 def front_matter_key(document_id: str) -> str:
-    """Return the key of a document's front matter."""
+    """Return the record key of a document's front matter."""
     return f"front_matter/{document_id}"
 
 
 def row_fields(
     document_id: str, uri: str, title: str, sections: Sequence[str], front_matter: Metadata
 ) -> dict[str, Any]:
-    """Return the fields that conditions look at."""
+    """Return the fields of a row that conditions use."""
     said = [digest(f"{_TITLE}={title}")]
     said += (digest(f"{key}={value}") for key, values in front_matter.items() for value in values_of(values))
     return {
@@ -42,7 +42,7 @@ def row_fields(
 
 
 def attribute_records(front_matter: Iterable[Metadata]) -> Iterator[tuple[str, str]]:
-    """Yield the keys of all front matter, and the values of each key, or ``null`` if there are too many."""
+    """Yield records of all front matter keys and of the values of each key (``null`` if there are too many)."""
     found: dict[str, set[str]] = {}
     for own in front_matter:
         for key, values in own.items():
@@ -55,18 +55,18 @@ def attribute_records(front_matter: Iterable[Metadata]) -> Iterator[tuple[str, s
 
 
 class Conditions:
-    """Translates filters into conditions of the server."""
+    """Translates filters to conditions of the server."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
     def of(self, filters: Filters) -> str:
-        """Return the condition for the passages that pass filters; an empty one lets all pass."""
+        """Return the condition for the passages that pass the filters; an empty one selects all."""
         every = []
         if filters.document_ids:
             every.append(_documents(filters.document_ids))
         if filters.path_prefixes:
-            # No path holds a tilde, which comes after all that a path can hold.
+            # Paths are encoded without tildes, and a tilde sorts after all their characters.
             ranges = (f'({URI} >= "{path}" and {URI} < "{path}~")' for path in map(_path, filters.path_prefixes))
             every.append(f"({' or '.join(ranges)})")
         if filters.sections:
@@ -85,7 +85,7 @@ class Conditions:
         return f"(not ({met}))" if given.operator in NEGATED else met
 
     def _met(self, given: ComparisonFilter) -> str:
-        """Return the condition for the rows that a comparison holds for, its negation left aside."""
+        """Return the condition for the rows that meet a comparison, ignoring negation."""
         texts = [value for value in given.values if isinstance(value, str)]
         match given.key:
             case "file_id":
@@ -104,15 +104,15 @@ class Conditions:
         values: list[str] | None = json.loads(self._published(_values_key(key)))
         if values is None:
             raise InvalidRequest(
-                f"filters: this attribute has more than {MAX_VALUES:,} values, of which a shared index can only tell "
-                "whether they equal a text; use eq, ne, in or nin with text"
+                f"filters: this attribute has more than {MAX_VALUES:,} values, which an index in Milvus can only "
+                "compare with text for equality; use eq, ne, in or nin with text"
             )
         return values
 
     def _published(self, key: str) -> str:
         value = self._records.one(key)
         if value is None:
-            raise IndexCorrupt(f"the published generation has no record {key} of its attributes; build another one")
+            raise IndexCorrupt(f"the published generation has no record {key} of its attributes; rebuild the index")
         return value
 
 

@@ -1,7 +1,7 @@
-"""The generations in a Milvus server, and the alias that names the one in force.
+"""The generations in a Milvus server, and the alias of the current one.
 
-A generation is two collections, ``<alias>_<generation>`` with a row for each passage and ``…_records`` with the rest.
-It is written whole, counted and tested before the alias is moved to it, which is one step for all who read.
+A generation is two collections: ``<alias>_<generation>`` with a row for each passage, and ``…_records`` with all other
+data. It is written, counted and tested before the alias is moved to it; moving is atomic for readers.
 """
 
 import json
@@ -30,18 +30,18 @@ _logger = logging.getLogger(__name__)
 
 
 class MilvusGenerations:
-    """What :class:`IndexFolder` is to a folder, of the generations below one alias."""
+    """The generations of one alias in a Milvus server."""
 
     def __init__(self, connection: Connection, alias: str) -> None:
         self._connection = connection
         self.alias = alias
 
     def current_pointer(self) -> tuple[str, int]:
-        """Return the id of the generation that the alias names, and 0, as no time is known.
+        """Return the id of the current generation, and 0, since Milvus has no time for an alias.
 
-        Asks the server even if it was away a moment ago, has the generation in memory if it is not, and reads from
-        it: a server that starts again knows its aliases before it has its rows. Raises :class:`IndexMissing` if there
-        is no alias, :class:`StoreUnavailable` if nothing can be read.
+        The server is asked even if the circuit breaker is open. The generation is loaded and read from: a server that
+        restarts knows its aliases before its rows. Raises :class:`IndexMissing` without an alias,
+        :class:`StoreUnavailable` if nothing can be read.
         """
         self._connection.probe()
         generation = self.current_id()
@@ -49,11 +49,11 @@ class MilvusGenerations:
         for name, key in first.items():
             load(self._connection, name)
             if not self._connection.call("get", name, [key], output_fields=["id"], consistency_level="Eventually"):
-                raise StoreUnavailable("the vector store does not find its rows; ask again", name)
+                raise StoreUnavailable("the vector store does not find its rows; try again", name)
         return generation, 0
 
     def current_id(self) -> str:
-        """Return the id of the generation that the alias names. Raises :class:`IndexMissing` if there is none."""
+        """Return the id of the current generation. Raises :class:`IndexMissing` without an alias."""
         try:
             name: str = self._connection.call("describe_alias", self.alias)["collection_name"]
         except StoreRefused as error:
@@ -64,11 +64,11 @@ class MilvusGenerations:
             raise
         generation = name.removeprefix(self.alias + "_")
         if not _GENERATION.match(generation):
-            raise IndexCorrupt(f"the alias {self.alias} names {name}, which no build wrote; run `qa-service index`")
+            raise IndexCorrupt(f"the alias {self.alias} points to {name}, which no build wrote; run `qa-service index`")
         return generation
 
     def open_current(self, identity: ModelIdentity | None) -> OpenResult:
-        """Open the generation in force; none is opened in its place."""
+        """Open the current generation; there is no fallback to an older one."""
         generation, _ = self.current_pointer()
         index = self._open(generation, identity)
         if not index.words.finds:
@@ -102,17 +102,17 @@ class MilvusGenerations:
     def _parsed(self, generation: str, text: str | None) -> Manifest:
         where = f"{self._name(generation)}{_RECORDS}"
         if text is None:
-            raise IndexCorrupt(f"{where} has no manifest: its publication did not finish; run `qa-service index`")
+            raise IndexCorrupt(f"{where} has no manifest: publishing did not finish; run `qa-service index`")
         return parse_manifest(text.encode(), where)
 
     def manifest_before(self, generation: str) -> Manifest | None:
-        """Return the manifest of the newest generation that is older than another; ``None`` if there is none."""
+        """Return the manifest of the newest generation older than this one, or ``None``."""
         own = self.manifest(generation)
         older = [other for other in self._published() if other.created_at < own.created_at]
         return max(older, key=lambda other: other.created_at, default=None)
 
     def calibration(self, weights_sha256: str, *, token_vectors: bool, labels: bool) -> dict[str, float] | None:
-        """Return the constants that were published with the generation in force, or ``None``."""
+        """Return the confidence constants that were published with the current generation, or ``None``."""
         key = _calibration_key(weights_sha256, token_vectors=token_vectors, labels=labels)
         found = self._records(self.current_id()).one(key)
         return None if found is None else {str(name): float(value) for name, value in json.loads(found).items()}
@@ -123,10 +123,10 @@ class MilvusGenerations:
         constants: dict[tuple[str, bool, bool], dict[str, float]],
         check: Callable[[Index], None],
     ) -> None:
-        """Put a generation there and move the alias to it, once ``check`` has asked it.
+        """Publish a generation and move the alias to it once ``check`` passes.
 
-        ``constants`` are calibrations by weights, token vectors and labels. What an interrupted publication left is
-        removed first. If anything fails, the alias stays where it is.
+        ``constants`` are the confidence constants by weights, token vectors and labels. The collections of an
+        interrupted publication are dropped first. If anything fails, the alias is not moved.
         """
         generation = index.generation
         if generation not in {manifest.generation for manifest in self._published()}:
@@ -166,15 +166,15 @@ class MilvusGenerations:
         queries = noisy_queries(index.vectors, len(index))
         _, cosines = index.store.search(queries, min(10, len(index)), np.arange(len(index)))
         recall = store.settle(queries, cosines)
-        _logger.info("%s: recall@10 %.4f, searched %d wide", name, recall, store.ef_search)
+        _logger.info("%s: recall@10 %.4f with ef_search %d", name, recall, store.ef_search)
         searched = {"rows": [len(index)], "words": words, "exact": exact, "ef_search": store.ef_search}
         records.write([(PARTS, json.dumps(searched))])
         records.finish()
-        records.write([(MANIFEST, index.manifest.to_bytes().decode())])  # last: without it nothing of this counts
+        records.write([(MANIFEST, index.manifest.to_bytes().decode())])  # last: a generation without it is incomplete
         records.finish()
 
     def point_to(self, generation: str) -> None:
-        """Move the alias to a generation that was published."""
+        """Move the alias to a published generation."""
         name = self._name(generation)
         try:
             self._connection.call("alter_alias", name, self.alias, patience=WRITING)
@@ -184,7 +184,7 @@ class MilvusGenerations:
             self._connection.call("create_alias", name, self.alias, patience=WRITING)
 
     def rollback(self) -> str:
-        """Move the alias to the newest whole generation that is older than the one in force; return its id."""
+        """Move the alias to the newest complete generation before the current one; return its id."""
         current = self.current_id()
         older = self.manifest_before(current)
         if older is None:
@@ -193,7 +193,7 @@ class MilvusGenerations:
         return older.generation
 
     def delete_old(self, keep: int) -> None:
-        """Remove all but the newest ``keep`` generations, and unfinished ones; the one in force always stays."""
+        """Drop unfinished generations and all but the newest ``keep``; the current one always stays."""
         current = self.current_id()
         newest = sorted(self._published(), key=lambda manifest: manifest.created_at, reverse=True)
         others = [manifest.generation for manifest in newest if manifest.generation != current]
@@ -208,7 +208,7 @@ class MilvusGenerations:
                 self._connection.call("drop_collection", name, patience=WRITING)
 
     def _published(self) -> list[Manifest]:
-        """Return the manifests of the generations that were published to the end."""
+        """Return the manifests of all complete generations."""
         found = []
         for generation in self._generations():
             with suppress(IndexCorrupt, StoreRefused):

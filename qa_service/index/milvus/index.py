@@ -1,4 +1,4 @@
-"""One generation in the shared store, opened: the same answers as from a folder, and nothing kept here but caches."""
+"""An open generation in Milvus: the same answers as from disk, with nothing but caches in this process."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -18,24 +18,24 @@ from qa_service.index.tokens import Codec, Similarities, token_weights
 from qa_service.index.words import idf_of_one, terms
 
 MANIFEST, CODEC, FREQUENCIES, PARTS = "manifest", "codec", "frequencies", "parts"
-_MOST = 1_000  # passages that are ranked at all
-_TERMS, _DOCUMENTS = 100_000, 10_000
+_MAX_CANDIDATES = 1_000
+_TERM_CACHE_SIZE, _DOCUMENT_CACHE_SIZE = 100_000, 10_000
 
 
 def term_key(term: str) -> str:
-    """Return under which key a term's id and frequency stand."""
+    """Return the record key of a term's id and frequency."""
     return "term/" + digest(term)
 
 
 def uri_key(uri: str) -> str:
-    """Return under which key the id of the document at a path stands."""
+    """Return the record key of the id of the document at a path."""
     return "uri/" + digest(uri)
 
 
 class MilvusWords:
-    """The lexical leg: candidates from the server's BM25, scores from the passages' own rows.
+    """The lexical signal: candidates from the server's BM25, scores from the passages' rows.
 
-    ``finds`` says whether that server has BM25; else only passages that the vectors find are scored by their words.
+    ``finds`` is false if the server has no BM25: then only candidates by vectors are scored by their words.
     """
 
     def __init__(self, store: MilvusStore, records: Records, rows: Rows, manifest: Manifest, *, finds: bool) -> None:
@@ -45,35 +45,35 @@ class MilvusWords:
         self._language = manifest.language
         self._passages = manifest.passages
         self.finds = finds
-        self._known: LRUCache[str, tuple[int, int]] = LRUCache(_TERMS)
+        self._known: LRUCache[str, tuple[int, int]] = LRUCache(_TERM_CACHE_SIZE)
 
     def match(self, question: str) -> "MilvusWordMatch | None":
-        """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
+        """Match a question with the passages; ``None`` if it shares no term with any of them."""
         weights = self.weights(question)
         known = sorted(self.ids(weights).values())
         return MilvusWordMatch(self._store if self.finds else None, self._rows, known, weights) if known else None
 
     def weights(self, question: str) -> dict[str, float]:
-        """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
+        """Return the idf of each term of a question; a term that no passage holds has the largest possible idf."""
         wanted = sorted(self.terms(question))
-        found = self._looked_up(wanted)
+        found = self._look_up(wanted)
         return {term: idf_of_one(self._passages, found[term][1]) for term in wanted}
 
     def ids(self, wanted: Iterable[str]) -> dict[str, int]:
-        """Return the ids of those terms that stand in some passage."""
-        return {term: number for term, (number, _) in self._looked_up(list(wanted)).items() if number >= 0}
+        """Return the ids of the terms that occur in any passage."""
+        return {term: number for term, (number, _) in self._look_up(list(wanted)).items() if number >= 0}
 
     def terms(self, text: str) -> set[str]:
-        """Return the set of a text's terms, as this index sees them."""
+        """Return the distinct terms of a text, in the language of this index."""
         return set(terms(text, self._language))
 
     def holds(self, passage: int, term: int) -> bool:
-        """Tell whether a passage, its title and headings included, holds the term of an id."""
-        (row,) = self._rows.scored(np.array([passage]))
+        """Tell whether a passage, including its title and headings, holds the term with this id."""
+        (row,) = self._rows.scores(np.array([passage]))
         return bool(np.isin(term, row.terms))
 
-    def _looked_up(self, wanted: list[str]) -> dict[str, tuple[int, int]]:
-        """Return id and frequency of terms; those of one that no passage holds are -1 and 0."""
+    def _look_up(self, wanted: list[str]) -> dict[str, tuple[int, int]]:
+        """Return the id and frequency of each term; -1 and 0 if no passage holds it."""
         found = {term: self._known[term] for term in wanted if term in self._known}
         keys = {term: term_key(term) for term in wanted if term not in found}
         values = self._records.get(keys.values()) if keys else {}
@@ -84,7 +84,7 @@ class MilvusWords:
 
 
 class MilvusWordMatch:
-    """How a question meets the passages of a shared index. ``weights`` is the idf of each of its terms."""
+    """The match of a question with an index in Milvus. ``weights`` is the idf of each of its terms."""
 
     def __init__(self, store: MilvusStore | None, rows: Rows, known: list[int], weights: dict[str, float]) -> None:
         self.weights = weights
@@ -93,17 +93,17 @@ class MilvusWordMatch:
         self._terms = np.array(known, np.int32)
 
     def best(self, depth: int, condition: str = "") -> IntArray:
-        """Return the numbers of the ``depth`` best passages, best first, ties by number; none without BM25 there."""
+        """Return the numbers of the ``depth`` best passages, best first, ties by number; none without BM25."""
         if self._store is None:
             return np.empty(0, np.int64)
         asked = " ".join(map(str, self._terms.tolist()))
-        # The server rounds lengths and scores, so that some of the last may be others than by the exact scores.
-        numbers = np.sort(self._store.holding(asked, min(depth + depth // 2, _MOST), condition))
+        # The server rounds lengths and scores: more results are requested and ordered by the exact scores.
+        numbers = np.sort(self._store.search_terms(asked, min(depth + depth // 2, _MAX_CANDIDATES), condition))
         return numbers[np.lexsort((numbers, -self.scores(numbers)))][:depth]
 
     def scores(self, numbers: IntArray) -> FloatArray:
-        """Return the BM25 scores of some passages."""
-        return np.array([row.sum(self._terms) for row in self._rows.scored(numbers)], np.float32)
+        """Return the BM25 scores of passages, given by increasing numbers."""
+        return np.array([row.sum(self._terms) for row in self._rows.scores(numbers)], np.float32)
 
 
 class MilvusIndex(Index):
@@ -119,13 +119,13 @@ class MilvusIndex(Index):
         self._records = records
         self._rows = Rows(store, records)
         self.words = MilvusWords(store, records, self._rows, manifest, finds=words)
-        self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENTS)
+        self._documents: LRUCache[str, SourceDocument] = LRUCache(_DOCUMENT_CACHE_SIZE)
         self._codec: Codec | None = None
         self._frequencies = np.empty(0, np.int32)
         if manifest.has_tokens:
             found = records.get([CODEC, FREQUENCIES])
             if len(found) < 2:  # noqa: PLR2004 - both
-                raise IndexCorrupt(f"{store.name} lacks its codec of token vectors; publish it again")
+                raise IndexCorrupt(f"{store.name} has no codec of token vectors; publish it again")
             self._codec = Codec.from_array(np.array(json.loads(found[CODEC]), np.float32))
             self._frequencies = np.array(json.loads(found[FREQUENCIES]), np.int32)
 
@@ -136,22 +136,22 @@ class MilvusIndex(Index):
     def find(
         self, vector: FloatArray, match: WordMatch | None, depth: int, filters: Filters | None
     ) -> tuple[IntArray, IntArray]:
-        """Return the numbers of the nearest passages, at most a thousand, and of the best by their words."""
+        """Return the candidates for a question, at most a thousand by each signal."""
         condition = "" if filters is None else Conditions(self._records).of(filters)
-        ids, _ = self.store.search(vector[None, :], min(depth, _MOST), condition)
+        ids, _ = self.store.search(vector[None, :], min(depth, _MAX_CANDIDATES), condition)
         return ids[0], np.empty(0, np.int64) if match is None else match.best(depth, condition)
 
     def __len__(self) -> int:
         return len(self.store)
 
     def vectors(self, numbers: IntArray) -> FloatArray:
-        found = [row.vector for row in self._rows.scored(numbers)]
+        found = [row.vector for row in self._rows.scores(numbers)]
         return np.array(found, np.float32).reshape(len(numbers), self.manifest.model.dimension)
 
     def similarities(self, question: TokenEmbeddings, numbers: IntArray) -> Similarities:
         if self._codec is None:
             raise ValueError("the index was built without token vectors")
-        found = [row.tokens for row in self._rows.detailed(numbers) if row.tokens is not None]
+        found = [row.tokens for row in self._rows.details(numbers) if row.tokens is not None]
         codes = np.concatenate([tokens.codes for tokens in found])
         lengths = np.concatenate([tokens.lengths for tokens in found])
         starts = np.concatenate([[0], np.cumsum([len(tokens.ids) for tokens in found])])
@@ -159,16 +159,16 @@ class MilvusIndex(Index):
         return Similarities(cosines, starts, token_weights(question.ids, self._frequencies, len(self)))
 
     def token_rows(self, number: int) -> Int32Array:
-        (row,) = self._rows.detailed(np.array([number]))
+        (row,) = self._rows.details(np.array([number]))
         if row.tokens is None:
             raise ValueError("the index was built without token vectors")
         return row.tokens.sentences
 
     def passage(self, number: int) -> Passage:
-        return self._rows.detailed(np.array([number]))[0].passage
+        return self._rows.details(np.array([number]))[0].passage
 
     def sentence_terms(self, number: int) -> list[Int32Array]:
-        return self._rows.detailed(np.array([number]))[0].sentence_terms
+        return self._rows.details(np.array([number]))[0].sentence_terms
 
     def document(self, document_id: str) -> SourceDocument | None:
         if not document_id.isalnum() or not document_id.isascii():
@@ -184,7 +184,7 @@ class MilvusIndex(Index):
         unknown = sorted(wanted - found.keys())
         headers = self._records.get(f"document/{identifier}" for identifier in unknown) if unknown else {}
         if len(headers) < len(unknown):
-            raise IndexCorrupt(f"{self.store.name} lacks documents of its passages; publish it again")
+            raise IndexCorrupt(f"{self.store.name} has no documents for some passages; publish it again")
         for identifier in unknown:
             found[identifier] = self._documents[identifier] = _document(headers[f"document/{identifier}"], "")
         return found
@@ -229,7 +229,7 @@ class MilvusIndex(Index):
         return [(number, first, last) for number, first, last in every if first < end and last > start]
 
     def close(self) -> None:
-        """Do nothing: the connection is of the generations that opened this."""
+        """Do nothing: the connection belongs to :class:`MilvusGenerations`."""
 
 
 def _document(header: str, text: str) -> SourceDocument:
@@ -238,6 +238,6 @@ def _document(header: str, text: str) -> SourceDocument:
 
 
 def document_header(document: SourceDocument) -> str:
-    """Return all of a document but its text."""
+    """Return a document without its text as JSON."""
     own = (document.id, document.uri, document.title, document.sha256, document.source, document.media_type)
     return json.dumps([*own, document.url, document.pages])

@@ -1,4 +1,4 @@
-"""A generation of a folder, row by row into the shared store."""
+"""Publishes a generation on disk to Milvus, row by row."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 from qa_service.citations import passage_id
 from qa_service.datatypes import SourceDocument
 from qa_service.index.disk import OpenIndex
-from qa_service.index.milvus.collection import ROWS, MilvusStore
+from qa_service.index.milvus.collection import ROWS_PER_CALL, MilvusStore
 from qa_service.index.milvus.filtering import attribute_records, front_matter_key, row_fields
 from qa_service.index.milvus.index import CODEC, FREQUENCIES, document_header, term_key, uri_key
 from qa_service.index.milvus.records import Records
@@ -27,17 +27,17 @@ from qa_service.index.milvus.schema import TERMS
 from qa_service.index.words import terms
 from qa_service.text.cleaning import embeddable
 
-_LONGEST_TERMS = 65_000
+_MAX_TERMS_CHARACTERS = 65_000
 
 
 def write_rows(index: OpenIndex, store: MilvusStore, records: Records, *, words: bool) -> None:
-    """Add a row for each passage."""
+    """Write a row for each passage; values that are too long for a row go to the records."""
     scores = index.words.by_passage()
     ids = index.words.vocabulary()
     metadata: dict[str, Any] = {}
     count = len(index)
-    for start in range(0, count, ROWS):
-        numbers = np.arange(start, min(count, start + ROWS))
+    for start in range(0, count, ROWS_PER_CALL):
+        numbers = np.arange(start, min(count, start + ROWS_PER_CALL))
         rows: list[dict[str, Any]] = []
         overflow: list[tuple[str, str]] = []
         for number in numbers.tolist():
@@ -58,14 +58,14 @@ def write_rows(index: OpenIndex, store: MilvusStore, records: Records, *, words:
             if words:
                 heading = terms(embeddable(passage.context), index.manifest.language)
                 every = [*(ids[term] for term in heading), *(int(term) for line in said for term in line)]
-                row[TERMS] = " ".join(map(str, every))[:_LONGEST_TERMS]
+                row[TERMS] = " ".join(map(str, every))[:_MAX_TERMS_CHARACTERS]
             rows.append(row)
         store.add_rows(numbers, index.vectors(numbers), rows)
         records.write(overflow)
 
 
 def write_records(index: OpenIndex, records: Records) -> None:
-    """Add all that is looked up by a key: terms, documents, places of passages, old citations, the codec."""
+    """Write all data that is read by key: terms, documents, passage spans, citations, the token codec."""
     records.write(_term_records(index))
     records.write(_document_records(index))
     records.write(attribute_records(index.passages.metadata(document.id) for document in _documents(index)))
@@ -85,7 +85,7 @@ def _term_records(index: OpenIndex) -> Iterator[tuple[str, str]]:
 
 
 def _documents(index: OpenIndex) -> Iterator[SourceDocument]:
-    """Yield all documents, without their texts."""
+    """Yield all documents with empty texts."""
     after = ""
     while some := index.list_documents(after, 100):
         yield from some

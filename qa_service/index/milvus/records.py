@@ -1,4 +1,4 @@
-"""Texts by key in a collection of their own: all of a generation that is not searched by vectors."""
+"""Key-value records in a collection of their own: all data of a generation that is not searched by vectors."""
 
 import base64
 import hashlib
@@ -11,17 +11,16 @@ from qa_service.errors import StoreRefused
 from qa_service.index.milvus.collection import finish
 from qa_service.index.milvus.connection import WRITING, Connection
 
-LONGEST = 65_000
-"""Bytes of a field; a Milvus server takes 65,535."""
+MAX_FIELD_BYTES = 65_000  # Milvus accepts 65,535
 _KEY, _VALUE, _NOTHING = "id", "value", "nothing"
-_SENT, _ASKED = 2_000, 500
-_SENT_BYTES = 4_000_000
-_SHORT = 200
+_RECORDS_PER_WRITE, _RECORDS_PER_READ = 2_000, 500
+_BYTES_PER_WRITE = 4_000_000
+_MAX_PLAIN_CHARACTERS = 200  # longer texts are compressed
 _PLAIN, _PACKED, _PARTED = "=", "z", "@"
 
 
 class Records:
-    """A collection of records that are written once. Values of any length are text; keys are plain ASCII."""
+    """A collection of records. Values are texts of any length; keys are ASCII."""
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
@@ -29,37 +28,37 @@ class Records:
 
     @classmethod
     def create(cls, connection: Connection, name: str) -> "Records":
-        """Make a new, empty collection."""
+        """Create an empty collection."""
         from pymilvus import DataType, MilvusClient  # noqa: PLC0415 - an extra
 
         schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field(_KEY, DataType.VARCHAR, is_primary=True, max_length=256)
         schema.add_field(_VALUE, DataType.VARCHAR, max_length=65_535)
-        schema.add_field(_NOTHING, DataType.FLOAT_VECTOR, dim=2)  # a collection must have a vector
+        schema.add_field(_NOTHING, DataType.FLOAT_VECTOR, dim=2)  # Milvus requires a vector field
         index = MilvusClient.prepare_index_params()
         index.add_index(_NOTHING, index_type="FLAT", metric_type="L2")
         connection.call("create_collection", name, schema=schema, index_params=index, patience=WRITING)
         return cls(connection, name)
 
     def write(self, records: Iterable[tuple[str, str]]) -> None:
-        """Write records; those of the same key are replaced."""
+        """Write records; a record with the same key is replaced."""
         waiting: list[dict[str, Any]] = []
         length = 0
         for key, value in chain.from_iterable(_parted(*record) for record in records):
             waiting.append({_KEY: key, _VALUE: value, _NOTHING: [0.0, 0.0]})
             length += len(value)
-            if len(waiting) == _SENT or length > _SENT_BYTES:
+            if len(waiting) == _RECORDS_PER_WRITE or length > _BYTES_PER_WRITE:
                 self._send(waiting)
                 waiting, length = [], 0
         if waiting:
             self._send(waiting)
 
     def finish(self) -> None:
-        """Make all that was written visible to every reader from now on."""
+        """Make all records visible to all readers."""
         finish(self._connection, self._name)
 
     def get(self, keys: Iterable[str], *, newest: bool = False) -> dict[str, str]:
-        """Return the values of those keys that there are; ``newest`` waits for what was written a moment ago."""
+        """Return the values of the keys that exist; ``newest`` includes records that were just written."""
         raw = self._raw(keys, newest=newest)
         parts = self._raw((part for key, value in raw.items() for part in _part_keys(key, value)), newest=newest)
         found = {}
@@ -75,7 +74,7 @@ class Records:
         return self.get([key], newest=newest).get(key)
 
     def scan(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
-        """Return up to ``limit`` keys that begin so and come after another key, in order."""
+        """Return up to ``limit`` keys with a prefix that sort after ``after``, in order."""
         rows = self._connection.call(
             "query",
             self._name,
@@ -92,11 +91,11 @@ class Records:
     def _raw(self, keys: Iterable[str], *, newest: bool) -> dict[str, str]:
         found: dict[str, str] = {}
         wanted = list(dict.fromkeys(keys))
-        for start in range(0, len(wanted), _ASKED):
+        for start in range(0, len(wanted), _RECORDS_PER_READ):
             rows = self._connection.call(
                 "get",
                 self._name,
-                wanted[start : start + _ASKED],
+                wanted[start : start + _RECORDS_PER_READ],
                 output_fields=[_VALUE],
                 consistency_level="Strong" if newest else "Eventually",
             )
@@ -105,25 +104,25 @@ class Records:
 
 
 def digest(text: str) -> str:
-    """Return what stands for a text of any length and any characters: 32 digits of its sha256."""
+    """Return 32 hexadecimal digits of a text's sha256, as a key for any text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def packed(data: bytes) -> str:
-    """Return bytes as text that a field takes."""
+    """Encode bytes as text for a field."""
     return base64.b64encode(data).decode("ascii")
 
 
 def _parted(key: str, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the records that hold a text: one, or one that counts its parts, and those."""
-    if len(text) <= _SHORT and text.isascii():
+    """Yield the record of a text; a long text is one record with the number of its parts, and a record for each."""
+    if len(text) <= _MAX_PLAIN_CHARACTERS and text.isascii():
         yield key, _PLAIN + text
         return
     value = _PACKED + packed(zlib.compress(text.encode("utf-8", "surrogatepass")))
-    if len(value) <= LONGEST:
+    if len(value) <= MAX_FIELD_BYTES:
         yield key, value
         return
-    parts = [value[start : start + LONGEST] for start in range(0, len(value), LONGEST)]
+    parts = [value[start : start + MAX_FIELD_BYTES] for start in range(0, len(value), MAX_FIELD_BYTES)]
     yield key, f"{_PARTED}{len(parts)}"
     yield from ((f"part/{key}/{place}", part) for place, part in enumerate(parts))
 

@@ -1,4 +1,4 @@
-"""How a passage lies in a row of the shared store, and the rows that were read lately."""
+"""The encoding of a passage as a row in Milvus, and a cache of recently read rows."""
 
 import base64
 import json
@@ -12,18 +12,18 @@ from cachetools import LRUCache
 from qa_service.datatypes import ByteArray, Float16Array, FloatArray, Int32Array, IntArray, Passage, Position
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.filtering import DOCUMENT, MAX_NAMES, METADATA, SECTIONS, URI
-from qa_service.index.milvus.records import LONGEST, Records, packed
+from qa_service.index.milvus.records import MAX_FIELD_BYTES, Records, packed
 from qa_service.index.milvus.schema import VECTOR
 
 SCORES, TOKENS, PASSAGE = "scores", "tokens", "passage"
-_REMEMBERED = 4_000
+_CACHE_SIZE = 4_000  # rows
 _ELSEWHERE = "@"
 Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A passage's tokens as they are stored: codes (t, w), lengths (t,), ids (t,), and row ranges (sentences, 2)."""
+    """The stored tokens of a passage: codes (t, w), lengths (t,), ids (t,), and row ranges (sentences, 2)."""
 
     codes: ByteArray
     lengths: Float16Array
@@ -32,23 +32,23 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """What ranks a passage first: its vector (d,), and its terms with the BM25 score of each."""
+class PassageScores:
+    """The data for the first ranking of a passage: its vector (d,), and its terms with their BM25 scores."""
 
     vector: FloatArray
     terms: Int32Array
     scores: FloatArray
 
     def sum(self, terms: Int32Array) -> float:
-        """Return the sum of the scores of some terms, which come in order."""
+        """Return the sum of the scores of terms, given in increasing order."""
         places = np.minimum(np.searchsorted(self.terms, terms), max(0, len(self.terms) - 1))
         found = self.terms[places] == terms if len(self.terms) else np.zeros(len(terms), bool)
         return float(self.scores[places[found]].sum(dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True)
-class Detailed:
-    """All else of a passage: itself, the terms of each of its sentences, its tokens if there are any."""
+class PassageDetails:
+    """All other data of a passage: its text, the terms of each sentence, and its tokens, if any."""
 
     passage: Passage
     sentence_terms: list[Int32Array]
@@ -56,7 +56,7 @@ class Detailed:
 
 
 def extra_fields() -> dict[str, dict[str, Any]]:
-    """Return the fields of a row besides its id, its vector and its terms."""
+    """Return the fields of a row except its id, vector and terms."""
     from pymilvus import DataType  # noqa: PLC0415 - an extra
 
     names = {
@@ -78,18 +78,18 @@ def extra_fields() -> dict[str, dict[str, Any]]:
 
 
 def scores_field(terms: Int32Array, scores: FloatArray) -> bytes:
-    """Return terms and their scores as bytes."""
+    """Encode terms and their scores."""
     return terms.astype("<i4").tobytes() + scores.astype("<f4").tobytes()
 
 
-def _scored(vector: Sequence[float], data: bytes) -> Scored:
+def _scored(vector: Sequence[float], data: bytes) -> PassageScores:
     half = len(data) // 2
     terms, scores = np.frombuffer(data[:half], "<i4"), np.frombuffer(data[half:], "<f4")
-    return Scored(np.array(vector, np.float32), terms, scores)
+    return PassageScores(np.array(vector, np.float32), terms, scores)
 
 
 def tokens_field(tokens: Tokens) -> bytes:
-    """Return tokens as bytes, their numbers first."""
+    """Encode tokens, their counts first."""
     sizes = np.array([*tokens.codes.shape, len(tokens.sentences)], "<i4")
     spans, ids, lengths = tokens.sentences.astype("<i4"), tokens.ids.astype("<i4"), tokens.lengths.astype("<f2")
     return b"".join(part.tobytes() for part in (sizes, spans, ids, lengths, tokens.codes))
@@ -108,7 +108,7 @@ def _tokens(data: bytes) -> Tokens:
 
 
 def passage_field(passage: Passage, sentence_terms: Sequence[Int32Array]) -> bytes:
-    """Return a passage and its sentences' terms as bytes."""
+    """Encode a passage and the terms of its sentences."""
     place = passage.position
     content = [
         *(passage.document_id, passage.text, passage.section_path, passage.context),
@@ -127,58 +127,58 @@ def _passage(number: int, data: bytes) -> tuple[Passage, list[Int32Array]]:
 
 
 def overflow_key(number: int, field: str) -> str:
-    """Return under which key the value of a field stands that is too long for its row."""
+    """Return the record key of a field's value that is too long for its row."""
     return f"row/{number}/{field}"
 
 
 def row_value(data: bytes, number: int, field: str, overflow: list[tuple[str, str]]) -> str:
-    """Return the value of a field; one that is too long is added to ``overflow``, and the field tells so."""
+    """Return the value of a field; a value that is too long goes to ``overflow``, and a marker is returned."""
     value = packed(data)
-    if len(value) <= LONGEST:
+    if len(value) <= MAX_FIELD_BYTES:
         return value
     overflow.append((overflow_key(number, field), value))
     return _ELSEWHERE
 
 
 class Rows:
-    """Reads rows by number; those read lately stay in memory, as they never change."""
+    """Reads rows by number, with a cache; rows never change."""
 
     def __init__(self, store: MilvusStore, records: Records) -> None:
         self._store = store
         self._records = records
-        self._first: LRUCache[int, Scored] = LRUCache(_REMEMBERED)
-        self._second: LRUCache[int, Detailed] = LRUCache(_REMEMBERED)
+        self._scores_cache: LRUCache[int, PassageScores] = LRUCache(_CACHE_SIZE)
+        self._details_cache: LRUCache[int, PassageDetails] = LRUCache(_CACHE_SIZE)
 
-    def scored(self, numbers: IntArray) -> list[Scored]:
-        """Return vectors, terms and scores of passages, in one call of the server."""
-        return self._read(self._first, numbers, (VECTOR, SCORES), self._to_scored)
+    def scores(self, numbers: IntArray) -> list[PassageScores]:
+        """Return the vectors, terms and scores of passages, in one call to the server."""
+        return self._read(self._scores_cache, numbers, (VECTOR, SCORES), self._to_scored)
 
-    def detailed(self, numbers: IntArray) -> list[Detailed]:
-        """Return passages with their tokens, in one call of the server."""
-        return self._read(self._second, numbers, (TOKENS, PASSAGE), self._to_detailed)
+    def details(self, numbers: IntArray) -> list[PassageDetails]:
+        """Return passages with their tokens, in one call to the server."""
+        return self._read(self._details_cache, numbers, (TOKENS, PASSAGE), self._to_detailed)
 
     def _read(
         self,
-        remembered: LRUCache[int, Read],
+        cache: LRUCache[int, Read],
         numbers: IntArray,
         fields: Sequence[str],
         read: Callable[[int, Mapping[str, Any]], Read],
     ) -> list[Read]:
         wanted: list[int] = numbers.tolist()
-        found = {number: remembered[number] for number in wanted if number in remembered}
+        found = {number: cache[number] for number in wanted if number in cache}
         missing = np.array([number for number in wanted if number not in found], np.int64)
         if len(missing):
             for number, row in self._store.rows(missing, fields).items():
-                found[number] = remembered[number] = read(number, row)
+                found[number] = cache[number] = read(number, row)
         return [found[number] for number in wanted]
 
-    def _to_scored(self, number: int, row: Mapping[str, Any]) -> Scored:
+    def _to_scored(self, number: int, row: Mapping[str, Any]) -> PassageScores:
         return _scored(row[VECTOR], self._data(number, SCORES, row))
 
-    def _to_detailed(self, number: int, row: Mapping[str, Any]) -> Detailed:
+    def _to_detailed(self, number: int, row: Mapping[str, Any]) -> PassageDetails:
         passage, terms = _passage(number, self._data(number, PASSAGE, row))
         data = self._data(number, TOKENS, row)
-        return Detailed(passage, terms, _tokens(data) if data else None)
+        return PassageDetails(passage, terms, _tokens(data) if data else None)
 
     def _data(self, number: int, field: str, row: Mapping[str, Any]) -> bytes:
         value: str | None = row[field]

@@ -1,4 +1,4 @@
-"""What a collection of the shared store has: its fields, and how they are indexed."""
+"""The schema of a collection of passages: its fields and their indexes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ _NEIGHBOURS, _EF_CONSTRUCTION = 32, 200
 
 
 def layout(dimension: int, fields: Mapping[str, Mapping[str, Any]], *, words: bool, exact: bool) -> tuple[Any, Any]:
-    """Return schema and index parameters, as the client takes them, of ids, vectors and further ``fields``."""
+    """Return the client's schema and index parameters for ids, vectors and further ``fields``."""
     from pymilvus import DataType, Function, FunctionType, MilvusClient  # noqa: PLC0415 - an extra
 
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)

@@ -1,4 +1,4 @@
-"""How the tokens of a new index are packed: passage after passage into one file, then in order into those that stay."""
+"""Builds the token files of a new index: passages are spooled to one file in any order, then written in order."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -23,19 +23,19 @@ from qa_service.index.tokens.tokens import (
 )
 
 MAX_PASSAGE_BYTES = 16_384
-_SAMPLE = 50_000
+_FIT_TOKENS = 50_000  # the codec is fitted to the first so many
 _LENGTH_BYTES, _ID_BYTES = 2, 4
 _SPOOL = "tokens.spool"
-_ROWS = 100_000  # tokens put in order at once
-_RUN = 500  # passages copied at once
+_ORDER_BATCH = 100_000  # tokens
+_COPY_BATCH = 500  # passages
 _COLUMNS = {CODES: "codes", LENGTHS: "length", IDS: "id"}
 
 
 class PassageTokensBuilder:
-    """Collects passages' tokens in any order. Memory holds a few numbers a passage; the rest lies in ``folder``.
+    """Collects passages' tokens in any order, in a file in ``folder`` and a few numbers a passage in memory.
 
-    Without a ``codec`` it is that of the stored tokens, if any are taken over first; else it is fitted to the
-    first tokens that come, so these should be a fair sample.
+    Without a ``codec``, that of the first stored tokens is used, or else one is fitted to the first tokens, which
+    should be a representative sample.
     """
 
     def __init__(self, passages: int, folder: Path, codec: Codec | None = None) -> None:
@@ -53,25 +53,25 @@ class PassageTokensBuilder:
     def add_stored(
         self, numbers: IntArray, stored: PassageTokens, passages: IntArray, rows: IntArray, sentences: IntArray
     ) -> None:
-        """Take over the tokens of n passages as they are stored, those that follow one another at once.
+        """Copy the encoded tokens of n passages to ``numbers`` (n,); consecutive passages are copied together.
 
-        ``passages`` (n,) are their numbers in ``stored``, ``rows`` (n,) those of their first sentences in
-        ``stored.sentences``, ``sentences`` (n,) how many each has. Raises ``ValueError`` if they are in another code
-        than those before.
+        ``passages`` (n,) are their numbers in ``stored``, ``rows`` (n,) the rows of their first sentences in
+        ``stored.sentences``, ``sentences`` (n,) their numbers of sentences. Raises ``ValueError`` if ``stored`` has
+        another codec than the tokens before.
         """
         if stored.codec is not self._codec:
             if self._codec is not None and not self._codec.same_as(stored.codec):
-                raise ValueError("the stored tokens are in another code")
+                raise ValueError("the stored tokens have another codec")
             self._codec = stored.codec
         follows = (np.diff(numbers) == 1) & (np.diff(passages) == 1) & (np.diff(rows) == sentences[:-1])
         for run in np.split(np.arange(len(numbers)), np.flatnonzero(~follows) + 1):
-            for start in range(0, len(run), _RUN):
-                some = run[start : start + _RUN]
+            for start in range(0, len(run), _COPY_BATCH):
+                some = run[start : start + _COPY_BATCH]
                 ends = rows[some[0]] + np.concatenate([[0], np.cumsum(sentences[some])])
                 self._take(int(numbers[some[0]]), stored, int(passages[some[0]]), ends)
 
     def _take(self, number: int, stored: PassageTokens, passage: int, ends: IntArray) -> None:
-        """Copy passages from ``passage`` on to those from ``number`` on; their sentences lie between the ``ends``."""
+        """Copy consecutive passages; ``ends`` are the boundaries of their sentences in ``stored.sentences``."""
         starts = stored.starts[passage : passage + len(ends)]
         rows = slice(int(starts[0]), int(starts[-1]))
         for place, (first, last) in enumerate(pairwise(ends.tolist()), start=number):
@@ -80,7 +80,7 @@ class PassageTokensBuilder:
         self._write(number, np.diff(starts), codes, stored.lengths[rows], stored.ids[rows])
 
     def add(self, number: int, text: str, tokens: TokenEmbeddings, sentences: Sequence[Offsets]) -> None:
-        """Take a passage's tokens; those without a letter or digit are dropped, and those over 16 KB."""
+        """Add a passage's tokens, except those without a letter or digit and those beyond 16 KB."""
         said = np.cumsum(np.fromiter(map(str.isalnum, text), np.int64, len(text)))
         before = np.concatenate([[0], said])
         spoken = before[tokens.spans[:, 1]] > before[tokens.spans[:, 0]]
@@ -90,7 +90,7 @@ class PassageTokensBuilder:
         self._sentences[number] = _row_ranges(tokens.spans[kept], sentences).tobytes()
         self._waiting.append((number, tokens.vectors[kept], tokens.ids[kept].astype(np.int32)))
         self._waiting_rows += len(kept)
-        if self._codec is not None or self._waiting_rows >= _SAMPLE:
+        if self._codec is not None or self._waiting_rows >= _FIT_TOKENS:
             self._encode_waiting()
 
     def _encode_waiting(self) -> None:
@@ -111,7 +111,7 @@ class PassageTokensBuilder:
         lengths: Float16Array,
         ids: Int32Array,
     ) -> None:
-        """Write the tokens of passages from ``number`` on, each with so many."""
+        """Write the tokens of consecutive passages from ``number`` on, with ``counts`` tokens each."""
         records = np.empty(len(ids), self._record(codes.shape[1]))
         records["codes"], records["length"], records["id"] = codes, lengths, ids
         self._spool.write(records.tobytes())
@@ -121,7 +121,7 @@ class PassageTokensBuilder:
         most = int(ids.max(initial=-1)) + 1
         if most > len(self._frequencies):
             self._frequencies = np.pad(self._frequencies, (0, most - len(self._frequencies)))
-        # By sorting: to find distinct numbers numpy hashes them, which took half the time of all this.
+        # Sorting is faster than numpy.unique, which hashes and took half of the time.
         in_each = np.sort(np.repeat(np.arange(len(counts)), counts) * most + ids)
         first_of_each = in_each[np.diff(in_each, prepend=-1) > 0]
         self._frequencies += np.bincount(first_of_each % max(1, most), minlength=len(self._frequencies))
@@ -131,7 +131,7 @@ class PassageTokensBuilder:
         return np.dtype([("codes", np.uint8, (width,)), ("length", np.float16), ("id", np.int32)])
 
     def finish(self) -> dict[str, int]:
-        """Write the files that :meth:`PassageTokens.load` reads; return how many things each holds.
+        """Write the files for :meth:`PassageTokens.load`; return the number of entries of each.
 
         Raises ``ValueError`` if a passage is missing.
         """
@@ -163,34 +163,34 @@ class PassageTokensBuilder:
         return dict.fromkeys(_COLUMNS, self._rows) | {name: len(values) for name, values in small.items()}
 
     def drop(self) -> None:
-        """Give up, leaving nothing in the folder."""
+        """Discard all tokens and leave no file behind."""
         self._spool.close()
         (self._folder / _SPOOL).unlink()
 
     def _in_order(self, spool: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
-        """Yield the records of some passages after those of others, in the order of their numbers."""
+        """Yield batches of records in the order of the passages' numbers."""
         some: list[npt.NDArray[np.void]] = []
         rows = 0
         for start, end in self._ranges():
             some.append(spool[start:end])
             rows += end - start
-            if rows >= _ROWS:
+            if rows >= _ORDER_BATCH:
                 yield np.concatenate(some)
                 some, rows = [], 0
         if some:
             yield np.concatenate(some)
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
-        """Yield where the records of all passages lie, in the order of their numbers, of neighbours at once."""
+        """Yield the record ranges of all passages in the order of their numbers, merged where they are adjacent."""
         last = self._first + self._counts
         apart = np.flatnonzero(self._first[1:] != last[:-1]) + 1
         for start, end in zip(self._first[np.r_[:1, apart]].tolist(), last[np.r_[apart - 1, -1]].tolist(), strict=True):
-            for first in range(start, end, _ROWS):
-                yield first, min(first + _ROWS, end)
+            for first in range(start, end, _ORDER_BATCH):
+                yield first, min(first + _ORDER_BATCH, end)
 
 
 def _row_ranges(spans: IntArray, sentences: Sequence[Offsets]) -> Int32Array:
-    """Return which rows belong to each sentence; both are in reading order, so each has one range."""
+    """Return the row range of each sentence; tokens and sentences are both in reading order."""
     starts, ends = np.array(sentences, np.int64).reshape(-1, 2).T
     firsts = np.searchsorted(spans[:, 1], starts, side="right")
     lasts = np.searchsorted(spans[:, 0], ends, side="left")

@@ -1,4 +1,4 @@
-"""Token vectors in four bits a component, and cosines with them that never turn them back."""
+"""Encodes token vectors in four bits a component, and computes cosines without decoding them."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from qa_service.index.tokens.product import products
 COMPONENTS = 128
 COMPONENTS_PER_BYTE = 2
 _SEED = 20261123
-# Max (1960), table II: the distance of sixteen equally spaced levels, in standard deviations. Levels at unequal
-# distances lose .8 dB less, and reading them takes twice as long.
+# Max (1960), table II: the distance of sixteen equally spaced levels, in standard deviations. Unequal distances
+# lose 0.8 dB less, but decoding takes twice as long.
 _STEP = 0.3352
 _MIDDLE = 7.5
 _QUESTION_LEVELS = 127
-_COLUMNS = 16
-_BLOCK = 65_536  # rows that are unpacked at once
+_COLUMN_MULTIPLE = 16
+_DECODE_BATCH = 65_536  # rows
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Four-bit codes of token vectors in fewer dimensions.
+    """Four-bit codes of projected token vectors.
 
-    ``projection`` (d, k) has orthonormal columns; ``mean`` (d,) is that of the vectors, ``deviation`` their
-    spread in each of the k directions.
+    ``projection`` (d, k) has orthonormal columns, ``mean`` (d,) is the mean of the vectors, and ``deviation`` their
+    standard deviation in each of the k directions.
     """
 
     projection: FloatArray
@@ -33,7 +33,7 @@ class Codec:
 
     @classmethod
     def fit(cls, sample: FloatArray) -> "Codec":
-        """Return a codec for vectors like those of ``sample`` (n, d); k is 128, or d if that is smaller."""
+        """Fit a codec to a sample of vectors (n, d); k is 128, or d if that is smaller."""
         kept = min(COMPONENTS, sample.shape[1] // COMPONENTS_PER_BYTE * COMPONENTS_PER_BYTE)
         mean = sample.mean(axis=0)
         centred = sample - mean
@@ -51,31 +51,31 @@ class Codec:
         return codes
 
     def lengths(self, codes: ByteArray) -> Float16Array:
-        """Return the lengths (n,) of what the codes (n, k / 2) stand for, to be kept beside them."""
+        """Return the norms (n,) of the decoded vectors, to be stored with the codes (n, k / 2)."""
         squares = np.empty(len(codes), np.float32)
         step = self.deviation * _STEP
         along = self.mean @ self.projection
-        for start in range(0, len(codes), _BLOCK):
-            block = codes[start : start + _BLOCK]
+        for start in range(0, len(codes), _DECODE_BATCH):
+            block = codes[start : start + _DECODE_BATCH]
             levels = np.concatenate([block & 15, block >> 4], axis=1).astype(np.float32) - np.float32(_MIDDLE)
-            squares[start : start + _BLOCK] = 2 * step * (levels @ along) + step**2 * np.einsum(
+            squares[start : start + _DECODE_BATCH] = 2 * step * (levels @ along) + step**2 * np.einsum(
                 "ij,ij->i", levels, levels
             )
         lengths: Float16Array = np.sqrt(self.mean @ self.mean + squares).astype(np.float16)
         return lengths
 
     def cosines(self, vectors: FloatArray, codes: ByteArray, lengths: Float16Array) -> FloatArray:
-        """Return the cosines (m, n) of unit vectors (m, d) with what the codes (n, k / 2) stand for.
+        """Return the cosines (m, n) of unit vectors (m, d) with the vectors that the codes (n, k / 2) encode.
 
-        The codes are never turned into vectors of d: with ``x = mean + step * (numbers - 7.5) @ projection.T``,
-        ``q @ x`` is a product of the numbers with the projected question, and a constant. The projected question
-        has eight bits a number, a sixteenth of the error that the codes' four make.
+        The codes are not decoded to d components: with ``x = mean + step * (numbers - 7.5) @ projection.T``, ``q @ x``
+        is a product of the numbers with the projected question, plus a constant. The projected question is rounded to
+        eight bits a component, a sixteenth of the error of the four-bit codes.
         """
         projected = vectors @ self.projection * (self.deviation * _STEP)
         scales = np.maximum(np.abs(projected).max(axis=1) / _QUESTION_LEVELS, np.finfo(np.float32).tiny)
         rounded = np.rint(projected / scales[:, None]).astype(np.int8)
-        # Whole blocks of numbers are multiplied at once; columns of zeros fill the last.
-        columns = np.zeros((projected.shape[1], -(-len(vectors) // _COLUMNS) * _COLUMNS), np.int8)
+        # Products are computed in blocks of 16 columns; the last block is padded with zeros.
+        columns = np.zeros((projected.shape[1], -(-len(vectors) // _COLUMN_MULTIPLE) * _COLUMN_MULTIPLE), np.int8)
         columns[:, : len(vectors)] = rounded.T
         cosines = np.empty((len(vectors), len(codes)), np.float32)
         cosines[:] = products(codes, columns)[:, : len(vectors)].T

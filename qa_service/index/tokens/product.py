@@ -1,7 +1,7 @@
-"""Products of packed codes with a question's numbers, in integers: a third of the time that floats take.
+"""Integer products of packed codes with a question's numbers, in a third of the time that floats take.
 
-The library that serves the model multiplies bytes by the widest instructions that the CPU has. It takes its work as
-a graph; ``products.onnx`` is one of three nodes, which the tests make anew and compare.
+ONNX Runtime multiplies bytes by the widest instructions of the CPU. Its graph, ``products.onnx``, has three nodes; a
+test builds it again and compares.
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ GRAPH = Path(__file__).with_name("products.onnx")
 
 
 def products(codes: ByteArray, question: Int8Array) -> Int32Array:
-    """Return the products (n, m) of what the codes (n, k / 2) hold with a question's numbers (k, m).
+    """Return the products (n, m) of the numbers in the codes (n, k / 2) with those of a question (k, m).
 
     The lower four bits of a row's bytes are its first k / 2 numbers, the upper four bits the others.
     """
@@ -33,7 +33,7 @@ def products(codes: ByteArray, question: Int8Array) -> Int32Array:
 
 @cache
 def _session() -> Any:
-    import onnxruntime  # noqa: PLC0415 - not for who only builds a command line
+    import onnxruntime  # noqa: PLC0415 - slow to import, and few commands need it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

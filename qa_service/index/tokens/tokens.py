@@ -1,4 +1,4 @@
-"""The stored tokens of all passages, and MaxSim of a question with them."""
+"""Reads the stored tokens of all passages and computes MaxSim of a question with them."""
 
 import math
 import os
@@ -24,14 +24,14 @@ STARTS, SENTENCES, FREQUENCIES, CODEC = (
     "token-frequencies.npy",
     "token-codec.npy",
 )
-_IN_MEMORY_BYTES = 64_000_000
+_MAX_BYTES_IN_MEMORY = 64_000_000
 FILES = (CODES, LENGTHS, IDS, STARTS, SENTENCES, FREQUENCIES, CODEC)
 
 
 class StoredRows:
-    """Rows of an array in a file, read when they are asked for; those of a small file stay in memory.
+    """Rows of an array in a file, read on demand; a small file is read into memory.
 
-    Mapped, every page that was ever touched would count as memory of this process, in the end the whole file.
+    Memory-mapping would count every page that was ever read as memory of this process, in the end the whole file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class StoredRows:
         """Close the file."""
         self._width = math.prod(self.shape[1:]) * self._dtype.itemsize
         self._all: ByteArray | None = None
-        if len(self) * self._width <= _IN_MEMORY_BYTES:
+        if len(self) * self._width <= _MAX_BYTES_IN_MEMORY:
             self._all = self._from_file([(0, len(self))])
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class StoredRows:
         return int(self.shape[0])
 
     def read(self, ranges: Sequence[Offsets]) -> ByteArray:
-        """Return the rows of some ranges, one after the other. Raises :class:`StorageError` if they can't be read."""
+        """Return the concatenated rows of ranges. Raises :class:`StorageError` if they can't be read."""
         if self._all is not None:
             return np.concatenate([self._all[first:last] for first, last in ranges])
         return self._from_file(ranges)
@@ -74,7 +74,6 @@ class StoredRows:
 
 
 def _read(descriptor: int, length: int, offset: int) -> bytes:
-    """Read bytes of a file from an offset on."""
     if hasattr(os, "pread"):
         return os.pread(descriptor, length, offset)
     os.lseek(descriptor, offset, os.SEEK_SET)
@@ -85,9 +84,9 @@ def _read(descriptor: int, length: int, offset: int) -> bytes:
 class PassageTokens:
     """The stored tokens of all passages.
 
-    ``codes`` (tokens, k / 2), ``lengths`` (tokens,) and ``ids`` (tokens,) in the model's vocabulary: passage
-    ``i`` has the rows ``starts[i]`` to ``starts[i + 1]``. ``sentences`` (sentences, 2) are row ranges within
-    their passage. ``frequencies`` (vocabulary,) counts the passages that hold a token id.
+    Passage ``i`` has the rows ``starts[i]`` to ``starts[i + 1]`` of ``codes`` (tokens, k / 2), ``lengths`` (tokens,)
+    and ``ids`` (tokens,) in the model's vocabulary. ``sentences`` (sentences, 2) are row ranges within their passage.
+    ``frequencies`` (vocabulary,) are the numbers of passages that hold each token id.
     """
 
     codec: Codec
@@ -100,10 +99,10 @@ class PassageTokens:
 
     @classmethod
     def load(cls, folder: Path) -> "PassageTokens":
-        """Open what :class:`PassageTokensBuilder` wrote, memory-mapped. The caller has checked the files' hashes."""
+        """Open the files of :class:`PassageTokensBuilder`, memory-mapped. The caller has checked their hashes."""
 
         def read(name: str) -> npt.NDArray[Any]:
-            # A plain array over the mapped file: numpy's own class of them is slow to take a part of.
+            # A plain array over the mapped file; slicing numpy.memmap is slow.
             return np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
 
         return cls(Codec.from_array(read(CODEC)), StoredRows(folder / CODES), *map(read, FILES[1:-1]))
@@ -113,11 +112,11 @@ class PassageTokens:
         self.codes.close()
 
     def weights(self, ids: IntArray) -> FloatArray:
-        """Return each question token's weight: its idf over passages, as BM25 defines it."""
+        """Return the weight of each token of a question: BM25's idf over passages."""
         return token_weights(ids, self.frequencies, len(self.starts) - 1)
 
     def similarities(self, question: TokenEmbeddings, passages: IntArray) -> "Similarities":
-        """Return the cosines of a question's tokens with all tokens of some passages, in their order."""
+        """Return the cosines of a question's tokens with all tokens of the passages, in order."""
         counts = self.starts[passages + 1] - self.starts[passages]
         ranges = list(zip(self.starts[passages].tolist(), self.starts[passages + 1].tolist(), strict=True))
         codes = self.codes.read(ranges)
@@ -128,29 +127,29 @@ class PassageTokens:
 
 @dataclass(frozen=True, slots=True)
 class Similarities:
-    """Cosines (question tokens, tokens of the passages), where each passage's begin, the question tokens' weights."""
+    """The ``cosines`` (question tokens, passage tokens), the passages' first columns, and token weights."""
 
     cosines: FloatArray
     starts: IntArray
     weights: FloatArray
 
     def maxsim(self) -> FloatArray:
-        """Return each passage's MaxSim: the weighted mean over the question's tokens of their best cosine."""
+        """Return the MaxSim of each passage: the weighted mean of the best cosine of each question token."""
         best = np.maximum.reduceat(self.cosines, self.starts[:-1], axis=1)
         scores: FloatArray = (self.weights / self.weights.sum()) @ best
         return scores
 
     def sentence(self, passage: int, rows: Int32Array) -> tuple[int, FloatArray]:
-        """Return the sentence of a passage that answers best, and the best cosine of each question token in it.
+        """Return the number of a passage's best sentence, and the best cosine of each question token in it.
 
-        ``passage`` is a place in the order asked for; ``rows`` (sentences, 2) are its sentences' ranges. The
-        best has the highest mean over the question's tokens.
+        ``passage`` is an index into ``starts``; ``rows`` (sentences, 2) are the sentences' token ranges. The best
+        sentence has the highest mean of these cosines.
         """
         spoken = np.flatnonzero(rows[:, 0] < rows[:, 1])
         if not len(spoken):
             return 0, np.full(len(self.cosines), -1, np.float32)
         own = self.cosines[:, self.starts[passage] : self.starts[passage + 1]]
-        # Of each pair of edges the first has its sentence's maximum; the last sentence may end with the passage.
+        # The first edge of each pair gets its sentence's maximum; the last sentence may end with the passage.
         edges = rows[spoken].ravel()
         bests = np.maximum.reduceat(own, edges[:-1] if edges[-1] == own.shape[1] else edges, axis=1)[:, ::2]
         chosen = int(np.argmax(bests.sum(axis=0)))
@@ -158,6 +157,6 @@ class Similarities:
 
 
 def token_weights(ids: IntArray, frequencies: Int32Array, passages: int) -> FloatArray:
-    """Return the idf of tokens, by how many of the passages hold each; ``frequencies`` are by token id."""
+    """Return the idf of token ids over a number of passages; ``frequencies`` are indexed by token id."""
     known = np.where(ids < len(frequencies), frequencies[np.minimum(ids, len(frequencies) - 1)], 0)
     return idf(passages, known).astype(np.float32)

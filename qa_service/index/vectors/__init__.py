@@ -1,4 +1,4 @@
-"""Search by vectors, and how recall is measured; every backend is tested against NumPy brute force."""
+"""The dense signal: search by vectors, and the measurement of its recall."""
 
 import math
 from collections.abc import Callable
@@ -11,19 +11,20 @@ from qa_service.datatypes import FloatArray, IntArray
 from qa_service.embedding.protocol import unit_length
 
 _SEED = 20261123
-_QUERIES, _NOISE = 200, 2.0
+_QUERY_COUNT = 200
+_NOISE_LENGTH = 2.0  # of a vector's own
 _STANDARD_ERRORS = 2
 LEAST_RECALL = 0.99
-_ROUNDING = 1e-5
-"""Two ways to compute a cosine in float32 differ by less."""
+_COSINE_TOLERANCE = 1e-5
+"""Cosines in float32 differ by less between two ways to compute them."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
-    """How vectors are searched, and the recall@10 measured.
+    """The kind of a vector index, and its measured recall@10.
 
-    ``flat`` is exact. ``pq`` finds so many ``candidates`` by codes, or sixteen for each result if those are more, which
-    the exact vectors put in order.
+    ``flat`` is exact. ``pq`` finds ``candidates`` by codes, or sixteen a result if that is more, and orders them by the
+    exact vectors.
     """
 
     kind: Literal["flat", "pq"]
@@ -32,20 +33,20 @@ class VectorIndex:
 
 
 def noisy_queries(vectors: Callable[[IntArray], FloatArray], count: int) -> FloatArray:
-    """Return 200 queries to measure recall by: some of ``count`` vectors, each moved by noise of twice its length.
+    """Return 200 queries for measuring recall: a sample of ``count`` vectors, each with noise of twice its length.
 
-    They are as hard to find neighbours of as real questions are: decision 0009 has the comparison.
+    Their neighbours are as hard to find as those of real questions; see the comparison in decision 0009.
     """
     generator = np.random.default_rng(_SEED)
-    chosen = vectors(generator.integers(count, size=_QUERIES))
-    return unit_length(chosen + _NOISE * unit_length(generator.normal(size=chosen.shape).astype(np.float32)))
+    chosen = vectors(generator.integers(count, size=_QUERY_COUNT))
+    return unit_length(chosen + _NOISE_LENGTH * unit_length(generator.normal(size=chosen.shape).astype(np.float32)))
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Which share of the nearest a search finds: the mean over some queries, and what that of all is at least.
+    """Recall@k of a search: the mean over a sample of queries, and a lower bound (mean - 2 standard errors).
 
-    The latter is two standard errors less: of so few queries a third finds the mean too high by one.
+    The mean of so few queries is often a standard error too high; the bound allows for two.
     """
 
     mean: float
@@ -53,12 +54,12 @@ class Recall:
 
     @classmethod
     def of(cls, exact: FloatArray, found: FloatArray) -> "Recall":
-        """Return recall@k of a search, held against exact search: the cosines (n, k) that each finds for n queries.
+        """Compute recall@k from the cosines (n, k) that exact search and the search itself find for n queries.
 
-        What is as near as the last that exact search finds is as good, as in ann-benchmarks (Aumüller, Bernhardsson
-        and Faithfull, 2020, doi 10.1016/j.is.2019.02.006): of passages that say the same any will do.
+        A result counts if it is as near as the last one of exact search, as in ann-benchmarks (Aumüller, Bernhardsson
+        and Faithfull, 2020, doi 10.1016/j.is.2019.02.006): equal passages are interchangeable.
         """
-        near = found >= exact.min(axis=1, keepdims=True) - _ROUNDING
+        near = found >= exact.min(axis=1, keepdims=True) - _COSINE_TOLERANCE
         shares = near.sum(axis=1) / exact.shape[1]
         mean = float(np.mean(shares))
         return cls(mean, mean - _STANDARD_ERRORS * float(np.std(shares)) / math.sqrt(len(shares)))

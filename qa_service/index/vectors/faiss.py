@@ -1,4 +1,4 @@
-"""The embedded store: FAISS, exact for small indexes, codes of four bits for large ones; cosine either way."""
+"""FAISS: exact search for small indexes, four-bit codes for large ones; scores are cosines in both."""
 
 import math
 from pathlib import Path
@@ -12,26 +12,26 @@ from qa_service.embedding.protocol import unit_length
 from qa_service.index.vectors import LEAST_RECALL, Recall, VectorIndex, noisy_queries
 
 EXACT_UP_TO = 5_000
-"""Vectors up to which exact search takes a quarter of a millisecond at most; above, codes are tried."""
+"""Vectors. Exact search of so many takes at most a quarter of a millisecond; above, codes are tried."""
 
 _WRAPPER = b"IxMp"  # IndexIDMap
 _KINDS = {"flat": b"IxFI", "pq": b"IxRF"}  # IndexFlatIP, IndexRefineFlat
 _HEADER_BYTES = 37  # fourcc 4, d 4, ntotal 8, unused 16, is_trained 1, metric 4
 _LENGTH_BYTES = 8
-_COMPONENTS, _BITS, _ROUNDS = 4, 4, 4
-"""So many components have one code of so many bits, which this many rounds of k-means choose."""
-_SEED, _SAMPLE = 20261123, 4_096
-"""As many vectors as FAISS trains such codes with at most."""
-_BLOCK = 10_000
-_CANDIDATES, _CANDIDATES_A_RESULT = (128, 256, 512, 1024, 2048), 16
+_COMPONENTS_PER_CODE, _BITS_PER_CODE, _KMEANS_ROUNDS = 4, 4, 4
+_SEED = 20261123
+_TRAINING_VECTORS = 4_096  # as many as FAISS uses at most for such codes
+_ADD_BATCH = 10_000  # vectors
+_CANDIDATES, _CANDIDATES_PER_RESULT = (128, 256, 512, 1024, 2048), 16
 
 
 class FaissStore:
     """An ``IndexIDMap`` over an ``IndexFlatIP``, or over an ``IndexRefineFlat``.
 
-    That has an ``IndexPQFastScan``, four bits for each four components of a vector, of which a core compares 32 at once
-    (André, Kermarrec and Le Scouarnec, 2017, doi 10.1145/3078971.3078992), and a flat index, by which the best of
-    those are put in order. Searches among allowed ids are exact in both, and so is one for a good part of all.
+    The latter combines an ``IndexPQFastScan`` with a flat index. The former has four bits for each four components of
+    a vector, and a core compares 32 codes at once (André, Kermarrec and Le Scouarnec, 2017, doi
+    10.1145/3078971.3078992); the flat index orders its best candidates. Search among allowed ids is exact in both, and
+    so is search for a large share of all vectors.
     """
 
     def __init__(self, dimension: int) -> None:
@@ -42,11 +42,11 @@ class FaissStore:
 
     @classmethod
     def open(cls, path: Path, *, dimension: int, count: int, kind: str = "flat", candidates: int = 0) -> "FaissStore":
-        """Return the store that :meth:`save` wrote, its vectors mapped from the file, not read.
+        """Open the store that :meth:`save` wrote, with its vectors mapped from the file.
 
-        FAISS reads most damaged files without complaint, so the caller must have checked a hash, and the file
-        must never be changed. Type and, of a flat one, length are compared with ``kind``, ``dimension`` and
-        ``count`` before FAISS parses anything; ``ValueError`` if they differ.
+        FAISS accepts most damaged files, so the caller must have checked a hash, and the file must never change. Type
+        and, for a flat index, size are compared with ``kind``, ``dimension`` and ``count`` before FAISS parses the
+        file. Raises ``ValueError`` if they differ.
         """
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES + 4)
@@ -69,11 +69,12 @@ class FaissStore:
         path.write_bytes(faiss.serialize_index(self._index).tobytes())
 
     def choose_index(self, exact_up_to: int = EXACT_UP_TO) -> VectorIndex:
-        """Add codes if there are many vectors, and search by them if they find what exact search finds.
+        """Choose between flat search and codes, and return the choice.
 
-        Held against exact search on 200 vectors of the store, each moved by noise of twice its length, with ever
-        more to choose among until recall@10 is surely .99; the most are taken if it seems to be .99 there. Made by one
-        thread, so that the same vectors have the same codes.
+        Above ``exact_up_to`` vectors, codes are added and compared with exact search on 200 noisy queries, with more
+        and more candidates until the lower bound of recall@10 reaches 0.99; for the largest number of candidates the
+        mean suffices. If that fails, the store stays flat. One thread trains the codes, so that equal vectors have
+        equal codes.
         """
         if len(self) <= exact_up_to:
             return VectorIndex("flat", 0, 1.0)
@@ -96,12 +97,12 @@ class FaissStore:
         return VectorIndex("flat", 0, 1.0)
 
     def _by_codes(self, queries: FloatArray, k: int) -> tuple[IntArray, FloatArray] | None:
-        """Return ids and cosines of the best ``k`` among the candidates that have the best codes.
+        """Return ids and cosines of the best ``k`` among the candidates with the best codes.
 
-        ``None`` if there are no codes, or no more vectors than candidates. Or if fewer are found: FAISS passes over
-        codes that are the worst of all there are, which all may be where all vectors are the same.
+        ``None`` without codes, with no more vectors than candidates, or if fewer than ``k`` are found: FAISS skips the
+        codes with the worst possible score, which can be all of them if all vectors are equal.
         """
-        candidates = max(self._candidates, _CANDIDATES_A_RESULT * k)
+        candidates = max(self._candidates, _CANDIDATES_PER_RESULT * k)
         if not self._candidates or candidates >= len(self):
             return None
         parameters = faiss.IndexRefineSearchParameters(k_factor=candidates / k)  # type: ignore[call-arg]
@@ -109,7 +110,7 @@ class FaissStore:
         return None if (ids < 0).any() else (ids, scores)
 
     def _exactly(self, queries: FloatArray, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
-        """Return ids and cosines of the best ``k`` of all, or of those allowed."""
+        """Return ids and cosines of the best ``k`` of all, or of the allowed ids, by exact search."""
         parameters = None
         if allowed is not None:
             selector = faiss.IDSelectorBatch(self._places(allowed))
@@ -118,23 +119,26 @@ class FaissStore:
         return self._ids[places], scores
 
     def _exact(self) -> Any:
-        """Return the flat index that holds the vectors by their place."""
+        """Return the flat index of the vectors, which are numbered by place."""
         inner = faiss.downcast_index(self._index.index)
         return faiss.downcast_index(inner.refine_index) if isinstance(inner, faiss.IndexRefine) else inner
 
     def add(self, ids: IntArray, vectors: FloatArray) -> None:
-        """Add unit copies of ``vectors`` under ``ids``, each larger than every id before it."""
+        """Add vectors (n, d), scaled to length 1, under strictly increasing ``ids`` (n,)."""
         if vectors.shape != (len(ids), self._dimension):
             raise ValueError(f"vectors of shape {vectors.shape} for {len(ids)} ids of dimension {self._dimension}")
         if len(ids) == 0:
             return
         if (np.diff(ids, prepend=self._ids[-1:] if len(self._ids) else [-1]) <= 0).any():
-            raise ValueError("ids must be new, not negative and growing")
+            raise ValueError("ids must be new, not negative and strictly increasing")
         self._index.add_with_ids(unit_length(vectors), np.ascontiguousarray(ids, dtype=np.int64))
         self._ids = np.concatenate([self._ids, ids])
 
     def search(self, queries: FloatArray, top_k: int, allowed: IntArray | None = None) -> tuple[IntArray, FloatArray]:
-        """Return the ``top_k`` nearest ids, of those allowed, and their cosines, best first, ties by id."""
+        """Return the ids and cosines (queries, k) of the nearest vectors, best first, ties by id.
+
+        ``k`` is ``top_k``, or the number of vectors or of ``allowed`` ids if that is smaller. ``allowed`` increases.
+        """
         if queries.ndim != 2 or queries.shape[1] != self._dimension:  # noqa: PLR2004 - rows and columns
             raise ValueError(f"queries of shape {queries.shape} for dimension {self._dimension}")
         if top_k < 1:
@@ -150,7 +154,7 @@ class FaissStore:
         return ids[rows, order], scores[rows, order]
 
     def vectors(self, ids: IntArray) -> FloatArray:
-        """Return the unit vectors of ids."""
+        """Return the unit vectors (n, d) of n ids."""
         vectors: FloatArray = self._exact().reconstruct_batch(self._places(ids))
         return vectors
 
@@ -161,20 +165,20 @@ class FaissStore:
         return len(self._ids)
 
     def close(self) -> None:
-        """Free the vectors."""
+        """Release the vectors."""
         self._index = faiss.IndexIDMap(faiss.IndexFlatIP(self._dimension))
         self._ids = self._ids[:0]
 
 
 def _with_codes(flat: Any, ids: IntArray) -> Any:
-    """Return an index of the vectors of a flat one, under ids, that is searched by codes."""
-    parts = flat.d // math.gcd(_COMPONENTS, flat.d)
-    codes: Any = faiss.IndexPQFastScan(flat.d, parts, _BITS, faiss.METRIC_INNER_PRODUCT)
-    codes.pq.cp.niter = _ROUNDS
-    sample = np.random.default_rng(_SEED).permutation(len(ids))[:_SAMPLE]
+    """Return an index with codes for the vectors of a flat one."""
+    parts = flat.d // math.gcd(_COMPONENTS_PER_CODE, flat.d)
+    codes: Any = faiss.IndexPQFastScan(flat.d, parts, _BITS_PER_CODE, faiss.METRIC_INNER_PRODUCT)
+    codes.pq.cp.niter = _KMEANS_ROUNDS
+    sample = np.random.default_rng(_SEED).permutation(len(ids))[:_TRAINING_VECTORS]
     codes.train(flat.reconstruct_batch(np.sort(sample)))
     index: Any = faiss.IndexIDMap(faiss.IndexRefineFlat(codes))
-    for start in range(0, len(ids), _BLOCK):
-        own = ids[start : start + _BLOCK]
+    for start in range(0, len(ids), _ADD_BATCH):
+        own = ids[start : start + _ADD_BATCH]
         index.add_with_ids(flat.reconstruct_n(start, len(own)), own)
     return index

@@ -1,4 +1,4 @@
-"""The lexical leg: BM25 over normalised words, in any script."""
+"""The lexical signal: BM25 over normalised words, in any script."""
 
 from qa_service.index.words.builder import BM25Builder, VocabularyMap
 from qa_service.index.words.index import FILES, MATRIX_FILES, BM25Index, BM25Match, idf, idf_of_one

@@ -1,4 +1,4 @@
-"""How a lexical index is made: passage after passage."""
+"""Builds a BM25 index, passage by passage."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -14,29 +14,29 @@ from qa_service.datatypes import Int32Array, IntArray
 from qa_service.index.words.index import BM25Index, idf
 from qa_service.index.words.terms import terms
 
-# Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; short passages want little of b.
+# Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; a small b suits short passages.
 _K1, _B = 1.2, 0.75
-_BLOCK = 10_000  # passages
+_COUNT_BATCH = 10_000  # passages
 
 
 @dataclass(frozen=True, slots=True)
 class VocabularyMap:
-    """Another index, from which sentences are taken over, and the id here of each of its terms."""
+    """An index whose sentences are reused, and the id in the new index of each of its terms."""
 
     index: BM25Index
     ids: Int32Array
 
 
 class BM25Builder:
-    """Collects passages in the order of their numbers; those that another index has need not be cut into terms again.
+    """Collects passages in the order of their numbers; passages of another index are reused without tokenizing them.
 
-    That must be of the same language.
+    The other index must have the same language.
     """
 
     def __init__(self, language: str) -> None:
         self._language = language
         self._ids: dict[str, int] = {}
-        # Ids of terms, and how many of them each heading line and each sentence has; sentences a passage.
+        # Term ids; their number in each heading line and each sentence; the number of sentences of each passage.
         self._headings, self._heading_lengths = array("i"), array("q")
         self._said, self._sentence_lengths = array("i"), array("q")
         self._sentences = array("q")
@@ -49,7 +49,7 @@ class BM25Builder:
         self._sentences.append(len(sentences))
 
     def map_vocabulary(self, index: BM25Index) -> VocabularyMap:
-        """Return what is needed to take sentences over from an index."""
+        """Map the terms of another index to this one, for :meth:`reuse`."""
         vocabulary = index.vocabulary()
         ids = np.zeros(len(vocabulary), np.int32)
         for term, identifier in vocabulary.items():
@@ -57,7 +57,10 @@ class BM25Builder:
         return VocabularyMap(index, ids)
 
     def reuse(self, headings: Sequence[str], sentences: Sequence[int], terms: VocabularyMap, first: int) -> None:
-        """Add passages, each of so many ``sentences``, which another index has from its ``first`` on."""
+        """Add passages of another index by their heading lines and numbers of ``sentences``.
+
+        Their sentences are consecutive there, from ``first`` on.
+        """
         last = first + sum(sentences)
         self._said.frombytes(terms.ids[terms.index.sentence_terms(first, last)].tobytes())
         self._sentence_lengths.frombytes(terms.index.sentence_lengths(first, last).tobytes())
@@ -71,13 +74,13 @@ class BM25Builder:
         lengths.append(len(found))
 
     def finish(self) -> BM25Index:
-        """Return the index of all passages added. A term's id is its place among all terms in their order."""
+        """Return the index of all passages. A term's id is its rank among all terms in sorted order."""
         said, headings = np.array(self._said, np.int32), np.array(self._headings, np.int32)
         names = list(self._ids)
         occurs = np.zeros(len(names), bool)
         occurs[said] = occurs[headings] = True
         used = np.flatnonzero(occurs)
-        # The library can't index a passage without a term; the empty one is never asked for.
+        # The library can't index a passage without a term. No question has the empty term.
         vocabulary = {term: place for place, term in enumerate(sorted({names[place] for place in used} | {""}))}
         renamed = np.zeros(len(names), np.int32)
         renamed[used] = [vocabulary[names[place]] for place in used]
@@ -91,7 +94,7 @@ class BM25Builder:
 
 @dataclass(frozen=True, slots=True)
 class _Corpus:
-    """The term ids of each passage: of its heading line, and of its sentences. An empty one has the empty term."""
+    """The term ids of the heading line and the sentences of each passage. An empty passage has the empty term."""
 
     headings: Int32Array
     heading_starts: IntArray
@@ -102,9 +105,9 @@ class _Corpus:
         return len(self.starts) - 1
 
     def counted(self, vocabulary: int) -> Iterator[tuple[IntArray, Int32Array, Int32Array]]:
-        """Yield, for some thousand passages at a time, passages, their terms in order, and how often each has it."""
-        for first in range(0, len(self), _BLOCK):
-            last = min(first + _BLOCK, len(self))
+        """Yield batches of passages, terms and counts, in the order of passages and terms."""
+        for first in range(0, len(self), _COUNT_BATCH):
+            last = min(first + _COUNT_BATCH, len(self))
             lengths = [np.diff(starts[first : last + 1]) for starts in (self.heading_starts, self.starts)]
             empty = np.flatnonzero(sum(lengths) == 0) + first
             places = [empty * vocabulary]
@@ -118,12 +121,12 @@ class _Corpus:
 
 
 class _BM25(bm25s.BM25):  # type: ignore[misc]
-    """The library's index, made by sorting: it counts the terms of one passage after the other."""
+    """The library's index, built by sorting; the library itself counts terms passage by passage."""
 
     def build_index_from_ids(
         self, unique_token_ids: Sequence[int], corpus_token_ids: _Corpus, **_: Any
     ) -> dict[str, Any]:
-        """Return the scores of Lucene's BM25 as the library does, a sparse matrix (passages, terms) by columns."""
+        """Return the scores of Lucene's BM25 as the library does: a sparse matrix (passages, terms) in columns."""
         self.nonoccurrence_array = None
         parts = list(corpus_token_ids.counted(len(unique_token_ids)))
         passages, terms, counts = (np.concatenate(columns) for columns in zip(*parts, strict=True))

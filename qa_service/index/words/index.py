@@ -1,4 +1,4 @@
-"""The lexical leg: BM25 over passages, and the terms of their sentences."""
+"""BM25 over passages, and the terms of their sentences."""
 
 import logging
 import math
@@ -13,12 +13,12 @@ import numpy.typing as npt
 from qa_service.datatypes import Float64Array, FloatArray, Int32Array, IntArray
 from qa_service.index.words.terms import terms
 
-# The library sets its own logger to the lowest level when it is imported.
+# The library sets its logger to DEBUG at import.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 
-_COMMON = 8
-_GROUPS, _GROUPS_A_PLACE = 1000, 8
+_COMMON_TERM_SHARE = 8  # a term in every eighth passage or more is common
+_MIN_GROUPS, _GROUPS_PER_RESULT = 1000, 8
 _NAMES = {
     "data_name": "lexical-data.npy",
     "indices_name": "lexical-indices.npy",
@@ -32,22 +32,22 @@ FILES = (*MATRIX_FILES, SENTENCE_STARTS, SENTENCE_TERMS)
 
 
 def idf(passages: int, frequencies: npt.ArrayLike) -> Float64Array:
-    """Return BM25's inverse document frequency of what stands in so many of the passages, shape kept."""
+    """Return BM25's inverse document frequencies for numbers of passages that hold a term; the shape is kept."""
     counts = np.asarray(frequencies, dtype=np.float64)
     weights: Float64Array = np.log(1 + (passages - counts + 0.5) / (counts + 0.5))
     return weights
 
 
 def idf_of_one(passages: int, frequency: int) -> float:
-    """Return the same of one number, without the time that an array takes."""
+    """Return :func:`idf` of one number, without the overhead of an array."""
     return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))
 
 
 class BM25Index:
     """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1, and the terms of their sentences.
 
-    :class:`BM25Builder` makes it. ``sentence_terms`` holds the ids of each sentence's terms in order, one
-    for each time; sentence ``i`` has those from ``sentence_starts[i]`` to ``sentence_starts[i + 1]``.
+    Built by :class:`BM25Builder`. ``sentence_terms`` holds the term ids of all sentences in text order, repeated terms
+    included; sentence ``i`` has those from ``sentence_starts[i]`` to ``sentence_starts[i + 1]``.
     """
 
     def __init__(self, bm25: bm25s.BM25, sentence_terms: Int32Array, sentence_starts: IntArray, language: str) -> None:
@@ -63,7 +63,7 @@ class BM25Index:
 
     @classmethod
     def load(cls, folder: Path, language: str) -> "BM25Index":
-        """Open what :meth:`save` wrote, memory-mapped. The caller has checked the files' hashes."""
+        """Open the files of :meth:`save`, memory-mapped. The caller has checked their hashes."""
         bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False, **_NAMES)
         ids, starts = (
             np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
@@ -72,7 +72,7 @@ class BM25Index:
         return cls(bm25, ids, starts, language)
 
     def save(self, folder: Path) -> dict[str, int]:
-        """Write the files named in ``FILES`` and return how many things each holds."""
+        """Write the files in ``FILES`` and return the number of entries of each."""
         self._bm25.save(folder, show_progress=False, **_NAMES)
         np.save(folder / SENTENCE_TERMS, self._sentence_terms, allow_pickle=False)
         np.save(folder / SENTENCE_STARTS, self._sentence_starts, allow_pickle=False)
@@ -91,49 +91,49 @@ class BM25Index:
         return len(self._sentence_starts) - 1
 
     def sentence_lengths(self, first: int, last: int) -> IntArray:
-        """Return the numbers of terms in the sentences from ``first`` to ``last``, exclusive."""
+        """Return the numbers of terms of the sentences ``first`` to ``last``, exclusive."""
         return np.diff(self._sentence_starts[first : last + 1])
 
     def ids(self, wanted: Iterable[str]) -> dict[str, int]:
-        """Return the ids of those terms that stand in some passage."""
+        """Return the ids of the terms that occur in any passage."""
         vocabulary = self._bm25.vocab_dict
         return {term: vocabulary[term] for term in wanted if term in vocabulary}
 
     def sentence_terms(self, first: int, last: int) -> Int32Array:
-        """Return the ids of the terms in the sentences from ``first`` to ``last``, exclusive, as they stand there."""
+        """Return the term ids of the sentences ``first`` to ``last``, exclusive, in text order."""
         return self._sentence_terms[self._sentence_starts[first] : self._sentence_starts[last]]
 
     def holds(self, passage: int, term: int) -> bool:
-        """Tell whether a passage, its title and headings included, holds the term of an id."""
+        """Tell whether a passage, including its title and headings, holds the term with this id."""
         posting, _ = self.posting(term)
         place = int(np.searchsorted(posting, passage))
         return place < len(posting) and int(posting[place]) == passage
 
     def match(self, question: str) -> "BM25Match | None":
-        """Return how a question meets the passages; ``None`` if it shares no term with any of them."""
+        """Match a question with the passages; ``None`` if it shares no term with any of them."""
         weights = self.weights(question)
         known = sorted(self.ids(weights).values())
         return BM25Match(self, known, weights) if known else None
 
     def posting(self, term: int) -> tuple[Int32Array, FloatArray]:
-        """Return the numbers of the passages that hold the term of an id, growing, and its BM25 score in each."""
+        """Return the increasing numbers of the passages that hold a term, and its BM25 score in each."""
         span = slice(int(self._term_starts[term]), int(self._term_starts[term + 1]))
         return self._passages_by_term[span], self._term_scores[span]
 
     def by_passage(self) -> Any:
-        """Return the BM25 scores as a sparse matrix (passages, terms) in rows, terms growing in each."""
-        from scipy.sparse import csc_array  # noqa: PLC0415 - for who publishes an index
+        """Return the BM25 scores as a sparse matrix (passages, terms) in rows, with increasing terms in each."""
+        from scipy.sparse import csc_array  # noqa: PLC0415 - only publishing needs it
 
         given = (self._term_scores, self._passages_by_term, self._term_starts)
         return csc_array(given, shape=(self._passages, len(self._frequencies))).tocsr()
 
     def weights(self, question: str) -> dict[str, float]:
-        """Return the idf of each of a question's terms; one that no passage holds has the largest there is."""
+        """Return the idf of each term of a question; a term that no passage holds has the largest possible idf."""
         vocabulary = self._bm25.vocab_dict
         return {term: self._idf(vocabulary.get(term)) for term in sorted(self.terms(question))}
 
     def terms(self, text: str) -> set[str]:
-        """Return the set of a text's terms, as this index sees them."""
+        """Return the distinct terms of a text, in the language of this index."""
         return set(terms(text, self._language))
 
     def _idf(self, identifier: int | None) -> float:
@@ -145,39 +145,39 @@ class BM25Index:
 
 
 class BM25Match:
-    """How a question meets an index. ``weights`` is the idf of each of its terms.
+    """The match of a question with an index. ``weights`` is the idf of each of its terms.
 
-    Terms that stand in every eighth passage or more weigh little and would take nearly all of the time. They are
-    added only to passages that they can still lift among the best, as in MaxScore (Turtle and Flood, 1995): the
-    result is the same.
+    Common terms (in every eighth passage or more) weigh little and would take nearly all of the time. They are added
+    only to passages that they can still lift among the best, as in MaxScore (Turtle and Flood, 1995); the result is
+    the same.
     """
 
     def __init__(self, index: BM25Index, terms: Sequence[int], weights: dict[str, float]) -> None:
         self.weights = weights
         passages = len(index)
         postings = [index.posting(term) for term in terms]
-        self._common = [posting for posting in postings if len(posting[0]) * _COMMON >= passages]
+        self._common = [posting for posting in postings if len(posting[0]) * _COMMON_TERM_SHARE >= passages]
         self._partial = np.zeros(passages, np.float32)
-        """What the other terms add up to in each passage."""
+        """The sum of the scores of all other terms in each passage."""
         for holding, scores in postings:
-            if len(holding) * _COMMON < passages:
+            if len(holding) * _COMMON_TERM_SHARE < passages:
                 self._partial[holding] += scores
 
     def scores(self, numbers: IntArray) -> FloatArray:
-        """Return the scores of some passages, which come in the order of their numbers."""
+        """Return the scores of passages, given by increasing numbers."""
         scores: FloatArray = self._partial[numbers] + _added(self._common, numbers)
         return scores
 
     def best(self, depth: int, allowed: IntArray | None = None) -> IntArray:
-        """Return the numbers of the ``depth`` best passages, of those allowed, best first, ties by number.
+        """Return the numbers of the ``depth`` best passages, of all or of those allowed, best first, ties by number.
 
-        Passages without any of the terms are not among them.
+        Passages without any of the terms are left out.
         """
         partial = self._partial
         if allowed is not None:
             partial = np.full(len(self._partial), -np.inf, np.float32)
             partial[allowed] = self._partial[allowed]
-        # What common terms can add at most decides who can still be among the best.
+        # The most that common terms can add decides which passages can still be among the best.
         gain = sum(float(scores.max()) for _, scores in self._common)
         least = _least_of_best(partial, depth) - gain
         if least > 0:
@@ -195,9 +195,9 @@ class BM25Match:
 
 
 def _added(postings: Sequence[tuple[Int32Array, FloatArray]], numbers: IntArray) -> FloatArray:
-    """Return the sums of the scores that some terms have in passages, given by growing numbers."""
+    """Return the sums of the scores of terms in passages, given by increasing numbers."""
     total = np.zeros(len(numbers), np.float32)
-    numbers = numbers.astype(np.int32)  # as postings are: or else each of them would be converted
+    numbers = numbers.astype(np.int32)  # the type of postings; else each of them would be converted
     for holding, scores in postings:
         places = np.minimum(np.searchsorted(holding, numbers), len(holding) - 1)
         found = holding[places] == numbers
@@ -206,11 +206,11 @@ def _added(postings: Sequence[tuple[Int32Array, FloatArray]], numbers: IntArray)
 
 
 def _least_of_best(scores: FloatArray, depth: int) -> float:
-    """Return a score that at least ``depth`` reach and few surpass; minus infinity if there are no so many.
+    """Return a score that at least ``depth`` scores reach and few exceed; minus infinity if there are fewer.
 
-    The scores are dealt out to more than ``depth`` groups. Of the best of each group, the ``depth``-th best is such.
+    The scores are dealt into more than ``depth`` groups, and the ``depth``-th best of the groups' maxima is returned.
     """
-    rounds = max(1, len(scores) // max(_GROUPS, _GROUPS_A_PLACE * depth))
+    rounds = max(1, len(scores) // max(_MIN_GROUPS, _GROUPS_PER_RESULT * depth))
     groups = len(scores) // rounds
     if groups < depth:
         return -math.inf

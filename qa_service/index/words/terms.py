@@ -1,9 +1,8 @@
-"""A text's terms, in any script.
+"""The terms of a text, in any script.
 
-Text is normalised by NFKC and case folding and cut into words: runs of letters, digits and marks. In
-scripts that do not part words by spaces, and in Korean, whose words carry their endings, terms are pairs
-of neighbouring characters. Words in scripts of one language, or of the language set, lose their endings
-by a Snowball stemmer.
+Text is normalised by NFKC and case folding and split into words: runs of letters, digits and marks. In scripts that do
+not separate words by spaces, and in Korean, whose words carry their endings, terms are pairs of adjacent characters.
+Words in the configured language, and in scripts with one language, are stemmed by Snowball.
 """
 
 import unicodedata
@@ -29,7 +28,7 @@ NO_STEMMING = "none"
 
 
 def terms(text: str, language: str) -> list[str]:
-    """Return the terms of a text in order. ``language`` names a Snowball stemmer for Latin script."""
+    """Return the terms of a text in order. ``language`` names the Snowball stemmer for Latin script."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     if _PAIR.search(folded) is None:
         return [_stem(word, language) for word in _WORD_OF_OTHERS.findall(folded)]
@@ -53,7 +52,7 @@ def _stemmer(language: str) -> Stemmer.Stemmer:
 
 
 def languages() -> list[str]:
-    """Return the names that ``language`` may have."""
+    """Return the supported values of ``language``."""
     return [*Stemmer.algorithms(), NO_STEMMING]
 
 
