@@ -1,4 +1,4 @@
-"""Milvus servers for tests: the lightweight one, and the real one in a network of its own."""
+"""Milvus servers for tests: milvus-lite, and a standalone server in a network of its own."""
 
 import contextlib
 import importlib.util
@@ -19,9 +19,9 @@ from qa_service.index.milvus.connection import Address, Connection
 
 
 def _all_stopped(group: int) -> bool:
-    """Tell whether every thread of a group of processes has stopped; on a busy machine that takes its time."""
+    """Tell whether all threads of a process group have stopped, which takes a while on a busy machine."""
     for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it has ended
+        with contextlib.suppress(OSError):  # the process has ended
             state, _, its_group, *_ = stat.read_text().rpartition(")")[2].split()
             if int(its_group) == group and state not in "TZ":
                 return False
@@ -29,7 +29,7 @@ def _all_stopped(group: int) -> bool:
 
 
 class Server:
-    """A server that is started by a command, and can be killed and started again on the data that it had."""
+    """A server that a command starts; it can be killed and restarted on its data."""
 
     def __init__(self, command: list[str], address: Address, log: Path) -> None:
         self.address = address
@@ -39,7 +39,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, seconds: float = 120) -> None:
-        """Start it and wait until it answers."""
+        """Start the server and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
         connection = Connection(self.address)
@@ -57,7 +57,7 @@ class Server:
                 return
 
     def signal(self, number: int) -> None:
-        """Send a signal to it and its children; one that stops them is waited for."""
+        """Send a signal to the server and its children; wait if the signal stops them."""
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
@@ -65,7 +65,7 @@ class Server:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """End it at once, with no chance to tidy up."""
+        """Kill the server."""
         if self._process is not None:
             self.signal(signal.SIGKILL)
             self._process.wait()
@@ -74,7 +74,7 @@ class Server:
 
 @contextlib.contextmanager
 def lite(folder: Path) -> Iterator[Server]:
-    """Run the lightweight server on loopback."""
+    """Run milvus-lite on loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -89,7 +89,7 @@ def lite(folder: Path) -> Iterator[Server]:
 
 
 def real_is_there() -> bool:
-    """Tell whether the real server can be run: its package, and the right to make a network of its own."""
+    """Tell whether the standalone server can run: it needs its package and the right to create networks."""
     return bool(importlib.util.find_spec("milvus")) and networks.can_make_networks()
 
 
@@ -97,7 +97,7 @@ def real_is_there() -> bool:
 def real(
     folder: Path, machine: Machine, *flags: str, token: str = "", authority: Path | None = None
 ) -> Iterator[Server]:
-    """Run the server of the package ``milvus``, which listens on all addresses, on a machine of its own."""
+    """Run the server of the package ``milvus`` in a network of its own, as it listens on all addresses."""
     code = "import sys, milvus; sys.argv[0] = ''; milvus.main()"
     own = ("--data", str(folder / "data"), "--proxy-port", "19530")
     scheme = "http" if authority is None else "https"

@@ -1,4 +1,4 @@
-"""The index folder: whole or refused by name, swapped at once, one builder, nothing left behind."""
+"""The index folder: intact or refused by name, swapped atomically, one build at a time, no files left behind."""
 
 import errno
 import json
@@ -75,7 +75,7 @@ def test_an_index_opens_as_it_was_built(built: Path, settings: Settings) -> None
 
 
 def test_the_same_documents_are_the_same_generation(built: Path, settings: Settings, folder: Write) -> None:
-    """Nothing changed, nothing embedded; a change is noticed although size and time stay."""
+    """Nothing is embedded without a change; a change is noticed even if size and time stay."""
     fake = FakeEmbedder()
     report = build(settings, fake)
     assert (report.changed, fake.embedded, report.index_version) == (False, 0, built.name)
@@ -88,8 +88,10 @@ def test_the_same_documents_are_the_same_generation(built: Path, settings: Setti
     assert report.index_version != built.name
 
 
-def test_two_builds_of_the_same_are_equal_byte_for_byte(built: Path, settings: Settings, tmp_path: Path) -> None:
-    """But for the time in the manifest."""
+def test_two_builds_of_the_same_documents_are_equal_byte_for_byte(
+    built: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """Except for the time in the manifest."""
     other = settings.model_copy(update={"index": tmp_path / "other"})
     build(other, FakeEmbedder())
     again = other.index / "generations" / built.name
@@ -100,10 +102,10 @@ def test_two_builds_of_the_same_are_equal_byte_for_byte(built: Path, settings: S
     assert one == two
 
 
-def test_a_large_index_answers_as_one_searched_exactly(
+def test_an_index_searched_by_codes_answers_as_one_searched_exactly(
     folder: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Its vectors are found by codes: built, opened, asked, and taken over by the next build."""
+    """It is built, opened, asked and reused by the next build."""
     chance = random.Random(7)
     texts = [" ".join(f"w{chance.randrange(300)}" for _ in range(10)) for _ in range(1200)]
     folder({f"{number:04}.txt": f"{text}." for number, text in enumerate(texts)})
@@ -130,8 +132,8 @@ def test_a_large_index_answers_as_one_searched_exactly(
     assert uris(open_answerer(settings, FakeEmbedder())[0], "something else")[0] == "0000.txt"
 
 
-def test_a_deleted_document_is_gone(built: Path, settings: Settings) -> None:
-    """With the next build, from documents and passages."""
+def test_a_deleted_document_is_gone_after_the_next_build(built: Path, settings: Settings) -> None:
+    """Its passages too."""
     (settings.source / "sea.txt").unlink()
     build(settings, FakeEmbedder())
     index = open_current(settings)
@@ -139,11 +141,11 @@ def test_a_deleted_document_is_gone(built: Path, settings: Settings) -> None:
     assert all("whale" not in index.passage(number).text for number in range(len(index)))
 
 
-# Missing, foreign, half written
+# Missing, foreign or partial files
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_text("x")])
-def test_no_index_says_how_to_build_one(make: Callable[[Path], object], tmp_path: Path) -> None:
+def test_the_error_for_a_missing_index_says_how_to_build_one(make: Callable[[Path], object], tmp_path: Path) -> None:
     """Missing, empty, or a file."""
     make(tmp_path / "index")
     with pytest.raises(IndexMissing, match="index"):
@@ -155,8 +157,8 @@ POINTERS += [b"0123456789ABCDEF\n", b"0123456789abcde\xff\n", b"0123456789abcdef
 
 
 @pytest.mark.parametrize("content", POINTERS)
-def test_a_pointer_that_no_build_wrote_is_not_followed(content: bytes, built: Path, settings: Settings) -> None:
-    """The newest whole generation is served instead and the answer says so; without one it is an error."""
+def test_an_invalid_pointer_is_not_followed(content: bytes, built: Path, settings: Settings) -> None:
+    """The newest intact generation is served and reported as degraded; without one it is an error."""
     (settings.index / "current").write_bytes(content)
     opened = IndexFolder(settings.index).open_current(FakeEmbedder().identity)
     assert opened.index.generation == built.name
@@ -167,8 +169,8 @@ def test_a_pointer_that_no_build_wrote_is_not_followed(content: bytes, built: Pa
         IndexFolder(settings.index).open_current(FakeEmbedder().identity)
 
 
-def test_a_missing_or_linked_pointer_and_a_missing_generation(built: Path, settings: Settings) -> None:
-    """All fall back to what is whole."""
+def test_a_missing_or_linked_pointer_or_generation_falls_back_to_an_intact_one(built: Path, settings: Settings) -> None:
+    """All of them do."""
     pointer = settings.index / "current"
     content = pointer.read_bytes()
     for breakage, message in (
@@ -184,8 +186,8 @@ def test_a_missing_or_linked_pointer_and_a_missing_generation(built: Path, setti
     assert IndexFolder(settings.index).open_current(FakeEmbedder().identity).degraded is None
 
 
-def test_a_generation_that_is_a_link_is_refused(built: Path, settings: Settings, tmp_path: Path) -> None:
-    """Even if what it leads to is whole."""
+def test_a_generation_that_is_a_symlink_is_refused(built: Path, settings: Settings, tmp_path: Path) -> None:
+    """Even if its target is intact."""
     built.rename(tmp_path / "elsewhere")
     built.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(IndexCorrupt, match="not a folder"):
@@ -215,7 +217,7 @@ def assert_damage_is_found(generation: Path, settings: Settings, generator: rand
     for kind, damaged in damages(whole, generator).items():
         if damaged == whole:
             continue
-        # A manifest in which a bit of a free text flipped is still a manifest; its data files decide.
+        # A flipped bit in a free text leaves a valid manifest; its data files decide.
         if name == MANIFEST and kind == "bit flipped":
             continue
         tried += 1
@@ -229,8 +231,8 @@ def assert_damage_is_found(generation: Path, settings: Settings, generator: rand
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_damage_is_refused_by_the_files_name(name: str, built: Path, settings: Settings) -> None:
-    """Truncated, flipped, zeroed, appended to, random, empty; whole again it opens."""
+def test_every_damaged_file_is_refused_by_name(name: str, built: Path, settings: Settings) -> None:
+    """Truncated, flipped, zeroed, extended, random and empty files; repaired, the index opens."""
     generator = random.Random(20261123)
     for _ in range(5):
         assert assert_damage_is_found(built, settings, generator, name) >= 4
@@ -239,10 +241,10 @@ def test_every_damage_is_refused_by_the_files_name(name: str, built: Path, setti
 
 @pytest.mark.proof
 @pytest.mark.parametrize("name", FILES)
-def test_proof_damage(
+def test_proof_every_damaged_file_is_refused_by_name(
     name: str, built: Path, settings: Settings, record_property: Callable[[str, object], None]
 ) -> None:
-    """The same, 200 times by file."""
+    """200 random damages a file."""
     generator = random.Random(20261123)
     tried = sum(assert_damage_is_found(built, settings, generator, name) for _ in range(200))
     record_property("figure", f"{name}: {tried} damaged copies, all refused by name")
@@ -250,15 +252,17 @@ def test_proof_damage(
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(name: str, built: Path, settings: Settings) -> None:
-    """Also a file that is a folder."""
+    """So is a folder in place of a file."""
     (built / name).unlink()
     with pytest.raises(IndexProblem, match=name):
         open_current(settings)
 
 
-@pytest.mark.parametrize("name", [name for name in DATA_FILES if name != "token-codec.npy"])  # that is taken over
+@pytest.mark.parametrize(
+    "name", [name for name in DATA_FILES if name != "token-codec.npy"]
+)  # which the next build reuses
 def test_files_of_another_generation_are_refused(name: str, built: Path, settings: Settings, folder: Write) -> None:
-    """Two whole generations, one file swapped."""
+    """One file is swapped between two intact generations."""
     folder({"third.txt": "Gulls cry above the harbour at dawn."})
     version = build(settings, FakeEmbedder()).index_version
     shutil.copy(built / name, built.parent / version / name)
@@ -267,15 +271,15 @@ def test_files_of_another_generation_are_refused(name: str, built: Path, setting
         open_current(settings)
 
 
-def test_a_damaged_generation_falls_back_to_the_one_before(built: Path, settings: Settings, folder: Write) -> None:
-    """The service goes on with the previous generation and says that it is not the current one."""
+def test_a_damaged_generation_falls_back_to_the_previous_one(built: Path, settings: Settings, folder: Write) -> None:
+    """The service continues with the previous generation and reports it."""
     folder({"third.txt": "Gulls cry above the harbour at dawn."})
     version = build(settings, FakeEmbedder()).index_version
     (built.parent / version / "vectors.faiss").write_bytes(b"")
     opened = IndexFolder(settings.index).open_current(FakeEmbedder().identity)
     assert opened.index.generation == built.name
     assert "vectors.faiss has 0 bytes" in (opened.degraded or "")
-    report = build(settings, FakeEmbedder())  # mends it
+    report = build(settings, FakeEmbedder())  # repairs it
     assert (report.changed, report.index_version) == (True, version)
     assert IndexFolder(settings.index).open_current(FakeEmbedder().identity).degraded is None
 
@@ -319,7 +323,7 @@ def _in_vectors(key: str, value: object) -> Callable[[dict[str, object]], object
         (lambda content: content["completeness"].pop("tokens"), IndexCorrupt, "completeness.tokens"),
     ],
 )
-def test_a_manifest_of_other_content_is_refused(
+def test_an_invalid_manifest_is_refused(
     change: Callable[[dict[str, object]], object],
     error: type[IndexProblem],
     message: str,
@@ -332,8 +336,8 @@ def test_a_manifest_of_other_content_is_refused(
         open_current(settings)
 
 
-def test_an_unknown_key_is_ignored_and_a_key_twice_refused(built: Path, settings: Settings) -> None:
-    """A newer minor version may have added the first; the second is no manifest of ours."""
+def test_an_unknown_manifest_key_is_ignored_and_a_duplicate_one_refused(built: Path, settings: Settings) -> None:
+    """A newer minor version may have added the first."""
     change_manifest(built, lambda content: [part.update(colour="blue") for part in (content, content["splitter"])])  # type: ignore[attr-defined]
     open_current(settings).close()
     text = (built / MANIFEST).read_text()
@@ -342,8 +346,8 @@ def test_an_unknown_key_is_ignored_and_a_key_twice_refused(built: Path, settings
         open_current(settings)
 
 
-def test_files_that_are_not_listed_are_never_opened(built: Path, settings: Settings) -> None:
-    """A pickle planted beside them changes nothing."""
+def test_files_that_the_manifest_does_not_list_are_never_opened(built: Path, settings: Settings) -> None:
+    """A pickle beside them changes nothing."""
     (built / "tokens.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     open_current(settings).close()
 
@@ -351,8 +355,8 @@ def test_files_that_are_not_listed_are_never_opened(built: Path, settings: Setti
 # The model
 
 
-def test_another_model_is_told_apart(built: Path, settings: Settings) -> None:
-    """Other weights of the same name, another name, another tokenizer: three different errors."""
+def test_each_difference_of_the_model_has_its_error(built: Path, settings: Settings) -> None:
+    """Other weights with the same name, another name, another tokenizer."""
     with pytest.raises(ModelChanged, match="other weights of fake"):
         open_current(settings, FakeEmbedder(weights="c" * 64))
     with pytest.raises(IndexIncompatible, match="built with the model fake, not other"):
@@ -362,7 +366,7 @@ def test_another_model_is_told_apart(built: Path, settings: Settings) -> None:
 
 
 def test_a_model_whose_vectors_differ_fails_the_self_test(built: Path, settings: Settings) -> None:
-    """Although it says that it is the same."""
+    """Even with the same identity."""
 
     class Impostor(FakeEmbedder):
         def _vector(self, text: str) -> FloatArray:
@@ -375,8 +379,8 @@ def test_a_model_whose_vectors_differ_fails_the_self_test(built: Path, settings:
 # Building
 
 
-def test_old_generations_go_and_the_current_one_stays(built: Path, settings: Settings, folder: Write) -> None:
-    """As many are kept as the settings say, the current included."""
+def test_old_generations_are_deleted_and_the_current_one_stays(built: Path, settings: Settings, folder: Write) -> None:
+    """As many stay as the settings say, including the current one."""
     versions = [built.name]
     for number in range(4):
         folder({"new.txt": f"Sentence number {number} stands here."})
@@ -386,15 +390,15 @@ def test_old_generations_go_and_the_current_one_stays(built: Path, settings: Set
     assert build(settings, FakeEmbedder()).index_version == versions[0]
 
 
-def test_a_generation_opened_before_it_was_removed_still_answers(built: Path, settings: Settings) -> None:
-    """Removing unlinks; what is open stays readable."""
+def test_a_deleted_generation_that_is_open_still_answers(built: Path, settings: Settings) -> None:
+    """Deleting unlinks files; open files stay readable."""
     index = open_current(settings)
     shutil.rmtree(built)
     assert index.passage(0).text.startswith("The whale")
 
 
 def test_indexes_are_opened_one_at_a_time(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As several collections may be at once in a server; Python 3.11 can't read two arrays' heads in two threads."""
+    """Python 3.11 can't parse two array headers in two threads, and a server opens several collections."""
     inside = most = 0
 
     def slow(load: Callable[..., BM25Index], *arguments: object) -> BM25Index:
@@ -412,18 +416,18 @@ def test_indexes_are_opened_one_at_a_time(built: Path, monkeypatch: pytest.Monke
     assert most == 1
 
 
-def test_a_second_builder_is_turned_away(built: Path, settings: Settings) -> None:
-    """At once, with words that say so; afterwards it may."""
+def test_a_second_build_at_the_same_time_is_refused(built: Path, settings: Settings) -> None:
+    """At once, with the reason."""
     with IndexFolder(settings.index).building(), pytest.raises(BuildInProgress, match="another process is building"):
         build(settings, FakeEmbedder())
     build(settings, FakeEmbedder())
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE])
-def test_every_failing_write_leaves_the_old_index_in_force(
+def test_every_failing_write_leaves_the_old_index_current(
     error: int, built: Path, settings: Settings, folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The n-th fsync or rename fails, for all n: exit code 7, path and error named, nothing left behind."""
+    """The n-th fsync or rename fails, for all n: exit code 7, with path and error, and no files left behind."""
     folder({"third.txt": "Gulls cry above the harbour at dawn."})
     real_fsync, real_rename, real_replace = os.fsync, Path.rename, Path.replace
     for number in range(1, 50):
@@ -456,10 +460,10 @@ def test_every_failing_write_leaves_the_old_index_in_force(
     assert number > 5
 
 
-def test_writes_reach_the_disk_before_the_pointer_does(
+def test_all_writes_reach_the_disk_before_the_pointer(
     folder: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Data files, manifest, their folder, the name, its folder, pointer, its folder: in this order."""
+    """The order is: data files, manifest, their folder, its name, the parent folder, pointer, its folder."""
     folder(TWO_DOCUMENTS)
     events: list[str] = []
     real_fsync, real_rename, real_replace = os.fsync, Path.rename, Path.replace
@@ -536,13 +540,13 @@ def kill_builds(kills: int, settings: Settings, folder: Write) -> tuple[int, int
     return outcomes["old"], outcomes["new"]
 
 
-def test_a_killed_build_leaves_a_whole_index(built: Path, settings: Settings, folder: Write) -> None:
-    """The previous one or the new one, never a mixture; what it left is removed by the next."""
+def test_a_killed_build_leaves_an_intact_index(built: Path, settings: Settings, folder: Write) -> None:
+    """The previous one or the new one, never a mixture; the next build removes partial files."""
     kill_builds(3, settings, folder)
 
 
 @pytest.mark.proof
-def test_proof_kills(
+def test_proof_killed_builds_leave_an_intact_index(
     built: Path, settings: Settings, folder: Write, record_property: Callable[[str, object], None]
 ) -> None:
     """200 kills."""
@@ -582,10 +586,10 @@ LIMITED_BUILD = textwrap.dedent("""
         ("RLIMIT_AS", 1_000_000, "memory"),
     ],
 )
-def test_a_build_without_disk_files_or_memory_ends_in_one_line(
+def test_a_build_without_disk_space_file_handles_or_memory_ends_with_one_line(
     kind: str, amount: int, message: str, built: Path, settings: Settings, folder: Write
 ) -> None:
-    """As from a full disk, too many open files, too little memory: exit code 7 and the old index in force, whole."""
+    """Exit code 7; the old index stays current and intact."""
     old = IndexFolder(settings.index).current_id()
     folder({f"{number}.txt": "\n\n".join(f"Line {line} of {number}." for line in range(300)) for number in range(8)})
     here = str(Path(__file__).parent.parent)

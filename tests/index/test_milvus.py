@@ -1,4 +1,4 @@
-"""The shared store: the contract of stores, the same answers as from a folder, and a server that goes away."""
+"""Milvus: search, the same answers as from disk, and servers that become unavailable."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def alike(one: Answer, other: Answer) -> None:
         assert left.citation == right.citation
         assert left.scored.passage == right.scored.passage
         assert left.scored.score == pytest.approx(right.scored.score, abs=1e-6)
-        # Of vectors that differ in the last digit either may come first.
+        # Vectors that differ in the last digit may come in either order.
         explained = [replace(one.scored.explanation, fused=0, dense_rank=None) for one in (left, right)]
         assert explained[0] == explained[1]
     assert one.confidence == pytest.approx(other.confidence, abs=1e-6)
@@ -116,8 +116,8 @@ SHAPES = [(0, 8), (1, 2), (60, 8), (61, 384)]
 
 
 @pytest.mark.parametrize(("count", "dimension"), SHAPES)
-def test_a_shared_store_searches_as_brute_force_does(connection: Connection, count: int, dimension: int) -> None:
-    """Ids and cosines, best first, of all and of those that meet a condition."""
+def test_milvus_search_equals_brute_force(connection: Connection, count: int, dimension: int) -> None:
+    """Ids and cosines, best first, of all rows and of those that meet a condition."""
     searches_as_brute_force_does(connection, count, dimension)
 
 
@@ -146,8 +146,8 @@ def searches_as_brute_force_does(connection: Connection, count: int, dimension: 
         assert store.search(queries[:1], 9, "id < 0")[0].shape == (1, 0)
 
 
-def test_a_shared_store_refuses_what_it_must(connection: Connection) -> None:
-    """Ids that do not grow, vectors without a direction or of another dimension, rows that are not there."""
+def test_milvus_refuses_invalid_ids_vectors_and_missing_rows(connection: Connection) -> None:
+    """Ids that do not increase, vectors without a direction or of another dimension, rows that do not exist."""
     store = MilvusStore.create(connection, "refusals", 3)
     store.add(np.array([3]), np.ones((1, 3), np.float32))
     for ids in ([-1], [3], [5, 5]):
@@ -167,7 +167,7 @@ def test_a_shared_store_refuses_what_it_must(connection: Connection) -> None:
 
 
 def test_records_hold_any_text(connection: Connection) -> None:
-    """Of any length and any characters; keys that are not there are left out; pages come in order."""
+    """Texts of any length and characters; missing keys are left out; pages are in order."""
     odd, long = "한국 \0 \ud800 🚢\"'\\\n" * 50, "".join(map(chr, range(40, 9000))) * 30
     texts = {"a/1": "", "a/2": "=@z", "a/3": odd, "a/4": long}
     records = Records.create(connection, "records")
@@ -180,8 +180,8 @@ def test_records_hold_any_text(connection: Connection) -> None:
     assert records.one("none") is None
 
 
-def test_answers_are_those_of_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
-    """Results, citations, scores, confidence, explanations, with every filter; and all that is read besides."""
+def test_milvus_answers_equal_those_from_disk(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """Results, citations, scores, confidence, explanations, with every filter, and all other reads."""
     folder(DOCUMENTS)
     build(shared, fake)
     local, remote = both(shared, fake)
@@ -291,12 +291,12 @@ def filters_choose_as_in_the_folder(shared: Settings, folder: Write, fake: FakeE
             chosen(answerer, ComparisonFilter("colour", "eq", ("red",)))
 
 
-def test_filters_on_attributes_choose_as_in_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
-    """The same passages, whatever the filter."""
+def test_milvus_filters_on_attributes_select_as_on_disk(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """A hundred random filters select the same passages."""
     filters_choose_as_in_the_folder(shared, folder, fake)
 
 
-def test_an_attribute_of_too_many_values_compares_with_text_only(
+def test_an_attribute_with_too_many_values_compares_with_text_only(
     shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other comparisons are refused with the reason; here five values are too many."""
@@ -313,10 +313,10 @@ def test_an_attribute_of_too_many_values_compares_with_text_only(
         chosen(remote, ComparisonFilter("day", "gt", ("2017-03-15",)))
 
 
-def test_passages_that_are_equal_can_be_published(
+def test_equal_passages_can_be_published(
     shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which of them are found is chance."""
+    """The server finds arbitrary ones of them."""
     monkeypatch.setattr("qa_service.index.milvus.collection.WRITING", 1)
     copies: dict[str, str | bytes] = {
         f"copy-{number}.txt": "The same terms hold for everybody." for number in range(60)
@@ -327,10 +327,10 @@ def test_passages_that_are_equal_can_be_published(
     assert answer.results[0].scored.passage.text == "The same terms hold for everybody."
 
 
-def test_a_row_that_is_too_long_lies_elsewhere(
+def test_values_too_long_for_a_row_are_stored_in_records(
     shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fields of more than a row takes come back whole; here a row takes little."""
+    """They come back complete; here the limit is small."""
     monkeypatch.setattr("qa_service.index.milvus.rows.MAX_FIELD_BYTES", 200)
     folder(DOCUMENTS)
     build(shared, fake)
@@ -340,8 +340,10 @@ def test_a_row_that_is_too_long_lies_elsewhere(
         alike(*(one.ask(question, AskOptions(explain=True)) for one in (local, remote)))
 
 
-def test_a_generation_is_swapped_kept_and_rolled_back(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
-    """The same documents publish nothing; old generations go after their number; a retired citation is still told."""
+def test_milvus_generations_are_swapped_kept_and_rolled_back(
+    shared: Settings, folder: Write, fake: FakeEmbedder
+) -> None:
+    """Equal documents publish nothing; old generations are deleted; a retired citation still resolves."""
     generations = generations_of(shared)
     with pytest.raises(IndexMissing, match="nothing is published"):
         generations.current_pointer()
@@ -371,7 +373,7 @@ def test_a_generation_is_swapped_kept_and_rolled_back(shared: Settings, folder: 
 def test_an_interrupted_publication_changes_nothing(
     shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The old generation answers on, and the next build publishes the new one."""
+    """The old generation keeps answering, and the next build publishes the new one."""
     folder({"a.txt": "The cat of build 0 sleeps."})
     first = build(shared, fake).index_version
     folder({"a.txt": "The cat of build 1 sleeps."})
@@ -456,10 +458,10 @@ def own_server(
             yield server, shared, client
 
 
-def test_a_server_that_dies_is_told_at_once_and_found_again(
+def test_a_killed_milvus_is_reported_at_once_and_used_again_when_it_is_back(
     settings: Settings, folder: Write, fake: FakeEmbedder, tmp_path: Path
 ) -> None:
-    """503 with a reason on every route that needs it, never a hang; when it is back, answers, without a restart."""
+    """503 with a reason on every route that needs it, and no hang; it answers again without a restart."""
     with own_server(settings, folder, fake, tmp_path) as (server, shared, client):
         before = client.post("/ask", json={"question": "where does the cat sleep"}).json()
         server.kill()
@@ -470,7 +472,7 @@ def test_a_server_that_dies_is_told_at_once_and_found_again(
             slowest = max(slowest, time.monotonic() - started)
             assert response.status_code == 503
             assert response.json()["type"].endswith("store-unavailable")
-            assert server.uri not in response.text  # which is nobody's business who asks
+            assert server.uri not in response.text  # clients must not learn the address
             assert response.headers["retry-after"]
         assert slowest < 5
         until(lambda: client.get("/readyz").status_code == 503)
@@ -487,10 +489,10 @@ def test_a_server_that_dies_is_told_at_once_and_found_again(
         assert client.get("/index/diff").json()["added"] == ["a.txt"]
 
 
-def test_a_server_that_hangs_holds_nobody_up(
+def test_a_hanging_milvus_delays_no_request(
     settings: Settings, folder: Write, fake: FakeEmbedder, tmp_path: Path
 ) -> None:
-    """One that takes calls and answers none: 503 in time, and answers once it goes on."""
+    """It accepts calls without replying: 503 in time, and answers once it continues."""
     with own_server(settings, folder, fake, tmp_path) as (server, shared, client):
         server.signal(signal.SIGSTOP)
         for number in range(5):
@@ -553,7 +555,7 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.proof
-def test_proof_a_real_store_searches_as_brute_force_does(
+def test_proof_real_milvus_search_equals_brute_force(
     real_server: Server, record_property: Callable[[str, object], None]
 ) -> None:
     """The contract, on a standalone server of Milvus 2.3.5."""
@@ -564,7 +566,7 @@ def test_proof_a_real_store_searches_as_brute_force_does(
 
 
 @pytest.mark.proof
-def test_proof_a_real_store_filters_as_the_folder_does(
+def test_proof_real_milvus_filters_select_as_on_disk(
     settings: Settings,
     real_server: Server,
     folder: Write,
@@ -578,7 +580,7 @@ def test_proof_a_real_store_filters_as_the_folder_does(
 
 
 @pytest.mark.proof
-def test_proof_a_real_store_is_swapped_under_load(
+def test_proof_real_milvus_is_swapped_under_load(
     real_server: Server,
     settings: Settings,
     folder: Write,
@@ -591,7 +593,7 @@ def test_proof_a_real_store_is_swapped_under_load(
 
 
 @pytest.mark.proof
-def test_proof_a_real_store_is_killed_under_load(
+def test_proof_real_milvus_is_killed_under_load(
     real_server: Server,
     settings: Settings,
     folder: Write,
@@ -739,7 +741,7 @@ def _ask_within(machine: Machine) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.proof
-def test_proof_a_real_store_by_tls_and_with_a_token(
+def test_proof_real_milvus_with_tls_and_a_token(
     tmp_path: Path,
     settings: Settings,
     folder: Write,
@@ -785,8 +787,8 @@ def test_proof_a_real_store_by_tls_and_with_a_token(
     record_property("figure", f"{figure}{', '.join(wrong)}, within {slowest:.1f} s")
 
 
-def test_calls_are_few_and_stop_for_a_while() -> None:
-    """Of a server that is not there: three attempts a call, and none after three calls."""
+def test_calls_to_an_absent_server_are_few_and_pause() -> None:
+    """Three attempts a call, and none after three calls."""
     connection = Connection(Address("http://127.0.0.1:9", timeout=0.5))
     attempts = 0
     attempt = connection._attempt
@@ -805,8 +807,8 @@ def test_calls_are_few_and_stop_for_a_while() -> None:
     assert time.monotonic() - started < 10
 
 
-def test_a_server_that_builds_its_index_is_waited_for_while_it_gets_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Longer than any call may take, and no longer than that once it stands still."""
+def test_publishing_waits_while_the_server_makes_progress_with_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than the limit of a call, and no longer than that without progress."""
     monkeypatch.setattr("qa_service.index.milvus.collection._POLL_SECONDS", 0.02)
 
     class Slow:
@@ -833,8 +835,8 @@ def test_a_server_that_builds_its_index_is_waited_for_while_it_gets_on(monkeypat
     assert "load_collection" not in stuck.called
 
 
-def test_rows_that_are_late_do_not_widen_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How widely a graph is searched is chosen when all rows are there."""
+def test_rows_that_become_searchable_late_do_not_raise_ef_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is chosen once all rows are searchable."""
     monkeypatch.setattr("qa_service.index.milvus.collection._POLL_SECONDS", 0.001)
     store = MilvusStore(Connection(Address("http://nowhere")), "rows", 8, exact=False)
     asked: list[int] = []
@@ -855,8 +857,8 @@ def test_rows_that_are_late_do_not_widen_the_search(monkeypatch: pytest.MonkeyPa
     assert store.ef_search == 2048
 
 
-def test_who_runs_the_service_is_told_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The address and the reason stand on the terminal."""
+def test_the_terminal_shows_why_milvus_is_unavailable(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its address."""
     monkeypatch.setenv("QA_STORE", "milvus")
     monkeypatch.setenv("QA_MILVUS_URI", "http://127.0.0.1:9")
     code, _, err = run("ask", "anything")
@@ -864,10 +866,10 @@ def test_who_runs_the_service_is_told_why(run: Run, monkeypatch: pytest.MonkeyPa
     assert "http://127.0.0.1:9" in err
 
 
-def test_a_replica_exports_the_model_that_nobody_built_here(
+def test_a_replica_without_a_build_exports_the_model(
     tmp_path: Path, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, into its index folder; where that can't be written it answers by the reference."""
+    """Once, into its index folder; if that is read-only, it answers with the reference."""
     written: list[str] = []
 
     def write(_: Exporter, folder: Path, precision: str) -> None:
@@ -884,8 +886,8 @@ def test_a_replica_exports_the_model_that_nobody_built_here(
     assert embedder_to_ask(load_settings(store="milvus", index=tmp_path / "file")).runtime.startswith("torch")
 
 
-def test_who_publishes_is_more_patient_than_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that still works on what it was sent is not away."""
+def test_publishing_is_more_patient_than_answering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is still busy with writes is not unavailable."""
     given: list[float] = []
     monkeypatch.setattr(Connection, "_retrying", lambda *arguments: given.append(arguments[-1]))
     address = Address("http://nowhere", timeout=2)
@@ -895,8 +897,8 @@ def test_who_publishes_is_more_patient_than_who_asks(monkeypatch: pytest.MonkeyP
     assert given == [2, 120, 60, 120]
 
 
-def test_without_the_client_the_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And a wrong address is told by its setting's name."""
+def test_without_the_milvus_client_the_error_names_the_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error for an invalid address names its setting."""
     monkeypatch.setenv("QA_STORE", "milvus")
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     code, _, err = run("ask", "anything")
@@ -906,8 +908,8 @@ def test_without_the_client_the_extra_is_named(run: Run, monkeypatch: pytest.Mon
     assert run("ask", "anything")[0] == 2
 
 
-def test_collections_and_secrets_have_names_that_a_server_takes() -> None:
-    """Each collection has an alias of its own; the token is never shown."""
+def test_aliases_are_valid_names_and_the_token_is_not_shown() -> None:
+    """Each collection has an alias of its own."""
     token = "root:" + "s" * 20
     settings = load_settings(collections=("hr", "a-b", "a_b"), milvus_token=token)
     aliases = [own.milvus_alias for own in (settings, *settings.by_collection().values())]
@@ -917,8 +919,8 @@ def test_collections_and_secrets_have_names_that_a_server_takes() -> None:
         load_settings(milvus_token=f"{token} {token}")
 
 
-def test_what_others_wrote_is_no_generation(shared: Settings, connection: Connection) -> None:
-    """An alias on a collection that no build wrote is an error that says what to do."""
+def test_an_alias_on_a_foreign_collection_is_an_error(shared: Settings, connection: Connection) -> None:
+    """The error says how to fix it."""
     MilvusStore.create(connection, "strange", 4).finish()
     connection.call("create_alias", "strange", shared.milvus_alias)
     from qa_service.errors import IndexCorrupt

@@ -44,8 +44,8 @@ def asked(text: str) -> TokenEmbeddings:
     return tokens
 
 
-def test_cosines_of_codes_are_those_of_the_vectors_they_stand_for() -> None:
-    """The shortcut against unpacking by hand: sixteen levels a component, the halves of it in one byte each."""
+def test_cosines_of_codes_equal_those_of_the_decoded_vectors() -> None:
+    """Compared with decoding by hand: sixteen levels a component, two components a byte."""
     generator = np.random.default_rng(5)
     vectors = unit(generator.normal(size=(300, 160)) + generator.normal(size=160))
     codec = Codec.fit(vectors)
@@ -63,8 +63,8 @@ def test_cosines_of_codes_are_those_of_the_vectors_they_stand_for() -> None:
 
 @given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 20), st.integers(0, 2**32 - 1))
 @settings(deadline=None)
-def test_products_of_codes_are_those_of_their_numbers(rows: int, half: int, columns: int, seed: int) -> None:
-    """Exact, in integers, for any shape and for all values there are."""
+def test_products_of_codes_equal_those_of_their_numbers(rows: int, half: int, columns: int, seed: int) -> None:
+    """Exact in integers, for any shape and all values."""
     generator = np.random.default_rng(seed)
     codes = generator.integers(0, 256, (rows, half), dtype=np.uint8)
     question = generator.integers(-127, 128, (2 * half, columns), dtype=np.int8)
@@ -72,8 +72,8 @@ def test_products_of_codes_are_those_of_their_numbers(rows: int, half: int, colu
     np.testing.assert_array_equal(products(codes, question), numbers @ question.astype(np.int64))
 
 
-def test_the_graph_is_three_nodes() -> None:
-    """The file is what ONNX's own library writes of them."""
+def test_the_graph_file_is_what_onnx_writes() -> None:
+    """It has three nodes."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -100,7 +100,7 @@ def test_the_graph_is_three_nodes() -> None:
 
 
 def test_rows_are_the_same_from_memory_and_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any ranges, in any order, empty ones too; a file that was cut off is told."""
+    """For any ranges in any order, including empty ones; a truncated file is reported."""
     rows = np.random.default_rng(7).integers(0, 256, (50, 6), dtype=np.uint8)
     np.save(tmp_path / "rows.npy", rows)
     ranges = [(40, 50), (3, 3), (0, 7), (5, 20)]
@@ -118,7 +118,7 @@ def test_rows_are_the_same_from_memory_and_from_the_file(tmp_path: Path, monkeyp
 
 
 def test_each_component_takes_its_nearest_level() -> None:
-    """Sixteen of them, chosen one by one."""
+    """Sixteen levels, each chosen independently."""
     codec = Codec.fit(unit(np.random.default_rng(2).normal(size=(500, 8))))
     vectors = np.random.default_rng(3).normal(size=(200, 8)).astype(np.float32)
     scaled = (vectors - codec.mean) @ codec.projection / codec.deviation
@@ -127,8 +127,8 @@ def test_each_component_takes_its_nearest_level() -> None:
     np.testing.assert_array_equal(np.concatenate([codes & 15, codes >> 4], axis=1), nearest)
 
 
-def test_codes_lose_little(real: SentenceTransformerEmbedder) -> None:
-    """Of real tokens: a twelfth of the bytes in float16, cosines within a few hundredths."""
+def test_codes_of_real_tokens_lose_little(real: SentenceTransformerEmbedder) -> None:
+    """They take a twelfth of the bytes of float16; cosines stay within a few hundredths."""
     texts = ["The treaty was signed in 1953, two months after the armistice."] * 2 + [
         "Bread is baked from flour, water, yeast and salt in a hot oven every morning."
     ]
@@ -146,7 +146,7 @@ WORDS = st.lists(st.sampled_from(["cat", "dog", "mat", "sun", "sea", "."]), min_
 @given(st.lists(WORDS, min_size=1, max_size=6), WORDS, st.data())
 @settings(deadline=None)
 def test_maxsim_equals_a_plain_loop(texts: list[str], question: str, data: st.DataObject) -> None:
-    """Weighted mean over the question's tokens of their best cosine, for passages in any order."""
+    """The weighted mean of the best cosine of each question token, for passages in any order."""
     tokens = stored(texts, [[(0, len(text))] for text in texts])
     passages = np.array(data.draw(st.permutations(range(len(texts)))))
     query = asked(question)
@@ -166,8 +166,8 @@ def test_rare_tokens_weigh_more() -> None:
     assert weights[0] < weights[1] < weights[2]
 
 
-def test_the_sentence_that_answers_best_is_chosen() -> None:
-    """Of several, also where one of them has no token left."""
+def test_the_best_sentence_is_chosen() -> None:
+    """Also if another sentence has no token left."""
     text = "cat mat . … dog sun ."
     tokens = stored([text, "sea"], [[(0, 9), (10, 11), (12, 21)], [(0, 3)]])
     similarities = tokens.similarities(asked("sun dog"), np.array([1, 0]))
@@ -181,25 +181,25 @@ def test_the_sentence_that_answers_best_is_chosen() -> None:
         np.testing.assert_array_equal(alone, similarities.cosines[:, at + start : at + end].max(axis=1))
 
 
-def test_a_passage_without_a_spoken_sentence_has_a_first_one_all_the_same() -> None:
-    """Its cosines are the least there is."""
+def test_a_passage_without_tokens_in_any_sentence_has_its_first_as_best() -> None:
+    """With the lowest cosines."""
     tokens = stored(["cat mat"], [[(7, 7)]])
     similarities = tokens.similarities(asked("sun dog"), np.array([0]))
     assert similarities.sentence(0, np.array([[2, 2]], np.int32))[1].tolist() == [-1, -1]
 
 
-def test_punctuation_is_dropped_and_a_passage_keeps_to_its_bytes() -> None:
-    """A passage of nothing else keeps what it has; a long one loses its end."""
+def test_punctuation_is_dropped_and_long_passages_are_truncated() -> None:
+    """A passage of punctuation alone keeps its tokens."""
     tokens = stored(["cat . , dog", "?!", "word " * 2000], [[], [], []])
     counts = np.diff(tokens.starts).tolist()
     assert counts[:2] == [2, 2]
     assert counts[2] == MAX_PASSAGE_BYTES // (128 // 2 + 2 + 4)
 
 
-def test_passages_are_taken_over_alike_one_by_one_and_many_at_once(
+def test_reusing_passages_singly_or_in_batches_gives_equal_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In any order, all of them or some; files are those that tokens which come one by one give."""
+    """All or some of them in any order; the files equal those of adding each passage."""
     texts = [
         "The cat sleeps. The dog barks.",
         "…",
@@ -243,16 +243,16 @@ def test_passages_are_taken_over_alike_one_by_one_and_many_at_once(
         assert counted[token] == sum(token in each for each in ids)
 
 
-def test_a_missing_passage_is_an_error(tmp_path: Path) -> None:
-    """Not a shift of all that follow."""
+def test_missing_tokens_of_a_passage_are_an_error(tmp_path: Path) -> None:
+    """They do not shift the passages after it."""
     builder = PassageTokensBuilder(2, tmp_path)
     builder.add(0, "cat", asked("cat"), [])
     with pytest.raises(ValueError, match="tokens of 1 passages out of 2 are missing"):
         builder.finish()
 
 
-def test_tokens_in_another_code_are_refused(tmp_path: Path) -> None:
-    """They would be read as something else; those in the code that was given are taken."""
+def test_tokens_with_another_codec_are_refused(tmp_path: Path) -> None:
+    """Tokens with the given codec are accepted."""
     one, other = stored(["cat sat", "dog"], [[], []]), stored(["a whale swims far", "seals"], [[], []])
     builder = PassageTokensBuilder(2, tmp_path, one.codec)
     builder.add_stored(np.array([0]), one, np.array([1]), np.array([0]), np.array([0]))

@@ -37,7 +37,7 @@ def test_search_equals_brute_force(count: int, dimension: int, top_k: int, seed:
 
 
 def test_equal_scores_come_in_the_order_of_ids() -> None:
-    """Also at the last place, where some of them fall out."""
+    """Also at the last place, where some of them are cut off."""
     ids, scores = filled(np.ones((20, 4), np.float32), np.arange(0, 40, 2)).search(np.ones((1, 4), np.float32), 7)
     assert ids[0].tolist() == [0, 2, 4, 6, 8, 10, 12]
     np.testing.assert_allclose(scores, 1, atol=1e-6)
@@ -45,7 +45,7 @@ def test_equal_scores_come_in_the_order_of_ids() -> None:
 
 @pytest.mark.parametrize("bad", [0, np.nan, np.inf])
 def test_a_vector_without_a_direction_is_refused(bad: float) -> None:
-    """On the way in and as a query."""
+    """Both when it is added and as a query."""
     store = FaissStore(3)
     with pytest.raises(ValueError, match="no direction"):
         store.add(np.array([0]), np.full((1, 3), bad, np.float32))
@@ -55,8 +55,8 @@ def test_a_vector_without_a_direction_is_refused(bad: float) -> None:
 
 
 @pytest.mark.parametrize("ids", [[-1], [3], [5, 5], [6, 5]])
-def test_ids_must_grow(ids: list[int], tmp_path: Path) -> None:
-    """Nothing is overwritten; also not after reopening."""
+def test_ids_must_increase(ids: list[int], tmp_path: Path) -> None:
+    """Nothing is overwritten, also after reopening."""
     store = filled(np.ones((1, 3), np.float32), np.array([3]))
     store.save(tmp_path / "v")
     reopened = FaissStore.open(tmp_path / "v", dimension=3, count=1)
@@ -65,8 +65,8 @@ def test_ids_must_grow(ids: list[int], tmp_path: Path) -> None:
             target.add(np.array(ids), np.ones((len(ids), 3), np.float32))
 
 
-def test_shapes_and_numbers_are_checked() -> None:
-    """A wrong dimension, a wrong count, no results asked for."""
+def test_shapes_and_top_k_are_checked() -> None:
+    """A wrong dimension, a wrong count, no requested results."""
     store = filled(np.ones((2, 3), np.float32), np.array([0, 1]))
     with pytest.raises(ValueError, match="shape"):
         store.add(np.array([2]), np.ones((1, 4), np.float32))
@@ -76,8 +76,8 @@ def test_shapes_and_numbers_are_checked() -> None:
         store.search(np.ones((1, 3), np.float32), 0)
 
 
-def test_what_was_written_answers_the_same(tmp_path: Path) -> None:
-    """Mapped from the file."""
+def test_a_reopened_store_answers_the_same(tmp_path: Path) -> None:
+    """Its vectors are mapped from the file."""
     generator = np.random.default_rng(7)
     store = filled(generator.normal(size=(50, 8)).astype(np.float32), np.arange(50))
     store.save(tmp_path / "v")
@@ -100,7 +100,7 @@ def test_what_was_written_answers_the_same(tmp_path: Path) -> None:
         (lambda data: b"", "not a flat inner product index"),
     ],
 )
-def test_another_type_or_length_is_refused_before_faiss_reads_it(
+def test_a_file_of_another_type_or_size_is_refused_before_faiss_parses_it(
     change: Callable[[bytes], bytes], message: str, tmp_path: Path
 ) -> None:
     """A header that promises more than the file holds allocates nothing."""
@@ -111,8 +111,8 @@ def test_another_type_or_length_is_refused_before_faiss_reads_it(
         FaissStore.open(path, dimension=3, count=4)
 
 
-def test_a_header_of_other_numbers_is_refused(tmp_path: Path) -> None:
-    """Dimension and count are those of the manifest, not of the file."""
+def test_a_header_with_another_dimension_or_count_is_refused(tmp_path: Path) -> None:
+    """The manifest gives both."""
     path = tmp_path / "v"
     filled(np.ones((4, 3), np.float32), np.arange(4)).save(path)
     with pytest.raises(ValueError, match="expected"):
@@ -159,8 +159,8 @@ def test_codes_find_what_exact_search_finds(dimension: int, tmp_path: Path) -> N
     np.testing.assert_array_equal(store.vectors(ids[5:9]), exact.vectors(ids[5:9]))
 
 
-def test_recall_of_few_queries_is_not_taken_for_that_of_all() -> None:
-    """The bound is two standard errors below the mean; where all agree there is nothing to subtract."""
+def test_the_lower_bound_of_recall_is_two_standard_errors_below_the_mean() -> None:
+    """If all queries agree, the bound is the mean."""
     exact = np.tile(np.linspace(0.9, 0.5, 10, dtype=np.float32), (100, 1))
     found = exact.copy()
     assert Recall.of(exact, found) == Recall(1.0, 1.0)
@@ -170,8 +170,8 @@ def test_recall_of_few_queries_is_not_taken_for_that_of_all() -> None:
     assert recall.least == pytest.approx(0.98 - 2 * 0.04 / 10)
 
 
-def test_as_many_candidates_are_found_as_are_surely_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the most, where those seem to be enough."""
+def test_the_fewest_candidates_with_sufficient_recall_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the largest number the mean suffices."""
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
     measured = iter([Recall(0.991, 0.98), Recall(0.993, 0.9901)])
     monkeypatch.setattr("qa_service.index.vectors.faiss.Recall.of", lambda *_: next(measured))
@@ -181,8 +181,8 @@ def test_as_many_candidates_are_found_as_are_surely_enough(monkeypatch: pytest.M
     assert store.choose_index(exact_up_to=100) == VectorIndex("pq", 2048, 0.991)
 
 
-def test_of_vectors_that_are_equal_any_is_found() -> None:
-    """What stands in many passages, such as a licence, is no reason to search exactly."""
+def test_equal_vectors_are_interchangeable_in_recall() -> None:
+    """A text in many passages, such as a licence, is no reason to search exactly."""
     generator = np.random.default_rng(5)
     vectors = generator.normal(size=(3000, 32)).astype(np.float32)
     vectors[generator.permutation(3000)[:600]] = vectors[:20].repeat(30, axis=0)
@@ -193,8 +193,8 @@ def test_of_vectors_that_are_equal_any_is_found() -> None:
     assert Recall.of(right, found - 0.001).mean < 1
 
 
-def test_of_vectors_that_are_all_equal_some_are_found() -> None:
-    """Also by one of them, for which FAISS finds none by their codes."""
+def test_some_are_found_if_all_vectors_are_equal() -> None:
+    """FAISS finds none of them by codes."""
     store = filled(np.ones((6000, 384), np.float32), np.arange(6000))
     assert store.choose_index().kind == "pq"
     ids, scores = store.search(np.ones((1, 384), np.float32), 20)
@@ -202,8 +202,8 @@ def test_of_vectors_that_are_all_equal_some_are_found() -> None:
     np.testing.assert_allclose(scores, 1, atol=1e-6)
 
 
-def test_few_vectors_stay_exact_and_so_do_those_that_codes_lose(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recall that can't be reached leaves the flat index in place."""
+def test_few_vectors_and_low_recall_keep_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recall that can't be reached keeps the flat index."""
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
     assert store.choose_index() == VectorIndex("flat", 0, 1.0)
     monkeypatch.setattr("qa_service.index.vectors.faiss.LEAST_RECALL", 1.1)
@@ -214,7 +214,7 @@ def test_few_vectors_stay_exact_and_so_do_those_that_codes_lose(monkeypatch: pyt
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 10_000))
 @settings(deadline=None)
 def test_search_among_allowed_ids_equals_brute_force(count: int, top_k: int, seed: int) -> None:
-    """Exactly as many results as asked for if so many are allowed, and the vectors themselves by id."""
+    """There are exactly top_k results if so many are allowed."""
     generator = np.random.default_rng(seed)
     vectors = generator.normal(size=(count, 8)).astype(np.float32)
     ids = np.arange(0, 3 * count, 3)

@@ -43,25 +43,25 @@ PLAIN = [("", [text]) for text in TEXTS]
     ],
 )
 def test_terms_of_many_scripts(text: str, expected: list[str]) -> None:
-    """Normalised, folded, stemmed where there is a stemmer, in pairs where there are no spaces."""
+    """Normalised, folded, stemmed if there is a stemmer, in pairs if there are no spaces."""
     assert terms(text, "english") == expected
 
 
-def test_without_stemming_words_stay() -> None:
-    """And another language has its own endings."""
+def test_without_stemming_words_keep_their_endings() -> None:
+    """Another language has its own endings."""
     assert terms("Running houses", "none") == ["running", "houses"]
     assert terms("maisons", "french") == ["maison"]
 
 
 @given(st.text())
-def test_a_script_of_pairs_elsewhere_in_a_text_changes_nothing(text: str) -> None:
-    """Words are cut by another expression then."""
+def test_a_paired_script_elsewhere_in_a_text_does_not_change_its_terms(text: str) -> None:
+    """Another expression splits such a text."""
     assert terms(f"{text}\n\u6f22", "english") == [*terms(text, "english"), "\u6f22"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["", "a cat", "cat dog cat"]), st.lists(st.sampled_from(WORDS)))))
-def test_scores_are_those_of_the_library(passages: list[tuple[str, list[str]]]) -> None:
-    """Which counts passage by passage."""
+def test_scores_equal_those_of_the_library(passages: list[tuple[str, list[str]]]) -> None:
+    """The library counts passage by passage."""
     passages = [*passages, ("", ["cat"])]
     index = indexed(passages)
     vocabulary = index.vocabulary()
@@ -75,12 +75,12 @@ def test_scores_are_those_of_the_library(passages: list[tuple[str, list[str]]]) 
 
 
 @given(st.text())
-def test_any_text_has_terms_of_something_visible(text: str) -> None:
-    """None is empty or holds white space."""
+def test_terms_of_any_text_are_visible(text: str) -> None:
+    """No term is empty or contains white space."""
     assert all(term and not any(map(str.isspace, term)) for term in terms(text, "english"))
 
 
-def test_scores_are_those_of_the_formula() -> None:
+def test_scores_equal_those_of_the_formula() -> None:
     """Lucene's BM25 with k1 = 1.2 and b = 0.75, computed by hand."""
     index = indexed(PLAIN)
     match = index.match("Where do dogs run?")
@@ -98,7 +98,7 @@ def test_scores_are_those_of_the_formula() -> None:
 
 
 def test_a_question_without_a_known_term_has_no_match() -> None:
-    """Not a row of zeros that looks like a verdict."""
+    """It has no row of zeros that looks like scores."""
     index = indexed(PLAIN)
     assert index.match("zebra") is None
     assert index.match("?!") is None
@@ -106,7 +106,7 @@ def test_a_question_without_a_known_term_has_no_match() -> None:
     assert int(np.argmax(index.match("Москве").scores(EVERY))) == 4
 
 
-def test_it_is_read_back_as_written(tmp_path: Path) -> None:
+def test_a_loaded_index_scores_as_the_saved_one(tmp_path: Path) -> None:
     """From the files that it names."""
     index = indexed(PLAIN)
     index.save(tmp_path)
@@ -116,8 +116,8 @@ def test_it_is_read_back_as_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.match("dogs run").scores(EVERY), index.match("dogs run").scores(EVERY))
 
 
-def test_it_knows_which_terms_stand_where(tmp_path: Path) -> None:
-    """Of each passage, its headings included, and of each sentence: the same as cutting the text again."""
+def test_passages_and_sentences_hold_the_terms_of_their_text(tmp_path: Path) -> None:
+    """Passages include their headings."""
     sentences = [text.split(", ") for text in TEXTS]
     indexed([("Head", own) for own in sentences]).save(tmp_path)
     index = BM25Index.load(tmp_path, "english")
@@ -139,8 +139,8 @@ def test_texts_without_any_term_can_be_indexed() -> None:
     assert indexed([("", ["?!"]), ("…", [])]).match("cat") is None
 
 
-def test_what_is_taken_over_is_what_cutting_the_text_again_gives(tmp_path: Path) -> None:
-    """Scores and sentences' terms, also when words have come and gone: ids are the terms' places in their order."""
+def test_reused_sentences_equal_those_tokenized_again(tmp_path: Path) -> None:
+    """Scores and sentence terms, also after words were added and removed: ids are ranks in sorted order."""
     old = [("Old", ["zebras graze", "the cat sleeps"]), ("Both", ["dogs run", "?!", "apples fall"]), ("", ["gone"])]
     indexed(old).save(tmp_path)
     previous = BM25Index.load(tmp_path, "english")
@@ -159,7 +159,7 @@ def test_what_is_taken_over_is_what_cutting_the_text_again_gives(tmp_path: Path)
     np.testing.assert_array_equal(scores.scores(np.arange(2)), again.scores(np.arange(2)))
 
 
-def test_sentences_are_taken_from_several_indexes() -> None:
+def test_sentences_of_several_indexes_are_reused() -> None:
     """Each has ids of its own."""
     parts = [[("One", ["zebras graze"])], [("Two", ["apples fall", "zebras fall"]), ("", ["gone"])]]
     builder = BM25Builder("english")
@@ -172,8 +172,8 @@ def test_sentences_are_taken_from_several_indexes() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.booleans())
 @settings(deadline=None)
-def test_the_best_are_those_of_scoring_all(seed: int, depth: int, some: bool) -> None:
-    """With common terms and rare ones, ties, filters, and fewer matches than are asked for."""
+def test_the_best_passages_equal_those_of_scoring_all(seed: int, depth: int, some: bool) -> None:
+    """With common and rare terms, ties, filters, and fewer matches than requested."""
     generator = np.random.default_rng(seed)
     shares = [0.9, 0.5, 0.3, 0.1, 0.02, 0.01]
     passages = [

@@ -26,8 +26,8 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def test_a_private_file_is_the_owners_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before its content is written, whatever a killed write left, and wherever it takes the place of a wider file."""
+def test_a_private_file_is_only_the_owners_from_its_creation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its content is written, after a killed write, and when it replaces a readable file."""
     path, temporary = tmp_path / "secret", tmp_path / "secret.tmp"
     path.write_bytes(b"old")
     temporary.write_bytes(b"left by a killed write")
@@ -41,8 +41,8 @@ def test_a_private_file_is_the_owners_from_its_first_moment(tmp_path: Path, monk
     assert mode(tmp_path / "index") == 0o666
 
 
-def test_private_folders_are_made_and_those_of_others_left(tmp_path: Path) -> None:
-    """Every folder that is made is the owner's; one that was there may be for others, unless it is named."""
+def test_created_folders_are_private_and_existing_ones_are_left(tmp_path: Path) -> None:
+    """An existing folder may be readable by others."""
     tmp_path.chmod(0o755)
     make_private_folder(tmp_path / "data/jobs")
     assert [mode(tmp_path / name) for name in (".", "data", "data/jobs")] == [0o755, 0o700, 0o700]
@@ -59,8 +59,8 @@ def test_private_folders_are_made_and_those_of_others_left(tmp_path: Path) -> No
     make_private(tmp_path / "missing")
 
 
-def test_questions_and_feedback_are_the_owners(tmp_path: Path) -> None:
-    """Databases, and the files that SQLite keeps beside them, also those that everybody could read before."""
+def test_databases_of_questions_and_feedback_are_only_the_owners(tmp_path: Path) -> None:
+    """With SQLite's files beside them, also if they were readable before."""
     for name in ("new", "old"):
         folder = tmp_path / name
         files = [folder / (database + end) for database in (FEEDBACK, RECENT) for end in ("", "-wal", "-shm")]
