@@ -81,7 +81,7 @@ def _check(address: str, headers: dict[str, str], cases: int) -> Counter[int]:
             def send(case: schemathesis.Case) -> None:
                 response = case.call(headers=headers, session=session)
                 statuses[response.status_code] += 1
-                stricter = response.status_code == 422 and any(words in response.text for words in STRICTER)
+                stricter = response.status_code in {400, 422} and any(words in response.text for words in STRICTER)
                 left_out = [positive_data_acceptance] if stricter else []
                 # HTTP limits refuse these; schemathesis does not count the statuses as refusals. A case without a key
                 # is sent with one, and an unknown query parameter is ignored.
