@@ -142,9 +142,8 @@ class Gate:
 
     def is_open_to_all(self, access: Access) -> bool:
         """Return whether a route is open without a key."""
-        if access.open_locally and not self.keys_needed and not self._others_can_ask:
-            return True
-        return not self.keys_needed and access.scope != "admin"
+        locally = access.open_locally and not self._others_can_ask
+        return not self.keys_needed and (locally or access.scope != "admin")
 
     def _grant_of_link(self, connection: Connection) -> Grant | None:
         """Return the grant of a signed link. The signature is the last parameter and covers all before it."""

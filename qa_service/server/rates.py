@@ -72,50 +72,37 @@ class Rates:
 
         Raises :class:`TooManyRequests`.
         """
-        try:
-            left, refusing = await self._test_all(limits, cost)
-            if not refusing:
-                # The last limit is the visitor's: in a race it rejects first, not the key's limit, which others share.
-                for limit in reversed(limits):
-                    if not await self._limiter.hit(limit.rate, limit.name, limit.client, cost=cost):
-                        refusing.append(await self._left(limit))
-                        break
-                left = [await self._left(limit) for limit in limits]
-        except Exception as error:  # noqa: BLE001 - requests pass
-            return self._skip_counting(error)
-        _raise_if_refused(left, refusing)
-        return left
+        return await self._apply(limits, cost, hit=True)
 
     async def check(self, limits: Sequence[Limit]) -> list[RemainingQuota]:
         """Return the remaining quotas without counting. Raises :class:`TooManyRequests` if one more is too many."""
+        return await self._apply(limits, 1, hit=False)
+
+    async def _apply(self, limits: Sequence[Limit], cost: int, *, hit: bool) -> list[RemainingQuota]:
         try:
-            left, refusing = await self._test_all(limits, 1)
+            refusing = [
+                one for one in limits if not await self._limiter.test(one.rate, one.name, one.client, cost=cost)
+            ]
+            if hit and not refusing:
+                # The last limit is the visitor's: in a race it rejects first, not the key's limit, which others share.
+                for limit in reversed(limits):
+                    if not await self._limiter.hit(limit.rate, limit.name, limit.client, cost=cost):
+                        refusing.append(limit)
+                        break
+            left = [await self._left(limit) for limit in limits]
         except Exception as error:  # noqa: BLE001 - requests pass
-            return self._skip_counting(error)
-        _raise_if_refused(left, refusing)
+            _logger.error("requests are not counted: %s", type(error).__name__)  # noqa: TRY400 - one line
+            return []
+        if refusing:
+            seconds = max(one.seconds for one in left if one.limit in refusing)
+            raise TooManyRequests(
+                f"too many requests; ask again in {seconds} s", headers=headers(left) | {"Retry-After": str(seconds)}
+            )
         return left
-
-    async def _test_all(self, limits: Sequence[Limit], cost: int) -> tuple[list[RemainingQuota], list[RemainingQuota]]:
-        """Return the remaining quotas of all limits, and those of the limits that reject the request."""
-        left = [await self._left(limit) for limit in limits]
-        passes = [await self._limiter.test(one.rate, one.name, one.client, cost=cost) for one in limits]
-        return left, [one for one, passed in zip(left, passes, strict=True) if not passed]
-
-    def _skip_counting(self, error: Exception) -> list[RemainingQuota]:
-        _logger.error("requests are not counted: %s", type(error).__name__)
-        return []
 
     async def _left(self, limit: Limit) -> RemainingQuota:
         reset, remaining = await self._limiter.get_window_stats(limit.rate, limit.name, limit.client)
         return RemainingQuota(limit, remaining, max(1, math.ceil(reset - time.time())))
-
-
-def _raise_if_refused(left: Sequence[RemainingQuota], refusing: Sequence[RemainingQuota]) -> None:
-    if refusing:
-        seconds = max(one.seconds for one in refusing)
-        raise TooManyRequests(
-            f"too many requests; ask again in {seconds} s", headers=headers(left) | {"Retry-After": str(seconds)}
-        )
 
 
 def _redis_pool(address: str) -> Any:
