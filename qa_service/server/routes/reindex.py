@@ -46,7 +46,7 @@ def reindex_routes(builder: Builder) -> APIRouter:
         responses=problems(401, 403, "default"),
     )
     async def state() -> Reindexing:
-        """Return the state of the last build, and what it reported.
+        """Return the state of the last build and its report.
 
         A build is `stopped` if the server ended before it did.
         """
