@@ -9,10 +9,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 def unmapped(host: str) -> str:
     """Return an address as its own family writes it: a socket of both families reports ``::ffff:10.0.0.7``."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
+    address = _parsed(host)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return host if mapped is None else str(mapped)
 
@@ -23,14 +20,18 @@ def visitor_of(host: str) -> str:
     An IPv6 address that carries an IPv4 address (mapped, 6to4, Teredo or NAT64) counts as the latter. Text that is not
     an address is returned unchanged.
     """
-    try:
-        address = ip_address(host)
-    except ValueError:
+    address = _parsed(host)
+    if not isinstance(address, IPv6Address):
         return host
-    if isinstance(address, IPv4Address):
-        return str(address)
     carried = _carried(address)
     return str(IPv6Network((int(address), _PREFIX_BITS), strict=False) if carried is None else carried)
+
+
+def _parsed(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 def _carried(address: IPv6Address) -> IPv4Address | None:

@@ -34,7 +34,7 @@ from qa_service.server.live_index import LiveIndex, ServableIndex
 from qa_service.server.middleware.cors import Cors
 from qa_service.server.middleware.hosts import AllowedHosts
 from qa_service.server.middleware.observing import RequestObserver, measure_loop_lag
-from qa_service.server.middleware.problems import ProblemDocuments, install_handlers
+from qa_service.server.middleware.problems import MCP_PATH, ProblemDocuments, install_handlers
 from qa_service.server.middleware.proxy import ProxyHeaders
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.openapi import DescribedAPI
@@ -57,8 +57,6 @@ from qa_service.server.routes.vector_stores import vector_store_routes
 from qa_service.server.routes.widget import widget_routes
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
-
-_MCP_PATH = "/mcp"
 
 
 def create_app(
@@ -161,7 +159,7 @@ def _empty_app(services: _Services) -> FastAPI:
             Middleware(RequestIds),
             Middleware(AllowedHosts, settings=settings),
             Middleware(Cors, gate=services.gate),
-            Middleware(ProblemDocuments, excluded_paths=(_MCP_PATH,)),
+            Middleware(ProblemDocuments, excluded_paths=(MCP_PATH,)),
         ],
     )
 

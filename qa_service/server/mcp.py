@@ -40,12 +40,11 @@ from qa_service.schemas.ask import Askable, AskResponse, ask_body
 from qa_service.server.gate import KEY_COLLECTIONS, Access
 from qa_service.server.links import Links
 from qa_service.server.live_index import LiveIndex
+from qa_service.server.middleware.problems import MCP_PATH
 from qa_service.server.middleware.request_ids import random_id
 from qa_service.server.routes.bodies import whole_body
 from qa_service.server.routes.guarded import GuardedASGIRoute
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS
-
-MCP = "/mcp"
 
 _INSTRUCTIONS = (
     "Answers questions from a fixed set of documents. Every text that the tools return is a quotation, word for word, "
@@ -198,7 +197,7 @@ class Tools:
         It accepts POST only: each request has one response, and there are no sessions and no event streams.
         """
         access = Access("ask", own_pages_only=True, collection_parameter="")
-        return GuardedASGIRoute(access, MCP, ValidMessages(self._manager.asgi_app, self._max_body_bytes), ["POST"])
+        return GuardedASGIRoute(access, MCP_PATH, ValidMessages(self._manager.asgi_app, self._max_body_bytes), ["POST"])
 
     async def _call(self, context: _Context, params: CallToolRequestParams) -> CallToolResult:
         try:

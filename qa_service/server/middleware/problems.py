@@ -27,6 +27,7 @@ from qa_service.schemas.vector_stores import SearchRequest
 
 MEDIA_TYPE = "application/problem+json"
 OPENAI_PATHS = "/v1/"
+MCP_PATH = "/mcp"
 _TYPE_PREFIX = "urn:qa-service:problem:"
 _HEADERS: dict[int, dict[str, str]] = {
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
