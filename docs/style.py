@@ -1,4 +1,4 @@
-"""Check the English of code and documents; ``--all`` also reports the words that still occur.
+"""Check the English of code and documents.
 
 It reads string literals, docstrings and comments of Python files, and the text of Markdown files. It finds the worst
 words of docs/style.md, and sentences that begin with *What*, *Of* or *Who* but are no questions.
@@ -24,32 +24,25 @@ GENERATED = {"docs/cli.md", "docs/settings.md", "docs/errors.md", "docs/http.md"
 
 BANNED = {
     r"administrate[sd]?": "administer",
-    r"as said": "as above",
-    r"let pass": "wrongly answered",
-    r"nobody waits": "it is not queued",
-    r"nothing done": "already up to date",
-    r"the same but for": "the same except for",
-    r"what waits": "the queue",
-}
-"""Patterns of words, each with a better one."""
-
-PENDING = {
     r"anew": "again",
+    r"as said": "as above",
     r"in force": "current",
     r"lately": "recently",
+    r"let pass": "wrongly answered",
     r"mend(?:s|ed|ing)?": "fix",
+    r"nobody waits": "it is not queued",
+    r"nothing done": "already up to date",
     r"remember(?:s|ed|ing)?": "cache",
     r"tak(?:e|es|en|ing) over": "reuse",
     r"that (?:is|are) none": "invalid",
+    r"the same but for": "the same except for",
+    r"what waits": "the queue",
     r"who asks": "the client",
     r"(?:is|are|was|were) told (?!to\b)": "is reported",
 }
-"""Patterns that still occur; ``--all`` reports them. One that is gone belongs in the list above."""
+"""Patterns of words, each with a better one."""
 
 FREE_CLAUSE = re.compile(r"(?:\A|(?<=[.!?:])\s+|\n\s*\n\s*)((?:What|Of|Who)\b[^.!?]*[.!?]?)")
-CHECK_CLAUSES = False
-"""Whether FREE_CLAUSE is checked without ``--all``; sentences of that kind still occur."""
-
 FENCE = re.compile(r"^```.*?^```|`[^`\n]*`|^#.*?$|^\|.*?$", re.MULTILINE | re.DOTALL)
 
 Finding = tuple[str, int, str]
@@ -58,15 +51,12 @@ Finding = tuple[str, int, str]
 def main() -> None:
     """Print a line for each finding; exit with 1 if there is any."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="also report the words that still occur")
     parser.add_argument("paths", nargs="*", type=Path, help="files and folders to look through; all without any")
     arguments = parser.parse_args()
-    words = BANNED | (PENDING if arguments.all else {})
-    clauses = CHECK_CLAUSES or arguments.all
     found = [
         finding
         for path in files(arguments.paths)
-        for finding in check(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"), words, clauses=clauses)
+        for finding in check(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
     ]
     for name, line, message in sorted(found):
         print(f"{name}:{line}: {message}")
@@ -83,14 +73,14 @@ def files(paths: list[Path]) -> Iterator[Path]:
                 yield file.resolve()
 
 
-def check(name: str, text: str, words: dict[str, str], *, clauses: bool) -> Iterator[Finding]:
+def check(name: str, text: str, words: dict[str, str] = BANNED) -> Iterator[Finding]:
     """Yield the findings in the text of a file: its name, the line, and a message."""
     prose = python_prose(text) if name.endswith(".py") else markdown_prose(text)
     for line, passage, sentences in prose:
         for pattern, better in words.items():
             for match in re.finditer(rf"\b{pattern.replace(' ', chr(92) + 's+')}\b", passage, re.IGNORECASE):
                 yield name, _line_of(line, passage, match), f"{match[0]!r}: write {better!r}"
-        if clauses and sentences:
+        if sentences:
             for match in FREE_CLAUSE.finditer(passage):
                 if not match[1].endswith("?"):
                     shown = " ".join(match[1].split())[:60]

@@ -21,7 +21,7 @@ SEED = "20261123"
 PAGE = ROOT / "docs/proofs.md"
 HEAD = """# Proofs
 
-Written by `make proof`; the test suite runs a short version of each.
+`make proof` runs the long proofs and writes this page. The test suite runs a short version of each proof.
 
 {setup}
 
@@ -52,7 +52,7 @@ def main() -> None:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("faiss-cpu", "numpy", "hypothesis"))
     setup = (
         f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores; {versions}; seed {SEED}. "
-        "The load average is that at the start of a run."
+        "Each row has the date of its run and the load average at its start."
     )
     PAGE.write_text(HEAD.format(setup=setup) + "\n".join(rows.values()) + "\n", encoding="utf-8")
     sys.exit(code)

@@ -30,10 +30,10 @@ def test_the_style_check_finds_words_and_free_clauses() -> None:
     """In comments, docstrings and messages, with their lines; code and questions are no findings."""
     check = runpy.run_path(str(ROOT / "docs/style.py"))["check"]
     source = '"""What stands stays.\n\nIs it hence?"""\n# Of it nothing\n# is left. What is this?\nhence = "hence"\n'
-    found = sorted(line for _, line, _ in check("a.py", source, {"hence": "why"}, clauses=True))
+    found = sorted(line for _, line, _ in check("a.py", source, {"hence": "why"}))
     assert found == [1, 3, 4, 6]
     page = "# What it is\n\nWho goes hence? Who goes waits.\n\n```\nhence\n```\n"
-    found = list(check("a.md", page, {"hence": "why"}, clauses=True))
+    found = list(check("a.md", page, {"hence": "why"}))
     assert [message for _, _, message in found] == [
         "'hence': write 'why'",
         "'Who goes waits.': begin with the subject",

@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class BuildInputs:
-    """What a generation is made from. Equal ``contents`` always give the same generation."""
+    """The inputs of a generation. Equal ``contents`` always give the same generation."""
 
     settings: Settings
     embedder: Embedder

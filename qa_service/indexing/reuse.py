@@ -1,4 +1,4 @@
-"""What a build reuses: the current generation, and the shards that a cluster has finished."""
+"""Reuses the current generation, and the shards that a cluster has finished."""
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ _MAX_OPEN_SHARDS = 4
 class Reusable:
     """The current generation, if there is one, and how much of it the next one may reuse.
 
-    Its passages that do not come again are kept as retired ones, for the citations of them, whatever else is reused.
+    Passages that no longer occur are always kept as retired ones, so that their citations still open.
     """
 
     index: OpenIndex | None

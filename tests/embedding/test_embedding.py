@@ -25,7 +25,7 @@ def model_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_vectors_are_those_of_sentence_transformers(real: SentenceTransformerEmbedder) -> None:
-    """Of unit length, and the same for a question and a passage."""
+    """They have unit length, and a question and a passage with one text have the same vector."""
     from sentence_transformers import SentenceTransformer
 
     texts = ["A treaty was signed in 1953.", "Short."]

@@ -637,8 +637,8 @@ def test_proof_real_milvus_is_killed_under_load(
     assert slowest < shared.deadline_seconds
     assert after["results"] == before["results"]
     assert open_answerer(shared, fake)[0].index.store.counted() == passages
-    figure = f"{codes[200]} answers, {codes[503]} times 503, slowest {slowest:.1f} s; back {back:.0f} s after its start"
-    record_property("figure", f"{figure}, {passages} of {passages} rows")
+    figure = f"{codes[200]} answers, {codes[503]} times 503, slowest {slowest:.1f} s"
+    record_property("figure", f"{figure}; available {back:.0f} s after its start, {passages} of {passages} rows")
 
 
 @pytest.mark.proof
@@ -702,10 +702,12 @@ def test_proof_two_replicas_on_machines_of_their_own(
             for process in started:
                 networks.kill_session(process)
     figure = (
-        f"{sum(seen.values())} answers, 0 failed, over a swap; one cut off: 20 of 20 times 503, slowest {slowest:.1f} s"
+        f"{sum(seen.values())} answers during a swap, 0 failed; "
+        f"one replica disconnected: 503 to 20 of 20 requests, slowest {slowest:.1f} s, 200 from the other"
     )
     record_property(
-        "figure", f"2 replicas and a store, a network each: {figure}, the other 200; back {back:.1f} s after"
+        "figure",
+        f"2 replicas and a store, each in its own network: {figure}; available {back:.1f} s after reconnecting",
     )
 
 
@@ -771,9 +773,9 @@ def test_proof_real_milvus_with_tls_and_a_token(
             for question in QUESTIONS:
                 assert remote.ask(question).index_version == local.index.generation
             wrong = {
-                "authority": {"milvus_ca": str(tmp_path / "unknown.pem")},
+                "another authority": {"milvus_ca": str(tmp_path / "unknown.pem")},
                 "no TLS": {"milvus_uri": server.uri.replace("https", "http"), "milvus_ca": ""},
-                "token": {"milvus_token": "root:guess"},
+                "another token": {"milvus_token": "root:guess"},
                 "no token": {"milvus_token": ""},
             }
             slowest = 0.0
@@ -783,8 +785,8 @@ def test_proof_real_milvus_with_tls_and_a_token(
                     open_answerer(shared.model_copy(update=change), fake)
                 slowest = max(slowest, time.monotonic() - begun)
             assert slowest < 10
-    figure = f"Milvus 2.3.5 by TLS, with a token: {passages} passages published and asked; refused with another "
-    record_property("figure", f"{figure}{', '.join(wrong)}, within {slowest:.1f} s")
+    figure = f"Milvus 2.3.5 over TLS, with a token: {passages} passages published and asked; refused within "
+    record_property("figure", f"{figure}{slowest:.1f} s: {', '.join(wrong)}")
 
 
 def test_calls_to_an_absent_server_are_few_and_pause() -> None:

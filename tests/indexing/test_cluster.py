@@ -450,7 +450,7 @@ def test_a_shard_that_ends_every_process_ends_the_build(
     with pytest.raises(RemoteError, match="kept for the next build"):
         build(settings, embedder_to_build(settings))
     assert len(tried.read_text()) == 5
-    record_property("figure", "a shard that ends its process ended 5, then the build")
+    record_property("figure", "a shard that crashes its process crashed 5 processes, then the build stopped")
 
 
 @pytest.mark.proof
@@ -497,7 +497,8 @@ def test_a_build_survives_the_loss_of_the_builder_and_of_a_machine(
             passages = compare(one, clustered, least_cosine=1 - 1e-3)
             figures.append(f"{name} killed after {kept} shards")
     took = time.monotonic() - began
-    record_property("figure", f"{passages} passages, {'; '.join(figures)}; both equal to one machine's; {took:.0f} s")
+    figure = f"{passages} passages, {'; '.join(figures)}; both indexes equal that of one machine; {took:.0f} s"
+    record_property("figure", figure)
 
 
 def _paragraphs(seed: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a build reuses from the current generation, and what it must not."""
+"""A build reuses what is unchanged from the current generation, and nothing else."""
 
 import re
 import sqlite3

@@ -112,7 +112,7 @@ def test_all_candidates_are_ranked_if_the_first_are_duplicates(folder: Write, se
 
 
 def test_a_sentence_is_quoted_once(folder: Write, settings: Settings) -> None:
-    """Of two passages that overlap in the best sentence, only one is returned."""
+    """If two passages overlap in the best sentence, only one is returned."""
     text = (
         "Sails hang in the loft all winter. Ropes dry beside them on iron hooks.\n\n"
         "The harbour master counts every boat at dusk.\n\n"

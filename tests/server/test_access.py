@@ -138,7 +138,7 @@ def test_invalid_tokens_match_no_key(tmp_path: Path) -> None:
 
 
 def test_a_damaged_key_file_is_reported_and_the_current_keys_are_kept(tmp_path: Path) -> None:
-    """Who starts with it is told; who runs goes on with the keys it had."""
+    """A start with it is refused; a running server keeps the keys it has."""
     file = KeyFile(tmp_path)
     token = file.create("x")
     for damaged in ("{", "[]", '{"keys": []}', (tmp_path / "keys.json").read_text().replace("sha256", "md5")):
@@ -421,7 +421,7 @@ def test_a_link_expires_after_its_last_day(tmp_path: Path) -> None:
 def test_a_link_shows_only_the_context_of_its_quote(
     settings: Settings, fake: FakeEmbedder, folder: Callable[[dict[str, str | bytes]], Path]
 ) -> None:
-    """Of that quote alone; whole documents to the key itself, and by links of a key that may read documents."""
+    """The key itself opens whole documents, as do links of a key with the scope `documents`."""
     filler = "\n\n".join(f"Paragraph {number} tells of stones and rivers." for number in range(200))
     folder(
         {"long.txt": f"The secret begins here.\n\n{filler}\n\nThe heron waits in the reeds.\n\n{filler}\n\nTHE END."}
@@ -600,7 +600,7 @@ def test_visitors_are_limited_by_address(answerer: QuestionAnswerer, settings: S
 def test_requests_pass_while_the_rate_storage_is_unavailable(
     answerer: QuestionAnswerer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Requests pass uncounted, and the log says so; one that can't be used at all is told at the start."""
+    """The log says that they are not counted; an invalid storage address is an error at the start."""
     redis = settings.model_copy(update={"rate_storage": "redis://127.0.0.1:1", "rate": "1/minute"})
     token = KeyFile(settings.data).create("a")
     with TestClient(app_for(answerer, redis), base_url="http://localhost") as client:
@@ -725,7 +725,7 @@ def test_a_key_can_be_limited_to_collections(answerer: QuestionAnswerer, setting
 def test_the_command_line_builds_and_asks_collections(
     run: Run, here: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`index` builds all of them, `ask --collection` asks one; names that are none are refused."""
+    """`index` builds all of them, `ask --collection` asks one; unknown names are refused."""
     monkeypatch.setenv("QA_COLLECTIONS", "zoo")
     code, out, err = run("index", *here)
     assert (code, err) == (0, "")

@@ -121,7 +121,7 @@ def test_bad_feedback_is_a_problem(
 
 
 def test_feedback_can_be_switched_off(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Then nothing is remembered, and the route says so."""
+    """Then no answer is kept, and the route says so."""
     off = settings.model_copy(update={"feedback": False})
     with TestClient(app_for(answerer, off), base_url="http://localhost") as client:
         answer = client.post("/ask", json={"question": "cat"}).json()

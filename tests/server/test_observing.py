@@ -1,4 +1,4 @@
-"""What the service tells of itself: its log, its numbers, its traces."""
+"""The log, the metrics and the traces."""
 
 import errno
 import io

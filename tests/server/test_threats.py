@@ -1,4 +1,4 @@
-"""Who might do harm, and how: one test for each that no other file has. docs/threats.md names them all."""
+"""One test for each threat of docs/threats.md that no other file tests."""
 
 import ast
 import json
@@ -105,7 +105,7 @@ def test_no_document_makes_the_service_fetch_anything(room: str) -> None:
 
 
 def test_answers_hold_no_vectors_and_few_digits(client: TestClient) -> None:
-    """What could be used to rebuild embeddings stays inside: three decimals, for texts that are shown anyway."""
+    """Embeddings can't be rebuilt from scores: they have three decimals, and belong to texts that are shown anyway."""
     for question in QUESTIONS:
         answer = client.post("/ask", json={"question": question}).text
         assert not re.search(r"vector|embedding", answer)
@@ -174,7 +174,7 @@ def test_proof_answers_do_not_mix(
     record_property: Callable[[str, object], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Sixteen threads, a thousand questions each: every answer equals the one asked alone, worked out or remembered."""
+    """Sixteen threads, a thousand questions each: every answer equals the one asked alone, cached or not."""
     generator = random.Random(20261123)
     get = AnswerCache.get
     monkeypatch.setattr(AnswerCache, "get", lambda *asked: get(*asked) if generator.random() < 0.5 else None)
@@ -197,7 +197,8 @@ def test_proof_answers_do_not_mix(
         with ThreadPoolExecutor(16) as threads:
             different = sum(threads.map(ask_on, range(16)))
     assert different == 0
-    record_property("figure", "16 threads, 16000 questions, half from memory, 0 answers other than asked alone")
+    figure = "16 threads, 16000 questions, half from the cache, 0 answers differ from those to the question alone"
+    record_property("figure", figure)
 
 
 @pytest.mark.proof
@@ -243,5 +244,7 @@ def test_proof_five_hundred_slow_clients_block_no_other(
     assert gone == 500
     slowest, usual = sorted(meanwhile)[int(0.99 * len(meanwhile))], quiet[int(0.99 * len(quiet))]
     record_property(
-        "figure", f"500 of 500 let go within {seconds:.0f} s; p99 of others {slowest / usual:.1f} times the quiet one"
+        "figure",
+        f"500 of 500 disconnected within {seconds:.0f} s; "
+        f"p99 of other requests {slowest / usual:.1f} times that without them",
     )

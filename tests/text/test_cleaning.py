@@ -1,4 +1,4 @@
-"""What the model sees: hidden characters go, everything a reader sees stays."""
+"""The model sees every character that a reader sees, and no hidden ones."""
 
 import pytest
 from hypothesis import given
