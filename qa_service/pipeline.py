@@ -19,7 +19,7 @@ HTTP (``server/``) and the command line (``cli/``) call what is here.
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from qa_service.indexing.build import Progress, build_generation, gather_inputs
 from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import SourceChangedError
 from qa_service.retrieval import DocumentRank, RetrievalResult, Retriever, cite, open_reranker
-from qa_service.retrieval.confidence import best_calibration
+from qa_service.retrieval.confidence import CALIBRATIONS, best_calibration
 from qa_service.retrieval.fitting import calibrate_unlabelled
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
@@ -77,22 +77,32 @@ def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_
 
 
 def _build(settings: Settings, embedder: Embedder, progress: Progress) -> tuple[Manifest, bool]:
-    """Make the generation of the source folder the current one; return its manifest, and whether it is new."""
+    """Make the generation of the source folder the current one; return its manifest, and whether it is new.
+
+    A generation is opened at most once here, since opening it reads all of its files to compare their hashes.
+    """
     folder = IndexFolder(settings.index)
     inputs = gather_inputs(settings, embedder)
     generation = inputs.contents.generation_id()
-    with folder.building():
-        if up_to_date := folder.is_intact(generation):
+    with folder.building(), folder.open_or_none(generation) as existing:
+        if existing is not None:
             folder.point_to(generation)
+            manifest = existing.manifest
         else:
-            with folder.open_current_or_none() as current:
-                added = folder.add(generation, lambda path: build_generation(path, inputs, current, progress))
-            calibrate_unlabelled(folder, added, embedder)
+            with folder.open_or_none() as current:
+                manifest = folder.add(generation, lambda path: build_generation(path, inputs, current, progress))
             remove_shards(settings.index)
-        if settings.store == "milvus":
-            publish(settings, folder, lambda index: _answerer(settings, embedder, index, folder).self_test())
+        calibrates = existing is None and manifest.calibrated_for not in CALIBRATIONS
+        publishes = settings.store == "milvus"
+        if calibrates or publishes:
+            opened = closing(folder.open_generation(generation)) if existing is None else nullcontext(existing)
+            with opened as index:
+                if calibrates:
+                    calibrate_unlabelled(folder, index, embedder)
+                if publishes:
+                    publish(settings, folder, index, lambda at: _answerer(settings, embedder, at, folder).self_test())
         folder.delete_old(settings.keep_generations)
-        return folder.manifest(generation), not up_to_date
+        return manifest, existing is None
 
 
 def open_answerer(

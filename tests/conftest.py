@@ -1,17 +1,19 @@
 """Fixtures: a fake embedder that is fast and exact, and the real one, loaded once."""
 
+import hashlib
 import os
 import re
 import shutil
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 # Tests run in one process per core; more threads would wait for each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -299,3 +301,17 @@ def here(folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path, expor
     """Return the options for a source folder of two documents and an index folder."""
     shutil.copytree(exported_models, tmp_path / "ix/models", copy_function=os.link)
     return ["--source", str(folder(TWO_DOCUMENTS)), "--index", str(tmp_path / "ix")]
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """Count how often each file is hashed, by its inode."""
+    counted: Counter[int] = Counter()
+    digest = hashlib.file_digest
+
+    def count(file: BinaryIO, name: str) -> "hashlib._Hash":
+        counted[os.fstat(file.fileno()).st_ino] += 1
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", count)
+    return counted

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qa_service.index import Generations, Index
-from qa_service.index.disk import IndexFolder
+from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.index.milvus import MilvusGenerations
 from qa_service.index.milvus.connection import WRITING, Address, Connection
 from qa_service.settings import Settings
@@ -17,12 +17,11 @@ def generations_of(settings: Settings) -> Generations:
     return _milvus(settings, Connection(_address(settings)))
 
 
-def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], None]) -> None:
-    """Publish the folder's current generation to Milvus, and make it current there once ``check`` passes."""
+def publish(settings: Settings, folder: IndexFolder, index: OpenIndex, check: Callable[[Index], None]) -> None:
+    """Publish a generation of the folder to Milvus, and make it current there once ``check`` passes."""
     connection = Connection(_address(settings), patience=WRITING)
     connection.probe()  # fails at once if the server is unavailable
     generations = _milvus(settings, connection)
-    index = folder.open_generation(folder.current_id())
     try:
         weights, tokens = index.manifest.calibrated_for
         found = {
@@ -33,7 +32,6 @@ def publish(settings: Settings, folder: IndexFolder, check: Callable[[Index], No
         generations.publish(index, found, check)
         generations.delete_old(settings.keep_generations)
     finally:
-        index.close()
         generations.close()
 
 

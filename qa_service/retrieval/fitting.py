@@ -11,9 +11,9 @@ import numpy as np
 
 from qa_service.datatypes import BoolArray, Float64Array
 from qa_service.embedding import Embedder
-from qa_service.index import Index, Manifest
+from qa_service.index import Index
 from qa_service.index.disk import IndexFolder
-from qa_service.retrieval.confidence import CALIBRATIONS, Calibration
+from qa_service.retrieval.confidence import Calibration
 from qa_service.retrieval.evidence import EVIDENCE_NAMES, evidence_row
 from qa_service.retrieval.retriever import Retriever
 
@@ -89,15 +89,9 @@ def _pseudo_question(text: str, sentences: tuple[tuple[int, int], ...], generato
     return " ".join(chosen[place] for place in sorted(generator.choice(len(chosen), kept, replace=False)))
 
 
-def calibrate_unlabelled(folder: IndexFolder, manifest: Manifest, embedder: Embedder) -> None:
-    """Fit constants without labels and store them, if the model of the index has no built-in constants."""
-    weights, token_vectors = manifest.calibrated_for
-    if (weights, token_vectors) in CALIBRATIONS:
-        return
-    index = folder.open_current(embedder.identity).index
-    try:
-        fitted = fit_without_labels(index, embedder)
-        if fitted is not None:
-            folder.write_calibration(weights, fitted.to_dict(), token_vectors=token_vectors, labels=False)
-    finally:
-        index.close()
+def calibrate_unlabelled(folder: IndexFolder, index: Index, embedder: Embedder) -> None:
+    """Fit constants without labels to an index, and store them in its folder."""
+    weights, token_vectors = index.manifest.calibrated_for
+    fitted = fit_without_labels(index, embedder)
+    if fitted is not None:
+        folder.write_calibration(weights, fitted.to_dict(), token_vectors=token_vectors, labels=False)

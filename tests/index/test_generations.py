@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, partialmethod
@@ -19,6 +20,7 @@ import pytest
 from conftest import TWO_DOCUMENTS, FakeEmbedder
 
 from qa_service.datatypes import FloatArray
+from qa_service.embedding.models import DEFAULT_WEIGHTS
 from qa_service.errors import (
     BuildInProgress,
     IndexCorrupt,
@@ -86,6 +88,25 @@ def test_the_same_documents_are_the_same_generation(built: Path, settings: Setti
     report = build(settings, fake)
     assert report.changed
     assert report.index_version != built.name
+
+
+def test_a_build_hashes_each_file_of_a_generation_once(
+    hashed: Counter[int], built: Path, settings: Settings, folder: Write
+) -> None:
+    """A new generation is hashed when it is written, and again only if it is opened to calibrate a model."""
+
+    def times(generation: str) -> set[int]:
+        path = settings.index / "generations" / generation
+        return {hashed[(path / name).stat().st_ino] for name in DATA_FILES}
+
+    assert times(built.name) == {2}
+    hashed.clear()
+    build(settings, FakeEmbedder())
+    assert times(built.name) == {1}
+    hashed.clear()
+    folder({"new.txt": "A goat climbs.\n"})
+    new = build(settings, FakeEmbedder(weights=DEFAULT_WEIGHTS)).index_version
+    assert (times(built.name), times(new)) == ({1}, {1})
 
 
 def test_two_builds_of_the_same_documents_are_equal_byte_for_byte(

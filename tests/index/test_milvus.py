@@ -31,6 +31,7 @@ from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.embedding.export import Exporter
 from qa_service.errors import IndexMissing, InvalidRequest, ModelChanged, SettingsError, StoreRefused, StoreUnavailable
 from qa_service.index.locations import generations_of
+from qa_service.index.manifest import data_files
 from qa_service.index.milvus import MilvusGenerations
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.connection import WRITING, Address, Connection
@@ -338,6 +339,21 @@ def test_values_too_long_for_a_row_are_stored_in_records(
     assert {row["passage"] for row in remote.index.store.rows(np.arange(3), ["passage"]).values()} == {"@"}
     for question in QUESTIONS:
         alike(*(one.ask(question, AskOptions(explain=True)) for one in (local, remote)))
+
+
+def test_publishing_a_generation_hashes_each_of_its_files_once(
+    shared: Settings, folder: Write, fake: FakeEmbedder, hashed: Counter[int]
+) -> None:
+    """A new generation is hashed when it is written, and again when it is opened to calibrate and to publish it."""
+    folder(TWO_DOCUMENTS)
+
+    def times() -> set[int]:
+        hashed.clear()
+        path = shared.index / "generations" / build(shared, fake).index_version
+        return {hashed[(path / name).stat().st_ino] for name in data_files(token_vectors=True)}
+
+    assert times() == {2}
+    assert times() == {1}
 
 
 def test_milvus_generations_are_swapped_kept_and_rolled_back(

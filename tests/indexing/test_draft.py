@@ -57,7 +57,7 @@ def test_reused_documents_have_the_rows_of_a_new_build(
         (source / f"{gone}.md").unlink()
     (source / "dd.md").rename(source / "ee.md")
     index, inputs = IndexFolder(settings.index), gather_inputs(settings, FakeEmbedder())
-    with index.building(), index.open_current_or_none() as before:
+    with index.building(), index.open_or_none() as before:
         index.add(
             inputs.contents.generation_id(),
             lambda path: build_generation(

@@ -88,11 +88,8 @@ class IndexFolder:
 
     def is_intact(self, generation: str) -> bool:
         """Tell whether a generation exists and is undamaged: opens it, which compares all hashes."""
-        try:
-            self.open_generation(generation).close()
-        except QAServiceError:
-            return False
-        return True
+        with self.open_or_none(generation) as index:
+            return index is not None
 
     def current_id(self) -> str:
         """Return the id of the current generation.
@@ -144,11 +141,11 @@ class IndexFolder:
             raise
 
     @contextmanager
-    def open_current_or_none(self) -> Iterator[OpenIndex | None]:
-        """Open the current generation for the build of the next one; ``None`` if it is missing or damaged."""
+    def open_or_none(self, generation: str | None = None) -> Iterator[OpenIndex | None]:
+        """Open a generation, by default the current one; yield ``None`` if it is missing or damaged."""
         index = None
         with suppress(QAServiceError):
-            index = self.open_generation(self.current_id())
+            index = self.open_generation(self.current_id() if generation is None else generation)
         try:
             yield index
         finally:
