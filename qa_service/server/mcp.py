@@ -202,12 +202,12 @@ class Tools:
     async def _call(self, context: _Context, params: CallToolRequestParams) -> CallToolResult:
         try:
             arguments = _arguments(params)
-            serving = self._serving(arguments.collection, context)
-            serving.expect_ready()
+            live = self._serving(arguments.collection, context)
+            live.expect_ready()
             if isinstance(arguments, AskArguments):
-                result = await self._ask(arguments, serving, context)
+                result = await self._ask(arguments, live, context)
             else:
-                result = await _read_source(arguments, serving)
+                result = await _read_source(arguments, live)
         except RequestError as error:
             return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
         except Exception:
@@ -220,23 +220,23 @@ class Tools:
         allowed = () if context.request is None else context.request.scope.get(KEY_COLLECTIONS, ())
         if allowed and collection not in allowed:
             raise Forbidden(f"this key may not read this collection; set `collection` to one of: {', '.join(allowed)}")
-        serving = self._named.get(collection) if collection else self._default
-        if serving is None:
+        live = self._named.get(collection) if collection else self._default
+        if live is None:
             hint = f"use one of: {', '.join(self._named)}" if self._named else "leave `collection` empty"
             raise NotFound(f"no collection has this name; {hint}")
-        return serving
+        return live
 
-    async def _ask(self, arguments: AskArguments, serving: LiveIndex, context: _Context) -> dict[str, Any]:
+    async def _ask(self, arguments: AskArguments, live: LiveIndex, context: _Context) -> dict[str, Any]:
         started, question = time.perf_counter(), arguments.question
         options = AskOptions(top_k=arguments.top_k)
-        with serving.lease() as answerer:
-            answer = await serving.answer(
+        with live.lease() as answerer:
+            answer = await live.answer(
                 lambda embedded: answerer.ask(question, options, embedding=embedded.embedding), question
             )
         identifier = random_id()
-        self._on_answer(identifier, answer, serving.path)
+        self._on_answer(identifier, answer, live.path)
         request = context.request
-        links = Links(serving.path) if request is None else Links.of(request.scope, serving.path)
+        links = Links(live.path) if request is None else Links.of(request.scope, live.path)
         return ask_body(identifier, answer, (time.perf_counter() - started) * 1000, links.own)
 
 
@@ -261,9 +261,9 @@ def _arguments(params: CallToolRequestParams) -> AskArguments | SourceArguments:
         raise InvalidRequest("; ".join(problems)) from None
 
 
-async def _read_source(arguments: SourceArguments, serving: LiveIndex) -> dict[str, Any]:
-    with serving.lease() as answerer:
-        document = await serving.worker.run(lambda: answerer.document(arguments.document_id))
+async def _read_source(arguments: SourceArguments, live: LiveIndex) -> dict[str, Any]:
+    with live.lease() as answerer:
+        document = await live.worker.run(lambda: answerer.document(arguments.document_id))
     start, characters = arguments.start_char, len(document.text)
     if start > characters:
         raise InvalidRequest(f"start_char is {start:,}, but the document has {characters:,} characters")

@@ -59,22 +59,22 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
 
         A stream of events holds one event: `answer`, with the same JSON, or `error`, with a problem document.
         """
-        serving = collections.of(request)
-        serving.expect_ready()
+        live = collections.of(request)
+        live.expect_ready()
         options = body.options(explain=explain)
         if EVENT_STREAM in accept:
             return EventSourceResponse(
-                _events(serving, body.question, options, request, recorder, log_questions=log_questions),
+                _events(live, body.question, options, request, recorder, log_questions=log_questions),
                 headers=BY_ACCEPT,
             )
         started = time.perf_counter()
-        with serving.lease() as answerer:
-            answer = await _answer(serving, answerer, body.question, options)
+        with live.lease() as answerer:
+            answer = await _answer(live, answerer, body.question, options)
         _note_answer(request, [answer], log_questions=log_questions)
         took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
-        recorder.remember(identifier, answer, serving.path)
-        content = ask_body(identifier, answer, took_ms, Links.of(request.scope, serving.path).own)
+        recorder.remember(identifier, answer, live.path)
+        content = ask_body(identifier, answer, took_ms, Links.of(request.scope, live.path).own)
         return Response(orjson.dumps(content), media_type="application/json", headers=BY_ACCEPT)
 
     return router
@@ -96,8 +96,8 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
     )
     async def ask_batch(body: BatchRequest, request: Request) -> Response:
         """Answer many questions, in order. A question that can't be answered gets its own error."""
-        serving = collections.of(request)
-        serving.expect_ready()
+        live = collections.of(request)
+        live.expect_ready()
         if len(body.questions) > max_batch:
             raise InvalidRequest(
                 f"{len(body.questions)} questions, the maximum is {max_batch}; send them in several batches"
@@ -105,10 +105,10 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
         await gate.count(request.scope, len(body.questions))
         started = time.perf_counter()
         parent = request_id_of(request)
-        answers = await _batch(serving, [_item(given) for given in body.questions])
+        answers = await _batch(live, [_item(given) for given in body.questions])
         took_ms = (time.perf_counter() - started) * 1000
         _note_answer(request, [found for found in answers if isinstance(found, Answer)], log_questions=log_questions)
-        links = Links.of(request.scope, serving.path)
+        links = Links.of(request.scope, live.path)
         results = []
         for place, answer in enumerate(answers):
             identifier = f"{parent}.{place}"
@@ -117,7 +117,7 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
                     {"status": answer.http_status, "answer": None, "problem": problem_document(parent, answer)}
                 )
                 continue
-            recorder.remember(identifier, answer, serving.path)
+            recorder.remember(identifier, answer, live.path)
             own = ask_body(identifier, answer, took_ms / len(answers), links.own)
             results.append({"status": HTTPStatus.OK, "answer": own, "problem": None})
         return Response(orjson.dumps({"results": results, "took_ms": round(took_ms, 2)}), media_type="application/json")
@@ -126,7 +126,7 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
 
 
 async def _events(
-    serving: LiveIndex,
+    live: LiveIndex,
     question: str,
     options: AskOptions,
     request: Request,
@@ -137,15 +137,15 @@ async def _events(
     started = time.perf_counter()
     identifier = request_id_of(request)
     try:
-        with serving.lease() as answerer:
-            answer = await _answer(serving, answerer, question, options)
+        with live.lease() as answerer:
+            answer = await _answer(live, answerer, question, options)
     except QAServiceError as error:
         yield format_sse_event(event="error", data_str=orjson.dumps(problem_document(identifier, error)).decode())
         return
     _note_answer(request, [answer], log_questions=log_questions)
-    recorder.remember(identifier, answer, serving.path)
+    recorder.remember(identifier, answer, live.path)
     took_ms = (time.perf_counter() - started) * 1000
-    content = ask_body(identifier, answer, took_ms, Links.of(request.scope, serving.path).own)
+    content = ask_body(identifier, answer, took_ms, Links.of(request.scope, live.path).own)
     yield format_sse_event(event="answer", data_str=orjson.dumps(content).decode())
 
 
@@ -166,16 +166,16 @@ def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: 
     note(request.scope, **fields)
 
 
-async def _answer(serving: LiveIndex, answerer: QuestionAnswerer, question: str, options: AskOptions) -> Answer:
+async def _answer(live: LiveIndex, answerer: QuestionAnswerer, question: str, options: AskOptions) -> Answer:
     """Return an answer from the cache, or compute it and record the duration of its stages."""
     key = AnswerKey(answerer.index.generation, question, options)
-    if (known := serving.answer_cache.get(key)) is not None:
+    if (known := live.answer_cache.get(key)) is not None:
         ANSWER_CACHE_HITS.inc()
         return known
     started = time.perf_counter()
-    answer = await serving.answer(partial(_computed, answerer, question, options), question)
+    answer = await live.answer(partial(_computed, answerer, question, options), question)
     note_stages(answer.stages, started)
-    serving.answer_cache.keep(key, answer)
+    live.answer_cache.keep(key, answer)
     return answer
 
 
@@ -184,14 +184,14 @@ def _computed(answerer: QuestionAnswerer, question: str, options: AskOptions, em
     return replace(answer, stages=(embedded.stage, *answer.stages))
 
 
-async def _batch(serving: LiveIndex, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
+async def _batch(live: LiveIndex, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
     """Answer a batch from one generation, some questions at a time, so that other requests get their turn."""
     answers: list[Answer | QAServiceError] = []
-    with serving.lease() as answerer:
+    with live.lease() as answerer:
         for start in range(0, len(items), _BATCH_STEP):
             step = items[start : start + _BATCH_STEP]
             try:
-                answers += await serving.worker.run(partial(_answers, serving, answerer, step))
+                answers += await live.worker.run(partial(_answers, live, answerer, step))
             except QAServiceError as error:
                 if not answers:
                     raise
@@ -200,10 +200,10 @@ async def _batch(serving: LiveIndex, items: Sequence[AskRequest | QAServiceError
 
 
 def _answers(
-    serving: LiveIndex, answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]
+    live: LiveIndex, answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]
 ) -> list[Answer | QAServiceError]:
     """Embed all questions together, then answer each."""
-    embedded = iter(serving.embed([item.question for item in items if isinstance(item, AskRequest)]))
+    embedded = iter(live.embed([item.question for item in items if isinstance(item, AskRequest)]))
     found: list[Answer | QAServiceError] = []
     for item in items:
         try:

@@ -45,12 +45,12 @@ def listing_routes(collections: Collections) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> SourcesBody:
         """List documents without their texts, ordered by id, a page at a time."""
-        serving = collections.of(request)
-        with serving.lease() as answerer:
+        live = collections.of(request)
+        with live.lease() as answerer:
             index = answerer.index
             if uri is None:
-                return SourcesBody.of(await serving.worker.run(lambda: index.list_documents(after, limit)))
-            found = await serving.worker.run(lambda: index.document_by_uri(uri))
+                return SourcesBody.of(await live.worker.run(lambda: index.list_documents(after, limit)))
+            found = await live.worker.run(lambda: index.document_by_uri(uri))
         return SourcesBody.of([] if found is None else [found])
 
     @router.get(
@@ -61,14 +61,14 @@ def listing_routes(collections: Collections) -> APIRouter:
     )
     async def passages(request: Request, document_id: Annotated[str, _DOCUMENT_ID]) -> Response:
         """Return the start and end character of every passage, in order. Passages may overlap."""
-        serving = collections.of(request)
-        with serving.lease() as answerer:
+        live = collections.of(request)
+        with live.lease() as answerer:
 
             def spans() -> list[tuple[int, int]]:
                 answerer.document(document_id)
                 return answerer.index.spans(document_id)
 
-            found = await serving.worker.run(spans)
+            found = await live.worker.run(spans)
         return await asyncio.to_thread(_passages_response, found)
 
     return router
@@ -111,9 +111,9 @@ def document_routes(collections: Collections) -> APIRouter:
         request: Request, document_id: Annotated[str, _DOCUMENT_ID], accept: Annotated[str, _ACCEPT] = ""
     ) -> Response:
         """Return the text of a document as it was indexed. All character offsets refer to this text."""
-        serving = collections.of(request)
-        with serving.lease() as answerer:
-            document = await serving.worker.run(lambda: answerer.document(document_id))
+        live = collections.of(request)
+        with live.lease() as answerer:
+            document = await live.worker.run(lambda: answerer.document(document_id))
         return await asyncio.to_thread(_source_response, document, as_json="application/json" in accept)
 
     @router.post(
@@ -123,12 +123,12 @@ def document_routes(collections: Collections) -> APIRouter:
     )
     async def verify(body: VerifyRequest, request: Request) -> VerifyResponse:
         """Check whether the quote of each citation is still in the documents."""
-        serving = collections.of(request)
-        serving.expect_ready()
-        own = Links.of(request.scope, serving.path).own
+        live = collections.of(request)
+        live.expect_ready()
+        own = Links.of(request.scope, live.path).own
         cited = [citation.cited() for citation in body.citations]
-        with serving.lease() as answerer:
-            verdicts = await serving.worker.run(lambda: [answerer.verify(one) for one in cited])
+        with live.lease() as answerer:
+            verdicts = await live.worker.run(lambda: [answerer.verify(one) for one in cited])
         return VerifyResponse(
             index_version=answerer.index.generation,
             verdicts=[VerdictBody.of(verdict, own) for verdict in verdicts],
@@ -161,9 +161,9 @@ def linked_routes(collections: Collections) -> APIRouter:
 
         A signed link shows the quote and the text around it, or everything if its key has the scope `documents`.
         """
-        serving = collections.of(request)
-        with serving.lease() as answerer:
-            document = await serving.worker.run(lambda: answerer.document(document_id))
+        live = collections.of(request)
+        with live.lease() as answerer:
+            document = await live.worker.run(lambda: answerer.document(document_id))
         whole = not request.scope.get(QUOTE_ONLY, False)
         return await asyncio.to_thread(source_page, document, start, end, whole=whole)
 
@@ -179,15 +179,15 @@ def linked_routes(collections: Collections) -> APIRouter:
         accept: Annotated[str, _ACCEPT] = "",
     ) -> Response:
         """Return whether the quote is still in the documents: exact, moved, changed (with the text now) or gone."""
-        serving = collections.of(request)
+        live = collections.of(request)
         identifier = CitationId.parse(citation_id)
-        own = Links.of(request.scope, serving.path).own
+        own = Links.of(request.scope, live.path).own
         as_page = "text/html" in accept and identifier is not None
-        with serving.lease() as answerer:
-            verdict = await serving.worker.run(lambda: answerer.citation(citation_id))
+        with live.lease() as answerer:
+            verdict = await live.worker.run(lambda: answerer.citation(citation_id))
             place, document = verdict.document_id, None
             if as_page and place is not None:
-                document = await serving.worker.run(lambda: answerer.document(place))
+                document = await live.worker.run(lambda: answerer.document(place))
         response: Response = JSONResponse(VerdictBody.of(verdict, own).model_dump())
         if as_page and identifier is not None:
             response = citation_page(identifier, verdict, document, own)

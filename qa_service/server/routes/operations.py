@@ -41,9 +41,9 @@ def probe_routes(collections: Collections) -> APIRouter:
         return Readiness(
             status="ready",
             index_version=default.manifest.generation,
-            degraded=any(serving.degraded is not None for serving in collections),
+            degraded=any(live.degraded is not None for live in collections),
             runtime=default.runtime,
-            collections={name: serving.manifest.generation for name, serving in collections.named.items()},
+            collections={name: live.manifest.generation for name, live in collections.named.items()},
         )
 
     return router
@@ -62,9 +62,9 @@ def collection_routes(collections: Collections) -> APIRouter:
     async def names() -> CollectionsBody:
         """List the named collections; the default one has no name."""
         found = []
-        for name, serving in collections.named.items():
-            serving.expect_ready()
-            manifest = serving.manifest
+        for name, live in collections.named.items():
+            live.expect_ready()
+            manifest = live.manifest
             found.append(
                 CollectionBody(
                     name=name,
@@ -120,9 +120,9 @@ def index_routes(collections: Collections) -> APIRouter:
     @router.get("/index", summary="Describe the index", responses=problems(503, "default"))
     async def index(request: Request) -> IndexBody:
         """Return the current generation, its contents, and the files that were skipped."""
-        serving = collections.of(request)
-        serving.expect_ready()
-        return _index_body(serving.manifest, serving.degraded)
+        live = collections.of(request)
+        live.expect_ready()
+        return _index_body(live.manifest, live.degraded)
 
     @router.get(
         "/index/diff",
@@ -131,11 +131,11 @@ def index_routes(collections: Collections) -> APIRouter:
     )
     async def index_diff(request: Request) -> DiffBody:
         """Compare the files of the current generation with those of the previous one."""
-        serving = collections.of(request)
-        serving.expect_ready()
-        current = serving.manifest
+        live = collections.of(request)
+        live.expect_ready()
+        current = live.manifest
         return await asyncio.to_thread(
-            lambda: _diff_body(current, serving.generations.manifest_before(current.generation))
+            lambda: _diff_body(current, live.generations.manifest_before(current.generation))
         )
 
     return router

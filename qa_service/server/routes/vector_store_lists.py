@@ -49,13 +49,13 @@ def store_list_routes(collections: Collections) -> APIRouter:
     )
     async def vector_stores(request: Request, after: _After = "", limit: _Limit = 20) -> VectorStorePage:
         """List the collections as vector stores, ordered by name."""
-        stores = [_store(name, serving.manifest) for name, serving in own(request).items() if name > after]
+        stores = [_store(name, live.manifest) for name, live in own(request).items() if name > after]
         return VectorStorePage.of(stores, limit)
 
     @router.get("/models", operation_id="models", summary="List models", responses=problems("default"))
     async def models(request: Request) -> ModelPage:
         """List the embedding models of the collections."""
-        manifests = [serving.manifest for serving in own(request).values()]
+        manifests = [live.manifest for live in own(request).values()]
         found = {manifest.model.name: _model(manifest) for manifest in manifests}
         return ModelPage.of(list(found.values()), len(found))
 
@@ -86,16 +86,16 @@ def store_routes(collections: Collections) -> APIRouter:
         ] = "completed",
     ) -> VectorStoreFilePage:
         """List the documents as files, ordered by id, a page at a time."""
-        serving = store_of(collections, vector_store_id)
+        live = store_of(collections, vector_store_id)
         if status != "completed":
             return VectorStoreFilePage.of([], limit)
 
-        with serving.lease() as answerer:
+        with live.lease() as answerer:
 
             def listed() -> list[VectorStoreFile]:
                 return _files(vector_store_id, answerer.index, answerer.index.list_documents(after, limit + 1))
 
-            return VectorStoreFilePage.of(await serving.worker.run(listed), limit)
+            return VectorStoreFilePage.of(await live.worker.run(listed), limit)
 
     @router.get(
         "/files/{file_id}",
@@ -107,13 +107,13 @@ def store_routes(collections: Collections) -> APIRouter:
         vector_store_id: STORE_ID, file_id: Annotated[str, Path(description="`document_id` of a citation.")]
     ) -> VectorStoreFile:
         """Return a document as a file."""
-        serving = store_of(collections, vector_store_id)
-        with serving.lease() as answerer:
+        live = store_of(collections, vector_store_id)
+        with live.lease() as answerer:
 
             def found() -> list[VectorStoreFile]:
                 return _files(vector_store_id, answerer.index, [answerer.document(file_id)])
 
-            return (await serving.worker.run(found))[0]
+            return (await live.worker.run(found))[0]
 
     return router
 

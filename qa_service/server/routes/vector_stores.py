@@ -48,15 +48,15 @@ def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
         request: Request,
     ) -> SearchPage:
         """Return the passages that answer one or several queries best."""
-        serving = store_of(collections, vector_store_id)
-        serving.expect_ready()
+        live = store_of(collections, vector_store_id)
+        live.expect_ready()
         queries = body.queries()
         await gate.count(request.scope, len(queries))
-        own = Links.of(request.scope, serving.path).own
+        own = Links.of(request.scope, live.path).own
         found: list[SearchResult] = []
-        with serving.lease() as answerer:
+        with live.lease() as answerer:
             for query in queries:
-                found += await serving.answer(partial(_search, answerer, query, body, own), query)
+                found += await live.answer(partial(_search, answerer, query, body, own), query)
         return SearchPage(search_query=queries, data=_merged(found)[: body.max_num_results])
 
     return router
@@ -64,10 +64,10 @@ def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
 
 def store_of(collections: Collections, name: str) -> LiveIndex:
     """Return the live index of a vector store. Raises :class:`NotFound`."""
-    serving = collections.default if name == DEFAULT else collections.named.get(name)
-    if serving is None:
+    live = collections.default if name == DEFAULT else collections.named.get(name)
+    if live is None:
         raise NotFound("no vector store has this id; use `default` or the name of a collection")
-    return serving
+    return live
 
 
 def _search(
