@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+from charts import CHARTS
 from fastapi import FastAPI
 
 from qa_service import errors
@@ -159,6 +160,7 @@ PAGES = {
     "cli.md": cli_page,
     "errors.md": errors_page,
     "http.md": http_page,
+    **CHARTS,
 }
 
 
