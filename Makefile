@@ -10,7 +10,7 @@ TORCH_SOURCE ?= $(shell $(PYTHON) -m pip config list 2>/dev/null | grep -Eq 'fin
 	|| echo --index-url https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve index evaluate programs test check format docs bench proof audit sbom lock clean
+.PHONY: help install serve index evaluate programs test check format docs pictures bench proof audit sbom lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -80,6 +80,9 @@ format: $(VENV)/.installed-dev  ## Format the code and apply automatic fixes
 
 docs: $(VENV)/.installed-dev  ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py
+
+pictures: $(VENV)/.installed-dev programs  ## Take the pictures of docs/pictures/ in a browser, light and dark
+	$(BIN)/python docs/pictures/make.py
 
 bench: install  ## Print the figures of docs/benchmarks.md (EVAL= and SEED= name folders of evaluation data)
 	@test -n "$(EVAL)" -a -n "$(SEED)" || { echo "make bench needs EVAL=FOLDER and SEED=FOLDER; see benchmarks/quality.py"; exit 2; }

@@ -60,6 +60,19 @@ def test_links_between_pages_exist() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_pictures_are_small_shown_described_and_both_light_and_dark() -> None:
+    """Those of the README and of docs/; at most 60 kB each."""
+    shown: set[Path] = set()
+    for page in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
+        for picture in re.findall(r"<picture>.*?</picture>", page.read_text(encoding="utf-8"), re.DOTALL):
+            dark, light = re.findall(r'src(?:set)?="([^"]+)"', picture)
+            assert dark.replace("-dark.", "-light.") == light
+            assert re.search(r'alt="[^"]{20,}"', picture), f"{page.name}: {light}"
+            shown |= {(page.parent / dark).resolve(), (page.parent / light).resolve()}
+    assert shown == {path for path in ROOT.glob("docs/pictures/*") if path.suffix in {".svg", ".webp"}}
+    assert {path.name: size for path in shown if (size := path.stat().st_size) > 60_000} == {}
+
+
 def test_the_architecture_page_has_a_heading_for_every_room() -> None:
     """And none for a room that does not exist."""
     page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")

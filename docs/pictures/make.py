@@ -1,0 +1,132 @@
+"""Take the pictures of docs/pictures/ in chromium, light and dark: `make pictures`.
+
+It indexes source_text/, evaluates the shipped questions, serves the index on a free port of 127.0.0.1, and opens the
+playground, docs/examples/launcher.html with the chat widget, and the HTML report of the evaluation.
+"""
+
+import functools
+import http.server
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+PICTURES = Path(__file__).parent
+QUESTIONS = ROOT / "tests/data/us-korea-questions.jsonl"
+ASKED = {
+    "playground": "How many launchers are there in a THAAD battery?",
+    "widget": "When was the mutual defense treaty signed?",
+}
+PROGRAM = (sys.executable, "-m", "qa_service")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+COLOURS = 64
+MAX_BYTES = 60_000
+WAIT_MILLISECONDS = 60_000
+
+
+def main() -> None:
+    """Build what the pictures show, and write them."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("no chromium found; `make programs` installs it on Debian")
+    with tempfile.TemporaryDirectory(prefix="pictures-") as name:
+        folder = Path(name)
+        os.chdir(folder)  # away from a .env file, and the data folder of a service
+        flags = ["--source", str(ROOT / "source_text"), "--index", str(folder / "index")]
+        subprocess.run([*PROGRAM, "index", *flags], check=True)
+        subprocess.run([*PROGRAM, "evaluate", str(QUESTIONS), *flags, "--output", str(folder / "run")], check=True)
+        (folder / "site").mkdir()
+        report = (folder / "run/report.html").as_uri()
+        with published(folder / "site") as site, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--hide-scrollbars"])
+            for scheme in SCHEMES:
+                with served(flags, site) as address:  # a new one, which answers nothing from its cache
+                    html = (ROOT / "docs/examples/launcher.html").read_text(encoding="utf-8")
+                    host_page = html.replace("https://qa.example.org", address)
+                    (folder / "site/index.html").write_text(host_page, encoding="utf-8")
+                    take(browser, scheme, {"playground": address, "widget": site, "report": report})
+            browser.close()
+
+
+@contextmanager
+def published(folder: Path) -> Iterator[str]:
+    """Publish a folder on a free port, as the site that has the widget; yield its address."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@contextmanager
+def served(flags: list[str], origin: str) -> Iterator[str]:
+    """Serve an index on a free port, to pages of an origin too; yield the address."""
+    command = [*PROGRAM, "serve", *flags, "--port", "0"]
+    environment = {**os.environ, "QA_ORIGINS": origin}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        try:
+            first = server.stderr.readline() if server.stderr else ""
+            found = re.search(r"http://127\.0\.0\.1:\d+", first)
+            if found is None:
+                sys.exit(f"the service did not start: {first}")
+            yield found.group()
+        finally:
+            server.terminate()
+
+
+def take(browser: Browser, scheme: Literal["light", "dark"], addresses: dict[str, str]) -> None:
+    """Write the pictures of one colour scheme."""
+    context = browser.new_context(
+        viewport={"width": 1100, "height": 640}, device_scale_factor=1.5, color_scheme=scheme, locale="en-US"
+    )
+    context.set_default_timeout(WAIT_MILLISECONDS)
+    page = context.new_page()
+    for name, address in addresses.items():
+        page.goto(address)
+        page.get_by_role("heading").first.wait_for()
+        if name == "widget":
+            page.locator("qa-chat .launch").click()
+        if question := ASKED.get(name):
+            ask(page, question)
+        save(page, f"{name}-{scheme}")
+    context.close()
+
+
+def ask(page: Page, question: str) -> None:
+    """Ask the chat of a page, and wait for the marked quote."""
+    field = page.locator("qa-chat textarea")
+    field.fill(question)
+    field.press("Enter")
+    page.locator("qa-chat mark").first.wait_for()
+    field.blur()
+
+
+def save(page: Page, name: str) -> None:
+    """Write the visible part of a page; few colours without loss are smaller and sharper than lossy compression."""
+    picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
+    file = io.BytesIO()
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB").save(
+        file, "webp", lossless=True, quality=100, method=6
+    )
+    if file.tell() > MAX_BYTES:
+        sys.exit(f"{name}.webp has {file.tell()} bytes, more than {MAX_BYTES}; show less, or take fewer COLOURS")
+    (PICTURES / f"{name}.webp").write_bytes(file.getvalue())
+    print(f"{file.tell():6} bytes {name}.webp")
+
+
+if __name__ == "__main__":
+    main()
