@@ -134,7 +134,7 @@ def ask_step(source: Path, index: Path, model: Path) -> dict[str, float]:
     started = time.monotonic()
     opened = IndexFolder(index).open_current(None).index
     retriever = Retriever(opened, None)
-    answerer = QuestionAnswerer(opened, WordTable(), retriever, top_k=5, min_confidence=0.2, cache_mb=1)
+    answerer = QuestionAnswerer(opened, WordTable(), retriever, load_settings(cache_mb=1))
     opening = time.monotonic() - started
     encode, ask = [], []
     for question in questions(source):

@@ -123,15 +123,7 @@ def _answerer(settings: Settings, embedder: Embedder, index: Index, generations:
         lexical_weight=settings.lexical_weight,
         reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
     )
-    return QuestionAnswerer(
-        index,
-        embedder,
-        retriever,
-        top_k=settings.top_k,
-        min_confidence=settings.min_confidence,
-        cache_mb=settings.cache_mb,
-        published=settings.published,
-    )
+    return QuestionAnswerer(index, embedder, retriever, settings)
 
 
 class QuestionAnswerer:
@@ -140,24 +132,12 @@ class QuestionAnswerer:
     Not thread-safe, except that :meth:`embed` may run in a second thread.
     """
 
-    def __init__(
-        self,
-        index: Index,
-        embedder: Embedder,
-        retriever: Retriever,
-        *,
-        top_k: int,
-        min_confidence: float,
-        cache_mb: int,
-        published: str = "",
-    ) -> None:
+    def __init__(self, index: Index, embedder: Embedder, retriever: Retriever, settings: Settings) -> None:
         self.index = index
         self.embedder = embedder
         self._retriever = retriever
-        self.question_cache = QuestionCache(embedder, cache_mb * 1_000_000)
-        self._published = published
-        self._top_k = top_k
-        self._min_confidence = min_confidence
+        self.question_cache = QuestionCache(embedder, settings.cache_mb * 1_000_000)
+        self._settings = settings
 
     def ask(
         self, question: str, options: AskOptions = _DEFAULT_OPTIONS, *, embedding: QuestionEmbedding | None = None
@@ -175,9 +155,9 @@ class QuestionAnswerer:
         with _timed("retrieve", stages):
             retrieved = self._retrieve(question, embedding, options)
         with _timed("cite", stages):
-            results = cite(self.index, retrieved.results, self._published)
+            results = cite(self.index, retrieved.results, self._settings.published)
         confidence = retrieved.confidence
-        threshold = self._min_confidence if options.min_confidence is None else options.min_confidence
+        threshold = self._settings.min_confidence if options.min_confidence is None else options.min_confidence
         return Answer(
             question=question,
             results=results,
@@ -194,7 +174,7 @@ class QuestionAnswerer:
         return self._retrieve(question, self.embed([question])[0], options)
 
     def _retrieve(self, question: str, embedding: QuestionEmbedding, options: AskOptions) -> RetrievalResult:
-        top_k = options.top_k or self._top_k
+        top_k = options.top_k or self._settings.top_k
         return self._retriever.retrieve(
             embeddable(question), embedding, top_k, options.filters, explain=options.explain
         )

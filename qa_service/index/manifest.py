@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from qa_service.datatypes import Completeness, Skipped, SourceFile
-from qa_service.embedding import ModelIdentity
+from qa_service.embedding import Embedder, ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
 from qa_service.index import tokens, words
 from qa_service.index.vectors import VectorIndex
@@ -56,12 +56,22 @@ class ModelEntry(_Part):
     dimension: Annotated[int, Field(ge=1, le=65536)]
     window: Annotated[int, Field(ge=1)]
 
+    @classmethod
+    def of(cls, embedder: Embedder) -> "ModelEntry":
+        """Return the entry of an embedder's model."""
+        return cls(**asdict(embedder.identity), dimension=embedder.dimension, window=embedder.window)
+
 
 class SourceEntry(_Part):
     """A file of the source folder in a supported format."""
 
     uri: str
     sha256: Sha256
+
+    @classmethod
+    def of(cls, files: Sequence[SourceFile]) -> "tuple[SourceEntry, ...]":
+        """Return the entries of files."""
+        return tuple(cls(uri=file.uri, sha256=file.sha256) for file in files)
 
 
 def _without_negatives(value: Value) -> Value:
@@ -87,35 +97,10 @@ class Contents(_Part):
     sources: tuple[SourceEntry, ...]
     left_out: tuple[Skipped, ...]
 
-    @classmethod
-    def of(
-        cls,
-        identity: ModelIdentity,
-        dimension: int,
-        splitter: SplitterSettings,
-        sources: Sequence[SourceFile],
-        left_out: Sequence[Skipped],
-        *,
-        readers: str,
-        language: str,
-        token_vectors: bool,
-    ) -> "Contents":
-        """Return the contents for a model, settings and files."""
-        return cls(
-            language=language,
-            token_vectors=token_vectors,
-            model=ModelEntry(**asdict(identity), dimension=dimension, window=splitter.window),
-            splitter=splitter,
-            readers=readers,
-            sources=tuple(SourceEntry(uri=file.uri, sha256=file.sha256) for file in sources),
-            left_out=tuple(left_out),
-        )
-
     def of_part(self, files: Sequence[SourceFile]) -> "Contents":
         """Return the contents for some of the files, as a shard has them."""
-        sources = tuple(SourceEntry(uri=file.uri, sha256=file.sha256) for file in files)
         own = {name: getattr(self, name) for name in Contents.model_fields}
-        return Contents(**{**own, "sources": sources, "left_out": ()})
+        return Contents(**{**own, "sources": SourceEntry.of(files), "left_out": ()})
 
     def like(self, other: "Contents") -> bool:
         """Tell whether both have the same vectors for the same passage."""

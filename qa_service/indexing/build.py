@@ -8,6 +8,7 @@ from qa_service.embedding import Embedder
 from qa_service.errors import SettingsError, SourceError
 from qa_service.index import Contents, Manifest
 from qa_service.index.disk import OpenIndex
+from qa_service.index.manifest import ModelEntry, SourceEntry
 from qa_service.index.words import languages
 from qa_service.indexing.cluster import build_shards
 from qa_service.indexing.draft import MAX_COPIED_PASSAGES, Draft
@@ -43,19 +44,18 @@ def gather_inputs(settings: Settings, embedder: Embedder) -> BuildInputs:
         raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
     limits = limits_of(settings)
     source = scan_source(settings.source, FORMATS, max_file_bytes=limits.file_bytes, include=settings.include)
-    contents = Contents.of(
-        embedder.identity,
-        embedder.dimension,
-        SplitterSettings(settings.passage_tokens, embedder.window, settings.overlap_tokens),
-        source.files,
-        source.left_out,
+    contents = Contents(
+        model=ModelEntry.of(embedder),
+        language=settings.language,
+        token_vectors=settings.token_vectors,
+        splitter=SplitterSettings(settings.passage_tokens, embedder.window, settings.overlap_tokens),
         # Time and memory limits do not count: a file that is read within them is read alike with more of either, and
         # one that failed is read again anyway.
         readers=str(
             (READERS_VERSION, limits.pages, limits.expanded_bytes, limits.row_text, limits.row_title, limits.row_id)
         ),
-        language=settings.language,
-        token_vectors=settings.token_vectors,
+        sources=SourceEntry.of(source.files),
+        left_out=source.left_out,
     )
     return BuildInputs(settings, embedder, source, contents)
 

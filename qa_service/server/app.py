@@ -39,7 +39,7 @@ from qa_service.server.middleware.proxy import ProxyHeaders
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.openapi import DescribedAPI
 from qa_service.server.routes.ask import ask_routes, batch_routes
-from qa_service.server.routes.documents import document_routes, linked_routes, listing_routes
+from qa_service.server.routes.documents import citation_routes, document_routes, listing_routes, view_routes
 from qa_service.server.routes.evaluate import evaluation_routes, report_routes
 from qa_service.server.routes.feedback import FeedbackRecorder, feedback_routes
 from qa_service.server.routes.guarded import check_routes, guard
@@ -52,7 +52,7 @@ from qa_service.server.routes.operations import (
 )
 from qa_service.server.routes.reindex import reindex_routes
 from qa_service.server.routes.responses import problems
-from qa_service.server.routes.vector_store_lists import store_list_routes, store_routes
+from qa_service.server.routes.vector_store_lists import file_routes, store_list_routes, store_routes
 from qa_service.server.routes.vector_stores import vector_store_routes
 from qa_service.server.routes.widget import widget_routes
 from qa_service.server.worker import Worker
@@ -205,7 +205,8 @@ def _include_collection_routes(app: FastAPI, services: _Services) -> None:
         index_routes(collections),
         listing_routes(collections),
         document_routes(collections),
-        linked_routes(collections),
+        view_routes(collections),
+        citation_routes(collections),
     )
     responses = problems(401, 403, 429)
     for router in routers:
@@ -226,6 +227,7 @@ def _include_other_routes(app: FastAPI, services: _Services) -> None:
     app.include_router(vector_store_routes(collections, services.gate), responses=responses)
     app.include_router(store_list_routes(collections), responses=responses)
     app.include_router(store_routes(collections), responses=responses)
+    app.include_router(file_routes(collections), responses=responses)
     app.include_router(probe_routes(collections))
     app.include_router(collection_routes(collections))
     app.include_router(metrics_routes())

@@ -76,13 +76,9 @@ def write_generation(
     ``vectors`` (number of passages, d) and ``lexical`` are in the order of the passages. Passages and tokens are in the
     folder already. ``embedded_by`` names the runtime; the next generation reuses vectors of the same runtime only.
     """
-    passages = summary.counts[PASSAGES]
-    if not len(vectors) == passages == len(lexical):
-        raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts, but {passages} passages")
-    store = FaissStore(contents.model.dimension)
-    for start in range(0, passages, _ADD_BATCH):
-        block = vectors[start : start + _ADD_BATCH]
-        store.add(np.arange(start, start + len(block), dtype=np.int64), block)
+    if not len(vectors) == summary.counts[PASSAGES] == len(lexical):
+        raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts, but {summary.counts[PASSAGES]} passages")
+    store = _store_of(vectors, contents.model.dimension)
     with storage_errors(folder):
         vector_index = store.choose_index()
         store.save(folder / VECTORS)
@@ -106,6 +102,14 @@ def write_generation(
         write_file(folder / MANIFEST, manifest.to_bytes())
         sync_folder(folder)
     return manifest
+
+
+def _store_of(vectors: FloatArray, dimension: int) -> FaissStore:
+    store = FaissStore(dimension)
+    for start in range(0, len(vectors), _ADD_BATCH):
+        block = vectors[start : start + _ADD_BATCH]
+        store.add(np.arange(start, start + len(block), dtype=np.int64), block)
+    return store
 
 
 class OpenIndex(Index):
@@ -166,18 +170,24 @@ class OpenIndex(Index):
         except (ValueError, EOFError, RuntimeError, KeyError) as error:
             raise IndexCorrupt(f"{folder}: {error}; {_REBUILD}") from error
         reader = PassageReader(folder / PASSAGES)
-        documents, passages, sentences = reader.counts()
-        found = (documents, passages, len(lexical), lexical.sentences())
+        index = cls(manifest, store, lexical, tokens, reader)
+        index._compare_counts(folder)
+        return index
+
+    def _compare_counts(self, folder: Path) -> None:
+        """Raise :class:`IndexCorrupt`, and close the index, if the counts of its files differ."""
+        documents, passages, sentences = self._reader.counts()
+        count, tokens = self.manifest.passages, self.tokens
+        found = (documents, passages, len(self.words), self.words.sentences())
         of_tokens = None if tokens is None else (len(tokens.sentences), len(tokens.starts) - 1)
         if tokens is not None and not len(tokens.lengths) == len(tokens.ids) == len(tokens.codes):
             of_tokens = (-1, -1)
-        if found != (manifest.documents, count, count, sentences) or of_tokens not in {None, (sentences, count)}:
-            reader.close()
+        if found != (self.manifest.documents, count, count, sentences) or of_tokens not in {None, (sentences, count)}:
+            self.close()
             raise IndexCorrupt(
                 f"{folder}: {documents} documents, {passages} passages and {sentences} sentences do not agree with "
                 f"its vectors, words or tokens, as expected; {_REBUILD}"
             )
-        return cls(manifest, store, lexical, tokens, reader)
 
     @property
     def passages(self) -> PassageReader:

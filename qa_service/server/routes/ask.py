@@ -1,7 +1,7 @@
 """The routes ``POST /ask`` and ``POST /ask/batch``."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -30,6 +30,8 @@ from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import BY_ACCEPT, problems
 from qa_service.settings import Settings
 
+_Explain = Annotated[bool, Query(description="Explain the rank of each result.")]
+_Accept = Annotated[str, Header(description="`text/event-stream` for the answer as an event.")]
 _BATCH_STEP = 8
 """Questions of a batch that are answered before other requests get their turn."""
 
@@ -48,13 +50,7 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
         },
         response_model=None,
     )
-    async def ask(
-        body: AskRequest,
-        request: Request,
-        *,
-        explain: Annotated[bool, Query(description="Explain the rank of each result.")] = False,
-        accept: Annotated[str, Header(description="`text/event-stream` for the answer as an event.")] = "",
-    ) -> Response:
+    async def ask(body: AskRequest, request: Request, *, explain: _Explain = False, accept: _Accept = "") -> Response:
         """Return the best passages, each with its citation, and the best quote as the answer.
 
         A stream of events holds one event: `answer`, with the same JSON, or `error`, with a problem document.
@@ -62,20 +58,20 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
         live = collections.of(request)
         live.expect_ready()
         options = body.options(explain=explain)
-        if EVENT_STREAM in accept:
-            return EventSourceResponse(
-                _events(live, body.question, options, request, recorder, log_questions=log_questions),
-                headers=BY_ACCEPT,
-            )
-        started = time.perf_counter()
-        with live.lease() as answerer:
-            answer = await _answer(live, answerer, body.question, options)
-        _note_answer(request, [answer], log_questions=log_questions)
-        took_ms = (time.perf_counter() - started) * 1000
         identifier = request_id_of(request)
-        recorder.remember(identifier, answer, live.path)
-        content = ask_body(identifier, answer, took_ms, Links.of(request.scope, live.path).own)
-        return Response(orjson.dumps(content), media_type="application/json", headers=BY_ACCEPT)
+
+        async def answered() -> bytes:
+            started = time.perf_counter()
+            with live.lease() as answerer:
+                answer = await _answer(live, answerer, body.question, options)
+            _note_answer(request, [answer], log_questions=log_questions)
+            recorder.remember(identifier, answer, live.path)
+            took_ms = (time.perf_counter() - started) * 1000
+            return orjson.dumps(ask_body(identifier, answer, took_ms, Links.of(request.scope, live.path).own))
+
+        if EVENT_STREAM in accept:
+            return EventSourceResponse(_event(answered, identifier), headers=BY_ACCEPT)
+        return Response(await answered(), media_type="application/json", headers=BY_ACCEPT)
 
     return router
 
@@ -83,10 +79,7 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
 def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gate, settings: Settings) -> APIRouter:
     """Return the route of ``POST /ask/batch``; every question of a batch counts towards rate limits."""
     max_batch, log_questions = settings.max_batch, settings.log_questions
-    router = APIRouter(
-        route_class=guarded(Access("ask", counts_as_one=False)),
-        tags=["questions"],
-    )
+    router = APIRouter(route_class=guarded(Access("ask", counts_as_one=False)), tags=["questions"])
 
     @router.post(
         "/ask/batch",
@@ -111,12 +104,11 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
         links = Links.of(request.scope, live.path)
         results = []
         for place, answer in enumerate(answers):
-            identifier = f"{parent}.{place}"
             if isinstance(answer, QAServiceError):
-                results.append(
-                    {"status": answer.http_status, "answer": None, "problem": problem_document(parent, answer)}
-                )
+                problem = problem_document(parent, answer)
+                results.append({"status": answer.http_status, "answer": None, "problem": problem})
                 continue
+            identifier = f"{parent}.{place}"
             recorder.remember(identifier, answer, live.path)
             own = ask_body(identifier, answer, took_ms / len(answers), links.own)
             results.append({"status": HTTPStatus.OK, "answer": own, "problem": None})
@@ -125,28 +117,14 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
     return router
 
 
-async def _events(
-    live: LiveIndex,
-    question: str,
-    options: AskOptions,
-    request: Request,
-    recorder: FeedbackRecorder,
-    *,
-    log_questions: bool,
-) -> AsyncIterator[bytes]:
-    started = time.perf_counter()
-    identifier = request_id_of(request)
+async def _event(answered: Callable[[], Awaitable[bytes]], identifier: str) -> AsyncIterator[bytes]:
+    """Yield the event of an answer, or of the error."""
     try:
-        with live.lease() as answerer:
-            answer = await _answer(live, answerer, question, options)
+        content = await answered()
     except QAServiceError as error:
         yield format_sse_event(event="error", data_str=orjson.dumps(problem_document(identifier, error)).decode())
-        return
-    _note_answer(request, [answer], log_questions=log_questions)
-    recorder.remember(identifier, answer, live.path)
-    took_ms = (time.perf_counter() - started) * 1000
-    content = ask_body(identifier, answer, took_ms, Links.of(request.scope, live.path).own)
-    yield format_sse_event(event="answer", data_str=orjson.dumps(content).decode())
+    else:
+        yield format_sse_event(event="answer", data_str=content.decode())
 
 
 def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: bool) -> None:

@@ -25,6 +25,8 @@ from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.pages import citation_page, pieces, source_page
 from qa_service.server.routes.responses import BY_ACCEPT, problems
 
+_BY_LINK = Access("ask", by_link=True)
+_PAGE = {"text/html": {"schema": {"type": "string"}}}
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
 _ACCEPT = Header(description="`application/json` for JSON, else plain text or a page.")
 
@@ -33,11 +35,7 @@ def listing_routes(collections: Collections) -> APIRouter:
     """Return the routes that list documents and passages."""
     router = APIRouter(route_class=guarded(ASK), tags=["documents"])
 
-    @router.get(
-        "/sources",
-        summary="List documents",
-        responses=problems(422, 503, 504, "default"),
-    )
+    @router.get("/sources", summary="List documents", responses=problems(422, 503, 504, "default"))
     async def sources(
         request: Request,
         uri: Annotated[str | None, Query(description="Only the document at this path.", max_length=4096)] = None,
@@ -116,11 +114,7 @@ def document_routes(collections: Collections) -> APIRouter:
             document = await live.worker.run(lambda: answerer.document(document_id))
         return await asyncio.to_thread(_source_response, document, as_json="application/json" in accept)
 
-    @router.post(
-        "/verify",
-        summary="Check citations",
-        responses=problems(400, 413, 415, 422, 503, 504),
-    )
+    @router.post("/verify", summary="Check citations", responses=problems(400, 413, 415, 422, 503, 504))
     async def verify(body: VerifyRequest, request: Request) -> VerifyResponse:
         """Check whether the quote of each citation is still in the documents."""
         live = collections.of(request)
@@ -137,18 +131,14 @@ def document_routes(collections: Collections) -> APIRouter:
     return router
 
 
-def linked_routes(collections: Collections) -> APIRouter:
-    """Return the routes that links in answers open; a signed link needs no key."""
-    router = APIRouter(
-        route_class=guarded(Access("ask", by_link=True)),
-        tags=["documents"],
-    )
-    both = {"application/json": {}, "text/html": {"schema": {"type": "string"}}}
+def view_routes(collections: Collections) -> APIRouter:
+    """Return the route of a document's page, which the links of answers open; a signed link needs no key."""
+    router = APIRouter(route_class=guarded(_BY_LINK), tags=["documents"])
 
     @router.get(
         "/sources/{document_id}/view",
         summary="View a quote in its document",
-        responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}, **problems(404, 422, 503, 504)},
+        responses={200: {"content": _PAGE}, **problems(404, 422, 503, 504)},
         response_class=Response,
     )
     async def view_source(
@@ -166,6 +156,14 @@ def linked_routes(collections: Collections) -> APIRouter:
             document = await live.worker.run(lambda: answerer.document(document_id))
         whole = not request.scope.get(QUOTE_ONLY, False)
         return await asyncio.to_thread(source_page, document, start, end, whole=whole)
+
+    return router
+
+
+def citation_routes(collections: Collections) -> APIRouter:
+    """Return the route of permalinks; a signed link needs no key."""
+    router = APIRouter(route_class=guarded(_BY_LINK), tags=["documents"])
+    both = {"application/json": {}, **_PAGE}
 
     @router.get(
         "/cite/{citation_id}",

@@ -15,6 +15,11 @@ from qa_service.server.routes.responses import problems
 # The page contains a stricter policy of its own; the sandbox denies it the rights of this origin.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; sandbox allow-scripts"
 _IDENTIFIER = PathParameter(description="`id` of an evaluation.")
+_QUESTION_FILE = {
+    "required": True,
+    "description": "The question file.",
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
 
 
 def evaluation_routes(evaluations: Evaluations) -> APIRouter:
@@ -27,13 +32,7 @@ def evaluation_routes(evaluations: Evaluations) -> APIRouter:
         summary="Evaluate a question file",
         status_code=202,
         responses=problems(400, 401, 403, 409, 413, 422, 503, "default"),
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "description": "The question file.",
-                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-            }
-        },
+        openapi_extra={"requestBody": _QUESTION_FILE},
     )
     async def evaluate(
         request: Request,
@@ -59,9 +58,7 @@ def evaluation_routes(evaluations: Evaluations) -> APIRouter:
         """
         state = await asyncio.to_thread(evaluations.state, evaluation_id)
         if state.report is not None:
-            state.report = Links.of(request.scope).own(
-                state.report
-            )  # with the path prefix, so that a browser can open it
+            state.report = Links.of(request.scope).own(state.report)  # adds the path prefix of a proxy
         return state
 
     return router

@@ -10,6 +10,16 @@ from qa_service.server.gate import ADMIN
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 
+_IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=100,
+        description="A name of your choice for this build. Repeated requests with it start one build, "
+        "even at another worker or after a restart.",
+    ),
+]
+
 
 def reindex_routes(builder: Builder) -> APIRouter:
     """Return the routes below ``/admin``."""
@@ -22,17 +32,7 @@ def reindex_routes(builder: Builder) -> APIRouter:
         status_code=202,
         responses=problems(401, 403, 409, 422, "default"),
     )
-    async def reindex(
-        idempotency_key: Annotated[
-            str | None,
-            Header(
-                min_length=1,
-                max_length=100,
-                description="A name of your choice for this build. Repeated requests with it start one build, "
-                "even at another worker or after a restart.",
-            ),
-        ] = None,
-    ) -> Reindexing:
+    async def reindex(idempotency_key: _IdempotencyKey = None) -> Reindexing:
         """Start a build. The current index serves until the new one is complete and replaces it.
 
         Only one build runs at a time, across all workers of the service.

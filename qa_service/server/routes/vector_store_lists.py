@@ -1,7 +1,8 @@
 """Lists below ``/v1`` in the shape of OpenAI's API: vector stores, their files, and models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -27,9 +28,14 @@ from qa_service.server.routes.vector_stores import DEFAULT, STORE_ID, store_of
 
 _BY_KEY = Access("ask", collection_parameter="")
 _BY_ID = Access("ask", collection_parameter="vector_store_id")
+_STORE = "/v1/vector_stores/{vector_store_id}"
 _After = Annotated[str, Query(description="Only ids after this one: `last_id` of the previous page.")]
+_FileId = Annotated[str, Path(description="`document_id` of a citation.")]
 _Limit = Annotated[int, Query(ge=1, le=100)]
-_Status = Literal["completed", "in_progress", "cancelled", "failed"]
+_Status = Annotated[
+    Literal["completed", "in_progress", "cancelled", "failed"],
+    Query(alias="filter", description="All files are `completed`; other values list none."),
+]
 
 
 def store_list_routes(collections: Collections) -> APIRouter:
@@ -63,13 +69,20 @@ def store_list_routes(collections: Collections) -> APIRouter:
 
 
 def store_routes(collections: Collections) -> APIRouter:
-    """Return the routes of one vector store and its files."""
-    router = APIRouter(route_class=guarded(_BY_ID), prefix="/v1/vector_stores/{vector_store_id}", tags=["documents"])
+    """Return the route of one vector store."""
+    router = APIRouter(route_class=guarded(_BY_ID), prefix=_STORE, tags=["documents"])
 
     @router.get("", operation_id="vector_store", summary="Read a vector store", responses=problems(404, "default"))
     async def vector_store(vector_store_id: STORE_ID) -> VectorStoreBody:
         """Return a collection as a vector store."""
         return _store(vector_store_id, store_of(collections, vector_store_id).manifest)
+
+    return router
+
+
+def file_routes(collections: Collections) -> APIRouter:
+    """Return the routes of the files of a vector store."""
+    router = APIRouter(route_class=guarded(_BY_ID), prefix=_STORE, tags=["documents"])
 
     @router.get(
         "/files",
@@ -81,20 +94,15 @@ def store_routes(collections: Collections) -> APIRouter:
         vector_store_id: STORE_ID,
         after: _After = "",
         limit: _Limit = 20,
-        status: Annotated[
-            _Status, Query(alias="filter", description="All files are `completed`; other values list none.")
-        ] = "completed",
+        status: _Status = "completed",
     ) -> VectorStoreFilePage:
         """List the documents as files, ordered by id, a page at a time."""
         live = store_of(collections, vector_store_id)
         if status != "completed":
             return VectorStoreFilePage.of([], limit)
-
         with live.lease() as answerer:
-
-            def listed() -> list[VectorStoreFile]:
-                return _files(vector_store_id, answerer.index, answerer.index.list_documents(after, limit + 1))
-
+            index = answerer.index
+            listed = partial(_files, vector_store_id, index, lambda: index.list_documents(after, limit + 1))
             return VectorStoreFilePage.of(await live.worker.run(listed), limit)
 
     @router.get(
@@ -103,16 +111,11 @@ def store_routes(collections: Collections) -> APIRouter:
         summary="Read a file of a vector store",
         responses=problems(404, 503, 504, "default"),
     )
-    async def file(
-        vector_store_id: STORE_ID, file_id: Annotated[str, Path(description="`document_id` of a citation.")]
-    ) -> VectorStoreFile:
+    async def file(vector_store_id: STORE_ID, file_id: _FileId) -> VectorStoreFile:
         """Return a document as a file."""
         live = store_of(collections, vector_store_id)
         with live.lease() as answerer:
-
-            def found() -> list[VectorStoreFile]:
-                return _files(vector_store_id, answerer.index, [answerer.document(file_id)])
-
+            found = partial(_files, vector_store_id, answerer.index, lambda: [answerer.document(file_id)])
             return (await live.worker.run(found))[0]
 
     return router
@@ -130,7 +133,8 @@ def _store(name: str, manifest: Manifest) -> VectorStoreBody:
     )
 
 
-def _files(store: str, index: Index, documents: Sequence[SourceDocument]) -> list[VectorStoreFile]:
+def _files(store: str, index: Index, find: Callable[[], Sequence[SourceDocument]]) -> list[VectorStoreFile]:
+    documents = find()
     front_matter = index.front_matter(document.id for document in documents)
     return [
         VectorStoreFile(

@@ -98,15 +98,18 @@ def widget_routes() -> APIRouter:
         if "text/html" in request.headers.get("accept", ""):
             policy = {"Content-Security-Policy": _CONTENT_SECURITY_POLICY}
             return Response(_with_prefix(prefix, page.content), media_type=page.media_type, headers=policy | BY_ACCEPT)
-        ways_in = {
-            "service": f"qa_service {__version__}",
-            "ask": f'POST {prefix}/ask {{"question": "…"}}',
-            "description": f"{prefix}/openapi.json",
-            "ready": f"{prefix}/readyz",
-        }
-        return JSONResponse(ways_in, headers=BY_ACCEPT)
+        return JSONResponse(_main_routes(prefix), headers=BY_ACCEPT)
 
     return router
+
+
+def _main_routes(prefix: str) -> dict[str, str]:
+    return {
+        "service": f"qa_service {__version__}",
+        "ask": f'POST {prefix}/ask {{"question": "…"}}',
+        "description": f"{prefix}/openapi.json",
+        "ready": f"{prefix}/readyz",
+    }
 
 
 def _prefix(request: Request) -> str:
