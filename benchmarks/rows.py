@@ -18,7 +18,7 @@ from common import memory_mb, setup
 
 import numpy as np
 
-from qa_service.embedding.protocol import unit_length
+from qa_service.embedding.interface import unit_length
 from qa_service.index.disk import IndexFolder
 from qa_service.index.milvus.collection import ROWS_PER_CALL, MilvusStore
 from qa_service.index.milvus.connection import WRITING, Address, Connection

@@ -1,15 +1,15 @@
-"""Text -> vectors: the protocol, the reference on torch, and the exported models that serve and build without it."""
+"""Text -> vectors: the interface, the reference on torch, and the exported models that serve and build without it."""
 
 from qa_service.embedding.batching import batches_by_length, question_batches
 from qa_service.embedding.exported_models import ExportedModels
-from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
-from qa_service.embedding.protocol import (
+from qa_service.embedding.interface import (
     Embedder,
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
     TokenEmbeddings,
 )
+from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
 from qa_service.embedding.question_cache import QuestionCache
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
 from qa_service.embedding.runtime import (

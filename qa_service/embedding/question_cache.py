@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cachetools import LRUCache
 
 from qa_service.embedding.batching import question_batches
-from qa_service.embedding.protocol import Embedder, QuestionEmbedding
+from qa_service.embedding.interface import Embedder, QuestionEmbedding
 
 
 class QuestionCache:

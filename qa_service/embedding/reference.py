@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from qa_service.embedding.models import ModelFiles, checked_window, find_model
-from qa_service.embedding.protocol import (
+from qa_service.embedding.interface import (
     PassageEmbeddings,
     QuestionEmbedding,
     TokenEmbeddings,
     checked_unit_length,
     own_tokens,
 )
+from qa_service.embedding.models import ModelFiles, checked_window, find_model
 from qa_service.errors import ModelCorrupt
 
 _QUESTION_PROMPTS = ("query",)

@@ -20,14 +20,14 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from qa_service.datatypes import FloatArray, IntArray
-from qa_service.embedding.models import sha256_of
-from qa_service.embedding.protocol import (
+from qa_service.embedding.interface import (
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
     checked_unit_length,
     own_tokens,
 )
+from qa_service.embedding.models import sha256_of
 from qa_service.errors import ModelCorrupt
 from qa_service.io import strict_json
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qa_service.embedding.protocol import PassageEmbeddings, QuestionEmbedding
+from qa_service.embedding.interface import PassageEmbeddings, QuestionEmbedding
 from qa_service.embedding.runtime import ExportedEmbedder
 
 

@@ -11,7 +11,7 @@ from qa_service.loading.outline import Limits, Outline, ParsedDocument, Reader
 from qa_service.loading.pdf import read_pdf
 from qa_service.loading.plaintext import parse_plain_text
 from qa_service.loading.restructured import read_restructured
-from qa_service.loading.rows import read_csv, read_json_lines, read_tsv
+from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
 
 READERS_VERSION = 2
 """Raised when a reader changes its results, so that indexes are rebuilt."""

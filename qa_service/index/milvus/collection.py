@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray
-from qa_service.embedding.protocol import unit_length
+from qa_service.embedding.interface import unit_length
 from qa_service.errors import StoreRefused, StoreUnavailable
 from qa_service.index.milvus.connection import WRITING, Connection
 from qa_service.index.milvus.schema import ID, VECTOR, WORDS, layout

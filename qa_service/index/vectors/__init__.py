@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray
-from qa_service.embedding.protocol import unit_length
+from qa_service.embedding.interface import unit_length
 
 _SEED = 20261123
 _QUERY_COUNT = 200

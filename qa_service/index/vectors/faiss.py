@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray
-from qa_service.embedding.protocol import unit_length
+from qa_service.embedding.interface import unit_length
 from qa_service.index.vectors import LEAST_RECALL, Recall, VectorIndex, noisy_queries
 
 EXACT_UP_TO = 5_000
