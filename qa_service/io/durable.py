@@ -17,8 +17,9 @@ from filelock import FileLock, Timeout
 
 from qa_service.errors import BuildInProgress, StorageError
 
-_OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
-_OTHER_ACCOUNTS = 0o077
+OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
+OTHER_ACCOUNTS = 0o077
+"""The permissions of all accounts but the owner, as a mode and as a umask."""
 _PARTIAL = ".partial"
 Result = TypeVar("Result")
 _logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
 def make_private_file(path: Path) -> None:
     """Create an empty file that only its owner can read and write, or restrict the existing file."""
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_FILE))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_FILE))
     except FileExistsError:
         make_private(path)
 
@@ -88,8 +89,8 @@ def make_private(path: Path) -> None:
     """Remove all permissions but the owner's from a file or folder, unless it is missing or of another account."""
     with suppress(FileNotFoundError, PermissionError):
         mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & _OTHER_ACCOUNTS:
-            path.chmod(mode & ~_OTHER_ACCOUNTS)
+        if mode & OTHER_ACCOUNTS:
+            path.chmod(mode & ~OTHER_ACCOUNTS)
 
 
 @contextmanager

@@ -89,7 +89,7 @@ class Gate:
         given = Headers(scope=connection)
         origin = given.get("origin")
         if access.own_pages_only and origin is not None and not self.is_origin(origin):
-            raise Forbidden("pages of this origin may not use this service")
+            raise refused_origin()
         key = self._key(given)
         grant = self._grant_of_link(connection) if key is None and access.by_link else None
         if key is not None:
@@ -170,6 +170,11 @@ class Gate:
             who = f"{'' if key is None else key.id} {visitor_of(client[0]) if client else ''}"
             limits.append(Limit.of("visitor", who, self._settings.visitor_rate))
         return limits
+
+
+def refused_origin() -> Forbidden:
+    """Return the error for a page of an origin that the settings do not allow."""
+    return Forbidden("pages of this origin may not use this service")
 
 
 def _missing() -> Unauthorized:

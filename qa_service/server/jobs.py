@@ -23,12 +23,10 @@ from filelock import lock_descriptor
 from pydantic import BaseModel, Field
 
 from qa_service.errors import NotReady
-from qa_service.io.durable import make_private_folder, replace_file
+from qa_service.io.durable import OTHER_ACCOUNTS, OWNER_FILE, make_private_folder, replace_file
 from qa_service.settings import Settings, environment_of
 
 COMMAND = (sys.executable, "-m", "qa_service.cli.job")
-_OWNER_ONLY = 0o600
-_PRIVATE_UMASK = 0o077
 _POLL_SECONDS = 0.01
 _MAX_LINE_BYTES = 65_536
 _MAX_ERROR_LINES = 10
@@ -151,7 +149,7 @@ class Jobs(Generic[State]):
         try:
             make_private_folder(self.folder)
             with ExitStack() as opened:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _OWNER_ONLY)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, OWNER_FILE)
                 opened.callback(os.close, descriptor)
                 if not lock_descriptor(descriptor, blocking=wait, poll_interval=_POLL_SECONDS):
                     return None
@@ -218,7 +216,7 @@ class _JobProcess(Generic[State]):
             env=environment_of(self._settings),
             pass_fds=(self._lock,),
             start_new_session=True,  # Ctrl-C reaches the server, which then stops the job
-            umask=_PRIVATE_UMASK if self._job.private else -1,
+            umask=OTHER_ACCOUNTS if self._job.private else -1,
         )
 
     def _wait(self, process: "subprocess.Popen[bytes]") -> int:

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from qa_service.errors import NotFound, SettingsError, StorageError
 from qa_service.io import strict_json
-from qa_service.io.durable import make_private_folder, replace_file, storage_errors
+from qa_service.io.durable import OTHER_ACCOUNTS, OWNER_FILE, make_private_folder, replace_file, storage_errors
 from qa_service.settings import Settings
 from qa_service.settings.values import Rate, origin_of
 
@@ -38,7 +38,6 @@ _TOKEN = re.compile(r"(sk|pk)_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 _SIGNATURE = re.compile(r"([0-9a-f]{8})\.([0-9]{1,6})\.([0-9a-f]{32})")
 _SIGNATURE_BYTES = 16
 _DAY_SECONDS = 86_400
-_GROUP_AND_OTHERS = 0o077
 _LOCK_SECONDS = 10
 _NO_KEY_SHA256 = hashlib.sha256(b"").hexdigest()
 
@@ -221,7 +220,7 @@ class KeyFile:
         """Lock the file against other writers, and read its current content."""
         with storage_errors(self.path):
             make_private_folder(self.path.parent)
-            lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_SECONDS, mode=0o600)
+            lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_SECONDS, mode=OWNER_FILE)
         try:
             lock.acquire()
         except Timeout as error:
@@ -274,7 +273,7 @@ def security_warnings(settings: Settings) -> list[str]:
         found.append("running as root; use an account with fewer rights")
     keys = settings.data / KEYS
     with contextlib.suppress(OSError):
-        if keys.stat().st_mode & _GROUP_AND_OTHERS:
+        if keys.stat().st_mode & OTHER_ACCOUNTS:
             found.append(f"{keys} can be read by other accounts of this machine; fix it with chmod 600")
     uri = urlsplit(settings.milvus_uri)
     if settings.store == "milvus" and uri.scheme == "http" and not is_loopback(uri.hostname or ""):

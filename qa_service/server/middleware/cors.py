@@ -4,8 +4,8 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qa_service.errors import Forbidden, MethodNotAllowed, RequestError
-from qa_service.server.gate import Gate
+from qa_service.errors import MethodNotAllowed, RequestError
+from qa_service.server.gate import Gate, refused_origin
 from qa_service.server.middleware.problems import error_response
 
 EXPOSED_HEADERS = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "ETag")
@@ -56,7 +56,7 @@ class Cors(CORSMiddleware):
         if origin is None or method is None:
             return None
         if not self.is_allowed_origin(origin):
-            return Forbidden("pages of this origin may not use this service")
+            return refused_origin()
         if method not in METHODS:
             allowed = ", ".join(METHODS)
             return MethodNotAllowed(f"pages may send {allowed}", headers={"Allow": allowed})
