@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from qa_service.server.live_index import ServableIndex
 from qa_service.settings import PREFIX, Settings, load_settings
 
 DOCS = Path(__file__).parent
+MAX_LINE = 110
 NOTE = "<!-- Written by docs/generate.py; `make docs` renews it. -->\n"
 
 
@@ -104,48 +106,115 @@ def _tree(error: type[errors.QAServiceError]) -> Iterator[type[errors.QAServiceE
 
 
 def http_page() -> str:
-    """Return every endpoint with its fields."""
-    app = _described_app()
-    description: dict[str, Any] = app.openapi()
+    """Return every endpoint with its parameters, statuses and an example, and every schema with its fields."""
+    description: dict[str, Any] = _described_app().openapi()
+    examples = json.loads((DOCS / "http-examples.json").read_text(encoding="utf-8"))
     introduction = (
         "# HTTP\n\n`GET /openapi.json` is the same reference for programs. Routes that ask, list, read and cite also "
         "exist below `/collections/{name}`, for the collections that `QA_COLLECTIONS` names: "
         "`POST /collections/hr/ask`.\n\nHEAD is supported wherever GET is. Every response to GET has an `ETag`, a "
-        "digest of its body; a request with it in `If-None-Match` gets 304 without a body.\n"
+        "digest of its body; a request with it in `If-None-Match` gets 304 without a body.\n\nThe examples are the "
+        "service's own answers about its shipped documents; `…` stands for what is left out. A command with `sk_…` "
+        "needs a key with the scope `admin`. If the service listens beyond this machine, the others need a key too.\n"
     )
+    operations = [
+        (f"{method.upper()} {path}", operation)
+        for path, methods in description["paths"].items()
+        if not path.startswith(COLLECTIONS)
+        for method, operation in methods.items()
+    ]
     parts = [introduction]
-    for path, methods in description["paths"].items():
-        if path.startswith(COLLECTIONS):
-            continue
-        for method, operation in methods.items():
-            statuses = ", ".join(operation["responses"])
-            scopes = [scope for needed in operation["security"] for scopes in needed.values() for scope in scopes]
-            key = f"Scope of the key: `{scopes[0]}`." if scopes else "Needs no key."
-            text = f"## {method.upper()} {path}\n\n{operation['description']}\n\n{key} Statuses: {statuses}.\n"
-            parts.append(text)
-    for name in ("AskRequest", "AskResponse", "ResultBody", "CitationBody", "ScoresBody", "AnswerBody", "SourceBody"):
-        schema = description["components"]["schemas"].get(name)
-        if schema:
-            parts.append(f"## {name}\n\n{schema['description']}\n\n{_fields(schema)}\n")
+    parts += [_operation(name, operation, examples[operation["operationId"]]) for name, operation in operations]
+    parts.append(_statuses(operation for _, operation in operations))
+    schemas = description["components"]["schemas"]
+    parts += [f"## {name}\n\n{schema['description']}\n\n{_fields(schema)}\n" for name, schema in schemas.items()]
     return "\n".join(parts)
 
 
-def _fields(schema: dict[str, Any]) -> str:
+def _operation(name: str, operation: dict[str, Any], example: dict[str, Any]) -> str:
+    scopes = [scope for needed in operation["security"] for scopes in needed.values() for scope in scopes]
     rows = [
-        f"| `{name}` | {_type(field)} | {field.get('description', '')} |"
-        for name, field in schema["properties"].items()
+        f"| `{given['name']}` | {given['in']} | {_type(given['schema'])} | {given['description']} |"
+        for given in operation.get("parameters", [])
     ]
+    parameters = "| parameter | in | type | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n\n"
+    success, *others = sorted(operation["responses"])
+    answer = example["response"]
+    language, shown = ("text", answer) if isinstance(answer, str) else ("json", _compact(answer))
+    return (
+        f"## {name}\n\n{operation['description']}\n\n"
+        + (f"Scope of the key: `{scopes[0]}`." if scopes else "Needs no key.")
+        + f" {_bodies(operation, success)} Other [statuses](#statuses): {', '.join(others)}.\n\n"
+        + (parameters if rows else "")
+        + f"```sh\n{example['command']}\n```\n\n```{language}\n{shown}\n```\n"
+    )
+
+
+def _bodies(operation: dict[str, Any], success: str) -> str:
+    """Return a sentence about the body of a request, and one about that of its response."""
+    request = _content(operation.get("requestBody", {}))
+    response = operation["responses"][success]
+    return (f"The body is {request}. " if request else "") + (
+        f"{success}: {_content(response)}. {response['description']}"
+    )
+
+
+def _content(body: dict[str, Any]) -> str:
+    return " or ".join(
+        _type(content["schema"]) if "$ref" in content.get("schema", {}) else f"`{media_type}`"
+        for media_type, content in body.get("content", {}).items()
+    )
+
+
+def _statuses(operations: Iterator[dict[str, Any]]) -> str:
+    """Return what the statuses of errors mean."""
+    meanings = {
+        status: response["description"]
+        for operation in operations
+        for status, response in operation["responses"].items()
+        if not status.startswith("2")
+    }
+    rows = [f"| {status} | {meanings[status]} |" for status in sorted(meanings)]
+    return (
+        "## Statuses\n\nAn error is a [problem document](errors.md), a [Problem](#problem). Below `/v1` it is an "
+        "[OpenAIProblem](#openaiproblem). A status with several meanings says in `type` which one holds.\n\n"
+        "| status | meaning |\n| --- | --- |\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _compact(value: Any, indent: str = "") -> str:
+    """Return JSON that breaks only long lines, with a bare mark of omission."""
+    line = re.sub(r'"…": "…"|"…"', "…", json.dumps(value, ensure_ascii=False))
+    if len(indent + line) <= MAX_LINE or not isinstance(value, dict | list):
+        return line
+    inner = indent + "  "
+    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
+    parts = [
+        inner + ("" if key in {None, "…"} else json.dumps(key, ensure_ascii=False) + ": ") + _compact(item, inner)
+        for key, item in items
+    ]
+    begin, end = "{}" if isinstance(value, dict) else "[]"
+    return f"{begin}\n" + ",\n".join(parts) + f"\n{indent}{end}"
+
+
+def _fields(schema: dict[str, Any]) -> str:
+    rows = [f"| `{name}` | {_type(field)} | {field['description']} |" for name, field in schema["properties"].items()]
     return "| field | type | meaning |\n| --- | --- | --- |\n" + "\n".join(rows)
 
 
 def _type(field: dict[str, Any]) -> str:
-    if "anyOf" in field:
-        return " or ".join(_type(option) for option in field["anyOf"])
+    if options := field.get("anyOf") or field.get("oneOf"):
+        return " or ".join(_type(option) for option in options)
     if "$ref" in field:
-        return str(field["$ref"].rsplit("/", 1)[-1])
+        name = str(field["$ref"].rsplit("/", 1)[-1])
+        return f"[{name}](#{name.lower()})"
     if field.get("type") == "array":
-        return f"list of {_type(field['items'])}"
-    return str(field.get("type", ""))
+        return f"list of {_type(field['items'])}" if field["items"] else "list"
+    if field.get("type") == "object" and isinstance(field.get("additionalProperties"), dict):
+        return f"object of {_type(field['additionalProperties'])}"
+    if values := field.get("enum") or ([field["const"]] if "const" in field else []):
+        return " or ".join(f"`{value}`" for value in values)
+    return str(field.get("type", "any"))
 
 
 def openapi() -> str:

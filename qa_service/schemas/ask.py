@@ -81,7 +81,7 @@ class AskRequest(BaseModel):
         le=1,
         description="Confidence from which the question counts as answerable. Default: the server's setting.",
     )
-    filters: FiltersBody | None = None
+    filters: FiltersBody | None = Field(None, description="Which passages may be results. Default: all.")
 
     def options(self, *, explain: bool = False) -> AskOptions:
         """Return the options of the request."""
@@ -111,22 +111,22 @@ class ExplanationBody(BaseModel):
 class CitationBody(BaseModel):
     """The position of the passage. Ends are exclusive, except `end_line`, which is the last line."""
 
-    document_id: str
-    title: str
+    document_id: str = Field(description="Id of the document, for `/sources/{document_id}`.")
+    title: str = Field(description="Title of the document.")
     uri: str = Field(description="Path of the document below the source folder.")
     section_path: list[str] = Field(description="Headings above the passage, outermost first.")
     page: int | None = Field(description="Page on which the quote begins, from 1; null for formats without pages.")
     start_char: int = Field(description="Offset in the document, in Unicode code points.")
-    end_char: int
+    end_char: int = Field(description="Offset of the character after the passage, in code points.")
     start_utf16: int = Field(description="The same offset in UTF-16 code units, as in JavaScript.")
-    end_utf16: int
+    end_utf16: int = Field(description="Offset after the passage, in UTF-16 code units.")
     start_byte: int = Field(description="The same offset in bytes of UTF-8.")
-    end_byte: int
+    end_byte: int = Field(description="Offset after the passage, in bytes of UTF-8.")
     start_line: int = Field(description="First line, from 1.")
-    end_line: int
+    end_line: int = Field(description="Last line, inclusive.")
     quote: str = Field(description="The passage's sentence that answers the question best.")
     quote_start: int = Field(description="Offset of the quote in the result's `text`, in code points.")
-    quote_end: int
+    quote_end: int = Field(description="Offset of the character after the quote in `text`.")
     url: str = Field(description="Link to the quote: a published page, or a path on this server.")
     permalink: str = Field(description="Path on this server that says, now and later, whether the quote still stands.")
     document_sha256: str = Field(description="Hash of the document's file when it was indexed.")
@@ -136,47 +136,51 @@ class CitationBody(BaseModel):
 class ResultBody(BaseModel):
     """A passage, verbatim, with its citation."""
 
-    rank: int
+    rank: int = Field(description="Place among the results, from 1.")
     score: float = Field(
         description="Fused score, 0 to 1 among the candidates of this question; results are ordered by it."
     )
     confidence: float | None = Field(
         description="Probability, 0 to 1, that the passage contains the answer; null if the model has no calibration."
     )
-    text: str
-    scores: ScoresBody
-    citation: CitationBody
+    text: str = Field(description="The passage, as it stands in the document.")
+    scores: ScoresBody = Field(description="The signals behind the rank.")
+    citation: CitationBody = Field(description="Where the passage stands, and its quote.")
     explanation: ExplanationBody | None = Field(None, description="Only with `?explain=true`.")
 
 
 class AnswerBody(BaseModel):
     """The best quote, and the index in `results` of its passage."""
 
-    text: str
-    citation_index: int
+    text: str = Field(description="The quote that answers best, word for word.")
+    citation_index: int = Field(description="Index in `results` of the passage with the quote, from 0.")
 
 
 class AskResponse(BaseModel):
     """The best passages for a question, best first, and whether they are likely to answer it."""
 
-    id: str
-    question: str
-    answerable: bool | None
-    confidence: float | None
+    id: str = Field(description="Id of the answer, for `POST /feedback`.")
+    question: str = Field(description="The question.")
+    answerable: bool | None = Field(
+        description="Whether the confidence reaches the threshold; null if the model has no calibration."
+    )
+    confidence: float | None = Field(
+        description="Probability, 0 to 1, that the results contain the answer; null if the model has no calibration."
+    )
     answer: AnswerBody | None = Field(description="null if the documents are unlikely to contain the answer.")
-    results: list[ResultBody]
-    took_ms: float
-    index_version: str
+    results: list[ResultBody] = Field(description="The passages, best first.")
+    took_ms: float = Field(description="Time to answer, in milliseconds.")
+    index_version: str = Field(description="The generation of the index that answered.")
 
 
 class Problem(BaseModel):
     """An error, as a problem document (RFC 9457)."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
+    type: str = Field(description="`urn:qa-service:problem:` and the name of the error in docs/errors.md.")
+    title: str = Field(description="The error in a few words, the same for every error of its type.")
+    status: int = Field(description="The status of the response.")
+    detail: str = Field(description="The cause, and a remedy.")
+    instance: str = Field(description="The id of the request, as a URN.")
     request_id: str = Field(description="The id in the `X-Request-ID` header and in the server's log.")
 
 
@@ -199,15 +203,15 @@ class BatchItem(BaseModel):
     """An answer or a problem."""
 
     status: int = Field(description="The status that ``POST /ask`` would have had.")
-    answer: AskResponse | None
-    problem: Problem | None
+    answer: AskResponse | None = Field(description="The answer; null if there is a problem.")
+    problem: Problem | None = Field(description="The problem; null if there is an answer.")
 
 
 class BatchResponse(BaseModel):
     """The result of each question, in order."""
 
-    results: list[BatchItem]
-    took_ms: float
+    results: list[BatchItem] = Field(description="An answer or a problem for each question.")
+    took_ms: float = Field(description="Time to answer all questions, in milliseconds.")
 
 
 def ask_body(

@@ -11,27 +11,27 @@ from qa_service.datatypes import SourceDocument
 class SourceBody(BaseModel):
     """A document as it was indexed."""
 
-    document_id: str
-    title: str
-    uri: str
-    document_sha256: str
-    text: str
+    document_id: str = Field(description="Id of the document.")
+    title: str = Field(description="Title of the document.")
+    uri: str = Field(description="Path of the document below the source folder.")
+    document_sha256: str = Field(description="Hash of the document's file when it was indexed.")
+    text: str = Field(description="The text that was indexed; offsets of citations refer to it.")
 
 
 class ListedSource(BaseModel):
     """A document without its text."""
 
-    document_id: str
-    title: str
-    uri: str
-    media_type: str
-    document_sha256: str
+    document_id: str = Field(description="Id of the document.")
+    title: str = Field(description="Title of the document.")
+    uri: str = Field(description="Path of the document below the source folder.")
+    media_type: str = Field(description="Format of the document's file.")
+    document_sha256: str = Field(description="Hash of the document's file when it was indexed.")
 
 
 class SourcesBody(BaseModel):
     """Documents, in order of their ids."""
 
-    documents: list[ListedSource]
+    documents: list[ListedSource] = Field(description="At most `limit` documents.")
 
     @classmethod
     def of(cls, documents: Iterable[SourceDocument]) -> "SourcesBody":
@@ -53,14 +53,14 @@ class SourcesBody(BaseModel):
 class SpanBody(BaseModel):
     """A span of a document's text in code points; the end is exclusive."""
 
-    start_char: int
-    end_char: int
+    start_char: int = Field(description="First character.")
+    end_char: int = Field(description="The character after the last.")
 
 
 class PassagesBody(BaseModel):
     """The passages of a document, in order."""
 
-    passages: list[SpanBody]
+    passages: list[SpanBody] = Field(description="The span of each passage.")
 
 
 class CitedBody(BaseModel):
@@ -68,10 +68,12 @@ class CitedBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    uri: str = Field(min_length=1, max_length=4096)
-    start_char: int = Field(ge=0, le=2**40)
-    quote: str = Field(min_length=1, max_length=20_000)
-    quote_start: int = Field(0, ge=0, le=2**40)
+    uri: str = Field(min_length=1, max_length=4096, description="`uri` of the citation.")
+    start_char: int = Field(ge=0, le=2**40, description="`start_char` of the citation.")
+    quote: str = Field(min_length=1, max_length=20_000, description="`quote` of the citation.")
+    quote_start: int = Field(
+        0, ge=0, le=2**40, description="`quote_start` of the citation; 0 if `start_char` is that of the quote."
+    )
 
     def cited(self) -> CitedQuote:
         """Return the quote with its position."""
@@ -83,7 +85,7 @@ class VerifyRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    citations: list[CitedBody] = Field(min_length=1, max_length=50)
+    citations: list[CitedBody] = Field(min_length=1, max_length=50, description="Citations, as in answers.")
 
 
 class VerdictBody(BaseModel):
@@ -93,12 +95,12 @@ class VerdictBody(BaseModel):
         description="`exact`: verbatim where it was cited; `moved`: verbatim elsewhere; `changed`: similar text in its "
         "place; `gone`: neither."
     )
-    quote: str
+    quote: str = Field(description="The quote as it was cited.")
     now: str | None = Field(description="The text there now; null if the quote is gone.")
-    document_id: str | None
-    uri: str | None
-    start_char: int | None
-    end_char: int | None
+    document_id: str | None = Field(description="Id of the document that contains the text now.")
+    uri: str | None = Field(description="Path of that document below the source folder.")
+    start_char: int | None = Field(description="First character of the text there.")
+    end_char: int | None = Field(description="The character after the text there.")
     url: str | None = Field(description="Path on this server that shows the text in its document.")
 
     @classmethod
@@ -120,5 +122,5 @@ class VerdictBody(BaseModel):
 class VerifyResponse(BaseModel):
     """The verdict on each citation, in order."""
 
-    index_version: str
-    verdicts: list[VerdictBody]
+    index_version: str = Field(description="The generation of the index that was searched.")
+    verdicts: list[VerdictBody] = Field(description="A verdict for each citation.")

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 class Health(BaseModel):
     """State of the service."""
 
-    status: str
+    status: str = Field(description="`alive` from `/livez`, `ready` from `/readyz`.")
 
 
 class Readiness(Health):
     """State of the service and of its indexes."""
 
-    index_version: str
+    index_version: str = Field(description="The generation of the index that is served.")
     degraded: bool = Field(description="Whether an older index is served because the current one is damaged.")
     runtime: str = Field(description="Runtime and precision of the embedding model.")
     collections: dict[str, str] = Field(description="The index version of each named collection.")
@@ -23,49 +23,49 @@ class Readiness(Health):
 class CollectionBody(BaseModel):
     """A named collection."""
 
-    name: str
-    index_version: str
-    documents: int
-    passages: int
+    name: str = Field(description="Its name, as in `/collections/{name}/ask`.")
+    index_version: str = Field(description="The generation of the index that is served.")
+    documents: int = Field(description="Number of documents.")
+    passages: int = Field(description="Number of passages.")
 
 
 class CollectionsBody(BaseModel):
     """The named collections."""
 
-    collections: list[CollectionBody]
+    collections: list[CollectionBody] = Field(description="One entry for each name in `QA_COLLECTIONS`.")
 
 
 class SkippedBody(BaseModel):
     """A file that was not indexed."""
 
-    uri: str
-    reason: str
+    uri: str = Field(description="Path of the file below the source folder.")
+    reason: str = Field(description="Why it was skipped.")
     failed: bool = Field(description="Whether the file needs attention.")
 
 
 class IndexBody(BaseModel):
     """The generation that is served."""
 
-    index_version: str
-    built_at: str
-    files: int
-    documents: int
-    passages: int
-    model: str
-    vector_index: str
-    degraded: bool
-    skipped: list[SkippedBody]
-    warnings: list[str]
+    index_version: str = Field(description="The generation of the index that is served.")
+    built_at: str = Field(description="When it was built, in ISO 8601.")
+    files: int = Field(description="Files in the source folder, skipped ones included.")
+    documents: int = Field(description="Number of documents.")
+    passages: int = Field(description="Number of passages.")
+    model: str = Field(description="The embedding model.")
+    vector_index: str = Field(description="How vectors are searched: exactly or by codes.")
+    degraded: bool = Field(description="Whether an older index is served because the current one is damaged.")
+    skipped: list[SkippedBody] = Field(description="Files that were not indexed.")
+    warnings: list[str] = Field(description="Warnings of the build about documents.")
 
 
 class DiffBody(BaseModel):
     """Files added, changed and removed by the generation that is served, by path."""
 
-    index_version: str
+    index_version: str = Field(description="The generation of the index that is served.")
     previous: str | None = Field(description="The previous generation; null if there is none on disk.")
-    added: list[str]
-    changed: list[str]
-    removed: list[str]
+    added: list[str] = Field(description="Files that the previous generation did not have.")
+    changed: list[str] = Field(description="Files with other bytes than before.")
+    removed: list[str] = Field(description="Files that only the previous generation had.")
 
 
 class FeedbackRequest(BaseModel):
@@ -86,15 +86,15 @@ class FeedbackRequest(BaseModel):
     right_passage: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = Field(
         None, description="`permalink` of the citation that is the right answer."
     )
-    note: str = Field("", max_length=2000)
+    note: str = Field("", max_length=2000, description="A comment for the operator of the service.")
 
 
 class FeedbackResponse(BaseModel):
     """The feedback that was recorded."""
 
-    answer_id: str
-    useful: bool
-    right_passage: str | None
+    answer_id: str = Field(description="`id` of the answer.")
+    useful: bool = Field(description="As it was sent.")
+    right_passage: str | None = Field(description="As it was sent; null without one.")
 
 
 class WidgetFile(BaseModel):
@@ -107,5 +107,5 @@ class WidgetFile(BaseModel):
 class WidgetBody(BaseModel):
     """The chat widget in this version."""
 
-    version: str
-    files: list[WidgetFile]
+    version: str = Field(description="A hash of all files, part of their paths.")
+    files: list[WidgetFile] = Field(description="The modules of the element, the entry point first.")

@@ -31,7 +31,9 @@ class ComparisonFilterBody(BaseModel):
 
     model_config = _STRICT
 
-    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"] = Field(
+        description="Equal, not equal, greater, at least, less, at most, one of, none of."
+    )
     key: Annotated[str, StringConstraints(min_length=1, max_length=500)] = Field(
         description="`title`, `filename` or `uri`, `file_id`, `section`, or a key of the document's front matter."
     )
@@ -59,8 +61,10 @@ class CompoundFilterBody(BaseModel):
 
     model_config = _STRICT
 
-    type: Literal["and", "or"]
-    filters: "list[FilterBody]" = Field(min_length=1, max_length=_MAX_COMPARISONS)
+    type: Literal["and", "or"] = Field(description="Whether all filters must match, or any one.")
+    filters: "list[FilterBody]" = Field(
+        min_length=1, max_length=_MAX_COMPARISONS, description="Comparisons, or other conjunctions and disjunctions."
+    )
 
     def filter(self) -> CompoundFilter:
         """Return the filter."""
@@ -99,7 +103,9 @@ class RankingOptions(BaseModel):
 
     model_config = _STRICT
 
-    ranker: Annotated[str, StringConstraints(max_length=100)] = "auto"
+    ranker: Annotated[str, StringConstraints(max_length=100)] = Field(
+        default="auto", description="Accepted without effect."
+    )
     score_threshold: float = Field(0.0, ge=0, le=1, description="Minimum `score` of a result.")
 
 
@@ -111,11 +117,11 @@ class SearchRequest(BaseModel):
     query: Askable | Annotated[list[Askable], Field(min_length=1, max_length=MAX_QUERIES)] = Field(
         description="A question, or several; a passage then gets its best score among them."
     )
-    max_num_results: int = Field(10, ge=1, le=50)
+    max_num_results: int = Field(10, ge=1, le=50, description="Number of results.")
     filters: Annotated[FilterBody, AfterValidator(_bounded)] | None = Field(
         None, description=f"At most {_MAX_COMPARISONS} comparisons, nested {_MAX_DEPTH} deep."
     )
-    ranking_options: RankingOptions | None = None
+    ranking_options: RankingOptions | None = Field(None, description="A minimum score.")
     rewrite_query: bool = Field(False, description="Accepted without effect: queries are never rewritten.")
 
     def queries(self) -> list[str]:
@@ -137,7 +143,7 @@ class OpenAIError(BaseModel):
     """An error in the shape of OpenAI's API."""
 
     message: str = Field(description="The `detail` of the problem document.")
-    type: Literal["invalid_request_error", "server_error"]
+    type: Literal["invalid_request_error", "server_error"] = Field(description="Whether the request is the cause.")
     param: str | None = Field(description="Always null; the message names the field.")
     code: str = Field(description="The last part of the problem's `type`, such as `not-found`.")
 
@@ -145,50 +151,52 @@ class OpenAIError(BaseModel):
 class OpenAIProblem(Problem):
     """An error below `/v1`: a problem document that OpenAI's clients can also read."""
 
-    error: OpenAIError
+    error: OpenAIError = Field(description="The same error, for OpenAI's clients.")
 
 
 class Content(BaseModel):
     """A piece of a result's text."""
 
-    type: Literal["text"] = "text"
-    text: str
+    type: Literal["text"] = Field(default="text", description="Always `text`.")
+    text: str = Field(description="The passage, as it stands in the document.")
 
 
 class SearchResult(BaseModel):
     """A passage in the results."""
 
     file_id: str = Field(description="`document_id` of the passage's document.")
-    filename: str
+    filename: str = Field(description="Path of the document below the source folder.")
     score: float = Field(description="Fused score, 0 to 1 among the candidates of one question.")
     attributes: Attributes = Field(
         description="Front matter of the document, position of the passage, and its best sentence."
     )
-    content: list[Content]
+    content: list[Content] = Field(description="One item: the passage.")
 
 
 class SearchPage(BaseModel):
     """The results, best first; there is only one page."""
 
-    object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"
-    search_query: list[str]
-    data: list[SearchResult]
-    has_more: bool = False
-    next_page: str | None = None
+    object: Literal["vector_store.search_results.page"] = Field(
+        default="vector_store.search_results.page", description="The type of this object."
+    )
+    search_query: list[str] = Field(description="The queries.")
+    data: list[SearchResult] = Field(description="The results.")
+    has_more: bool = Field(default=False, description="Always false.")
+    next_page: str | None = Field(default=None, description="Always null.")
 
 
 class _Identified(BaseModel):
-    id: str
+    id: str = Field(description="Name of the collection (`default` for the one without), or of the model.")
 
 
 class _Page(BaseModel, Generic[Item]):
     """A page of a list; the next page begins after ``last_id``."""
 
-    object: Literal["list"] = "list"
-    data: list[Item]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
+    object: Literal["list"] = Field(default="list", description="The type of this object.")
+    data: list[Item] = Field(description="The items of this page.")
+    first_id: str | None = Field(description="Id of the first item; null if there is none.")
+    last_id: str | None = Field(description="Id of the last item, for `after`; null if there is none.")
+    has_more: bool = Field(description="Whether there is another page.")
 
     @classmethod
     def of(cls, items: Sequence[Item], limit: int) -> Self:
@@ -202,23 +210,23 @@ class _Page(BaseModel, Generic[Item]):
 class FileCounts(BaseModel):
     """Number of files by state: indexed, and unreadable."""
 
-    completed: int
-    failed: int
-    in_progress: int = 0
-    cancelled: int = 0
-    total: int
+    completed: int = Field(description="Documents in the index.")
+    failed: int = Field(description="Files that could not be read.")
+    in_progress: int = Field(default=0, description="Always 0.")
+    cancelled: int = Field(default=0, description="Always 0.")
+    total: int = Field(description="All of them.")
 
 
 class VectorStoreBody(_Identified):
     """A collection, as a vector store."""
 
-    object: Literal["vector_store"] = "vector_store"
-    name: str
+    object: Literal["vector_store"] = Field(default="vector_store", description="The type of this object.")
+    name: str = Field(description="The same as `id`.")
     created_at: int = Field(description="Time of its index's build, in seconds since 1970.")
-    status: Literal["completed"] = "completed"
-    file_counts: FileCounts
+    status: Literal["completed"] = Field(default="completed", description="Always `completed`.")
+    file_counts: FileCounts = Field(description="Number of files by state.")
     usage_bytes: int = Field(description="Size of its index, in bytes.")
-    metadata: dict[str, str]
+    metadata: dict[str, str] = Field(description="`index_version`: the generation of the index.")
 
 
 class VectorStorePage(_Page[VectorStoreBody]):
@@ -229,13 +237,13 @@ class VectorStoreFile(_Identified):
     """A document, as a file of a vector store."""
 
     id: str = Field(description="`document_id` of citations.")
-    object: Literal["vector_store.file"] = "vector_store.file"
-    vector_store_id: str
+    object: Literal["vector_store.file"] = Field(default="vector_store.file", description="The type of this object.")
+    vector_store_id: str = Field(description="The collection.")
     created_at: int = Field(description="Time of the index's build, in seconds since 1970.")
-    status: Literal["completed"] = "completed"
-    last_error: None = None
+    status: Literal["completed"] = Field(default="completed", description="Always `completed`.")
+    last_error: None = Field(default=None, description="Always null.")
     usage_bytes: int = Field(default=0, description="Always 0: not counted per file.")
-    attributes: Attributes
+    attributes: Attributes = Field(description="Title, path and front matter of the document.")
 
 
 class VectorStoreFilePage(_Page[VectorStoreFile]):
@@ -245,9 +253,9 @@ class VectorStoreFilePage(_Page[VectorStoreFile]):
 class ModelBody(_Identified):
     """A model that embeds questions and passages."""
 
-    object: Literal["model"] = "model"
+    object: Literal["model"] = Field(default="model", description="The type of this object.")
     created: int = Field(description="Time of the build that used it, in seconds since 1970.")
-    owned_by: str = "qa-service"
+    owned_by: str = Field(default="qa-service", description="Always `qa-service`.")
 
 
 class ModelPage(_Page[ModelBody]):

@@ -17,8 +17,10 @@ from qa_service.settings import Settings
 class Reindexing(JobState):
     """The state of the last build that was started over HTTP."""
 
-    status: Literal["idle", "building", "done", "failed", "stopped"] = "idle"
-    report: dict[str, Any] | None = Field(default=None, description="What `qa-service index --json` printed.")
+    status: Literal["idle", "building", "done", "failed", "stopped"] = Field(
+        default="idle", description="`idle` before the first build, `stopped` if the server ended before the build."
+    )
+    report: dict[str, Any] | None = Field(default=None, description="The output of `qa-service index --json`.")
 
 
 class _Build(Reindexing):

@@ -32,13 +32,15 @@ Result = TypeVar("Result")
 
 
 class _Identified(BaseModel):
-    id: str
+    id: str = Field(description="Id of the evaluation.")
 
 
 class Evaluation(JobState, _Identified):  # pydantic puts the fields of the last base first
     """The state of an evaluation."""
 
-    status: Literal["running", "done", "failed", "stopped"]
+    status: Literal["running", "done", "failed", "stopped"] = Field(
+        description="`stopped` if the server ended before the evaluation."
+    )
     asked: int = Field(default=0, description="Questions asked so far.")
     of: int | None = Field(default=None, description="Number of questions, once they are counted.")
     summary: dict[str, Any] | None = Field(default=None, description="As in summary.json, once it is done.")

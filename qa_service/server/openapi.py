@@ -1,7 +1,6 @@
 """The OpenAPI description: FastAPI's, plus the keys that operations need and one schema of all errors."""
 
 import threading
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,6 +20,8 @@ _KEY_SCHEME = {
     "scheme": "bearer",
     "description": "A key of `qa-service keys create`, as `Authorization: Bearer …`. An operation names its scope.",
 }
+_NOT_MODIFIED = "The response is the one that the client has already (`If-None-Match`)."
+_WITHOUT_DESCRIPTION = "Successful Response"  # by FastAPI
 _lock = threading.Lock()
 
 
@@ -50,7 +51,8 @@ class DescribedAPI(FastAPI):
         for path, operations in description["paths"].items():
             for method, operation in operations.items():
                 if method == "get":
-                    operation["responses"].setdefault("304", {"description": HTTPStatus.NOT_MODIFIED.phrase})
+                    operation["responses"].setdefault("304", {"description": _NOT_MODIFIED})
+                _describe_success(operation["responses"], description["components"]["schemas"])
                 operation["security"] = _security(gate, accesses[operation["operationId"]])
                 if path.startswith(OPENAI_PATHS):
                     _use_openai_problem(operation["responses"])
@@ -62,6 +64,14 @@ def _security(gate: Gate, access: Access) -> list[dict[str, list[str]]]:
         return []
     needed: list[dict[str, list[str]]] = [{_KEY: [access.scope]}]
     return [*needed, {}] if gate.is_open_to_all(access) else needed
+
+
+def _describe_success(responses: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Describe a response that has no description by the description of its schema."""
+    for response in responses.values():
+        if response["description"] == _WITHOUT_DESCRIPTION:
+            name = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            response["description"] = schemas[name]["description"]
 
 
 def _use_openai_problem(responses: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ def listing_routes(collections: Collections) -> APIRouter:
         request: Request,
         uri: Annotated[str | None, Query(description="Only the document at this path.", max_length=4096)] = None,
         after: Annotated[str, Query(description="Only ids after this one: the last id of the previous page.")] = "",
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Documents on a page.")] = 100,
     ) -> SourcesBody:
         """List documents without their texts, ordered by id, a page at a time."""
         live = collections.of(request)
@@ -138,6 +138,7 @@ def view_routes(collections: Collections) -> APIRouter:
     @router.get(
         "/sources/{document_id}/view",
         summary="View a quote in its document",
+        response_description="The document as a page.",
         responses={200: {"content": _PAGE}, **problems(404, 422, 503, 504)},
         response_class=Response,
     )

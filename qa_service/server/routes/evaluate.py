@@ -72,6 +72,7 @@ def report_routes(evaluations: Evaluations) -> APIRouter:
         "/{evaluation_id}/report",
         operation_id="evaluation_report",
         summary="Read the report of an evaluation",
+        response_description="The report as a page.",
         responses={
             200: {"content": {"text/html": {"schema": {"type": "string"}}}},
             **problems(401, 403, 404, "default"),

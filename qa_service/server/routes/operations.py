@@ -103,6 +103,7 @@ def metrics_routes() -> APIRouter:
         "/metrics",
         operation_id="metrics",
         summary="Read metrics",
+        response_description="Metrics as text.",
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(401, 403, "default")},
         response_class=Response,
     )

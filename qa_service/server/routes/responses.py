@@ -1,8 +1,9 @@
 """OpenAPI descriptions of error responses, and headers that several routes send."""
 
-from http import HTTPStatus
+from collections.abc import Iterator
 from typing import Any
 
+from qa_service.errors import QAServiceError, RequestError
 from qa_service.schemas.ask import Problem
 from qa_service.server.middleware.problems import MEDIA_TYPE
 
@@ -19,8 +20,20 @@ def problem_content(model: type[Problem]) -> dict[str, Any]:
 
 def problems(*statuses: int | str) -> dict[int | str, dict[str, Any]]:
     """Return the descriptions of problem documents with the given statuses."""
-    return {status: {"description": _phrase(status), "content": problem_content(Problem)} for status in statuses}
+    return {status: {"description": _meaning(status), "content": problem_content(Problem)} for status in statuses}
 
 
-def _phrase(status: int | str) -> str:
-    return HTTPStatus(status).phrase if isinstance(status, int) else "Any other error"
+def _meaning(status: int | str) -> str:
+    """Return the meaning of a status: that of each kind of error which has it."""
+    if isinstance(status, str):
+        return "Any other error."
+    kinds = (error for error in _kinds(QAServiceError) if error.http_status == status and error is not RequestError)
+    return " ".join((error.__doc__ or "").splitlines()[0] for error in kinds).replace("``", "`")
+
+
+def _kinds(error: type[QAServiceError]) -> Iterator[type[QAServiceError]]:
+    """Yield the errors that name a type of problem documents."""
+    if "slug" in vars(error):
+        yield error
+    for child in error.__subclasses__():
+        yield from _kinds(child)

@@ -31,7 +31,7 @@ _BY_ID = Access("ask", collection_parameter="vector_store_id")
 _STORE = "/v1/vector_stores/{vector_store_id}"
 _After = Annotated[str, Query(description="Only ids after this one: `last_id` of the previous page.")]
 _FileId = Annotated[str, Path(description="`document_id` of a citation.")]
-_Limit = Annotated[int, Query(ge=1, le=100)]
+_Limit = Annotated[int, Query(ge=1, le=100, description="Items on a page.")]
 _Status = Annotated[
     Literal["completed", "in_progress", "cancelled", "failed"],
     Query(alias="filter", description="All files are `completed`; other values list none."),
