@@ -8,17 +8,17 @@ from qa_service.server.metrics import REQUESTS
 
 UNMATCHED = "unmatched"
 """The route, in metrics and in the log, of a request that matches none."""
-LOG_SECONDS = 1.0
 _logger = logging.getLogger("qa_service.requests")
 
 
 class Refusals:
-    """Counts refused requests and logs at most one in ``LOG_SECONDS``, with the number since the last line."""
+    """Counts refused requests and logs at most one in ``log_seconds``, with the number since the last line."""
 
     KEY = "qa_refusals"
     """Its key in the state of the application's lifespan."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_seconds: float = 1.0) -> None:
+        self.log_seconds = log_seconds
         self._unlogged = 0
         self._logged_at = -math.inf
 
@@ -27,7 +27,7 @@ class Refusals:
         REQUESTS.labels(method, route, status).inc()
         self._unlogged += 1
         now = time.monotonic()
-        if now - self._logged_at < LOG_SECONDS:
+        if now - self._logged_at < self.log_seconds:
             return
         line = {"request_id": request_id, "method": method, "route": route, "status": status}
         _logger.info("request", extra={**line, "turned_away": self._unlogged})

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import trustme
 from conftest import TWO_DOCUMENTS, FakeEmbedder, Run
+from documents import word
 from fastapi.testclient import TestClient
 from milvus_servers import Server, lite, real, real_is_there
 from networks import Machine
@@ -35,8 +36,8 @@ from qa_service.index.manifest import data_files
 from qa_service.index.milvus import MilvusGenerations
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.connection import WRITING, Address, Connection
-from qa_service.index.milvus.records import Records
-from qa_service.index.vectors import Recall
+from qa_service.index.milvus.filtering import MAX_VALUES
+from qa_service.index.milvus.records import MAX_FIELD_BYTES, Records
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import DocumentRank
 from qa_service.server.app import create_app
@@ -298,11 +299,15 @@ def test_milvus_filters_on_attributes_select_as_on_disk(shared: Settings, folder
 
 
 def test_an_attribute_with_too_many_values_compares_with_text_only(
-    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+    shared: Settings, folder: Write, fake: FakeEmbedder
 ) -> None:
-    """Other comparisons are refused with the reason; here five values are too many."""
-    monkeypatch.setattr("qa_service.index.milvus.filtering.MAX_VALUES", 4)
-    folder(REPORTS)
+    """Other comparisons are refused with the reason; attributes with fewer values still compare."""
+    many = [f"{number:05}" for number in range(MAX_VALUES + 1)]
+    lists = {
+        f"many/{start}.md": f"---\nday: [{', '.join(many[start : start + 200])}]\n---\nA raft.\n"
+        for start in range(0, len(many), 200)
+    }
+    folder(REPORTS | lists)
     build(shared, fake)
     local, remote = both(shared, fake)
     for filters in (
@@ -310,15 +315,12 @@ def test_an_attribute_with_too_many_values_compares_with_text_only(
         ComparisonFilter("author", "gt", ("Kim",)),
     ):
         assert chosen(remote, filters) == chosen(local, filters) != set()
-    with pytest.raises(InvalidRequest, match="more than 4 values"):
+    with pytest.raises(InvalidRequest, match="more than 10,000 values"):
         chosen(remote, ComparisonFilter("day", "gt", ("2017-03-15",)))
 
 
-def test_equal_passages_can_be_published(
-    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_equal_passages_can_be_published(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
     """The server finds arbitrary ones of them."""
-    monkeypatch.setattr("qa_service.index.milvus.collection.WRITING", 1)
     copies: dict[str, str | bytes] = {
         f"copy-{number}.txt": "The same terms hold for everybody." for number in range(60)
     }
@@ -328,16 +330,15 @@ def test_equal_passages_can_be_published(
     assert answer.results[0].scored.passage.text == "The same terms hold for everybody."
 
 
-def test_values_too_long_for_a_row_are_stored_in_records(
-    shared: Settings, folder: Write, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They come back complete; here the limit is small."""
-    monkeypatch.setattr("qa_service.index.milvus.rows.MAX_FIELD_BYTES", 200)
-    folder(DOCUMENTS)
+def test_values_too_long_for_a_row_are_stored_in_records(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """They come back complete; here a heading is longer than a row may be."""
+    raft = (("Heading 1", "Title"), ("Heading 2", "x" * MAX_FIELD_BYTES), ("Normal", "The raft drifts at night."))
+    folder(DOCUMENTS | {"long.docx": word(raft)})
     build(shared, fake)
     local, remote = both(shared, fake)
-    assert {row["passage"] for row in remote.index.store.rows(np.arange(3), ["passage"]).values()} == {"@"}
-    for question in QUESTIONS:
+    rows = remote.index.store.rows(np.arange(len(local.index)), ["passage"]).values()
+    assert any(row["passage"] == "@" for row in rows)
+    for question in (*QUESTIONS, "when does the raft drift"):
         alike(*(one.ask(question, AskOptions(explain=True)) for one in (local, remote)))
 
 
@@ -825,9 +826,8 @@ def test_calls_to_an_absent_server_are_few_and_pause() -> None:
     assert time.monotonic() - started < 10
 
 
-def test_publishing_waits_while_the_server_makes_progress_with_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publishing_waits_while_the_server_makes_progress_with_its_index() -> None:
     """Longer than the limit of a call, and no longer than that without progress."""
-    monkeypatch.setattr("qa_service.index.milvus.collection._POLL_SECONDS", 0.02)
 
     class Slow:
         address = Address("http://nowhere", timeout=0.01)
@@ -843,36 +843,46 @@ def test_publishing_waits_while_the_server_makes_progress_with_its_index(monkeyp
 
     slow = Slow(*range(40, -1, -1))
     begun = time.monotonic()
-    MilvusStore(slow, "rows", 8).finish()  # type: ignore[arg-type]
+    MilvusStore(slow, "rows", 8).finish(poll_seconds=0.02)  # type: ignore[arg-type]
     assert time.monotonic() - begun > 2 * 0.01 * 30
     assert [slow.called[0], slow.called[-1]] == ["flush", "load_collection"]
     stuck = Slow(9, 7)
     with pytest.raises(StoreUnavailable) as caught:
-        MilvusStore(stuck, "rows", 8).finish()  # type: ignore[arg-type]
+        MilvusStore(stuck, "rows", 8).finish(poll_seconds=0.02)  # type: ignore[arg-type]
     assert "7 rows are pending" in caught.value.in_full()
     assert "load_collection" not in stuck.called
 
 
-def test_rows_that_become_searchable_late_do_not_raise_ef_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is chosen once all rows are searchable."""
-    monkeypatch.setattr("qa_service.index.milvus.collection._POLL_SECONDS", 0.001)
-    store = MilvusStore(Connection(Address("http://nowhere")), "rows", 8, exact=False)
-    asked: list[int] = []
+class Searched:
+    """A server with ten rows of cosine 1, some of which it does not find: ``missed`` returns for how many queries."""
 
-    def recall(*_: object) -> Recall:
-        asked.append(store.ef_search)
-        if len(asked) < 4:
-            return Recall(0.5, 0.4)
-        return Recall(0.992, 0.989) if store.ef_search < 256 else Recall(0.995, 0.991)
+    address = Address("http://nowhere", timeout=60)
 
-    monkeypatch.setattr(store, "_recall", recall)
-    monkeypatch.setattr(store, "_pending_rows", lambda: 0)
-    nothing = np.empty((0, 8), np.float32), np.empty((0, 10), np.int64)
-    assert store.settle(*nothing) == 0.995
-    assert (store.ef_search, asked) == (256, [2048] * 4 + [64, 128, 256])
-    monkeypatch.setattr(store, "_recall", lambda *_: Recall(0.98 + store.ef_search / 200_000, 0.98))
-    assert store.settle(*nothing) == 0.98 + 2048 / 200_000
-    assert store.ef_search == 2048
+    def __init__(self, missed: Callable[[int, int], int]) -> None:
+        self.asked: list[int] = []
+        self._missed = missed
+
+    def call(self, method: str, *_: object, **named: Any) -> Any:
+        if method == "describe_index":
+            return {"pending_index_rows": 0}
+        self.asked.append(named["search_params"]["params"]["ef"])
+        missed = self._missed(len(self.asked), self.asked[-1])
+        hits = [{"id": number, "distance": 1.0} for number in range(10)]
+        worse = [*hits[:9], {"id": 9, "distance": 0.5}]
+        return [worse if query < missed else hits for query in range(len(named["data"]))]
+
+
+def test_rows_that_become_searchable_late_do_not_raise_ef_search() -> None:
+    """It is chosen once all rows are searchable; for the largest one the mean recall suffices."""
+    queries, expected = np.ones((100, 8), np.float32), np.ones((100, 10), np.float32)
+    late = Searched(lambda times, ef: 100 if times < 4 else 8 if ef < 256 else 2)
+    store = MilvusStore(late, "rows", 8, 10, exact=False)  # type: ignore[arg-type]
+    assert store.settle(queries, expected, poll_seconds=0.001) == pytest.approx(0.998)
+    assert (store.ef_search, late.asked) == (256, [2048] * 4 + [64, 128, 256])
+    poor = Searched(lambda *_: 8)
+    store = MilvusStore(poor, "rows", 8, 10, exact=False)  # type: ignore[arg-type]
+    assert store.settle(queries, expected, poll_seconds=0.001) == pytest.approx(0.992)
+    assert (store.ef_search, poor.asked) == (2048, [2048, 64, 128, 256, 512, 1024])
 
 
 def test_the_terminal_shows_why_milvus_is_unavailable(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

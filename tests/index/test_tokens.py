@@ -99,15 +99,14 @@ def test_the_graph_file_is_what_onnx_writes() -> None:
     assert onnx.load(GRAPH) == helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-def test_rows_are_the_same_from_memory_and_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_the_same_from_memory_and_from_the_file(tmp_path: Path) -> None:
     """For any ranges in any order, including empty ones; a truncated file is reported."""
     rows = np.random.default_rng(7).integers(0, 256, (50, 6), dtype=np.uint8)
     np.save(tmp_path / "rows.npy", rows)
     ranges = [(40, 50), (3, 3), (0, 7), (5, 20)]
     expected = np.concatenate([rows[start:end] for start, end in ranges])
     kept = StoredRows(tmp_path / "rows.npy")
-    monkeypatch.setattr("qa_service.index.tokens.tokens._MAX_BYTES_IN_MEMORY", 10)
-    read = StoredRows(tmp_path / "rows.npy")
+    read = StoredRows(tmp_path / "rows.npy", max_bytes_in_memory=10)
     np.testing.assert_array_equal(kept.read(ranges), expected)
     np.testing.assert_array_equal(read.read(ranges), expected)
     (tmp_path / "rows.npy").write_bytes((tmp_path / "rows.npy").read_bytes()[:-1])
@@ -196,9 +195,7 @@ def test_punctuation_is_dropped_and_long_passages_are_truncated() -> None:
     assert counts[2] == MAX_PASSAGE_BYTES // (128 // 2 + 2 + 4)
 
 
-def test_reusing_passages_singly_or_in_batches_gives_equal_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reusing_passages_singly_or_in_batches_gives_equal_files(tmp_path: Path) -> None:
     """All or some of them in any order; the files equal those of adding each passage."""
     texts = [
         "The cat sleeps. The dog barks.",
@@ -216,10 +213,8 @@ def test_reusing_passages_singly_or_in_batches_gives_equal_files(
     for case, (most, run, order) in enumerate(
         [(9999, 500, range(6)), (3, 2, [4, 5, 1, 2, 3, 0]), (1, 1, [5, 0, 3, 1, 4, 2])]
     ):
-        monkeypatch.setattr("qa_service.index.tokens.builder._ORDER_BATCH", most)
-        monkeypatch.setattr("qa_service.index.tokens.builder._COPY_BATCH", run)
         (tmp_path / str(case)).mkdir()
-        builder = PassageTokensBuilder(len(texts), tmp_path / str(case))
+        builder = PassageTokensBuilder(len(texts), tmp_path / str(case), order_tokens=most, copy_passages=run)
         numbers = np.array(order)
         builder.add_stored(numbers[:4], before, numbers[:4], rows[numbers[:4]], counts[numbers[:4]])
         builder.add_stored(numbers[4:], before, numbers[4:], rows[numbers[4:]], counts[numbers[4:]])

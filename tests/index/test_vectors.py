@@ -202,12 +202,11 @@ def test_some_are_found_if_all_vectors_are_equal() -> None:
     np.testing.assert_allclose(scores, 1, atol=1e-6)
 
 
-def test_few_vectors_and_low_recall_keep_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_vectors_and_low_recall_keep_exact_search() -> None:
     """A recall that can't be reached keeps the flat index."""
     store = filled(np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32), np.arange(500))
     assert store.choose_index() == VectorIndex("flat", 0, 1.0)
-    monkeypatch.setattr("qa_service.index.vectors.faiss.LEAST_RECALL", 1.1)
-    assert store.choose_index(exact_up_to=100) == VectorIndex("flat", 0, 1.0)
+    assert store.choose_index(exact_up_to=100, least_recall=1.1) == VectorIndex("flat", 0, 1.0)
     assert len(store.search(np.ones((1, 8), np.float32), 5)[0][0]) == 5
 
 

@@ -23,7 +23,6 @@ from qa_service.datatypes import FloatArray
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.server.answer_cache import AnswerCache
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
@@ -456,13 +455,18 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
         assert list(operations["ask"]["responses"][status]["content"]) == ["application/problem+json"]
 
 
-def test_concurrent_answers_equal_those_asked_one_by_one(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_answers_equal_those_asked_one_by_one(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Eight threads, forty questions, no cached answers."""
-    monkeypatch.setattr(AnswerCache, "get", lambda *_: None)
-    words = ["cat", "dog", "whale", "crab"] * 10
-    alone = {word: client.post("/ask", json={"question": word}).json()["results"] for word in set(words)}
-    with ThreadPoolExecutor(8) as threads:
-        together = list(threads.map(lambda word: client.post("/ask", json={"question": word}).json()["results"], words))
+    uncached = settings.model_copy(update={"cache_mb": 0})
+    with TestClient(app_for(answerer, uncached), base_url="http://localhost") as client:
+
+        def results(word: str) -> object:
+            return client.post("/ask", json={"question": word}).json()["results"]
+
+        words = ["cat", "dog", "whale", "crab"] * 10
+        alone = {word: results(word) for word in set(words)}
+        with ThreadPoolExecutor(8) as threads:
+            together = list(threads.map(results, words))
     assert together == [alone[word] for word in words]
 
 

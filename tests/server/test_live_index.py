@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import re
 import shutil
 import time
 from collections import Counter
@@ -18,11 +19,12 @@ from conftest import FakeEmbedder, app_for, key_for
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from qa_service.datatypes import Answer, AskOptions
+from qa_service.datatypes import AskOptions
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.answer_cache import AnswerCache, AnswerKey
 from qa_service.server.live_index import LiveIndex, ServableIndex
+from qa_service.server.metrics import exposition
 from qa_service.server.process import bound_socket, run_server
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
@@ -433,20 +435,15 @@ def test_cite_and_verify_over_http(folder: Write, settings: Settings, fake: Fake
             assert client.get(f"/cite/{unknown}").status_code == 404
 
 
-def test_a_repeated_question_is_answered_from_the_cache(
-    folder: Write, settings: Settings, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With an id of its own, until another index is served; what is asked otherwise is worked out."""
+def cache_hits() -> float:
+    (value,) = re.findall(r"^qa_remembered_answers_total (\S+)$", exposition().decode(), re.MULTILINE)
+    return float(value)
+
+
+def test_a_repeated_question_is_answered_from_the_cache(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """With an id of its own, until another index is served; with other options it is computed."""
     folder({"cat.txt": "The cat sleeps on the mat.", "dog.txt": "A dog guards the farm."})
     build(settings, fake)
-    worked_out: list[str] = []
-    ask = QuestionAnswerer.ask
-
-    def noted(self: QuestionAnswerer, question: str, *arguments: Any, **named: Any) -> Answer:
-        worked_out.append(question)
-        return ask(self, question, *arguments, **named)
-
-    monkeypatch.setattr(QuestionAnswerer, "ask", noted)
     question = {"question": "where does the cat sleep"}
     others: list[dict[str, Any]] = [
         question | {"top_k": 1},
@@ -455,21 +452,24 @@ def test_a_repeated_question_is_answered_from_the_cache(
         {"question": "where does the cat sleep?"},
     ]
     with serving(settings, fake) as client:
-        worked_out.clear()
+        before = cache_hits()
         first, again = (client.post("/ask", json=question).json() for _ in range(2))
-        assert len(worked_out) == 1
+        assert cache_hits() - before == 1
         assert first["id"] != again["id"]
         assert all(first[name] == again[name] for name in first.keys() - {"id", "took_ms"})
-        for number, other in enumerate(others, start=2):
-            answered = [client.post("/ask", json=other).json()["results"] for _ in range(2)]
-            assert answered[0] == answered[1]
-            assert len(worked_out) == number
+        for number, other in enumerate(others, start=1):
+            computed = client.post("/ask", json=other).json()["results"]
+            assert cache_hits() - before == number
+            assert client.post("/ask", json=other).json()["results"] == computed
+            assert cache_hits() - before == number + 1
+        before = cache_hits()
         explained = client.post("/ask?explain=true", json=question).json()
         assert explained["results"][0]["explanation"] is not None
+        assert cache_hits() == before
         assert client.post("/ask", json=question).json()["results"][0]["explanation"] is None
-        assert len(worked_out) == len(others) + 2
+        assert cache_hits() - before == 1
         stream = [client.post("/ask", json=question, headers={"Accept": "text/event-stream"}).text for _ in range(2)]
-        assert len(worked_out) == len(others) + 2
+        assert cache_hits() - before == 3
         assert all(text.count("event: ") == 1 for text in stream)
         right = {"answer_id": again["id"], "useful": True}
         assert client.post("/feedback", json=right).status_code == 201

@@ -24,10 +24,10 @@ from starlette.testclient import TestClient
 
 from qa_service.errors import SettingsError
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.server import refusals
 from qa_service.server.logs import LineHandler, start_logging
 from qa_service.server.metrics import exposition
 from qa_service.server.middleware.observing import check_traces
+from qa_service.server.refusals import Refusals
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings, load_settings
 
@@ -85,31 +85,32 @@ def test_each_request_is_one_log_line_that_no_client_can_break(
     assert headers["Authorization"].rsplit("_", 1)[1] not in text
 
 
-def test_rejected_questions_are_logged_once_a_second(
-    answerer: QuestionAnswerer,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+def test_rejected_questions_are_counted_and_logged(
+    answerer: QuestionAnswerer, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Each is counted; the line of the next second has the number of those before it."""
     full = Worker(queue_limit=0, deadline_seconds=1)
     before = numbers(exposition().decode())
     stop = start_logging(settings.model_copy(update={"log_format": "json"}))
     try:
         with served(answerer, settings, worker=full) as port:
             capfd.readouterr()
-            for pause in (10.0, 10.0, 10.0, 0.0):
-                monkeypatch.setattr(refusals, "LOG_SECONDS", pause)
+            for _ in range(4):
                 assert httpx2.post(f"http://127.0.0.1:{port}/ask", json={"question": "cat"}).status_code == 503
     finally:
         stop()
-    lines = [line for line in lines_of(capfd.readouterr().err) if line["event"] == "request"]
-    assert [(line["status"], line["route"], line["turned_away"]) for line in lines] == [
-        (503, "/ask", 1),
-        (503, "/ask", 3),
-    ]
+    line = next(line for line in lines_of(capfd.readouterr().err) if line["event"] == "request")
+    assert (line["status"], line["route"], line["turned_away"]) == (503, "/ask", 1)
     key = ("qa_requests_total", frozenset({"method": "POST", "route": "/ask", "status": "503"}.items()))
     assert numbers(exposition().decode())[key] - before.get(key, 0) == 4
+
+
+def test_of_many_refusals_few_are_logged_with_the_number_of_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    refusals = Refusals()
+    with caplog.at_level(logging.INFO, "qa_service.requests"):
+        for log_seconds in (600, 600, 600, 0):
+            refusals.log_seconds = log_seconds
+            refusals.note("id", 503, "POST", "/ask")
+    assert [record.__dict__["turned_away"] for record in caplog.records] == [1, 3]
 
 
 def test_questions_are_logged_only_if_the_setting_says_so(

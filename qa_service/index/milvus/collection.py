@@ -93,7 +93,7 @@ class MilvusStore:
         if self._count is not None:
             self._count += len(ids)
 
-    def finish(self) -> None:
+    def finish(self, *, poll_seconds: float = _POLL_SECONDS) -> None:
         """Flush all rows, wait for the server's index, and load the collection.
 
         Building the graph of many rows takes minutes; the wait continues while the server makes progress. Raises
@@ -102,7 +102,7 @@ class MilvusStore:
         self.connection.call("flush", self.name, patience=WRITING)
         left, ends = self._pending_rows(), self._write_deadline()
         while left:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(poll_seconds)
             now = self._pending_rows()
             if now != left:  # it can grow: flushed rows are counted later
                 left, ends = now, self._write_deadline()
@@ -119,7 +119,7 @@ class MilvusStore:
         """Return the deadline of a call that writes, on the monotonic clock."""
         return time.monotonic() + self.connection.address.timeout * WRITING
 
-    def settle(self, queries: FloatArray, expected: FloatArray) -> float:
+    def settle(self, queries: FloatArray, expected: FloatArray, *, poll_seconds: float = _POLL_SECONDS) -> float:
         """Wait until all rows are searchable, choose the smallest sufficient ``ef_search``, and return recall@k.
 
         ``expected`` (n, k) are the cosines of exact search for ``queries`` (n, d). A server counts rows before all
@@ -137,7 +137,7 @@ class MilvusStore:
             if time.monotonic() > ends:
                 message = "the vector store does not find enough of its rows; publish again"
                 raise StoreUnavailable(message, f"{self.name}: recall {recall.mean:.1%}")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(poll_seconds)
         for self.ef_search in widths[:-1]:
             narrow = self._recall(queries, expected)
             if narrow.least >= LEAST_RECALL:

@@ -26,8 +26,6 @@ MAX_PASSAGE_BYTES = 16_384
 _FIT_TOKENS = 50_000  # the codec is fitted to the first so many
 _LENGTH_BYTES, _ID_BYTES = 2, 4
 _SPOOL = "tokens.spool"
-_ORDER_BATCH = 100_000  # tokens
-_COPY_BATCH = 500  # passages
 _COLUMNS = {CODES: "codes", LENGTHS: "length", IDS: "id"}
 
 
@@ -35,10 +33,20 @@ class PassageTokensBuilder:
     """Collects passages' tokens in any order, in a file in ``folder`` and a few numbers a passage in memory.
 
     Without a ``codec``, that of the first stored tokens is used, or else one is fitted to the first tokens, which
-    should be a representative sample.
+    should be a representative sample. ``order_tokens`` are written, and ``copy_passages`` copied, at a time.
     """
 
-    def __init__(self, passages: int, folder: Path, codec: Codec | None = None) -> None:
+    def __init__(
+        self,
+        passages: int,
+        folder: Path,
+        codec: Codec | None = None,
+        *,
+        order_tokens: int = 100_000,
+        copy_passages: int = 500,
+    ) -> None:
+        self._order_tokens = order_tokens
+        self._copy_passages = copy_passages
         self._folder = folder
         self._spool = (folder / _SPOOL).open("wb")
         self._codec = codec
@@ -65,8 +73,8 @@ class PassageTokensBuilder:
             self._codec = stored.codec
         follows = (np.diff(numbers) == 1) & (np.diff(passages) == 1) & (np.diff(rows) == sentences[:-1])
         for run in np.split(np.arange(len(numbers)), np.flatnonzero(~follows) + 1):
-            for start in range(0, len(run), _COPY_BATCH):
-                some = run[start : start + _COPY_BATCH]
+            for start in range(0, len(run), self._copy_passages):
+                some = run[start : start + self._copy_passages]
                 ends = rows[some[0]] + np.concatenate([[0], np.cumsum(sentences[some])])
                 self._take(int(numbers[some[0]]), stored, int(passages[some[0]]), ends)
 
@@ -174,7 +182,7 @@ class PassageTokensBuilder:
         for start, end in self._ranges():
             some.append(spool[start:end])
             rows += end - start
-            if rows >= _ORDER_BATCH:
+            if rows >= self._order_tokens:
                 yield np.concatenate(some)
                 some, rows = [], 0
         if some:
@@ -185,8 +193,8 @@ class PassageTokensBuilder:
         last = self._first + self._counts
         apart = np.flatnonzero(self._first[1:] != last[:-1]) + 1
         for start, end in zip(self._first[np.r_[:1, apart]].tolist(), last[np.r_[apart - 1, -1]].tolist(), strict=True):
-            for first in range(start, end, _ORDER_BATCH):
-                yield first, min(first + _ORDER_BATCH, end)
+            for first in range(start, end, self._order_tokens):
+                yield first, min(first + self._order_tokens, end)
 
 
 def _row_ranges(spans: IntArray, sentences: Sequence[Offsets]) -> Int32Array:

@@ -24,17 +24,16 @@ STARTS, SENTENCES, FREQUENCIES, CODEC = (
     "token-frequencies.npy",
     "token-codec.npy",
 )
-_MAX_BYTES_IN_MEMORY = 64_000_000
 FILES = (CODES, LENGTHS, IDS, STARTS, SENTENCES, FREQUENCIES, CODEC)
 
 
 class StoredRows:
-    """Rows of an array in a file, read on demand; a small file is read into memory.
+    """Rows of an array in a file, read on demand; a file of up to ``max_bytes_in_memory`` is read into memory.
 
     Memory-mapping would count every page that was ever read as memory of this process, in the end the whole file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, max_bytes_in_memory: int = 64_000_000) -> None:
         self._path = path
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
@@ -45,7 +44,7 @@ class StoredRows:
         """Close the file."""
         self._width = math.prod(self.shape[1:]) * self._dtype.itemsize
         self._all: ByteArray | None = None
-        if len(self) * self._width <= _MAX_BYTES_IN_MEMORY:
+        if len(self) * self._width <= max_bytes_in_memory:
             self._all = self._from_file([(0, len(self))])
 
     def __len__(self) -> int:

@@ -68,13 +68,13 @@ class FaissStore:
         """Write the index in FAISS's own file format."""
         path.write_bytes(faiss.serialize_index(self._index).tobytes())
 
-    def choose_index(self, exact_up_to: int = EXACT_UP_TO) -> VectorIndex:
+    def choose_index(self, exact_up_to: int = EXACT_UP_TO, *, least_recall: float = LEAST_RECALL) -> VectorIndex:
         """Choose between flat search and codes, and return the choice.
 
         Above ``exact_up_to`` vectors, codes are added and compared with exact search on 200 noisy queries, with more
-        and more candidates until the lower bound of recall@10 reaches 0.99; for the largest number of candidates the
-        mean suffices. If that fails, the store stays flat. One thread trains the codes, so that equal vectors have
-        equal codes.
+        and more candidates until the lower bound of recall@10 reaches ``least_recall``; for the largest number of
+        candidates the mean suffices. If that fails, the store stays flat. One thread trains the codes, so that equal
+        vectors have equal codes.
         """
         if len(self) <= exact_up_to:
             return VectorIndex("flat", 0, 1.0)
@@ -91,7 +91,7 @@ class FaissStore:
             _, found = self.search(queries, 10)
             recall = Recall.of(exact, found)
             enough = recall.mean if self._candidates == _CANDIDATES[-1] else recall.least
-            if enough >= LEAST_RECALL:
+            if enough >= least_recall:
                 return VectorIndex("pq", self._candidates, recall.mean)
         self._index, self._candidates = flat, 0
         return VectorIndex("flat", 0, 1.0)

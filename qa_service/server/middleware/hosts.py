@@ -16,16 +16,19 @@ from qa_service.settings.values import host_of
 PROBES = frozenset({"/livez", "/readyz"})
 """Paths for load balancers, whose Host header is the target's address, or missing."""
 _ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
-_LOG_SECONDS = 1.0
 _LOG_CHARACTERS = 100
 _logger = logging.getLogger(__name__)
 
 
 class AllowedHosts:
-    """Rejects requests whose host the settings do not allow; probes may have any host, or none."""
+    """Rejects requests whose host the settings do not allow; probes may have any host, or none.
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    At most one rejection in ``log_seconds`` is logged.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, *, log_seconds: float = 1.0) -> None:
         self.app = app
+        self._log_seconds = log_seconds
         allowed = {*settings.allowed_hosts, *({settings.host} - _ANY_ADDRESS), urlsplit(settings.public_url).netloc}
         self._any = "*" in allowed
         self._hosts = {host_of(host) or host_of(f"[{host}]") for host in allowed}
@@ -50,7 +53,7 @@ class AllowedHosts:
 
     def _log(self, host: str) -> None:
         now = time.monotonic()
-        if now - self._logged >= _LOG_SECONDS:
+        if now - self._logged >= self._log_seconds:
             self._logged = now
             _logger.warning(
                 "refused a request to host %a; to allow it, add it to QA_ALLOWED_HOSTS", host[:_LOG_CHARACTERS]
