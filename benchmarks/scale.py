@@ -52,7 +52,7 @@ class WordTable:
 
     @cached_property
     def _table(self) -> np.ndarray:
-        # Real texts lie near a surface of few dimensions; words that were random in all would have no neighbours.
+        # Real texts lie near a surface of few dimensions; words random in all of them would have no neighbours.
         generator = np.random.default_rng(1)
         latent = generator.normal(size=(WORDS, LATENT)) @ generator.normal(size=(LATENT, DIMENSION)) / LATENT**0.5
         table = (latent + 0.3 * generator.normal(size=(WORDS, DIMENSION))).astype(np.float32)

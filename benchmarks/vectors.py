@@ -105,7 +105,7 @@ class RecallComparison:
         self._right = exact.search(self._vectors, RESULTS)[1]
 
     def show(self, name: str, build: Callable[[], Callable[[np.ndarray], np.ndarray]]) -> None:
-        """Print seconds to build, milliseconds a search, recall@10 and recall@50 of what ``build`` returns."""
+        """Print seconds to build, milliseconds a search, recall@10 and recall@50 of the index from ``build``."""
         started = time.perf_counter()
         search = build()
         built = time.perf_counter() - started

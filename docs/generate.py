@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that must not go stale, from the code itself. ``--check`` only compares."""
+"""Write the generated pages of docs/ from the code; ``--check`` only compares."""
 
 import argparse
 import json
@@ -234,7 +234,7 @@ PAGES = {
 
 
 def main() -> None:
-    """Write the pages, or tell which would change."""
+    """Write the pages; with ``--check``, report those that would change."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, exit with 1 if a page is stale")
     check = parser.parse_args().check

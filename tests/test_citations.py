@@ -1,4 +1,4 @@
-"""Citations that stay: ids, links that land on the words, and what became of a quote."""
+"""Citations: ids, links to the quoted words, and verdicts on old quotes."""
 
 from collections.abc import Callable
 from pathlib import Path

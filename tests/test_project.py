@@ -1,4 +1,4 @@
-"""The project itself: documents that are true, code that keeps the house's rules."""
+"""The project itself: true documents, and code that keeps the rules."""
 
 import ast
 import os

@@ -109,7 +109,7 @@ def alike_in_rank(one: DocumentRank, other: DocumentRank) -> None:
 
 
 def both(settings: Settings, fake: FakeEmbedder) -> tuple[QuestionAnswerer, QuestionAnswerer]:
-    """Return what answers from the folder, and what answers from the server."""
+    """Return answerers of the folder and of the server."""
     local = settings.model_copy(update={"store": "faiss"})
     return open_answerer(local, fake)[0], open_answerer(settings, fake)[0]
 
@@ -169,7 +169,7 @@ def test_milvus_refuses_invalid_ids_vectors_and_missing_rows(connection: Connect
 
 
 def test_records_hold_any_text(connection: Connection) -> None:
-    """Texts of any length and characters; missing keys are left out; pages are in order."""
+    """Texts of any length and characters; missing keys are absent; pages are in order."""
     odd, long = "한국 \0 \ud800 🚢\"'\\\n" * 50, "".join(map(chr, range(40, 9000))) * 30
     texts = {"a/1": "", "a/2": "=@z", "a/3": odd, "a/4": long}
     records = Records.create(connection, "records")
@@ -268,7 +268,7 @@ def chosen(answerer: QuestionAnswerer, filters: AttributeFilter, path_prefix: st
 
 
 def filters_choose_as_in_the_folder(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
-    """Ask with a hundred filters of all operators: some let all pass, some none, most some."""
+    """Compare a hundred filters with all operators; some select all passages, some none, most of them some."""
     folder(REPORTS)
     build(shared, fake)
     local, remote = both(shared, fake)
@@ -767,7 +767,7 @@ def test_proof_real_milvus_with_tls_and_a_token(
     fake: FakeEmbedder,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Asked as from the folder; with another authority, without TLS or with another token not at all, in time."""
+    """The answers are those of the folder; another authority, no TLS or another token is refused in time."""
     if not real_is_there():
         pytest.skip(_NEEDED)
     folder(DOCUMENTS)

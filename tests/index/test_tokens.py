@@ -34,7 +34,7 @@ def stored(texts: list[str], sentences: list[list[tuple[int, int]]]) -> PassageT
     assert sorted(counts) == sorted(path.name for path in folder.iterdir())
     assert all(len(np.load(folder / name)) == count for name, count in counts.items())
     tokens = PassageTokens.load(folder)
-    shutil.rmtree(folder)  # mapped files stay until they are let go
+    shutil.rmtree(folder)  # mapped files stay until they are closed
     return tokens
 
 

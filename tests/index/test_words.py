@@ -1,4 +1,4 @@
-"""The lexical leg: terms in any script, and BM25 against its formula."""
+"""The lexical signal: terms in any script, and BM25 against its formula."""
 
 import math
 from pathlib import Path

@@ -16,7 +16,7 @@ ANSWERED = FeedbackAnswer("1", "", "v1", "Who sleeps?", found=False, best=None)
 
 @pytest.fixture(autouse=True)
 def _open_umask() -> Iterator[None]:
-    """Let new files have every right, unless the code takes it."""
+    """Give new files all permissions that the code does not remove."""
     before = os.umask(0)
     yield
     os.umask(before)

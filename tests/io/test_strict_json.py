@@ -1,4 +1,4 @@
-"""Strict JSON: what the standard library takes and RFC 8259 does not is refused, without an echo."""
+"""Strict JSON: texts that the standard library accepts against RFC 8259 are refused without being quoted."""
 
 import json
 
@@ -16,7 +16,7 @@ JSON_VALUES = st.recursive(
 
 @given(JSON_VALUES)
 def test_json_is_read_as_the_standard_library_reads_it(value: object) -> None:
-    """Valid documents come through unchanged."""
+    """Valid documents are parsed as by the standard library."""
     assert strict_json.loads(json.dumps(value)) == value
 
 

@@ -1,4 +1,4 @@
-"""Keys, what they open, the origins of pages, links that need no key, and how often each may ask."""
+"""Keys and their scopes, origins of pages, signed links, and rate limits."""
 
 import hashlib
 import hmac
@@ -58,7 +58,7 @@ def shown(token: str, origin: str | None = None) -> dict[str, str]:
 
 
 def test_a_key_is_stored_as_its_hash_and_revoked(tmp_path: Path) -> None:
-    """In a file for its owner only; another process sees what changed at its next look."""
+    """In a file that only its owner can read; another process sees a change when it next polls the file."""
     file, other = KeyFile(tmp_path), KeyFile(tmp_path)
     token = file.create("the web shop", rate="5/minute")
     text = (tmp_path / "keys.json").read_text()
@@ -118,7 +118,7 @@ def test_an_unsafe_key_is_not_created(words: str, arguments: dict[str, object], 
 
 
 def test_invalid_tokens_match_no_key(tmp_path: Path) -> None:
-    """Another secret, another id, the other kind, cut off, longer, of other characters."""
+    """Another secret, another id, the other kind, a truncated or longer token, other characters."""
     file = KeyFile(tmp_path)
     token = file.create("x")
     kind, identifier, secret = token.split("_", 2)
@@ -159,7 +159,7 @@ def _wrong_in(token: str, place: int) -> str:
 
 
 def test_the_check_of_a_key_takes_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is wrong, hashes of the whole are compared, and by what takes the same time for all of them."""
+    """Whatever is wrong, hashes of the whole token are compared, in constant time."""
     file = KeyFile(tmp_path)
     token = file.create("x")
     compared: list[tuple[str, str]] = []
@@ -220,12 +220,12 @@ def test_proof_the_check_of_a_key_takes_constant_time(
     ],
 )
 def test_loopback_addresses_are_recognised(host: str, loopback: bool) -> None:
-    """By address or by its one name."""
+    """By its address or its name."""
     assert is_loopback(host) is loopback
 
 
 def test_other_machines_need_a_key_unless_the_service_is_open(tmp_path: Path) -> None:
-    """Where an address can be reached and there is no key, nothing starts."""
+    """If other machines can reach the address and no key exists, the server does not start."""
     here = load_settings(data=tmp_path)
     assert not keys_needed(here)
     check_access(here)
@@ -244,7 +244,7 @@ def test_other_machines_need_a_key_unless_the_service_is_open(tmp_path: Path) ->
 
 
 def routes(client: TestClient) -> Iterator[tuple[str, str, str]]:
-    """Yield method, path and operation of every route there is."""
+    """Yield method, path and operation of every route."""
     paths = client.app.openapi()["paths"]  # type: ignore[attr-defined]
     for path, methods in paths.items():
         for method, operation in methods.items():
@@ -253,7 +253,7 @@ def routes(client: TestClient) -> Iterator[tuple[str, str, str]]:
 
 
 def test_every_route_opens_to_its_scope_only(client: TestClient, settings: Settings) -> None:
-    """Every route, by every key: none, wrong, of each scope, of a page and of another page."""
+    """Every route with every kind of key: none, a wrong one, one of each scope, one of this page and one of another."""
     keys = KeyFile(settings.data)
     tokens = {scope: keys.create(scope, (scope,)) for scope in SCOPES}
     page = keys.create("page", publishable=True, origins=(PAGE,))
@@ -300,7 +300,7 @@ def test_every_route_opens_to_its_scope_only(client: TestClient, settings: Setti
 
 
 def test_the_key_is_checked_before_the_body_is_read(client: TestClient, settings: Settings) -> None:
-    """A bad key and a bad body: 401, whatever the body."""
+    """A bad key with a bad body gives 401."""
     key_for(settings, "ask")
     time.sleep(0.2)
     for body in (b"{", b"x" * 1_000_000, b'{"question": "cat"}'):
@@ -311,7 +311,7 @@ def test_the_key_is_checked_before_the_body_is_read(client: TestClient, settings
 
 
 def test_a_revoked_key_is_rejected(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Within a moment, without a restart."""
+    """Without a restart."""
     keys = KeyFile(settings.data)
     token = keys.create("x")
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
@@ -326,7 +326,7 @@ def test_a_revoked_key_is_rejected(answerer: QuestionAnswerer, settings: Setting
 
 
 def test_only_signed_links_open_without_a_key(client: TestClient, settings: Settings) -> None:
-    """The view and the permalink are signed; another document, a changed or a missing signature is refused."""
+    """The view and the permalink are signed; a changed or missing signature, or another document, is refused."""
     headers = key_for(settings, "ask", "feedback")
     time.sleep(0.2)
     body = client.post("/ask", json={"question": "where does the cat sleep", "top_k": 5}, headers=headers).json()
@@ -361,14 +361,14 @@ def test_only_signed_links_open_without_a_key(client: TestClient, settings: Sett
 
 
 def linked(client: TestClient, token: str, question: str = "where does the cat sleep") -> dict[str, str]:
-    """Return the links of the best result, as somebody with a key gets them."""
+    """Return the links of the best result in an answer to a key."""
     body = client.post("/ask", json={"question": question, "top_k": 1}, headers=shown(token)).json()
     citation = body["results"][0]["citation"]
     return {"view": citation["url"].partition("#")[0], "cite": citation["permalink"]}
 
 
 def test_links_expire_with_their_key_and_with_the_link_secret(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Those of other keys go on when one is revoked; a new secret ends all, and new answers carry new links."""
+    """Links of other keys stay valid when a key is revoked. A new secret ends all links; new answers have new ones."""
     file = KeyFile(settings.data)
     one, two = file.create("one"), file.create("two")
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
@@ -393,7 +393,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_a_link_expires_after_its_last_day(tmp_path: Path) -> None:
-    """A signature names its day and its key, and neither can be changed."""
+    """A signature covers its day and its key."""
     file = KeyFile(tmp_path)
     key = file.find_key(file.create("a"))
     other = file.find_key(file.create("b"))
@@ -452,7 +452,7 @@ def test_a_link_shows_only_the_context_of_its_quote(
 
 
 def test_concurrent_changes_of_the_key_file_are_all_kept(tmp_path: Path) -> None:
-    """Each begins with what the other wrote; no file of it can be read by others."""
+    """Each begins with the content that the other one wrote; other accounts can read none of the files."""
     code = (
         "import sys; from pathlib import Path; from qa_service.server.keys import KeyFile\n"
         "file = KeyFile(Path(sys.argv[1]))\n"
@@ -465,7 +465,7 @@ def test_concurrent_changes_of_the_key_file_are_all_kept(tmp_path: Path) -> None
 
 
 def test_pages_of_a_keys_origins_may_read_answers(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """A preflight of theirs is answered with their origin, never with a star; that of others is refused."""
+    """A preflight from an allowed page is answered with its origin, never with a star; others are refused."""
     token = KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,))
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
@@ -490,7 +490,7 @@ def test_pages_of_a_keys_origins_may_read_answers(answerer: QuestionAnswerer, se
 
 
 def test_without_keys_the_settings_name_the_allowed_origins(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """A list of origins, or all by a star; none by default; none of them where keys are needed."""
+    """A list of origins, or a star for all; none by default, and none if keys are needed."""
     for access, origins, allowed in (
         ("open", (), None),
         ("open", (PAGE,), PAGE),
@@ -504,7 +504,7 @@ def test_without_keys_the_settings_name_the_allowed_origins(answerer: QuestionAn
 
 
 def test_each_key_has_its_own_rate_limit_and_headers(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """429 with the seconds to wait; a batch counts its questions; another key and another address are not touched."""
+    """429 with the seconds to wait; a batch counts its questions; other keys and addresses are not affected."""
     keys = KeyFile(settings.data)
     first, second = keys.create("a", rate="5/hour"), keys.create("b")
     page = keys.create("page", publishable=True, origins=(PAGE,), rate="100/hour")
@@ -535,7 +535,7 @@ def test_each_key_has_its_own_rate_limit_and_headers(answerer: QuestionAnswerer,
 
 
 def test_a_rejected_request_counts_towards_no_limit(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """A visitor over its own limit leaves the key's to others; a refused batch leaves room for a smaller one."""
+    """A visitor over its limit does not use up the key's limit; a refused batch leaves room for a smaller one."""
     page = KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,), rate="20/hour")
     limited = settings.model_copy(update={"visitor_rate": "5/hour"})
     app = app_for(answerer, limited)
@@ -559,7 +559,7 @@ def test_a_rejected_request_counts_towards_no_limit(answerer: QuestionAnswerer, 
 def test_a_batch_larger_than_any_limit_is_invalid_and_counts_as_one(
     answerer: QuestionAnswerer, settings: Settings
 ) -> None:
-    """Not 429 for ever: the error says how large a batch may be; one of that size passes."""
+    """Not 429, since a retry can't help: the error gives the largest size, and a batch of that size passes."""
     token = KeyFile(settings.data).create("a", rate="6/hour")
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
 
@@ -578,7 +578,7 @@ def test_a_batch_larger_than_any_limit_is_invalid_and_counts_as_one(
 
 
 def test_visitors_are_limited_by_address(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Where it is open to others; an IPv6 network of 64 bits is one visitor; not on loopback."""
+    """If other machines can ask; not on loopback. An IPv6 network of 64 bits is one visitor."""
     public = settings.model_copy(update={"access": "open", "host": "0.0.0.0", "visitor_rate": "2/hour"})
     app = app_for(answerer, public)
     with TestClient(app, base_url="http://localhost"):
@@ -637,7 +637,7 @@ def test_exactly_the_allowed_requests_pass() -> None:
 def test_the_command_line_creates_lists_and_revokes_keys(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Created once to be seen, listed without secrets, revoked by id; unsafe ones are refused."""
+    """A new key is printed once, listed without its secret, and revoked by id; unsafe ones are refused."""
     data = ["--data", tmp_path / "data"]
     code, token, err = run("keys", "create", "the \x1b[31mshop", "--scope", "ask", *data)
     assert (code, err) == (0, "")
@@ -659,7 +659,7 @@ def test_the_command_line_creates_lists_and_revokes_keys(
 
 @pytest.fixture
 def two(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> Iterator[TestClient]:
-    """Serve the default collection, and one of each folder."""
+    """Serve the default collection and one for each folder."""
     both = settings.model_copy(update={"access": "open", "collections": ("zoo", "fish=other")})
     Path("other").mkdir()
     Path("other/fish.txt").write_text("The salmon swims up the river.\n")
@@ -673,7 +673,7 @@ def two(settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer) -> I
 
 
 def test_collections_answer_from_their_own_documents_only(two: TestClient) -> None:
-    """A hundred questions on what others hold; links lead below the collection; unknown ones are not found."""
+    """A hundred questions about other collections; links stay below the collection; unknown names are 404."""
     listed = two.get("/collections").json()["collections"]
     assert [(entry["name"], entry["documents"]) for entry in listed] == [("zoo", 1), ("fish", 1)]
     assert two.get("/readyz").json()["collections"] == {entry["name"]: entry["index_version"] for entry in listed}
@@ -711,7 +711,7 @@ def test_feedback_belongs_to_its_collection(two: TestClient, run: Run, settings:
 
 
 def test_a_key_can_be_limited_to_collections(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Then the default one and all others are closed to it."""
+    """Then it can use neither the default collection nor any other."""
     token = KeyFile(settings.data).create("hr", collections=("hr",))
     named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
     with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost") as client:
@@ -743,7 +743,7 @@ def test_the_command_line_builds_and_asks_collections(
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs Redis")
 def test_several_processes_share_rate_limits(answerer: QuestionAnswerer, settings: Settings, tmp_path: Path) -> None:
-    """Two applications and a real Redis: what one lets pass, the other counts; when it dies, nobody is stopped."""
+    """Two applications and a real Redis count requests together; if Redis dies, requests pass."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Addresses of clients: which of them belong to one visitor."""
+"""Client addresses that belong to one visitor."""
 
 import ipaddress
 
@@ -36,12 +36,12 @@ from qa_service.server.addresses import visitor_of
     ],
 )
 def test_an_address_belongs_to_a_visitor(host: str, visitor: str) -> None:
-    """IPv6 counts by its /64, an address that carries IPv4 as that, anything else as it stands."""
+    """IPv6 counts by its /64, an address that carries IPv4 as that address, any other text as it is."""
     assert visitor_of(host) == visitor
 
 
 def test_every_way_to_carry_an_ipv4_address_is_the_same_visitor() -> None:
-    """Whichever address is carried; a Teredo address carries it inverted."""
+    """For any IPv4 address; a Teredo address carries it inverted."""
     for number in (0, 1, 0xC0000207, 0x7F000001, 0xFFFFFFFF):
         plain = str(ipaddress.IPv4Address(number))
         prefixes = {"::ffff:0:0": number, "64:ff9b::": number, "2002::": number << 80}

@@ -209,7 +209,7 @@ def test_another_method_gets_405_with_the_allowed_ones(method: str, client: Test
 @given(st.binary(max_size=200) | st.text(max_size=50).map(lambda text: text.encode("utf-8", "surrogatepass")))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
 def test_any_body_is_a_client_error(client: TestClient, body: bytes) -> None:
-    """No bytes make a 500."""
+    """No body causes a 500."""
     response = client.post("/ask", content=body, headers=JSON)
     assert_problem(response, response.status_code)
     assert response.status_code in {400, 422}

@@ -36,7 +36,7 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--hide-scrollbars"),
 ]
-# Sentences with all that a text directive gives a meaning to, and more scripts than one.
+# Sentences with every character that has a meaning in text directives, and in several scripts.
 SENTENCES = [
     "The first boats leave the harbour at five o'clock, long before the market opens.",
     "Well-known captains, mates & cooks drink tea - never coffee - at noon.",

@@ -1,4 +1,4 @@
-"""Feedback: what is kept of answers, what is written down, and what becomes gold."""
+"""Feedback: recent answers, stored feedback, and its export as a question file."""
 
 import sqlite3
 import time
@@ -30,7 +30,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
 
 
 def test_feedback_becomes_gold_references(tmp_path: Path) -> None:
-    """A quote found useful, a passage named as right, a rightful refusal; several about a question are one."""
+    """A useful quote, a passage named as right, a correct refusal; feedback on one question becomes one line."""
     with FeedbackFile(tmp_path) as file:
         file.add(answered("1", "Who sleeps?"), useful=True, right=None, note="")
         file.add(answered("2", "who  SLEEPS?"), useful=False, right=DOG, note="the dog does")
@@ -51,7 +51,7 @@ def test_feedback_becomes_gold_references(tmp_path: Path) -> None:
 
 
 def test_only_the_most_recent_answers_are_kept(tmp_path: Path) -> None:
-    """By id, the last ones only; two processes share a file."""
+    """By id, the most recent ones only; two processes share a file."""
     for path in (None, tmp_path / "data/recent.sqlite"):
         recent = RecentAnswers(path, max_answers=3)
         for number in range(5):
@@ -76,7 +76,7 @@ def test_an_unwritable_folder_or_damaged_database_is_reported(tmp_path: Path) ->
 
 
 def test_feedback_over_http(client: TestClient, settings: Settings) -> None:
-    """On an answer given before, with the passage that would have been right; nothing is on disk until then."""
+    """On a recent answer, with the right passage; nothing is on disk before."""
     answer = client.post("/ask", json={"question": "where does the cat sleep"}).json()
     assert not settings.data.exists()
     right = answer["results"][1]["citation"]
@@ -129,7 +129,7 @@ def test_feedback_can_be_switched_off(answerer: QuestionAnswerer, settings: Sett
 
 
 def test_several_processes_share_recent_answers(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """An answer of one may be judged at the other."""
+    """Feedback on an answer of one worker may reach another one."""
     two = settings.model_copy(update={"workers": 2})
     with (
         TestClient(app_for(answerer, two), base_url="http://localhost") as one,

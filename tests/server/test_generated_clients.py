@@ -90,7 +90,7 @@ def test_the_served_description_equals_the_documented_one(answerer: QuestionAnsw
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
-    """Return a function that runs a program in an empty folder and returns what it prints."""
+    """Return a function that runs a program in an empty folder and returns its output."""
     folder = tmp_path / "generated"
     folder.mkdir()
 

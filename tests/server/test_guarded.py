@@ -34,7 +34,7 @@ ADMIN_PATHS = {
     "/metrics",
 }
 BY_KEY_PATHS = {"/mcp", "/v1/models", "/v1/vector_stores"}
-"""Open to keys of some collections too: the handler shows each its own."""
+"""Also open to keys of some collections: the handler shows each key its own."""
 FEEDBACK_PATHS = {"/feedback", "/collections/{collection}/feedback"}
 
 
@@ -47,7 +47,7 @@ def needed_for(path: str) -> str | None:
 
 @dataclass
 class Attacker:
-    """Somebody with a key, or without one."""
+    """A client with a key, or without one."""
 
     name: str
     scopes: frozenset[str]
@@ -55,13 +55,13 @@ class Attacker:
 
 
 def may(attacker: Attacker, path: str) -> bool:
-    """Tell whether somebody may ask a path, by the table."""
+    """Tell whether a client may use a path, by the table."""
     return needed_for(path) in attacker.scopes or (attacker.name == "collection" and path in BY_KEY_PATHS)
 
 
 @dataclass
 class Target:
-    """An application, its routes as (method, path), and those who ask it."""
+    """An application, its routes as (method, path), and its clients."""
 
     app: FastAPI
     routes: list[tuple[str, str]]
@@ -200,7 +200,7 @@ def test_proof_no_spelling_of_a_path_bypasses_its_access_conditions(
 
 @pytest.mark.parametrize("end", ["%0A", "%0D%0A", "%00", "%7F"])
 def test_a_path_with_a_control_character_is_not_found(end: str, target: Target) -> None:
-    """Without the scope by the gate, with it as a path that there is none of: 404."""
+    """The gate refuses it without the scope; with the scope it is 404."""
     by_name = {one.name: one for one in target.attackers}
     for method, path in target.routes:
         if method == "HEAD" or "{" in path:
@@ -214,7 +214,7 @@ def test_a_path_with_a_control_character_is_not_found(end: str, target: Target) 
 
 
 def test_an_application_with_an_unguarded_route_does_not_start(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Whether the route is the framework's, or one of an included router; those of a guarded class are fine."""
+    """A route of the framework or of an included router; routes of a guarded class are accepted."""
     app = app_for(answerer, settings)
     check_routes(app)
     app.router.routes.append(GuardedASGIRoute(ASK, "/fine", lambda: None, ["GET"]))

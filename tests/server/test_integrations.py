@@ -1,4 +1,4 @@
-"""Clients that people have: ours, OpenAI's, the Model Context Protocol's, LangChain, LlamaIndex; streams of events."""
+"""Clients: ours, OpenAI's, the Model Context Protocol's, LangChain, LlamaIndex; event streams."""
 
 import asyncio
 import json
@@ -117,7 +117,7 @@ def test_client_errors_contain_the_problem_document(url: str) -> None:
 
 
 class Busy(BaseHTTPRequestHandler):
-    """Answers as a test says, one entry a request."""
+    """Sends the responses of a list, one for each request."""
 
     answers: ClassVar[list[tuple[int, dict[str, str], bytes]]] = []
     asked: ClassVar[list[float]] = []
@@ -271,7 +271,7 @@ SENT_BY_CLIENTS = (
 
 @pytest.fixture
 def preflight(answerer: QuestionAnswerer, settings: Settings) -> Iterator[Callable[..., httpx2.Response]]:
-    """Return a function that asks, as a browser does for a page, whether it may send a request."""
+    """Return a function that sends a preflight, as a browser does for a page."""
     KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,))
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
 
@@ -287,7 +287,7 @@ def preflight(answerer: QuestionAnswerer, settings: Settings) -> Iterator[Callab
 def test_a_preflight_allows_every_header_that_clients_send(
     path: str, method: str, preflight: Callable[..., httpx2.Response]
 ) -> None:
-    """Each alone and all together; caches learn how long the answer holds and what it depends on."""
+    """Each alone and all together; the response says how long it may be cached and which headers it depends on."""
     for headers in (*SENT_BY_CLIENTS, ",".join(SENT_BY_CLIENTS), "x-own-header"):
         answer = preflight(path, method, headers)
         assert answer.status_code == 200, (headers, answer.text)
@@ -302,7 +302,7 @@ def test_a_preflight_allows_every_header_that_clients_send(
 def test_a_preflight_is_refused_to_other_origins_and_for_other_methods(
     preflight: Callable[..., httpx2.Response],
 ) -> None:
-    """With a problem document, and nothing that allows anything, a private network included."""
+    """With a problem document and no header that allows anything, a private network included."""
     private = {"Access-Control-Request-Private-Network": "true"}
     for origin, method, status in (("https://evil.example", "POST", 403), (PAGE, "DELETE", 405)):
         answer = preflight("/ask", method, "authorization", origin, **private)

@@ -1,4 +1,4 @@
-"""Builds and evaluations over HTTP: one state for all server processes, which outlives each of them."""
+"""Builds and evaluations over HTTP: one state for all server processes, kept when they end."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ Worker = Callable[[], TestClient]
 
 
 class Command:
-    """Stands in for ``qa-service``: notes that it was started, then waits until it may end with a result."""
+    """Replaces ``qa-service``: records its start, then waits until the test lets it end with a result."""
 
     SCRIPT = """
         cd "$0"; echo $$ >> started
@@ -73,7 +73,7 @@ def key(settings: Settings) -> dict[str, str]:
 def worker(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> Iterator[TestClient]:
-    """Serve as one of several processes would; the administrator's key is shown."""
+    """Serve as one of several server processes; requests have an admin key."""
     app = app_for(answerer, settings, job_command=command.line)
     with TestClient(app, base_url="http://localhost", headers=key) as client:
         yield client
@@ -87,7 +87,7 @@ def status(client: TestClient) -> str:
 def test_all_server_processes_share_the_state_of_one_build(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
-    """Whichever is asked: the same key is the same build, during it and after it; another key is 409, then a build."""
+    """At any worker the same key is the same build, running or done; another key gets 409 until it is done."""
     one_key, other_key = {"Idempotency-Key": "one"}, {"Idempotency-Key": "other"}
     with worker(answerer, settings, key, command) as one, worker(answerer, settings, key, command) as other:
         assert [status(one), status(other)] == ["idle", "idle"]
@@ -117,7 +117,7 @@ def test_all_server_processes_share_the_state_of_one_build(
 
 
 def test_concurrent_requests_start_one_build(settings: Settings, command: Command) -> None:
-    """Sixteen at once to four workers: without a key one is begun and fifteen refused, with one all are the same."""
+    """Sixteen requests to four workers: without a key one starts a build, the rest get 409; with a key all are one."""
     workers = [Builder(settings, command.line) for _ in range(4)]
 
     def begin(number: int, key: str | None) -> bool:
@@ -139,14 +139,14 @@ def test_concurrent_requests_start_one_build(settings: Settings, command: Comman
 def test_a_server_process_that_shuts_down_stops_only_its_own_jobs(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
-    """The others say `stopped`, the processes are gone, and they begin jobs at once; those of others go on."""
+    """The other workers report `stopped`, its processes end, and a new job can start; jobs of other workers go on."""
     with worker(answerer, settings, key, command) as other:
         with worker(answerer, settings, key, command) as one:
             one.post("/admin/reindex", headers={"Idempotency-Key": "one"})
             evaluation = one.post("/evaluate", content=QUESTION).json()["id"]
             eventually(lambda: len(command.processes()) == 2)
             with worker(answerer, settings, key, command):
-                pass  # this one comes and goes
+                pass  # this server process starts and stops
             assert status(other) == "building"
             assert other.get(f"/evaluate/{evaluation}").json()["status"] == "running"
         assert not any(map(runs, command.processes()))
@@ -159,7 +159,7 @@ def test_a_server_process_that_shuts_down_stops_only_its_own_jobs(
 
 
 def test_a_job_that_ignores_sigterm_is_killed(settings: Settings, tmp_path: Path) -> None:
-    """By the signal that nobody can ignore."""
+    """By SIGKILL."""
     stubborn = ("sh", "-c", f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 1000")
     builder = Builder(settings, stubborn, stop_seconds=0.5)
     builder.begin()
@@ -183,7 +183,7 @@ def test_a_job_that_ignores_sigterm_is_killed(settings: Settings, tmp_path: Path
 def test_the_state_of_a_build_says_how_it_ended(
     script: str, expected: tuple[str, int, str | None], settings: Settings
 ) -> None:
-    """With the reason that its process gave, if it gave one."""
+    """With the reason that its process printed, if any."""
     builder = Builder(settings, ("sh", "-c", script))
     builder.begin()
     eventually(lambda: builder.state().status != "building")
@@ -192,7 +192,7 @@ def test_the_state_of_a_build_says_how_it_ended(
 
 
 def test_a_process_that_can_not_be_started_is_a_failed_build(settings: Settings) -> None:
-    """And holds up no other one."""
+    """And does not prevent the next one."""
     builder = Builder(settings, ("/no/such/program",))
     for _ in range(2):
         builder.begin()
@@ -201,7 +201,7 @@ def test_a_process_that_can_not_be_started_is_a_failed_build(settings: Settings)
 
 
 def test_errors_of_jobs_contain_no_folders(settings: Settings, tmp_path: Path) -> None:
-    """Neither those of the settings nor others; files keep their names, and addresses their paths."""
+    """Neither folders of the settings nor others; files keep their names, and URLs their paths."""
     own = settings.model_copy(update={"collections": ("hr=/srv/staff files/hr",), "index": Path("index")})
     run = settings.data / "evaluations/1/status.json"
     told = {
@@ -218,7 +218,7 @@ def test_errors_of_jobs_contain_no_folders(settings: Settings, tmp_path: Path) -
 def test_an_unwritable_data_folder_is_reported(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
-    """503 without its path, nothing is started; and a state can be read from a folder that is not there."""
+    """503 without its path, and no process starts; a missing folder has a readable state."""
     with worker(answerer, settings, key, command) as client:
         (settings.data / "jobs").write_text("a file where a folder should be")
         (settings.data / "evaluations").write_text("a file where a folder should be")
@@ -232,7 +232,7 @@ def test_an_unwritable_data_folder_is_reported(
 
 
 async def body(*parts: bytes, given: asyncio.Event | None = None) -> AsyncIterator[bytes]:
-    """Give the parts of a body; with ``given`` say so then, and never end."""
+    """Yield the parts of a body; with ``given``, set it then and never end."""
     for part in parts:
         yield part
     if given is not None:
@@ -241,7 +241,7 @@ async def body(*parts: bytes, given: asyncio.Event | None = None) -> AsyncIterat
 
 
 def test_a_second_upload_is_rejected_during_the_first(settings: Settings, command: Command) -> None:
-    """By every worker; when its client leaves, nothing of it stays and another may begin."""
+    """By every worker; if its client disconnects, its files are removed and another one can start."""
 
     async def run() -> None:
         one, other = (Evaluations(settings, command.line) for _ in range(2))
@@ -268,7 +268,7 @@ def test_a_second_upload_is_rejected_during_the_first(settings: Settings, comman
 def test_an_interrupted_upload_is_deleted(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
-    """Over a real connection: the half of a question file is removed, and the next upload is taken."""
+    """Over a real connection: the incomplete file is removed, and the next upload is accepted."""
     head = (
         f"POST /evaluate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\nAuthorization: {key['Authorization']}"
     )
@@ -285,7 +285,7 @@ def test_an_interrupted_upload_is_deleted(
 
 
 def test_a_client_that_disconnects_at_any_time_blocks_no_other(settings: Settings, command: Command) -> None:
-    """Cancelled after each number of steps of the event loop: the next upload is taken, unless this one was."""
+    """Cancelled after each number of steps of the event loop: the next upload is accepted, unless this one was."""
     command.let_end()
 
     async def run(steps: int) -> None:
@@ -308,7 +308,7 @@ def test_a_client_that_disconnects_at_any_time_blocks_no_other(settings: Setting
 
 
 def test_a_full_disk_leaves_no_incomplete_upload(settings: Settings, command: Command) -> None:
-    """503, nothing is left behind, and the next one is taken."""
+    """503, no file is left behind, and the next upload is accepted."""
 
     async def run() -> None:
         evaluations = Evaluations(settings, command.line)
@@ -327,7 +327,7 @@ def test_a_full_disk_leaves_no_incomplete_upload(settings: Settings, command: Co
 
 
 def test_only_the_newest_evaluations_are_kept(settings: Settings, command: Command) -> None:
-    """Three of six; what a killed upload left goes too, a running one never."""
+    """Three of six; files of a killed upload are deleted too, those of a running one never."""
     command.let_end()
     folder = settings.data / "evaluations"
     few = Evaluations(settings.model_copy(update={"keep_evaluations": 3}), command.line)
@@ -343,7 +343,7 @@ def test_only_the_newest_evaluations_are_kept(settings: Settings, command: Comma
         left.mkdir()
         (left / "questions.jsonl").write_bytes(QUESTION)
     (folder / "notes").mkdir()
-    folder.chmod(0o755)  # as earlier versions made it
+    folder.chmod(0o755)  # as earlier versions created it
     assert {path.name for path in folder.iterdir()} == {*ids[-3:], left.name, "notes"}
     Evaluations(settings, command.line).recover()
     assert {path.name for path in folder.iterdir()} == {*ids[-3:], "notes"}
@@ -358,7 +358,7 @@ def test_only_the_newest_evaluations_are_kept(settings: Settings, command: Comma
 def test_files_of_jobs_are_private_to_their_owner(
     answerer: QuestionAnswerer, settings: Settings, key: dict[str, str], command: Command
 ) -> None:
-    """Question file, states, and what the process writes: files 0600, folders 0700, with the widest umask."""
+    """Question file, states, and the files of the process: files 0600, folders 0700, with the widest umask."""
     command.let_end()
     (settings.data / "evaluations").mkdir(mode=0o755)
     before = os.umask(0)
@@ -382,7 +382,7 @@ def test_files_of_jobs_are_private_to_their_owner(
 
 
 class Server:
-    """``qa-service serve`` as people start it."""
+    """``qa-service serve`` as a process."""
 
     def __init__(self, folder: Path, arguments: list[str]) -> None:
         self._log = (folder / "log").open("w+")
@@ -425,7 +425,7 @@ def jobs_of(servers: list[int], command: str) -> list[int]:
 
 
 def test_a_job_of_a_killed_server_ends_and_is_marked_as_stopped(arguments: list[str], tmp_path: Path) -> None:
-    """After kill -9 its process is gone and it says `stopped`; one that can't end yet still says `running`."""
+    """After kill -9 its process ends and its state is `stopped`; while the process has not ended, it is `running`."""
     key = key_for(Settings(data=tmp_path / "data"), "admin")
     server = Server(tmp_path, [*arguments, "--port", "0"])
     try:
@@ -455,7 +455,7 @@ def test_a_job_of_a_killed_server_ends_and_is_marked_as_stopped(arguments: list[
 
 
 def test_server_processes_and_their_jobs_end_with_their_parent(arguments: list[str], tmp_path: Path) -> None:
-    """Though it is killed: another takes its port, each worker says `stopped`, and a job can begin at once."""
+    """Even if it is killed: another server takes its port, each worker reports `stopped`, and a job can start."""
     key = key_for(Settings(data=tmp_path / "data"), "admin")
     server = Server(tmp_path, [*arguments, "--workers", "2", "--port", "0"])
     workers = children_of(server.process.pid)

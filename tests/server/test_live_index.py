@@ -1,4 +1,4 @@
-"""One index replaced by another while questions come, and the routes that tell of it."""
+"""Replacing the index under load, and the routes that describe it."""
 
 import asyncio
 import gc
@@ -39,7 +39,7 @@ def settings(settings: Settings) -> Settings:
 
 
 def named(build_name: str) -> dict[str, str | bytes]:
-    """Documents whose every passage carries the name of its build."""
+    """Return documents whose passages all contain the name of their build."""
     return {
         f"{place}.txt": f"The {animal} of build {build_name} sleeps.\n\nThe {animal} wakes in build {build_name}."
         for place, animal in enumerate(["cat", "dog", "whale", "crab"])
@@ -64,14 +64,14 @@ def wait_for(client: TestClient, version: str) -> None:
 
 @contextmanager
 def without(folder: Path) -> Iterator[None]:
-    """Take a folder away."""
+    """Delete a folder."""
     folder.rename(folder.with_name("elsewhere"))
     yield
     folder.with_name("elsewhere").rename(folder)
 
 
 class Load:
-    """Requests of one and of several steps, made until it is ``done``; each answer must be of one generation."""
+    """Requests of one or several steps until ``done``; each answer must come from one generation."""
 
     def __init__(self, client: TestClient, versions: dict[str, str]) -> None:
         self.client = client
@@ -85,7 +85,7 @@ class Load:
         return str(body["index_version"])
 
     def ask(self, number: int) -> None:
-        """One that was asked before, of whatever generation, and one that was not, in turn."""
+        """Alternate between a question asked before, of any generation, and a new one."""
         question = "where does the cat sleep" + f" {number}" * (number % 2)
         response = self.client.post("/ask", json={"question": question, "top_k": 4})
         assert response.status_code == 200, response.text
@@ -150,7 +150,7 @@ def swap_under_load(folder: Write, settings: Settings, fake: FakeEmbedder, swaps
 def test_startup_objects_are_frozen_before_the_first_request(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once all is loaded, and before a request comes."""
+    """After everything is loaded and before the first request."""
     done: list[str] = []
     monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: done.append("run"))
@@ -162,7 +162,7 @@ def test_startup_objects_are_frozen_before_the_first_request(
 def test_swaps_under_load_fail_no_request_and_mix_no_answers(
     folder: Write, settings: Settings, fake: FakeEmbedder
 ) -> None:
-    """Eight clients, a few swaps: every answer is of the generation that it names."""
+    """Eight clients, a few swaps: every answer comes from the generation that it names."""
     made = swap_under_load(folder, settings, fake, 6)
     assert set(made) == {"ask", "ask_many", "stream", "look"}
     assert all(made.values())
@@ -186,7 +186,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def test_a_replaced_index_is_closed_after_its_last_lease(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
-    """Not before: who holds it may use it after another one took its place. Then it is closed, once."""
+    """Until then a request with a lease may use it, even after another index replaced it."""
     folder(named("anna"))
     build(settings, fake)
     old, _ = open_answerer(settings, fake)
@@ -225,7 +225,7 @@ def test_a_replaced_index_is_closed_after_its_last_lease(folder: Write, settings
 def test_a_build_by_another_process_is_served_without_a_restart(
     folder: Write, settings: Settings, fake: FakeEmbedder
 ) -> None:
-    """And what was deleted is gone from the answers; a rollback is followed as well."""
+    """Deleted documents no longer occur in answers; a rollback is followed too."""
     source = folder({"cat.txt": "The cat sleeps on the mat.", "dog.txt": "A dog guards the farm."})
     first = build(settings, fake).index_version
     with serving(settings, fake) as client:
@@ -252,7 +252,7 @@ def test_a_build_by_another_process_is_served_without_a_restart(
 def test_an_index_that_fails_to_open_is_rejected(
     folder: Write, settings: Settings, fake: FakeEmbedder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Damaged, or built by another model: the old one goes on, ready, and the log tells."""
+    """If it is damaged or of another model, the old one stays ready, and the log has the reason."""
     folder({"cat.txt": "The cat sleeps on the mat."})
     kept = settings.model_copy(update={"keep_generations": 10})
     first = build(kept, fake).index_version
@@ -293,7 +293,7 @@ def test_an_unexpected_error_does_not_end_the_watching_of_generations(
 def test_a_damaged_index_is_replaced_once_it_is_built_again(
     folder: Write, settings: Settings, fake: FakeEmbedder
 ) -> None:
-    """Under the name that it had: the server stands in with the older one, says so, and comes back by itself."""
+    """Under its old id. Until then the server answers from an older generation and reports it."""
     folder({"cat.txt": "The cat sleeps."})
     first = build(settings, fake).index_version
     folder({"cat.txt": "The cat wakes."})
@@ -322,7 +322,7 @@ def test_the_index_route_describes_the_index(folder: Write, settings: Settings, 
 
 
 def test_only_an_admin_key_may_start_a_build(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
-    """401 without the key or with another, 403 where no key is set."""
+    """401 without the key or with another one, 403 if no key exists."""
     folder({"cat.txt": "The cat sleeps."})
     build(settings, fake)
     admin = key_for(settings, "admin")
@@ -388,7 +388,7 @@ HOSTILE = '<script>alert(1)</script> "quoted" & <img src=x onerror=alert(1)> \u2
 def test_the_view_of_a_quote_marks_it_and_escapes_everything(
     folder: Write, settings: Settings, fake: FakeEmbedder
 ) -> None:
-    """A page without scripts, under a policy that would not run any."""
+    """A page without scripts, under a policy that forbids them."""
     folder({"evil <b>.md": f"# {HOSTILE}\n\nThe cat says {HOSTILE}. It sleeps.\n"})
     build(settings, fake)
     with serving(settings, fake) as client:
@@ -407,7 +407,7 @@ def test_the_view_of_a_quote_marks_it_and_escapes_everything(
 
 
 def test_cite_and_verify_over_http(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
-    """JSON for programs, a page for people; many citations at once."""
+    """As JSON for programs and as a page for people; also many citations at once."""
     folder({"cat.txt": "The cat sleeps on the mat. It wakes at noon."})
     build(settings, fake)
     with serving(settings, fake) as client:
@@ -479,7 +479,7 @@ def test_a_repeated_question_is_answered_from_the_cache(folder: Write, settings:
 
 
 def test_the_answer_cache_is_bounded_in_bytes(answerer: QuestionAnswerer) -> None:
-    """Those asked longest ago go first; one that is too large is not kept."""
+    """The least recently used are dropped first; one that is too large is not kept."""
     answer = answerer.ask("where does the whale swim")
     answers = AnswerCache(20_000)
     asked = [AnswerKey("a" * 16, f"question {number}", AskOptions()) for number in range(100)]

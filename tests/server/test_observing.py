@@ -56,7 +56,7 @@ def numbers(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 def test_each_request_is_one_log_line_that_no_client_can_break(
     answerer: QuestionAnswerer, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """JSON, with the id of the answer; nothing of what was asked, and no key."""
+    """In JSON, with the id of the answer, without the question and the key."""
     headers = key_for(settings, "ask")
     json_log = settings.model_copy(update={"log_format": "json", "access": "keys"})
     hostile = f'cat\r\n{{"event": "forged"}}\x1b[2J \u2028 {CANARY}'
@@ -116,7 +116,7 @@ def test_of_many_refusals_few_are_logged_with_the_number_of_the_others(caplog: p
 def test_questions_are_logged_only_if_the_setting_says_so(
     answerer: QuestionAnswerer, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """In both formats; what would move the cursor is escaped for people too."""
+    """In both formats; control characters are escaped in the text format too."""
     for form in ("json", "console"):
         wanted = settings.model_copy(update={"log_format": form, "log_questions": True})
         stop = start_logging(wanted)
@@ -133,7 +133,7 @@ def test_questions_are_logged_only_if_the_setting_says_so(
 
 
 def test_a_log_that_is_not_read_blocks_no_request(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full pipe: lines are dropped and counted, and whoever logs goes on."""
+    """With a full pipe, lines are dropped and counted, and logging does not block."""
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb", 0) as reader:
         monkeypatch.setattr(sys, "stderr", stream)
@@ -160,7 +160,7 @@ def test_a_log_that_is_not_read_blocks_no_request(settings: Settings, monkeypatc
 
 
 class FullDisk(io.RawIOBase):
-    """Has room for some bytes, until there is more."""
+    """A disk with room for some bytes, until the test makes more."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -180,7 +180,7 @@ def record(number: int) -> logging.LogRecord:
 
 
 def test_a_truncated_log_line_spoils_no_other_line() -> None:
-    """Wherever it is cut: it alone is unreadable, and no line is empty, though the disk was full before and after."""
+    """Wherever it is cut, only that line is unreadable, and no line is empty."""
     whole = len(record(1).getMessage()) + 1
     for room in range(3 * whole):
         disk = FullDisk(room)
@@ -202,7 +202,7 @@ def test_a_truncated_log_line_spoils_no_other_line() -> None:
 def test_a_full_disk_leaves_complete_log_lines(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the system refuses to write: one line is cut off, the others are JSON, and those lost are counted."""
+    """With a limit of the system: one line is cut, the others are JSON, and lost lines are counted."""
     path = tmp_path / "log"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with path.open("w") as stream:
@@ -238,7 +238,7 @@ def test_a_full_disk_leaves_complete_log_lines(
 
 
 def test_metrics_count_what_happened(client: TestClient) -> None:
-    """Requests by route and status, answers, stages, questions embedded; another question is embedded, the same not."""
+    """Requests by route and status, answers, stages, embedded questions; a repeated question is not embedded again."""
     before = numbers(exposition().decode())
     for question in ("where does the whale swim now", "where does the whale swim now", "crabs"):
         assert client.post("/ask", json={"question": question}).status_code == 200
@@ -268,7 +268,7 @@ def test_metrics_count_what_happened(client: TestClient) -> None:
 
 
 def test_counters_exist_at_zero_from_the_start(tmp_path: Path) -> None:
-    """In one process and in several, so that rates have a base; all but requests, whose routes come by being asked."""
+    """In one process and in several, so that rates can be computed; requests by route appear with their first one."""
     program = "from qa_service.server.metrics import exposition; print(exposition().decode())"
     for shared in ({}, {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}):
         command = [sys.executable, "-c", program]
@@ -291,7 +291,7 @@ def test_counters_exist_at_zero_from_the_start(tmp_path: Path) -> None:
 
 
 def test_metrics_need_an_admin_key_if_others_can_connect(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """On loopback they are open; elsewhere they need a key of the scope admin, even where asking needs none."""
+    """On loopback they are open; elsewhere they need the scope admin, even if asking needs no key."""
     for access in ("keys", "open"):
         public = settings.model_copy(update={"access": access, "host": "0.0.0.0"})
         admin, asking = key_for(public, "admin"), key_for(public, "ask")
@@ -302,7 +302,7 @@ def test_metrics_need_an_admin_key_if_others_can_connect(answerer: QuestionAnswe
 
 
 def test_the_dashboard_queries_existing_metrics(client: TestClient) -> None:
-    """Every name in it, and every stage, label and route."""
+    """Every metric, stage, label and route in it exists."""
     for question in ("cat", "dog"):
         client.post("/ask", json={"question": question})
     names = {name for name, _ in numbers(client.get("/metrics").text)}
@@ -323,7 +323,7 @@ def test_the_dashboard_queries_existing_metrics(client: TestClient) -> None:
 
 
 def test_the_compose_file_is_hardened_and_names_existing_files() -> None:
-    """Settings that exist, files that exist, no published port but on loopback."""
+    """Its settings and files exist, and it publishes ports on loopback only."""
     compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
     service = compose["services"]["qa"]
     load_settings(**{name.removeprefix("QA_").lower(): value for name, value in service["environment"].items()})
@@ -337,7 +337,7 @@ def test_the_compose_file_is_hardened_and_names_existing_files() -> None:
 
 
 def test_an_answer_is_a_trace(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """The request with its route, and its stages as spans below it; no signature of a link is in it."""
+    """A request with its route, and its stages as spans below it, without signatures of links."""
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -370,7 +370,7 @@ def test_traces_without_an_exporter_are_reported(monkeypatch: pytest.MonkeyPatch
 
 
 def test_metrics_of_several_processes_are_added_up(exported_models: Path, tmp_path: Path) -> None:
-    """Two workers, thirty questions: whichever is asked tells all of them; one log line of JSON for each."""
+    """Two workers, thirty questions: each worker reports the metrics of both; each request has one line of JSON."""
     import shutil
 
     index = tmp_path / "ix"

@@ -41,7 +41,7 @@ FOREIGN = "evil.example"
 PREFIX = "/docs-qa"
 ANSWER = "The cat sleeps on the warm mat."
 QUESTION = {"question": "where does the cat sleep"}
-FIRST_EVENT = b"data: " + b"x" * 10_000  # nginx holds back the end of what does not fill its buffers
+FIRST_EVENT = b"data: " + b"x" * 10_000  # nginx buffers the last part of a response
 
 
 @pytest.fixture
@@ -483,7 +483,7 @@ def readable_paths(client: TestClient) -> dict[str, str]:
 
 @pytest.fixture
 def every(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    """All that there is to be read, with a key for all of it."""
+    """Return every readable path, with a key for all of them."""
     named = {"zoo": ServableIndex(answerer, IndexFolder(settings.index))}
     headers = key_for(settings, "ask", "feedback", "admin")
     with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost", headers=headers) as client:

@@ -41,7 +41,7 @@ def address(answerer: QuestionAnswerer, settings: Settings) -> Iterator[str]:
 
 @st.composite
 def _generated(draw: st.DrawFn, cases: st.SearchStrategy[schemathesis.Case]) -> schemathesis.Case:
-    """Draw a case, or none where schemathesis can't make one: of nested filters it sometimes knows no invalid list."""
+    """Draw a case, or ``None`` if schemathesis can't make one: for nested filters it may find no invalid list."""
     try:
         return draw(cases)
     except InvalidSchema:

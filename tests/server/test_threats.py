@@ -31,7 +31,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
 
 
 def test_a_flood_from_one_key_takes_nothing_from_the_others(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """Nine of ten keys get every answer they ask for while the tenth asks forty times as much as it may."""
+    """Nine of ten keys get all of their answers while the tenth asks forty times as often as its rate allows."""
     keys = KeyFile(settings.data)
     flooding, *others = [keys.create(f"key {number}", rate="10/hour") for number in range(10)]
 
@@ -48,7 +48,7 @@ def test_a_flood_from_one_key_takes_nothing_from_the_others(answerer: QuestionAn
 
 
 def test_paths_lead_only_to_routes(client: TestClient) -> None:
-    """A thousand attempts to climb out of a folder: nothing but the few public routes answers with 200."""
+    """In a thousand attempts to leave a folder, only the few public routes respond with 200."""
     generator = random.Random(20261123)
     steps = [
         "..",
@@ -75,7 +75,7 @@ def test_paths_lead_only_to_routes(client: TestClient) -> None:
 
 
 def test_nothing_is_computed_or_read_without_a_key(client: TestClient, settings: Settings) -> None:
-    """A wrong key with a body that can't be read is 401: nothing of it was looked at."""
+    """A wrong key with an unreadable body gives 401, so the body was not read."""
     key_for(settings, "ask")
     locked = settings.model_copy(update={"access": "keys"})
     answerer = open_answerer(locked, FakeEmbedder())[0]
@@ -90,7 +90,7 @@ def test_nothing_is_computed_or_read_without_a_key(client: TestClient, settings:
 
 @pytest.mark.parametrize("room", ["loading", "index", "retrieval", "stores", "lexical", "late_interaction"])
 def test_no_document_makes_the_service_fetch_anything(room: str) -> None:
-    """The rooms that documents pass through import nothing that speaks over a network."""
+    """The rooms that documents pass through import no network library."""
     network = {"httpx", "httpx2", "requests", "urllib3", "aiohttp", "socket", "http", "ftplib", "smtplib", "websockets"}
     for path in (ROOT / "qa_service" / room).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -112,7 +112,7 @@ def test_answers_hold_no_vectors_and_few_digits(client: TestClient) -> None:
 
 
 def test_descriptions_of_the_service_need_a_key(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """No pages of documentation that load scripts; where others can ask, the description and the numbers need keys."""
+    """There are no documentation pages with scripts; if other machines can ask, description and metrics need keys."""
     KeyFile(settings.data).create("a", ("ask",))
     locked = settings.model_copy(update={"access": "keys"})
     with TestClient(app_for(answerer, locked), base_url="http://localhost") as client:
@@ -126,7 +126,7 @@ def test_descriptions_of_the_service_need_a_key(answerer: QuestionAnswerer, sett
 def test_no_key_appears_in_a_log_or_an_answer(
     answerer: QuestionAnswerer, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Sent in every place where clients put them by mistake."""
+    """In every place where clients send keys by mistake."""
     token = KeyFile(settings.data).create("a", ("ask", "admin"))
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         answers = [
@@ -145,7 +145,7 @@ def test_no_key_appears_in_a_log_or_an_answer(
 
 
 def test_livez_reports_a_stuck_encoder_but_not_a_busy_one(answerer: QuestionAnswerer, settings: Settings) -> None:
-    """So that what runs the service can restart it."""
+    """So that a supervisor can restart it."""
     embedder = HeldEmbedder()
     hasty = Worker(queue_limit=settings.queue_limit, deadline_seconds=0.3, stuck_seconds=0.6)
     answerer = open_answerer(settings, embedder)[0]
@@ -205,7 +205,7 @@ def test_proof_answers_do_not_mix(
 def test_proof_five_hundred_slow_clients_block_no_other(
     answerer: QuestionAnswerer, settings: Settings, record_property: Callable[[str, object], None]
 ) -> None:
-    """A byte every two seconds each: all are let go at their deadline, and others are answered meanwhile."""
+    """Each sends a byte every two seconds; all are disconnected at their deadline; others are answered meanwhile."""
     with served(answerer, settings) as port, httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as own:
 
         def times(count: int) -> list[float]:

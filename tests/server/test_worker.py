@@ -1,4 +1,4 @@
-"""The threads that compute: what they do at once, in which order, and what they never do."""
+"""The threads that compute: batches, order, failures, and closing."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ WAITING = ("second", "third", "fourth")
 
 
 class Model:
-    """Takes long for each batch, notes which it was given, and can be made to wait."""
+    """Slow for each batch; records its batches, and can be paused."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -52,19 +52,19 @@ async def until(condition: Callable[[], object]) -> None:
 async def held_with_others_waiting(
     worker: Worker, model: Model, answered: Callable[[str], str], *others: str
 ) -> list[asyncio.Task[str]]:
-    """Ask one question, and others while it is embedded; then let the model go on."""
+    """Ask one question, and others while it is embedded; then resume the model."""
     model.go.clear()
     before = len(model.batches)
     tasks = [asyncio.create_task(worker.answer(answered, "first", model.embed))]
     await until(lambda: len(model.batches) > before)
     tasks += [asyncio.create_task(worker.answer(answered, name, model.embed)) for name in others]
-    await asyncio.sleep(0)  # which has each of them wait
+    await asyncio.sleep(0)  # which pauses each of them
     model.go.set()
     return tasks
 
 
 def test_the_next_batch_is_embedded_while_the_last_one_is_answered() -> None:
-    """By one thread, together; the answer to the first one ends only once the others were embedded."""
+    """By one thread, in one batch; the answer to the first question ends only after the others are embedded."""
     model, threads = Model(), list[str]()
 
     def answered(text: str) -> str:
@@ -85,11 +85,11 @@ def test_the_next_batch_is_embedded_while_the_last_one_is_answered() -> None:
     assert asyncio.run(scenario()) == ["first", "second", "third", "fourth"]
     assert model.batches == [["first"], ["second", "third", "fourth"]]
     assert model.threads == {"encoder"}
-    assert threads == ["answerer", "encoder", "encoder", "encoder"]  # the last ones had none behind them
+    assert threads == ["answerer", "encoder", "encoder", "encoder"]  # no questions were queued behind the last ones
 
 
 def test_calls_run_one_at_a_time_in_the_order_of_arrival() -> None:
-    """An index is closed only after all who took it were answered."""
+    """An index is closed only after all of its questions are answered."""
     model, done = Model(), list[str]()
     inside = threading.Lock()
 
@@ -117,7 +117,7 @@ def test_calls_run_one_at_a_time_in_the_order_of_arrival() -> None:
 
 
 def test_a_question_that_can_not_be_embedded_fails_alone() -> None:
-    """Each is embedded by itself then, by the thread that embeds."""
+    """Then each is embedded by itself, by the thread that embeds."""
     model = Model()
 
     async def scenario() -> list[str | BaseException]:
