@@ -24,11 +24,11 @@ def mcp(**overrides: Any) -> int:
     settings = settings_of(overrides)
     answerer, degraded = answerer_of(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
-    serving = LiveIndex(ServableIndex(answerer, generations_of(settings), degraded), worker)
+    live = LiveIndex(ServableIndex(answerer, generations_of(settings), degraded), worker)
 
     async def run() -> None:
-        await serving.start()
-        await Tools(serving, {}).serve_stdio()
+        await live.start()
+        await Tools(live, {}).serve_stdio()
 
     try:
         asyncio.run(run())

@@ -15,7 +15,7 @@ from qa_service.settings import load_settings
 
 EXAMPLES = ROOT / "docs/http-examples.json"
 TOLERANCE = 0.05
-"""Of scores and measures: processors round differently."""
+"""The allowed difference of scores and measures, since processors round differently."""
 CHANGING = {
     *("id", "answer_id", "took_ms", "seconds", "built_at", "created", "created_at", "started", "report"),
     *("usage_bytes", "runtime", "version", "path", "integrity", "p50", "p95", "p99", "max"),
@@ -30,7 +30,7 @@ def description() -> dict[str, Any]:
 
 
 def test_every_parameter_status_and_field_has_a_meaning(description: dict[str, Any]) -> None:
-    """Of its own, not FastAPI's."""
+    """A meaning of its own, not FastAPI's default."""
     described = {name: schema["description"] for name, schema in description["components"]["schemas"].items()}
     for name, schema in description["components"]["schemas"].items():
         described |= {f"{name}.{field}": about.get("description") for field, about in schema["properties"].items()}
