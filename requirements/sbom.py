@@ -1,4 +1,7 @@
-"""Write a software bill of materials (CycloneDX 1.6, JSON): what is installed, and every file of the model."""
+"""Write a software bill of materials (CycloneDX 1.6, JSON): what is installed, and every file of the model.
+
+`sbom.py FILE [PYTHON]`: the environment is that of PYTHON, by default the one that runs the script.
+"""
 
 import hashlib
 import importlib.util
@@ -22,7 +25,9 @@ def main() -> None:
         "--pyproject",
     ]
     root = Path(__file__).parent.parent
-    done = subprocess.run([*command, str(root / "pyproject.toml"), sys.executable], capture_output=True, check=True)
+    done = subprocess.run(
+        [*command, str(root / "pyproject.toml"), *(sys.argv[2:] or [sys.executable])], capture_output=True, check=True
+    )
     bill = json.loads(done.stdout)
     bill["components"].append(model())
     Path(sys.argv[1]).write_text(json.dumps(bill, indent=1, sort_keys=True) + "\n", encoding="utf-8")
