@@ -14,7 +14,7 @@ ASK := qa-service ask "How many launchers are there in a THAAD battery?" --top-k
 ANSWER := grep -F "A battery has six launchers."
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve index evaluate programs test check format docs pictures bench proof audit sbom release image lock clean
+.PHONY: help install serve index evaluate programs test check format docs pictures notebook bench proof audit sbom release image lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ docs: $(VENV)/.installed-dev  ## Write the generated pages of docs/
 
 pictures: $(VENV)/.installed-dev programs  ## Take the pictures of docs/pictures/ in a browser, light and dark
 	$(BIN)/python docs/pictures/make.py
+
+notebook: $(VENV)/.installed-dev  ## Run the notebook of docs/examples and keep its outputs
+	$(BIN)/python docs/examples/run.py
 
 bench: install  ## Print the figures of docs/benchmarks.md (EVAL= and SEED= name folders of evaluation data)
 	@test -n "$(EVAL)" -a -n "$(SEED)" || { echo "make bench needs EVAL=FOLDER and SEED=FOLDER; see benchmarks/quality.py"; exit 2; }
