@@ -14,10 +14,10 @@ ASK := qa-service ask "How many launchers are there in a THAAD battery?" --top-k
 ANSWER := grep -F "A battery has six launchers."
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve index evaluate programs test check format docs pictures notebook bench proof audit sbom release image lock clean
+.PHONY: help install serve index evaluate programs test check format docs docs-site docs-demo pictures notebook bench proof audit sbom release image lock clean
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed  ## Create .venv and install the service
 
@@ -62,6 +62,7 @@ check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, style,
 	$(BIN)/codespell
 	$(BIN)/python docs/style.py
 	$(BIN)/python docs/generate.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python tests/widget_size.py
 	$(BIN)/bandit -q -c pyproject.toml -r qa_service
@@ -111,6 +112,12 @@ pictures: $(VENV)/.installed-dev programs  ## Take the pictures of docs/pictures
 notebook: $(VENV)/.installed-dev  ## Run the notebook of docs/examples and keep its outputs
 	$(BIN)/python docs/examples/run.py
 
+docs-site: $(VENV)/.installed-dev  ## Build the site of docs/ into site/; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+docs-demo: $(VENV)/.installed-dev  ## Serve the site on 127.0.0.1:8080 with the chat widget, which answers from it
+	$(BIN)/python docs/demo.py
+
 bench: install  ## Print the figures of docs/benchmarks.md (EVAL= and SEED= name folders of evaluation data)
 	@test -n "$(EVAL)" -a -n "$(SEED)" || { echo "make bench needs EVAL=FOLDER and SEED=FOLDER; see benchmarks/quality.py"; exit 2; }
 	$(BIN)/python benchmarks/quality.py $(EVAL) --seed $(SEED)
@@ -125,4 +132,4 @@ proof: $(VENV)/.installed-proof programs  ## Run the long proofs, or those of ON
 	$(BIN)/python tests/proof.py "$(ONLY)"
 
 clean:  ## Remove what make has made, but not the index
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) site build/docs-demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
