@@ -9,7 +9,9 @@ import http.server
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -28,19 +30,17 @@ def main() -> None:
     site, endpoint = f"http://127.0.0.1:{ports.site_port}", f"http://127.0.0.1:{ports.port}"
     build_site(FOLDER / "site", endpoint)
     run = partial(subprocess.Popen, env=settings_of(FOLDER, site), cwd=FOLDER)
-    if (code := run(command("index", "--allow-skips")).wait()) != 0:
+    if (code := run(command("index")).wait()) != 0:
         sys.exit(code)
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(FOLDER / "site"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", ports.site_port), handler) as server:
         service = run(command("serve", "--port", str(ports.port)))
-        print(f"the pages are on {site}")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print("stopping")
-        finally:
-            service.terminate()
-            service.wait()
+        threading.Thread(target=lambda: (service.wait(), server.shutdown()), daemon=True).start()
+        print(f"the pages are on {site}", flush=True)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()  # until Ctrl-C, or until the service has ended
+        service.terminate()
+        sys.exit(max(service.wait(), 0))
 
 
 def build_site(folder: Path, endpoint: str = "") -> None:
