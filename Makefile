@@ -132,4 +132,4 @@ proof: $(VENV)/.installed-proof programs  ## Run the long proofs, or those of ON
 	$(BIN)/python tests/proof.py "$(ONLY)"
 
 clean:  ## Remove what make has made, but not the index
-	rm -rf $(VENV) site build/docs-demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) dist sbom.json site build/docs-demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
