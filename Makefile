@@ -70,7 +70,7 @@ check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, style,
 audit: $(VENV)/.installed-dev  ## Look for known vulnerabilities of the locked packages; needs the network
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/lock.txt
 
-sbom: $(VENV)/.installed-dev  ## Write sbom.json, the contents of the image, as CycloneDX
+sbom: $(VENV)/.installed-dev  ## Write sbom.json, the contents of .venv, as CycloneDX (make release: of the image)
 	$(BIN)/python requirements/sbom.py sbom.json
 
 # The steps of the Dockerfile, and a question, in an environment that has nothing else.
