@@ -177,7 +177,7 @@ def _statuses(operations: Iterator[dict[str, Any]]) -> str:
     rows = [f"| {status} | {meanings[status]} |" for status in sorted(meanings)]
     return (
         "## Statuses\n\nAn error is a [problem document](errors.md), a [Problem](#problem). Below `/v1` it is an "
-        "[OpenAIProblem](#openaiproblem). A status with several meanings says in `type` which one holds.\n\n"
+        "[OpenAIProblem](#openaiproblem). The `type` of the document says which of several meanings holds.\n\n"
         "| status | meaning |\n| --- | --- |\n" + "\n".join(rows) + "\n"
     )
 

@@ -28,7 +28,7 @@ def _meaning(status: int | str) -> str:
     if isinstance(status, str):
         return "Any other error."
     kinds = (error for error in _kinds(QAServiceError) if error.http_status == status and error is not RequestError)
-    return " ".join((error.__doc__ or "").splitlines()[0] for error in kinds).replace("``", "`")
+    return " Or: ".join((error.__doc__ or "").splitlines()[0] for error in kinds).replace("``", "`")
 
 
 def _kinds(error: type[QAServiceError]) -> Iterator[type[QAServiceError]]:
