@@ -29,7 +29,11 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt requirements/mod
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-test
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -43,16 +47,17 @@ index: install  ## Build or update the index of source_text/
 evaluate: index  ## Ask the shipped question file and print the measures
 	$(BIN)/qa-service evaluate tests/data/us-korea-questions.jsonl
 
-# Two processes more than there are cores: tests wait for servers and browsers.
-test: $(VENV)/.installed-dev programs  ## Run the tests
-	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(($$(getconf _NPROCESSORS_ONLN) + 2)) $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+# Tests that need more than the extra `test` are skipped, with a reason. COMPLETE=1 installs all that they need, and a
+# skipped test is a failure then. Two processes more than there are cores: tests wait for servers and browsers.
+test: $(VENV)/.installed-test $(if $(COMPLETE),$(VENV)/.installed-dev programs)  ## Run the tests (COMPLETE=1: all of them)
+	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(($$(getconf _NPROCESSORS_ONLN) + 2)) \
+		$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(if $(COMPLETE),--no-skips)
 
-# Debian's chromium, which the tests of pages drive, nginx, Redis, and the tool that makes networks for servers. Without the right to install them those are skipped.
+# The programs that tests need and that are missing, if this is Debian and we may install them.
 programs:
-	@{ command -v chromium && command -v redis-server && command -v ip && PATH=$$PATH:/usr/sbin command -v nginx; } >/dev/null \
-		|| [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null \
-		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			chromium iproute2 nginx-light redis-server; } >/dev/null
+	@packages=$$($(PYTHON) tests/needs.py); [ -z "$$packages" ] || [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends $$packages; } >/dev/null
 
 check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, style, docs, Dockerfile
 	$(BIN)/ruff format --check .

@@ -22,6 +22,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import numpy as np
 import pytest
 from filelock import FileLock
+from needs import missing
+from processes import PATIENCE
 
 from qa_service.cli import main
 from qa_service.datatypes import FloatArray
@@ -43,6 +45,26 @@ from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
 QUESTIONS = ROOT / "tests/data/us-korea-questions.jsonl"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail if a test is skipped")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test before its fixtures are made if something that it needs is missing."""
+    if reason := missing(*(name for mark in item.iter_markers("needs") for name in mark.args)):
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if tests were skipped and must not be; the reasons are in pytest's summary."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # not in the processes of xdist
+    if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
+        reporter.write_line(f"\n--no-skips: {len(reporter.stats['skipped'])} skipped, see below", red=True)
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 class FakeEmbedder:
@@ -108,7 +130,7 @@ class HeldEmbedder(FakeEmbedder):
         self.go.set()
 
     def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        self.go.wait(30)
+        self.go.wait(PATIENCE)
         return super().embed_questions(questions)
 
 
@@ -164,14 +186,17 @@ def folder(tmp_path: Path) -> Callable[[dict[str, str | bytes]], Path]:
     """Return a function that writes files to a source folder."""
 
     def write(files: dict[str, str | bytes]) -> Path:
-        source = tmp_path / "source"
-        for name, content in files.items():
-            path = source / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return source
+        write_files(tmp_path / "source", files)
+        return tmp_path / "source"
 
     return write
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 TWO_DOCUMENTS: dict[str, str | bytes] = {
@@ -181,24 +206,35 @@ TWO_DOCUMENTS: dict[str, str | bytes] = {
 }
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def _settings_below(folder: Path) -> Settings:
     return load_settings(
-        source=tmp_path / "source",
-        index=tmp_path / "index",
-        data=tmp_path / "data",
+        source=folder / "source",
+        index=folder / "index",
+        data=folder / "data",
         passage_tokens=16,
         overlap_tokens=0,
     )
 
 
 @pytest.fixture
-def answerer(
-    folder: Callable[[dict[str, str | bytes]], Path], settings: Settings, fake: FakeEmbedder
-) -> QuestionAnswerer:
+def settings(tmp_path: Path) -> Settings:
+    return _settings_below(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with TWO_DOCUMENTS and their index by the fake embedder, to copy."""
+    folder = tmp_path_factory.mktemp("built")
+    settings = _settings_below(folder)
+    write_files(settings.source, TWO_DOCUMENTS)
+    build(settings, FakeEmbedder())
+    return folder
+
+
+@pytest.fixture
+def answerer(built_once: Path, tmp_path: Path, settings: Settings, fake: FakeEmbedder) -> QuestionAnswerer:
     """Answer from TWO_DOCUMENTS with the fake embedder."""
-    folder(TWO_DOCUMENTS)
-    build(settings, fake)
+    shutil.copytree(built_once, tmp_path, dirs_exist_ok=True)
     return open_answerer(settings.model_copy(update={"top_k": 3, "min_confidence": 0.5}), fake)[0]
 
 
@@ -247,7 +283,7 @@ def listening(app: Any, trusted_proxies: Sequence[str] = ()) -> Iterator[int]:
         ws="none",
         proxy_headers=False,
         forwarded_allow_ips=list(trusted_proxies),
-        timeout_keep_alive=60,  # longer than tests take on a slow machine
+        timeout_keep_alive=int(PATIENCE),
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -1,7 +1,6 @@
 """Milvus servers for tests: milvus-lite, and a standalone server in a network of its own."""
 
 import contextlib
-import importlib.util
 import os
 import signal
 import socket
@@ -11,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import networks
 from networks import Machine
+from processes import PATIENCE
 
 from qa_service.errors import QAServiceError
 from qa_service.index.milvus.connection import Address, Connection
@@ -38,12 +37,12 @@ class Server:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, seconds: float = 120) -> None:
+    def start(self) -> None:
         """Start the server and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
         connection = Connection(self.address)
-        ends = time.monotonic() + seconds
+        ends = time.monotonic() + PATIENCE
         while True:
             try:
                 connection.probe()
@@ -86,11 +85,6 @@ def lite(folder: Path) -> Iterator[Server]:
         yield server
     finally:
         server.kill()
-
-
-def real_is_there() -> bool:
-    """Tell whether the standalone server can run: it needs its package and the right to create networks."""
-    return bool(importlib.util.find_spec("milvus")) and networks.can_make_networks()
 
 
 @contextlib.contextmanager

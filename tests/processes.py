@@ -6,10 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+PATIENCE = 300.0
+"""Seconds until a test gives up. Nothing takes nearly as long, even on a machine that is slow and busy."""
 
-def eventually(condition: Callable[[], object], seconds: float = 120) -> None:
+
+def eventually(condition: Callable[[], object]) -> None:
     """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)

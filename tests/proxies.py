@@ -1,7 +1,6 @@
 """A real nginx in front of the service, for tests."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -9,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
+from needs import program
+from processes import PATIENCE
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian's nginx-light)")
+PREFIX = "/docs-qa"
 _BODIES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @contextmanager
 def nginx(folder: Path, locations: str) -> Iterator[str]:
     """Run nginx with the locations of one server; yield its URL."""
-    assert NGINX is not None
+    command = program("nginx")
+    assert command is not None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -30,7 +30,7 @@ def nginx(folder: Path, locations: str) -> Iterator[str]:
         f"daemon off; {user} pid {folder / 'pid'}; error_log {folder / 'error.log'}; events {{}}\n"
         f"http {{ access_log off; {paths}\nserver {{ listen 127.0.0.1:{port};\n{locations}\n}} }}\n"
     )
-    with subprocess.Popen([NGINX, "-c", str(configuration), "-e", str(folder / "error.log")]) as server:
+    with subprocess.Popen([command, "-c", str(configuration), "-e", str(folder / "error.log")]) as server:
         try:
             while True:
                 assert server.poll() is None, (folder / "error.log").read_text()
@@ -40,10 +40,10 @@ def nginx(folder: Path, locations: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(PATIENCE)
 
 
-def stripping(port: int, prefix: str = "/docs-qa") -> str:
+def stripping(port: int, prefix: str = PREFIX) -> str:
     """Return a location that strips the prefix and forwards it in a header."""
     return (
         f"location {prefix}/ {{ proxy_pass http://127.0.0.1:{port}/; proxy_set_header Host $host; "
@@ -51,6 +51,6 @@ def stripping(port: int, prefix: str = "/docs-qa") -> str:
     )
 
 
-def passing(port: int, prefix: str = "/docs-qa") -> str:
+def passing(port: int, prefix: str = PREFIX) -> str:
     """Return a location that forwards the path unchanged, without headers about the prefix."""
     return f"location {prefix}/ {{ proxy_pass http://127.0.0.1:{port}; proxy_set_header Host $host; }}"

@@ -1,20 +1,19 @@
 """A Ray cluster of two nodes, each in a network namespace of its own, for proofs."""
 
 import contextlib
-import importlib.util
 import os
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import networks
 from networks import Machine
+from processes import eventually
 
 _PORT = 6379
 
@@ -42,11 +41,6 @@ class Nodes:
         networks.kill_session(self.worker)
 
 
-def can_start_nodes() -> bool:
-    """Tell whether such a cluster can be started here."""
-    return bool(importlib.util.find_spec("ray")) and networks.can_make_networks()
-
-
 @contextlib.contextmanager
 def two_nodes(folder: Path, variables: dict[str, str]) -> Iterator[Nodes]:
     """Run two nodes of one core each, with these environment variables; their logs go to ``folder``."""
@@ -64,7 +58,7 @@ def two_nodes(folder: Path, variables: dict[str, str]) -> Iterator[Nodes]:
                     own = f"--node-ip-address={machine.address}"
                     command = (program, "start", *arguments, own, *common)
                     started.append(machine.start(*command, env=environment, stdout=log, stderr=log))
-                time.sleep(8)
+                eventually(lambda p=path, s=started[-1]: "Ray runtime started" in p.read_text() or s.poll() is not None)
                 assert started[-1].poll() is None, path.read_text()[-2000:]
             yield Nodes(head, started[1], environment)
         finally:

@@ -1,11 +1,10 @@
 """The files in deploy/: valid settings, valid schemas, nothing runs as root."""
 
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -32,8 +31,11 @@ def of_kind(kind: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.needs("kubernetes_validate")
 def test_every_resource_is_valid_against_its_schema() -> None:
     """Every file except the values of another chart is a listed resource."""
+    import kubernetes_validate
+
     kinds = set()
     for resource in resources():
         kubernetes_validate.validate(resource, VERSION, strict=True)
@@ -44,8 +46,11 @@ def test_every_resource_is_valid_against_its_schema() -> None:
     assert {path.name for path in KUBERNETES.iterdir()} == {*listed, *others}
 
 
+@pytest.mark.needs("kubernetes_validate")
 def test_the_schemas_can_fail() -> None:
     """An unknown field is an error."""
+    import kubernetes_validate
+
     broken = of_kind("Deployment")
     broken["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -93,9 +98,14 @@ def test_replicas_are_probed_and_drain_in_time() -> None:
     assert container["envFrom"][0]["configMapRef"]["name"] == of_kind("ConfigMap")["metadata"]["name"]
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not here; the schemas are checked above")
-def test_kustomize_renders_them_with_one_namespace_and_image() -> None:
+@pytest.mark.proof
+@pytest.mark.needs("kubernetes_validate", "kubectl")
+def test_proof_kustomize_renders_them_with_one_namespace_and_image(
+    record_property: Callable[[str, object], None],
+) -> None:
     """As `kubectl apply -k` would apply them."""
+    import kubernetes_validate
+
     rendered = subprocess.run(["kubectl", "kustomize", str(KUBERNETES)], check=True, capture_output=True, text=True)
     found = list(yaml.safe_load_all(rendered.stdout))
     assert len(found) == len(resources())
@@ -103,6 +113,7 @@ def test_kustomize_renders_them_with_one_namespace_and_image() -> None:
     for one in found:
         kubernetes_validate.validate(one, VERSION, strict=True)
     assert rendered.stdout.count("image: registry.example.org/qa-service:") == 2
+    record_property("figure", f"{len(found)} resources valid against the schemas of Kubernetes {VERSION}")
 
 
 def test_the_compose_file_of_replicas_is_hardened() -> None:

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import ROOT
+from needs import require
 
-nbformat = pytest.importorskip("nbformat", reason="the extra `dev` is not installed")
-pytest.importorskip("nbclient", reason="the extra `dev` is not installed")
-pytest.importorskip("ipykernel", reason="the extra `dev` is not installed")
+require("nbformat", "nbclient", "ipykernel")
+
+import nbformat
 
 NOTEBOOK = ROOT / "docs/examples/own-folder.ipynb"
 

@@ -1,6 +1,7 @@
 """The project itself: true documents, and code that keeps the rules."""
 
 import ast
+import itertools
 import os
 import re
 import runpy
@@ -136,7 +137,7 @@ def test_no_handler_computes_in_the_event_loop() -> None:
 def test_pinned_versions_satisfy_the_project() -> None:
     """requirements/constraints.txt has every dependency of pyproject.toml except torch and the model."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     names = {re.match(r"[\w-]+", line).group().lower().replace("_", "-") for line in wanted}
     pinned = {
         line.split("==")[0].lower().replace("_", "-")

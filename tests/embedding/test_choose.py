@@ -352,7 +352,7 @@ print(answerer.index.manifest.embedded_by, sys.modules["openvino_telemetry"])
 print(answerer.ask("When was the mutual defense treaty signed?").results[0].citation.title)
 """
     command = [sys.executable, "-c", script, str(ROOT / "source_text"), str(tmp_path / "index")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     embedded_by, *answer = done.stdout.splitlines()
     assert embedded_by.startswith("OpenVINO"), done.stderr
     assert embedded_by.endswith("None")

@@ -5,7 +5,6 @@ import json
 import math
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytrec_eval
-from conftest import TWO_DOCUMENTS, FakeEmbedder
+from conftest import TWO_DOCUMENTS, FakeEmbedder, Run
 from conftest import served as server_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -535,18 +534,23 @@ def test_reports_have_the_figures_and_escape_text(answerer: QuestionAnswerer, tm
     assert summary.copied == ["2"]
 
 
-def test_a_killed_evaluation_is_resumed(
-    exported_models: Path, folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path
-) -> None:
+def test_a_killed_evaluation_is_resumed(here: list[str], run: Run, tmp_path: Path) -> None:
     """After SIGKILL, the same command writes the same files as one that was not killed."""
-    source = folder(TWO_DOCUMENTS)
-    index = tmp_path / "index"
-    shutil.copytree(exported_models, index / "models")
-    command = [sys.executable, "-m", "qa_service"]
-    subprocess.run([*command, "index", "--source", str(source), "--index", str(index)], check=True, capture_output=True)
+    assert run("index", *here)[0] == 0
     many = [{**GOOD, "id": str(number), "question": f"What does cat {number} do?"} for number in range(300)]
     file = question_file(tmp_path / "q.jsonl", many)
-    evaluation = [*command, "evaluate", str(file), "--index", str(index), "--jobs", "1", "--json", "--output"]
+    evaluation = [
+        sys.executable,
+        "-m",
+        "qa_service",
+        "evaluate",
+        str(file),
+        *here[2:],
+        "--jobs",
+        "1",
+        "--json",
+        "--output",
+    ]
     with subprocess.Popen([*evaluation, str(tmp_path / "killed")], stdout=subprocess.DEVNULL) as process:
         results = tmp_path / "killed" / RESULTS
         while not (results.exists() and results.stat().st_size):

@@ -4,7 +4,6 @@ import itertools
 import os
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import documents
 import numpy as np
 import pytest
 from conftest import FakeEmbedder
-from processes import children_of, eventually, runs
+from processes import PATIENCE, children_of, eventually, runs
 
 from qa_service.datatypes import AskOptions, Filters
 from qa_service.errors import TooManyFailed
@@ -294,17 +293,15 @@ def test_a_guessed_encoding_is_right_and_warned_of(text: str, encoding: str) -> 
 
 def test_a_file_that_takes_too_long_ends_only_the_parser_process() -> None:
     """The next file gets a new process."""
-    with ParserProcess(Limits(seconds=20)) as slow:
+    with ParserProcess(Limits(seconds=PATIENCE)) as slow:
         assert one(slow, ".html", b"<p>Before it stands a paragraph.</p>").text
         stopped = slow._process
         stopped.send_signal(signal.SIGSTOP)
         slow._limits = Limits(seconds=0.3)
-        started = time.monotonic()
         with pytest.raises(UnreadableError, match=r"takes longer than 0\.3 seconds"):
             list(slow.read(".html", b"<p>Never.</p>"))
-        assert time.monotonic() - started < 10
         assert stopped.poll() is not None
-        slow._limits = Limits()
+        slow._limits = Limits(seconds=PATIENCE)
         assert one(slow, ".html", b"<p>After it stands a paragraph.</p>").text.startswith("After")
 
 

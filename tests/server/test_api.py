@@ -6,10 +6,10 @@ Row numbers refer to the project's table of bad inputs for ``POST /ask``.
 import asyncio
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 
 import httpx2
 import pytest
@@ -17,12 +17,14 @@ from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, HeldEmbedder, app_for, l
 from hypothesis import HealthCheck, given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from processes import PATIENCE, eventually
 from starlette.testclient import TestClient
 
 from qa_service.datatypes import FloatArray
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.server.metrics import exposition
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
@@ -335,7 +337,7 @@ def test_a_full_queue_rejects_at_once_and_livez_still_answers(answerer: Question
     )
     with (
         listening(app) as port,
-        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client,
         ThreadPoolExecutor(6) as threads,
     ):
         slow.go.clear()
@@ -362,8 +364,7 @@ def test_a_question_that_takes_too_long_gets_504(answerer: QuestionAnswerer, set
         slow.go.clear()
         assert_problem(client.post("/ask", json={"question": "cat"}), 504)
         slow.go.set()
-        time.sleep(0.2)
-        assert client.post("/ask", json={"question": "cat"}).is_success
+        eventually(lambda: client.post("/ask", json={"question": "cat"}).is_success)
 
 
 def test_queued_questions_are_embedded_together(answerer: QuestionAnswerer, settings: Settings) -> None:
@@ -387,10 +388,9 @@ def test_queued_questions_are_embedded_together(answerer: QuestionAnswerer, sett
             noting.go.clear()
             batches.clear()
             asked = [threads.submit(client.post, "/ask", json={"question": "first " + words[0]})]
-            while not batches:
-                time.sleep(0.01)
+            eventually(lambda: batches)
             asked += [threads.submit(client.post, "/ask", json={"question": word}) for word in words]
-            time.sleep(0.5)
+            eventually(lambda: "qa_waiting 4.0" in exposition().decode())
             noting.go.set()
             statuses = [future.result().status_code for future in asked]
             assert statuses == [200, *(500 if word == "break" else 200 for word in words)]
@@ -406,7 +406,7 @@ def test_the_worker_drops_expired_calls_and_frees_their_places() -> None:
     gate = threading.Event()
 
     def stuck() -> None:
-        gate.wait(30)
+        gate.wait(PATIENCE)
         calls.append("stuck")
 
     async def scenario() -> None:
@@ -421,7 +421,11 @@ def test_the_worker_drops_expired_calls_and_frees_their_places() -> None:
             with pytest.raises(DeadlineExceeded):
                 await task
         gate.set()
-        assert await worker.run(lambda: "next") == "next"
+        answers: list[str] = []
+        while not answers:
+            with suppress(DeadlineExceeded):
+                answers.append(await worker.run(lambda: "next"))
+        assert answers == ["next"]
         worker.close()
         with pytest.raises(NotReady):
             await worker.run(lambda: None)

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from conftest import TWO_DOCUMENTS, app_for, key_for
+from processes import eventually
 from starlette.testclient import TestClient
 
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
@@ -95,12 +95,12 @@ def test_documents_are_listed_in_pages(client: TestClient, answerer: QuestionAns
 
 
 def wait(client: TestClient, identifier: str, key: dict[str, str]) -> dict[str, object]:
-    for _ in range(600):
-        state: dict[str, object] = client.get(f"/evaluate/{identifier}", headers=key).json()
-        if state["status"] != "running":
-            return state
-        time.sleep(0.1)
-    raise AssertionError(state)
+    def state() -> dict[str, object]:
+        found: dict[str, object] = client.get(f"/evaluate/{identifier}", headers=key).json()
+        return found
+
+    eventually(lambda: state()["status"] != "running")
+    return state()
 
 
 def test_an_evaluation_runs_beside_the_server(

@@ -4,8 +4,6 @@ import functools
 import http.server
 import io
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -13,10 +11,15 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from needs import BROWSER, program, require
+from processes import PATIENCE
+
+require(*BROWSER)
+
 from axe_playwright_python.sync_playwright import Axe
 from conftest import FakeEmbedder, published, served
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from qa_service.datatypes import AskOptions
 from qa_service.evaluation import EvaluationOptions, QuestionFile, Target, evaluate
@@ -29,9 +32,6 @@ from qa_service.evaluation.targets import InProcessAsker
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 
-pytestmark = pytest.mark.browser
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--hide-scrollbars"),
@@ -73,12 +73,9 @@ def page_of(number: int) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("no chromium: `make browser` installs it")
-        pytest.skip("no chromium on this machine; `make browser` installs it")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=program("chromium"), args=ARGUMENTS)
+        expect.set_options(timeout=1000 * PATIENCE)
         yield started
         started.close()
 
@@ -132,6 +129,7 @@ def test_twenty_text_fragments_highlight_the_quote(
     build(published, fake)
     answerer, _ = open_answerer(published, fake)
     page = browser.new_page(viewport={"width": 1000, "height": 700})
+    page.set_default_timeout(1000 * PATIENCE)
     opened = 0
     for number in range(len(SENTENCES)):
         for sentence in (SENTENCES[number], SENTENCES[(number + 1) % len(SENTENCES)]):
@@ -140,7 +138,7 @@ def test_twenty_text_fragments_highlight_the_quote(
             citation = next(item for item in found if item.quote in sentence or sentence.strip() in item.quote)
             page.goto("about:blank")
             page.goto(citation.url)
-            page.wait_for_function("window.scrollY > 0", timeout=10_000)
+            page.wait_for_function("window.scrollY > 0")
             shown = lit(page)
             assert shown is not None, citation.url
             boxes = page.evaluate(BOX, citation.quote)
@@ -167,6 +165,7 @@ def test_the_view_scrolls_to_the_quote_without_scripts(
         url = answerer.ask("where does the cat sleep").results[0].citation.url
         context = browser.new_context(java_script_enabled=False, viewport={"width": 800, "height": 600})
         page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
         told: list[str] = []
         page.on("console", lambda message: told.append(message.text))
         page.goto(f"http://127.0.0.1:{port}{url}")
@@ -210,6 +209,7 @@ def test_reports_are_accessible_and_log_nothing(
     (tmp_path / "sweep.html").write_text(sweep_page(Sweep("q", ["top_k"], "AP", ["AP"], points)), encoding="utf-8")
     for width in (1280, 360):
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page.set_default_timeout(1000 * PATIENCE)
         told: list[str] = []
         page.on("console", lambda message, told=told: told.append(message.text))
         page.on("pageerror", lambda error, told=told: told.append(str(error)))

@@ -14,19 +14,20 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, app_for, listening, published
 from lxml import html
+from needs import BROWSER, require
+from processes import PATIENCE
 
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import load_settings
 
-pytest.importorskip("mkdocs", reason="needs the extra docs")
+require("mkdocs", *BROWSER)
 
 from playwright.sync_api import Browser, Request, expect
 from test_browser import browser  # noqa: F401 - a fixture
 
 DEMO = runpy.run_path(str(ROOT / "docs/demo.py"))
 LOADED = "//script/@src | //img/@src | //iframe/@src | //source/@srcset | //link/@href"
-SECONDS = 120
 QUESTIONS = {
     "How do I change the port?": {"serving", "settings", "cli", "troubleshooting"},
     "What should I back up?": {"upgrade"},
@@ -121,7 +122,7 @@ def test_the_widget_answers_from_the_pages_on_every_page(
     """Without an error in the console or a request to another host. Its colours follow those of the site."""
     address, _ = demo
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(SECONDS * 1000)
+    page.set_default_timeout(1000 * PATIENCE)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if message.type in {"error", "warning"} else None)
@@ -131,10 +132,10 @@ def test_the_widget_answers_from_the_pages_on_every_page(
     page.locator("qa-chat textarea#input").fill("How do I change the port?")
     page.locator("qa-chat textarea#input").press("Enter")
     answer = page.locator("qa-chat .entry .answer")
-    expect(answer).to_contain_text("change the port", timeout=SECONDS * 1000)
+    expect(answer).to_contain_text("change the port", timeout=1000 * PATIENCE)
     assert answer.get_by_role("link").first.get_attribute("href").startswith(address)
     page.get_by_title("Dark").click()
-    expect(page.locator("qa-chat")).to_have_attribute("theme", "dark", timeout=SECONDS * 1000)
+    expect(page.locator("qa-chat")).to_have_attribute("theme", "dark", timeout=1000 * PATIENCE)
     for name in ("index", "architecture", "http"):
         page.goto(f"{address}/{name}.html")
         page.get_by_role("button", name="Ask the documents").wait_for()

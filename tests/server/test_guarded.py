@@ -178,6 +178,7 @@ def attack(target: Target, seed: int) -> tuple[str, int]:
     return path, found
 
 
+@pytest.mark.needs("mcp")
 @examples(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1))
 def test_no_spelling_of_a_path_bypasses_its_access_conditions(target: Target, seed: int) -> None:
@@ -198,6 +199,7 @@ def test_proof_no_spelling_of_a_path_bypasses_its_access_conditions(
     record_property("figure", f"10,000 spellings of {len(paths)} guarded paths: {told}")
 
 
+@pytest.mark.needs("mcp")
 @pytest.mark.parametrize("end", ["%0A", "%0D%0A", "%00", "%7F"])
 def test_a_path_with_a_control_character_is_not_found(end: str, target: Target) -> None:
     """The gate refuses it without the scope; with the scope it is 404."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import app_for, key_for, served
-from processes import children_of, command_of, eventually, runs
+from conftest import Run, app_for, key_for, served
+from processes import PATIENCE, children_of, command_of, eventually, runs
 from starlette.testclient import TestClient
 
 from qa_service.errors import BuildInProgress, JobInProgress, NotReady
@@ -278,9 +278,9 @@ def test_an_interrupted_upload_is_deleted(
             connection.sendall(f"{head}\r\n\r\n".encode() + QUESTION)
             eventually(lambda: [*folder.glob("*/questions.jsonl")])
             address = f"http://localhost:{port}/evaluate"
-            assert httpx2.post(address, headers=key, content=QUESTION).status_code == 409
+            assert httpx2.post(address, headers=key, content=QUESTION, timeout=PATIENCE).status_code == 409
         eventually(lambda: not [*folder.iterdir()])
-        eventually(lambda: httpx2.post(address, headers=key, content=QUESTION).status_code == 202)
+        eventually(lambda: httpx2.post(address, headers=key, content=QUESTION, timeout=PATIENCE).status_code == 202)
     assert not any(map(runs, command.processes()))
 
 
@@ -296,12 +296,12 @@ def test_a_client_that_disconnects_at_any_time_blocks_no_other(settings: Setting
         receiving.cancel()
         with suppress(asyncio.CancelledError, JobInProgress):
             await receiving
-        for _ in range(1000):
-            with suppress(JobInProgress):
-                await evaluations.begin("jsonl", 3, body(QUESTION))
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError(steps)
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(JobInProgress):
+                    await evaluations.begin("jsonl", 3, body(QUESTION))
+                    return
+                await asyncio.sleep(0.05)
 
     for steps in (0, 1, 2, 3, 5, 10, 30, 100, 1000):
         asyncio.run(run(steps))
@@ -393,7 +393,7 @@ class Server:
         found = re.search(r"http://[\d.]+:(\d+)", path.read_text())
         assert found is not None, path.read_text()
         self.port = int(found[1])
-        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
         eventually(self.ready)
 
     def ready(self) -> bool:
@@ -403,14 +403,14 @@ class Server:
 
     def end(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
-        self.process.wait(60)
+        self.process.wait(PATIENCE)
         self.client.close()
         self._log.close()
 
 
 @pytest.fixture
-def arguments(here: list[str]) -> list[str]:
-    subprocess.run([sys.executable, "-m", "qa_service", "index", *here], check=True, capture_output=True)
+def arguments(here: list[str], run: Run) -> list[str]:
+    assert run("index", *here)[0] == 0
     return here
 
 
@@ -469,7 +469,7 @@ def test_server_processes_and_their_jobs_end_with_their_parent(arguments: list[s
     server = Server(tmp_path, [*arguments, "--workers", "2", "--port", str(server.port)])
     try:
         for _ in range(8):
-            state = httpx2.get(f"{server.client.base_url}/evaluate/{evaluation}", headers=key).json()
+            state = httpx2.get(f"{server.client.base_url}/evaluate/{evaluation}", headers=key, timeout=PATIENCE).json()
             assert state["status"] == "stopped"
         assert server.client.post("/evaluate", headers=key, content=QUESTION).status_code == 202
     finally:

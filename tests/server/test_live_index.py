@@ -5,7 +5,6 @@ import gc
 import json
 import re
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import pytest
 import uvicorn
 from conftest import FakeEmbedder, app_for, key_for
 from fastapi import FastAPI
+from processes import PATIENCE, eventually
 from starlette.testclient import TestClient
 
 from qa_service.datatypes import AskOptions
@@ -35,7 +35,7 @@ HTML = {"Accept": "text/html"}
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"reload_seconds": 0.05, "queue_limit": 64})
+    return settings.model_copy(update={"reload_seconds": 0.05, "queue_limit": 64, "deadline_seconds": PATIENCE})
 
 
 def named(build_name: str) -> dict[str, str | bytes]:
@@ -55,11 +55,7 @@ def serving(settings: Settings, fake: FakeEmbedder) -> Iterator[TestClient]:
 
 
 def wait_for(client: TestClient, version: str) -> None:
-    for _ in range(200):
-        if client.get("/readyz").json()["index_version"] == version:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{version} is not served")
+    eventually(lambda: client.get("/readyz").json()["index_version"] == version)
 
 
 @contextmanager
@@ -199,7 +195,7 @@ def test_a_replaced_index_is_closed_after_its_last_lease(folder: Write, settings
         answerer.index.close = lambda close=close, name=answerer.index.generation: (closed.append(name), close())  # type: ignore[method-assign]
 
     async def swap() -> None:
-        worker = Worker(queue_limit=4, deadline_seconds=60)
+        worker = Worker(queue_limit=4, deadline_seconds=PATIENCE)
         opening = ServableIndex(old, IndexFolder(settings.index), reopen=lambda: (new, None))
         live = LiveIndex(opening, worker)
         try:
@@ -259,10 +255,8 @@ def test_an_index_that_fails_to_open_is_rejected(
     with serving(kept, fake) as client:
         folder({"cat.txt": "The cat is awake."})
         second = build(kept, FakeEmbedder(weights="c" * 64)).index_version
-        for _ in range(100):
-            if "the new index is not served" in caplog.text or "instead of the current one" in caplog.text:
-                break
-            time.sleep(0.05)
+        told = ("the new index is not served", "instead of the current one")
+        eventually(lambda: any(words in caplog.text for words in told))
         assert "weights" in caplog.text
         assert client.post("/ask", json={"question": "cat"}).json()["index_version"] == first
         assert client.get("/readyz").status_code == 200
@@ -358,11 +352,8 @@ def test_reindex_builds_in_its_own_process_and_the_result_is_served(
         folder({"whale.txt": "The whale sings in the deep ocean."})
         assert client.post("/admin/reindex", headers=key).status_code == 202
         assert client.post("/admin/reindex", headers=key).status_code == 409
-        for _ in range(600):
-            state = client.get("/admin/reindex", headers=key).json()
-            if state["status"] != "building":
-                break
-            time.sleep(0.1)
+        eventually(lambda: client.get("/admin/reindex", headers=key).json()["status"] != "building")
+        state = client.get("/admin/reindex", headers=key).json()
         assert (state["status"], state["exit_code"], state["report"]["documents"]) == ("done", 0, 2)
         wait_for(client, state["report"]["index_version"])
         answer = client.post("/ask", json={"question": "Where does the whale sing?"}).json()
@@ -370,10 +361,8 @@ def test_reindex_builds_in_its_own_process_and_the_result_is_served(
         for broken in (IndexFolder(real.index).building(), without(real.source)):
             with broken:
                 client.post("/admin/reindex", headers=key)
-                for _ in range(600):
-                    if (state := client.get("/admin/reindex", headers=key).json())["status"] != "building":
-                        break
-                    time.sleep(0.1)
+                eventually(lambda: client.get("/admin/reindex", headers=key).json()["status"] != "building")
+                state = client.get("/admin/reindex", headers=key).json()
                 told.append((state["status"], state["exit_code"], state["error"]))
         assert told == [
             ("failed", 7, "another process is building index; wait for it to finish, then try again"),

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import FakeEmbedder, app_for, listening
+from processes import PATIENCE
 from starlette.testclient import TestClient
 
 from qa_service.embedding import QuestionEmbedding
@@ -22,6 +23,7 @@ from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
 QUESTION = "where does the cat sleep"
+pytestmark = pytest.mark.needs("mcp")
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 Call = Callable[..., dict[str, Any]]
 
@@ -56,7 +58,7 @@ def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClien
 
 def test_mcp_opens_no_stream(answerer: QuestionAnswerer, settings: Settings) -> None:
     """Only POST is served, and no request opens a stream."""
-    with listening(app_for(answerer, settings)) as port, httpx2.Client(timeout=20) as client:
+    with listening(app_for(answerer, settings)) as port, httpx2.Client(timeout=PATIENCE) as client:
         url = f"http://127.0.0.1:{port}/mcp"
         for method in ("GET", "HEAD", "DELETE", "PUT"):
             answer = client.request(method, url, headers={"Accept": "text/event-stream"})

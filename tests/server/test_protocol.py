@@ -20,12 +20,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from conftest import ROOT, FakeEmbedder, HeldEmbedder, app_for, listening, served
+from conftest import ROOT, FakeEmbedder, HeldEmbedder, Run, app_for, listening, served
+from processes import PATIENCE, eventually
 
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import Overloaded
@@ -51,9 +51,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "READ_SECONDS", 0.5)
 
 
-def talk(port: int, *parts: bytes, pause: float = 0.0, half_close: bool = False, patience: float = 15) -> bytes:
+def talk(port: int, *parts: bytes, pause: float = 0.0, half_close: bool = False) -> bytes:
     """Send parts and return everything until the server closes the connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         with suppress(ConnectionError):
             for part in parts:
                 connection.sendall(part)
@@ -65,6 +65,24 @@ def talk(port: int, *parts: bytes, pause: float = 0.0, half_close: bool = False,
             while block := connection.recv(65536):
                 received += block
         return received
+
+
+def trickle(connection: socket.socket, more: bytes) -> bytes:
+    """Send ``more`` ten times a second until the server closes the connection; return what it sent."""
+    received = b""
+    deadline = time.monotonic() + PATIENCE
+    connection.settimeout(0.1)
+    with suppress(ConnectionError):
+        while time.monotonic() < deadline:
+            try:
+                if not (block := connection.recv(65536)):
+                    return received
+            except TimeoutError:
+                connection.sendall(more)
+            else:
+                received += block
+        raise AssertionError("the connection is open")
+    return received
 
 
 def request(
@@ -158,57 +176,50 @@ def test_a_request_target_that_is_not_visible_ascii_is_refused(place: str, port:
 
 
 @pytest.mark.parametrize(
-    ("row", "parts", "answered"),
+    ("row", "sent", "more", "answered"),
     [
-        (46, [request(headers="Content-Length: 100\r\n", body=b'{"question"')], True),
-        (47, [b"POST /ask HTTP/1.1\r\nHost: loc"], True),
-        (47, [b"POST /ask HTTP/1.1\r\n", *[b"X"] * 20], True),
-        (46, [request(headers="Content-Length: 100\r\n", body=b""), *[b" "] * 20], True),
-        (48, [], False),
-        (48, [b"\r\n"], False),
-        (0, [request(headers="Transfer-Encoding: chunked\r\n", body=b"4\r\nabcd\r\n")], True),
+        (46, request(headers="Content-Length: 100\r\n", body=b'{"question"'), b"", True),
+        (47, b"POST /ask HTTP/1.1\r\nHost: loc", b"", True),
+        (47, b"POST /ask HTTP/1.1\r\n", b"X", True),
+        (46, request(headers="Content-Length: 10000\r\n", body=b""), b" ", True),
+        (48, b"", b"", False),
+        (48, b"\r\n", b"", False),
+        (0, request(headers="Transfer-Encoding: chunked\r\n", body=b"4\r\nabcd\r\n"), b"", True),
     ],
 )
-def test_slow_clients_are_disconnected(row: int, parts: list[bytes], answered: bool, port: int, hasty: None) -> None:
-    """In time, whether headers, a body or everything is missing; with 408 if a request had begun."""
-    started = time.monotonic()
-    answer = talk(port, *parts, pause=0.1)
-    assert time.monotonic() - started < 4
+def test_slow_clients_are_disconnected(
+    row: int, sent: bytes, more: bytes, answered: bool, port: int, hasty: None
+) -> None:
+    """Whether headers, a body or everything is missing, though bytes trickle in; with 408 if a request had begun."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(sent)
+        answer = trickle(connection, more)
     if answered:
         assert status_of(answer) == 408
     else:
         assert answer == b""
-    assert status_of(talk(port, request())) == 200
+    eventually(lambda: status_of(talk(port, request())) == 200)
 
 
 def test_line_ends_do_not_keep_a_connection_open(port: int, hasty: None) -> None:
     """Nor does the beginning of another request."""
     keep = request().replace(b"Connection: close\r\n", b"")
     for first, more in ((b"\r\n", b"\r\n"), (b"POST /as", b"k")):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             connection.sendall(keep)
             assert b"200 OK" in connection.recv(65536)
-            started = time.monotonic()
-            with suppress(ConnectionError):
-                for part in (first, *[more] * 29):
-                    connection.sendall(part)
-                    time.sleep(0.1)
-            assert time.monotonic() - started < 3.5
-            with suppress(ConnectionError):
-                while connection.recv(65536):
-                    pass
+            connection.sendall(first)
+            trickle(connection, more)
 
 
 def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     """A thousand on one connection, with others served meanwhile; garbage ends it after the earlier responses."""
     keep = request(method="GET", target="/livez", body=b"").replace(b"Connection: close\r\n", b"")
-    started = time.monotonic()
     with ThreadPoolExecutor(1) as thread:
         others = thread.submit(lambda: [status_of(talk(port, request())) for _ in range(5)])
         answer = talk(port, keep * 999 + request(method="GET", target="/livez", body=b""))
         assert others.result() == [200] * 5
     assert answer.count(b"HTTP/1.1 200 OK") == 1000
-    assert time.monotonic() - started < 30
     answer = talk(port, keep * 3 + b"\x00garbage\r\n\r\n", half_close=True)
     assert 1 <= answer.count(b"HTTP/1.1 200 OK") <= 3
 
@@ -248,7 +259,7 @@ def test_questions_are_rejected_unread_while_the_queue_is_full(
     huge = b" " * (2 * settings.max_body_bytes)
     with (
         served(answerer, settings) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=15) as connection,
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection,
     ):
         assert exchange(connection, kept(body=b'{"question": "an owl, then"}'))[0][0] == 200
         refusals.append(Overloaded("too many wait"))
@@ -297,7 +308,10 @@ UPGRADE = request(method="GET", target="/livez", headers="Connection: upgrade\r\
 
 
 def test_refusals_are_counted_and_logged_once_a_second(
-    answerer: QuestionAnswerer, settings: Settings, hasty: None, capfd: pytest.CaptureFixture[str]
+    answerer: QuestionAnswerer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Without a route, for every reason; a line has the number since the last one. Nothing else is logged."""
     refused = [
@@ -305,7 +319,6 @@ def test_refusals_are_counted_and_logged_once_a_second(
         (400, (request(host=""),)),
         (414, (request(target="/ask?" + "a" * 10_000),)),
         (431, (request(headers="X: y\r\n" * 200),)),
-        (408, (b"POST /ask HTTP/1.1\r\nHost: loc",)),
     ]
 
     def counted() -> Counter[str]:
@@ -324,16 +337,19 @@ def test_refusals_are_counted_and_logged_once_a_second(
             for _ in range(3):
                 answers = [talk(port, *parts) for _, parts in refused]
                 assert [status_of(answer) for answer in answers] == [status for status, _ in refused]
+            monkeypatch.setattr(protocol, "READ_SECONDS", 0.5)
+            for _ in range(3):
+                answers.append(talk(port, b"POST /ask HTTP/1.1\r\nHost: loc"))
+                assert status_of(answers[-1]) == 408
     finally:
         stop()
     assert counted() - before == Counter({"400": 6, "408": 3, "414": 3, "431": 3})
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert {(line["event"], line["route"]) for line in lines} == {("request", "unmatched")}
     assert lines[0]["turned_away"] == 1
-    assert 2 <= len(lines) <= 5
     assert sum(line["turned_away"] for line in lines) <= 15
     ids = {answer.lower().partition(b"x-request-id: ")[2][:36].decode() for answer in answers}
-    assert len(ids) == 5
+    assert len(ids) == 7
 
 
 def test_refusing_a_request_that_the_application_has_counts_it_once_under_its_route(
@@ -365,10 +381,26 @@ def test_a_failed_response_is_not_logged_as_never_retrieved(caplog: pytest.LogCa
     assert "never retrieved" not in caplog.text
 
 
+def disconnected() -> float:
+    """Return how many clients disconnected before their response."""
+    return _metric("qa_client_gone_total")
+
+
+def queued() -> float:
+    """Return how many calls the worker has, the current one included."""
+    return _metric("qa_waiting")
+
+
+def _metric(name: str) -> float:
+    found = re.search(rf"^{name} ([\d.]+)", exposition().decode(), re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
 def test_clients_that_disconnect_leave_nothing_open(port: int) -> None:
     """Closed after sending, half-closed or reset."""
     for number in range(60):
-        connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+        connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         connection.sendall(request()[: None if number % 3 else 60])
         if number % 3 == 1:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
@@ -388,7 +420,7 @@ def test_questions_of_disconnected_clients_are_not_answered(settings: Settings, 
     class Noting(FakeEmbedder):
         def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
             asked.extend(questions)
-            gate.wait(20)
+            gate.wait(PATIENCE)
             return super().embed_questions(questions)
 
     slow = open_answerer(settings, Noting())[0]
@@ -398,14 +430,15 @@ def test_questions_of_disconnected_clients_are_not_answered(settings: Settings, 
         asked.clear()
         with ThreadPoolExecutor(1) as thread:
             first = thread.submit(talk, port, request(body=b'{"question": "first"}'))
-            while not asked:
-                time.sleep(0.01)
+            eventually(lambda: asked)
+            gone, busy = disconnected(), queued()
             for number in range(5):
-                connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+                connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
                 connection.sendall(request(body=b'{"question": "gone %d"}' % number))
-                time.sleep(0.05)
+                eventually(lambda: queued() == busy + 1)
                 connection.close()
-            time.sleep(0.3)
+                eventually(lambda: queued() == busy)
+            eventually(lambda: disconnected() == gone + 5)
             gate.set()
             assert status_of(first.result()) == 200
         assert status_of(talk(port, request(body=b'{"question": "last"}'))) == 200
@@ -417,15 +450,21 @@ def test_a_client_that_does_not_read_is_disconnected(
 ) -> None:
     """After the write deadline; its buffered responses are dropped."""
     monkeypatch.setattr(protocol, "WRITE_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "READ_SECONDS", 10 * PATIENCE)
     with served(answerer, settings) as port:
         keep = request(method="GET", target="/openapi.json", body=b"").replace(b"Connection: close\r\n", b"")
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            deadline = time.monotonic() + 20
-            with suppress(ConnectionError, TimeoutError):
-                while time.monotonic() < deadline:
-                    connection.sendall(keep * 10)
-            assert time.monotonic() < deadline
+            connection.sendall(keep * 100)  # responses that exceed all buffers of the system
+
+            def is_disconnected() -> bool:
+                try:
+                    connection.sendall(b"\r\n")
+                except ConnectionError:
+                    return True
+                return False
+
+            eventually(is_disconnected)
         assert status_of(talk(port, request())) == 200
 
 
@@ -438,7 +477,7 @@ LIVE = request(method="GET", target="/livez", body=b"")
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limit connections to forty, ten an address; none is closed for being slow."""
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 40)
-    monkeypatch.setattr(protocol, "READ_SECONDS", 200.0)
+    monkeypatch.setattr(protocol, "READ_SECONDS", 10 * PATIENCE)
 
 
 class Crowd:
@@ -452,7 +491,7 @@ class Crowd:
         """Return new connections after sending ``sent``, which the server has read if it responds to it."""
         opened = []
         for _ in range(count):
-            one = socket.create_connection(("127.0.0.1", self._port), timeout=15, source_address=(source, 0))
+            one = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE, source_address=(source, 0))
             self._opened.append(one)
             opened.append(one)
             if sent == KEPT:
@@ -491,7 +530,7 @@ def is_open(connection: socket.socket) -> bool:
     except ConnectionError:
         pass
     finally:
-        connection.settimeout(15)
+        connection.settimeout(PATIENCE)
     return False
 
 
@@ -609,7 +648,7 @@ def unread(port: int, sent: bytes) -> socket.socket:
     """Return a connection whose response has begun and is not read."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(15)
+    connection.settimeout(PATIENCE)
     connection.connect(("127.0.0.1", port))
     connection.sendall(sent)
     assert connection.recv(1) == b"H"
@@ -629,7 +668,7 @@ def test_a_response_that_is_not_read_makes_room(
             connection.close()
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors by Linux's means")
+@pytest.mark.needs("/proc")
 def test_the_unread_end_of_a_response_keeps_no_connection_open(
     monkeypatch: pytest.MonkeyPatch, hasty: None, small_buffers: None
 ) -> None:
@@ -644,10 +683,7 @@ def test_the_unread_end_of_a_response_keeps_no_connection_open(
     with listening(answer) as port:
         before = descriptors()
         with unread(port, LIVE):
-            deadline = time.monotonic() + 20
-            while descriptors() > before + 1 and time.monotonic() < deadline:
-                time.sleep(0.05)
-            assert descriptors() == before + 1
+            eventually(lambda: descriptors() <= before + 1)
 
 
 def test_the_connections_fit_the_limit_of_open_files() -> None:
@@ -705,14 +741,14 @@ async def attack(port: int, clients: int, seed: int) -> Counter[str]:
     async def one(parts: list[bytes], *, leaves: bool, ends: bool) -> None:
         async with places:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            with suppress(OSError):  # the server may have closed it
+            with suppress(ConnectionError):  # the server may have closed it
                 for part in parts:
                     writer.write(part)
                     await writer.drain()
                 if not leaves:
                     if ends:
                         writer.write_eof()
-                    answer = await asyncio.wait_for(reader.read(), 20)
+                    answer = await asyncio.wait_for(reader.read(65536), PATIENCE)
                     seen[answer.split(b" ", 2)[1].decode() if answer.startswith(b"HTTP/1.1 ") else "closed"] += 1
             writer.close()
 
@@ -729,74 +765,42 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors by Linux's means")
+@pytest.mark.needs("/proc")
 def test_raw_bytes_crash_nothing_and_leak_nothing(port: int, hasty: None) -> None:
     """Three hundred hostile clients: no 500, other clients are served, no descriptor leaks."""
     status_of(talk(port, request()))
     before = descriptors()
     seen = asyncio.run(attack(port, 300, 20261124))
     assert not {status for status in seen if status.startswith("5")}, seen
-    assert status_of(talk(port, request())) == 200
-    deadline = time.monotonic() + 10
-    while descriptors() > before + 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert descriptors() <= before + 2
+    eventually(lambda: status_of(talk(port, request())) == 200)
+    eventually(lambda: descriptors() <= before + 2)
 
 
 @pytest.fixture
-def command(exported_models: Path, folder: Callable[[dict[str, str | bytes]], Path], tmp_path: Path) -> list[str]:
+def command(here: list[str], run: Run) -> list[str]:
     """Return the command that serves two documents on a free port."""
-    import shutil
-
-    from conftest import TWO_DOCUMENTS
-
-    index = tmp_path / "ix"
-    shutil.copytree(exported_models, index / "models")
-    flags = ["--source", str(folder(TWO_DOCUMENTS)), "--index", str(index)]
-    subprocess.run([sys.executable, "-m", "qa_service", "index", *flags], check=True, capture_output=True)
-    return [sys.executable, "-m", "qa_service", "serve", *flags, "--port", "0"]
+    assert run("index", *here)[0] == 0
+    return [sys.executable, "-m", "qa_service", "serve", *here, "--port", "0"]
 
 
-def test_stopping_answers_all_requests_and_first_becomes_not_ready(command: list[str]) -> None:
-    """After SIGTERM, /readyz fails at once, running and new requests are answered, then the process ends."""
-    environment = {**os.environ, "QA_DRAIN_SECONDS": "1.5"}
+def test_stopping_answers_all_requests_until_a_second_signal(command: list[str]) -> None:
+    """After SIGTERM, /readyz fails at once, running and new requests are answered; a second signal ends it early."""
+    environment = {**os.environ, "QA_DRAIN_SECONDS": "600"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as server:
         assert server.stderr is not None
         url = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
         assert url is not None
-        with httpx2.Client(base_url=url.group(), timeout=20) as client, ThreadPoolExecutor(24) as threads:
-            while client.get("/readyz").status_code != 200:
-                time.sleep(0.05)
+        with httpx2.Client(base_url=url.group(), timeout=PATIENCE) as client, ThreadPoolExecutor(24) as threads:
+            eventually(lambda: client.get("/readyz").status_code == 200)
             asked = [threads.submit(client.post, "/ask", json={"question": f"cat {n}"}) for n in range(20)]
             server.send_signal(signal.SIGTERM)
-            for _ in range(100):
-                if (ready := client.get("/readyz")).status_code == 503:
-                    break
-                time.sleep(0.01)
-            assert ready.json()["detail"] == "the service is shutting down"
+            eventually(lambda: client.get("/readyz").status_code == 503)
+            assert client.get("/readyz").json()["detail"] == "the service is shutting down"
             assert client.get("/livez").status_code == 200
             assert client.post("/ask", json={"question": "whale"}).status_code == 200
             assert [future.result().status_code for future in asked] == [200] * 20
-        assert server.wait(20) in {0, 143, -signal.SIGTERM}
-
-
-def test_a_second_signal_stops_at_once(command: list[str]) -> None:
-    """Even while it drains."""
-    environment = {**os.environ, "QA_DRAIN_SECONDS": "60"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as server:
-        assert server.stderr is not None
-        url = re.search(r"http://[\d.]+:\d+", server.stderr.readline())
-        assert url is not None
-        with httpx2.Client(base_url=url.group(), timeout=20) as client:
-            while client.get("/readyz").status_code != 200:
-                time.sleep(0.05)
         server.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-        assert server.poll() is None
-        started = time.monotonic()
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(20) in {0, 143, -signal.SIGTERM, 130, -signal.SIGINT}
-        assert time.monotonic() - started < 5
+        assert server.wait(PATIENCE) in {0, 143, -signal.SIGTERM}
 
 
 @pytest.mark.proof
@@ -809,8 +813,7 @@ def test_proof_raw_bytes(port: int, hasty: None, record_property: Callable[[str,
         seen += asyncio.run(attack(port, 1000, 20261124 + seed))
         assert status_of(talk(port, request())) == 200
     assert not {status for status in seen if status.startswith("5")}, seen
-    time.sleep(2)
-    assert descriptors() <= before + 2
+    eventually(lambda: descriptors() <= before + 2)
     counted = ", ".join(f"{status}: {count}" for status, count in sorted(seen.items()))
     record_property("figure", f"10000 hostile connections ({counted}), no 5xx, no descriptor left, others served")
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from html import escape, unescape
@@ -17,11 +16,10 @@ import pytest
 from conftest import FakeEmbedder, app_for, key_for, listening, served
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from playwright.sync_api import Browser, Page, expect
-from proxies import needs_nginx, nginx, passing, stripping
+from processes import PATIENCE, eventually
+from proxies import PREFIX, nginx, passing, stripping
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
-from test_browser import browser  # noqa: F401 - a fixture
 from test_protocol import talk
 
 from qa_service.client import Client
@@ -38,7 +36,6 @@ from qa_service.settings import Settings, load_settings
 from qa_service.settings.values import host_of
 
 FOREIGN = "evil.example"
-PREFIX = "/docs-qa"
 ANSWER = "The cat sleeps on the warm mat."
 QUESTION = {"question": "where does the cat sleep"}
 FIRST_EVENT = b"data: " + b"x" * 10_000  # nginx buffers the last part of a response
@@ -163,7 +160,7 @@ def test_event_streams_have_headers_against_buffering(client: TestClient) -> Non
     assert "x-accel-buffering" not in client.post("/ask", json=QUESTION).headers
 
 
-@needs_nginx
+@pytest.mark.needs("nginx")
 def test_a_first_event_passes_nginx_before_the_last_is_made(tmp_path: Path) -> None:
     """With nginx's default buffers; the last event is made after the first was read behind nginx."""
     first_is_read = threading.Event()
@@ -172,14 +169,14 @@ def test_a_first_event_passes_nginx_before_the_last_is_made(tmp_path: Path) -> N
         assert scope["type"] == "http"
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         await send({"type": "http.response.body", "body": FIRST_EVENT + b"\n\n", "more_body": True})
-        await asyncio.to_thread(first_is_read.wait, 60)
+        await asyncio.to_thread(first_is_read.wait, PATIENCE / 2)
         last = b"event: last\n\n" if first_is_read.is_set() else b"event: too late\n\n"
         await send({"type": "http.response.body", "body": last})
 
     with (
         listening(RequestIds(two_events)) as port,
         nginx(tmp_path, f"location / {{ proxy_pass http://127.0.0.1:{port}; }}") as address,
-        httpx2.stream("GET", f"{address}/events", timeout=90) as response,
+        httpx2.stream("GET", f"{address}/events", timeout=PATIENCE) as response,
     ):
         events = []
         for line in response.iter_lines():
@@ -317,6 +314,7 @@ def links_in(text: str) -> list[str]:
     return [unescape(link) for link in LINK.findall(text)]
 
 
+@pytest.mark.needs("mcp")
 @pytest.mark.parametrize("way", ["setting", "header"])
 def test_every_link_has_the_prefix_and_opens(way: str, answerer: QuestionAnswerer, settings: Settings) -> None:
     """In answers, batches, streams, stores, tools, pages and descriptions; signatures hold as without a prefix."""
@@ -326,7 +324,7 @@ def test_every_link_has_the_prefix_and_opens(way: str, answerer: QuestionAnswere
     forwarded = {} if public_url else {"X-Forwarded-Prefix": PREFIX}
     with TestClient(app_for(answerer, own, named=named), base_url="http://localhost", headers=forwarded) as client:
         client.headers.update(key_for(own, "ask"))
-        wait_until(lambda: client.get("/index").status_code == 200)
+        eventually(lambda: client.get("/index").status_code == 200)
         call = {"name": "ask", "arguments": {"question": QUESTION["question"]}}
         rpc = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
         citation = ask(client)
@@ -353,16 +351,8 @@ def test_every_link_has_the_prefix_and_opens(way: str, answerer: QuestionAnswere
                 assert client.get(path if public_url else path.removeprefix(PREFIX)).status_code == 200, (name, link)
                 assert "sig=" in link or "/widget/" in link
         client.headers.update(key_for(own, "ask"))
-        wait_until(lambda: client.get("/openapi.json").status_code == 200)
+        eventually(lambda: client.get("/openapi.json").status_code == 200)
         assert client.get("/openapi.json").json()["servers"] == [{"url": public_url or PREFIX}]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait up to a minute for a condition, such as keys that are read again."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_questions_below_the_public_path_are_rejected_by_the_protocol_too() -> None:
@@ -377,7 +367,7 @@ def test_questions_below_the_public_path_are_rejected_by_the_protocol_too() -> N
         assert (refusing.refuse(address, []) is not None) is refused, address
 
 
-@needs_nginx
+@pytest.mark.needs("nginx")
 @pytest.mark.parametrize("location", [stripping, passing])
 def test_the_service_works_behind_a_path_prefix_of_nginx(
     location: Callable[[int], str], answerer: QuestionAnswerer, settings: Settings, tmp_path: Path
@@ -388,7 +378,7 @@ def test_the_service_works_behind_a_path_prefix_of_nginx(
     with (
         served(answerer, own) as port,
         nginx(tmp_path, location(port)) as address,
-        httpx2.Client(base_url=address) as client,
+        httpx2.Client(base_url=address, timeout=PATIENCE) as client,
     ):
         citation = ask(client, PREFIX)
         view = client.get(citation["url"])
@@ -408,54 +398,6 @@ def test_the_service_works_behind_a_path_prefix_of_nginx(
         described = client.get(f"{PREFIX}/openapi.json").json()
         assert described["servers"] == [{"url": public_url or PREFIX}]
         assert client.get("/cite/x").status_code == 404  # of nginx: outside of the prefix there is nothing
-
-
-def page_with(browser: Browser, address: str, content: str) -> Page:  # noqa: F811 - a fixture
-    """Open a page of the same origin that has some content."""
-    page = browser.new_page()
-    page.route("**/page.html", lambda route: route.fulfill(body=f"<!doctype html>{content}", content_type="text/html"))
-    page.goto(f"{address}/page.html")
-    return page
-
-
-@pytest.mark.browser
-@needs_nginx
-@pytest.mark.parametrize("location", [stripping, passing])
-def test_the_playground_works_behind_a_path_prefix_of_nginx(
-    location: Callable[[int], str],
-    browser: Browser,  # noqa: F811 - a fixture
-    answerer: QuestionAnswerer,
-    settings: Settings,
-    tmp_path: Path,
-) -> None:
-    """An answer, the page of its citation with the mark, the sources, and the snippets to copy."""
-    public_url = f"https://docs.example.org{PREFIX}" if location is passing else ""
-    own = settings.model_copy(update={"public_url": public_url, "allowed_hosts": ("127.0.0.1",)})
-    with served(answerer, own) as port, nginx(tmp_path, location(port)) as address:
-        page = browser.new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("response", lambda response: faults.append(response.url) if response.status >= 400 else None)
-        page.goto(f"{address}{PREFIX}/")
-        expect(page.locator("#state")).to_contain_text("Ready")
-        page.locator("qa-chat textarea#input").fill(QUESTION["question"])
-        page.locator("qa-chat textarea#input").press("Enter")
-        expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
-        with page.context.expect_page() as opened:
-            page.locator("qa-chat blockquote ~ .source a").first.click()
-        expect(opened.value.locator("mark#quote")).to_have_text(ANSWER)
-        assert opened.value.url.startswith(f"{address}{PREFIX}/sources/")
-        page.get_by_role("tab", name="Sources").click()
-        page.get_by_role("button", name="Animals").click()
-        expect(page.locator("#sources pre")).to_contain_text(ANSWER)
-        page.get_by_role("tab", name="Embed").click()
-        for number, needed in ((0, 'integrity="'), (1, "/widget/qa-chat-define.js")):
-            snippet = page.locator("#embed pre").nth(number).text_content() or ""
-            assert needed in snippet
-            other = page_with(browser, address, snippet.replace(' key="pk_…"', ""))
-            other.get_by_role("button", name="Ask the documents").click()
-            expect(other.locator("qa-chat textarea#input")).to_be_visible()
-        assert faults == []
 
 
 # HEAD, entity tags and Vary.
@@ -487,7 +429,7 @@ def every(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient
     named = {"zoo": ServableIndex(answerer, IndexFolder(settings.index))}
     headers = key_for(settings, "ask", "feedback", "admin")
     with TestClient(app_for(answerer, settings, named=named), base_url="http://localhost", headers=headers) as client:
-        wait_until(lambda: client.get("/admin/reindex").status_code == 200)
+        eventually(lambda: client.get("/admin/reindex").status_code == 200)
         yield client
 
 
@@ -607,13 +549,13 @@ def test_head_and_304_have_no_body_on_the_socket(answerer: QuestionAnswerer, set
     assert answer.count(b"{") == 1
 
 
-@needs_nginx
+@pytest.mark.needs("nginx")
 def test_a_weak_etag_of_nginx_matches(answerer: QuestionAnswerer, settings: Settings, tmp_path: Path) -> None:
     """Nginx weakens the ETags of responses that it compresses."""
     with (
         served(answerer, settings) as port,
         nginx(tmp_path, f"gzip on; gzip_types *; gzip_proxied any; {stripping(port)}") as address,
-        httpx2.Client(base_url=f"{address}{PREFIX}") as client,
+        httpx2.Client(base_url=f"{address}{PREFIX}", timeout=PATIENCE) as client,
     ):
         got = client.get("/openapi.json")
         assert got.headers["content-encoding"] == "gzip"

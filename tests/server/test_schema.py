@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 
 import pytest
+from needs import require
+
+require("schemathesis")
+
 import requests
 import schemathesis
 import schemathesis.specs.openapi.schemas  # before there are threads: Python 3.11 may fail to compile beside one

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import BROWSER, missing, require
+from processes import PATIENCE
+
+require(*BROWSER)
+
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT, app_for, key_for, published, served
+from conftest import ROOT, key_for, published, served
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
-from starlette.testclient import TestClient
+from proxies import PREFIX, nginx, passing, stripping
 from test_browser import browser  # noqa: F401 - a fixture
-from widget_size import ELEMENT, MOST_BYTES, sizes
+from widget_size import ELEMENT
 
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.keys import KeyFile
@@ -27,73 +32,6 @@ STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {endpoint}; base-uri 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-
-
-def test_the_widget_fits_its_size_limit() -> None:
-    """Compressed as it is sent; `make check` prints the sizes."""
-    assert sum(sizes().values()) < MOST_BYTES
-
-
-def test_the_source_has_no_markup_sinks() -> None:
-    """Nor sinks of code, nor URLs of other hosts."""
-    for path in WIDGET.glob("*.*"):
-        source = path.read_text(encoding="utf-8")
-        sinks = r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|setHTML|DOMParser|srcdoc"
-        assert not re.search(sinks, source), path.name
-        hosts = r"https?://(?!www\.w3\.org/2000/svg|qa\.example\.org|your\.page|host)\w"
-        assert not re.search(hosts, source), path.name
-
-
-# Files over HTTP.
-
-
-@pytest.fixture
-def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
-        yield connected
-
-
-def test_files_have_immutable_paths_and_current_paths(client: TestClient) -> None:
-    """As scripts for every origin, with ETag; the integrity hashes are correct."""
-    import base64
-    import hashlib
-
-    body = client.get("/widget").json()
-    assert [file["path"].rsplit("/", 1)[1] for file in body["files"]] == list(ELEMENT)
-    for file in body["files"]:
-        fixed = client.get(file["path"], headers={"Origin": "https://a.example"})
-        digest = base64.b64encode(hashlib.sha384(fixed.content).digest()).decode()
-        assert file["integrity"] == f"sha384-{digest}"
-        assert "immutable" in fixed.headers["cache-control"]
-        current = client.get(f"/widget/{file['path'].rsplit('/', 1)[1]}")
-        assert current.content == fixed.content
-        assert current.headers["cache-control"] == "no-cache"
-        for response in (fixed, current):
-            assert response.headers["content-type"].startswith("text/javascript")
-            assert response.headers.get_list("access-control-allow-origin") == ["*"]
-            assert response.headers["x-content-type-options"] == "nosniff"
-        again = client.get(file["path"], headers={"If-None-Match": fixed.headers["etag"]})
-        assert (again.status_code, again.content) == (304, b"")
-
-
-def test_no_other_file_is_served(client: TestClient) -> None:
-    """Names are looked up, never opened as paths."""
-    for name in (
-        *("playground.html", "__init__.py", "../api/app.py", "..%2fapi%2fapp.py", "%2e%2e/errors.py", "/etc/passwd"),
-        *("qa-chat.js/", "qa-chat.js%00", "QA-CHAT.JS", "000000000000/qa-chat.js", "%5c.."),
-    ):
-        assert client.get(f"/widget/{name}").status_code in {400, 404}, name
-
-
-def test_the_root_is_the_playground_or_json(client: TestClient) -> None:
-    """Depending on `Accept`."""
-    page = client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
-    assert page.headers["content-type"].startswith("text/html")
-    assert "trusted-types 'none'" in page.headers["content-security-policy"]
-    assert client.get("/").json()["ready"] == "/readyz"
-
-
-# Pages.
 
 
 class Site:
@@ -156,7 +94,6 @@ def endpoint(answerer: QuestionAnswerer, settings: Settings, site: Site) -> Iter
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:  # noqa: F811 - a fixture
     made = browser.new_context(locale="en-US")
-    made.set_default_timeout(10_000)
     yield made
     made.close()
 
@@ -168,6 +105,7 @@ def page(context: BrowserContext) -> Page:
 
 def _watched(page: Page) -> Page:
     """Collect what goes wrong on a page in ``page.faults``."""
+    page.set_default_timeout(1000 * PATIENCE)
     page.faults = []  # type: ignore[attr-defined]
     page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
     page.on(
@@ -196,7 +134,6 @@ def answered(page: Page) -> None:
     page.locator("qa-chat .entry").last.locator(".answer").wait_for()
 
 
-@pytest.mark.browser
 def test_the_widget_works_on_another_origin_with_a_strict_policy(
     page: Page, site: Site, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
@@ -224,7 +161,6 @@ def test_the_widget_works_on_another_origin_with_a_strict_policy(
         assert any(b"Too little" in path.read_bytes() for path in settings.data.iterdir())
 
 
-@pytest.mark.browser
 def test_an_origin_without_a_key_is_refused_with_a_message(
     page: Page, site: Site, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
@@ -281,7 +217,6 @@ def _cors(headers: dict[str, str]) -> dict[str, str]:
     }
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("mode", ["inline", "launcher", "page"])
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 320), ("forced", 640)])
 def test_every_mode_theme_and_state_is_accessible(
@@ -372,7 +307,6 @@ def _hostile(payload: str, place: int) -> dict[str, object]:
     }
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("own", [False, True], ids=["page of another", "playground"])
 def test_fifty_hostile_documents_and_questions_execute_nothing(
     own: bool, page: Page, site: Site, endpoint: str
@@ -403,7 +337,6 @@ def test_fifty_hostile_documents_and_questions_execute_nothing(
     assert shown == {"links": [], "foreign": 0, "wide": 0}
 
 
-@pytest.mark.browser
 def test_from_the_page_to_the_citation_by_keyboard_alone(page: Page, site: Site, endpoint: str) -> None:
     """Tab, Enter and Escape; the focus is always visible and returns to its origin."""
     page.goto(site.write(chat(endpoint, mode="launcher")))
@@ -432,7 +365,6 @@ def test_from_the_page_to_the_citation_by_keyboard_alone(page: Page, site: Site,
     assert page.evaluate(focused) == "launch"
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize(
     ("answer", "says", "again"),
     [
@@ -473,7 +405,6 @@ def test_each_error_has_a_message_and_a_retry_where_it_can_help(
         expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
 
 
-@pytest.mark.browser
 def test_the_widget_retries_a_busy_service_and_waits_for_a_rate_limit(page: Page, site: Site, endpoint: str) -> None:
     """After the seconds of Retry-After; a rate limit shows the seconds until the button works."""
     page.goto(site.write(chat(endpoint)))
@@ -503,7 +434,6 @@ def test_the_widget_retries_a_busy_service_and_waits_for_a_rate_limit(page: Page
     expect(page.locator("qa-chat .answer")).to_have_count(3)
 
 
-@pytest.mark.browser
 def test_an_offline_question_is_kept(page: Page, site: Site, endpoint: str) -> None:
     """A button asks it again."""
     page.goto(site.write(chat(endpoint)))
@@ -516,7 +446,6 @@ def test_an_offline_question_is_kept(page: Page, site: Site, endpoint: str) -> N
     answered(page)
 
 
-@pytest.mark.browser
 def test_the_last_question_wins(page: Page, site: Site, endpoint: str) -> None:
     """A running request is aborted; each question sends one request, even on repeated Enter."""
     page.goto(site.write(chat(endpoint)))
@@ -542,7 +471,6 @@ def test_the_last_question_wins(page: Page, site: Site, endpoint: str) -> None:
     assert len(asked) == 2
 
 
-@pytest.mark.browser
 def test_a_widget_may_move_be_removed_or_have_siblings(page: Page, site: Site, endpoint: str) -> None:
     """A move keeps the history, a removal aborts; events leave the shadow root; two widgets are independent."""
     page.goto(
@@ -581,7 +509,6 @@ def test_a_widget_may_move_be_removed_or_have_siblings(page: Page, site: Site, e
     assert page.faults == []  # type: ignore[attr-defined]
 
 
-@pytest.mark.browser
 def test_an_invalid_endpoint_is_logged_once_and_sends_nothing(page: Page, site: Site, endpoint: str) -> None:
     """In the console; the widget is disabled. A secret key in a page is invalid too."""
     requests: list[str] = []
@@ -600,7 +527,6 @@ def test_an_invalid_endpoint_is_logged_once_and_sends_nothing(page: Page, site: 
     assert requests == []
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize(
     ("attributes", "lang", "expected"),
     [
@@ -625,7 +551,6 @@ def test_the_language_and_single_strings_can_be_chosen(
     expect(page.locator("qa-chat .send")).to_have_text(expected[1])
 
 
-@pytest.mark.browser
 def test_strings_may_be_set_before_the_element_is_inserted(page: Page, site: Site, endpoint: str) -> None:
     """The language of the page still applies."""
     page.goto(site.write(chat(endpoint), lang="ko"))
@@ -641,17 +566,6 @@ def test_strings_may_be_set_before_the_element_is_inserted(page: Page, site: Sit
     expect(page.locator("qa-chat .send")).to_have_text("Los")
 
 
-def test_every_language_has_every_string() -> None:
-    """Compared by their keys in the source."""
-    source = (WIDGET / "strings.js").read_text(encoding="utf-8")
-    blocks = re.findall(r"const (\w\w) = \{(.*?)\n\};", source, re.DOTALL)
-    keys = [re.findall(r"^\s+(\w+):", block, re.MULTILINE) for _, block in blocks]
-    assert [name for name, _ in blocks] == ["en", "ko", "de"]
-    assert keys[0] == keys[1] == keys[2]
-    assert all(re.findall(r"\{n\}", blocks[0][1]).__len__() == block.count("{n}") for _, block in blocks)
-
-
-@pytest.mark.browser
 def test_the_panel_fits_the_window_in_every_corner_and_direction(page: Page, site: Site, endpoint: str) -> None:
     """In left-to-right and right-to-left pages."""
     for corner in ("bottom-right", "bottom-left", "top-right", "top-left"):
@@ -670,7 +584,6 @@ def test_the_panel_fits_the_window_in_every_corner_and_direction(page: Page, sit
             assert (button["y"] > 360) == ("bottom" in corner)
 
 
-@pytest.mark.browser
 def test_the_styles_and_globals_of_a_page_do_not_break_the_widget(page: Page, site: Site, endpoint: str) -> None:
     """Nor do clobbered ids, globals and replaced browser functions."""
     head = "<style>* { all: unset } div { display: none !important }</style>"
@@ -682,7 +595,6 @@ def test_the_styles_and_globals_of_a_page_do_not_break_the_widget(page: Page, si
     expect(page.locator("qa-chat mark").first).to_be_visible()
 
 
-@pytest.mark.browser
 def test_the_history_is_kept_for_the_session_if_enabled(page: Page, site: Site, endpoint: str) -> None:
     """By page; invalid entries in the storage are dropped; clearing empties it."""
     address = site.write(chat(endpoint, history="session"))
@@ -707,7 +619,6 @@ def test_the_history_is_kept_for_the_session_if_enabled(page: Page, site: Site, 
     expect(page.locator("qa-chat .entry")).to_have_count(0)
 
 
-@pytest.mark.browser
 def test_the_history_is_limited_to_a_hundred_entries(page: Page, site: Site, endpoint: str) -> None:
     """The oldest entries are dropped."""
     page.goto(site.write(chat(endpoint)))
@@ -717,7 +628,6 @@ def test_the_history_is_limited_to_a_hundred_entries(page: Page, site: Site, end
     expect(page.locator("qa-chat .entry")).to_have_count(100)
 
 
-@pytest.mark.browser
 def test_the_browser_blocks_files_with_another_hash(page: Page, site: Site, endpoint: str) -> None:
     """The snippet of the playground works unchanged, but not with another hash."""
     page.goto(endpoint)
@@ -733,7 +643,6 @@ def test_the_browser_blocks_files_with_another_hash(page: Page, site: Site, endp
     assert page.evaluate("customElements.get('qa-chat') === undefined")
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs/examples").glob("*.html")))
 def test_the_examples_of_the_docs_work(name: str, page: Page, site: Site, endpoint: str) -> None:
     """Each is opened with the address of this service."""
@@ -757,24 +666,22 @@ def _react() -> Path:
     import subprocess
     import tempfile
 
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("no npm to fetch React with")
+    if reason := missing("npm"):
+        pytest.skip(reason)
     folder = Path(tempfile.gettempdir(), "qa-react-18")
     for package, file in (("react@18.3.1", "react"), ("react-dom@18.3.1", "react-dom")):
         if (folder / f"{file}.production.min.js").exists():
             continue
         folder.mkdir(exist_ok=True)
-        done = subprocess.run([npm, "pack", package], cwd=folder, capture_output=True, check=False, timeout=120)
+        done = subprocess.run(["npm", "pack", package], cwd=folder, capture_output=True, check=False)
         if done.returncode:
-            pytest.skip("React can't be fetched")
+            pytest.skip("needs React: npm could not fetch it")
         subprocess.run(["tar", "xzf", f"{package.replace('@', '-')}.tgz"], cwd=folder, check=True)
         shutil.copy(folder / f"package/umd/{file}.production.min.js", folder)
         shutil.rmtree(folder / "package")
     return folder
 
 
-@pytest.mark.browser
 def test_the_playground_works_and_is_accessible(browser: Browser, endpoint: str) -> None:  # noqa: F811 - a fixture
     """On a desktop and on a phone, light and dark: widget, sources, answer, bars and index."""
     for width, scheme in ((1280, "light"), (390, "dark")):
@@ -805,7 +712,6 @@ def test_the_playground_works_and_is_accessible(browser: Browser, endpoint: str)
         context.close()
 
 
-@pytest.mark.browser
 def test_the_playground_asks_for_a_key_where_one_is_needed(
     page: Page, answerer: QuestionAnswerer, settings: Settings
 ) -> None:
@@ -850,7 +756,6 @@ BOUNDS = r"""async () => {
 }"""
 
 
-@pytest.mark.browser
 def test_the_client_limits_waits_links_and_texts(page: Page, endpoint: str) -> None:
     """Tested on the functions that parse them."""
     page.goto(endpoint)
@@ -864,7 +769,6 @@ def test_the_client_limits_waits_links_and_texts(page: Page, endpoint: str) -> N
     assert found["cut"] == ["\U0001f600", "ab", "", None, None]
 
 
-@pytest.mark.browser
 def test_repeated_loaders_changed_attributes_and_huge_pastes_are_harmless(
     page: Page, site: Site, endpoint: str
 ) -> None:
@@ -885,7 +789,6 @@ def test_repeated_loaders_changed_attributes_and_huge_pastes_are_harmless(
     expect(page.locator("qa-chat textarea")).to_be_disabled()
 
 
-@pytest.mark.browser
 def test_the_widget_works_in_a_frame_without_an_origin(page: Page, site: Site, endpoint: str) -> None:
     """Storage throws there, and the service rejects the origin; neither breaks the widget."""
     inner = site.write(chat(endpoint, history="session"), name="inner.html")
@@ -897,7 +800,6 @@ def test_the_widget_works_in_a_frame_without_an_origin(page: Page, site: Site, e
     assert not [fault for fault in page.faults if "qa-chat" in fault or "Uncaught" in fault]  # type: ignore[attr-defined]
 
 
-@pytest.mark.browser
 def test_a_quote_is_copied_with_its_citation(page: Page, site: Site, endpoint: str) -> None:
     """As text: the quote, its place, and the permalink."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.origin)
@@ -908,3 +810,52 @@ def test_a_quote_is_copied_with_its_citation(page: Page, site: Site, endpoint: s
     expect(page.get_by_text("Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
     assert re.fullmatch(rf"“{re.escape(ANSWER)}” — Animals, Cats, line 5 \({endpoint}/cite/[\w.-]+\)", copied), copied
+
+
+def page_with(browser: Browser, address: str, content: str) -> Page:  # noqa: F811 - a fixture
+    """Open a page of the same origin that has some content."""
+    page = browser.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
+    page.route("**/page.html", lambda route: route.fulfill(body=f"<!doctype html>{content}", content_type="text/html"))
+    page.goto(f"{address}/page.html")
+    return page
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.parametrize("location", [stripping, passing])
+def test_the_playground_works_behind_a_path_prefix_of_nginx(
+    location: Callable[[int], str],
+    browser: Browser,  # noqa: F811 - a fixture
+    answerer: QuestionAnswerer,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    """An answer, the page of its citation with the mark, the sources, and the snippets to copy."""
+    public_url = f"https://docs.example.org{PREFIX}" if location is passing else ""
+    own = settings.model_copy(update={"public_url": public_url, "allowed_hosts": ("127.0.0.1",)})
+    with served(answerer, own) as port, nginx(tmp_path, location(port)) as address:
+        page = browser.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("response", lambda response: faults.append(response.url) if response.status >= 400 else None)
+        page.goto(f"{address}{PREFIX}/")
+        expect(page.locator("#state")).to_contain_text("Ready")
+        page.locator("qa-chat textarea#input").fill(FOUND)
+        page.locator("qa-chat textarea#input").press("Enter")
+        expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+        with page.context.expect_page() as opened:
+            page.locator("qa-chat blockquote ~ .source a").first.click()
+        expect(opened.value.locator("mark#quote")).to_have_text(ANSWER)
+        assert opened.value.url.startswith(f"{address}{PREFIX}/sources/")
+        page.get_by_role("tab", name="Sources").click()
+        page.get_by_role("button", name="Animals").click()
+        expect(page.locator("#sources pre")).to_contain_text(ANSWER)
+        page.get_by_role("tab", name="Embed").click()
+        for number, needed in ((0, 'integrity="'), (1, "/widget/qa-chat-define.js")):
+            snippet = page.locator("#embed pre").nth(number).text_content() or ""
+            assert needed in snippet
+            other = page_with(browser, address, snippet.replace(' key="pk_…"', ""))
+            other.get_by_role("button", name="Ask the documents").click()
+            expect(other.locator("qa-chat textarea#input")).to_be_visible()
+        assert faults == []

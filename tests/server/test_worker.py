@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from processes import PATIENCE
 
 from qa_service.errors import NotReady
 from qa_service.server.worker import Worker
 
-SOON = 30.0
 ALWAYS = -1.0
 WAITING = ("second", "third", "fourth")
 
@@ -28,7 +28,7 @@ class Model:
         """Return the questions in capitals."""
         self.batches.append(list(questions))
         self.threads.add(threading.current_thread().name)
-        assert self.go.wait(SOON)
+        assert self.go.wait(PATIENCE)
         if "broken" in questions:
             raise ValueError("broken")
         return [question.upper() for question in questions]
@@ -36,7 +36,7 @@ class Model:
 
 @asynccontextmanager
 async def working() -> AsyncIterator[Worker]:
-    worker = Worker(queue_limit=100, deadline_seconds=SOON, hand_over_seconds=ALWAYS)
+    worker = Worker(queue_limit=100, deadline_seconds=PATIENCE, hand_over_seconds=ALWAYS)
     try:
         yield worker
     finally:
@@ -44,7 +44,7 @@ async def working() -> AsyncIterator[Worker]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - other threads set no event of this loop
             await asyncio.sleep(0.005)
 
@@ -70,7 +70,7 @@ def test_the_next_batch_is_embedded_while_the_last_one_is_answered() -> None:
     def answered(text: str) -> str:
         threads.append(threading.current_thread().name)
         if text == "FIRST":
-            for _ in range(int(SOON * 100)):
+            for _ in range(int(PATIENCE * 100)):
                 if len(model.batches) > 1:
                     break
                 threading.Event().wait(0.01)
@@ -137,7 +137,7 @@ def test_a_stuck_call_is_reported_in_either_thread() -> None:
     model, go = Model(), threading.Event()
 
     def stuck(_: str) -> str:
-        assert go.wait(SOON)
+        assert go.wait(PATIENCE)
         return threading.current_thread().name
 
     def told(worker: Worker) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import Run
+from processes import PATIENCE, eventually
 
 from qa_service.errors import SettingsError
 from qa_service.pipeline import QuestionAnswerer
@@ -210,7 +211,7 @@ def test_the_wall_clock_decides_nothing(answerer: QuestionAnswerer, monkeypatch:
     days = iter([now, now + 86_400, now - 86_400] * 1000)
     before = answerer.ask("Where does the cat sleep?")
     monkeypatch.setattr(time, "time", lambda: next(days))
-    worker = Worker(queue_limit=4, deadline_seconds=5)
+    worker = Worker(queue_limit=4, deadline_seconds=PATIENCE)
     try:
         import asyncio
 
@@ -306,11 +307,10 @@ def _served(arguments: list[str]) -> Iterator[tuple[subprocess.Popen[str], str]]
 
 def test_signals_without_a_meaning_are_ignored(built: list[str]) -> None:
     """At the start and while answering; without a terminal, SIGHUP is one of them."""
-    with _served(built) as (server, address), httpx2.Client(base_url=address, timeout=20) as client:
+    with _served(built) as (server, address), httpx2.Client(base_url=address, timeout=PATIENCE) as client:
         for name in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             server.send_signal(name)
-        while client.get("/readyz").status_code == 503:
-            time.sleep(0.05)
+        eventually(lambda: client.get("/readyz").status_code == 200)
         for _ in range(3):
             for name in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
                 server.send_signal(name)
@@ -318,15 +318,14 @@ def test_signals_without_a_meaning_are_ignored(built: list[str]) -> None:
         server.send_signal(signal.SIGTERM)
         for name in (signal.SIGHUP, signal.SIGUSR1):
             server.send_signal(name)
-        assert server.wait(20) in {143, -15}
+        assert server.wait(PATIENCE) in {143, -15}
 
 
 def test_an_unwritable_log_does_not_stop_the_server(built: list[str]) -> None:
     """Its reader is gone, so every line fails."""
-    with _served(built) as (server, address), httpx2.Client(base_url=address, timeout=20) as client:
+    with _served(built) as (server, address), httpx2.Client(base_url=address, timeout=PATIENCE) as client:
         assert server.stderr is not None
         server.stderr.close()
-        while client.get("/readyz").status_code == 503:
-            time.sleep(0.05)
+        eventually(lambda: client.get("/readyz").status_code == 200)
         for _ in range(20):
             assert client.post("/ask", json={"question": "Where does the cat sleep?"}).status_code == 200
