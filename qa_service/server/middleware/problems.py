@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -177,6 +178,8 @@ class ProblemDocuments:
 
         try:
             await self.app(scope, receive, send_or_replace)
+        except ClientDisconnect:
+            pass  # the connection was closed while its body was read; the refusal, if any, is logged already
         except Exception:
             _logger.exception("request %s failed", scope["qa_request_id"])
             if started:
