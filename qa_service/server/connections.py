@@ -7,14 +7,17 @@ request is being answered.
 
 import logging
 import sys
-from collections import OrderedDict, defaultdict
+from asyncio import Transport
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 if sys.platform != "win32":
     import resource
+
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from qa_service.server.addresses import unmapped, visitor_of
 
@@ -50,6 +53,22 @@ class Connection(Protocol):
 
     def make_room(self) -> None:
         """Close the connection."""
+
+
+class PipelineFlow(FlowControl):
+    """Flow control that reads nothing more while requests of the connection are queued.
+
+    Otherwise each response would admit another block of requests, and one client could fill the memory.
+    """
+
+    def __init__(self, transport: Transport, pipeline: deque[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Read again, if no request is queued."""
+        if not self._pipeline:
+            super().resume_reading()
 
 
 class Connections:

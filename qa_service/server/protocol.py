@@ -1,8 +1,7 @@
 """uvicorn's HTTP protocol with deadlines and limits, for a server that is open to the internet.
 
 A client that sends its request too slowly gets 408; one that does not read its response is disconnected. Malformed and
-ambiguous requests are rejected before the application sees them, and so are questions while the queue is full. The
-number of connections is limited (:mod:`qa_service.server.connections`).
+ambiguous requests are rejected before the application sees them, and so are questions while the queue is full.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from qa_service.errors import AddressTooLong, HeadersTooLarge, Overloaded, RequestError, TooSlow, UnreadableRequest
 from qa_service.server.admission import Admission
-from qa_service.server.connections import Connections, State, connection_limits
+from qa_service.server.connections import Connections, PipelineFlow, State, connection_limits
 from qa_service.server.middleware.request_ids import CLIENT_GONE, REFUSED, encoded_error, random_id
 from qa_service.server.refusals import Refusals
 
@@ -52,7 +51,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refusal: RequestError | None = None
         self._task: asyncio.Task[None] | None = None
         self._running_scope: dict[str, Any] = {}
-        self._receiving = self._in_headers = self._ignores_body = False
+        self._receiving = self._in_headers = self._ignores_body = self._began = False
         self._header_bytes = self._unparsed_bytes = self._body_bytes = 0
         if Connections.KEY not in self.app_state:
             proxies = ProxyHeadersMiddleware(self.app, self.config.forwarded_allow_ips).trusted_hosts
@@ -64,6 +63,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, if the limit of connections allows it."""
         super().connection_made(transport)
+        self.flow = PipelineFlow(transport, self.pipeline)
         self.visitor = self._open_connections.visitor(self.client[0] if self.client else "")
         if not self._open_connections.add(self):
             self._refuse(Overloaded("all connections are in use; try again in a second"))
@@ -82,9 +82,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parse the data, within the limits."""
         if self._read_deadline == math.inf and (self.cycle is None or self.cycle.response_complete):
             self._extend_read_deadline()
+        self._began = False
         super().data_received(data)
-        if self._in_headers and not self.transport.is_closing():
-            # The parser holds an incomplete header, which it has not reported yet.
+        if self._in_headers and not self._began and not self.transport.is_closing():
+            # All of it belongs to an incomplete header, which the parser has not reported yet.
             self._unparsed_bytes += len(data)
             if self._unparsed_bytes > MAX_HEADER_BYTES + MAX_ADDRESS_BYTES:
                 self._refuse(HeadersTooLarge("the headers are too long; send fewer"))
@@ -98,7 +99,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Start a request."""
         super().on_message_begin()
         self._open_connections.entered_state(self)
-        self._receiving = self._in_headers = True
+        self._receiving = self._in_headers = self._began = True
         self._ignores_body = False
         self._header_bytes = self._unparsed_bytes = self._body_bytes = 0
         self._extend_read_deadline()

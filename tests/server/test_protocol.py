@@ -224,6 +224,24 @@ def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     assert 1 <= answer.count(b"HTTP/1.1 200 OK") <= 3
 
 
+def test_a_client_queues_no_more_requests_than_one_read_holds(port: int) -> None:
+    """Five thousand pipelined requests, 1.2 MB, are all answered, and few of them are in memory at a time."""
+    keep = request(method="GET", target="/livez", headers=f"X: {'x' * 150}\r\n", body=b"")
+    sent = keep.replace(b"Connection: close\r\n", b"") * 4999 + keep
+    received, queued = b"", [0]
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        sending = thread.submit(connection.sendall, sent)
+        while block := connection.recv(65536):
+            received += block
+            queued += [len(each.pipeline) for each in gc.get_objects() if isinstance(each, protocol.GuardedProtocol)]
+        sending.result()
+    assert received.count(b"HTTP/1.1 200 OK") == 5000
+    assert 0 < max(queued) < 2000
+
+
 def exchange(connection: socket.socket, *parts: bytes) -> list[tuple[int, dict[bytes, bytes], bytes]]:
     """Send parts and return status, headers and body of as many responses, without an interim 100."""
     connection.sendall(b"".join(parts))
