@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import threading
 import time
 import zlib
@@ -14,6 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
+
+# A shell ignores Ctrl-C in what it runs in the background, and processes inherit that; tests interrupt theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests run in one process per core; more threads would wait for each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
