@@ -114,7 +114,6 @@ def test_questions_about_the_docs_find_their_page(demo: tuple[str, QuestionAnswe
         assert first.url.startswith(f"{address}/{first.uri}#:~:text=")
 
 
-@pytest.mark.browser
 def test_the_widget_answers_from_the_pages_on_every_page(
     demo: tuple[str, QuestionAnswerer],
     browser: Browser,  # noqa: F811 - a fixture
