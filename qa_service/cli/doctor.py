@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from qa_service import __version__
+from qa_service.cli.show import counted
 from qa_service.embedding import Embedder
 from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError
@@ -83,8 +84,8 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
             answerer.self_test()
         intact = "every file intact" if settings.store == "faiss" else f"published as {settings.milvus_alias}"
         state = (
-            f"generation {index.generation}, {index.manifest.documents} documents, {len(index)} passages, "
-            f"built {index.manifest.created_at}, {intact}"
+            f"generation {index.generation}, {counted(index.manifest.documents, 'document')}, "
+            f"{counted(len(index), 'passage')}, built {index.manifest.created_at}, {intact}"
         )
     finally:
         index.close()
@@ -96,7 +97,7 @@ def _index(settings: Settings, embedder: Embedder | None) -> str:
 def _documents(settings: Settings, embedder: Embedder) -> str:
     inputs = gather_inputs(settings, embedder)
     current = generations_of(settings).current_pointer()[0]
-    state = f"{len(inputs.source.files)} readable files, {len(inputs.source.left_out)} others"
+    state = f"{counted(len(inputs.source.files), 'readable file')}, {len(inputs.source.left_out)} others"
     if inputs.contents.generation_id() != current:
         raise _Stale(f"{state}; they differ from the index, run `qa-service index`")
     return f"{state}, all as indexed"

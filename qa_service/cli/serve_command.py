@@ -7,7 +7,7 @@ import click
 
 from qa_service.cli.group import ask_with_one_thread, check_memory, cli, metrics_shared, settings_of, take_signals
 from qa_service.cli.options import options
-from qa_service.cli.show import complain
+from qa_service.cli.show import complain, counted
 from qa_service.errors import QAServiceError, ServerStartError, SettingsError
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def _serve(settings: "Settings") -> int:
     listener.listen()  # from here on, connections are queued instead of refused
     host, port = listener.getsockname()[:2]
     click.echo(
-        f"serving {len(answerer.index)} passages of {answerer.index.manifest.documents} documents on "
+        f"serving {counted(len(answerer.index), 'passage')} of "
+        f"{counted(answerer.index.manifest.documents, 'document')} on "
         f"http://{f'[{host}]' if ':' in host else host}:{port} (index {answerer.index.generation}); Ctrl-C stops",
         err=True,
     )

@@ -33,6 +33,11 @@ def printable(text: str) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s in the plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def console(*, stderr: bool = False) -> "Console":
     """Return rich's console, which wraps text only on a terminal."""
     from rich.console import Console  # noqa: PLC0415
@@ -53,9 +58,9 @@ def print_build(report: "BuildReport", collection: str = "") -> None:
         click.echo("already up to date")
     share = 100 * figures.covered_characters / figures.content_characters if figures.content_characters else 100
     click.echo(
-        f"{report.files} files: {report.documents} documents, {len(report.skipped)} skipped\n"
-        f"{report.passages} passages, {report.vectors} vectors, {share:.1f} % of the content; {figures.tokens} tokens, "
-        f"{figures.tokens_lost} lost\n"
+        f"{counted(report.files, 'file')}: {counted(report.documents, 'document')}, {len(report.skipped)} skipped\n"
+        f"{counted(report.passages, 'passage')}, {counted(report.vectors, 'vector')}, {share:.1f} % of the content; "
+        f"{counted(figures.tokens, 'token')}, {figures.tokens_lost} lost\n"
         f"index {report.index_version}, {report.seconds:.1f} s"
     )
 

@@ -108,7 +108,7 @@ def test_a_beir_folder_is_indexed_and_evaluated(run: Run, tmp_path: Path, here: 
     (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td 2\t1\nq2\td3\t1\n")
     flags = here[2:]
     code, out, _ = run("index", "--beir", folder, *flags)
-    assert (code, "1 files: 3 documents" in out) == (0, True)
+    assert (code, "1 file: 3 documents" in out) == (0, True)
     summary = json.loads(run("evaluate", folder, *flags, "--json")[1])
     assert (summary["scored"], summary["measures"]["nDCG@10"]["mean"], summary["problems"]) == (2, 1.0, [])
     code, _, err = run("index", "--beir", tmp_path / "source", *flags)
