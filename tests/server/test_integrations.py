@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import httpx2
 import pytest
-from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, Run, app_for, key_for, listening, published
+from conftest import ROOT, TWO_DOCUMENTS, HeldEmbedder, Run, app_for, key_for, listening, published
 from needs import EXTRAS, missing
 from processes import PATIENCE
 from starlette.testclient import TestClient
@@ -399,14 +399,10 @@ def test_a_stream_contains_the_answer_as_one_event(
 def test_an_error_in_a_stream_is_an_event(answerer: QuestionAnswerer, settings: Settings) -> None:
     """It carries the problem document."""
     local = settings.model_copy(update={"access": "open", "mcp": False, "deadline_seconds": 0.2})
-
-    class Stuck(FakeEmbedder):
-        def embed_questions(self, questions: Any) -> Any:
-            if "stuck" in questions:
-                time.sleep(1)
-            return super().embed_questions(questions)
-
-    slow, _ = open_answerer(local, Stuck())
+    stuck = HeldEmbedder()
+    slow, _ = open_answerer(local, stuck)
     with TestClient(app_for(slow, local), base_url="http://localhost") as client:
+        stuck.go.clear()
         response = client.post("/ask", json={"question": "stuck"}, headers={"Accept": "text/event-stream"})
+        stuck.go.set()
         assert [(name, problem["status"]) for name, problem in events_of(response.text)] == [("error", 504)]

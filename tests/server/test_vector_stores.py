@@ -1,7 +1,6 @@
 """The routes below ``/v1``, called by OpenAI's client."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import FakeEmbedder, app_for, key_for, listening
+from conftest import FakeEmbedder, HeldEmbedder, app_for, key_for, listening
 from processes import PATIENCE
 from starlette.testclient import TestClient
 
@@ -358,8 +357,6 @@ def test_server_errors_below_v1_have_openais_error(answerer: QuestionAnswerer, s
         def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
             if "break" in questions:
                 raise RuntimeError("broken")
-            if "stuck" in questions:
-                time.sleep(1)
             return super().embed_questions(questions)
 
     class Impostor(FakeEmbedder):
@@ -368,14 +365,17 @@ def test_server_errors_below_v1_have_openais_error(answerer: QuestionAnswerer, s
 
     local = settings.model_copy(update={"access": "open"})
     hasty = local.model_copy(update={"deadline_seconds": 0.2})
+    held = HeldEmbedder()
     for embedder, own, query, status in (
         (Broken(), local, "break", 500),
-        (Broken(), hasty, "stuck", 504),
+        (held, hasty, "stuck", 504),
         (Impostor(), local, "cat", 503),
     ):
         app = app_for(open_answerer(own, embedder)[0], own)
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+            held.go.clear()
             assert_error(client.post(SEARCH, json={"query": query}), status)
+            held.go.set()
 
 
 def test_a_too_long_url_below_v1_has_openais_error(url: str) -> None:
