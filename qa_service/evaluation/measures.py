@@ -22,6 +22,7 @@ from qa_service.evaluation.targets import Outcome
 DEFAULT = (nDCG @ 10, RR @ 10, R @ 5, R @ 10, Success @ 1, Success @ 5, P @ 5, AP)
 SPAN_RECALL, SPAN_PRECISION, SPAN_IOU = "span-R@5", "span-P@5", "span-IoU@5"
 EXACT_MATCH, F1, CONTAINS = "EM", "F1", "contains"
+SERVED = "served"
 _SPAN_DEPTH = 5
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -77,14 +78,17 @@ def measure(batch: Sequence[EvaluatedQuestion], rankings: Sequence[ir_measures.M
             measured[int(metric.query_id)][str(metric.measure)] = float(metric.value)
     names = list(map(str, rankings))
     return [
-        {name: values[name] for name in names if name in values} | _of_spans(asked) | _of_answer(asked)
+        {name: values[name] for name in names if name in values}
+        | _of_spans(asked)
+        | _of_answer(asked)
+        | _of_service(asked)
         for asked, values in zip(batch, measured, strict=True)
     ]
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Return the distinct names of measures: of rankings first, then of spans, then of answers."""
-    last = (SPAN_RECALL, SPAN_PRECISION, SPAN_IOU, EXACT_MATCH, F1, CONTAINS)
+    """Return the distinct names of measures: of rankings first, then of spans, of answers, of service."""
+    last = (SPAN_RECALL, SPAN_PRECISION, SPAN_IOU, EXACT_MATCH, F1, CONTAINS, SERVED)
     return sorted(dict.fromkeys(names), key=lambda name: last.index(name) + 1 if name in last else 0)
 
 
@@ -137,6 +141,28 @@ def _of_answer(asked: EvaluatedQuestion) -> dict[str, float]:
         F1: max(token_f1(answer or "", gold) for gold in question.answers),
         CONTAINS: max(float(f" {normalized(gold)} " in f" {given} ") for gold in question.answers),
     }
+
+
+def _of_service(asked: EvaluatedQuestion) -> dict[str, float]:
+    """Tell whether the answer to an answerable question is shown, and is a right quote."""
+    question, outcome = asked.question, asked.outcome
+    if not question.answerable or not (question.answers or asked.gold.spans):
+        return {}
+    return {SERVED: float(outcome.answer is not None and _quotes_gold(asked, outcome.answer))}
+
+
+def _quotes_gold(asked: EvaluatedQuestion, answer: str) -> bool:
+    """Tell whether a quote contains a gold answer, or it and a gold span contain one another."""
+    given = normalized(answer)
+    if any(f" {normalized(gold)} " in f" {given} " for gold in asked.question.answers):
+        return True
+    outcome = asked.outcome
+    quote = None if outcome.best is None else outcome.results[outcome.best].quoted
+    return quote is not None and any(_one_in_other(quote, span) for places in asked.gold.spans for span in places)
+
+
+def _one_in_other(one: Span, other: Span) -> bool:
+    return _common([one], [other]) == min(_length([one]), _length([other])) > 0
 
 
 def normalized(text: str) -> str:

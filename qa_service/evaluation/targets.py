@@ -45,16 +45,26 @@ class ReturnedPassage:
         """The place in the document."""
         return Span(self.uri, self.start, self.end)
 
+    @property
+    def quoted(self) -> Span:
+        """The place of the quote in the document."""
+        return Span(self.uri, self.start + self.quote[0], self.start + self.quote[1])
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to a question, as it is evaluated. ``milliseconds`` is ``None`` if it was not timed alone."""
+    """The answer to a question, as it is evaluated.
+
+    ``best`` is the index in ``results`` of the passage that ``answer`` quotes. ``milliseconds`` is ``None`` if the
+    question was not timed alone.
+    """
 
     answerable: bool | None
     confidence: float | None
     answer: str | None
     results: tuple[ReturnedPassage, ...]
     index_version: str
+    best: int | None = None
     milliseconds: float | None = None
 
     @classmethod
@@ -78,6 +88,7 @@ class Outcome:
                 for result in answer.results
             ),
             index_version=answer.index_version,
+            best=answer.best if holds else None,
         )
 
     @classmethod
@@ -100,6 +111,7 @@ class Outcome:
                 for result in answer.results
             ),
             index_version=answer.index_version,
+            best=None if answer.answer is None else answer.answer.citation_index,
             milliseconds=milliseconds,
         )
 

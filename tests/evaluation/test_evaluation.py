@@ -148,10 +148,10 @@ def test_answers_are_compared_like_squad() -> None:
     assert token_f1("a dog", "cat") == 0
     assert (token_f1("the", ""), token_f1("", "cat")) == (1, 0)
     asked = EvaluatedQuestion(question(answers=("a black cat", "cat")), Gold(), found())
-    assert measure([asked], DEFAULT) == [{"EM": 1.0, "F1": 1.0, "contains": 1.0}]
+    assert measure([asked], DEFAULT) == [{"EM": 1.0, "F1": 1.0, "contains": 1.0, "served": 1.0}]
     asked = EvaluatedQuestion(question(answers=("black cat sat",)), Gold(), found())
     assert measure([asked], DEFAULT) == [
-        {"EM": 0.0, "F1": pytest.approx(2 * 1 * (1 / 3) / (1 + 1 / 3)), "contains": 0.0}
+        {"EM": 0.0, "F1": pytest.approx(2 * 1 * (1 / 3) / (1 + 1 / 3)), "contains": 0.0, "served": 0.0}
     ]
     refused = Outcome(answerable=False, confidence=0.1, answer=None, results=(), index_version="v")
     assert measure([EvaluatedQuestion(question(answerable=False), Gold(), refused)], DEFAULT) == [
@@ -161,6 +161,34 @@ def test_answers_are_compared_like_squad() -> None:
         {"EM": 0.0, "F1": 0.0}
     ]
     assert measure([EvaluatedQuestion(question(answers=("cat",)), Gold(), refused)], DEFAULT)[0]["EM"] == 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "spans", "quote", "served"),
+    [
+        (("Cat",), (), (0, 8), 1.0),  # the quote contains a gold answer
+        (("dog",), (), (0, 8), 0.0),
+        ((), ((2, 8),), (0, 8), 1.0),  # the quote contains the gold span
+        ((), ((0, 30),), (0, 8), 1.0),  # the gold span contains the quote
+        ((), ((4, 30),), (0, 8), 0.0),  # they only overlap
+        ((), ((20, 30), (0, 8)), (0, 8), 1.0),  # one of several spans
+        (("dog",), ((0, 8),), (0, 8), 1.0),
+        ((), ((0, 8),), None, 0.0),  # refused
+        ((), (), (0, 8), None),  # without gold
+    ],
+)
+def test_a_person_is_served_by_a_quote_that_holds_the_gold(
+    answers: tuple[str, ...], spans: tuple[tuple[int, int], ...], quote: tuple[int, int] | None, served: float | None
+) -> None:
+    """In the second result, whose passage starts at character 100 of its document."""
+    results = tuple(ReturnedPassage("a", start, start + 50, 1.0, 0.5, "t", quote or (0, 1)) for start in (0, 100))
+    shown = quote is not None
+    outcome = Outcome(shown, 0.5, "The cat." if shown else None, results, "v", best=1 if shown else None)
+    gold = Gold({}, tuple((Span("a", 100 + start, 100 + end),) for start, end in spans))
+    (values,) = measure([EvaluatedQuestion(question(answers=answers), gold, outcome)], DEFAULT)
+    assert values.get("served") == served
+    unanswerable = EvaluatedQuestion(question(answerable=False), gold, outcome)
+    assert "served" not in measure([unanswerable], DEFAULT)[0]
 
 
 TREC_EVAL = {
