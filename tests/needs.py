@@ -13,6 +13,7 @@ from pathlib import Path
 
 EXTRAS = {
     "axe_playwright_python": "dev",
+    "check_jsonschema": "dev",
     "cyclonedx_py": "dev",
     "ipykernel": "dev",
     "kubernetes_validate": "dev",

@@ -100,6 +100,7 @@ def test_badges_state_what_the_project_file_says() -> None:
     assert "ruff" in project["tool"]
 
 
+@pytest.mark.needs("check_jsonschema")
 @pytest.mark.parametrize(
     ("pattern", "schema"),
     [
