@@ -139,8 +139,13 @@ def _of_answer(asked: EvaluatedQuestion) -> dict[str, float]:
     return {
         EXACT_MATCH: max(float(given == normalized(gold)) for gold in question.answers),
         F1: max(token_f1(answer or "", gold) for gold in question.answers),
-        CONTAINS: max(float(f" {normalized(gold)} " in f" {given} ") for gold in question.answers),
+        CONTAINS: float(_contains_answer(question, given)),
     }
+
+
+def _contains_answer(question: Question, given: str) -> bool:
+    """Tell whether a normalised text contains a gold answer, as whole words."""
+    return any(f" {normalized(gold)} " in f" {given} " for gold in question.answers)
 
 
 def _of_service(asked: EvaluatedQuestion) -> dict[str, float]:
@@ -153,8 +158,7 @@ def _of_service(asked: EvaluatedQuestion) -> dict[str, float]:
 
 def _quotes_gold(asked: EvaluatedQuestion, answer: str) -> bool:
     """Tell whether a quote contains a gold answer, or it and a gold span contain one another."""
-    given = normalized(answer)
-    if any(f" {normalized(gold)} " in f" {given} " for gold in asked.question.answers):
+    if _contains_answer(asked.question, normalized(answer)):
         return True
     outcome = asked.outcome
     quote = None if outcome.best is None else outcome.results[outcome.best].quoted
