@@ -284,6 +284,11 @@ class Answer:
     stages: tuple[Stage, ...] = field(default=(), compare=False)
     """The steps of the work, in order."""
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the best quote is given as the answer: not if the documents are unlikely to contain one."""
+        return bool(self.results) and self.answerable is not False
+
 
 @dataclass(frozen=True, slots=True)
 class Completeness:

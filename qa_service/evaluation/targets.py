@@ -70,11 +70,10 @@ class Outcome:
     @classmethod
     def of_answer(cls, answer: Answer) -> "Outcome":
         """Return the outcome of an answer in this process."""
-        holds = bool(answer.results) and answer.answerable is not False
         return cls(
             answerable=answer.answerable,
             confidence=_rounded(answer.confidence),
-            answer=answer.results[answer.best].citation.quote if holds else None,
+            answer=answer.results[answer.best].citation.quote if answer.is_shown else None,
             results=tuple(
                 ReturnedPassage(
                     uri=result.citation.uri,
@@ -88,7 +87,7 @@ class Outcome:
                 for result in answer.results
             ),
             index_version=answer.index_version,
-            best=answer.best if holds else None,
+            best=answer.best if answer.is_shown else None,
         )
 
     @classmethod

@@ -221,14 +221,13 @@ def ask_body(
 
     ``own`` turns a path of this service into a URL.
     """
-    holds = bool(answer.results) and answer.answerable is not False
-    quote = answer.results[answer.best].citation.quote if holds else ""
+    quote = answer.results[answer.best].citation.quote if answer.is_shown else ""
     return {
         "id": request_id,
         "question": answer.question,
         "answerable": answer.answerable,
         "confidence": _rounded(answer.confidence),
-        "answer": {"text": quote, "citation_index": answer.best} if holds else None,
+        "answer": {"text": quote, "citation_index": answer.best} if answer.is_shown else None,
         "results": [_result(result, own) for result in answer.results],
         "took_ms": round(took_ms, 2),
         "index_version": answer.index_version,

@@ -64,8 +64,7 @@ class FeedbackAnswer:
             citation = answer.results[answer.best].citation
             start = citation.position.start_char
             best = Quote(citation.uri, start + citation.quote_start, start + citation.quote_end, citation.quote)
-        found = best is not None and answer.answerable is not False
-        return cls(identifier, collection, answer.index_version, answer.question, found, best)
+        return cls(identifier, collection, answer.index_version, answer.question, answer.is_shown, best)
 
 
 class RecentAnswers:
