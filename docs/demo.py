@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def build_site(folder: Path, endpoint: str = "") -> None:
-    """Build the site of docs/; its widget asks the service at ``endpoint``, without which there is no widget."""
+    """Build the site of docs/, with a widget that asks the service at ``endpoint``, or without a widget."""
     environment = os.environ | {"QA_DOCS_ENDPOINT": endpoint, "NO_MKDOCS_2_WARNING": "1"}
     mkdocs = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)]
     subprocess.run(mkdocs, cwd=ROOT, env=environment, check=True)

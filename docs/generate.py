@@ -114,7 +114,7 @@ def http_page() -> str:
         "exist below `/collections/{name}`, for the collections that `QA_COLLECTIONS` names: "
         "`POST /collections/hr/ask`.\n\nHEAD is supported wherever GET is. Every response to GET has an `ETag`, a "
         "digest of its body; a request with it in `If-None-Match` gets 304 without a body.\n\nThe examples are the "
-        "service's own answers about its shipped documents; `…` stands for what is left out. A command with `sk_…` "
+        "service's own answers about its shipped documents; `…` marks an omission. A command with `sk_…` "
         "needs a key with the scope `admin`. If the service listens beyond this machine, the others need a key too.\n"
     )
     operations = [

@@ -143,7 +143,7 @@ class ResultBody(BaseModel):
     confidence: float | None = Field(
         description="Probability, 0 to 1, that the passage contains the answer; null if the model has no calibration."
     )
-    text: str = Field(description="The passage, as it stands in the document.")
+    text: str = Field(description="The passage, verbatim.")
     scores: ScoresBody = Field(description="The signals behind the rank.")
     citation: CitationBody = Field(description="Where the passage stands, and its quote.")
     explanation: ExplanationBody | None = Field(None, description="Only with `?explain=true`.")

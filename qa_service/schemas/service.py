@@ -62,7 +62,7 @@ class DiffBody(BaseModel):
     """Files added, changed and removed by the generation that is served, by path."""
 
     index_version: str = Field(description="The generation of the index that is served.")
-    previous: str | None = Field(description="The previous generation; null if there is none on disk.")
+    previous: str | None = Field(description="The previous generation; null if it is not on disk.")
     added: list[str] = Field(description="Files that the previous generation did not have.")
     changed: list[str] = Field(description="Files with other bytes than before.")
     removed: list[str] = Field(description="Files that only the previous generation had.")

@@ -158,7 +158,7 @@ class Content(BaseModel):
     """A piece of a result's text."""
 
     type: Literal["text"] = Field(default="text", description="Always `text`.")
-    text: str = Field(description="The passage, as it stands in the document.")
+    text: str = Field(description="The passage, verbatim.")
 
 
 class SearchResult(BaseModel):
@@ -194,8 +194,8 @@ class _Page(BaseModel, Generic[Item]):
 
     object: Literal["list"] = Field(default="list", description="The type of this object.")
     data: list[Item] = Field(description="The items of this page.")
-    first_id: str | None = Field(description="Id of the first item; null if there is none.")
-    last_id: str | None = Field(description="Id of the last item, for `after`; null if there is none.")
+    first_id: str | None = Field(description="Id of the first item; null for an empty list.")
+    last_id: str | None = Field(description="Id of the last item, for `after`; null for an empty list.")
     has_more: bool = Field(description="Whether there is another page.")
 
     @classmethod
