@@ -112,7 +112,7 @@ docs: $(VENV)/.installed-dev  ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
 pictures: $(VENV)/.installed-dev programs  ## Take the pictures of docs/pictures/ in a browser, light and dark
-	$(BIN)/python docs/pictures/make.py
+	PYTHONPATH=benchmarks $(BIN)/python docs/pictures/make.py
 
 notebook: $(VENV)/.installed-dev  ## Run the notebook of docs/examples and keep its outputs
 	$(BIN)/python docs/examples/run.py

@@ -8,7 +8,6 @@ import functools
 import http.server
 import io
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+
+from common import serving
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -52,7 +53,8 @@ def main() -> None:
         with published(folder / "site") as site, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--hide-scrollbars"])
             for scheme in SCHEMES:
-                with served(flags, site) as address:  # a new one, which answers nothing from its cache
+                # A new service, which answers nothing from its cache.
+                with serving(*flags, QA_ORIGINS=site) as (address, _):
                     html = (ROOT / "docs/examples/launcher.html").read_text(encoding="utf-8")
                     host_page = html.replace("https://qa.example.org", address)
                     (folder / "site/index.html").write_text(host_page, encoding="utf-8")
@@ -70,22 +72,6 @@ def published(folder: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
-
-
-@contextmanager
-def served(flags: list[str], origin: str) -> Iterator[str]:
-    """Serve an index on a free port, to pages of an origin too; yield the address."""
-    command = [*PROGRAM, "serve", *flags, "--port", "0"]
-    environment = {**os.environ, "QA_ORIGINS": origin}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
-        try:
-            first = server.stderr.readline() if server.stderr else ""
-            found = re.search(r"http://127\.0\.0\.1:\d+", first)
-            if found is None:
-                sys.exit(f"the service did not start: {first}")
-            yield found.group()
-        finally:
-            server.terminate()
 
 
 def take(browser: Browser, scheme: Literal["light", "dark"], addresses: dict[str, str]) -> None:
