@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from qa_service.evaluation.formats.jsonl import MAX_LINE_BYTES
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus, Span
 from qa_service.pipeline import QuestionAnswerer
 
+UNSEEN = ROOT / "tests/data/unseen"
 CAT = "The cat sleeps on the warm mat."
 GOOD = {
     "question": "What does the cat do?",
@@ -176,6 +178,30 @@ def test_the_shipped_question_file_has_exact_gold_and_near_misses() -> None:
         assert all(
             any(answer.casefold() in str(ref.content).casefold() for ref in item.references) for answer in item.answers
         )
+
+
+def test_the_unseen_questions_have_exact_gold_and_are_of_every_kind() -> None:
+    """60 answerable questions and 30 near misses over three documents, which nothing is tuned on."""
+    found = read(UNSEEN / "questions.jsonl")
+    documents = {path.name: path.read_text(encoding="utf-8") for path in (UNSEEN / "documents").iterdir()}
+    answerable = [item for item in found if item.answerable]
+    refused = [item for item in found if not item.answerable]
+    assert len({item.id for item in found}) == len({item.question.casefold() for item in found}) == 90
+    assert len(answerable) == 60
+    assert all((item.tags, item.references, item.answers) == (("near-miss",), (), ()) for item in refused)
+    assert Counter(item.references[0].document for item in answerable) == dict.fromkeys(documents, 20)
+    kinds = Counter(tag for item in answerable for tag in item.tags)
+    assert all(
+        kinds[kind] >= 6
+        for kind in ("plain", "keywords", "yes-no", "why", "how-many", "comparison", "polite", "two-part")
+    )
+    for item in answerable:
+        contents = [str(reference.content) for reference in item.references]
+        assert item.answers, item.id
+        assert all(str(one.content) in documents[str(one.document)] for one in item.references), item.id
+        assert all(any(answer in content for content in contents) for answer in item.answers), item.id
+        assert "two-part" not in item.tags or len(contents) == 2, item.id
+        assert all(item.question.casefold() not in content.casefold() for content in contents), item.id
 
 
 def read(path: Path, **arguments: object) -> list[Question]:
