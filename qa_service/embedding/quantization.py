@@ -4,11 +4,11 @@ ONNX Runtime's own dynamic quantisation has one scale for a whole tensor. Then a
 texts of its batch, and one outlying token costs all others precision. A scale for each row, as in LLM.int8() (Dettmers
 et al., 2022, arXiv 2208.07339), avoids both. Weights have a scale for each output channel, and seven bits: the sum of
 two products of eight bits overflows the 16 bits in which CPUs without VNNI add them. The table of word vectors is
-stored in 16 bits, as only a few of its rows are read.
+stored in 16 bits, as only a few of its rows are read, or in 8 bits with a scale for each row if size matters more.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,9 +17,12 @@ _LARGE_TABLE = 1000
 _DOMAIN = "com.microsoft"  # of MatMulIntegerToFloat, ONNX Runtime's fused product
 
 
-def quantize(model: Any) -> None:
-    """Change an ``onnx.ModelProto`` in place: every product with a constant matrix, every large table."""
-    _Rewriter(model.graph).rewrite()
+def quantize(model: Any, *, table_bits: Literal[8, 16] = 16) -> None:
+    """Change an ``onnx.ModelProto`` in place: every product with a constant matrix, every large table.
+
+    A table's entries take ``table_bits``: 16 as floats, or 8 as integers with a float32 scale for each row.
+    """
+    _Rewriter(model.graph, table_bits).rewrite()
     from onnx import helper  # noqa: PLC0415 - only when a model is exported
 
     if _DOMAIN not in {opset.domain for opset in model.opset_import}:
@@ -74,11 +77,12 @@ def _in_8_bits(name: str, weights: Any, levels: int) -> dict[str, Any]:
 class _Rewriter:
     """Rewrites one graph, node by node; tensors that several nodes share are added once."""
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: Any, table_bits: int) -> None:
         import onnx  # noqa: PLC0415 - only when a model is exported
 
         self._onnx: Any = onnx
         self._graph = graph
+        self._lookup = self._lookup_8_bits if table_bits == 8 else self._lookup_16_bits  # noqa: PLR2004 - its name
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._added: dict[str, Any] = {}
         self._replaced: set[str] = set()
@@ -129,7 +133,7 @@ class _Rewriter:
         yield make("MatMulIntegerToFloat", inputs, [output + "_unit"], domain=_DOMAIN)
         yield make("Mul", [output + "_unit", values + "_scale"], [output])
 
-    def _lookup(self, node: Any, table: Any) -> Iterator[Any]:
+    def _lookup_16_bits(self, node: Any, table: Any) -> Iterator[Any]:
         make = self._onnx.helper.make_node
         name, places = node.input
         output = node.output[0]
@@ -138,3 +142,18 @@ class _Rewriter:
             self._constant(name + "_fp16", table.astype(np.float16))
         yield make("Gather", [name + "_fp16", places], [output + "_fp16"])
         yield make("Cast", [output + "_fp16"], [output], to=self._onnx.TensorProto.FLOAT)
+
+    def _lookup_8_bits(self, node: Any, table: Any) -> Iterator[Any]:
+        """Row = integers * scale: both are gathered, so the table is never unpacked as a whole."""
+        make = self._onnx.helper.make_node
+        name, places = node.input
+        output = node.output[0]
+        if name not in self._replaced:
+            self._replaced.add(name)
+            scales = np.maximum(np.abs(table).max(axis=1, keepdims=True) / _LEVELS, 1e-12).astype(np.float32)
+            self._constant(name + "_int8", np.rint(table / scales).astype(np.int8))
+            self._constant(name + "_scales", scales)
+        yield make("Gather", [name + "_int8", places], [output + "_int8"])
+        yield make("Cast", [output + "_int8"], [output + "_unit"], to=self._onnx.TensorProto.FLOAT)
+        yield make("Gather", [name + "_scales", places], [output + "_scale"])
+        yield make("Mul", [output + "_unit", output + "_scale"], [output])
