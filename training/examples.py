@@ -16,6 +16,9 @@ HELD_OUT_TITLE = "Normans"
 NEAR_WINDOWS = OTHER_WINDOWS = 2
 """How many of the first results may be near misses, and other passages: later ones are easy."""
 
+_ANSWERED_BY_OTHERS = ("policyqa-", "amazon_reviews-", "reddit-")
+"""Sets whose questions name no subject ("Do you share my data?"), so that texts about another one answer them."""
+
 Kind = Literal["answered", "near", "home", "other", "made", "random"]
 
 
@@ -66,10 +69,16 @@ def examples_of(record: Record, set_name: str) -> Iterator[Example]:
             if not answered:
                 yield _example(record, window, set_name, kind, spans)
             answered = True
-        elif not ((kind == "near" and place >= NEAR_WINDOWS) or (kind == "other" and place >= OTHER_WINDOWS)):
+        elif kind == "home" or _is_kept(record, kind, place):
             yield _example(record, window, set_name, kind, ())
     if record.answerable and not answered and record.gold and (spans := gold_spans(record, record.gold)):
         yield _example(record, record.gold, set_name, "answered", spans)
+
+
+def _is_kept(record: Record, kind: Kind, place: int) -> bool:
+    if kind == "near":
+        return place < NEAR_WINDOWS
+    return place < OTHER_WINDOWS and not record.id.startswith(_ANSWERED_BY_OTHERS)
 
 
 def _example(record: Record, window: Window, set_name: str, kind: Kind, spans: tuple[Offsets, ...]) -> Example:

@@ -83,6 +83,51 @@ def test_a_name_is_not_exchanged_for_one_of_the_answer_or_of_the_question() -> N
     assert {CHANGES["name"](example, random.Random(seed)) for seed in range(50)} == {None}
 
 
+@pytest.mark.parametrize(
+    ("way", "question", "window"),
+    [
+        ("name", "What does the Human Genome Project map?", "It maps genes. The Human Genome Project (HGP) is old."),
+        ("name", "Who hired Ross?", "It was Joe. Then Ross Geller came."),
+        ("name", "What do people of Africa eat?", "They eat fish. In Africa an African cooks."),
+        ("number", "Name 3 more factors.", "Fat and smoke are factors."),
+        ("number", "List 4 causes of it.", "Fat and smoke are causes of it. There are 7."),
+        ("opposite", "What is her first name?", "Her name is Anna Berg."),
+        ("opposite", "Where does it start and end?", "It goes from here to there."),
+        ("negation", "Is the tower high?", "It is high."),
+    ],
+    ids=[
+        "an abbreviation",
+        "a surname",
+        "the same word",
+        "a count",
+        "a list",
+        "a first name",
+        "both words",
+        "yes or no",
+    ],
+)
+def test_a_change_that_keeps_the_answer_is_not_made(way: str, question: str, window: str) -> None:
+    example = Example(question, window, "answered", "towers", spans=((0, 4),))
+    assert {CHANGES[way](example, random.Random(seed)) for seed in range(50)} == {None}
+
+
+def test_a_number_is_not_exchanged_for_one_that_its_sentence_tells_of() -> None:
+    """The other year has a population too, so it may have the answer; only digits are changed."""
+    window = "By 1773 it had 1,400 people. By 1778 it had 2,144."
+    example = Example("How many people did it have in 1773?", window, "answered", "towns", spans=((15, 20),))
+    made = {CHANGES["number"](example, random.Random(seed)) for seed in range(200)} - {None}
+    assert made
+    assert "How many people did it have in 1778?" not in made
+
+
+def test_other_contexts_are_no_negatives_for_questions_without_a_subject() -> None:
+    """Many privacy policies answer `Do you share my data?`."""
+    found = record("Do you share my data?", window(0, 32, home=False), answers=PAINTED_IN)
+    assert [example.kind for example in examples_of(found, "policyqa")] == ["other", "answered"]
+    of_policies = replace(found, id="policyqa-1")
+    assert [example.kind for example in examples_of(of_policies, "policyqa")] == ["answered"]
+
+
 def test_a_made_near_miss_keeps_its_window_and_has_no_answer() -> None:
     example = replace(PAINTED, weight=0.5)
     made = near_miss(example, random.Random(1))
