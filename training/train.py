@@ -7,6 +7,7 @@ interrupted goes on from it. The last one is renamed to ``WORK/reader.pt``.
 """
 
 import argparse
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.encoding import NO_SPAN, Batch, Encoder
-from training.examples import Example, load
+from training.examples import HELD_OUT_TITLE, Example, load
 from training.held_out import evaluate
 from training.model import Architecture, Reader
 from training.records import Record
@@ -150,6 +151,8 @@ def main() -> None:
     work, recipe = arguments.work, Recipe(rows=arguments.rows)
     torch.manual_seed(recipe.seed)
     material = Material(*load(work))
+    if not (material.examples and material.held_out):
+        sys.exit(f"{work} needs windows of several sets, {HELD_OUT_TITLE!r} among them; see training/README.md")
     print(len(material.examples), "examples,", len(material.held_out), "questions held out", flush=True)
     model = Reader(Architecture(), recipe.dropout)
     model.load_state_dict(torch.load(work / START), strict=False)  # the head is new
