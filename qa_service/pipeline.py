@@ -13,18 +13,19 @@
                     embedding/    retrieval/                        retrieval/            citations.py
 
 An index is a sequence of *generations*: each is built as a whole, never changes, and is replaced by the next one.
-Settings, errors and the values that the rooms exchange are in ``settings/``, ``errors.py`` and ``datatypes.py``;
+Settings, errors and the values that the rooms exchange are in ``settings/``, ``errors.py`` and ``datatypes/``;
 HTTP (``server/``) and the command line (``cli/``) call what is here.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 
 from qa_service.citations import CitationId, CitedQuote, Verdict, check
-from qa_service.datatypes import Answer, AskOptions, BuildReport, SourceDocument, Stage
+from qa_service.datatypes import Answer, AnswerVerdict, AskOptions, BuildReport, IntArray, Quote, SourceDocument, Stage
 from qa_service.embedding import Embedder, QuestionCache, QuestionEmbedding
 from qa_service.errors import IndexCorrupt, NotFound, SourceError
 from qa_service.index import Generations, Index, Manifest
@@ -33,9 +34,11 @@ from qa_service.index.locations import generations_of, publish
 from qa_service.indexing.build import Progress, build_generation, gather_inputs
 from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import SourceChangedError
-from qa_service.retrieval import DocumentRank, RetrievalResult, Retriever, cite, open_reranker
-from qa_service.retrieval.confidence import CALIBRATIONS, best_calibration
+from qa_service.reading import open_reader
+from qa_service.retrieval import AnswerReader, DocumentRank, Ranker, RetrievalResult, Retriever, cite, open_reranker
+from qa_service.retrieval.confidence import best_calibration, is_built_in
 from qa_service.retrieval.fitting import calibrate_unlabelled
+from qa_service.retrieval.reasons import conflict_between, reason_for
 from qa_service.retrieval.reranking import MAXSIM
 from qa_service.settings import Settings
 from qa_service.splitting import embedding_text
@@ -45,6 +48,7 @@ _DEFAULT_OPTIONS = AskOptions()
 _SAME_TEXT_COSINE = 0.95
 """The least cosine of two vectors of one text, embedded by one model in different precisions."""
 _BUILD_TRIES = 3
+_DATE_KEYS = ("date", "updated", "modified", "published")
 
 
 def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_: None) -> BuildReport:
@@ -92,7 +96,7 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress) -> tuple[
             with folder.open_or_none() as current:
                 manifest = folder.add(generation, lambda path: build_generation(path, inputs, current, progress))
             remove_shards(settings.index)
-        calibrates = existing is None and manifest.calibrated_for not in CALIBRATIONS
+        calibrates = existing is None and not is_built_in(manifest.model.weights_sha256)
         publishes = settings.store == "milvus"
         if calibrates or publishes:
             opened = closing(folder.open_generation(generation)) if existing is None else nullcontext(existing)
@@ -115,13 +119,18 @@ def open_answerer(
 
 
 def _answerer(settings: Settings, embedder: Embedder, index: Index, generations: Generations) -> "QuestionAnswerer":
+    reader = open_reader(settings.reader, index.manifest.model.weights_sha256)
     retriever = Retriever(
         index,
-        best_calibration(generations, index.manifest),
-        late_interaction=settings.rerank == MAXSIM,
+        best_calibration(generations, index.manifest, "" if reader is None else settings.reader),
+        ranker=Ranker(
+            index,
+            late_interaction=settings.rerank == MAXSIM,
+            reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
+            lexical_weight=settings.lexical_weight,
+        ),
+        answers=None if reader is None else AnswerReader(reader, settings.reader),
         max_per_document=settings.max_per_document,
-        lexical_weight=settings.lexical_weight,
-        reranker=open_reranker(settings.rerank, allow_download=settings.allow_download),
     )
     return QuestionAnswerer(index, embedder, retriever, settings)
 
@@ -138,6 +147,11 @@ class QuestionAnswerer:
         self._retriever = retriever
         self.question_cache = QuestionCache(embedder, settings.cache_mb * 1_000_000)
         self._settings = settings
+
+    @property
+    def reader_mode(self) -> str:
+        """How the reader reads, ``quick`` or ``careful``; empty if there is none for this index."""
+        return self._retriever.reader_mode
 
     def ask(
         self, question: str, options: AskOptions = _DEFAULT_OPTIONS, *, embedding: QuestionEmbedding | None = None
@@ -156,27 +170,59 @@ class QuestionAnswerer:
             retrieved = self._retrieve(question, embedding, options)
         with _timed("cite", stages):
             results = cite(self.index, retrieved.results, self._settings.published)
-        confidence = retrieved.confidence
-        threshold = self._settings.min_confidence if options.min_confidence is None else options.min_confidence
+        verdict, quotes = self._verdict(retrieved, options), retrieved.quotes
+        seen = (*retrieved.results, *retrieved.further)
+        reason = conflict_between(seen, self._date) if verdict in {"answered", "uncertain"} else None
+        if reason is not None:
+            shown = tuple(place for place in reason.results if place < len(results))
+            verdict, reason = "uncertain", replace(reason, results=shown)
+            quotes = (*quotes, *(Quote(place, seen[place].quote, seen[place].spans) for place in shown[1:]))
+        elif verdict in {"uncertain", "not_found"}:
+            reason = reason_for(question, self.index, seen, found=verdict == "uncertain")
         return Answer(
             question=question,
             results=results,
-            best=retrieved.best,
-            confidence=confidence,
-            answerable=None if confidence is None else bool(results) and confidence >= threshold,
+            quotes=quotes,
+            confidence=retrieved.confidence,
+            verdict=verdict,
             index_version=self.index.generation,
+            reason=reason,
             stages=tuple(stages),
         )
 
-    def retrieve(self, question: str, options: AskOptions = _DEFAULT_OPTIONS) -> RetrievalResult:
-        """Return the ranked passages without citations, and the evidence that they contain the answer."""
-        check_question(question)
-        return self._retrieve(question, self.embed([question])[0], options)
+    def _verdict(self, retrieved: RetrievalResult, options: AskOptions) -> AnswerVerdict | None:
+        confidence = retrieved.confidence
+        answered = self._settings.min_confidence if options.min_confidence is None else options.min_confidence
+        uncertain = self._settings.min_uncertain if options.min_uncertain is None else options.min_uncertain
+        if confidence is None:
+            return None
+        if not retrieved.results:
+            return "not_found"
+        if confidence >= answered:
+            return "answered"
+        return "uncertain" if confidence >= uncertain else "not_found"
 
-    def _retrieve(self, question: str, embedding: QuestionEmbedding, options: AskOptions) -> RetrievalResult:
+    def _date(self, document_id: str) -> str:
+        """Return the date in a document's front matter, or an empty text."""
+        values = self.index.front_matter([document_id])[document_id]
+        return next((str(values[key]) for key in _DATE_KEYS if values.get(key)), "")
+
+    def retrieve(
+        self, question: str, options: AskOptions = _DEFAULT_OPTIONS, *, without: IntArray | None = None
+    ) -> RetrievalResult:
+        """Return the ranked passages without citations, and the evidence that they contain the answer.
+
+        Passages with numbers in ``without`` are left out.
+        """
+        check_question(question)
+        return self._retrieve(question, self.embed([question])[0], options, without)
+
+    def _retrieve(
+        self, question: str, embedding: QuestionEmbedding, options: AskOptions, without: IntArray | None = None
+    ) -> RetrievalResult:
         top_k = options.top_k or self._settings.top_k
         return self._retriever.retrieve(
-            embeddable(question), embedding, top_k, options.filters, explain=options.explain
+            embeddable(question), embedding, top_k, options.filters, without=without, explain=options.explain
         )
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
@@ -216,7 +262,7 @@ class QuestionAnswerer:
         return check(cited, self.index.document_by_uri(cited.uri), self.index.document_holding)
 
     def self_test(self) -> None:
-        """Embed the first passage again, compare the vector with that of the index, and ask a question.
+        """Embed the first passage again, compare the vector with that of the index, load the reader, ask a question.
 
         Raises :class:`IndexCorrupt` if model and index do not belong together.
         """
@@ -230,6 +276,7 @@ class QuestionAnswerer:
                 f"self-test failed: the first passage, embedded again, has cosine {cosine:.3f} with its vector in the "
                 "index; rebuild with `qa-service index`"
             )
+        self._retriever.load_reader()
         self.ask(passage.text[:MAX_QUESTION_CHARACTERS], AskOptions(top_k=1))
 
 

@@ -48,7 +48,7 @@ from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile, Scope
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
-pytest_plugins = ("milvus_index",)
+pytest_plugins = ("milvus_index", "verdicts")
 ROOT = Path(__file__).parent.parent
 QUESTIONS = ROOT / "tests/data/us-korea-questions.jsonl"
 

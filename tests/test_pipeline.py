@@ -15,6 +15,7 @@ from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsEr
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.retrieval import Calibration
+from qa_service.retrieval.confidence import LogisticModel
 from qa_service.settings import Settings
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS
 
@@ -91,7 +92,7 @@ def test_confidence_is_compared_with_the_threshold(
     settings: Settings, fake: FakeEmbedder, answerer: QuestionAnswerer
 ) -> None:
     """The threshold of the settings or of the question; the constants are those of ``qa-service calibrate``."""
-    constants = Calibration(-5, (10.0, *(0.0,) * 7)).to_dict()
+    constants = Calibration(LogisticModel(-5, (10.0, *(0.0,) * 7))).to_dict()
     IndexFolder(settings.index).write_calibration(
         fake.identity.weights_sha256, constants, token_vectors=True, labels=True
     )
@@ -108,7 +109,9 @@ def test_a_calibration_of_another_model_is_not_used(
 ) -> None:
     """A damaged calibration file is an error that names the file."""
     folder = IndexFolder(settings.index)
-    folder.write_calibration("c" * 64, Calibration(0, (0.0,) * 8).to_dict(), token_vectors=True, labels=True)
+    folder.write_calibration(
+        "c" * 64, Calibration(LogisticModel(0, (0.0,) * 8)).to_dict(), token_vectors=True, labels=True
+    )
     assert open_answerer(settings, fake)[0].ask("cat").confidence is None
     (settings.index / "calibration.json").write_text("{}", encoding="utf-8")
     with pytest.raises(IndexCorrupt, match=r"calibration\.json"):

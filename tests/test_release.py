@@ -52,6 +52,23 @@ def test_files_that_are_missing_or_too_many_are_faults(tmp_path: Path) -> None:
         assert expected in faults
 
 
+def test_the_wheel_has_the_package_alone_with_the_files_of_the_reader() -> None:
+    """Hatch leaves out what `.gitignore` names, models too; `training/` is of the repository, not of the package."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: git can't list the files")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["qa_service"]}
+    lines = (ROOT / "qa_service/reading/SHA256SUMS").read_text(encoding="ascii").splitlines()
+    needed = ["SHA256SUMS", "LICENSES.md", *(line.split()[1] for line in lines)]
+    assert {"lower.onnx", "upper.onnx"} < set(needed)
+    paths = [f"qa_service/reading/{name}" for name in needed]
+    assert all((ROOT / path).is_file() for path in paths)
+    command = ["git", "check-ignore", "-v", "--no-index", *paths]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode in {0, 1}, found.stderr
+    assert ".gitignore" not in found.stdout
+
+
 def _steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
     return [step for job in workflow["jobs"].values() for step in job["steps"]]
 

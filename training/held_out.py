@@ -48,11 +48,15 @@ def _example(record: Record, window: Window) -> Example:
     return Example(record.question, window.text, "answered" if spans else "near", "", spans=spans)
 
 
-def evaluate(model: Reader, encoder: Encoder, records: Sequence[Record]) -> Figures:
-    """Return the figures of a model, which is in training mode afterwards."""
+def evaluate(model: Reader, encoder: Encoder, records: Sequence[Record]) -> tuple[Figures, Figures]:
+    """Return the figures of a model's two heads, the early one first; it is in training mode afterwards."""
     model.eval()
-    logits, touched = _predict(model, encoder, records)
+    early, last = (_figures(*_predict(model, encoder, records, head), records) for head in (0, 1))
     model.train()
+    return early, last
+
+
+def _figures(logits: np.ndarray, touched: list[bool], records: Sequence[Record]) -> Figures:
     answerable = np.array([record.answerable for record in records])
     confidence = np.array([_confidence(record) for record in records])
     own = logit(confidence.clip(1e-4, 1 - 1e-4))
@@ -64,8 +68,8 @@ def evaluate(model: Reader, encoder: Encoder, records: Sequence[Record]) -> Figu
     )
 
 
-def _predict(model: Reader, encoder: Encoder, records: Sequence[Record]) -> tuple[np.ndarray, list[bool]]:
-    """Return the logits of records (n,), and for each answered window whether the predicted span touches the answer."""
+def _predict(model: Reader, encoder: Encoder, records: Sequence[Record], head: int) -> tuple[np.ndarray, list[bool]]:
+    """Return a head's logits of records (n,), and for each answered window whether its span touches the answer."""
     windows = best_windows(records)
     order = sorted(windows, key=lambda place: len(windows[place].window) + len(windows[place].question))
     logits, touched = np.full(len(records), _NO_WINDOW), []
@@ -73,7 +77,7 @@ def _predict(model: Reader, encoder: Encoder, records: Sequence[Record]) -> tupl
         places = order[start : start + BATCH_SIZE]
         batch = encoder([windows[place] for place in places])
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            found, edges = model(batch.ids, batch.types)
+            found, edges = model(batch.ids, batch.types)[head]
         logits[places] = found.float().numpy()
         ends = edges.float().masked_fill((batch.types == 0)[:, :, None], -torch.inf).argmax(1)
         overlap = (ends[:, 0] <= batch.spans[:, 1]) & (ends[:, 1] >= batch.spans[:, 0])

@@ -1,7 +1,7 @@
 """The reader's network: BERT layers over question and window together, and a head that says what they found."""
 
 from dataclasses import dataclass
-from pathlib import Path, PosixPath
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ class Architecture:
     """Sizes of the network. The defaults are those of the first six layers of MiniLM-L12-H384."""
 
     layers: int = 6
+    early: int = 4
+    """The number of layers below the first of two heads: where it is sure, the layers above are not needed."""
     hidden: int = 384
     heads: int = 12
     inner: int = 1536
@@ -66,8 +68,12 @@ class Head(nn.Module):
         return self.answers(torch.tanh(self.pool(states[:, 0]))).squeeze(-1), self.span(states)
 
 
+Outputs = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""The logits of the early head, and of the head: each (b,) and (b, n, 2)."""
+
+
 class Reader(nn.Module):
-    """Embeddings, layers and a head."""
+    """Embeddings, layers and two heads, one after the early layers and one after all."""
 
     def __init__(self, shape: Architecture, dropout: float = 0.0) -> None:
         super().__init__()
@@ -77,15 +83,19 @@ class Reader(nn.Module):
         self.norm = nn.LayerNorm(shape.hidden, eps=1e-12)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(Layer(shape, dropout) for _ in range(shape.layers))
+        self.early = shape.early
+        self.early_head = Head(shape.hidden)
         self.head = Head(shape.hidden)
 
-    def forward(self, ids: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the head's logits (b,) and (b, n, 2) for token ids (b, n), 0 for padding, and their types (b, n)."""
+    def forward(self, ids: Tensor, types: Tensor) -> Outputs:
+        """Return the heads' logits for token ids (b, n), 0 for padding, and their types (b, n)."""
         states, mask = self.embed(ids, types), attention_mask(ids != PADDING)
-        for layer in self.layers:
+        for layer in self.layers[: self.early]:
             states = layer(states, mask)
-        logits: tuple[Tensor, Tensor] = self.head(states)
-        return logits
+        early = self.early_head(states)
+        for layer in self.layers[self.early :]:
+            states = layer(states, mask)
+        return early, self.head(states)
 
     def embed(self, ids: Tensor, types: Tensor) -> Tensor:
         """Return the states (b, n, h) below the first layer."""
@@ -100,13 +110,6 @@ def attention_mask(present: Tensor) -> Tensor:
 
 
 def read_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint under the names of :class:`Reader`.
-
-    The run that the shipped weights come from kept its paths, and numbered heads by their layer; only the head of the
-    last layer was trained.
-    """
-    with torch.serialization.safe_globals([PosixPath]):
-        state = torch.load(checkpoint, mmap=True)["model"]
-    return {
-        name.replace("exits.6.", "head."): value for name, value in state.items() if not name.startswith("exits.3.")
-    }
+    """Return the weights of a checkpoint under the names of :class:`Reader`."""
+    weights: dict[str, Tensor] = torch.load(checkpoint, mmap=True)["model"]
+    return weights

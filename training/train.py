@@ -31,7 +31,7 @@ START, CHECKPOINT, TRAINED = "start.pt", "checkpoint.pt", "reader.pt"
 class Recipe:
     """How long and how fast to learn. A row is one example."""
 
-    rows: int = 230_000
+    rows: int = 200_000
     batch: int = 24
     rate: float = 1e-4
     head_rate: float = 3e-4
@@ -39,6 +39,8 @@ class Recipe:
     decay_share: float = 0.35
     """Share of the steps, at the end, over which the rate falls to nothing in a straight line."""
     span_weight: float = 0.25
+    early_weight: float = 0.5
+    """Weight of the early head's loss."""
     dropout: float = 0.1
     rows_per_checkpoint: int = 3_000
     seed: int = 1
@@ -69,7 +71,7 @@ class Training:
         self.model, self.recipe, self.step = model, recipe, 0
         for table in (model.words, model.positions, model.types):
             table.requires_grad_(False)  # so rare words keep what they meant
-        head = list(model.head.parameters())
+        head = [*model.head.parameters(), *model.early_head.parameters()]
         names = {id(parameter) for parameter in head}
         body = [p for p in model.parameters() if p.requires_grad and id(p) not in names]
         self._rates = (recipe.rate, recipe.head_rate)
@@ -90,8 +92,14 @@ class Training:
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the loss of a batch (), which can be differentiated."""
         with torch.autocast("cpu", torch.bfloat16):
-            logits, edges = self.model(batch.ids, batch.types)
-        return loss(logits.float(), edges.float(), batch, self.recipe.span_weight)
+            early, last = self.model(batch.ids, batch.types)
+        recipe = self.recipe
+        total = loss(last, batch, batch.answered, recipe.span_weight)
+        if recipe.early_weight:
+            # The early head learns from the labels and from the head above (self-distillation), half and half.
+            targets = (batch.answered + last[0].float().detach().sigmoid()) / 2
+            total = total + recipe.early_weight * loss(early, batch, targets, recipe.span_weight)
+        return total
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; an older one stays until this one is complete."""
@@ -108,12 +116,13 @@ class Training:
         self.step = state["step"]
 
 
-def loss(logits: Tensor, edges: Tensor, batch: Batch, span_weight: float) -> Tensor:
-    """Return the weighted mean of the cross-entropies of the label, plus those of the answer's two ends.
+def loss(output: tuple[Tensor, Tensor], batch: Batch, targets: Tensor, span_weight: float) -> Tensor:
+    """Return the weighted mean of the cross-entropies with ``targets`` (b,), plus those of the answer's two ends.
 
-    ``logits`` (b,) and ``edges`` (b, n, 2) are the model's outputs.
+    ``output`` are the logits of a head, (b,) and (b, n, 2).
     """
-    labels = functional.binary_cross_entropy_with_logits(logits, batch.answered, reduction="none")
+    logits, edges = (values.float() for values in output)
+    labels = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     total = (labels * batch.weights).sum() / batch.weights.sum()
     if (batch.spans != NO_SPAN).any():
         ends = functional.cross_entropy(edges, batch.spans, ignore_index=NO_SPAN)  # the mean over both ends
@@ -136,8 +145,8 @@ def train(training: Training, material: Material, encoder: Encoder, checkpoint: 
         if training.step % (recipe.rows_per_checkpoint // recipe.batch) == 0 or training.step == recipe.steps:
             speed = (training.step - first) * recipe.batch / (time.monotonic() - began)
             rows = training.step * recipe.batch
-            figures = evaluate(model, encoder, material.held_out)
-            print(f"{rows} rows, {speed:.1f}/s, loss {np.mean(losses):.4f}, {figures}", flush=True)
+            early, last = evaluate(model, encoder, material.held_out)
+            print(f"{rows} rows, {speed:.1f}/s, loss {np.mean(losses):.4f}, {last}; early {early}", flush=True)
             losses.clear()
             training.save(checkpoint)
 
@@ -155,7 +164,7 @@ def main() -> None:
         sys.exit(f"{work} needs windows of several sets, {HELD_OUT_TITLE!r} among them; see training/README.md")
     print(len(material.examples), "examples,", len(material.held_out), "questions held out", flush=True)
     model = Reader(Architecture(), recipe.dropout)
-    model.load_state_dict(torch.load(work / START), strict=False)  # the head is new
+    model.load_state_dict(torch.load(work / START), strict=False)  # the heads are new
     train(Training(model, recipe), material, Encoder(), work / CHECKPOINT)
     (work / CHECKPOINT).rename(work / TRAINED)
 

@@ -8,37 +8,20 @@ the texts that it will be given.
 """
 
 import argparse
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from qa_service.datatypes import AskOptions, Offsets, ScoredPassage
+from qa_service.datatypes import AskOptions, ScoredPassage
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.retrieval.quotes import grown
 from qa_service.settings import load_settings
 from training.records import Record, SetQuestion, Window, read_questions, windows_file, write_records
 
-WINDOW_CHARACTERS = 420
 WINDOWS_PER_QUESTION = 4
 MAX_QUESTION_CHARACTERS = 2000
 # Sets of many questions on few sentences are thinned.
 MAX_QUESTIONS = {"qamr": 9000, "friendsqa": 1200}
-
-
-def grown(sentences: Sequence[Offsets], chosen: int, limit: int = WINDOW_CHARACTERS) -> Offsets:
-    """Return start and end of a sentence with its neighbours, by turns the next and the previous, up to ``limit``."""
-    first = last = chosen
-    for turn in itertools.count():
-        wider = [(first, last + 1), (first - 1, last)]
-        if turn % 2:
-            wider.reverse()
-        for low, high in wider:
-            if low >= 0 and high < len(sentences) and sentences[high][1] - sentences[low][0] <= limit:
-                first, last = low, high
-                break
-        else:
-            break
-    return sentences[first][0], sentences[last][1]
 
 
 class WindowFinder:
@@ -53,8 +36,9 @@ class WindowFinder:
         document_id = document.id if document else None  # no passage may be left of a context
         question = asked.question[:MAX_QUESTION_CHARACTERS]
         retrieved = self._answerer.retrieve(question, AskOptions(top_k=WINDOWS_PER_QUESTION))
+        best = retrieved.quotes[0].result
         windows = tuple(
-            _window(result, document_id, best=place == retrieved.best) for place, result in enumerate(retrieved.results)
+            _window(result, document_id, best=place == best) for place, result in enumerate(retrieved.results)
         )
         gold = self._gold(document_id, asked.answers[0].start) if document_id and asked.answers else None
         return Record(asked.id, question, asked.title, asked.answerable, asked.answers, windows, gold)
@@ -66,14 +50,14 @@ class WindowFinder:
             offset = passage.position.start_char
             for chosen, sentence in enumerate(passage.sentences):
                 if offset + sentence[0] <= at < offset + sentence[1]:
-                    start, end = grown(passage.sentences, chosen)
+                    start, end = grown(passage, chosen)
                     return Window(passage.text[start:end], offset + start, best=False, confidence=None)
         return None
 
 
 def _window(result: ScoredPassage, document_id: str | None, *, best: bool) -> Window:
     passage = result.passage
-    start, end = grown(passage.sentences, passage.sentences.index(result.quote))
+    start, end = grown(passage, passage.sentences.index(result.quote))
     at = passage.position.start_char + start if passage.document_id == document_id else None
     return Window(passage.text[start:end], at, best, result.confidence)
 
@@ -103,7 +87,7 @@ def write_contexts(questions: list[SetQuestion], source: Path) -> dict[str, int]
 
 def records(questions: list[SetQuestion], work: Path, name: str) -> Iterator[Record]:
     """Build an index of the contexts of a set, and yield what it finds for each question."""
-    settings = load_settings(source=work / "sources" / name, index=work / "indexes" / name)
+    settings = load_settings(source=work / "sources" / name, index=work / "indexes" / name, reader="off")
     numbers = write_contexts(questions, settings.source)
     build(settings, embedder_to_build(settings))
     answerer, _ = open_answerer(settings, embedder_to_ask(settings))

@@ -13,7 +13,7 @@ from qa_service.cli.show import print_answer, print_why
 
 @cli.command()
 @click.argument("question")
-@options("source", "index", "model", "collection", "top_k", "min_confidence")
+@options("source", "index", "model", "collection", "top_k", "min_confidence", "min_uncertain")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, as from POST /ask.")
 def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Ask one question of the index."""

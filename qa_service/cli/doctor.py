@@ -7,13 +7,14 @@ from importlib import metadata
 
 from qa_service import __version__
 from qa_service.cli.show import counted
-from qa_service.embedding import Embedder
+from qa_service.embedding import Embedder, ModelIdentity
 from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError
 from qa_service.index import Index
 from qa_service.index.locations import generations_of
 from qa_service.indexing.build import gather_inputs
 from qa_service.pipeline import open_answerer
+from qa_service.reading import OFF, open_reader
 from qa_service.settings import Settings
 
 _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "numpy", "fastapi", "uvicorn")
@@ -44,6 +45,9 @@ def examine(settings: Settings) -> list[Finding]:
         return f"{state}, weights {opened.identity.weights_sha256[:12]}, run by {opened.runtime}"
 
     findings.append(_look("model", model))
+    if embedder is not None:
+        identity = embedder.identity
+        findings.append(_look("reader", lambda: _reader(settings.reader, identity)))
     findings.append(_look("index", lambda: _index(settings, embedder)))
     if embedder is not None:
         known = embedder
@@ -69,6 +73,20 @@ def _packages() -> Finding:
     if missing:
         return Finding("packages", f"not installed: {', '.join(missing)}; reinstall qa-service", 2)
     return Finding("packages", ", ".join(versions))
+
+
+def _reader(mode: str, model: ModelIdentity) -> str:
+    if mode == OFF:
+        return f"none: QA_READER={OFF}; verdicts come from words and cosines"
+    reader = open_reader(mode, model.weights_sha256)
+    if reader is None:
+        return f"none: {model.name} is not the built-in model; verdicts come from words and cosines"
+    reader.load()
+    graphs = (
+        f"{path.name} of {path.stat().st_size / 1e6:.1f} MB, sha256 {digest[:12]}"
+        for path, digest in (reader.files.lower, reader.files.upper)
+    )
+    return f"{mode}, {', '.join(graphs)}"
 
 
 def _index(settings: Settings, embedder: Embedder | None) -> str:

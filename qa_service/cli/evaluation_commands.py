@@ -51,6 +51,13 @@ _MAX_JOBS = 64
     metavar="NAME=MEAN",
     help="Exit with 1 if a mean is lower, such as nDCG@10=0.80; repeatable.",
 )
+@click.option(
+    "--fail-over",
+    "ceilings",
+    multiple=True,
+    metavar="NAME=MEAN",
+    help="Exit with 1 if a mean is higher, such as wrongly-answered=0.10; repeatable.",
+)
 @click.option("--url", metavar="URL", help="Ask a running service instead of an index.")
 @click.option(
     "--concurrency",
@@ -73,6 +80,7 @@ def evaluate(
     output: Path | None,
     baseline: Path | None,
     floors: tuple[str, ...],
+    ceilings: tuple[str, ...],
     strict: bool,  # noqa: FBT001 - a flag
     as_json: bool,  # noqa: FBT001 - a flag
     **arguments: Any,
@@ -84,9 +92,10 @@ def evaluate(
     """
     ask_with_one_thread()
     from qa_service.evaluation import evaluate as run  # noqa: PLC0415 - seconds of import
-    from qa_service.evaluation.compare import Floor, compare, failures  # noqa: PLC0415
+    from qa_service.evaluation.compare import Limit, compare, failures  # noqa: PLC0415
 
-    evaluation_options, wanted = take_evaluation_options(arguments), [Floor.parse(text) for text in floors]
+    evaluation_options = take_evaluation_options(arguments)
+    limits = [Limit.parse(text) for text in floors] + [Limit.parse(text, most=True) for text in ceilings]
     with closing(take_question_file(arguments)) as questions, ExitStack() as stack:
         _check_folders(questions.path, output, baseline)
         questions.check()
@@ -97,7 +106,7 @@ def evaluate(
         comparison = None if baseline is None else compare([baseline, folder])
         if output is not None:
             _write_reports(output, summary, target, baseline)
-        reasons = failures(summary.means(), wanted, comparison)
+        reasons = failures(summary.means(), limits, comparison)
     _show(summary, comparison, output, as_json=as_json)
     for reason in reasons:
         complain(reason)

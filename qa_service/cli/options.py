@@ -163,4 +163,5 @@ _METAVARS = {
     "workers": "N",
     "top_k": "N",
     "min_confidence": "P",
+    "min_uncertain": "P",
 }

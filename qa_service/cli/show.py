@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -11,9 +11,10 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from qa_service.citations import Verdict
-    from qa_service.datatypes import Answer, BuildReport, CitedPassage
+    from qa_service.datatypes import Answer, BuildReport, CitedPassage, Offsets
     from qa_service.evaluation import LineProblem
     from qa_service.evaluation.compare import Comparison
     from qa_service.evaluation.summary import Summary
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _MAX_CHANGED_QUESTIONS = 5
-_MAX_MEASURES = 4
+_MAX_MEASURES = 3
 
 
 def printable(text: str) -> str:
@@ -66,7 +67,10 @@ def print_build(report: "BuildReport", collection: str = "") -> None:
 
 
 def print_answer(answer: "Answer") -> None:
-    """Print the best quote with its source, and the passages with their quotes highlighted."""
+    """Print the quotes with their sources, or that there is none; the reason; and the passages.
+
+    The exact words that answer are bold.
+    """
     from rich.text import Text  # noqa: PLC0415
 
     screen = console()
@@ -74,20 +78,38 @@ def print_answer(answer: "Answer") -> None:
     if not answer.results:
         screen.print("The index has no passages.")
         return
-    if answer.answerable is False:
-        screen.print(Text(f"Not found in these documents (confidence {confidence}). The nearest passages:", "bold"))
-    else:
-        best = answer.results[answer.best]
-        screen.print(Text(printable(best.citation.quote), "bold green"))
-        screen.print(Text(f"  {_place(best)} · confidence {confidence}", "dim"))
+    if answer.verdict == "not_found":
+        screen.print(Text(f"Not found in these documents (confidence {confidence}).", "bold"))
+    elif answer.verdict == "uncertain":
+        screen.print(Text("This may answer it:", "bold"))
+    for quote in answer.quotes if answer.is_shown else ():
+        result = answer.results[quote.result]
+        style = "green" if quote.spans else "bold green"
+        screen.print(_with_bold_words(result.scored.passage.text, quote.place, quote.spans, style))
+        sure = f" · confidence {confidence}" if quote is answer.quotes[0] else ""
+        screen.print(Text(f"  {_place(result)}{sure}", "dim"))
+    if answer.reason is not None:
+        screen.print(Text(printable(answer.reason.message)))
+    if not answer.is_shown:
+        screen.print("The nearest passages:")
     for result in answer.results:
         scored = result.scored
         screen.print(Text(f"\n{scored.rank}. {_place(result)} · score {scored.score:.3f}", "bold"))
         text, (start, end) = scored.passage.text, scored.quote
-        body = Text(printable(text[:start]))
-        body.append(printable(text[start:end]), "black on yellow")
-        body.append(printable(text[end:]))
-        screen.print(body)
+        quoted = _with_bold_words(text, scored.quote, scored.spans, "black on yellow")
+        screen.print(Text.assemble(printable(text[:start]), quoted, printable(text[end:])))
+
+
+def _with_bold_words(text: str, quote: "Offsets", spans: "Sequence[Offsets]", style: str) -> "Text":
+    """Return a quote in a style, with the words of its spans in bold."""
+    from rich.text import Text  # noqa: PLC0415
+
+    shown, at = Text(), quote[0]
+    for start, end in spans:
+        shown.append(printable(text[at:start]), style)
+        shown.append(printable(text[start:end]), f"bold {style}")
+        at = end
+    return shown.append(printable(text[at : quote[1]]), style)
 
 
 def _place(result: "CitedPassage") -> str:
@@ -136,7 +158,7 @@ def print_summary(summary: "Summary") -> None:
     """Print the table of an evaluation."""
     from rich.table import Table  # noqa: PLC0415
 
-    from qa_service.evaluation.report import answerability_rows  # noqa: PLC0415
+    from qa_service.evaluation.report import VERDICT_COLUMNS, answerability_rows, verdict_rows  # noqa: PLC0415
 
     table = Table(
         "measure", "mean", "95 % interval", title=f"{summary.scored} of {summary.questions} questions have gold"
@@ -151,6 +173,11 @@ def print_summary(summary: "Summary") -> None:
     if summary.latency_ms:
         table.caption = f"{summary.latency_ms['n']:.0f} questions timed {summary.about.get('timed', '')}"
     console().print(table)
+    if rows := verdict_rows(summary):
+        verdicts = Table(*VERDICT_COLUMNS)
+        for row in rows:
+            verdicts.add_row(*row)
+        console().print(verdicts)
 
 
 def print_comparison(comparison: "Comparison") -> None:
@@ -167,7 +194,9 @@ def print_sweep(sweep: "Sweep") -> None:
     """Print the table of a sweep; a star marks the Pareto front."""
     from rich.table import Table  # noqa: PLC0415
 
-    shown = sweep.measures[:_MAX_MEASURES]
+    from qa_service.evaluation.measures import headlines  # noqa: PLC0415
+
+    shown = headlines(sweep.measures)[:_MAX_MEASURES]
     table = Table("", *sweep.varied, *shown, "p50 ms", "passages")
     for row in sweep.rows:
         values = [str(row.settings[name]) for name in sweep.varied]

@@ -28,6 +28,7 @@ class AskParameters(TypedDict, total=False):
 
     top_k: int
     min_confidence: float
+    min_uncertain: float
     filters: Mapping[str, Any]
     explain: bool
 

@@ -9,7 +9,7 @@ from qa_service.embedding.interface import (
     QuestionEmbedding,
     TokenEmbeddings,
 )
-from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model
+from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model, packaged_folder
 from qa_service.embedding.question_cache import QuestionCache
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
 from qa_service.embedding.runtime import (
@@ -44,5 +44,6 @@ __all__ = [
     "find_model",
     "open_embedder",
     "open_runtime",
+    "packaged_folder",
     "question_batches",
 ]

@@ -36,7 +36,7 @@ def find_model(model: str, *, allow_download: bool = False) -> ModelFiles:
 
     Raises :class:`ModelMissing` or :class:`ModelCorrupt`, naming the file.
     """
-    folder = _packaged_folder() if model == DEFAULT_MODEL else _folder(model, allow_download=allow_download)
+    folder = packaged_folder() if model == DEFAULT_MODEL else _folder(model, allow_download=allow_download)
     if not (folder / "modules.json").is_file():
         raise ModelMissing(f"{folder} is not a sentence-transformers model: modules.json is missing")
     name = model if model == DEFAULT_MODEL else folder.resolve().name if Path(model).is_dir() else model
@@ -64,7 +64,8 @@ def _folder(model: str, *, allow_download: bool) -> Path:
     return _hub_folder(model, allow_download=allow_download)
 
 
-def _packaged_folder() -> Path:
+def packaged_folder() -> Path:
+    """Return the folder of the built-in model. Raises :class:`ModelMissing` if its package is not installed."""
     try:
         folder = Path(str(metadata.distribution(_DEFAULT_PACKAGE).locate_file(_DEFAULT_FOLDER)))
     except metadata.PackageNotFoundError as error:

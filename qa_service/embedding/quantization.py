@@ -17,12 +17,13 @@ _LARGE_TABLE = 1000
 _DOMAIN = "com.microsoft"  # of MatMulIntegerToFloat, ONNX Runtime's fused product
 
 
-def quantize(model: Any, *, table_bits: Literal[8, 16] = 16) -> None:
+def quantize(model: Any, *, table_bits: Literal[8, 16] = 16, scale_per_row: bool = True) -> None:
     """Change an ``onnx.ModelProto`` in place: every product with a constant matrix, every large table.
 
-    A table's entries take ``table_bits``: 16 as floats, or 8 as integers with a float32 scale for each row.
+    A table's entries take ``table_bits``: 16 as floats, or 8 as integers with a float32 scale for each row. Without
+    ``scale_per_row`` activations have one scale for a whole tensor: for models that never see two texts together.
     """
-    _Rewriter(model.graph, table_bits).rewrite()
+    _Rewriter(model.graph, table_bits, scale_per_row=scale_per_row).rewrite()
     from onnx import helper  # noqa: PLC0415 - only when a model is exported
 
     if _DOMAIN not in {opset.domain for opset in model.opset_import}:
@@ -77,22 +78,24 @@ def _in_8_bits(name: str, weights: Any, levels: int) -> dict[str, Any]:
 class _Rewriter:
     """Rewrites one graph, node by node; tensors that several nodes share are added once."""
 
-    def __init__(self, graph: Any, table_bits: int) -> None:
+    def __init__(self, graph: Any, table_bits: int, *, scale_per_row: bool) -> None:
         import onnx  # noqa: PLC0415 - only when a model is exported
 
         self._onnx: Any = onnx
         self._graph = graph
+        self._product = self._product_by_rows if scale_per_row else self._product_by_tensor
         self._lookup = self._lookup_8_bits if table_bits == 8 else self._lookup_16_bits  # noqa: PLR2004 - its name
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._added: dict[str, Any] = {}
         self._replaced: set[str] = set()
-        self._rows: set[str] = set()
+        self._quantized: set[str] = set()
 
     def rewrite(self) -> None:
         """Replace the nodes and constants of the graph."""
-        self._constant("q_least", np.array(1e-9, np.float32))
-        self._constant("q_step", np.array(1 / 127, np.float32))
-        self._constant("q_zero", np.array(128, np.uint8))
+        if self._product == self._product_by_rows:
+            self._constant("q_least", np.array(1e-9, np.float32))
+            self._constant("q_step", np.array(1 / 127, np.float32))
+            self._constant("q_zero", np.array(128, np.uint8))
         nodes = [new for node in self._graph.node for new in self._rewritten(node)]
         kept = [tensor for tensor in self._graph.initializer if tensor.name not in self._replaced]
         del self._graph.node[:], self._graph.initializer[:]
@@ -113,25 +116,40 @@ class _Rewriter:
     def _constant(self, name: str, array: Any) -> None:
         self._added[name] = self._onnx.numpy_helper.from_array(array, name)
 
-    def _product(self, node: Any, weights: Any) -> Iterator[Any]:
+    def _product_by_rows(self, node: Any, weights: Any) -> Iterator[Any]:
         """``x @ w = (x / s) @ (w / t) * s * t``: both factors are integers, ``s`` is a row's, ``t`` a column's."""
         make = self._onnx.helper.make_node
         values, name = node.input
-        if values not in self._rows:
-            self._rows.add(values)
+        if values not in self._quantized:
+            self._quantized.add(values)
             yield make("Abs", [values], [values + "_abs"])
             yield make("ReduceMax", [values + "_abs"], [values + "_most"], axes=[-1], keepdims=1)
             yield make("Max", [values + "_most", "q_least"], [values + "_scale"])
             yield make("Div", [values, values + "_scale"], [values + "_unit"])
             yield make("QuantizeLinear", [values + "_unit", "q_step", "q_zero"], [values + "_int8"])
-        if name not in self._replaced:
-            self._replaced.add(name)
-            for part, array in _in_8_bits(name, weights, _WEIGHT_LEVELS).items():
-                self._constant(part, array)
+        self._add_weights(name, weights)
         inputs = [values + "_int8", name + "_int8", "q_step", name + "_scales", "q_zero", name + "_zeros"]
         output = node.output[0]
         yield make("MatMulIntegerToFloat", inputs, [output + "_unit"], domain=_DOMAIN)
         yield make("Mul", [output + "_unit", values + "_scale"], [output])
+
+    def _product_by_tensor(self, node: Any, weights: Any) -> Iterator[Any]:
+        """As ``_product_by_rows``, with one scale and zero point for all of ``x``."""
+        make = self._onnx.helper.make_node
+        values, name = node.input
+        parts = [values + "_int8", values + "_scale", values + "_zero"]
+        if values not in self._quantized:
+            self._quantized.add(values)
+            yield make("DynamicQuantizeLinear", [values], parts)
+        self._add_weights(name, weights)
+        inputs = [parts[0], name + "_int8", parts[1], name + "_scales", parts[2], name + "_zeros"]
+        yield make("MatMulIntegerToFloat", inputs, [node.output[0]], domain=_DOMAIN)
+
+    def _add_weights(self, name: str, weights: Any) -> None:
+        if name not in self._replaced:
+            self._replaced.add(name)
+            for part, array in _in_8_bits(name, weights, _WEIGHT_LEVELS).items():
+                self._constant(part, array)
 
     def _lookup_16_bits(self, node: Any, table: Any) -> Iterator[Any]:
         make = self._onnx.helper.make_node

@@ -1,11 +1,11 @@
 """Fits confidence to questions with known answers: ``qa-service calibrate QUESTION_FILE``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from qa_service.datatypes import AskOptions, BoolArray, Float64Array
+from qa_service.datatypes import AskOptions, Float64Array
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus, Span, document_name
 from qa_service.evaluation.question import LineProblem, Question
@@ -13,12 +13,24 @@ from qa_service.evaluation.statistics import auroc, expected_calibration_error
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Calibration
 from qa_service.retrieval.evidence import evidence_row
-from qa_service.retrieval.fitting import confidences_of, fit
+from qa_service.retrieval.fitting import fit
 
 _RESULTS = 5
 _FOLDS = 5
 MIN_QUESTIONS = 20
 """Least number of questions of either kind for a fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The features of a question's answer, without and with those of its reading, and whether it is right.
+
+    ``read`` is ``None`` if nothing was read. It is right if the first five results contain an answer.
+    """
+
+    evidence: list[float]
+    read: list[float] | None
+    is_right: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +47,9 @@ class CalibrationFit:
 
 def observe(
     questions: Iterable[Question | LineProblem], answerer: QuestionAnswerer, progress: Callable[[int], None]
-) -> tuple[Float64Array, BoolArray, tuple[LineProblem, ...]]:
-    """Ask all questions.
-
-    Return the evidence (n, e), whether the first five results contain an answer (n,), and the unusable lines.
-    """
-    rows: list[list[float]] = []
-    right: list[bool] = []
+) -> tuple[list[Observation], tuple[LineProblem, ...]]:
+    """Ask all questions; return what was observed, and the unusable lines."""
+    observations: list[Observation] = []
     problems: list[LineProblem] = []
     index = answerer.index
     for item, gold in GoldFinder(IndexCorpus(index)).with_gold(questions, problems):
@@ -54,10 +62,11 @@ def observe(
             for result in retrieved.results:
                 place, uri = result.passage.position, index.document_without_text(result.passage.document_id).uri
                 names.append(document_name(uri) if gold.whole else Span(uri, place.start_char, place.end_char).name)
-            rows.append(evidence_row(retrieved.evidence))
-            right.append(item.answerable and any(name in gold.relevant for name in names))
-        progress(len(rows))
-    return np.array(rows), np.array(right, dtype=bool), tuple(problems)
+            is_right = item.answerable and any(name in gold.relevant for name in names)
+            read = None if retrieved.read is None else evidence_row(retrieved.read)
+            observations.append(Observation(evidence_row(retrieved.evidence), read, is_right))
+        progress(len(observations))
+    return observations, tuple(problems)
 
 
 def calibrate(
@@ -69,21 +78,45 @@ def calibrate(
 
     Raises :class:`QuestionFileError` unless at least 20 questions are answered rightly and 20 are not.
     """
-    rows, right, problems = observe(questions, answerer, progress)
+    observed, problems = observe(questions, answerer, progress)
+    right = np.array([one.is_right for one in observed], dtype=bool)
     if min(right.sum(), (~right).sum()) < MIN_QUESTIONS:
         raise QuestionFileError(
             f"too few questions to calibrate: {right.sum()} with the answer among the results, {(~right).sum()} not; "
             f"{MIN_QUESTIONS} of each are needed"
         )
-    held_out = np.empty(len(rows))
+    mode = answerer.reader_mode
+    held_out = np.empty(len(observed))
     for fold in range(_FOLDS):
-        inside = np.arange(len(rows)) % _FOLDS == fold
-        held_out[inside] = confidences_of(fit(rows[~inside], right[~inside]), rows[inside])
+        inside = np.arange(len(observed)) % _FOLDS == fold
+        fitted = fit_calibration([one for one, out in zip(observed, inside, strict=True) if not out], mode)
+        held_out[inside] = [confidence_of(fitted, one) for one, out in zip(observed, inside, strict=True) if out]
     return CalibrationFit(
-        calibration=fit(rows, right),
-        questions=len(rows),
+        calibration=fit_calibration(observed, mode),
+        questions=len(observed),
         right=int(right.sum()),
         auroc=auroc(held_out, right),
         ece=expected_calibration_error(held_out, right),
         problems=problems,
     )
+
+
+def fit_calibration(observed: Sequence[Observation], mode: str, weights: Float64Array | None = None) -> Calibration:
+    """Return a calibration for a mode of the reader, empty without one; ``weights`` (n,) are sample weights.
+
+    There is no model of readings if too few questions of either kind were read.
+    """
+    right = np.array([one.is_right for one in observed], dtype=bool)
+    unread = fit(np.array([one.evidence for one in observed]), right, weights)
+    read = np.array([one.read is not None for one in observed])
+    if min((right & read).sum(), (~right & read).sum()) < MIN_QUESTIONS:
+        return Calibration(unread)
+    rows = np.array([one.read for one in observed if one.read is not None])
+    return Calibration(unread, fit(rows, right[read], None if weights is None else weights[read]), mode)
+
+
+def confidence_of(calibration: Calibration, one: Observation) -> float:
+    """Return the confidence of an observation."""
+    if one.read is None or calibration.read is None:
+        return calibration.unread.probability(one.evidence)
+    return calibration.read.probability(one.read)

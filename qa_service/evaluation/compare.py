@@ -13,7 +13,7 @@ import numpy as np
 
 from qa_service.datatypes import Float64Array
 from qa_service.errors import QuestionFileError, SettingsError
-from qa_service.evaluation.measures import in_order
+from qa_service.evaluation.measures import LOWER_IS_BETTER, in_order
 from qa_service.evaluation.run import RunFolder
 from qa_service.evaluation.statistics import LEVEL, Estimate, effect_size, estimate, holm, randomisation_p
 
@@ -35,7 +35,10 @@ class Difference:
     """Mean of the differences, with its 95 % bootstrap interval."""
     effect: float
     """Cohen's d of the paired differences."""
+    better: bool
+    """Whether the run's mean is better: higher, or lower in a measure of what went wrong."""
     wins: int
+    """Number of questions for which this run is better."""
     losses: int
     ties: int
     p: float
@@ -146,6 +149,8 @@ def _difference(paired: _PairedValues, p: float, adjusted_p: float) -> Differenc
     first, run, differences = paired.first, paired.run, paired.differences
     before = float(np.mean([first.values[key][paired.measure] for key in paired.ids]))
     found = estimate(differences)
+    gains = -differences if paired.measure in LOWER_IS_BETTER else differences
+    better = float(gains.mean()) > 0
     significant = adjusted_p < LEVEL
     return Difference(
         run=run.name,
@@ -155,22 +160,24 @@ def _difference(paired: _PairedValues, p: float, adjusted_p: float) -> Differenc
         after=before + found.mean,
         difference=found,
         effect=effect_size(differences),
-        wins=int((differences > 0).sum()),
-        losses=int((differences < 0).sum()),
+        better=better,
+        wins=int((gains > 0).sum()),
+        losses=int((gains < 0).sum()),
         ties=int((differences == 0).sum()),
         p=p,
         adjusted_p=adjusted_p,
         significant=significant,
-        verdict=_verdict(first.name, run.name, paired.measure, found, adjusted_p, significant=significant),
+        verdict=_verdict(paired, found, adjusted_p, better=better, significant=significant),
     )
 
 
-def _verdict(first: str, run: str, name: str, found: Estimate, p: float, *, significant: bool) -> str:
+def _verdict(paired: _PairedValues, found: Estimate, p: float, *, better: bool, significant: bool) -> str:
+    first, run, name = paired.first.name, paired.run.name, paired.measure
     figures = (
         f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}], p {'<' if p < 0.001 else '='} {max(p, 0.001):.3f}"  # noqa: PLR2004 - decimals shown
     )
     if significant:
-        return f"{run} is {'better' if found.mean > 0 else 'worse'} than {first} in {name}: {figures}"
+        return f"{run} is {'better' if better else 'worse'} than {first} in {name}: {figures}"
     if found.low == found.high == 0.0:
         return f"{run} and {first} are equal in {name}"
     few = f"; only {found.n} questions" if found.n < _MIN_PAIRS else ""
@@ -210,38 +217,47 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
-    """A measure and its threshold: an evaluation with a lower mean fails."""
+class Limit:
+    """A measure and the limit of its mean: an evaluation with a lower mean fails, or with a higher one if ``most``."""
 
     measure: str
-    least: float
+    value: float
+    most: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> "Floor":
-        """Parse a threshold such as ``nDCG@10=0.80``. Raises :class:`SettingsError`."""
-        name, sign, value = text.rpartition("=")
+    def parse(cls, text: str, *, most: bool = False) -> "Limit":
+        """Parse a limit such as ``nDCG@10=0.80``. Raises :class:`SettingsError`."""
+        name, sign, number = text.rpartition("=")
         try:
-            least = float(value)
+            value = float(number)
         except ValueError:
             sign = ""
-        if not sign or not name.strip() or not -1 <= least <= 1:
-            raise SettingsError(f"invalid threshold {text!r}; write it as nDCG@10=0.80")
-        return cls(name.strip(), least)
+        if not sign or not name.strip() or not -1 <= value <= 1:
+            raise SettingsError(
+                f"invalid threshold {text!r}; write it as {'wrongly-answered' if most else 'nDCG@10'}=0.80"
+            )
+        return cls(name.strip(), value, most)
+
+    def failure(self, mean: float) -> str | None:
+        """Return why a mean fails, or ``None``."""
+        if (mean > self.value) if self.most else (mean < self.value):
+            return f"{self.measure} is {mean:.4f}, {'above' if self.most else 'below'} {self.value:g}"
+        return None
 
 
-def failures(means: dict[str, float], floors: Sequence[Floor], comparison: Comparison | None) -> list[str]:
-    """Return the reasons why an evaluation fails: means below their thresholds, measures worse than the baseline's.
+def failures(means: dict[str, float], limits: Sequence[Limit], comparison: Comparison | None) -> list[str]:
+    """Return the reasons why an evaluation fails: means beyond their limits, measures worse than the baseline's.
 
-    Raises :class:`SettingsError` for a threshold of a measure that was not computed.
+    Raises :class:`SettingsError` for a limit of a measure that was not computed.
     """
     reasons = []
-    for floor in floors:
-        if floor.measure not in means:
+    for limit in limits:
+        if limit.measure not in means:
             raise SettingsError(
-                f"the measure {floor.measure!r} was not computed; computed: {', '.join(means) or 'none'}"
+                f"the measure {limit.measure!r} was not computed; computed: {', '.join(means) or 'none'}"
             )
-        if means[floor.measure] < floor.least:
-            reasons.append(f"{floor.measure} is {means[floor.measure]:.4f}, below {floor.least:g}")
+        if failure := limit.failure(means[limit.measure]):
+            reasons.append(failure)
     if comparison is not None:
-        reasons += [one.verdict for one in comparison.differences if one.significant and one.difference.mean < 0]
+        reasons += [one.verdict for one in comparison.differences if one.significant and not one.better]
     return reasons

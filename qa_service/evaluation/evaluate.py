@@ -13,11 +13,12 @@ from qa_service.embedding.batching import prefetch
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import Corpus, Gold, GoldFinder
 from qa_service.evaluation.measures import DEFAULT, EvaluatedQuestion, measure
+from qa_service.evaluation.outcome import Outcome
 from qa_service.evaluation.question import LineProblem, Question
 from qa_service.evaluation.question_file import QuestionFile
 from qa_service.evaluation.run import QRELS_TREC, RUN_TREC, SUMMARY, Fingerprint, RunFolder
 from qa_service.evaluation.summary import Summary, qrels_lines, run_lines, summarize
-from qa_service.evaluation.targets import Asker, InProcessAsker, Outcome, same_index
+from qa_service.evaluation.targets import Asker, InProcessAsker, same_index
 from qa_service.settings import Settings, settings_that_change
 
 BATCH_QUESTIONS = 256

@@ -2,7 +2,9 @@
 
 Rankings are measured by trec_eval's code through ir-measures, in the notation of ir-measures: ``Success@k`` is also
 known as hit@k. Span measures count characters, as Chroma's chunking evaluation does (Smith and Troynikov, 2024).
-Answers are compared as SQuAD's script does (Rajpurkar et al., 2016; 2018 for questions without an answer).
+Answers are compared as SQuAD's script does (Rajpurkar et al., 2016; 2018 for questions without an answer); the answer
+is the best quote that is shown, as sure or as uncertain. Measures of service say what a person gets: a right quote, a
+wrong answer, or nothing although the answer was found.
 """
 
 import re
@@ -16,13 +18,15 @@ from ir_measures import AP, RR, P, R, Success, nDCG
 
 from qa_service.errors import SettingsError
 from qa_service.evaluation.gold import Gold, Span, document_name
+from qa_service.evaluation.outcome import Outcome, ShownQuote
 from qa_service.evaluation.question import Question
-from qa_service.evaluation.targets import Outcome
 
 DEFAULT = (nDCG @ 10, RR @ 10, R @ 5, R @ 10, Success @ 1, Success @ 5, P @ 5, AP)
 SPAN_RECALL, SPAN_PRECISION, SPAN_IOU = "span-R@5", "span-P@5", "span-IoU@5"
 EXACT_MATCH, F1, CONTAINS = "EM", "F1", "contains"
-SERVED = "served"
+SERVED, WRONGLY_REFUSED, WRONGLY_ANSWERED = "served", "wrongly-refused", "wrongly-answered"
+SERVICE = (SERVED, WRONGLY_REFUSED, WRONGLY_ANSWERED)
+LOWER_IS_BETTER = frozenset({WRONGLY_REFUSED, WRONGLY_ANSWERED})
 _SPAN_DEPTH = 5
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -88,8 +92,15 @@ def measure(batch: Sequence[EvaluatedQuestion], rankings: Sequence[ir_measures.M
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return the distinct names of measures: of rankings first, then of spans, of answers, of service."""
-    last = (SPAN_RECALL, SPAN_PRECISION, SPAN_IOU, EXACT_MATCH, F1, CONTAINS, SERVED)
+    spans, answers = (SPAN_RECALL, SPAN_PRECISION, SPAN_IOU), (EXACT_MATCH, F1, CONTAINS)
+    last = (*spans, *answers, *SERVICE)
     return sorted(dict.fromkeys(names), key=lambda name: last.index(name) + 1 if name in last else 0)
+
+
+def headlines(names: Iterable[str]) -> list[str]:
+    """Return the measures to show where few fit: the first two, and those of service."""
+    ordered = in_order(names)
+    return list(dict.fromkeys([*ordered[:2], *(name for name in ordered if name in SERVICE)]))
 
 
 def right(asked: EvaluatedQuestion, depth: int = 5) -> bool:
@@ -129,7 +140,7 @@ def _common(some: Sequence[Span], others: Sequence[Span]) -> int:
 
 
 def _of_answer(asked: EvaluatedQuestion) -> dict[str, float]:
-    """Compare the answer with the gold answers; for an unanswerable question, refusing is right."""
+    """Compare the best quote with the gold answers; for an unanswerable question, only showing none is right."""
     question, answer = asked.question, asked.outcome.answer
     if not question.answerable:
         return {EXACT_MATCH: float(answer is None), F1: float(answer is None)}
@@ -149,20 +160,27 @@ def _contains_answer(question: Question, given: str) -> bool:
 
 
 def _of_service(asked: EvaluatedQuestion) -> dict[str, float]:
-    """Tell whether the answer to an answerable question is shown, and is a right quote."""
-    question, outcome = asked.question, asked.outcome
-    if not question.answerable or not (question.answers or asked.gold.spans):
-        return {}
-    return {SERVED: float(outcome.answer is not None and _quotes_gold(asked, outcome.answer))}
+    """Return what a person gets, as far as there is gold for it.
+
+    ``served`` if a right quote is shown, as sure or as uncertain; ``wrongly-refused`` if none is shown although the
+    first results contain an answer; ``wrongly-answered`` if a quote is shown as sure and none of the quotes is right,
+    or the question is unanswerable: a person can't tell one from the other.
+    """
+    question, gold, outcome = asked.question, asked.gold, asked.outcome
+    if not question.answerable:
+        return {WRONGLY_ANSWERED: float(outcome.is_sure)}
+    refused = {WRONGLY_REFUSED: float(not outcome.quotes and right(asked))} if gold.relevant else {}
+    if not question.answers and not gold.spans:
+        return refused
+    is_served = any(_is_right(asked, quote) for quote in outcome.quotes)
+    return {SERVED: float(is_served)} | refused | {WRONGLY_ANSWERED: float(outcome.is_sure and not is_served)}
 
 
-def _quotes_gold(asked: EvaluatedQuestion, answer: str) -> bool:
+def _is_right(asked: EvaluatedQuestion, quote: ShownQuote) -> bool:
     """Tell whether a quote contains a gold answer, or it and a gold span contain one another."""
-    if _contains_answer(asked.question, normalized(answer)):
-        return True
-    outcome = asked.outcome
-    quote = None if outcome.best is None else outcome.results[outcome.best].quoted
-    return quote is not None and any(_one_in_other(quote, span) for places in asked.gold.spans for span in places)
+    return _contains_answer(asked.question, normalized(quote.text)) or any(
+        _one_in_other(quote.span, span) for places in asked.gold.spans for span in places
+    )
 
 
 def _one_in_other(one: Span, other: Span) -> bool:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from qa_service.evaluation import plots
 from qa_service.evaluation.compare import Comparison
 from qa_service.evaluation.gold import Corpus
+from qa_service.evaluation.measures import LOWER_IS_BETTER, SERVED, WRONGLY_ANSWERED, WRONGLY_REFUSED, headlines
 from qa_service.evaluation.run import REPORT, REPORT_MD, RunFolder
 from qa_service.evaluation.statistics import Bin
 from qa_service.evaluation.summary import Summary, first_right
@@ -20,7 +21,19 @@ from qa_service.evaluation.sweep import Sweep
 MAX_QUESTIONS = 300
 """Maximum number of questions in a report; a larger run shows its worst ones."""
 _CONTEXT_CHARACTERS = 160
-_TILES = 4
+_CLASSES = {
+    "served": "good",
+    "retrieved": "good",
+    "rightly refused": "good",
+    "uncertain": "quiet",
+    "not judged": "quiet",
+    "wrongly answered": "bad",
+    "wrongly refused": "bad",
+    "not retrieved": "bad",
+}
+"""The states of a question, with their classes on the page."""
+_CLASS_VALUES = {"good": 1.0, "quiet": 0.5, "bad": 0.0}
+VERDICT_COLUMNS = ("verdict", "answerable", "with a right quote", "unanswerable")
 
 _environment = Environment(
     loader=PackageLoader("qa_service.evaluation"),
@@ -63,7 +76,8 @@ def comparison_page(comparison: Comparison) -> str:
         )
         for number, (name, moved) in enumerate(comparison.of_questions.items())
     ]
-    return page("compare.html", comparison=comparison, figures=figures)
+    lower_is_better = comparison.measure in LOWER_IS_BETTER
+    return page("compare.html", comparison=comparison, figures=figures, lower_is_better=lower_is_better)
 
 
 def sweep_page(sweep: Sweep) -> str:
@@ -84,9 +98,13 @@ def html_report(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunF
         "report.html",
         summary=summary,
         main=main,
-        tiles=[(name, found) for name, found in summary.measures.items()][:_TILES],
+        tiles=[(name, summary.measures[name]) for name in headlines(summary.measures)],
         figures=_figures(run, summary, main, baseline),
         questions=[_shown(result, main, corpus) for result in worst],
+        classes=_CLASSES,
+        verdict_columns=VERDICT_COLUMNS,
+        verdicts=verdict_rows(summary),
+        answerability=answerability_rows(summary),
     )
 
 
@@ -100,7 +118,7 @@ def _badness(result: dict[str, Any], main: str) -> tuple[float, float]:
     got = result["got"]
     value = result["measures"].get(main)
     if value is None:
-        value = 0.5 if got["answerable"] is None else float(got["answerable"] == result["answerable"])
+        value = _CLASS_VALUES[_CLASSES[_state(result)]]
     return (value, -(got["confidence"] or 0.0) if not got["right_in_five"] else got["confidence"] or 0.0)
 
 
@@ -140,17 +158,23 @@ def _shown(result: dict[str, Any], main: str, corpus: Corpus) -> dict[str, Any]:
         "state": _state(result),
         "results": [{**found, "parts": _parts(found["text"], found["quote"])} for found in got["results"][:5]],
         "places": [_place(span, corpus) for span in result["right"][:5]],
-        "missing": len(result["relevant"]) and not got["right_in_five"],
     }
 
 
 def _state(result: dict[str, Any]) -> str:
-    got = result["got"]
+    """Return what a person got, as a key of ``_CLASSES``."""
+    got, measured = result["got"], result["measures"]
+    named = ((SERVED, "served"), (WRONGLY_ANSWERED, "wrongly answered"), (WRONGLY_REFUSED, "wrongly refused"))
+    for measure, state in named:
+        if measured.get(measure):
+            return state
     if not result["answerable"]:
-        return "wrongly answered" if got["answerable"] else "rightly refused"
-    if got["answerable"] is False:
-        return "wrongly refused"
-    return "right" if got["right_in_five"] else "wrong" if result["relevant"] else "not judged"
+        return "uncertain" if got["quotes"] else "rightly refused"
+    if got["quotes"] and SERVED in measured:
+        return "uncertain"
+    if not result["relevant"]:
+        return "not judged"
+    return "retrieved" if got["right_in_five"] else "not retrieved"
 
 
 def _parts(text: str, quote: list[int]) -> tuple[str, str, str]:
@@ -186,8 +210,10 @@ def markdown_report(summary: Summary) -> str:
         *(f"| {name} | {e.mean:.4f} | {e.low:.4f}–{e.high:.4f} | {e.n} |" for name, e in summary.measures.items()),
         "",
     ]
-    rows = answerability_rows(summary)
-    if rows:
+    if verdicts := verdict_rows(summary):
+        lines += ["| " + " | ".join(VERDICT_COLUMNS) + " |", "| --- " * len(VERDICT_COLUMNS) + "|"]
+        lines += ["| " + " | ".join(row) + " |" for row in verdicts] + [""]
+    if rows := answerability_rows(summary):
         lines += ["| answerability | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
     if told.reliability:
         lines += ["| confidence | questions | mean confidence | accuracy |", "| --- | --- | --- | --- |"]
@@ -209,7 +235,7 @@ def markdown_report(summary: Summary) -> str:
 
 
 def _tag_rows(summary: Summary) -> list[str]:
-    names = list(summary.measures)[:_TILES]
+    names = headlines(summary.measures)
     head = ["| tag | questions | " + " | ".join(names) + " |", "| --- " * (2 + len(names)) + "|"]
     return head + [
         f"| {_cell(tag)} | {values['n']:.0f} | " + " | ".join(_number(values.get(name)) for name in names) + " |"
@@ -217,21 +243,32 @@ def _tag_rows(summary: Summary) -> list[str]:
     ]
 
 
+def verdict_rows(summary: Summary) -> list[tuple[str, ...]]:
+    """Return the rows of the table of verdicts; it is empty if no question got a verdict."""
+    counted = summary.answerability.verdicts.items()
+    if not any(counts.answerable or counts.unanswerable for _, counts in counted):
+        return []
+    return [
+        (
+            verdict.replace("_", " "),
+            str(counts.answerable),
+            f"{counts.right} of {counts.judged}" if counts.judged else "–",
+            str(counts.unanswerable),
+        )
+        for verdict, counts in counted
+    ]
+
+
 def answerability_rows(summary: Summary) -> list[tuple[str, str]]:
     """Return the names and values of the figures of answerability that are defined."""
     told = summary.answerability
     rows = [
-        ("answerable, answered", _of(told.answered, told.answerable)),
-        ("unanswerable, refused", _of(told.refused, told.unanswerable)),
-        ("precision of refusal", _number(told.refusal_precision)),
-        ("AUROC of confidence, answerable against unanswerable", _number(told.auroc)),
-        ("expected calibration error", _number(told.ece)),
+        ("precision of answers", told.answer_precision),
+        ("precision of refusal", told.refusal_precision),
+        ("AUROC of confidence, answerable against unanswerable", told.auroc),
+        ("expected calibration error", told.ece),
     ]
-    return [(name, value) for name, value in rows if value != "–"]
-
-
-def _of(part: int, total: int) -> str:
-    return f"{part / total:.4f} ({part}/{total})" if total else "–"
+    return [(name, f"{value:.4f}") for name, value in rows if value is not None]
 
 
 def _number(value: float | None) -> str:

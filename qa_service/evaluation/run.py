@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import Gold, document_name
 from qa_service.evaluation.measures import EvaluatedQuestion, ranked, right
-from qa_service.evaluation.targets import ReturnedPassage
+from qa_service.evaluation.outcome import ReturnedPassage
 from qa_service.io import strict_json
 from qa_service.io.durable import replace_file, storage_errors, sync_file
 
 RUN, RESULTS, TIMES = "run.json", "results.jsonl", "times.jsonl"
 SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC = "summary.json", "report.html", "report.md", "run.trec", "qrels.trec"
 WRITTEN = (RUN, RESULTS, TIMES, SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC)
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _FOUND = tuple(one.name for one in fields(ReturnedPassage))
 _found = attrgetter(*_FOUND)
 
@@ -146,7 +146,9 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise QuestionFileError(f"{self.path} holds no evaluation: {error}") from error
         if not isinstance(about, dict) or about.get("format") != FORMAT_VERSION:
-            raise QuestionFileError(f"{path} has a format that this version can't read; evaluate again")
+            raise QuestionFileError(
+                f"{path} was written by another version; evaluate again, with --overwrite or into another folder"
+            )
         return about
 
     def results(self) -> Iterator[dict[str, Any]]:
@@ -204,9 +206,10 @@ def result_of(asked: EvaluatedQuestion, measured: dict[str, float]) -> dict[str,
         "relevant": gold.relevant,
         "right": _right_spans(gold),
         "got": {
-            "answerable": outcome.answerable,
+            "verdict": outcome.verdict,
+            "reason": outcome.reason,
             "confidence": outcome.confidence,
-            "answer": outcome.answer,
+            "quotes": [asdict(quote) for quote in outcome.quotes],
             "right_in_five": right(asked),
             "ranked": ranked(gold, outcome),
             "results": [

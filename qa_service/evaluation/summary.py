@@ -4,12 +4,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 import numpy as np
 
-from qa_service.evaluation.measures import in_order
+from qa_service.datatypes import AnswerVerdict
+from qa_service.evaluation.measures import SERVED, in_order
 from qa_service.evaluation.question import LineProblem
 from qa_service.evaluation.statistics import (
     Bin,
@@ -28,18 +29,38 @@ _NONE = "none"
 
 
 @dataclass(slots=True)
-class Answerability:
-    """The quality of refusals and of confidence.
+class VerdictCounts:
+    """Numbers of questions with one verdict.
 
-    A question is right if one of the first five results contains an answer; confidence is the probability of that.
+    ``judged`` are the answerable ones whose quotes were compared with gold, ``right`` those with a right quote.
     """
 
+    answerable: int = 0
+    judged: int = 0
+    right: int = 0
+    unanswerable: int = 0
+
+
+@dataclass(slots=True)
+class Answerability:
+    """The quality of verdicts and of confidence, over the questions that got a verdict.
+
+    ``answered`` counts answerable questions that were answered, ``refused`` unanswerable ones for which nothing was
+    found; uncertain answers are neither. A question is right if one of the first five results contains an answer;
+    confidence is the probability of that.
+    """
+
+    verdicts: dict[AnswerVerdict, VerdictCounts] = field(
+        default_factory=lambda: {verdict: VerdictCounts() for verdict in get_args(AnswerVerdict)}
+    )
+    answer_precision: float | None = None
+    """The share of answered questions whose quote is right, of those that can be judged."""
     answerable: int = 0
     answered: int = 0
     unanswerable: int = 0
     refused: int = 0
     refusal_precision: float | None = None
-    """The share of refused questions that are unanswerable."""
+    """The share of questions for which nothing was found that are unanswerable."""
     refusal_recall: float | None = None
     auroc: float | None = None
     """AUROC of confidence, answerable against unanswerable questions."""
@@ -124,23 +145,31 @@ def first_right(result: dict[str, Any]) -> int | None:
 
 
 def _count(answerability: Answerability, result: dict[str, Any]) -> None:
-    said = result["got"]["answerable"]
-    if said is None:
+    verdict = result["got"]["verdict"]
+    if verdict is None:
         return
-    if result["answerable"]:
-        answerability.answerable += 1
-        answerability.answered += said
-    else:
-        answerability.unanswerable += 1
-        answerability.refused += not said
+    counts = answerability.verdicts[verdict]
+    if not result["answerable"]:
+        counts.unanswerable += 1
+        return
+    counts.answerable += 1
+    if result["got"]["quotes"] and SERVED in result["measures"]:
+        counts.judged += 1
+        counts.right += bool(result["measures"][SERVED])
 
 
 def _judge(answerability: Answerability, judged: Sequence[tuple[float, bool, bool]]) -> None:
-    refused = answerability.refused + answerability.answerable - answerability.answered
-    if refused and answerability.unanswerable:
-        answerability.refusal_precision = answerability.refused / refused
+    """Compute the figures from the counts and from the confidences of all questions."""
+    answered, not_found = answerability.verdicts["answered"], answerability.verdicts["not_found"]
+    answerability.answerable = sum(counts.answerable for counts in answerability.verdicts.values())
+    answerability.unanswerable = sum(counts.unanswerable for counts in answerability.verdicts.values())
+    answerability.answered, answerability.refused = answered.answerable, not_found.unanswerable
+    if answered.judged:
+        answerability.answer_precision = answered.right / (answered.judged + answered.unanswerable)
     if answerability.unanswerable:
-        answerability.refusal_recall = answerability.refused / answerability.unanswerable
+        answerability.refusal_recall = not_found.unanswerable / answerability.unanswerable
+        if refused := not_found.answerable + not_found.unanswerable:
+            answerability.refusal_precision = not_found.unanswerable / refused
     if not judged:
         return
     confidences = np.array([confidence for confidence, _, _ in judged])

@@ -8,111 +8,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from qa_service.client import Client
-from qa_service.datatypes import Answer, AskOptions
+from qa_service.datatypes import AskOptions
 from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError, QuestionFileError
-from qa_service.evaluation.gold import Span, Text
+from qa_service.evaluation.gold import Text
+from qa_service.evaluation.outcome import Outcome
 from qa_service.pipeline import QuestionAnswerer, open_answerer
-from qa_service.schemas.ask import AskResponse
 from qa_service.settings import Settings
 
 Query = tuple[str, int]
 """A question and the number of results."""
-_DECIMALS = 3
-"""Scores are rounded as over HTTP."""
 _BATCH_QUESTIONS = 16
 _PATIENCE_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnedPassage:
-    """A returned passage: its place in the document, and the place of the quote in its text."""
-
-    uri: str
-    start: int
-    end: int
-    score: float
-    confidence: float | None
-    text: str
-    quote: tuple[int, int]
-
-    @property
-    def span(self) -> Span:
-        """The place in the document."""
-        return Span(self.uri, self.start, self.end)
-
-    @property
-    def quoted(self) -> Span:
-        """The place of the quote in the document."""
-        return Span(self.uri, self.start + self.quote[0], self.start + self.quote[1])
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The answer to a question, as it is evaluated.
-
-    ``best`` is the index in ``results`` of the passage that ``answer`` quotes. ``milliseconds`` is ``None`` if the
-    question was not timed alone.
-    """
-
-    answerable: bool | None
-    confidence: float | None
-    answer: str | None
-    results: tuple[ReturnedPassage, ...]
-    index_version: str
-    best: int | None = None
-    milliseconds: float | None = None
-
-    @classmethod
-    def of_answer(cls, answer: Answer) -> "Outcome":
-        """Return the outcome of an answer in this process."""
-        return cls(
-            answerable=answer.answerable,
-            confidence=_rounded(answer.confidence),
-            answer=answer.results[answer.best].citation.quote if answer.is_shown else None,
-            results=tuple(
-                ReturnedPassage(
-                    uri=result.citation.uri,
-                    start=result.citation.position.start_char,
-                    end=result.citation.position.end_char,
-                    score=round(result.scored.score, _DECIMALS),
-                    confidence=_rounded(result.scored.confidence),
-                    text=result.scored.passage.text,
-                    quote=(result.citation.quote_start, result.citation.quote_end),
-                )
-                for result in answer.results
-            ),
-            index_version=answer.index_version,
-            best=answer.best if answer.is_shown else None,
-        )
-
-    @classmethod
-    def of_response(cls, answer: AskResponse, milliseconds: float) -> "Outcome":
-        """Return the outcome of a response of ``POST /ask``."""
-        return cls(
-            answerable=answer.answerable,
-            confidence=answer.confidence,
-            answer=None if answer.answer is None else answer.answer.text,
-            results=tuple(
-                ReturnedPassage(
-                    uri=result.citation.uri,
-                    start=result.citation.start_char,
-                    end=result.citation.end_char,
-                    score=result.score,
-                    confidence=result.confidence,
-                    text=result.text,
-                    quote=(result.citation.quote_start, result.citation.quote_end),
-                )
-                for result in answer.results
-            ),
-            index_version=answer.index_version,
-            best=None if answer.answer is None else answer.answer.citation_index,
-            milliseconds=milliseconds,
-        )
 
 
 class Asker(Protocol):
@@ -287,14 +197,3 @@ def same_index(outcomes: Sequence[Outcome], version: str) -> None:
             raise QuestionFileError(
                 f"the index changed from {version} to {outcome.index_version} during the evaluation; evaluate again"
             )
-
-
-def outcome_fields(outcome: Outcome) -> dict[str, Any]:
-    """Return the JSON of an outcome, without the fields that differ from run to run."""
-    fields = asdict(outcome)
-    del fields["milliseconds"], fields["index_version"]
-    return fields
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DECIMALS)

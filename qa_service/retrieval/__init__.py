@@ -1,14 +1,18 @@
 """Turns a question into ranked passages: candidates, fusion, reranking, quotes, confidence, citations."""
 
+from qa_service.retrieval.answer import AnswerReader
 from qa_service.retrieval.cite import cite
 from qa_service.retrieval.confidence import Calibration
+from qa_service.retrieval.ranking import Ranker
 from qa_service.retrieval.reranking import CrossEncoderReranker, Reranker, open_reranker
 from qa_service.retrieval.retriever import DocumentRank, RetrievalResult, Retriever
 
 __all__ = [
+    "AnswerReader",
     "Calibration",
     "CrossEncoderReranker",
     "DocumentRank",
+    "Ranker",
     "Reranker",
     "RetrievalResult",
     "Retriever",

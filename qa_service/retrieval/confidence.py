@@ -1,54 +1,105 @@
-"""Confidence: the probability that the results contain the answer, computed from evidence by a logistic model (Platt).
+"""Confidence: the probability that the results contain the answer, by logistic models of evidence and reading (Platt).
 
-benchmarks/confidence.py fitted the built-in constants to public question sets, half of them answerable. They hold for
-one embedding model, because the cosines of different models are not comparable. For another model, the build of an
-index fits constants without labels (:mod:`fitting`). ``qa-service calibrate`` fits them to one's own labelled
-questions.
+One model is for results that the reader has read, one for all others. benchmarks/confidence.py fitted the built-in
+constants to public question sets, half of them answerable. They hold for one embedding model, because the cosines of
+different models are not comparable. For another model, the build of an index fits constants without labels
+(:mod:`fitting`). ``qa-service calibrate`` fits them to one's own labelled questions.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qa_service.embedding import DEFAULT_WEIGHTS
 from qa_service.index import Generations, Manifest
-from qa_service.retrieval.evidence import EVIDENCE_NAMES, Evidence, evidence_row
+from qa_service.retrieval.evidence import EVIDENCE_NAMES, READ_NAMES, Evidence, ReadEvidence, evidence_row
+
+_INTERCEPT = "intercept"
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """A logistic model: ``1 / (1 + exp(-(intercept + coefficients · evidence)))`` (Platt, 1999)."""
+class LogisticModel:
+    """``1 / (1 + exp(-(intercept + coefficients · features)))`` (Platt, 1999)."""
 
     intercept: float
     coefficients: tuple[float, ...]
 
-    def confidence(self, evidence: Evidence) -> float:
+    def probability(self, features: Sequence[float]) -> float:
         """Return a probability, 0 to 1."""
-        products = (a * b for a, b in zip(self.coefficients, evidence_row(evidence), strict=True))
+        products = (a * b for a, b in zip(self.coefficients, features, strict=True))
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.intercept + sum(products)))))
 
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The model of evidence alone, and that of evidence and reading, fitted to readings in a ``mode``."""
+
+    unread: LogisticModel
+    read: LogisticModel | None = None
+    mode: str = ""
+
+    def confidence(self, evidence: Evidence, read: ReadEvidence | None = None) -> float:
+        """Return a probability, 0 to 1."""
+        if read is None or self.read is None:
+            return self.unread.probability(evidence_row(evidence))
+        return self.read.probability(evidence_row(read))
+
     def to_dict(self) -> dict[str, float]:
-        """Return the constants by name."""
-        return {"intercept": self.intercept, **dict(zip(EVIDENCE_NAMES, self.coefficients, strict=True))}
+        """Return the constants by name; those for readings begin with the mode."""
+        found = _named(self.unread, EVIDENCE_NAMES, "")
+        if self.read is not None:
+            found |= _named(self.read, READ_NAMES, f"{self.mode}.")
+        return found
 
     @classmethod
-    def from_dict(cls, constants: Mapping[str, float]) -> "Calibration":
-        """Return the calibration with these constants. Raises ``KeyError`` if one is missing."""
-        return cls(float(constants["intercept"]), tuple(float(constants[name]) for name in EVIDENCE_NAMES))
+    def from_dict(cls, constants: Mapping[str, float], mode: str = "") -> "Calibration":
+        """Return the calibration for readings in a mode, if it has been fitted to such; else that of evidence alone.
+
+        Raises ``KeyError`` if a constant is missing.
+        """
+        unread = _model(constants, EVIDENCE_NAMES, "")
+        if not mode or f"{mode}.{_INTERCEPT}" not in constants:
+            return cls(unread)
+        return cls(unread, _model(constants, READ_NAMES, f"{mode}."), mode)
 
 
-CALIBRATIONS: Mapping[tuple[str, bool], Calibration] = {
-    (DEFAULT_WEIGHTS, True): Calibration(-7.186, (4.106, 1.685, 0.368, 1.373, -0.873, 1.326, 0.993, -3.689)),
-    (DEFAULT_WEIGHTS, False): Calibration(-7.050, (4.631, 0.0, 0.0, 1.832, -0.886, 1.621, 1.029, -3.212)),
+def _named(model: LogisticModel, names: Sequence[str], prefix: str) -> dict[str, float]:
+    values = zip((_INTERCEPT, *names), (model.intercept, *model.coefficients), strict=True)
+    return {prefix + name: value for name, value in values}
+
+
+def _model(constants: Mapping[str, float], names: Sequence[str], prefix: str) -> LogisticModel:
+    return LogisticModel(
+        float(constants[prefix + _INTERCEPT]), tuple(float(constants[prefix + name]) for name in names)
+    )
+
+
+_UNREAD: Mapping[bool, LogisticModel] = {
+    True: LogisticModel(-5.416, (2.565, 3.488, 1.555, 2.256, -0.272, 0.697, 0.191, -0.983)),
+    False: LogisticModel(-7.050, (4.631, 0.0, 0.0, 1.832, -0.886, 1.621, 1.029, -3.212)),
 }
-"""Built-in constants, by sha256 of the model's weights and whether the index has token vectors."""
+_READ: Mapping[tuple[str, bool], LogisticModel] = {
+    ("quick", True): LogisticModel(-8.932, (2.898, 16.485, 3.300, 0.332)),
+    ("careful", True): LogisticModel(-8.597, (2.826, 15.875, 3.255, 0.318)),
+}
+"""Built-in constants of the default model, by mode of the reader and whether the index has token vectors."""
 
 
-def best_calibration(generations: Generations, manifest: Manifest) -> Calibration | None:
-    """Return the calibration from labelled questions, else the built-in one, else the one fitted without labels."""
+def is_built_in(weights_sha256: str) -> bool:
+    """Tell whether there are built-in constants for the model with these weights."""
+    return weights_sha256 == DEFAULT_WEIGHTS
+
+
+def best_calibration(generations: Generations, manifest: Manifest, mode: str = "") -> Calibration | None:
+    """Return the calibration from labelled questions, else the built-in one, else the one fitted without labels.
+
+    ``mode`` is the reader's, empty without a reader.
+    """
     weights, token_vectors = manifest.calibrated_for
     labelled = generations.calibration(weights, token_vectors=token_vectors, labels=True)
-    if labelled is None and (weights, token_vectors) in CALIBRATIONS:
-        return CALIBRATIONS[weights, token_vectors]
-    constants = labelled or generations.calibration(weights, token_vectors=token_vectors, labels=False)
+    if labelled is not None:
+        return Calibration.from_dict(labelled, mode)
+    if is_built_in(weights):
+        return Calibration(_UNREAD[token_vectors], _READ.get((mode, token_vectors)), mode)
+    constants = generations.calibration(weights, token_vectors=token_vectors, labels=False)
     return None if constants is None else Calibration.from_dict(constants)

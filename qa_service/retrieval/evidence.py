@@ -1,4 +1,9 @@
-"""Evidence that a result contains the answer: the features that its confidence is computed from."""
+"""Evidence that a result contains the answer: the features that its confidence is computed from.
+
+There are two kinds. Without a reader, words and cosines have to tell (:class:`Evidence`). If the reader has read the
+result, few features besides its logit are used (:class:`ReadEvidence`): those that mean the same in documents of any
+kind. How many of a question's words stand in the text does not: people who ask before they read use other words.
+"""
 
 import math
 import re
@@ -60,8 +65,25 @@ class Evidence:
     """1 if the question has a negation and the sentence has none, else 0."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadEvidence:
+    """Features of a result that was read. ``dense`` and ``maxsim`` tell on topic from off topic, up to their caps."""
+
+    dense: float
+    """Cosine of question and passage, at most ``DENSE_CAP``."""
+    maxsim: float
+    """MaxSim of question and passage, at most ``MAXSIM_CAP``; 0 without token vectors."""
+    margin: float
+    """Cosine of question and passage less the median cosine of the candidates."""
+    logit: float
+    """The reader's logit that the window answers the question."""
+
+
+DENSE_CAP, MAXSIM_CAP = 0.35, 0.45
 EVIDENCE_NAMES = tuple(field.name for field in fields(Evidence))
+READ_NAMES = tuple(field.name for field in fields(ReadEvidence))
 _IN_ORDER = attrgetter(*EVIDENCE_NAMES)
+_READ_IN_ORDER = attrgetter(*READ_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +144,6 @@ def _negates(text: str) -> bool:
     return any(word in _NEGATIONS or word.endswith(("n't", "n’t")) for word in _WORD.findall(text.casefold()))
 
 
-def evidence_row(item: Evidence) -> list[float]:
-    """Return the features in the order of ``EVIDENCE_NAMES``."""
-    return list(_IN_ORDER(item))
+def evidence_row(item: Evidence | ReadEvidence) -> list[float]:
+    """Return the features in the order of ``EVIDENCE_NAMES`` or ``READ_NAMES``."""
+    return list((_IN_ORDER if isinstance(item, Evidence) else _READ_IN_ORDER)(item))

@@ -13,11 +13,12 @@ from qa_service.datatypes import BoolArray, Float64Array
 from qa_service.embedding import Embedder
 from qa_service.index import Index
 from qa_service.index.disk import IndexFolder
-from qa_service.retrieval.confidence import Calibration
+from qa_service.retrieval.confidence import Calibration, LogisticModel
 from qa_service.retrieval.evidence import EVIDENCE_NAMES, evidence_row
 from qa_service.retrieval.retriever import Retriever
 
 _SEED = 20261123
+_MIN_SPREAD = 1e-9
 _PSEUDO_QUESTIONS = 200
 MIN_PASSAGES = 50
 """With fewer passages an index is too small a sample to fit constants without labels."""
@@ -28,23 +29,23 @@ _TOP_K = 5
 _WORD = re.compile(r"\w[\w'’-]*")
 
 
-def fit(rows: Float64Array, right: BoolArray, weights: Float64Array | None = None) -> Calibration:
-    """Return the logistic regression of ``right`` (n,) on evidence (n, e), with a slight L2 penalty.
+def fit(rows: Float64Array, right: BoolArray, weights: Float64Array | None = None) -> LogisticModel:
+    """Return the logistic regression of ``right`` (n,) on features (n, f), with a slight L2 penalty.
 
     ``weights`` (n,) are sample weights.
     """
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second of import
 
     center, spread = rows.mean(axis=0), rows.std(axis=0)
-    spread[spread == 0] = 1
+    spread[spread < _MIN_SPREAD] = 1  # a constant, up to rounding
     model = LogisticRegression(C=1.0, max_iter=1000).fit((rows - center) / spread, right, sample_weight=weights)
     coefficients = model.coef_[0] / spread
-    return Calibration(float(model.intercept_[0] - coefficients @ center), tuple(map(float, coefficients)))
+    return LogisticModel(float(model.intercept_[0] - coefficients @ center), tuple(map(float, coefficients)))
 
 
-def confidences_of(calibration: Calibration, rows: Float64Array) -> Float64Array:
-    """Return the confidence (n,) of each row of evidence (n, e)."""
-    confidences: Float64Array = 1 / (1 + np.exp(-(rows @ np.array(calibration.coefficients) + calibration.intercept)))
+def confidences_of(model: LogisticModel, rows: Float64Array) -> Float64Array:
+    """Return the confidence (n,) of each row of features (n, f)."""
+    confidences: Float64Array = 1 / (1 + np.exp(-(rows @ np.array(model.coefficients) + model.intercept)))
     return confidences
 
 
@@ -75,7 +76,7 @@ def fit_without_labels(index: Index, embedder: Embedder) -> Calibration | None:
     evidence = np.zeros((len(rows), len(EVIDENCE_NAMES)))
     cosine = EVIDENCE_NAMES.index("dense")
     evidence[:, cosine] = np.array(rows)[:, cosine]
-    return fit(evidence, answers)
+    return Calibration(fit(evidence, answers))
 
 
 def _pseudo_question(text: str, sentences: tuple[tuple[int, int], ...], generator: np.random.Generator) -> str | None:

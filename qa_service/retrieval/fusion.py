@@ -4,6 +4,8 @@ Bruch, Gai and Ingber (2023, doi 10.1145/3596512) found it better than reciproca
 docs/decisions/0006-retrieval.md has the measurements that the weights come from.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from qa_service.datatypes import FloatArray
@@ -11,6 +13,21 @@ from qa_service.settings import default_of
 
 LEXICAL: float = default_of("lexical_weight")
 DENSE, RERANK = 0.2, 0.5
+_FULL_COVERAGE = 0.44
+
+
+def lexical_weight_for(weights: Mapping[str, float], lexical: FloatArray | None, largest: float = LEXICAL) -> float:
+    """Return the weight of words for a question, at most ``largest``.
+
+    It grows with the square of the coverage: the best BM25 score of a passage, as a share of the idf ``weights`` of
+    all the question's terms. If no passage holds the words that were typed, the few that it shares by chance should
+    not decide.
+    """
+    total = sum(weights.values())
+    if lexical is None or not total:
+        return largest
+    coverage = float(lexical.max(initial=0.0)) / total
+    return largest * min(1.0, (coverage / _FULL_COVERAGE) ** 2)
 
 
 def fuse(

@@ -3,39 +3,43 @@
 The order of steps stands in :meth:`Retriever.retrieve`.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from cachetools import LRUCache
-
-from qa_service.datatypes import Explanation, Filters, FloatArray, Int32Array, IntArray, Passage, ScoredPassage, Scores
+from qa_service.datatypes import Explanation, Filters, Int32Array, IntArray, Passage, Quote, ScoredPassage, Scores
 from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
 from qa_service.index.tokens import Similarities
+from qa_service.retrieval.answer import AnswerReader
 from qa_service.retrieval.candidates import CANDIDATE_DEPTH, Candidates, gather
 from qa_service.retrieval.confidence import Calibration
-from qa_service.retrieval.evidence import Evidence, QuestionFeatures, collect_evidence, stop_words
-from qa_service.retrieval.fusion import LEXICAL, fuse
-from qa_service.retrieval.reranking import RERANKER_DEPTH, Reranker
+from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence, stop_words
+from qa_service.retrieval.hits import Hit, HitFinder
+from qa_service.retrieval.parts import parts_of, quotes_of_parts
+from qa_service.retrieval.ranking import Ranker, Ranking
 
 _RERANK_DEPTH = 32
 """The least number of candidates that MaxSim reranks."""
 _QUOTE_DEPTH = 3
-"""The best quote is chosen among so many first results."""
-_NEAR_DUPLICATE_JACCARD = 0.97
-_TERM_CACHE_PASSAGES = 2_000
+"""Without a reader, the best quote is chosen among so many first results."""
+_HOPELESS = 0.02
+"""Below this confidence in the first results, nothing is read: the question is off topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalResult:
-    """Results in order; ``best`` is the index of the one with the best quote, and ``evidence`` its evidence."""
+    """Results in order, and the quotes that answer, the best one first.
+
+    ``evidence`` and ``read`` are of the result with the best quote; ``read`` is ``None`` if it was not read.
+    ``further`` are results behind those asked for that the reader saw; they may contradict the first.
+    """
 
     results: tuple[ScoredPassage, ...]
-    best: int
+    quotes: tuple[Quote, ...]
     evidence: Evidence | None
     confidence: float | None
+    read: ReadEvidence | None = None
+    further: tuple[ScoredPassage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +55,10 @@ class DocumentRank:
     before: tuple[ScoredPassage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """Candidates in their final order, with the similarities of their tokens if the index has tokens.
-
-    ``places`` are the candidates' indices in ``similarities``.
-    """
-
-    candidates: Candidates
-    fused: FloatArray
-    rerank: FloatArray | None
-    similarities: Similarities | None
-    places: IntArray
-
-
-@dataclass(frozen=True, slots=True)
-class _PassageTerms:
-    """Term ids of a passage: of each sentence, in order of occurrence, and ``all``, unique and sorted."""
-
-    sentences: Sequence[Int32Array]
-    all: Int32Array
-
-
-@dataclass(frozen=True, slots=True)
-class _ResultWithEvidence:
-    """A result, its evidence, and its unique term ids, sorted, without those of title and headings."""
-
-    result: ScoredPassage
-    evidence: Evidence
-    terms: Int32Array
-
-
 class Retriever:
-    """Ranks the passages of one index.
+    """Ranks the passages of one index, and chooses quotes from them.
 
-    ``late_interaction`` lets MaxSim rerank if the index has token vectors; a ``reranker``, a second model, takes its
-    place. At most ``max_per_document`` results come from one document; 0 means no limit.
+    At most ``max_per_document`` results come from one document; 0 means no limit. ``answers`` reads the first results.
     """
 
     def __init__(
@@ -94,19 +66,26 @@ class Retriever:
         index: Index,
         calibration: Calibration | None,
         *,
-        late_interaction: bool = True,
-        reranker: Reranker | None = None,
+        ranker: Ranker | None = None,
+        answers: AnswerReader | None = None,
         max_per_document: int = 0,
-        lexical_weight: float = LEXICAL,
     ) -> None:
         self._index = index
         self._calibration = calibration
-        self._late_interaction = late_interaction
-        self._reranker = reranker
-        self._max_per_document = max_per_document
-        self._lexical_weight = lexical_weight
+        self._ranker = ranker or Ranker(index)
+        self._hits = HitFinder(index, calibration, max_per_document)
+        self._answers = answers
         self._stop_terms = frozenset(index.words.terms(stop_words()))
-        self._terms: LRUCache[int, _PassageTerms] = LRUCache(_TERM_CACHE_PASSAGES)
+
+    @property
+    def reader_mode(self) -> str:
+        """How the reader reads; empty without one."""
+        return "" if self._answers is None else self._answers.mode
+
+    def load_reader(self) -> None:
+        """Load the reader now instead of with the first question."""
+        if self._answers is not None:
+            self._answers.load()
 
     def retrieve(
         self,
@@ -123,25 +102,83 @@ class Retriever:
         There are fewer if duplicates and ``max_per_document`` leave fewer candidates. ``explain`` adds to each
         result an explanation of its rank.
         """
-        depth = max(CANDIDATE_DEPTH, 2 * top_k)
-        candidates = gather(self._index, question, embedding.vector, depth, filters, without=without)
+        # The reader chooses among as many results, however few are asked for.
+        wanted = top_k if self._answers is None else max(top_k, self._answers.depth)
+        candidates = gather(
+            self._index, question, embedding.vector, max(CANDIDATE_DEPTH, 2 * wanted), filters, without=without
+        )
         if not len(candidates.numbers):
-            return RetrievalResult((), 0, None, None if self._calibration is None else 0.0)
-        features = QuestionFeatures.of(question, candidates.weights, self._stop_terms, len(self._index))
-        # A second pass over all candidates if the first yields too few, because of duplicates or the document limit.
-        for depth in (max(_RERANK_DEPTH, 2 * top_k), len(candidates.numbers)):
-            ranking = self._rank(question, embedding, candidates, depth)
-            found = self._results(features, ranking, top_k)
-            if len(found) == top_k or len(candidates.numbers) <= depth:
-                break
-        first = [one.evidence for one in found[:_QUOTE_DEPTH]]
-        best = max(range(len(first)), key=lambda place: (first[place].sentence or first[place].coverage, -place))
-        results = (self._with_explanation(one.result, ranking.candidates) if explain else one.result for one in found)
-        return RetrievalResult(tuple(results), best, first[best], found[best].result.confidence)
+            return RetrievalResult((), (), None, None if self._calibration is None else 0.0)
+        found, ranking = self._first_hits(question, embedding, candidates, wanted)
+        found, best = self._with_answer(question, found, top_k)
+        results = [replace(hit.result, rank=rank) for rank, hit in enumerate(found, start=1)]
+        shown, further = results[:top_k], results[top_k:]
+        if explain:
+            shown = [self._with_explanation(result, ranking) for result in shown]
+        main, hit = shown[best], found[best]
+        quotes = (
+            Quote(best, main.quote, main.spans),
+            *self._quotes_of_parts(question, embedding, found[:top_k], ranking),
+        )
+        return RetrievalResult(tuple(shown), quotes, hit.evidence, main.confidence, hit.read, tuple(further))
 
-    def _with_explanation(self, result: ScoredPassage, candidates: Candidates) -> ScoredPassage:
-        number = result.passage.number
-        place = int(np.flatnonzero(candidates.numbers == number)[0])
+    def _first_hits(
+        self, question: str, embedding: QuestionEmbedding, candidates: Candidates, count: int
+    ) -> tuple[list[Hit], Ranking]:
+        """Return the first hits without repetitions, and the ranking they come from.
+
+        There is a second pass over all candidates if the first yields too few, because of duplicates or the document
+        limit.
+        """
+        features = self._features(question, candidates)
+        for depth in (max(_RERANK_DEPTH, 2 * count), len(candidates.numbers)):
+            ranking = self._ranker.rank(question, embedding, candidates, depth)
+            found = self._hits.first(features, ranking, count)
+            if len(found) == count or len(candidates.numbers) <= depth:
+                break
+        return found, ranking
+
+    def _features(self, question: str, candidates: Candidates) -> QuestionFeatures:
+        return QuestionFeatures.of(question, candidates.weights, self._stop_terms, len(self._index))
+
+    def _quotes_of_parts(
+        self, question: str, embedding: QuestionEmbedding, hits: list[Hit], ranking: Ranking
+    ) -> Sequence[Quote]:
+        """Return further quotes, for a question of two parts."""
+        similarities, tokens = ranking.similarities, embedding.tokens
+        parts = parts_of(question) if self._answers is not None else []
+        if not parts or similarities is None or tokens is None:
+            return ()
+
+        def similar(hit: Hit) -> tuple[Similarities, int, Int32Array, Sequence[int]]:
+            passage = hit.result.passage
+            place = int(ranking.places[ranking.place_of(passage.number)])
+            return similarities, place, self._index.token_rows(passage.number), self._hits.terms_of(passage).quotable
+
+        return quotes_of_parts(parts, tokens.spans, hits, similar)
+
+    def _with_answer(self, question: str, hits: list[Hit], top_k: int) -> tuple[list[Hit], int]:
+        """Return the hits in their final order, and the index of the one with the best quote, below ``top_k``."""
+        first = hits[:_QUOTE_DEPTH]
+        best = max(
+            range(min(top_k, len(first))),
+            key=lambda at: (first[at].evidence.sentence or first[at].evidence.coverage, -at),
+        )
+        confident = max((hit.result.confidence or 0.0) for hit in first)
+        if self._answers is None or (self._calibration is not None and confident < _HOPELESS):
+            return hits, best
+        calibration = self._calibration
+        read = self._answers.reordered(question, hits)
+        if calibration is None:
+            return read, 0
+        return [
+            replace(hit, result=replace(hit.result, confidence=calibration.confidence(hit.evidence, hit.read)))
+            for hit in read
+        ], 0
+
+    def _with_explanation(self, result: ScoredPassage, ranking: Ranking) -> ScoredPassage:
+        candidates, number = ranking.candidates, result.passage.number
+        place = ranking.place_of(number)
         matched = (term for term, identity in candidates.terms.items() if self._index.words.holds(number, identity))
         explanation = Explanation(
             dense_rank=int(candidates.dense_ranks[place]) or None,
@@ -157,134 +194,17 @@ class Retriever:
         """Return the rank of the best of some passages among all passages of the index."""
         everything = max(CANDIDATE_DEPTH, len(self._index))
         candidates = gather(self._index, question, embedding.vector, everything, extra=passages)
-        ranking = self._rank(question, embedding, candidates, everything)
+        ranking = self._ranker.rank(question, embedding, candidates, everything)
         numbers = ranking.candidates.numbers
-        place = int(np.flatnonzero(np.isin(numbers, passages))[0])
-        features = QuestionFeatures.of(question, candidates.weights, self._stop_terms, len(self._index))
-        passage = self._index.passage(int(numbers[place]))
+        own = set(passages.tolist())
+        place = next(place for place, number in enumerate(numbers.tolist()) if number in own)
+        features = self._features(question, candidates)
         return DocumentRank(
-            passage=passage,
+            passage=self._index.passage(int(numbers[place])),
             rank=place + 1,
             dense_rank=int(ranking.candidates.dense_ranks[place]),
             lexical_rank=int(ranking.candidates.lexical_ranks[place]) or None,
             score=float(ranking.fused[place]),
-            scores=_scores(ranking, place),
-            before=tuple(self._result(features, ranking, at, at + 1).result for at in range(min(place, before))),
+            scores=ranking.scores(place),
+            before=tuple(self._hits.at(features, ranking, at, at + 1).result for at in range(min(place, before))),
         )
-
-    def _rank(self, question: str, embedding: QuestionEmbedding, candidates: Candidates, depth: int) -> _Ranking:
-        first = fuse(candidates.dense, candidates.lexical, lexical_weight=self._lexical_weight)
-        candidates = candidates.take(np.lexsort((candidates.numbers, -first))[:depth])
-        tokens = embedding.tokens
-        similarities = None
-        if self._index.has_tokens and tokens is not None and len(tokens.ids):
-            similarities = self._index.similarities(tokens, candidates.numbers)
-        rerank = None
-        if self._reranker is not None:
-            rerank = self._reranker_scores(self._reranker, question, candidates)
-        elif similarities is not None and self._late_interaction:
-            rerank = similarities.maxsim()
-        fused = fuse(candidates.dense, candidates.lexical, rerank, self._lexical_weight)
-        order = np.lexsort((candidates.numbers, -fused))
-        return _Ranking(
-            candidates.take(order),
-            fused[order],
-            None if rerank is None else rerank[order],
-            similarities,
-            order,
-        )
-
-    def _reranker_scores(self, reranker: Reranker, question: str, candidates: Candidates) -> FloatArray:
-        """Return the reranker's scores of the first candidates; all others get the lowest of them."""
-        numbers = candidates.numbers[:RERANKER_DEPTH].tolist()
-        scores = reranker.score(question, [self._index.passage(number).text for number in numbers])
-        return np.concatenate([scores, np.full(len(candidates.numbers) - len(scores), scores.min(), np.float32)])
-
-    def _results(self, features: QuestionFeatures, ranking: _Ranking, top_k: int) -> list[_ResultWithEvidence]:
-        """Return the first results without repetitions.
-
-        A passage is skipped if it is a near-duplicate of a result before it, or if its quote was already quoted by
-        a result that overlaps with it.
-        """
-        results: list[_ResultWithEvidence] = []
-        quoted: set[tuple[str, int]] = set()
-        of_document: Counter[str] = Counter()
-        for place in range(len(ranking.fused)):
-            if len(results) == top_k:
-                break
-            found = self._result(features, ranking, place, len(results) + 1)
-            passage = found.result.passage
-            if of_document[passage.document_id] == self._max_per_document > 0:
-                continue
-            quote = (passage.document_id, passage.position.start_char + found.result.quote[0])
-            if quote not in quoted and not any(_are_near_duplicates(found.terms, other.terms) for other in results):
-                results.append(found)
-                quoted.add(quote)
-                of_document[passage.document_id] += 1
-        return results
-
-    def _result(self, features: QuestionFeatures, ranking: _Ranking, place: int, rank: int) -> _ResultWithEvidence:
-        candidates = ranking.candidates
-        number = int(candidates.numbers[place])
-        passage = self._index.passage(number)
-        terms = self._terms_of(number)
-        chosen, cosines = self._best_sentence(features, ranking, place, terms.sentences)
-        quote = passage.sentences[chosen]
-        sentence = passage.text[slice(*quote)]
-        quoted = _quoted_terms(candidates, terms.sentences[chosen])
-        evidence = collect_evidence(features, passage.text, sentence, quoted, float(candidates.dense[place]), cosines)
-        result = ScoredPassage(
-            rank=rank,
-            passage=passage,
-            score=float(ranking.fused[place]),
-            confidence=None if self._calibration is None else self._calibration.confidence(evidence),
-            scores=_scores(ranking, place),
-            quote=quote,
-            explanation=None,
-        )
-        return _ResultWithEvidence(result, evidence, terms.all)
-
-    def _terms_of(self, number: int) -> _PassageTerms:
-        known = self._terms.get(number)
-        if known is None:
-            sentences = self._index.sentence_terms(number)
-            known = self._terms[number] = _PassageTerms(sentences, np.unique(np.concatenate(sentences)))
-        return known
-
-    def _best_sentence(
-        self, features: QuestionFeatures, ranking: _Ranking, place: int, terms: Sequence[Int32Array]
-    ) -> tuple[int, FloatArray | None]:
-        """Return the index of the best sentence, by its tokens if there are any, else by its words.
-
-        The second value is, for each token of the question, its best cosine in that sentence.
-        """
-        candidates = ranking.candidates
-        if ranking.similarities is not None:
-            rows = self._index.token_rows(int(candidates.numbers[place]))
-            return ranking.similarities.sentence(int(ranking.places[place]), rows)
-        shares = [sum(features.weights[term] for term in _quoted_terms(candidates, own)) for own in terms]
-        return int(np.argmax(shares)), None
-
-
-def _quoted_terms(candidates: Candidates, sentence: Int32Array) -> set[str]:
-    """Return the question's terms that occur in a sentence, given by its term ids."""
-    own = set(sentence.tolist())
-    return {term for term, identifier in candidates.terms.items() if identifier in own}
-
-
-def _scores(ranking: _Ranking, place: int) -> Scores:
-    lexical = ranking.candidates.lexical
-    return Scores(
-        dense=float(ranking.candidates.dense[place]),
-        lexical=None if lexical is None else float(lexical[place]),
-        rerank=None if ranking.rerank is None else float(ranking.rerank[place]),
-    )
-
-
-def _are_near_duplicates(one: Int32Array, other: Int32Array) -> bool:
-    """Whether two sorted sets of terms have a Jaccard index of at least 0.97; sizes are compared first."""
-    smaller, larger = sorted((len(one), len(other)))
-    if not larger or smaller < _NEAR_DUPLICATE_JACCARD * larger:
-        return False
-    common = len(np.intersect1d(one, other, assume_unique=True))
-    return common >= _NEAR_DUPLICATE_JACCARD * (smaller + larger - common)

@@ -1,92 +1,17 @@
-"""Bodies of ``POST /ask`` and ``POST /ask/batch``."""
+"""Bodies of the responses of ``POST /ask`` and ``POST /ask/batch``."""
 
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field
 
-from qa_service.datatypes import Answer, AskOptions, CitedPassage, Filters, Position
-from qa_service.errors import InvalidRequest
-from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question
+from qa_service.datatypes import Answer, AnswerVerdict, CitedPassage, Position, Quote, ReasonKind
 
-MAX_SHORT = 500
-Short = Annotated[str, StringConstraints(max_length=MAX_SHORT)]
-OneOrMore = Short | Annotated[list[Short], Field(min_length=1, max_length=100)]
 _UNITS = tuple(field.name for field in fields(Position))
+_OF_THE_BEST = ("text", "citation_index", "spans")
 _offsets = attrgetter(*_UNITS)
-_EXAMPLE_QUESTION = "When was the Mutual Defense Treaty signed?"
-
-
-def _askable(question: str) -> str:
-    try:
-        check_question(question)
-    except InvalidRequest as error:
-        raise ValueError(str(error)) from None
-    return question
-
-
-Askable = Annotated[
-    str,
-    AfterValidator(_askable),
-    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_QUESTION_CHARACTERS, "pattern": "^[^\\u0000]*$"}),
-]
-
-
-class FiltersBody(BaseModel):
-    """Restricts the passages that may be results. All given filters must match; in a list, any one value."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    document_id: OneOrMore | None = Field(None, description="`document_id` of a citation.")
-    path_prefix: OneOrMore | None = Field(None, description="Prefix of `uri`.")
-    section: OneOrMore | None = Field(None, description="Heading anywhere in `section_path`.")
-    metadata: dict[Short, OneOrMore] | None = Field(
-        None, description="Keys and values of the document's front matter, compared as text.", max_length=20
-    )
-
-    def filters(self) -> Filters:
-        """Return the filters."""
-        return Filters(
-            document_ids=_several(self.document_id),
-            path_prefixes=_several(self.path_prefix),
-            sections=_several(self.section),
-            metadata={key: _several(values) for key, values in (self.metadata or {}).items()},
-        )
-
-
-def _several(value: str | list[str] | None) -> tuple[str, ...]:
-    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
-
-
-class AskRequest(BaseModel):
-    """A question. ``query`` is accepted as another name of ``question``."""
-
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        json_schema_extra={"examples": [{"question": _EXAMPLE_QUESTION, "top_k": 3}]},
-    )
-
-    question: Askable = Field(
-        validation_alias=AliasChoices("question", "query"),
-        description="1 to 2,000 characters (code points), not blank.",
-    )
-    top_k: int | None = Field(None, ge=1, le=50, description="Number of results. Default: the server's setting.")
-    min_confidence: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Confidence from which the question counts as answerable. Default: the server's setting.",
-    )
-    filters: FiltersBody | None = Field(None, description="Which passages may be results. Default: all.")
-
-    def options(self, *, explain: bool = False) -> AskOptions:
-        """Return the options of the request."""
-        filters = None if self.filters is None else self.filters.filters()
-        return AskOptions(self.top_k, self.min_confidence, filters, explain)
 
 
 class ScoresBody(BaseModel):
@@ -97,6 +22,10 @@ class ScoresBody(BaseModel):
         description="BM25 score, from 0; null if the question shares no word with any passage."
     )
     rerank: float | None = Field(description="MaxSim of the token vectors, -1 to 1, or the score of a cross-encoder.")
+    reading: float | None = Field(
+        description="The reader's logit that the quote answers the question, above 0 if it rather does; null if the "
+        "reader did not read it."
+    )
 
 
 class ExplanationBody(BaseModel):
@@ -124,7 +53,7 @@ class CitationBody(BaseModel):
     end_byte: int = Field(description="Offset after the passage, in bytes of UTF-8.")
     start_line: int = Field(description="First line, from 1.")
     end_line: int = Field(description="Last line, inclusive.")
-    quote: str = Field(description="The passage's sentence that answers the question best.")
+    quote: str = Field(description="The passage's sentence that answers the question best, or several.")
     quote_start: int = Field(description="Offset of the quote in the result's `text`, in code points.")
     quote_end: int = Field(description="Offset of the character after the quote in `text`.")
     url: str = Field(description="Link to the quote: a published page, or a path on this server.")
@@ -138,7 +67,8 @@ class ResultBody(BaseModel):
 
     rank: int = Field(description="Place among the results, from 1.")
     score: float = Field(
-        description="Fused score, 0 to 1 among the candidates of this question; results are ordered by it."
+        description="Fused score, 0 to 1 among the candidates of this question, and a share of `scores.reading`; "
+        "results are ordered by it."
     )
     confidence: float | None = Field(
         description="Probability, 0 to 1, that the passage contains the answer; null if the model has no calibration."
@@ -149,11 +79,48 @@ class ResultBody(BaseModel):
     explanation: ExplanationBody | None = Field(None, description="Only with `?explain=true`.")
 
 
+class SpanBody(BaseModel):
+    """The exact words within a quote that answer the question."""
+
+    start: int = Field(description="Offset in the result's `text`, in code points.")
+    end: int = Field(description="Offset of the character after the words in `text`.")
+    text: str = Field(description="The words.")
+
+
+class QuoteBody(BaseModel):
+    """Sentences of a result that answer the question, or a part of it."""
+
+    text: str = Field(description="The quote, word for word.")
+    citation_index: int = Field(description="Index in `results` of the passage with the quote, from 0.")
+    start: int = Field(description="Offset of the quote in the result's `text`, in code points.")
+    end: int = Field(description="Offset of the character after the quote in `text`.")
+    spans: list[SpanBody] = Field(description="The exact words that answer; empty if the reader names none.")
+
+
 class AnswerBody(BaseModel):
     """The best quote, and the index in `results` of its passage."""
 
     text: str = Field(description="The quote that answers best, word for word.")
     citation_index: int = Field(description="Index in `results` of the passage with the quote, from 0.")
+    spans: list[SpanBody] = Field(description="The exact words in the quote; empty if the reader names none.")
+    quotes: list[QuoteBody] = Field(
+        description="All quotes, best first. The first is the answer itself. Others answer the other part of a "
+        "question of two parts, or contradict the first."
+    )
+
+
+class ReasonBody(BaseModel):
+    """Why the question is not answered, or not with certainty."""
+
+    kind: ReasonKind = Field(
+        description="`missing_term`: no document mentions a word of the question. `missing_number`: no result "
+        "mentions a number of the question. `conflict`: two documents answer with different figures. `follow_up`: the "
+        "question does not name its subject. `other_language`: the question is in a language that the documents "
+        "don't have."
+    )
+    message: str = Field(description="The reason as an English sentence, for people.")
+    subject: str = Field(description="The word, number, language or question that it is about; empty for a conflict.")
+    results: list[int] = Field(description="Indices in `results` of the passages in conflict, from 0; else empty.")
 
 
 class AskResponse(BaseModel):
@@ -161,13 +128,20 @@ class AskResponse(BaseModel):
 
     id: str = Field(description="Id of the answer, for `POST /feedback`.")
     question: str = Field(description="The question.")
-    answerable: bool | None = Field(
-        description="Whether the confidence reaches the threshold; null if the model has no calibration."
+    verdict: AnswerVerdict | None = Field(
+        description="`answered`: the best quote is likely to answer. `uncertain`: it may answer. `not_found`: the "
+        "documents are unlikely to contain the answer. null if the model has no calibration."
     )
+    answerable: bool | None = Field(description="Whether the verdict is `answered`; null if there is no verdict.")
     confidence: float | None = Field(
         description="Probability, 0 to 1, that the results contain the answer; null if the model has no calibration."
     )
-    answer: AnswerBody | None = Field(description="null if the documents are unlikely to contain the answer.")
+    answer: AnswerBody | None = Field(
+        description="The best quote; null if the verdict is `not_found`. Show it as uncertain if the verdict says so."
+    )
+    reason: ReasonBody | None = Field(
+        description="Why the verdict is `uncertain` or `not_found`; null if it is `answered` or no reason is known."
+    )
     results: list[ResultBody] = Field(description="The passages, best first.")
     took_ms: float = Field(description="Time to answer, in milliseconds.")
     index_version: str = Field(description="The generation of the index that answered.")
@@ -182,21 +156,6 @@ class Problem(BaseModel):
     detail: str = Field(description="The cause, and a remedy.")
     instance: str = Field(description="The id of the request, as a URN.")
     request_id: str = Field(description="The id in the `X-Request-ID` header and in the server's log.")
-
-
-class BatchRequest(BaseModel):
-    """Many questions, each as text or as the body of ``POST /ask``."""
-
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        json_schema_extra={"examples": [{"questions": [{"question": _EXAMPLE_QUESTION, "top_k": 1}]}]},
-    )
-
-    questions: list[Any] = Field(
-        min_length=1,
-        description="Texts, or objects as for `POST /ask`, up to the server's limit. Each invalid one gets an error.",
-    )
 
 
 class BatchItem(BaseModel):
@@ -221,16 +180,30 @@ def ask_body(
 
     ``own`` turns a path of this service into a URL.
     """
-    quote = answer.results[answer.best].citation.quote if answer.is_shown else ""
+    quotes = [_quote(quote, answer) for quote in answer.quotes] if answer.is_shown else []
     return {
         "id": request_id,
         "question": answer.question,
+        "verdict": answer.verdict,
         "answerable": answer.answerable,
         "confidence": _rounded(answer.confidence),
-        "answer": {"text": quote, "citation_index": answer.best} if answer.is_shown else None,
+        "answer": {name: quotes[0][name] for name in _OF_THE_BEST} | {"quotes": quotes} if quotes else None,
+        "reason": None if answer.reason is None else asdict(answer.reason),
         "results": [_result(result, own) for result in answer.results],
         "took_ms": round(took_ms, 2),
         "index_version": answer.index_version,
+    }
+
+
+def _quote(quote: Quote, answer: Answer) -> dict[str, Any]:
+    """Return a quote in the shape of :class:`QuoteBody`."""
+    text, (start, end) = answer.results[quote.result].scored.passage.text, quote.place
+    return {
+        "text": text[start:end],
+        "citation_index": quote.result,
+        "start": start,
+        "end": end,
+        "spans": [{"start": low, "end": high, "text": text[low:high]} for low, high in quote.spans],
     }
 
 
@@ -245,6 +218,7 @@ def _result(result: CitedPassage, own: Callable[[str], str]) -> dict[str, Any]:
             "dense": round(scored.scores.dense, 3),
             "lexical": _rounded(scored.scores.lexical),
             "rerank": _rounded(scored.scores.rerank),
+            "reading": _rounded(scored.scores.reading),
         },
         "citation": {
             "document_id": citation.document_id,

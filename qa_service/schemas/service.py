@@ -17,6 +17,9 @@ class Readiness(Health):
     index_version: str = Field(description="The generation of the index that is served.")
     degraded: bool = Field(description="Whether an older index is served because the current one is damaged.")
     runtime: str = Field(description="Runtime and precision of the embedding model.")
+    reader: str | None = Field(
+        None, description="How the reader reads, `quick` or `careful`; null if verdicts come from words and cosines."
+    )
     collections: dict[str, str] = Field(description="The index version of each named collection.")
 
 

@@ -15,7 +15,8 @@ from pydantic import (
 )
 
 from qa_service.datatypes import AttributeFilter, ComparisonFilter, CompoundFilter, Metadata
-from qa_service.schemas.ask import MAX_SHORT, Askable, Problem, Short
+from qa_service.schemas.ask import Problem
+from qa_service.schemas.questions import MAX_SHORT, Askable, Short
 
 MAX_QUERIES = 8
 _MAX_DEPTH, _MAX_COMPARISONS = 5, 50
@@ -166,7 +167,7 @@ class SearchResult(BaseModel):
 
     file_id: str = Field(description="`document_id` of the passage's document.")
     filename: str = Field(description="Path of the document below the source folder.")
-    score: float = Field(description="Fused score, 0 to 1 among the candidates of one question.")
+    score: float = Field(description="The `score` of `POST /ask`, kept within 0 and 1.")
     attributes: Attributes = Field(
         description="Front matter of the document, position of the passage, and its best sentence."
     )

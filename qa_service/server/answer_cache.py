@@ -6,8 +6,8 @@ from cachetools import LRUCache
 
 from qa_service.datatypes import Answer, AskOptions, CitedPassage
 
-_ANSWER_BYTES, _RESULT_BYTES = 1_000, 2_500
-"""Approximate memory of an answer and of each result, without their texts."""
+_ANSWER_BYTES, _RESULT_BYTES = 2_000, 2_500
+"""Approximate memory of an answer with its quotes and reason, and of each result without its text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,11 @@ class LiveIndex:
         """Name of the runtime of the embedding model."""
         return self._answerer.embedder.runtime
 
+    @property
+    def reader_mode(self) -> str:
+        """How the reader reads; empty without one."""
+        return self._answerer.reader_mode
+
     async def answer(self, function: Callable[[TimedEmbedding], Result], question: str) -> Result:
         """Run a function of a question's embedding in the worker, which embeds queued questions together."""
         return await self.worker.answer(function, question, self.embed)

@@ -44,9 +44,9 @@ STAGE_SECONDS = _histogram(
 )
 ANSWERS = _counter_of(
     "qa_answers",
-    "Answers, by whether the documents are likely to answer the question.",
-    "answerable",
-    ("yes", "no", "unknown"),
+    "Answers, by verdict; unknown without a calibration.",
+    "verdict",
+    ("answered", "uncertain", "not_found", "unknown"),
 )
 EMBEDDED_QUESTIONS = _counter("qa_embedded_questions", "Questions embedded (cache misses).")
 ANSWER_CACHE_HITS = _counter("qa_remembered_answers", "Answers found in the cache.")

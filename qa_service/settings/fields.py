@@ -30,10 +30,11 @@ class AnswerFields(BaseModel):
         json_schema_extra=CHANGES_ANSWERS,
     )
     lexical_weight: float = Field(
-        0.3,
+        0.4,
         ge=0,
         le=0.95,
-        description="Weight of BM25 in the ranking; vectors and token vectors share the rest.",
+        description="Largest weight of BM25 in the ranking; it is less if no passage holds most of a question's words. "
+        "Vectors and token vectors share the rest.",
         json_schema_extra=CHANGES_ANSWERS,
     )
     max_per_document: int = Field(
@@ -44,14 +45,26 @@ class AnswerFields(BaseModel):
         json_schema_extra=CHANGES_ANSWERS,
     )
     top_k: int = Field(5, ge=1, le=50, description="Number of results, unless the question asks for another.")
+    reader: Literal["quick", "careful", "off"] = Field(
+        "quick",
+        description="The reader, a second small model: `quick` reads the best sentence of the first results, `careful` "
+        "of more results, and with the sentences around it. It needs the built-in embedding model.",
+        json_schema_extra=CHANGES_ANSWERS,
+    )
     min_confidence: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Confidence from which a question counts as answered.",
+        json_schema_extra=CHANGES_ANSWERS,
+    )
+    min_uncertain: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="Confidence from which a question counts as answerable.",
+        description="Confidence from which the best quote is given as an uncertain answer; below, nothing was found.",
         json_schema_extra=CHANGES_ANSWERS,
     )
-
     published: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",

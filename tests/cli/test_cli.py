@@ -15,9 +15,14 @@ import httpx2
 import pytest
 from conftest import QUESTIONS, ROOT, Run
 from processes import PATIENCE, children_of, eventually, runs
+from verdicts import CONFLICT, MISSING, QUESTION, QUOTE, VERDICTS, with_verdict
 
-from qa_service.cli.show import printable
+from qa_service.cli import doctor
+from qa_service.cli.show import print_answer, printable
+from qa_service.datatypes import AnswerVerdict
+from qa_service.embedding import ModelIdentity
 from qa_service.index.disk import IndexFolder
+from qa_service.pipeline import QuestionAnswerer
 
 Write = Callable[[dict[str, str | bytes]], Path]
 
@@ -48,15 +53,50 @@ def test_index_ask_and_index_again(run: Run, here: list[str]) -> None:
     assert "already up to date" in run("index", *here)[1]
     code, out, _ = run("ask", "Where does the cat sleep?", *here)
     assert code == 0
-    assert out.splitlines()[0] == "The cat sleeps on the warm mat."
+    assert "The cat sleeps on the warm mat." in out.partition("  Animals")[0]
     assert "Animals › Cats · zoo/animals.md, line 5 · confidence" in out
     code, out, _ = run("ask", "Who painted the Mona Lisa?", *here)
     assert code == 0
     assert out.startswith("Not found in these documents (confidence ")
     code, out, _ = run("ask", "Where does the cat sleep?", *here, "--json", "--top-k", "1")
     answer = json.loads(out)
-    assert answer["answer"] == {"text": "The cat sleeps on the warm mat.", "citation_index": 0}
+    assert answer["answer"]["text"].startswith("The cat sleeps on the warm mat.")
+    assert answer["answer"]["citation_index"] == 0
     assert len(answer["results"]) == 1
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_the_verdict_heads_the_answer_and_the_reason_follows_it(
+    verdict: AnswerVerdict | None, answerer: QuestionAnswerer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every quote has its source, and only the first one the confidence."""
+    print_answer(with_verdict(answerer.ask(QUESTION), verdict))
+    head, *passages = capsys.readouterr().out.split("\n\n")
+    place = "  Animals › Cats · zoo/animals.md, line 5"
+    lines = head.splitlines()
+    if verdict == "not_found":
+        assert lines == ["Not found in these documents (confidence 2%).", MISSING, "The nearest passages:"]
+    elif verdict == "uncertain":
+        assert lines[:3] == ["This may answer it:", QUOTE, f"{place} · confidence 30%"]
+        assert lines[4].startswith("  ")
+        assert "confidence" not in lines[4]
+        assert lines[5:] == [CONFLICT]
+    else:
+        assert lines == [QUOTE, f"{place} · confidence {'unknown' if verdict is None else '90%'}"]
+    assert len(passages) == 3
+
+
+def test_the_words_that_answer_are_bold_on_a_terminal(
+    answerer: QuestionAnswerer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the quote, which has a colour; a quote without such words is bold."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    print_answer(with_verdict(answerer.ask(QUESTION), "uncertain"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "\x1b[32mThe cat sleeps \x1b[0m\x1b[1;32mon the warm mat\x1b[0m\x1b[32m.\x1b[0m"
+    assert lines[3].startswith("\x1b[1;32m")
 
 
 def test_broken_files_are_reported_and_decide_the_exit_code(run: Run, here: list[str], folder: Write) -> None:
@@ -138,7 +178,8 @@ def test_doctor_reports_a_missing_stale_or_damaged_index(
     assert "FAIL  index: no index in" in out
     version = json.loads(run("index", *here, "--json")[1])["index_version"]
     code, out, _ = run("doctor", *here)
-    assert (code, out.count("ok  ")) == (0, 5)
+    assert (code, out.count("ok  ")) == (0, 6)
+    assert re.search(r"reader: quick, lower\.onnx of [\d.]+ MB, sha256 \w{12}, upper\.onnx of", out)
     folder({"sea.txt": "Changed."})
     code, out, _ = run("doctor", *here)
     assert code == 5
@@ -147,6 +188,13 @@ def test_doctor_reports_a_missing_stale_or_damaged_index(
     findings = {finding["subject"]: finding for finding in json.loads(run("doctor", *here, "--json")[1])}
     assert findings["index"]["exit_code"] == 5
     assert "vectors.faiss has 0 bytes" in findings["index"]["state"]
+
+
+def test_doctor_says_why_nothing_is_read() -> None:
+    """The setting, or a model that the reader was not measured with."""
+    tiny = ModelIdentity("tiny", "a" * 64, "b" * 64)
+    for mode, reason in (("off", "QA_READER=off"), ("quick", "tiny is not the built-in model")):
+        assert doctor._reader(mode, tiny) == f"none: {reason}; verdicts come from words and cosines"
 
 
 def test_control_characters_are_escaped_for_a_terminal() -> None:
@@ -202,7 +250,7 @@ def test_serve_answers_and_stops_on_a_signal(stop: signal.Signals, run: Run, her
             with httpx2.Client(base_url=found.group(), timeout=PATIENCE, transport=transport) as client:
                 eventually(lambda: client.get("/readyz").status_code == 200)
                 answer = client.post("/ask", json={"question": "Where does the cat sleep?"})
-                assert answer.json()["answer"]["text"] == "The cat sleeps on the warm mat."
+                assert "The cat sleeps on the warm mat." in answer.json()["answer"]["text"]
                 assert "server" not in answer.headers
                 assert client.get("/readyz").json()["status"] == "ready"
         finally:
@@ -229,7 +277,7 @@ def test_workers_share_a_port_and_stop_together(run: Run, here: list[str]) -> No
                 def is_answered() -> bool:
                     answer = client.post("/ask", json={"question": "Where does the cat sleep?"})
                     assert answer.status_code in {200, 503}  # one worker may be ready before the other
-                    return answer.is_success and answer.json()["answer"]["text"] == "The cat sleeps on the warm mat."
+                    return answer.is_success and "The cat sleeps on the warm mat." in answer.json()["answer"]["text"]
 
                 for _ in range(8):
                     eventually(is_answered)

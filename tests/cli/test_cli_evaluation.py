@@ -47,9 +47,9 @@ def test_an_evaluation_is_stored_compared_and_checked_against_thresholds(
     }
     code, _, err = run("evaluate", questions, *built, "--output", output)
     assert (code, "pass --overwrite" in err) == (4, True)
-    floors = ["--fail-under", "Success@1=0.9", "--fail-under", "R@10=0.2"]
-    code, _, err = run("evaluate", questions, *built, "--output", output, "--overwrite", *floors)
-    assert (code, err) == (1, "error: Success@1 is 0.8333, below 0.9\n")
+    limits = ["--fail-under", "Success@1=0.9", "--fail-under", "R@10=0.2", "--fail-over", "RR@10=0.5"]
+    code, _, err = run("evaluate", questions, *built, "--output", output, "--overwrite", *limits)
+    assert (code, err) == (1, "error: Success@1 is 0.8333, below 0.9\nerror: RR@10 is 0.9167, above 0.5\n")
     worse = [{"id": number, "question": "Where does the cat sleep?", "references": [GOLD]} for number in range(12)]
     lines = [json.loads(line) for line in questions.read_text().splitlines()]
     for line, other in zip(lines, worse, strict=True):
@@ -78,6 +78,7 @@ def test_invalid_arguments_of_an_evaluation_are_errors_before_any_question(
     """Exit code 2 for options, 4 for input."""
     for code, words, arguments in (
         (2, "invalid threshold", ["--fail-under", "high"]),
+        (2, "write it as wrongly-answered", ["--fail-over", "wrongly-answered"]),
         (2, "unknown measure", ["--measure", "quality@"]),
         (2, "is not an address", ["--url", "localhost:8000"]),
         (2, "is the question file", ["--output", str(questions)]),

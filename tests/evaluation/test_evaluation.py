@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,28 @@ from conftest import served as server_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.datatypes import AskOptions
+from qa_service.datatypes import AnswerVerdict, AskOptions, Quote, Reason
 from qa_service.errors import QuestionFileError, RemoteError, SettingsError
 from qa_service.evaluation import EvaluationOptions, Question, QuestionFile, Target, evaluate
-from qa_service.evaluation.compare import Floor, compare, failures
+from qa_service.evaluation.compare import Limit, compare, failures
 from qa_service.evaluation.gold import Gold, IndexCorpus, Span
 from qa_service.evaluation.measures import DEFAULT, EvaluatedQuestion, measure, normalized, parse, token_f1
-from qa_service.evaluation.report import comparison_page, sweep_page, write_reports
-from qa_service.evaluation.run import QRELS_TREC, RESULTS, RUN_TREC, RunFolder
+from qa_service.evaluation.outcome import Outcome, ReturnedPassage, ShownQuote
+from qa_service.evaluation.report import (
+    comparison_page,
+    html_report,
+    markdown_report,
+    sweep_page,
+    verdict_rows,
+    write_reports,
+)
+from qa_service.evaluation.run import QRELS_TREC, RESULTS, RUN_TREC, Fingerprint, RunFolder
 from qa_service.evaluation.statistics import effect_size, estimate, holm, randomisation_p, reliability, risk_coverage
-from qa_service.evaluation.summary import Summary
+from qa_service.evaluation.summary import Summary, VerdictCounts, summarize
 from qa_service.evaluation.sweep import Sweep, SweepRow, grid, sweep
-from qa_service.evaluation.targets import InProcessAsker, Outcome, RemoteService, ReturnedPassage
+from qa_service.evaluation.targets import InProcessAsker, RemoteService
 from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.schemas.ask import AskResponse, ask_body
 from qa_service.server.process import bound_socket
 from qa_service.settings import Settings, load_settings
 
@@ -105,7 +115,7 @@ def test_measures_equal_hand_computed_values(answerer: QuestionAnswerer, tmp_pat
 
 def found(*spans: tuple[str, int, int]) -> Outcome:
     results = tuple(ReturnedPassage(uri, start, end, 1.0, 0.5, "t", (0, 1)) for uri, start, end in spans)
-    return Outcome(answerable=True, confidence=0.5, answer="The cat.", results=results, index_version="v")
+    return Outcome("answered", 0.5, (ShownQuote("a", 0, 8, "The cat."),), results, "v")
 
 
 def question(**fields: object) -> Question:
@@ -148,18 +158,26 @@ def test_answers_are_compared_like_squad() -> None:
     assert token_f1("a dog", "cat") == 0
     assert (token_f1("the", ""), token_f1("", "cat")) == (1, 0)
     asked = EvaluatedQuestion(question(answers=("a black cat", "cat")), Gold(), found())
-    assert measure([asked], DEFAULT) == [{"EM": 1.0, "F1": 1.0, "contains": 1.0, "served": 1.0}]
+    assert measure([asked], DEFAULT) == [
+        {"EM": 1.0, "F1": 1.0, "contains": 1.0, "served": 1.0, "wrongly-answered": 0.0}
+    ]
     asked = EvaluatedQuestion(question(answers=("black cat sat",)), Gold(), found())
     assert measure([asked], DEFAULT) == [
-        {"EM": 0.0, "F1": pytest.approx(2 * 1 * (1 / 3) / (1 + 1 / 3)), "contains": 0.0, "served": 0.0}
+        {
+            "EM": 0.0,
+            "F1": pytest.approx(2 * 1 * (1 / 3) / (1 + 1 / 3)),
+            "contains": 0.0,
+            "served": 0.0,
+            "wrongly-answered": 1.0,
+        }
     ]
-    refused = Outcome(answerable=False, confidence=0.1, answer=None, results=(), index_version="v")
-    assert measure([EvaluatedQuestion(question(answerable=False), Gold(), refused)], DEFAULT) == [
-        {"EM": 1.0, "F1": 1.0}
-    ]
-    assert measure([EvaluatedQuestion(question(answerable=False), Gold(), found())], DEFAULT) == [
-        {"EM": 0.0, "F1": 0.0}
-    ]
+    refused = Outcome("not_found", 0.1, (), (), "v")
+    unanswerable = EvaluatedQuestion(question(answerable=False), Gold(), refused)
+    assert measure([unanswerable], DEFAULT) == [{"EM": 1.0, "F1": 1.0, "wrongly-answered": 0.0}]
+    answered = replace(unanswerable, outcome=found())
+    assert measure([answered], DEFAULT) == [{"EM": 0.0, "F1": 0.0, "wrongly-answered": 1.0}]
+    uncertain = replace(unanswerable, outcome=replace(found(), verdict="uncertain"))
+    assert measure([uncertain], DEFAULT) == [{"EM": 0.0, "F1": 0.0, "wrongly-answered": 0.0}]
     assert measure([EvaluatedQuestion(question(answers=("cat",)), Gold(), refused)], DEFAULT)[0]["EM"] == 0
 
 
@@ -181,14 +199,117 @@ def test_a_person_is_served_by_a_quote_that_holds_the_gold(
     answers: tuple[str, ...], spans: tuple[tuple[int, int], ...], quote: tuple[int, int] | None, served: float | None
 ) -> None:
     """In the second result, whose passage starts at character 100 of its document."""
-    results = tuple(ReturnedPassage("a", start, start + 50, 1.0, 0.5, "t", quote or (0, 1)) for start in (0, 100))
-    shown = quote is not None
-    outcome = Outcome(shown, 0.5, "The cat." if shown else None, results, "v", best=1 if shown else None)
+    results = tuple(ReturnedPassage("a", start, start + 50, 1.0, 0.5, "The cat.", (0, 1)) for start in (0, 100))
+    quotes = () if quote is None else (results[1].quoting(*quote),)
+    outcome = Outcome("answered" if quotes else "not_found", 0.5, quotes, results, "v")
     gold = Gold({}, tuple((Span("a", 100 + start, 100 + end),) for start, end in spans))
     (values,) = measure([EvaluatedQuestion(question(answers=answers), gold, outcome)], DEFAULT)
     assert values.get("served") == served
     unanswerable = EvaluatedQuestion(question(answerable=False), gold, outcome)
     assert "served" not in measure([unanswerable], DEFAULT)[0]
+
+
+RIGHT, WRONG = ShownQuote("a", 0, 10, "It was built in 1889."), ShownQuote("b", 0, 10, "It was sold in 1920.")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "quotes", "retrieved", "expected"),  # served, wrongly refused, wrongly answered
+    [
+        ("answered", (RIGHT,), True, (1, 0, 0)),
+        ("answered", (WRONG,), True, (0, 0, 1)),
+        ("answered", (WRONG,), False, (0, 0, 1)),
+        ("answered", (WRONG, RIGHT), True, (1, 0, 0)),  # any of the quotes may be right
+        ("uncertain", (RIGHT,), True, (1, 0, 0)),
+        ("uncertain", (WRONG, RIGHT), True, (1, 0, 0)),
+        ("uncertain", (WRONG,), True, (0, 0, 0)),  # it is said to be uncertain
+        ("not_found", (), True, (0, 1, 0)),
+        ("not_found", (), False, (0, 0, 0)),  # the ranking failed, not the verdict
+        (None, (RIGHT,), True, (1, 0, 0)),  # without a calibration every quote is given as the answer
+        (None, (WRONG,), True, (0, 0, 1)),
+    ],
+)
+def test_measures_of_service_follow_verdict_and_quotes(
+    verdict: AnswerVerdict | None,
+    quotes: tuple[ShownQuote, ...],
+    retrieved: bool,
+    expected: tuple[int, int, int],
+) -> None:
+    """For a question with gold, whose passage is the fifth result or the sixth."""
+    others = [ReturnedPassage("z", place, place + 5, 1.0, None, "other", (0, 5)) for place in range(10, 60, 10)]
+    relevant = ReturnedPassage("a", 0, 40, 1.0, None, "It was built in 1889. It has three floors.", (0, 10))
+    results = (*others[:4], relevant) if retrieved else (*others, relevant)
+    gold = Gold({relevant.span.name: 1}, ((Span("a", 0, 10),),))
+    outcome = Outcome(verdict, None, quotes, results, "v")
+    asked = EvaluatedQuestion(question(answers=("1889",)), gold, outcome)
+    (values,) = measure([asked], DEFAULT)
+    assert tuple(values[name] for name in ("served", "wrongly-refused", "wrongly-answered")) == expected
+    assert values["contains"] == float(bool(quotes) and quotes[0] is RIGHT)  # the best quote alone
+
+
+def test_a_two_part_question_is_served_by_either_quote() -> None:
+    """Two quotes from two documents; the gold names both, one, or none of them."""
+    built = ReturnedPassage("tower.md", 100, 150, 1.0, None, "It was built in 1889. It is 300 metres high.", (0, 21))
+    sold = ReturnedPassage("bridge.md", 40, 80, 0.9, None, "The bridge was sold in 1920.", (0, 28))
+    outcome = Outcome("answered", 0.8, (built.quoting(22, 44), sold.quoting(0, 28)), (built, sold), "v")
+    assert outcome.quotes[0] == ShownQuote("tower.md", 122, 144, "It is 300 metres high.")
+    asked = question(question="How high is the tower, and when was the bridge sold?")
+    both = Gold({built.span.name: 1}, ((Span("tower.md", 122, 144),), (Span("bridge.md", 40, 68),)))
+    second = Gold({sold.span.name: 1}, ((Span("bridge.md", 40, 68),),))
+    neither = Gold({built.span.name: 1}, ((Span("tower.md", 100, 121),),))
+    batch = [EvaluatedQuestion(asked, gold, outcome) for gold in (both, second, neither)]
+    values = measure(batch, DEFAULT)
+    assert [value["served"] for value in values] == [1, 1, 0]
+    assert [value["wrongly-answered"] for value in values] == [0, 0, 1]
+
+
+def test_a_report_says_what_a_person_got(answerer: QuestionAnswerer, tmp_path: Path) -> None:
+    """One question of each state, with all of its quotes; few measures fit into a tile, those of service among them."""
+    relevant = ReturnedPassage("a", 0, 40, 1.0, None, "It was built in 1889.", (0, 10))
+    spans, whole = Gold({relevant.span.name: 1}, ((Span("a", 0, 10),),)), Gold({"a": 1}, whole=True)
+    cases: list[tuple[str, Gold, AnswerVerdict, tuple[ShownQuote, ...], bool]] = [
+        ("served", spans, "uncertain", (WRONG, RIGHT), True),
+        ("wrongly answered", spans, "answered", (WRONG,), True),
+        ("uncertain", spans, "uncertain", (WRONG,), True),
+        ("wrongly refused", spans, "not_found", (), True),
+        ("not retrieved", spans, "not_found", (), False),
+        ("retrieved", whole, "answered", (WRONG,), True),
+        ("not retrieved", whole, "answered", (WRONG,), False),
+        ("not judged", Gold(), "answered", (WRONG,), True),
+        ("rightly refused", Gold(), "not_found", (), False),
+        ("uncertain", Gold(), "uncertain", (WRONG,), False),
+        ("wrongly answered", Gold(), "answered", (WRONG,), False),
+    ]
+    batch = [
+        EvaluatedQuestion(
+            question(id=str(number), question=f"{state}?", answerable=number < 8),
+            gold,
+            Outcome(verdict, 0.4, quotes, (relevant,) if found else (), "v", "conflict" if len(quotes) > 1 else None),
+        )
+        for number, (state, gold, verdict, quotes, found) in enumerate(cases)
+    ]
+    folder = RunFolder(tmp_path / "run")
+    folder.begin(Fingerprint("q", "v", "", 5, ()), {}, overwrite=False)
+    folder.add(batch, measure(batch, DEFAULT))
+    folder.close()
+    summary = summarize(folder.results(), [], {}, [])
+    page = html_report(folder, summary, IndexCorpus(answerer.index))
+    shown = re.findall(r'data-state="([^"]+)">\s*<summary><span class="q" dir="auto">([^?]+)\?', page)
+    assert sorted(shown) == sorted((state, state) for state, *_ in cases)
+    assert 'Uncertain answer: <span dir="auto">It was sold in 1920.</span>' in page
+    assert 'Also quoted: <span dir="auto">It was built in 1889.</span>' in page
+    assert "Reason: conflict" in page
+    tiles = re.findall(r"<li>(\S+) <b>", page)
+    assert tiles == ["nDCG@10", "RR@10", "served", "wrongly-refused", "wrongly-answered"]
+
+
+def test_documents_as_gold_tell_what_was_wrongly_refused_alone() -> None:
+    """Quotes are not judged by them."""
+    result = ReturnedPassage("a", 0, 40, 1.0, None, "It was built in 1889.", (0, 10))
+    gold = Gold({"a": 1}, whole=True)
+    answers = Outcome("answered", 0.9, (RIGHT,), (result,), "v"), Outcome("not_found", 0.1, (), (result,), "v")
+    answered, refused = measure([EvaluatedQuestion(question(), gold, outcome) for outcome in answers], DEFAULT)
+    assert (answered["wrongly-refused"], refused["wrongly-refused"]) == (0, 1)
+    assert not {"served", "wrongly-answered"} & (answered.keys() | refused.keys())
 
 
 TREC_EVAL = {
@@ -262,14 +383,59 @@ def test_gold_that_the_documents_lack_is_a_problem_of_its_line(answerer: Questio
         run(question_file(file, bad), answerer, tmp_path / "other")
 
 
-def test_answerability_is_measured(answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path) -> None:
-    """The figures equal those counted from results.jsonl."""
-    answerer.min_confidence = 0.5
-    summary = run(question_file(tmp_path / "q.jsonl", rows), answerer, tmp_path / "run")
-    results = list(RunFolder(tmp_path / "run").results())
+def entry(verdict: str | None, *, served: float | None, answerable: bool = True) -> dict[str, object]:
+    """Return an entry of ``results.jsonl`` as far as the summary reads it; ``served`` is ``None`` without gold."""
+    quotes = [] if verdict == "not_found" else [{"uri": "a", "start": 0, "end": 4, "text": "text"}]
+    got = {
+        "verdict": verdict,
+        "confidence": None,
+        "quotes": quotes,
+        "right_in_five": False,
+        "ranked": [],
+        "results": [],
+    }
+    measures = {} if served is None or not answerable else {"served": served}
+    shared = {"id": "1", "question": "x", "answerable": answerable, "tags": [], "relevant": {}}
+    return {**shared, "got": got, "measures": measures}
+
+
+def test_verdicts_are_counted() -> None:
+    """Right and wrong answers, uncertain ones, and refusals, each for answerable and unanswerable questions."""
+    results = [
+        *[entry("answered", served=1)] * 6,
+        *[entry("answered", served=0)] * 2,
+        entry("answered", served=None),
+        *[entry("uncertain", served=1)] * 3,
+        entry("uncertain", served=0),
+        *[entry("not_found", served=0)] * 4,
+        *[entry("answered", served=None, answerable=False)] * 2,
+        *[entry("uncertain", served=None, answerable=False)] * 5,
+        *[entry("not_found", served=None, answerable=False)] * 8,
+        entry(None, served=1),
+    ]
+    summary = summarize(results, [], {}, [])
     told = summary.answerability
-    if told.answerable == 0:  # the fake model has no calibration
-        assert all(result["got"]["confidence"] is None for result in results)
+    assert told.verdicts == {
+        "answered": VerdictCounts(answerable=9, judged=8, right=6, unanswerable=2),
+        "uncertain": VerdictCounts(answerable=4, judged=4, right=3, unanswerable=5),
+        "not_found": VerdictCounts(answerable=4, judged=0, right=0, unanswerable=8),
+    }
+    assert (told.answerable, told.answered, told.unanswerable, told.refused) == (17, 9, 15, 8)
+    assert told.answer_precision == pytest.approx(6 / 10)
+    assert (told.refusal_precision, told.refusal_recall) == (pytest.approx(8 / 12), pytest.approx(8 / 15))
+    assert verdict_rows(summary) == [
+        ("answered", "9", "6 of 8", "2"),
+        ("uncertain", "4", "3 of 4", "5"),
+        ("not found", "4", "–", "8"),
+    ]
+    assert "| uncertain | 4 | 3 of 4 | 5 |" in markdown_report(summary)
+    without = summarize([entry(None, served=1)], [], {}, [])
+    assert verdict_rows(without) == []
+    assert without.answerability.answer_precision is None
+
+
+def test_figures_of_confidence_equal_their_definitions() -> None:
+    """Bins hold what is in them; risk is the share of wrong answers among the most confident."""
     bins = reliability(np.array([0.05, 0.15, 0.95, 0.96]), np.array([False, True, True, True]))
     assert [(one.n, one.right) for one in bins] == [(1, 0.0), (1, 1.0), (2, 1.0)]
     assert risk_coverage(np.array([0.9, 0.8, 0.1]), np.array([True, False, True]), (1 / 3, 2 / 3, 1)) == {
@@ -330,6 +496,22 @@ def test_an_interrupted_evaluation_is_resumed(
     same_but_for_times(tmp_path / "whole", tmp_path / "part")
 
 
+def test_a_run_of_an_older_version_is_an_error_that_says_so(
+    answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path
+) -> None:
+    """It can't be resumed or compared, but replaced."""
+    file = question_file(tmp_path / "q.jsonl", rows)
+    run(file, answerer, tmp_path / "run")
+    run(file, answerer, tmp_path / "new")
+    about = tmp_path / "run/run.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "format": 1}))
+    with pytest.raises(QuestionFileError, match="written by another version; evaluate again, with --overwrite or"):
+        run(file, answerer, tmp_path / "run")
+    with pytest.raises(QuestionFileError, match="written by another version"):
+        compare([tmp_path / "run", tmp_path / "new"])
+    assert run(file, answerer, tmp_path / "run", overwrite=True).questions == 40
+
+
 def test_an_output_folder_holds_one_evaluation(
     answerer: QuestionAnswerer, rows: list[dict[str, object]], tmp_path: Path
 ) -> None:
@@ -382,6 +564,29 @@ def test_over_http_the_results_are_the_same(
     assert summary.latency_ms["n"] == 40
     for name in (RESULTS, RUN_TREC, QRELS_TREC):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
+
+
+@pytest.mark.parametrize("verdict", [None, "answered", "uncertain", "not_found"])
+def test_a_response_has_the_outcome_of_its_answer(verdict: AnswerVerdict | None, answerer: QuestionAnswerer) -> None:
+    """Verdict, reason and all quotes are the same in process and over HTTP; none is shown if nothing was found."""
+    asked = answerer.ask("What do cat and whale do?", AskOptions(top_k=3))
+    first, other = asked.results[0].scored, asked.results[2].scored
+    quotes = (Quote(0, first.quote, ((1, 3),)), Quote(2, (0, len(other.passage.text))))
+    reason = Reason("conflict", "Two documents say different things.", "", (0, 2))
+    answer = replace(asked, verdict=verdict, confidence=0.1234, quotes=quotes, reason=reason)
+    here = Outcome.of_answer(answer)
+    there = Outcome.of_response(AskResponse.model_validate_json(json.dumps(ask_body("id", answer, 1.0))), 7.5)
+    assert there == replace(here, milliseconds=7.5)
+    assert (here.verdict, here.confidence, here.reason) == (verdict, 0.123, "conflict")
+    if verdict == "not_found":
+        assert (here.quotes, here.answer) == ((), None)
+        return
+    assert here.answer == asked.results[0].citation.quote
+    assert [quote.text for quote in here.quotes] == [here.answer, other.passage.text]
+    for quote in here.quotes:
+        document = answerer.index.document_by_uri(quote.uri)
+        assert document is not None
+        assert document.text[quote.start : quote.end] == quote.text
 
 
 def test_an_unreachable_service_is_an_error() -> None:
@@ -472,18 +677,41 @@ def test_an_insignificant_difference_is_called_so(
         compare([runs[0], tmp_path / "else"])
 
 
+def test_more_wrong_answers_are_worse(runs: tuple[Path, Path, Path]) -> None:
+    """A measure of what goes wrong is better if it is lower."""
+    lines = [json.loads(line) for line in (runs[0] / RESULTS).read_text(encoding="utf-8").splitlines()]
+    for path, value in ((runs[0], 0.0), (runs[1], 1.0)):
+        for line in lines:
+            line["measures"]["wrongly-answered"] = value
+        (path / RESULTS).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    comparison = compare(runs[:2], ["wrongly-answered"])
+    (one,) = comparison.differences
+    assert (one.wins, one.losses, one.better, one.difference.mean) == (0, 40, False, 1)
+    assert one.verdict.startswith("same is worse than base in wrongly-answered: +1.0000")
+    assert failures({}, [], comparison) == [one.verdict]
+    page = comparison_page(comparison)
+    assert '<li class="bad">same is worse' in page
+    assert '<td class="n bad">1.000</td>' in page
+    (back,) = compare([runs[1], runs[0]], ["wrongly-answered"]).differences
+    assert (back.wins, back.better) == (40, True)
+    assert back.verdict.startswith("base is better than same in wrongly-answered: -1.0000")
+
+
 def test_failures_are_means_below_thresholds_and_significant_losses(runs: tuple[Path, Path, Path]) -> None:
     """Other differences from the baseline are no failures."""
     means = {"nDCG@10": 0.79, "AP": 0.5}
-    floors = [Floor.parse("nDCG@10=0.80"), Floor.parse("AP = 0.5")]
-    assert failures(means, floors, None) == ["nDCG@10 is 0.7900, below 0.8"]
+    limits = [Limit.parse("nDCG@10=0.80"), Limit.parse("AP = 0.5")]
+    assert failures(means, limits, None) == ["nDCG@10 is 0.7900, below 0.8"]
     assert any("worse than base in R@10" in reason for reason in failures(means, [], compare(runs[::2], ["R@10"])))
     assert failures(means, [], compare(runs[:2])) == []
     with pytest.raises(SettingsError, match="'P@1' was not computed"):
-        failures(means, [Floor.parse("P@1=0.5")], None)
+        failures(means, [Limit.parse("P@1=0.5")], None)
+    errors = {"served": 0.4, "wrongly-answered": 0.25}
+    limits = [Limit.parse("wrongly-answered=0.2", most=True), Limit.parse("served=0.5", most=True)]
+    assert failures(errors, limits, None) == ["wrongly-answered is 0.2500, above 0.2"]
     for text in ("nDCG@10", "=0.5", "nDCG@10=high", "nDCG@10=80", "nDCG@10=nan"):
         with pytest.raises(SettingsError, match="invalid threshold"):
-            Floor.parse(text)
+            Limit.parse(text)
 
 
 def test_a_grid_has_every_combination() -> None:

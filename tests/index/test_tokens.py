@@ -1,5 +1,6 @@
 """Late interaction: codes that keep cosines, and MaxSim against a plain loop."""
 
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
@@ -170,21 +171,40 @@ def test_the_best_sentence_is_chosen() -> None:
     text = "cat mat . … dog sun ."
     tokens = stored([text, "sea"], [[(0, 9), (10, 11), (12, 21)], [(0, 3)]])
     similarities = tokens.similarities(asked("sun dog"), np.array([1, 0]))
-    number, cosines = similarities.sentence(1, tokens.sentences[:3])
+    rows = tokens.sentences[:3]
+    number, cosines = similarities.sentence(1, rows, [0, 1, 2])
     assert number == 2
     assert cosines.min() > 0.8
-    rows = tokens.sentences[:3]
-    for first, (start, end) in zip(rows[[0, 2]], rows[[0, 2]].tolist(), strict=True):
-        alone = similarities.sentence(1, first[None, :])[1]
+    for place in (0, 2):
+        start, end = rows[place].tolist()
+        number, alone = similarities.sentence(1, rows, [place])
         at = similarities.starts[1]
+        assert number == place
         np.testing.assert_array_equal(alone, similarities.cosines[:, at + start : at + end].max(axis=1))
+
+
+def test_the_best_sentence_is_one_of_those_allowed() -> None:
+    """Compared with the maxima of each sentence, for every choice of four, and for some of the question's tokens."""
+    text, spans = "cat mat. dog sun. sea cat. sun dog sun", [(0, 8), (9, 17), (18, 26), (27, 38)]
+    tokens = stored(["fog", text], [[(0, 3)], spans])
+    similarities = tokens.similarities(asked("sun sea dog"), np.array([0, 1]))
+    rows = tokens.sentences[1:5]
+    for chosen in ([0, 1, 2], [1], [0, 2]):
+        some = similarities.of_tokens(np.array(chosen))
+        own = some.cosines[:, some.starts[1] : some.starts[2]]
+        bests = np.array([own[:, start:end].max(axis=1) for start, end in rows.tolist()])
+        for size in range(1, 5):
+            for allowed in itertools.combinations(range(4), size):
+                number, cosines = some.sentence(1, rows, allowed)
+                assert number == max(allowed, key=lambda place: bests[place].sum())
+                np.testing.assert_array_equal(cosines, bests[number])
 
 
 def test_a_passage_without_tokens_in_any_sentence_has_its_first_as_best() -> None:
     """With the lowest cosines."""
     tokens = stored(["cat mat"], [[(7, 7)]])
     similarities = tokens.similarities(asked("sun dog"), np.array([0]))
-    assert similarities.sentence(0, np.array([[2, 2]], np.int32))[1].tolist() == [-1, -1]
+    assert similarities.sentence(0, np.array([[2, 2]], np.int32), [0])[1].tolist() == [-1, -1]
 
 
 def test_punctuation_is_dropped_and_long_passages_are_truncated() -> None:

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.datatypes import AskOptions, Filters
-from qa_service.embedding.models import _packaged_folder
+from qa_service.embedding.models import packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.pipeline import build, open_answerer
-from qa_service.retrieval import Calibration, Retriever, open_reranker
+from qa_service.retrieval import Ranker, Retriever, open_reranker
 from qa_service.retrieval.candidates import gather
-from qa_service.retrieval.evidence import Evidence, QuestionFeatures, collect_evidence
-from qa_service.retrieval.fusion import fuse, scaled
+from qa_service.retrieval.evidence import QuestionFeatures, collect_evidence
+from qa_service.retrieval.fusion import fuse, lexical_weight_for, scaled
 from qa_service.settings import Settings
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -38,9 +38,20 @@ def test_scaled_scores_keep_their_order_between_0_and_1(scores: np.ndarray) -> N
 def test_fusion_is_the_weighted_mean_of_the_signals() -> None:
     """By hand: 0.2 dense, 0.3 lexical, 0.5 rerank; an absent signal leaves its weight to the others."""
     dense, lexical, rerank = np.array([0, 0.5, 1.0]), np.array([4, 0, 2.0]), np.array([1.0, 3, 1])
-    np.testing.assert_allclose(fuse(dense, lexical, rerank), [0.3, 0.1 + 0.5, 0.2 + 0.15])
-    np.testing.assert_allclose(fuse(dense, lexical), [0.6, 0.2, 0.4 + 0.3])
+    np.testing.assert_allclose(fuse(dense, lexical, rerank, 0.3), [0.3, 0.1 + 0.5, 0.2 + 0.15])
+    np.testing.assert_allclose(fuse(dense, lexical, lexical_weight=0.3), [0.6, 0.2, 0.4 + 0.3])
     np.testing.assert_allclose(fuse(dense, None), [0, 0.5, 1])
+
+
+@pytest.mark.parametrize(("best", "weight"), [(0.0, 0.0), (1.1, 0.1), (2.2, 0.4), (10.0, 0.4)])
+def test_words_weigh_by_the_square_of_their_coverage(best: float, weight: float) -> None:
+    """Two terms with an idf of 2.5 each; from a score of .44 times their sum on, words have their full weight."""
+    weights = {"canal": 2.5, "lock": 2.5}
+    assert lexical_weight_for(weights, np.array([0.0, best], np.float32), 0.4) == pytest.approx(weight)
+
+
+def test_without_words_in_common_their_weight_is_distributed_by_fusion() -> None:
+    assert lexical_weight_for({"canal": 2.5}, None, 0.4) == lexical_weight_for({}, np.zeros(2, np.float32), 0.4) == 0.4
 
 
 def opened(files: dict[str, str | bytes], folder: Write, settings: Settings) -> OpenIndex:
@@ -148,7 +159,7 @@ def test_a_reranker_replaces_maxsim(folder: Write, settings: Settings) -> None:
     """It gets the first twenty candidates, and its scores are reported."""
     index = opened(dict(MANY), folder, settings)
     reranker = Backwards()
-    retriever = Retriever(index, None, reranker=reranker)
+    retriever = Retriever(index, None, ranker=Ranker(index, reranker=reranker))
     results = retriever.retrieve("thing3", FakeEmbedder().embed_questions(["thing3"])[0], 5).results
     assert len(reranker.seen) == 20
     for result in results:
@@ -163,7 +174,7 @@ def test_a_cross_encoder_is_read_from_a_folder(tmp_path: Path) -> None:
     from transformers import BertConfig, BertForSequenceClassification
 
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-        shutil.copy(_packaged_folder() / name, tmp_path / name)
+        shutil.copy(packaged_folder() / name, tmp_path / name)
     torch.manual_seed(20261123)
     small = BertConfig(
         vocab_size=30522,
@@ -208,16 +219,6 @@ def test_evidence_by_hand() -> None:
     assert collect_evidence(asked("What was not signed?"), "x", "It was.", set(), 0.5, None).negation == 1
     assert collect_evidence(asked("What wasn\u2019t it?"), "x", "It was not.", set(), 0.5, None).negation == 0
     assert collect_evidence(asked("What of 1953 and 1954?"), "In 1953.", "x", set(), 0.5, None).numbers == 0.5
-
-
-def test_a_calibration_is_a_logistic_function_of_evidence() -> None:
-    """Computed by hand; the constants survive the form that is written to disk."""
-    calibration = Calibration(-1.0, (2.0, 0, 0, 0, 0, 0, 0, 1.0))
-    item = Evidence(0.5, 0, 0, 0, 0, 0, 0, 1.0)
-    assert calibration.confidence(item) == pytest.approx(1 / (1 + np.exp(-1.0)))
-    assert Calibration.from_dict(calibration.to_dict()) == calibration
-    with pytest.raises(KeyError):
-        Calibration.from_dict({"intercept": 1.0})
 
 
 def test_max_per_document_limits_the_results_of_one_document(folder: Write, settings: Settings) -> None:

@@ -88,6 +88,7 @@ BODIES: list[tuple[int, bytes, int]] = [
     (13, raw("NaN"), 422),
     *[(14, raw(value), 422) for value in ("1e400", "-1e400", "Infinity", "-Infinity")],
     *[(15, raw(value, "min_confidence"), 422) for value in ("NaN", "Infinity", "-1", "2")],
+    *[(15, raw(value, "min_uncertain"), 422) for value in ("NaN", "Infinity", "-1", "2", '".1"')],
     *[(16, raw(value), 422) for value in ("0", "-1", "51", "1" + "0" * 30, "1" + "0" * 9)],
     *[(17, raw(value), 422) for value in ('"5"', "5.0", "true", '"five"')],
     (18, raw("1" * 5000), 400),
@@ -221,13 +222,14 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
     """Its offsets match the text of /sources in all units."""
     body = client.post("/ask", json={"query": "When does the cat wake?", "top_k": 2}).json()
     assert set(body) == {
-        *("id", "question", "answerable", "confidence", "answer", "results", "took_ms", "index_version"),
+        *("id", "question", "verdict", "answerable", "confidence", "answer", "reason", "results", "took_ms"),
+        "index_version",
     }
     assert len(body["results"]) == 2
     for rank, result in enumerate(body["results"], start=1):
         citation = result["citation"]
         assert set(result) == {"rank", "score", "confidence", "text", "scores", "citation", "explanation"}
-        assert set(result["scores"]) == {"dense", "lexical", "rerank"}
+        assert set(result["scores"]) == {"dense", "lexical", "rerank", "reading"}
         assert result["explanation"] is None
         assert set(citation) == {
             *(
@@ -259,6 +261,8 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
         assert result["text"][citation["quote_start"] : citation["quote_end"]] == citation["quote"]
     cited = body["results"][body["answer"]["citation_index"]]
     assert body["answer"]["text"] == cited["citation"]["quote"]
+    assert set(body["answer"]) == {"text", "citation_index", "spans", "quotes"}
+    assert set(body["answer"]["quotes"][0]) == {"text", "citation_index", "start", "end", "spans"}
     as_json = client.get(
         f"/sources/{body['results'][0]['citation']['document_id']}", headers={"Accept": "application/json"}
     ).json()
@@ -292,6 +296,7 @@ def test_the_service_is_ready_once_the_self_test_passed(answerer: QuestionAnswer
             "index_version": answerer.index.generation,
             "degraded": False,
             "runtime": "fake",
+            "reader": None,
             "collections": {},
         }
 

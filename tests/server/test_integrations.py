@@ -54,7 +54,7 @@ def test_the_client_covers_every_route(url: str, token: str) -> None:
     for collection, prefix in (("", ""), ("zoo", "/collections/zoo")):
         with Client(url, key=token, collection=collection) as service:
             assert service.ready().status == "ready"
-            answer = service.ask(QUESTION, top_k=2, explain=True, min_confidence=0.1)
+            answer = service.ask(QUESTION, top_k=2, explain=True, min_confidence=0.1, min_uncertain=0.01)
             assert answer.results[0].text.startswith("The cat sleeps")
             assert answer.results[0].explanation is not None
             citation = answer.results[0].citation

@@ -437,6 +437,7 @@ def test_a_repeated_question_is_answered_from_the_cache(folder: Write, settings:
     others: list[dict[str, Any]] = [
         question | {"top_k": 1},
         question | {"min_confidence": 0.9},
+        question | {"min_uncertain": 0.9},
         question | {"filters": {"path_prefix": "dog"}},
         {"question": "where does the cat sleep?"},
     ]

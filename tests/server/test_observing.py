@@ -35,6 +35,7 @@ from qa_service.server.worker import Worker
 from qa_service.settings import Settings, load_settings
 
 CANARY = "s3cret-canary"
+VERDICTS = ("answered", "uncertain", "not_found", "unknown")
 
 
 @pytest.fixture
@@ -252,7 +253,7 @@ def test_metrics_count_what_happened(client: TestClient) -> None:
     assert grown("qa_requests_total", method="POST", route="/ask", status="400") == 1
     assert grown("qa_requests_total", method="", route="unmatched", status="404") == 1
     assert grown("qa_request_seconds_count", route="/ask") == 4
-    assert sum(grown("qa_answers_total", answerable=value) for value in ("yes", "no", "unknown")) == 6
+    assert sum(grown("qa_answers_total", verdict=value) for value in VERDICTS) == 6
     for stage in ("wait", "embed", "retrieve", "cite"):
         assert grown("qa_stage_seconds_count", stage=stage) == 2
     assert grown("qa_embedded_questions_total") == 3
@@ -277,7 +278,7 @@ def test_counters_exist_at_zero_from_the_start(tmp_path: Path) -> None:
             if family.type == "counter" and family.name != "qa_requests"
         }
         assert samples == {
-            "qa_answers": {("yes",): 0, ("no",): 0, ("unknown",): 0},
+            "qa_answers": {(value,): 0 for value in VERDICTS},
             "qa_embedded_questions": {(): 0},
             "qa_remembered_answers": {(): 0},
             "qa_client_gone": {(): 0},

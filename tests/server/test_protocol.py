@@ -236,7 +236,7 @@ def test_a_client_queues_no_more_requests_than_one_read_holds(port: int) -> None
         sending = thread.submit(connection.sendall, sent)
         while block := connection.recv(65536):
             received += block
-            queued += [len(each.pipeline) for each in gc.get_objects() if isinstance(each, protocol.GuardedProtocol)]
+            queued += [len(each.pipeline) for each in gc.get_objects() if type(each) is protocol.GuardedProtocol]
         sending.result()
     assert received.count(b"HTTP/1.1 200 OK") == 5000
     assert 0 < max(queued) < 2000

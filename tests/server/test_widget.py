@@ -19,6 +19,7 @@ from conftest import ROOT, key_for, published, served
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from proxies import PREFIX, nginx, passing, stripping
 from test_browser import browser  # noqa: F401 - a fixture
+from verdicts import CONFLICT, MISSING
 from widget_size import ELEMENT
 
 from qa_service.pipeline import QuestionAnswerer
@@ -184,15 +185,75 @@ def _answer(page: Page) -> None:
 
 def _not_found(route: Route) -> None:
     response = route.fetch()
-    route.fulfill(response=response, json=response.json() | {"answerable": False, "confidence": 0.02})
+    reason = {"kind": "missing_term", "message": MISSING, "subject": "zebra", "results": []}
+    own = {"verdict": "not_found", "answerable": False, "confidence": 0.02, "answer": None, "reason": reason}
+    route.fulfill(response=response, json=response.json() | own)
 
 
 def _nothing(page: Page) -> None:
     page.route("**/ask", _not_found)
     ask(page, FOUND)
-    expect(page.locator("qa-chat .verdict")).to_have_text("Not found in these documents")
+    expect(page.locator("qa-chat .verdict").last).to_have_text("Not found in these documents")
     page.get_by_role("button", name="This did not help").last.click()
     page.unroute_all()
+
+
+def _doubt(route: Route) -> None:
+    """Answer uncertainly: another result, with its last word as a quote, contradicts the first."""
+    response = route.fetch()
+    answer = response.json()
+    first = answer["answer"]["quotes"][0]
+    place = 1 if first["citation_index"] == 0 else 0
+    text = answer["results"][place]["text"]
+    start = text.rindex(" ") + 1
+    other = {"text": text[start:], "citation_index": place, "start": start, "end": len(text), "spans": []}
+    answer["answer"]["quotes"].append(other)
+    reason = {"kind": "conflict", "message": CONFLICT, "subject": "", "results": [first["citation_index"], place]}
+    own = {"verdict": "uncertain", "answerable": False, "confidence": 0.46, "reason": reason}
+    route.fulfill(response=response, json=answer | own)
+
+
+def _uncertain(page: Page) -> None:
+    page.route("**/ask", _doubt)
+    ask(page, FOUND)
+    expect(page.locator("qa-chat .verdict").last).to_have_text("This may answer it")
+    page.unroute_all()
+
+
+@pytest.mark.parametrize(
+    ("language", "uncertain", "nothing"),
+    [
+        ("en", "This may answer it", "Not found in these documents"),
+        ("ko", "이것이 답일 수 있습니다", "이 문서들에서 답을 찾지 못했습니다"),
+        ("de", "Das könnte die Antwort sein", "In diesen Dokumenten nicht gefunden"),
+    ],
+)
+def test_the_verdict_heads_the_answer_with_its_reason(
+    language: str, uncertain: str, nothing: str, page: Page, site: Site, endpoint: str
+) -> None:
+    """An answer has no heading. An uncertain one shows each quote with its source; none is shown if none was found."""
+    page.goto(site.write(chat(endpoint, lang=language)))
+    last = page.locator("qa-chat .entry").last
+    reason, verdict, quotes = last.locator("[part=reason]"), last.locator(".verdict"), last.locator("blockquote")
+    ask(page, FOUND)
+    expect(quotes.locator("mark")).to_have_text([ANSWER])
+    expect(verdict).to_have_count(0)
+    expect(reason).to_have_count(0)
+    page.route("**/ask", _doubt)
+    ask(page, FOUND + " ")
+    expect(verdict).to_have_text(uncertain)
+    expect(reason).to_have_text(CONFLICT)
+    expect(quotes.locator("mark")).to_have_count(2)
+    expect(quotes.locator("mark").first).to_have_text(ANSWER)
+    expect(last.locator("blockquote + .source a")).to_have_count(2)
+    expect(last.locator(".confidence")).to_have_class("confidence weak")
+    page.unroute_all()
+    page.route("**/ask", _not_found)
+    ask(page, FOUND)
+    expect(verdict).to_have_text(nothing)
+    expect(reason).to_have_text(MISSING)
+    expect(quotes).to_have_count(0)
+    expect(last.locator("li")).to_have_count(3)
 
 
 def _error(page: Page) -> None:
@@ -229,7 +290,8 @@ def test_every_mode_theme_and_state_is_accessible(
 ) -> None:
     """Axe finds nothing; nothing is wider than the window; every control is at least 24 pixels in size.
 
-    At first; and with an answer, one not found with the form for feedback, an error and a question under way.
+    At first; and with an answer, an uncertain one, one not found with the form for feedback, an error and a question
+    under way.
     """
     looks: dict[str, Any] = {"forced_colors": "active"} if theme == "forced" else {}
     context = browser.new_context(
@@ -243,7 +305,7 @@ def test_every_mode_theme_and_state_is_accessible(
     page.goto(site.write(f"<div style='height:640px'>{chat(endpoint, **given)}</div>", head=dark))
     if mode == "launcher":
         page.locator("qa-chat .launch").click()
-    for states in ((_empty,), (_answer, _nothing, _error, _waiting)):
+    for states in ((_empty,), (_answer, _uncertain, _nothing, _error, _waiting)):
         for state in states:
             state(page)
         found = Axe().run(page, options=AXE)
@@ -295,13 +357,15 @@ def _hostile(payload: str, place: int) -> dict[str, object]:
         "document_id": payload,
     }
     result = {"rank": 1, "score": 1, "confidence": 0.9, "text": payload * 2, "scores": {}, "citation": citation}
+    quotes = [{"citation_index": number, "start": 1, "end": 9, "text": payload} for number in (0, 2, 7)]
     return {
         "id": payload,
         "question": payload,
-        "answerable": place % 2 == 0,
+        "verdict": ("answered", "uncertain", "not_found", payload)[place % 4],
         "confidence": 0.9,
         "took_ms": 1,
-        "answer": {"text": payload, "citation_index": 0},
+        "answer": {"text": payload, "citation_index": 0, "quotes": quotes if place % 4 != 2 else []},
+        "reason": {"kind": payload, "message": payload},
         "results": [result] * 3,
         "index_version": payload,
     }
@@ -692,6 +756,7 @@ def test_the_playground_works_and_is_accessible(browser: Browser, endpoint: str)
         ask(page, FOUND)
         expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
         expect(page.locator("#explain .result")).not_to_have_count(0)
+        expect(page.locator("#explain strong").first).to_have_text("No verdict, because the model has no calibration")
         assert page.evaluate("document.querySelector('.track i').getBoundingClientRect().width") > 0
         page.locator("#tab-explain").focus()
         for name, holds in (
@@ -734,8 +799,11 @@ BOUNDS = r"""async () => {
   const secure = { origin: "https://shop.example" };
   const link = text => safeLink(text, "https://qa.example.org/base");
   const citation = { quote_start: 1, quote_end: 99, start_line: NaN, page: -1, section_path: [7, "S"] };
-  const answer = { id: "a", results: [{ text: "\u{1f600}ab", citation }], answer: { citation_index: 12 } };
-  const [result] = readAnswer(answer).results;
+  const quote = { citation_index: 0, start: 1, end: 99 };
+  const quotes = [{ citation_index: 12 }, null, quote, { citation_index: 0, start: -4, end: "x" }];
+  const answer = { id: "a", results: [{ text: "\u{1f600}ab", citation }, { text: "x", citation }], answer: { quotes } };
+  const { quoted, others } = readAnswer(answer);
+  const [result] = quoted;
   return {
     seconds: ["1", "abc", "-5", "Wed, 21 Oct 2026 07:28:00 GMT", "1000000000", "", null, "7.5"].map(secondsOf),
     links: [
@@ -751,7 +819,10 @@ BOUNDS = r"""async () => {
       ...[null, 7, {}, { id: 1, results: [] }, { id: "a", results: [null] }, { id: "a", results: "x" }],
       { id: "a", results: [{ text: "x" }] },
     ].map(raw => thrown(() => readAnswer(raw))),
-    cut: [result.before, result.quote, result.after, result.lines, result.page],
+    cut: [...result.parts, result.lines, result.page],
+    counts: [quoted.length, others.length],
+    verdicts: ["answered", null, "uncertain"].flatMap(verdict =>
+      [answer, { ...answer, answer: null }].map(one => readAnswer({ ...one, verdict }).verdict)),
   };
 }"""
 
@@ -766,7 +837,9 @@ def test_the_client_limits_waits_links_and_texts(page: Page, endpoint: str) -> N
     assert found["texts"] == [4, 5, 20_001]
     assert found["endpoints"] == [origin, f"{origin}/sub", "refused", "http://localhost:1", "refused"]
     assert found["answers"] == ["unreadable"] * 7
-    assert found["cut"] == ["\U0001f600", "ab", "", None, None]
+    assert found["cut"] == ["", "", "\U0001f600", "ab", "", None, None]
+    assert found["counts"] == [1, 1]
+    assert found["verdicts"] == ["answered", "not_found", None, "not_found", "uncertain", "not_found"]
 
 
 def test_repeated_loaders_changed_attributes_and_huge_pastes_are_harmless(

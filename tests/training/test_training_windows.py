@@ -1,4 +1,4 @@
-"""Windows to learn from: a sentence grown by its neighbours, and what retrieval finds for the questions of a set."""
+"""Windows to learn from: what retrieval finds for the questions of a set."""
 
 import json
 import lzma
@@ -12,21 +12,10 @@ from qa_service.embedding import Embedder
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import load_settings
 from training.records import read_questions, read_records, set_names, write_records
-from training.windows import WindowFinder, file_name, grown, thinned, write_contexts
+from training.windows import WindowFinder, file_name, thinned, write_contexts
 
 LAKE = "The lake is deep. The lake is cold in winter. Pikes live in it."
 HILL = "The hill is steep. The hill has a chapel of stone. Goats graze on it."
-
-
-@pytest.mark.parametrize(
-    ("chosen", "limit", "expected"),
-    [(1, 10, (10, 20)), (1, 21, (10, 31)), (1, 31, (0, 31)), (1, 42, (0, 42)), (3, 21, (21, 42)), (0, 99, (0, 42))],
-)
-def test_a_sentence_grows_by_the_next_and_the_previous_by_turns(
-    chosen: int, limit: int, expected: tuple[int, int]
-) -> None:
-    """Four sentences of ten or eleven characters; a sentence that is longer than the limit stays alone."""
-    assert grown([(0, 9), (10, 20), (21, 31), (32, 42)], chosen, limit) == expected
 
 
 def test_questions_get_windows_that_know_where_they_stand(

@@ -138,15 +138,20 @@ class Similarities:
         scores: FloatArray = (self.weights / self.weights.sum()) @ best
         return scores
 
-    def sentence(self, passage: int, rows: Int32Array) -> tuple[int, FloatArray]:
+    def of_tokens(self, chosen: IntArray) -> "Similarities":
+        """Return the similarities of some of the question's tokens, by their numbers."""
+        return Similarities(self.cosines[chosen], self.starts, self.weights[chosen])
+
+    def sentence(self, passage: int, rows: Int32Array, allowed: Sequence[int]) -> tuple[int, FloatArray]:
         """Return the number of a passage's best sentence, and the best cosine of each question token in it.
 
-        ``passage`` is an index into ``starts``; ``rows`` (sentences, 2) are the sentences' token ranges. The best
-        sentence has the highest mean of these cosines.
+        ``passage`` is an index into ``starts``; ``rows`` (sentences, 2) are the sentences' token ranges, ``allowed``
+        the increasing numbers of those to choose from. The best sentence has the highest mean of these cosines.
         """
-        spoken = np.flatnonzero(rows[:, 0] < rows[:, 1])
+        spoken = np.array(allowed)
+        spoken = spoken[rows[spoken, 0] < rows[spoken, 1]]
         if not len(spoken):
-            return 0, np.full(len(self.cosines), -1, np.float32)
+            return allowed[0], np.full(len(self.cosines), -1, np.float32)
         own = self.cosines[:, self.starts[passage] : self.starts[passage + 1]]
         # The first edge of each pair gets its sentence's maximum; the last sentence may end with the passage.
         edges = rows[spoken].ravel()

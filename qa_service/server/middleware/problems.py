@@ -23,7 +23,7 @@ from qa_service.errors import (
     RequestError,
     UnreadableRequest,
 )
-from qa_service.schemas.ask import AskRequest
+from qa_service.schemas.questions import AskRequest
 from qa_service.schemas.vector_stores import SearchRequest
 
 MEDIA_TYPE = "application/problem+json"

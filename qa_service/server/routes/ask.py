@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from qa_service.datatypes import Answer, AskOptions
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.schemas.ask import AskRequest, AskResponse, BatchRequest, BatchResponse, ask_body
+from qa_service.schemas.ask import AskResponse, BatchResponse, ask_body
+from qa_service.schemas.questions import AskRequest, BatchRequest
 from qa_service.server.answer_cache import AnswerKey
 from qa_service.server.collections import Collections
 from qa_service.server.gate import ASK, Access, Gate
@@ -130,12 +131,12 @@ async def _event(answered: Callable[[], Awaitable[bytes]], identifier: str) -> A
 def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: bool) -> None:
     """Count answers and add them to the request's log line; the questions only if ``log_questions``."""
     for answer in answers:
-        ANSWERS.labels({True: "yes", False: "no", None: "unknown"}[answer.answerable]).inc()
+        ANSWERS.labels(answer.verdict or "unknown").inc()
     fields: dict[str, Any] = {"answers": len(answers)}
     if len(answers) == 1:
         (answer,) = answers
         fields = {
-            "answerable": answer.answerable,
+            "verdict": answer.verdict,
             "confidence": answer.confidence,
             "index_version": answer.index_version,
         }

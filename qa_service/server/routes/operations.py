@@ -43,6 +43,7 @@ def probe_routes(collections: Collections) -> APIRouter:
             index_version=default.manifest.generation,
             degraded=any(live.degraded is not None for live in collections),
             runtime=default.runtime,
+            reader=default.reader_mode or None,
             collections={name: live.manifest.generation for name, live in collections.named.items()},
         )
 

@@ -77,9 +77,14 @@ def _search(
     filters = None if wanted is None else Filters(attributes=wanted)
     least = 0.0 if body.ranking_options is None else body.ranking_options.score_threshold
     answer = answerer.ask(query, AskOptions(top_k=body.max_num_results, filters=filters), embedding=embedded.embedding)
-    results = [result for result in answer.results if result.scored.score >= least]
+    results = [result for result in answer.results if _score(result) >= least]
     front_matter = answerer.index.front_matter({result.citation.document_id for result in results})
     return [_result(result, front_matter[result.citation.document_id], own) for result in results]
+
+
+def _score(result: CitedPassage) -> float:
+    """Return the score, kept within 0 and 1 as OpenAI's clients expect: the reader's part can lead out of them."""
+    return min(1.0, max(0.0, result.scored.score))
 
 
 def _result(result: CitedPassage, front_matter: Metadata, own: Callable[[str], str]) -> SearchResult:
@@ -97,7 +102,7 @@ def _result(result: CitedPassage, front_matter: Metadata, own: Callable[[str], s
     return SearchResult(
         file_id=citation.document_id,
         filename=citation.uri,
-        score=round(result.scored.score, 3),
+        score=round(_score(result), 3),
         attributes=attributes,
         content=[Content(text=result.scored.passage.text)],
     )

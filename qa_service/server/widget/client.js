@@ -117,38 +117,40 @@ export function visible(text, most = CUT) {
 }
 
 /**
- * Return the parts of an answer that the widget uses: `{id, found, confidence, best, results}`, each result
- * `{before, quote, after, title, section, page, lines, url}`. Throws a {@link ServiceError} if one is missing.
+ * Return the parts of an answer that the widget uses: `{id, verdict, reason, confidence, quoted, others}`. `quoted` are
+ * the results with its quotes, best first, `others` all other results, each `{parts, title, section, page, lines, url}`;
+ * every second part of the text is a quote. Throws a {@link ServiceError} if something is missing.
  */
 export function readAnswer(raw) {
   if (!raw || typeof raw.id !== "string" || !Array.isArray(raw.results)) throw new ServiceError("unreadable");
-  const results = raw.results.slice(0, MOST_RESULTS).map(readResult);
-  const best = raw.answer?.citation_index;
+  const quotes = Array.isArray(raw.answer?.quotes) ? raw.answer.quotes.filter(Boolean).slice(0, MOST_RESULTS) : [];
+  const quotesOf = (place) => quotes.filter((quote) => quote.citation_index === place);
+  const results = raw.results.slice(0, MOST_RESULTS).map((result, place) => readResult(result, quotesOf(place)));
+  const quoted = [...new Set(quotes.map((quote) => results[quote.citation_index]))].filter(Boolean);
   return {
     id: raw.id,
-    found: raw.answerable !== false && results.length > 0,
+    verdict: quoted.length ? raw.verdict : "not_found",
+    reason: typeof raw.reason?.message === "string" ? visible(raw.reason.message, 1000) : "",
     confidence: Number.isFinite(raw.confidence) ? raw.confidence : null,
-    best: Number.isInteger(best) && best >= 0 && best < results.length ? best : 0,
-    results,
+    quoted,
+    others: results.filter((result) => !quoted.includes(result)),
     raw,
   };
 }
 
-function readResult(raw) {
+function readResult(raw, quotes) {
   const citation = raw?.citation;
   if (typeof raw?.text !== "string" || !citation || typeof citation !== "object") throw new ServiceError("unreadable");
   const characters = Array.from(raw.text.slice(0, CUT)); // offsets count code points
   const bound = (value) => (Number.isInteger(value) ? Math.min(Math.max(value, 0), characters.length) : 0);
-  const start = bound(citation.quote_start);
-  const end = Math.max(start, bound(citation.quote_end));
-  const part = (from, to) => visible(characters.slice(from, to).join(""));
+  const marks = quotes.length ? quotes.map(({ start, end }) => [start, end]) : [[citation.quote_start, citation.quote_end]];
+  const ends = marks.sort(([one], [other]) => one - other).flat().map(bound);
+  const cuts = [0, ...ends, characters.length].map((cut, place, all) => Math.max(...all.slice(0, place + 1)));
   const number = (value) => (Number.isInteger(value) && value > 0 ? value : null);
   const [first, last] = [number(citation.start_line), number(citation.end_line)];
   const sections = Array.isArray(citation.section_path) ? citation.section_path : [];
   return {
-    before: part(0, start),
-    quote: part(start, end),
-    after: part(end),
+    parts: cuts.slice(1).map((cut, place) => visible(characters.slice(cuts[place], cut).join(""))),
     title: visible(citation.title || citation.uri || "", 200),
     section: visible(sections.filter((one) => typeof one === "string").join(" › "), 300),
     page: number(citation.page),

@@ -9,8 +9,9 @@ const ENDPOINT = BASE.href.replace(/\/$/, "");
 const $ = (id) => document.getElementById(id);
 const PAGE = 200;
 const MOST_TEXT = 200_000;
-const STEPS = ["dense", "lexical", "rerank"];
-const NAMES = { dense: "Meaning", lexical: "Words", rerank: "Token by token", score: "Score", confidence: "Confidence" };
+const STEPS = ["dense", "lexical", "rerank", "reading"];
+const NAMES = { dense: "Meaning", lexical: "Words", rerank: "Token by token", reading: "Reading", score: "Score", confidence: "Confidence" };
+const VERDICTS = { answered: "Answered", uncertain: "This may answer it", not_found: "Not found in these documents" };
 
 const chat = h("qa-chat", {
   mode: "page",
@@ -96,9 +97,10 @@ function explained(answer) {
   const most = Object.fromEntries(
     STEPS.map((step) => [step, Math.max(...answer.results.map((result) => result.scores[step] ?? 0), 1e-9)]),
   );
-  const verdict = answer.answerable === false ? "Not found in these documents" : "Found in these documents";
+  const verdict = VERDICTS[answer.verdict] ?? "No verdict, because the model has no calibration";
   return [
-    h("p", { class: "quiet" }, `${verdict} · ${answer.took_ms} ms · index ${answer.index_version}`),
+    h("p", {}, h("strong", {}, verdict), answer.reason ? `: ${visible(answer.reason.message, 1000)}` : ""),
+    h("p", { class: "quiet" }, `${answer.took_ms} ms · index ${answer.index_version}`),
     h("ol", {}, ...answer.results.map((result) => explainedResult(result, most))),
   ];
 }

@@ -67,29 +67,24 @@ export function skeleton() {
 /** Return an answer; `acts` are `{base, source(result), feedback(useful, note), noFeedback}`. */
 export function answerOf(answer, strings, acts) {
   const box = h("div", { class: "answer", part: "answer" }, h("h3", { class: "sr" }, strings.answer));
-  const rest = answer.found ? answer.results.filter((_, place) => place !== answer.best) : answer.results;
-  if (answer.found) {
-    const best = answer.results[answer.best];
-    box.append(
-      h("blockquote", { part: "passage", dir: "auto", tabindex: "0" }, ...passage(best)),
-      source(best, strings, acts),
-      tools(answer, best, strings, acts),
-    );
-  } else {
-    box.append(
-      h("p", { class: "verdict", part: "not-found" }, strings.notFound),
-      h("p", { part: "hint" }, strings.notFoundHint),
-      tools(answer, null, strings, acts),
-    );
+  const { verdict, reason, quoted, others } = answer;
+  const found = verdict !== "not_found";
+  if (verdict === "uncertain") box.append(h("p", { class: "verdict", part: "uncertain" }, strings.uncertain));
+  if (!found) box.append(h("p", { class: "verdict", part: "not-found" }, strings.notFound));
+  if (reason) box.append(h("p", { part: "reason", lang: "en", dir: "auto" }, reason));
+  if (!found) box.append(h("p", { part: "hint" }, strings.notFoundHint));
+  for (const result of quoted) {
+    box.append(h("blockquote", { part: "passage", dir: "auto", tabindex: "0" }, ...passage(result)), source(result, strings, acts));
   }
-  if (rest.length) {
-    const label = filled(answer.found ? strings.more : strings.nearest, rest.length);
+  box.append(tools(answer, quoted[0], strings, acts));
+  if (others.length) {
+    const label = filled(found ? strings.more : strings.nearest, others.length);
     box.append(
       h(
         "details",
         { part: "more" },
         h("summary", {}, label),
-        h("ol", { class: "passages" }, ...rest.map((one) => other(one, strings, acts))),
+        h("ol", { class: "passages" }, ...others.map((one) => other(one, strings, acts))),
       ),
     );
   }
@@ -101,7 +96,7 @@ function other(result, strings, acts) {
 }
 
 function passage(result) {
-  return [result.before, result.quote ? h("mark", { part: "quote" }, result.quote) : null, result.after];
+  return result.parts.map((text, place) => (place % 2 && text ? h("mark", { part: "quote" }, text) : text));
 }
 
 /** Return the page or the lines of a passage, in words. */
@@ -133,7 +128,8 @@ function tools(answer, best, strings, acts) {
   const row = h("div", { class: "tools", part: "tools" });
   const said = h("span", { role: "status", class: "source" });
   if (best && answer.confidence !== null) {
-    const word = answer.confidence >= STRONG ? "strong" : answer.confidence >= GOOD ? "good" : "weak";
+    const sure = answer.verdict === "uncertain" ? 0 : answer.confidence;
+    const word = sure >= STRONG ? "strong" : sure >= GOOD ? "good" : "weak";
     const percent = `${strings[word]} · ${Math.round(answer.confidence * 100)} %`;
     row.append(h("span", { class: `confidence ${word}`, part: "confidence" }, percent));
   }
@@ -154,7 +150,8 @@ function tools(answer, best, strings, acts) {
 function quoteOf(result, strings, base) {
   const place = [result.title, result.section, placeOf(result, strings)].filter(Boolean).join(", ");
   const link = safeLink(result.permalink, base);
-  return `“${(result.quote || result.before).trim()}” — ${place}${link ? ` (${link})` : ""}`;
+  const quote = result.parts.filter((text, at) => at % 2 && text).join(" […] ") || result.parts[0];
+  return `“${quote.trim()}” — ${place}${link ? ` (${link})` : ""}`;
 }
 
 function thumbs(strings, acts, said, box) {

@@ -1,0 +1,142 @@
+"""A result with all that is known of it, and the choice of results that say different things."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from cachetools import LRUCache
+
+from qa_service.datatypes import FloatArray, Int32Array, Passage, ScoredPassage
+from qa_service.index import Index
+from qa_service.retrieval.candidates import Candidates
+from qa_service.retrieval.confidence import Calibration
+from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence, collect_evidence
+from qa_service.retrieval.quotes import quotable
+from qa_service.retrieval.ranking import Ranking
+
+_NEAR_DUPLICATE_JACCARD = 0.97
+_TERM_CACHE_PASSAGES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class PassageTerms:
+    """Term ids of a passage: of each sentence, in order of occurrence, and ``all``, unique and sorted.
+
+    ``quotable`` are the numbers of the sentences that can be quoted.
+    """
+
+    sentences: Sequence[Int32Array]
+    all: Int32Array
+    quotable: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A result, its evidence, the terms of its passage, and the number of its best sentence.
+
+    ``terms`` are unique ids, sorted, without those of title and headings. ``maxsim`` is ``None`` without token
+    vectors; ``margin`` is the cosine less the median of the candidates. ``read`` is ``None`` if it was not read.
+    """
+
+    result: ScoredPassage
+    evidence: Evidence
+    terms: Int32Array
+    sentence: int
+    maxsim: float | None
+    margin: float
+    read: ReadEvidence | None = None
+
+
+class HitFinder:
+    """Makes hits of ranked candidates. At most ``max_per_document`` come from one document; 0 means no limit."""
+
+    def __init__(self, index: Index, calibration: Calibration | None, max_per_document: int = 0) -> None:
+        self._index = index
+        self._calibration = calibration
+        self._max_per_document = max_per_document
+        self._terms: LRUCache[int, PassageTerms] = LRUCache(_TERM_CACHE_PASSAGES)
+
+    def first(self, features: QuestionFeatures, ranking: Ranking, count: int) -> list[Hit]:
+        """Return the first ``count`` hits without repetitions.
+
+        A passage is skipped if it is a near-duplicate of a hit before it, or if its quote was already quoted by a hit
+        that overlaps with it.
+        """
+        hits: list[Hit] = []
+        quoted: set[tuple[str, int]] = set()
+        of_document: Counter[str] = Counter()
+        for place in range(len(ranking)):
+            if len(hits) == count:
+                break
+            found = self.at(features, ranking, place, len(hits) + 1)
+            passage = found.result.passage
+            if of_document[passage.document_id] == self._max_per_document > 0:
+                continue
+            quote = (passage.document_id, passage.position.start_char + found.result.quote[0])
+            if quote not in quoted and not any(are_near_duplicates(found.terms, other.terms) for other in hits):
+                hits.append(found)
+                quoted.add(quote)
+                of_document[passage.document_id] += 1
+        return hits
+
+    def at(self, features: QuestionFeatures, ranking: Ranking, place: int, rank: int) -> Hit:
+        """Return the candidate at a place of the ranking as a hit with a rank."""
+        candidates = ranking.candidates
+        passage = self._index.passage(int(candidates.numbers[place]))
+        terms = self.terms_of(passage)
+        chosen, cosines = self._best_sentence(features, ranking, place, terms)
+        quote = passage.sentences[chosen]
+        sentence = passage.text[slice(*quote)]
+        quoted = _quoted_terms(candidates, terms.sentences[chosen])
+        evidence = collect_evidence(features, passage.text, sentence, quoted, float(candidates.dense[place]), cosines)
+        result = ScoredPassage(
+            rank=rank,
+            passage=passage,
+            score=float(ranking.fused[place]),
+            confidence=None if self._calibration is None else self._calibration.confidence(evidence),
+            scores=ranking.scores(place),
+            quote=quote,
+            explanation=None,
+        )
+        maxsim = None if ranking.maxsim is None else float(ranking.maxsim[place])
+        return Hit(result, evidence, terms.all, chosen, maxsim, result.scores.dense - ranking.median)
+
+    def terms_of(self, passage: Passage) -> PassageTerms:
+        """Return the terms of a passage, those asked recently from a cache."""
+        known = self._terms.get(passage.number)
+        if known is None:
+            sentences = self._index.sentence_terms(passage.number)
+            known = PassageTerms(sentences, np.unique(np.concatenate(sentences)), quotable(passage))
+            self._terms[passage.number] = known
+        return known
+
+    def _best_sentence(
+        self, features: QuestionFeatures, ranking: Ranking, place: int, terms: PassageTerms
+    ) -> tuple[int, FloatArray | None]:
+        """Return the index of the best sentence that can be quoted, by its tokens if there are any, else by its words.
+
+        The second value is, for each token of the question, its best cosine in that sentence.
+        """
+        candidates = ranking.candidates
+        if ranking.similarities is not None:
+            rows = self._index.token_rows(int(candidates.numbers[place]))
+            return ranking.similarities.sentence(int(ranking.places[place]), rows, terms.quotable)
+        quoted = (_quoted_terms(candidates, terms.sentences[sentence]) for sentence in terms.quotable)
+        shares = [sum(features.weights[term] for term in found) for found in quoted]
+        return terms.quotable[int(np.argmax(shares))], None
+
+
+def _quoted_terms(candidates: Candidates, sentence: Int32Array) -> set[str]:
+    """Return the question's terms that occur in a sentence, given by its term ids."""
+    own = set(sentence.tolist())
+    return {term for term, identifier in candidates.terms.items() if identifier in own}
+
+
+def are_near_duplicates(one: Int32Array, other: Int32Array) -> bool:
+    """Tell whether two sorted sets of terms have a Jaccard index of at least 0.97; sizes are compared first."""
+    smaller, larger = sorted((len(one), len(other)))
+    if not larger or smaller < _NEAR_DUPLICATE_JACCARD * larger:
+        return False
+    common = len(np.intersect1d(one, other, assume_unique=True))
+    return common >= _NEAR_DUPLICATE_JACCARD * (smaller + larger - common)

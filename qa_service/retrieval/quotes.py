@@ -1,0 +1,81 @@
+"""Which sentences of a passage can be quoted, and how far a quote reaches."""
+
+import re
+
+from qa_service.datatypes import Offsets, Passage
+
+MAX_QUOTE_CHARACTERS = 420
+"""A sentence and its neighbours are quoted together up to this length; a longer sentence is quoted alone."""
+_AROUND = frozenset(' \t\n.,;:!?|"\u201c\u201d')
+_ROW = re.compile(r"\s*\|.*\|\s*\Z|[^\n]*[^\n|] \| [^\n]*\Z", re.DOTALL)
+_RULE = re.compile(r"[\s|:+=_*~•·—–\-]+\Z|\s*\(?\d{1,3}[.)]\s*\Z")
+_CAPITALS = re.compile(r"[A-Z][A-Z/&'’-]*(\s+[A-Z/&'’,:-]+)+\Z")
+_HEADING = re.compile(r"\s*#{1,6}\s[^\n]*\Z")
+
+
+def quotable(passage: Passage) -> list[int]:
+    """Return the numbers of the sentences that can be an answer; all of them if none can.
+
+    Rules, numbers of list items, headings, lines of capitals and header rows of tables can't.
+    """
+    fit = [place for place, sentence in enumerate(passage.sentences) if not _is_structure(passage.text, sentence)]
+    return fit or list(range(len(passage.sentences)))
+
+
+def _is_structure(text: str, sentence: Offsets) -> bool:
+    quoted = text[slice(*sentence)]
+    if _RULE.match(quoted) or _HEADING.match(quoted) or _CAPITALS.match(quoted):
+        return True
+    following = text[sentence[1] :].lstrip().partition("\n")[0]
+    return bool(_ROW.match(quoted) and _RULE.match(following) and set("-=") & set(following))
+
+
+def is_row(text: str) -> bool:
+    """Tell whether a sentence is a row of a table."""
+    return _ROW.match(text) is not None
+
+
+def widened(passage: Passage, chosen: int) -> Offsets:
+    """Return a sentence with the sentences before and after it, as far as they fit in ``MAX_QUOTE_CHARACTERS``.
+
+    If only one fits, it is the one after, which more often holds the answer. Structure and rows of tables are not
+    added, and a row stays alone: its neighbours say other things.
+    """
+    text, sentences = passage.text, passage.sentences
+    if is_row(text[slice(*sentences[chosen])]):
+        return sentences[chosen]
+    fit = set(quotable(passage))
+    start, end = sentences[chosen]
+    for place in (chosen + 1, chosen - 1):
+        if place not in fit or is_row(text[slice(*sentences[place])]):
+            continue
+        low, high = min(start, sentences[place][0]), max(end, sentences[place][1])
+        if high - low <= MAX_QUOTE_CHARACTERS:
+            start, end = low, high
+    return start, end
+
+
+def grown(passage: Passage, chosen: int, limit: int = MAX_QUOTE_CHARACTERS) -> Offsets:
+    """Return the window around a sentence: whole sentences, behind and before it in turn, within a length."""
+    sentences = passage.sentences
+    first = last = chosen
+    sides = [(0, 1), (-1, 0)]
+    while True:
+        for side in sides:
+            low, high = first + side[0], last + side[1]
+            if low >= 0 and high < len(sentences) and sentences[high][1] - sentences[low][0] <= limit:
+                first, last = low, high
+                sides = [other for other in sides if other != side] + [side]
+                break
+        else:
+            return sentences[first][0], sentences[last][1]
+
+
+def trimmed(text: str, span: Offsets) -> Offsets:
+    """Return a span without white space and punctuation around it."""
+    start, end = span
+    while start < end and text[start] in _AROUND:
+        start += 1
+    while end > start and text[end - 1] in _AROUND:
+        end -= 1
+    return (start, end) if start < end else span

@@ -1,0 +1,99 @@
+"""Ranks candidates by their fused scores: cosine, BM25, and MaxSim or a reranker's score."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qa_service.datatypes import FloatArray, IntArray, Scores
+from qa_service.embedding import QuestionEmbedding
+from qa_service.index import Index
+from qa_service.index.tokens import Similarities
+from qa_service.retrieval.candidates import Candidates
+from qa_service.retrieval.fusion import LEXICAL, fuse, lexical_weight_for
+from qa_service.retrieval.reranking import RERANKER_DEPTH, Reranker
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Candidates in their final order, with the similarities of their tokens if the index has tokens.
+
+    ``places`` are the candidates' indices in ``similarities``; ``median`` is that of their cosines.
+    """
+
+    candidates: Candidates
+    fused: FloatArray
+    rerank: FloatArray | None
+    maxsim: FloatArray | None
+    similarities: Similarities | None
+    places: IntArray
+    median: float
+
+    def __len__(self) -> int:
+        """Return the number of candidates."""
+        return len(self.fused)
+
+    def place_of(self, number: int) -> int:
+        """Return the place of a passage, by its number."""
+        return int(np.flatnonzero(self.candidates.numbers == number)[0])
+
+    def scores(self, place: int) -> Scores:
+        """Return the signals behind the rank of the candidate at a place."""
+        lexical = self.candidates.lexical
+        return Scores(
+            dense=float(self.candidates.dense[place]),
+            lexical=None if lexical is None else float(lexical[place]),
+            rerank=None if self.rerank is None else float(self.rerank[place]),
+        )
+
+
+class Ranker:
+    """Ranks the candidates of one index.
+
+    ``late_interaction`` lets MaxSim rerank if the index has token vectors; a ``reranker``, a second model, takes its
+    place.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        *,
+        late_interaction: bool = True,
+        reranker: Reranker | None = None,
+        lexical_weight: float = LEXICAL,
+    ) -> None:
+        self._index = index
+        self._late_interaction = late_interaction
+        self._reranker = reranker
+        self._lexical_weight = lexical_weight
+
+    def rank(self, question: str, embedding: QuestionEmbedding, candidates: Candidates, depth: int) -> Ranking:
+        """Return the best ``depth`` candidates by vectors and words, ordered by all signals."""
+        lexical_weight = lexical_weight_for(candidates.weights, candidates.lexical, self._lexical_weight)
+        first = fuse(candidates.dense, candidates.lexical, lexical_weight=lexical_weight)
+        candidates = candidates.take(np.lexsort((candidates.numbers, -first))[:depth])
+        tokens = embedding.tokens
+        similarities = maxsim = rerank = None
+        if self._index.has_tokens and tokens is not None and len(tokens.ids):
+            similarities = self._index.similarities(tokens, candidates.numbers)
+            maxsim = similarities.maxsim()
+        if self._reranker is not None:
+            rerank = self._reranker_scores(self._reranker, question, candidates)
+        elif self._late_interaction:
+            rerank = maxsim
+        fused = fuse(candidates.dense, candidates.lexical, rerank, lexical_weight)
+        order = np.lexsort((candidates.numbers, -fused))
+        return Ranking(
+            candidates.take(order),
+            fused[order],
+            None if rerank is None else rerank[order],
+            None if maxsim is None else maxsim[order],
+            similarities,
+            order,
+            float(np.median(candidates.dense)),
+        )
+
+    def _reranker_scores(self, reranker: Reranker, question: str, candidates: Candidates) -> FloatArray:
+        """Return the reranker's scores of the first candidates; all others get the lowest of them."""
+        numbers = candidates.numbers[:RERANKER_DEPTH].tolist()
+        scores = reranker.score(question, [self._index.passage(number).text for number in numbers])
+        return np.concatenate([scores, np.full(len(candidates.numbers) - len(scores), scores.min(), np.float32)])

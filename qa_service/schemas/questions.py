@@ -1,0 +1,105 @@
+"""Bodies of the requests of ``POST /ask`` and ``POST /ask/batch``."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+
+from qa_service.datatypes import AskOptions, Filters
+from qa_service.errors import InvalidRequest
+from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question
+
+MAX_SHORT = 500
+Short = Annotated[str, StringConstraints(max_length=MAX_SHORT)]
+OneOrMore = Short | Annotated[list[Short], Field(min_length=1, max_length=100)]
+_EXAMPLE_QUESTION = "When was the Mutual Defense Treaty signed?"
+
+
+def _askable(question: str) -> str:
+    try:
+        check_question(question)
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+    return question
+
+
+Askable = Annotated[
+    str,
+    AfterValidator(_askable),
+    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_QUESTION_CHARACTERS, "pattern": "^[^\\u0000]*$"}),
+]
+
+
+class FiltersBody(BaseModel):
+    """Restricts the passages that may be results. All given filters must match; in a list, any one value."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    document_id: OneOrMore | None = Field(None, description="`document_id` of a citation.")
+    path_prefix: OneOrMore | None = Field(None, description="Prefix of `uri`.")
+    section: OneOrMore | None = Field(None, description="Heading anywhere in `section_path`.")
+    metadata: dict[Short, OneOrMore] | None = Field(
+        None, description="Keys and values of the document's front matter, compared as text.", max_length=20
+    )
+
+    def filters(self) -> Filters:
+        """Return the filters."""
+        return Filters(
+            document_ids=_several(self.document_id),
+            path_prefixes=_several(self.path_prefix),
+            sections=_several(self.section),
+            metadata={key: _several(values) for key, values in (self.metadata or {}).items()},
+        )
+
+
+def _several(value: str | list[str] | None) -> tuple[str, ...]:
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+class AskRequest(BaseModel):
+    """A question. ``query`` is accepted as another name of ``question``."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={"examples": [{"question": _EXAMPLE_QUESTION, "top_k": 3}]},
+    )
+
+    question: Askable = Field(
+        validation_alias=AliasChoices("question", "query"),
+        description="1 to 2,000 characters (code points), not blank.",
+    )
+    top_k: int | None = Field(None, ge=1, le=50, description="Number of results. Default: the server's setting.")
+    min_confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Confidence from which the verdict is `answered`. Default: the server's setting.",
+    )
+    min_uncertain: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Confidence from which the verdict is at least `uncertain`. Default: the server's setting.",
+    )
+    filters: FiltersBody | None = Field(None, description="Which passages may be results. Default: all.")
+
+    def options(self, *, explain: bool = False) -> AskOptions:
+        """Return the options of the request."""
+        filters = None if self.filters is None else self.filters.filters()
+        return AskOptions(self.top_k, self.min_confidence, self.min_uncertain, filters, explain)
+
+
+class BatchRequest(BaseModel):
+    """Many questions, each as text or as the body of ``POST /ask``."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"questions": [{"question": _EXAMPLE_QUESTION, "top_k": 1}]}]},
+    )
+
+    questions: list[Any] = Field(
+        min_length=1,
+        description="Texts, or objects as for `POST /ask`, up to the server's limit. Each invalid one gets an error.",
+    )
