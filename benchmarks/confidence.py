@@ -17,11 +17,11 @@ from pathlib import Path
 from common import setup
 
 import numpy as np
-from observing import ANSWERABLE, NEAR_MISS, OFF_TOPIC, OWN_SETS, Observation, QuestionSet, observations
+from observing import ANSWERABLE, NEAR_MISS, OFF_TOPIC, OWN_SETS, QuestionSet, SetObservation, observations
 
+from qa_service.evaluation.calibrate import fit_calibration
 from qa_service.evaluation.statistics import auroc, expected_calibration_error
 from qa_service.retrieval.confidence import Calibration, LogisticModel
-from qa_service.retrieval.fitting import confidences_of, fit
 
 FITTED_SETS = ("squad2_dev", "nq_passages", "xquad_en", "chroma_chunking")
 SHARES = {ANSWERABLE: 2, NEAR_MISS: 1, OFF_TOPIC: 1}
@@ -48,49 +48,35 @@ def main() -> None:
                 measure(observations(sets))
 
 
-def measure(observed: Sequence[Observation]) -> None:
+def measure(observed: Sequence[SetObservation]) -> None:
     """Print the figures of each set, left out of the fit, and the constants fitted to all but the project's own."""
     for name in dict.fromkeys(one.name for one in observed):
         rest = [one for one in observed if one.name not in {name, *OWN_SETS}]
-        print(f"  {name:16}", figures([one for one in observed if one.name == name], calibration(rest)), flush=True)
+        own, model = [one for one in observed if one.name == name], calibration(rest)
+        found = np.array([model.probability(one.evidence, one.read) for one in own])
+        print(f"  {name:16}", figures(own, found), flush=True)
     chosen = calibration([one for one in observed if one.name not in OWN_SETS])
     print("  constants without a reading:", rounded(chosen.unread))
     if chosen.read is not None:
         print("  constants of a reading:     ", rounded(chosen.read))
 
 
-def calibration(observed: Sequence[Observation]) -> Calibration:
+def calibration(observed: Sequence[SetObservation]) -> Calibration:
     """Return the calibration fitted to observations, with the weights that the head of this file describes."""
     weights = np.array([1 / counts for counts in _counts(observed)]) * [SHARES[one.kind] for one in observed]
-    right = np.array([one.right for one in observed])
-    unread = fit(np.array([one.evidence for one in observed]), right, weights)
-    read = np.array([one.read is not None for one in observed])
-    if not read.any():
-        return Calibration(unread)
-    rows = np.array([one.read for one in observed if one.read is not None])
-    return Calibration(unread, fit(rows, right[read], weights[read]))
+    return fit_calibration(observed, "", weights)
 
 
-def _counts(observed: Sequence[Observation]) -> list[int]:
+def _counts(observed: Sequence[SetObservation]) -> list[int]:
     """Return for each observation how many there are of its set and kind."""
     counts = Counter((one.name, one.kind) for one in observed)
     return [counts[one.name, one.kind] for one in observed]
 
 
-def confidences(observed: Sequence[Observation], model: Calibration) -> np.ndarray:
-    """Return the confidence of each observation (n,)."""
-    found = confidences_of(model.unread, np.array([one.evidence for one in observed]))
-    read = np.array([one.read is not None for one in observed])
-    if model.read is not None and read.any():
-        found[read] = confidences_of(model.read, np.array([one.read for one in observed if one.read is not None]))
-    return found
-
-
-def figures(observed: Sequence[Observation], model: Calibration) -> str:
-    """Return the measures of a set as a line."""
-    found = confidences(observed, model)
+def figures(observed: Sequence[SetObservation], found: np.ndarray) -> str:
+    """Return the measures of the confidences (n,) of a set as a line."""
     kinds = np.array([one.kind for one in observed])
-    right = np.array([one.right for one in observed])
+    right = np.array([one.is_right for one in observed])
     on, off = kinds != OFF_TOPIC, right | (kinds == OFF_TOPIC)
     threshold = np.quantile(found[kinds == ANSWERABLE], 1 - ANSWERED_SHARE)
     passing = np.mean(found[kinds == NEAR_MISS] >= threshold)

@@ -16,13 +16,9 @@ import numpy as np
 
 from qa_service.datatypes import AskOptions
 from qa_service.evaluation import Question, QuestionFile
+from qa_service.evaluation.calibrate import Observation
 from qa_service.evaluation.measures import normalized
 from qa_service.retrieval.evidence import evidence_row
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
 
 ROOT = Path(__file__).parent.parent
 ANSWERABLE, NEAR_MISS, OFF_TOPIC = "answerable", "near miss", "off topic"
@@ -31,10 +27,12 @@ OWN_SETS = {
     "unseen": (ROOT / "tests/data/unseen/documents", ROOT / "tests/data/unseen/questions.jsonl"),
 }
 # Articles of SQuAD whose near misses the reader was trained on; XQuAD shares some of them.
-TRAINED_ARTICLES = _words(
-    "Normans Computational_complexity_theory Huguenot Steam_engine 1973_oil_crisis "
-    "European_Union_law Packet_switching Harvard_University Yuan_dynasty Immune_system "
-    "Scottish_Parliament Islamism Imperialism Warsaw French_and_Indian_War Force"
+TRAINED_ARTICLES = frozenset(
+    (
+        *("Normans", "Computational_complexity_theory", "Huguenot", "Steam_engine", "1973_oil_crisis", "Warsaw"),
+        *("European_Union_law", "Packet_switching", "Harvard_University", "Yuan_dynasty", "Immune_system", "Force"),
+        *("Scottish_Parliament", "Islamism", "Imperialism", "French_and_Indian_War"),
+    )
 )
 MAX_QUESTIONS = 1500
 _NEAR_MISS_EVERY, _OFF_TOPIC_EVERY = 2, 3
@@ -42,20 +40,15 @@ _MIN_PARAGRAPH_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """A question of a ``kind``, as it was answered.
+class SetObservation(Observation):
+    """A question of a ``kind`` and of the set with a ``name``, as it was answered.
 
-    ``evidence`` and ``read`` are the features of its answer; ``read`` is ``None`` if it was not read. ``right`` tells
-    whether the first five results hold the answer, ``first`` whether the first one does, ``quoted`` whether the quote
-    does.
+    ``first`` tells whether the first result holds the answer, ``quoted`` whether the quote does.
     """
 
     name: str
     kind: str
     confidence: float
-    evidence: tuple[float, ...]
-    read: tuple[float, ...] | None
-    right: bool
     first: bool
     quoted: bool
 
@@ -138,7 +131,7 @@ def _paragraphs(path: Path) -> set[str]:
     return {line for line in lines if len(line) >= _MIN_PARAGRAPH_CHARACTERS}
 
 
-def observations(sets: list[QuestionSet], note: Callable[[str], None] = print) -> list[Observation]:
+def observations(sets: list[QuestionSet], note: Callable[[str], None] = print) -> list[SetObservation]:
     """Ask all questions of all sets, and of each set some of the next one as off topic."""
     found = []
     asked = [one.questions() for one in sets]
@@ -163,7 +156,7 @@ def _needs_near(questions: list[Asked]) -> bool:
     return all(question.answerable for question in questions)
 
 
-def observed(one: QuestionSet, question: Asked, kind: str, *, without: bool = False) -> Observation:
+def observed(one: QuestionSet, question: Asked, kind: str, *, without: bool = False) -> SetObservation:
     """Ask a question; ``without`` leaves out the passages with its answer."""
     out = np.array(sorted(question.relevant)) if without else None
     retrieved = one.answerer.retrieve(question.text, AskOptions(top_k=5), without=out)
@@ -173,13 +166,13 @@ def observed(one: QuestionSet, question: Asked, kind: str, *, without: bool = Fa
     best = retrieved.quotes[0]
     text = retrieved.results[best.result].passage.text
     quote = f" {normalized(text[slice(*best.place)])} "
-    return Observation(
+    return SetObservation(
         name=one.name,
         kind=kind,
         confidence=retrieved.confidence or 0.0,
-        evidence=tuple(evidence_row(retrieved.evidence)),
-        read=None if retrieved.read is None else tuple(evidence_row(retrieved.read)),
-        right=any(hits),
+        evidence=evidence_row(retrieved.evidence),
+        read=None if retrieved.read is None else evidence_row(retrieved.read),
+        is_right=any(hits),
         first=hits[:1] == [True],
         quoted=kind == ANSWERABLE and any(f" {answer} " in quote for answer in question.answers if answer),
     )

@@ -20,20 +20,19 @@ from urllib.parse import urlsplit
 from common import memory_mb, serving, setup
 
 import numpy as np
-from confidence import ANSWERED_SHARE, FITTED_SETS
+from confidence import FITTED_SETS, figures
 from observing import (
     ANSWERABLE,
     NEAR_MISS,
     OFF_TOPIC,
     OWN_SETS,
     ROOT,
-    Observation,
     QuestionSet,
+    SetObservation,
     observations,
 )
 
 from qa_service.evaluation import Question, QuestionFile
-from qa_service.evaluation.statistics import auroc, expected_calibration_error
 from qa_service.settings import default_of
 
 PASSES = 4
@@ -64,21 +63,18 @@ def main() -> None:
                 print(f"  {mode:8}", cost(mode, work / "briefing/index"), flush=True)
 
 
-def quality(observed: Sequence[Observation]) -> str:
+def quality(observed: Sequence[SetObservation]) -> str:
     """Return the measures of a set as a line."""
     kinds = np.array([one.kind for one in observed])
     confidence = np.array([one.confidence for one in observed])
-    right, first, quoted = (np.array([getattr(one, name) for one in observed]) for name in ("right", "first", "quoted"))
+    right, first, quoted = (
+        np.array([getattr(one, name) for one in observed]) for name in ("is_right", "first", "quoted")
+    )
     asked, near, off = kinds == ANSWERABLE, kinds == NEAR_MISS, kinds == OFF_TOPIC
-    on, apart = asked | near, right | off
-    threshold = np.quantile(confidence[asked], 1 - ANSWERED_SHARE)
     answered, shown = (confidence >= default_of(name) for name in ("min_confidence", "min_uncertain"))
     return (
         f"hit@1 {first[asked].mean():.3f}, hit@5 {right[asked].mean():.3f}, quoted {quoted[asked].mean():.3f}; "
-        f"AUROC near {auroc(confidence[on], right[on]):.3f}, off topic {auroc(confidence[apart], right[apart]):.3f}; "
-        f"{np.mean(confidence[near] >= threshold):.0%} of near misses pass at {ANSWERED_SHARE:.0%}; "
-        f"ECE {expected_calibration_error(confidence[on], right[on]):.3f}, mean {confidence[on].mean():.2f} for "
-        f"{right[on].mean():.2f}; served {np.sum(quoted & shown & asked)} of {asked.sum()}, answered "
+        f"{figures(observed, confidence)}; served {np.sum(quoted & shown & asked)} of {asked.sum()}, answered "
         f"{np.sum(answered & asked)}; near misses answered {np.sum(answered & near)}, uncertain "
         f"{np.sum(shown & ~answered & near)} of {near.sum()}; off topic answered {np.sum(answered & off)}, uncertain "
         f"{np.sum(shown & ~answered & off)} of {off.sum()}"

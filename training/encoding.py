@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 from torch import Tensor
 
 from qa_service.datatypes import Offsets
-from qa_service.embedding import find_model
-from qa_service.settings import DEFAULT_MODEL
+from qa_service.embedding import packaged_folder
+from qa_service.embedding.graphs import open_tokenizer
+from qa_service.reading.reader import MAX_QUESTION_TOKENS, MAX_TOKENS
 from training.examples import Example
 
-MAX_QUESTION_TOKENS, MAX_TOKENS = 40, 160
 _SHARE_WITH_TITLE = 0.5
 NO_SPAN = -1
 
@@ -38,9 +38,7 @@ class Encoder:
     """Makes batches with the tokenizer of the embedding model, whose vocabulary is the reader's too."""
 
     def __init__(self) -> None:
-        self._tokenizer = Tokenizer.from_file(str(find_model(DEFAULT_MODEL).folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = open_tokenizer(packaged_folder() / "tokenizer.json")
         self._start, self._end = (self._tokenizer.token_to_id(mark) for mark in ("[CLS]", "[SEP]"))
 
     def __call__(self, examples: Sequence[Example], chance: random.Random | None = None) -> Batch:
@@ -68,7 +66,8 @@ class Encoder:
         )
 
     def _tokens(self, texts: list[str]) -> list[Encoding]:
-        return self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        encoded: list[Encoding] = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return encoded
 
 
 def token_span(offsets: Sequence[Offsets], spans: Sequence[Offsets], first: int) -> tuple[int, int]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.special import logit
-from scipy.stats import rankdata
 
+from qa_service.evaluation.statistics import auroc
 from training.encoding import NO_SPAN, Encoder
 from training.examples import Example, gold_spans
 from training.model import Reader
@@ -51,7 +51,7 @@ def _example(record: Record, window: Window) -> Example:
 def evaluate(model: Reader, encoder: Encoder, records: Sequence[Record]) -> tuple[Figures, Figures]:
     """Return the figures of a model's two heads, the early one first; it is in training mode afterwards."""
     model.eval()
-    early, last = (_figures(*_predict(model, encoder, records, head), records) for head in (0, 1))
+    early, last = (_figures(*predicted, records) for predicted in _predict(model, encoder, records))
     model.train()
     return early, last
 
@@ -68,27 +68,22 @@ def _figures(logits: np.ndarray, touched: list[bool], records: Sequence[Record])
     )
 
 
-def _predict(model: Reader, encoder: Encoder, records: Sequence[Record], head: int) -> tuple[np.ndarray, list[bool]]:
-    """Return a head's logits of records (n,), and for each answered window whether its span touches the answer."""
+def _predict(model: Reader, encoder: Encoder, records: Sequence[Record]) -> list[tuple[np.ndarray, list[bool]]]:
+    """Return for each head the logits of records (n,), and whether its span touches the answer of answered windows."""
     windows = best_windows(records)
     order = sorted(windows, key=lambda place: len(windows[place].window) + len(windows[place].question))
-    logits, touched = np.full(len(records), _NO_WINDOW), []
+    predicted: list[tuple[np.ndarray, list[bool]]] = [(np.full(len(records), _NO_WINDOW), []) for _ in range(2)]
     for start in range(0, len(order), BATCH_SIZE):
         places = order[start : start + BATCH_SIZE]
         batch = encoder([windows[place] for place in places])
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            found, edges = model(batch.ids, batch.types)[head]
-        logits[places] = found.float().numpy()
-        ends = edges.float().masked_fill((batch.types == 0)[:, :, None], -torch.inf).argmax(1)
-        overlap = (ends[:, 0] <= batch.spans[:, 1]) & (ends[:, 1] >= batch.spans[:, 0])
-        touched.extend(overlap[batch.spans[:, 0] != NO_SPAN].tolist())
-    return logits, touched
-
-
-def auroc(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the area under the ROC curve: the Mann-Whitney statistic as a share of all pairs; ties count half."""
-    positive, negative = labels.sum(), (~labels).sum()
-    return float((rankdata(scores)[labels].sum() - positive * (positive + 1) / 2) / (positive * negative))
+            heads = model(batch.ids, batch.types)
+        for (logits, touched), (found, edges) in zip(predicted, heads, strict=True):
+            logits[places] = found.float().numpy()
+            ends = edges.float().masked_fill((batch.types == 0)[:, :, None], -torch.inf).argmax(1)
+            overlap = (ends[:, 0] <= batch.spans[:, 1]) & (ends[:, 1] >= batch.spans[:, 0])
+            touched.extend(overlap[batch.spans[:, 0] != NO_SPAN].tolist())
+    return predicted
 
 
 def _confidence(record: Record) -> float:

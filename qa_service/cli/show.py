@@ -67,7 +67,7 @@ def print_build(report: "BuildReport", collection: str = "") -> None:
 
 
 def print_answer(answer: "Answer") -> None:
-    """Print the quotes with their sources, or that there is none; the reason; and the passages.
+    """Print the verdict, the quotes with their sources, the reason, and the passages.
 
     The exact words that answer are bold.
     """

@@ -195,7 +195,7 @@ class Answer:
 
     @property
     def answerable(self) -> bool | None:
-        """Whether the verdict is ``answered``; ``None`` if there is none."""
+        """True if the verdict is ``answered``; ``None`` without a verdict."""
         return None if self.verdict is None else self.verdict == "answered"
 
     @property

@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from qa_service.datatypes import FloatArray, IntArray
+from qa_service.embedding.graphs import open_graph, open_tokenizer
 from qa_service.embedding.interface import (
     ModelIdentity,
     PassageEmbeddings,
@@ -141,14 +142,7 @@ class ExportedEmbedder:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer  # noqa: PLC0415 - not needed by the command line
-
-        try:
-            tokenizer = Tokenizer.from_file(str(self._folder / TOKENIZER))
-        except Exception as error:  # the library raises plain Exception
-            raise ModelCorrupt(f"{self._folder / TOKENIZER} can't be loaded: {error}") from error
-        tokenizer.no_padding()
-        return tokenizer
+        return open_tokenizer(self._folder / TOKENIZER)
 
     def files(self) -> dict[str, bytes]:
         """Return the content of the files that :func:`open_runtime` needs, by name, for other machines."""
@@ -227,15 +221,7 @@ class OnnxEmbedder(ExportedEmbedder):
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime  # noqa: PLC0415 - not needed by the command line
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            return onnxruntime.InferenceSession(str(self._folder / MODEL), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library raises a dozen classes of its own
-            raise ModelCorrupt(f"{self._folder / MODEL} can't be loaded: {error}") from error
+        return open_graph(self._folder / MODEL)
 
 
 class OpenVinoEmbedder(ExportedEmbedder):

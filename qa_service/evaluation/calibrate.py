@@ -48,7 +48,7 @@ class CalibrationFit:
 def observe(
     questions: Iterable[Question | LineProblem], answerer: QuestionAnswerer, progress: Callable[[int], None]
 ) -> tuple[list[Observation], tuple[LineProblem, ...]]:
-    """Ask all questions; return what was observed, and the unusable lines."""
+    """Ask all questions; return an observation of each, and the unusable lines."""
     observations: list[Observation] = []
     problems: list[LineProblem] = []
     index = answerer.index
@@ -90,7 +90,9 @@ def calibrate(
     for fold in range(_FOLDS):
         inside = np.arange(len(observed)) % _FOLDS == fold
         fitted = fit_calibration([one for one, out in zip(observed, inside, strict=True) if not out], mode)
-        held_out[inside] = [confidence_of(fitted, one) for one, out in zip(observed, inside, strict=True) if out]
+        held_out[inside] = [
+            fitted.probability(one.evidence, one.read) for one, out in zip(observed, inside, strict=True) if out
+        ]
     return CalibrationFit(
         calibration=fit_calibration(observed, mode),
         questions=len(observed),
@@ -104,7 +106,7 @@ def calibrate(
 def fit_calibration(observed: Sequence[Observation], mode: str, weights: Float64Array | None = None) -> Calibration:
     """Return a calibration for a mode of the reader, empty without one; ``weights`` (n,) are sample weights.
 
-    There is no model of readings if too few questions of either kind were read.
+    The model of readings is left out if the reader read fewer than 20 right or 20 wrong answers.
     """
     right = np.array([one.is_right for one in observed], dtype=bool)
     unread = fit(np.array([one.evidence for one in observed]), right, weights)
@@ -113,10 +115,3 @@ def fit_calibration(observed: Sequence[Observation], mode: str, weights: Float64
         return Calibration(unread)
     rows = np.array([one.read for one in observed if one.read is not None])
     return Calibration(unread, fit(rows, right[read], None if weights is None else weights[read]), mode)
-
-
-def confidence_of(calibration: Calibration, one: Observation) -> float:
-    """Return the confidence of an observation."""
-    if one.read is None or calibration.read is None:
-        return calibration.unread.probability(one.evidence)
-    return calibration.read.probability(one.read)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from qa_service.datatypes import FloatArray, Offsets
+from qa_service.embedding.graphs import open_graph, open_tokenizer
 from qa_service.embedding.models import sha256_of
 from qa_service.errors import ModelCorrupt
 
@@ -107,15 +108,7 @@ class Reader:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer  # noqa: PLC0415 - not needed with the reader off
-
-        try:
-            tokenizer = Tokenizer.from_file(str(self.files.tokenizer))
-        except Exception as error:  # the library raises plain Exception
-            raise ModelCorrupt(f"{self.files.tokenizer} can't be loaded: {error}") from error
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return tokenizer
+        return open_tokenizer(self.files.tokenizer)
 
     @cached_property
     def _edges(self) -> tuple[int, int]:
@@ -124,23 +117,11 @@ class Reader:
 
     @cached_property
     def _lower(self) -> Any:
-        return _session(self.files.lower[0])
+        return open_graph(self.files.lower[0])
 
     @cached_property
     def _upper(self) -> Any:
-        return _session(self.files.upper[0])
-
-
-def _session(graph: Path) -> Any:
-    import onnxruntime  # noqa: PLC0415 - not needed with the reader off
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the library raises a dozen classes of its own
-        raise ModelCorrupt(f"{graph} can't be loaded: {error}") from error
+        return open_graph(self.files.upper[0])
 
 
 def _best_span(logits: FloatArray) -> tuple[int, int, float]:

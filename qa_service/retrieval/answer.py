@@ -12,7 +12,7 @@ from qa_service.datatypes import Offsets, Passage, ScoredPassage
 from qa_service.reading import Reader, Reading, Window
 from qa_service.retrieval.evidence import DENSE_CAP, MAXSIM_CAP, ReadEvidence
 from qa_service.retrieval.hits import Hit
-from qa_service.retrieval.quotes import MAX_QUOTE_CHARACTERS, grown, quotable, trimmed, widened
+from qa_service.retrieval.quotes import MAX_QUOTE_CHARACTERS, grown, trimmed, widened
 
 WEIGHT = 0.03
 """A unit of the logit counts so much in a score of 0..1. Decision 0020 has other weights."""
@@ -104,8 +104,8 @@ def _quoting(hit: Hit) -> ScoredPassage:
         return hit.result
     passage, span = hit.result.passage, hit.result.spans[0]
     sure = hit.read.logit >= SURE_LOGIT
-    start, end = passage.sentences[hit.sentence] if sure else widened(passage, hit.sentence)
-    for low, high in (passage.sentences[place] for place in quotable(passage)):
+    start, end = passage.sentences[hit.sentence] if sure else widened(passage, hit.sentence, hit.quotable)
+    for low, high in (passage.sentences[place] for place in hit.quotable):
         if low < span[1] and high > span[0] and max(end, high) - min(start, low) <= MAX_QUOTE_CHARACTERS:
             start, end = min(start, low), max(end, high)
     spans = (span,) if start <= span[0] < span[1] <= end else ()

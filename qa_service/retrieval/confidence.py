@@ -39,10 +39,14 @@ class Calibration:
     mode: str = ""
 
     def confidence(self, evidence: Evidence, read: ReadEvidence | None = None) -> float:
-        """Return a probability, 0 to 1."""
+        """Return the probability, 0 to 1, of a result with this evidence."""
+        return self.probability(evidence_row(evidence), None if read is None else evidence_row(read))
+
+    def probability(self, evidence: Sequence[float], read: Sequence[float] | None) -> float:
+        """Return the same for rows of features; ``read`` is ``None`` if nothing was read."""
         if read is None or self.read is None:
-            return self.unread.probability(evidence_row(evidence))
-        return self.read.probability(evidence_row(read))
+            return self.unread.probability(evidence)
+        return self.read.probability(read)
 
     def to_dict(self) -> dict[str, float]:
         """Return the constants by name; those for readings begin with the mode."""

@@ -33,7 +33,7 @@ _NEGATIONS = frozenset(
         "lack",
     )
 )
-_STOP_WORDS = frozenset(
+STOP_WORDS = frozenset(
     (
         *("what", "which", "who", "whom", "whose", "when", "where", "why", "how", "is", "are", "was", "were", "be"),
         *("been", "do", "does", "did", "has", "have", "had", "can", "could", "would", "should", "will", "the", "a"),
@@ -108,7 +108,7 @@ class QuestionFeatures:
 
 def stop_words() -> str:
     """Return the stop words as one text, for the index to turn into terms."""
-    return " ".join(_STOP_WORDS)
+    return " ".join(STOP_WORDS)
 
 
 def collect_evidence(

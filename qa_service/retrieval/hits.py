@@ -35,7 +35,8 @@ class PassageTerms:
 class Hit:
     """A result, its evidence, the terms of its passage, and the number of its best sentence.
 
-    ``terms`` are unique ids, sorted, without those of title and headings. ``maxsim`` is ``None`` without token
+    ``terms`` are unique ids, sorted, without those of title and headings. ``quotable`` are the numbers of the
+    sentences that can be quoted. ``maxsim`` is ``None`` without token
     vectors; ``margin`` is the cosine less the median of the candidates. ``read`` is ``None`` if it was not read.
     """
 
@@ -43,6 +44,7 @@ class Hit:
     evidence: Evidence
     terms: Int32Array
     sentence: int
+    quotable: Sequence[int]
     maxsim: float | None
     margin: float
     read: ReadEvidence | None = None
@@ -100,7 +102,8 @@ class HitFinder:
             explanation=None,
         )
         maxsim = None if ranking.maxsim is None else float(ranking.maxsim[place])
-        return Hit(result, evidence, terms.all, chosen, maxsim, result.scores.dense - ranking.median)
+        margin = result.scores.dense - ranking.median
+        return Hit(result, evidence, terms.all, chosen, terms.quotable, maxsim, margin)
 
     def terms_of(self, passage: Passage) -> PassageTerms:
         """Return the terms of a passage, those asked recently from a cache."""

@@ -1,6 +1,7 @@
 """Which sentences of a passage can be quoted, and how far a quote reaches."""
 
 import re
+from collections.abc import Container
 
 from qa_service.datatypes import Offsets, Passage
 
@@ -35,19 +36,18 @@ def is_row(text: str) -> bool:
     return _ROW.match(text) is not None
 
 
-def widened(passage: Passage, chosen: int) -> Offsets:
+def widened(passage: Passage, chosen: int, allowed: Container[int]) -> Offsets:
     """Return a sentence with the sentences before and after it, as far as they fit in ``MAX_QUOTE_CHARACTERS``.
 
-    If only one fits, it is the one after, which more often holds the answer. Structure and rows of tables are not
-    added, and a row stays alone: its neighbours say other things.
+    If only one fits, it is the one after, which more often holds the answer. Only sentences in ``allowed`` are added,
+    and no rows of tables; a row stays alone: its neighbours say other things.
     """
     text, sentences = passage.text, passage.sentences
     if is_row(text[slice(*sentences[chosen])]):
         return sentences[chosen]
-    fit = set(quotable(passage))
     start, end = sentences[chosen]
     for place in (chosen + 1, chosen - 1):
-        if place not in fit or is_row(text[slice(*sentences[place])]):
+        if place not in allowed or is_row(text[slice(*sentences[place])]):
             continue
         low, high = min(start, sentences[place][0]), max(end, sentences[place][1])
         if high - low <= MAX_QUOTE_CHARACTERS:

@@ -7,11 +7,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 
 from qa_service.datatypes import Reason, ScoredPassage
 from qa_service.index import Index
-from qa_service.retrieval.evidence import stop_words
+from qa_service.retrieval.evidence import STOP_WORDS
 
 
 def _words(text: str) -> frozenset[str]:
@@ -29,7 +28,6 @@ _CONTRACTION = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m))\Z", re.IGNOREC
 _FOLLOW_UP = re.compile(
     r"(and|but|so|what about|how about|what if|why|why not|which one|how so|really|more)\b", re.IGNORECASE
 )
-_STOP_WORDS = _words(stop_words())
 _PRONOUNS = _words("it its they them their he him his she her this that these those then")
 _MAX_WORD_CHARACTERS = 40
 _MAX_FOLLOW_UP_WORDS = 6
@@ -45,6 +43,8 @@ _FUNCTION_WORDS = _words(
     "without up down out off again once only own so too but nor yet since until per via ca wo both few "
     "your yours mine ours theirs here now still ever never always often being having doing"
 )
+_PLAIN_WORDS = _ASKING | _FUNCTION_WORDS | STOP_WORDS
+"""The words that say nothing of a question's subject."""
 # Frequent words of each language that are no English words.
 _LANGUAGES = {
     "German": _words("der die das und ist sind wie wann wer wo warum welche welcher wurde wird nicht von ein eine"),
@@ -88,7 +88,7 @@ def _other_language(words: Sequence[str], index: Index, _: Sequence[ScoredPassag
     language, found = max(
         ((name, folded & frequent) for name, frequent in _LANGUAGES.items()), key=lambda pair: len(pair[1])
     )
-    own = len(folded & _STOP_WORDS)
+    own = len(folded & STOP_WORDS)
     known = sum(_known([word], index) for word in found)
     if len(found) < _MIN_FOREIGN_WORDS or len(found) <= own or found <= _IN_NAMES or 2 * known >= len(found):
         return None
@@ -105,7 +105,7 @@ def _follow_up(words: Sequence[str], index: Index, _: Sequence[ScoredPassage]) -
     if len(words) > _MAX_FOLLOW_UP_WORDS:
         return None
     folded = {word.casefold() for word in words}
-    content = folded - _plain_words() - _PRONOUNS
+    content = folded - _PLAIN_WORDS - _PRONOUNS
     leads = _FOLLOW_UP.match(" ".join(words)) is not None
     names = any(word[0].isupper() and word.casefold() in content for word in words[1:])
     refers = bool(folded & _PRONOUNS) and len(content) <= _MAX_FOLLOW_UP_CONTENT and not names
@@ -138,18 +138,12 @@ def _missing_term(words: Sequence[str], index: Index, _: Sequence[ScoredPassage]
     absent = [
         (place > 0 and word[0].isupper(), len(word), -place, word)
         for place, word in enumerate(_CONTRACTION.sub("", word) for word in words)
-        if word and word.casefold() not in _plain_words() and _is_absent(word, index)
+        if word and word.casefold() not in _PLAIN_WORDS and _is_absent(word, index)
     ]
     if not absent:
         return None
     word = max(absent)[-1]
     return Reason("missing_term", f"No document mentions “{word}”.", word)
-
-
-@cache
-def _plain_words() -> frozenset[str]:
-    """Return the words that say nothing of a question's subject."""
-    return _ASKING | _FUNCTION_WORDS | _STOP_WORDS
 
 
 def _is_absent(word: str, index: Index) -> bool:

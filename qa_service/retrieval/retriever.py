@@ -159,15 +159,13 @@ class Retriever:
 
     def _with_answer(self, question: str, hits: list[Hit], top_k: int) -> tuple[list[Hit], int]:
         """Return the hits in their final order, and the index of the one with the best quote, below ``top_k``."""
-        first = hits[:_QUOTE_DEPTH]
-        best = max(
-            range(min(top_k, len(first))),
-            key=lambda at: (first[at].evidence.sentence or first[at].evidence.coverage, -at),
-        )
+        first, calibration = hits[:_QUOTE_DEPTH], self._calibration
         confident = max((hit.result.confidence or 0.0) for hit in first)
-        if self._answers is None or (self._calibration is not None and confident < _HOPELESS):
-            return hits, best
-        calibration = self._calibration
+        if self._answers is None or (calibration is not None and confident < _HOPELESS):
+            return hits, max(
+                range(min(top_k, len(first))),
+                key=lambda at: (first[at].evidence.sentence or first[at].evidence.coverage, -at),
+            )
         read = self._answers.reordered(question, hits)
         if calibration is None:
             return read, 0

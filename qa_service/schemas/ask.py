@@ -132,7 +132,7 @@ class AskResponse(BaseModel):
         description="`answered`: the best quote is likely to answer. `uncertain`: it may answer. `not_found`: the "
         "documents are unlikely to contain the answer. null if the model has no calibration."
     )
-    answerable: bool | None = Field(description="Whether the verdict is `answered`; null if there is no verdict.")
+    answerable: bool | None = Field(description="True if the verdict is `answered`; null without a verdict.")
     confidence: float | None = Field(
         description="Probability, 0 to 1, that the results contain the answer; null if the model has no calibration."
     )

@@ -12,7 +12,7 @@ from conftest import FakeEmbedder
 from qa_service import pipeline
 from qa_service.embedding import DEFAULT_WEIGHTS
 from qa_service.errors import QuestionFileError
-from qa_service.evaluation.calibrate import MIN_QUESTIONS, Observation, calibrate, confidence_of, fit_calibration
+from qa_service.evaluation.calibrate import MIN_QUESTIONS, Observation, calibrate, fit_calibration
 from qa_service.evaluation.question import Question, question_of
 from qa_service.pipeline import build, open_answerer
 from qa_service.reading import Reading, Window
@@ -37,6 +37,10 @@ def observations(count: int, *, read_from: int = 0) -> list[Observation]:
     return found
 
 
+def probability(calibration: Calibration, one: Observation) -> float:
+    return calibration.probability(one.evidence, one.read)
+
+
 def test_each_kind_of_result_has_a_model() -> None:
     """That of readings is the surer one; a result that was not read has the confidence of its evidence."""
     observed = observations(200)
@@ -48,12 +52,12 @@ def test_each_kind_of_result_has_a_model() -> None:
     right = np.array([one.is_right for one in observed])
     losses = []
     for kind in (observed, unread):
-        confidences = np.array([confidence_of(calibration, one) for one in kind])
+        confidences = np.array([probability(calibration, one) for one in kind])
         assert ((confidences > 0) & (confidences < 1)).all()
         assert abs(confidences.mean() - right.mean()) < 0.02
         losses.append(float(((confidences - right) ** 2).mean()))
     assert losses[0] < 0.5 * losses[1]
-    assert confidence_of(Calibration(calibration.unread), observed[0]) == confidence_of(calibration, unread[0])
+    assert probability(Calibration(calibration.unread), observed[0]) == probability(calibration, unread[0])
 
 
 def test_few_readings_give_no_model_of_readings() -> None:
@@ -81,7 +85,7 @@ def test_questions_count_by_their_weights() -> None:
     weights = np.array([1.0 if one.is_right else 0.01 for one in observed])
     for kind in (observed, [Observation(one.evidence, None, one.is_right) for one in observed]):
         plain, weighted = (fit_calibration(observed, "quick", given) for given in (None, weights))
-        assert sum(confidence_of(weighted, one) for one in kind) > sum(confidence_of(plain, one) for one in kind)
+        assert sum(probability(weighted, one) for one in kind) > sum(probability(plain, one) for one in kind)
 
 
 class KnowsBoats:

@@ -10,6 +10,7 @@ from qa_service.datatypes import Passage, Position, ScoredPassage, Scores
 from qa_service.reading import Reading, Window
 from qa_service.retrieval.evidence import Evidence
 from qa_service.retrieval.hits import Hit
+from qa_service.retrieval.quotes import quotable
 
 
 def passage(*sentences: str, between: str = " ", number: int = 0, document: str = "a", context: str = "") -> Passage:
@@ -37,7 +38,7 @@ def hit(
         explanation=None,
     )
     evidence = Evidence(0.5, similar, 0.1, 0.5, 0.1, 1.0, 1.0, 0.0)
-    return Hit(result, evidence, np.array([found.number], np.int32), sentence, 0.6, 0.1)
+    return Hit(result, evidence, np.array([found.number], np.int32), sentence, quotable(found), 0.6, 0.1)
 
 
 @dataclass

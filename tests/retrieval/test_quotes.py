@@ -57,28 +57,28 @@ def test_rows_are_told_from_sentences() -> None:
 def test_neighbours_are_quoted_with_a_sentence() -> None:
     """Those before and after, and of the two the one after if only one fits."""
     found = passage("One.", "Two.", "Three.", "Four.")
-    assert found.text[slice(*widened(found, 1))] == "One. Two. Three."
-    assert found.text[slice(*widened(found, 0))] == "One. Two."
-    assert found.text[slice(*widened(found, 3))] == "Three. Four."
+    assert found.text[slice(*widened(found, 1, quotable(found)))] == "One. Two. Three."
+    assert found.text[slice(*widened(found, 0, quotable(found)))] == "One. Two."
+    assert found.text[slice(*widened(found, 3, quotable(found)))] == "Three. Four."
     half = "x" * (MAX_QUOTE_CHARACTERS // 2 - 10) + "."
     found = passage(half, half, half)
-    assert widened(found, 1) == (found.sentences[1][0], found.sentences[2][1])
+    assert widened(found, 1, quotable(found)) == (found.sentences[1][0], found.sentences[2][1])
 
 
 def test_a_long_sentence_is_quoted_alone() -> None:
     """At the limit by one character more or less, and far above it."""
     for length, expected in ((MAX_QUOTE_CHARACTERS - 4, True), (MAX_QUOTE_CHARACTERS - 3, False), (5000, False)):
         found = passage("x" * length, "Two")
-        assert (widened(found, 0) == (0, len(found.text))) == expected
-        assert widened(found, 0)[0] == 0
+        assert (widened(found, 0, quotable(found)) == (0, len(found.text))) == expected
+        assert widened(found, 0, quotable(found))[0] == 0
 
 
 def test_rows_and_structure_are_not_quoted_with_a_neighbour() -> None:
     found = passage(*TABLE, between="\n")
     for place in (0, 3, 4, 5):
-        assert widened(found, place) == found.sentences[place]
+        assert widened(found, place, quotable(found)) == found.sentences[place]
     found = passage("One.", "NOTES AND REMARKS", "Two.", "---", "Three.")
-    assert widened(found, 2) == found.sentences[2]
+    assert widened(found, 2, quotable(found)) == found.sentences[2]
 
 
 @given(SENTENCES, st.data())
@@ -86,7 +86,7 @@ def test_a_quote_has_its_sentence_and_whole_neighbours(sentences: list[str], dat
     """For any text: it begins and ends with sentences, at most one on each side, and is short or one sentence."""
     found = passage(*sentences)
     chosen = data.draw(st.sampled_from(quotable(found)))
-    start, end = widened(found, chosen)
+    start, end = widened(found, chosen, quotable(found))
     places = [place for place, (low, high) in enumerate(found.sentences) if start <= low and high <= end]
     assert chosen in places
     assert set(places) <= {chosen - 1, chosen, chosen + 1} & set(quotable(found))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from qa_service.evaluation.statistics import auroc
 from training.encoding import NO_SPAN, Encoder, token_span
 from training.examples import Example
 from training.export import exported, in_8_bits, opened, read
-from training.held_out import auroc, evaluate
+from training.held_out import evaluate
 from training.model import Architecture, Outputs, Reader, read_weights
 from training.records import GoldAnswer, Record, Window
 from training.sampling import Sampler

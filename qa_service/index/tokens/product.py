@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from qa_service.datatypes import ByteArray, Int8Array, Int32Array
+from qa_service.embedding.graphs import open_graph
 
 GRAPH = Path(__file__).with_name("products.onnx")
 
@@ -33,8 +34,4 @@ def products(codes: ByteArray, question: Int8Array) -> Int32Array:
 
 @cache
 def _session() -> Any:
-    import onnxruntime  # noqa: PLC0415 - slow to import, and few commands need it
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(GRAPH, options, providers=["CPUExecutionProvider"])
+    return open_graph(GRAPH)
