@@ -9,8 +9,8 @@
 
     open_answerer(settings, embedder)  ->  QuestionAnswerer.ask(question)
 
-        question -> vectors    -> candidates, fused and reranked -> quotes, confidence -> an Answer with citations
-                    embedding/    retrieval/                        retrieval/            citations.py
+        question -> wordings   -> vectors    -> candidates, fused and reranked -> quotes, confidence -> an Answer
+                    questions/    embedding/    retrieval/                        retrieval/            with citations
 
 An index is a sequence of *generations*: each is built as a whole, never changes, and is replaced by the next one.
 Settings, errors and the values that the rooms exchange are in ``settings/``, ``errors.py`` and ``datatypes/``;
@@ -34,8 +34,18 @@ from qa_service.index.locations import generations_of, publish
 from qa_service.indexing.build import Progress, build_generation, gather_inputs
 from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import SourceChangedError
+from qa_service.questions import Interpreter
 from qa_service.reading import open_reader
-from qa_service.retrieval import AnswerReader, DocumentRank, Ranker, RetrievalResult, Retriever, cite, open_reranker
+from qa_service.retrieval import (
+    AnswerReader,
+    DocumentRank,
+    Query,
+    Ranker,
+    RetrievalResult,
+    Retriever,
+    cite,
+    open_reranker,
+)
 from qa_service.retrieval.confidence import best_calibration, is_built_in
 from qa_service.retrieval.fitting import calibrate_unlabelled
 from qa_service.retrieval.reasons import conflict_between, reason_for
@@ -145,6 +155,7 @@ class QuestionAnswerer:
         self.index = index
         self.embedder = embedder
         self._retriever = retriever
+        self._interpreter = Interpreter(index, settings.question_steps)
         self.question_cache = QuestionCache(embedder, settings.cache_mb * 1_000_000)
         self._settings = settings
 
@@ -153,21 +164,19 @@ class QuestionAnswerer:
         """How the reader reads, ``quick`` or ``careful``; empty if there is none for this index."""
         return self._retriever.reader_mode
 
-    def ask(
-        self, question: str, options: AskOptions = _DEFAULT_OPTIONS, *, embedding: QuestionEmbedding | None = None
-    ) -> Answer:
+    def ask(self, question: str, options: AskOptions = _DEFAULT_OPTIONS, *, query: Query | None = None) -> Answer:
         """Return the best passages with citations, and whether they are likely to contain the answer.
 
-        Pass the ``embedding`` of a question that was already checked and embedded. Otherwise a question that is
+        Pass the ``query`` of a question that was already checked and prepared. Otherwise a question that is
         blank or longer than 2,000 characters is an :class:`InvalidRequest`.
         """
         stages: list[Stage] = []
-        if embedding is None:
+        if query is None:
             check_question(question)
             with _timed("embed", stages):
-                embedding = self.embed([question])[0]
+                query = self.prepare([(question, options)])[0]
         with _timed("retrieve", stages):
-            retrieved = self._retrieve(question, embedding, options)
+            retrieved = self._retrieve(query, options)
         with _timed("cite", stages):
             results = cite(self.index, retrieved.results, self._settings.published)
         verdict, quotes = self._verdict(retrieved, options), retrieved.quotes
@@ -178,7 +187,7 @@ class QuestionAnswerer:
             verdict, reason = "uncertain", replace(reason, results=shown)
             quotes = (*quotes, *(Quote(place, seen[place].quote, seen[place].spans) for place in shown[1:]))
         elif verdict in {"uncertain", "not_found"}:
-            reason = reason_for(question, self.index, seen, found=verdict == "uncertain")
+            reason = reason_for(query.text, self.index, seen, found=verdict == "uncertain")
         return Answer(
             question=question,
             results=results,
@@ -187,6 +196,7 @@ class QuestionAnswerer:
             verdict=verdict,
             index_version=self.index.generation,
             reason=reason,
+            understood=query.understood,
             stages=tuple(stages),
         )
 
@@ -215,18 +225,20 @@ class QuestionAnswerer:
         Passages with numbers in ``without`` are left out.
         """
         check_question(question)
-        return self._retrieve(question, self.embed([question])[0], options, without)
+        return self._retrieve(self.prepare([(question, options)])[0], options, without)
 
-    def _retrieve(
-        self, question: str, embedding: QuestionEmbedding, options: AskOptions, without: IntArray | None = None
-    ) -> RetrievalResult:
+    def _retrieve(self, query: Query, options: AskOptions, without: IntArray | None = None) -> RetrievalResult:
         top_k = options.top_k or self._settings.top_k
-        return self._retriever.retrieve(
-            embeddable(question), embedding, top_k, options.filters, without=without, explain=options.explain
-        )
+        return self._retriever.retrieve(query, top_k, options.filters, without=without, explain=options.explain)
+
+    def prepare(self, asked: Sequence[tuple[str, AskOptions]]) -> list[Query]:
+        """Return questions as understood, with the embeddings of their wordings, which are computed together."""
+        understood = [self._interpreter.understand(text, options.history, options.filters) for text, options in asked]
+        embeddings = iter(self.question_cache.embed([text for one in understood for text in one.wordings]))
+        return [Query.of(one, [next(embeddings) for _ in one.wordings]) for one in understood]
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        """Return the embeddings of questions, those asked recently from the cache."""
+        """Return the embeddings of texts as they are, those asked recently from the cache."""
         return self.question_cache.embed([embeddable(question) for question in questions])
 
     def document_rank(self, question: str, document: str) -> DocumentRank:
@@ -239,7 +251,7 @@ class QuestionAnswerer:
         if found is None:
             raise NotFound(f"no document {document!r} in the index; give its path below the source folder")
         passages = np.array(self.index.overlapping(found.id, 0, len(found.text)))
-        return self._retriever.document_rank(embeddable(question), self.embed([question])[0], passages)
+        return self._retriever.document_rank(self.prepare([(question, _DEFAULT_OPTIONS)])[0], passages)
 
     def document(self, document_id: str) -> SourceDocument:
         """Return a document as it was indexed. Raises :class:`NotFound`."""

@@ -78,6 +78,8 @@ def print_answer(answer: "Answer") -> None:
     if not answer.results:
         screen.print("The index has no passages.")
         return
+    if answer.understood is not None and (answer.understood.corrections or answer.understood.follow_up_of):
+        screen.print(Text(f"Understood as: {printable(answer.understood.text)}", "dim"))
     if answer.verdict == "not_found":
         screen.print(Text(f"Not found in these documents (confidence {confidence}).", "bold"))
     elif answer.verdict == "uncertain":

@@ -46,6 +46,7 @@ from qa_service.datatypes.documents import (
     SourceDocument,
     SourceFile,
 )
+from qa_service.datatypes.questions import Correction, Expansion, Turn, UnderstoodQuestion
 
 __all__ = [
     "Answer",
@@ -62,7 +63,9 @@ __all__ = [
     "ComparisonFilter",
     "Completeness",
     "CompoundFilter",
+    "Correction",
     "Document",
+    "Expansion",
     "Explanation",
     "Filters",
     "Float16Array",
@@ -84,4 +87,6 @@ __all__ = [
     "SourceDocument",
     "SourceFile",
     "Stage",
+    "Turn",
+    "UnderstoodQuestion",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qa_service.datatypes.documents import Offsets, Passage, Position
+from qa_service.datatypes.questions import Turn, UnderstoodQuestion
 
 AnswerVerdict = Literal["answered", "uncertain", "not_found"]
 ReasonKind = Literal["missing_term", "missing_number", "conflict", "follow_up", "other_language"]
@@ -75,7 +76,8 @@ class AskOptions:
 
     ``top_k`` is the number of results. ``min_confidence`` is the confidence from which a question counts as answered,
     ``min_uncertain`` the one from which the best quote is given at all. ``explain`` adds to each result an explanation
-    of its rank.
+    of its rank. ``history`` holds the questions before it in a conversation, oldest first; it matters only to a
+    question that leans on them.
     """
 
     top_k: int | None = None
@@ -83,6 +85,7 @@ class AskOptions:
     min_uncertain: float | None = None
     filters: Filters | None = None
     explain: bool = False
+    history: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,8 @@ class Answer:
     verdict: AnswerVerdict | None
     index_version: str
     reason: Reason | None = None
+    understood: UnderstoodQuestion | None = None
+    """The question as it was asked of the documents."""
     stages: tuple[Stage, ...] = field(default=(), compare=False)
     """The steps of the work, in order."""
 

@@ -62,9 +62,11 @@ class InProcessAsker:
         return _in_parts(questions, _BATCH_QUESTIONS, lambda parts: map(self._ask_together, parts))
 
     def _ask_together(self, questions: Sequence[Query]) -> list[Outcome]:
-        self._answerer.embed([question for question, _ in questions])
+        asked = [(question, AskOptions(top_k=top_k)) for question, top_k in questions]
+        queries = self._answerer.prepare(asked)
         return [
-            Outcome.of_answer(self._answerer.ask(question, AskOptions(top_k=top_k))) for question, top_k in questions
+            Outcome.of_answer(self._answerer.ask(question, options, query=query))
+            for (question, options), query in zip(asked, queries, strict=True)
         ]
 
     def alone(self, questions: Sequence[str], top_k: int) -> list[float]:

@@ -3,6 +3,7 @@
 from qa_service.retrieval.answer import AnswerReader
 from qa_service.retrieval.cite import cite
 from qa_service.retrieval.confidence import Calibration
+from qa_service.retrieval.query import Query
 from qa_service.retrieval.ranking import Ranker
 from qa_service.retrieval.reranking import CrossEncoderReranker, Reranker, open_reranker
 from qa_service.retrieval.retriever import DocumentRank, RetrievalResult, Retriever
@@ -12,6 +13,7 @@ __all__ = [
     "Calibration",
     "CrossEncoderReranker",
     "DocumentRank",
+    "Query",
     "Ranker",
     "Reranker",
     "RetrievalResult",

@@ -1,11 +1,13 @@
 """First-stage retrieval: the best passages by vectors (dense) and by words (lexical)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from qa_service.datatypes import Filters, FloatArray, IntArray
 from qa_service.index import Index
+from qa_service.retrieval.query import Wording
 
 CANDIDATE_DEPTH = 50
 
@@ -69,6 +71,28 @@ def gather(
         weights=weights,
         terms=index.words.ids(weights),
     )
+
+
+def gather_together(
+    index: Index,
+    wordings: Sequence[Wording],
+    depth: int,
+    filters: Filters | None = None,
+    *,
+    extra: IntArray | None = None,
+    without: IntArray | None = None,
+) -> list[Candidates]:
+    """Return the candidates of each wording of a question; all have the same passages, those of any wording."""
+
+    def of(wording: Wording, extra: IntArray | None) -> Candidates:
+        vector = wording.embedding.vector
+        return gather(index, wording.text, vector, depth, filters, extra=extra, without=without)
+
+    found = [of(wording, extra) for wording in wordings]
+    if len(found) == 1:
+        return found
+    numbers = np.unique(np.concatenate([candidates.numbers for candidates in found]))
+    return [of(wording, numbers) for wording in wordings]
 
 
 def _ranks(numbers: IntArray, ordered: IntArray) -> IntArray:

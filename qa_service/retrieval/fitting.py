@@ -9,12 +9,13 @@ import re
 
 import numpy as np
 
-from qa_service.datatypes import BoolArray, Float64Array
+from qa_service.datatypes import BoolArray, Float64Array, UnderstoodQuestion
 from qa_service.embedding import Embedder
 from qa_service.index import Index
 from qa_service.index.disk import IndexFolder
 from qa_service.retrieval.confidence import Calibration, LogisticModel
 from qa_service.retrieval.evidence import EVIDENCE_NAMES, evidence_row
+from qa_service.retrieval.query import Query
 from qa_service.retrieval.retriever import Retriever
 
 _SEED = 20261123
@@ -62,11 +63,11 @@ def fit_without_labels(index: Index, embedder: Embedder) -> Calibration | None:
         question = _pseudo_question(passage.text, passage.sentences, generator)
         if question is None:
             continue
-        embedding = embedder.embed_questions([question])[0]
+        query = Query.of(UnderstoodQuestion(question), embedder.embed_questions([question]))
         place = passage.position
         own = np.array(index.overlapping(passage.document_id, place.start_char, place.end_char))
         for without in (None, own):
-            retrieved = retriever.retrieve(question, embedding, _TOP_K, without=without)
+            retrieved = retriever.retrieve(query, _TOP_K, without=without)
             if retrieved.evidence is not None:
                 rows.append(evidence_row(retrieved.evidence))
                 right.append(any(result.passage.number in own for result in retrieved.results))

@@ -1,8 +1,9 @@
 """A result with all that is known of it, and the choice of results that say different things."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from cachetools import LRUCache
@@ -60,27 +61,29 @@ class HitFinder:
         self._terms: LRUCache[int, PassageTerms] = LRUCache(_TERM_CACHE_PASSAGES)
 
     def first(self, features: QuestionFeatures, ranking: Ranking, count: int) -> list[Hit]:
-        """Return the first ``count`` hits without repetitions.
+        """Return the first ``count`` hits without repetitions."""
+        hits = (self.at(features, ranking, place, place + 1) for place in range(len(ranking)))
+        return list(islice(self.distinct(hits), count))
+
+    def distinct(self, hits: Iterable[Hit]) -> Iterator[Hit]:
+        """Yield hits without repetitions, in order.
 
         A passage is skipped if it is a near-duplicate of a hit before it, or if its quote was already quoted by a hit
-        that overlaps with it.
+        that overlaps with it, or if its document has as many hits as are allowed.
         """
-        hits: list[Hit] = []
+        kept: list[Hit] = []
         quoted: set[tuple[str, int]] = set()
         of_document: Counter[str] = Counter()
-        for place in range(len(ranking)):
-            if len(hits) == count:
-                break
-            found = self.at(features, ranking, place, len(hits) + 1)
-            passage = found.result.passage
+        for hit in hits:
+            passage = hit.result.passage
             if of_document[passage.document_id] == self._max_per_document > 0:
                 continue
-            quote = (passage.document_id, passage.position.start_char + found.result.quote[0])
-            if quote not in quoted and not any(are_near_duplicates(found.terms, other.terms) for other in hits):
-                hits.append(found)
+            quote = (passage.document_id, passage.position.start_char + hit.result.quote[0])
+            if quote not in quoted and not any(are_near_duplicates(hit.terms, other.terms) for other in kept):
+                kept.append(hit)
                 quoted.add(quote)
                 of_document[passage.document_id] += 1
-        return hits
+                yield hit
 
     def at(self, features: QuestionFeatures, ranking: Ranking, place: int, rank: int) -> Hit:
         """Return the candidate at a place of the ranking as a hit with a rank."""

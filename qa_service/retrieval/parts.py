@@ -1,72 +1,74 @@
-"""Questions of two parts: each part is given a quote of its own where one quote does not answer both."""
+"""Results and quotes of a question of several parts: each part is answered for itself, and the results take turns."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
 
-import numpy as np
-
-from qa_service.datatypes import Int32Array, IntArray, Offsets, Quote
-from qa_service.index.tokens import Similarities
+from qa_service.datatypes import Quote
 from qa_service.retrieval.hits import Hit
 
-_WORDS = r"(?:who|whom|whose|what|when|where|which|why|how)\b"
-_VERBS = r"(?:is|are|was|were|do|does|did|can|could|will|has|have|had)"
-_SUBJECTS = r"(?:(?:it|he|she|they|there|the|this|that|these|those|an?|any|its|his|her|their)\b|(?-i:[A-Z]))"
-_BETWEEN = re.compile(
-    r"\?\s+(?:and\s+|also\s+)?(?=\w)"
-    rf"|[,;]?\s+(?:and|&)\s+(?=(?:(?:in|on|by|at|for|since|from)\s+)?{_WORDS}|{_VERBS}\s+{_SUBJECTS})",
-    re.IGNORECASE,
-)
-"""A verb begins a question only if its subject follows: "… and is still open" goes on with the first one."""
-_JOINED = re.compile(rf"\b(?:{_WORDS}|{_VERBS})\Z", re.IGNORECASE)
-"""A first part does not end so: "When and where was it?" is one question."""
-_MIN_WORDS = 2
-Similar = Callable[[Hit], tuple[Similarities, int, Int32Array, Sequence[int]]]
-"""Returns what :meth:`Similarities.sentence` needs for a hit, after the similarities themselves."""
-_DEPTH = 3
-"""Quotes are looked for in so many first results."""
+
+@dataclass(frozen=True, slots=True)
+class RankedHits:
+    """The hits for a question, or for a part of it, in their final order; ``best`` is the index of the answer."""
+
+    hits: list[Hit]
+    best: int
+
+    @property
+    def answer(self) -> Hit:
+        """The hit with the best quote."""
+        return self.hits[self.best]
 
 
-def parts_of(question: str) -> list[Offsets]:
-    """Return the two parts of a question as offsets, or none: "When was it signed, and who signed it?"."""
-    for found in _BETWEEN.finditer(question):
-        first, second = (0, found.start()), (found.end(), len(question))
-        long = all(len(question[start:end].split()) >= _MIN_WORDS for start, end in (first, second))
-        if long and not _JOINED.search(question[slice(*first)]):
-            return [first, second]
-    return []
+def in_turns(whole: RankedHits, parts: Sequence[RankedHits]) -> list[Hit]:
+    """Return the hits for the whole question with the best ones for each part among them, no passage twice.
 
-
-def quotes_of_parts(
-    parts: Sequence[Offsets],
-    tokens: IntArray,
-    hits: Sequence[Hit],
-    similar: Similar,
-) -> list[Quote]:
-    """Return the best sentence of the first results for each part, if the first quote does not hold it already.
-
-    ``tokens`` (t, 2) are the offsets of the question's tokens.
+    The first hit of the whole question and its answer stay first; the best ones of the parts follow, so that the first
+    results cover all. No score is above the one before it: those of different questions can't be compared.
     """
-    found: list[Quote] = []
-    main = hits[0].result
-    for start, end in parts:
-        own = np.flatnonzero((tokens[:, 0] >= start) & (tokens[:, 1] <= end))
-        if not len(own):
-            continue
-        place, sentence = _best_sentence(own, hits[:_DEPTH], similar)
-        quote = hits[place].result.passage.sentences[sentence]
-        inside = place == 0 and main.quote[0] <= quote[0] and quote[1] <= main.quote[1]
-        if not inside and all((one.result, one.place) != (place, quote) for one in found):
-            found.append(Quote(place, quote))
+    merged = {hit.result.passage.number: hit for hit in (whole.hits[0], whole.answer)}
+    lists = [whole.hits, *(one.hits for one in parts)]
+    for place in range(max(map(len, lists))):
+        for hits in lists:
+            if place < len(hits):
+                merged.setdefault(hits[place].result.passage.number, hits[place])
+    ceiling = inf
+    found = []
+    for hit in merged.values():
+        ceiling = min(ceiling, hit.result.score)
+        found.append(replace(hit, result=replace(hit.result, score=ceiling)))
     return found
 
 
-def _best_sentence(own: IntArray, hits: Sequence[Hit], similar: Similar) -> Offsets:
-    """Return the place of the hit and the number of its sentence with the highest mean cosine of some tokens."""
-    best, found = -float("inf"), (0, 0)
-    for place, hit in enumerate(hits):
-        similarities, passage, rows, allowed = similar(hit)
-        sentence, cosines = similarities.of_tokens(own).sentence(passage, rows, allowed)
-        if (mean := float(cosines.mean())) > best:
-            best, found = mean, (place, sentence)
-    return found
+def quotes_of_parts(shown: Sequence[Hit], best: int, parts: Sequence[RankedHits]) -> list[Quote]:
+    """Return the quote of each part's answer, if no quote before it holds it already.
+
+    ``shown`` are the merged hits; the first quote is that of ``best``.
+    """
+    numbers = {hit.result.passage.number: place for place, hit in enumerate(shown)}
+    main = shown[best].result
+    found = [Quote(best, main.quote)]
+    for part in parts:
+        result = part.answer.result
+        place = numbers.get(result.passage.number)
+        if place is not None and not any(_holds(quote, place, result.quote) for quote in found):
+            found.append(Quote(place, result.quote, result.spans))
+    return found[1:]
+
+
+def _holds(quote: Quote, place: int, other: tuple[int, int]) -> bool:
+    return quote.result == place and quote.place[0] <= other[0] and other[1] <= quote.place[1]
+
+
+def confidence_of(whole: RankedHits, parts: Sequence[RankedHits]) -> float | None:
+    """Return the confidence that the results answer the whole question: its own, or the mean of its parts if larger.
+
+    No single sentence answers a question of two parts, so that the reader doubts each.
+    """
+    own = whole.answer.result.confidence
+    of_parts = [part.answer.result.confidence for part in parts]
+    known = [confidence for confidence in of_parts if confidence is not None]
+    if own is None or len(known) < len(of_parts) or not known:
+        return own
+    return max(own, sum(known) / len(known))

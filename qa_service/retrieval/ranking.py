@@ -1,15 +1,16 @@
 """Ranks candidates by their fused scores: cosine, BM25, and MaxSim or a reranker's score."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray, Scores
-from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
 from qa_service.index.tokens import Similarities
 from qa_service.retrieval.candidates import Candidates
 from qa_service.retrieval.fusion import LEXICAL, fuse, lexical_weight_for
+from qa_service.retrieval.query import Wording
 from qa_service.retrieval.reranking import RERANKER_DEPTH, Reranker
 
 
@@ -46,6 +47,17 @@ class Ranking:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Signals:
+    """The scores of some candidates for one wording."""
+
+    candidates: Candidates
+    fused: FloatArray
+    rerank: FloatArray | None
+    maxsim: FloatArray | None
+    similarities: Similarities | None
+
+
 class Ranker:
     """Ranks the candidates of one index.
 
@@ -66,34 +78,56 @@ class Ranker:
         self._reranker = reranker
         self._lexical_weight = lexical_weight
 
-    def rank(self, question: str, embedding: QuestionEmbedding, candidates: Candidates, depth: int) -> Ranking:
-        """Return the best ``depth`` candidates by vectors and words, ordered by all signals."""
-        lexical_weight = lexical_weight_for(candidates.weights, candidates.lexical, self._lexical_weight)
-        first = fuse(candidates.dense, candidates.lexical, lexical_weight=lexical_weight)
-        candidates = candidates.take(np.lexsort((candidates.numbers, -first))[:depth])
-        tokens = embedding.tokens
+    def rank(self, wordings: Sequence[Wording], candidates: Sequence[Candidates], depth: int) -> Ranking:
+        """Return the best ``depth`` candidates by vectors and words, ordered by all signals.
+
+        The candidates of all wordings are the same passages. A passage's fused score is the mean of those that it has
+        for each wording; all else in the ranking is of the first.
+        """
+        weights = [lexical_weight_for(one.weights, one.lexical, self._lexical_weight) for one in candidates]
+        first = _mean(
+            [fuse(one.dense, one.lexical, None, weight) for one, weight in zip(candidates, weights, strict=True)]
+        )
+        chosen = np.lexsort((candidates[0].numbers, -first))[:depth]
+        signals = [
+            self._signals(wording, one.take(chosen), weight)
+            for wording, one, weight in zip(wordings, candidates, weights, strict=True)
+        ]
+        main = signals[0]
+        fused = _mean([one.fused for one in signals])
+        order = np.lexsort((main.candidates.numbers, -fused))
+        return Ranking(
+            main.candidates.take(order),
+            fused[order],
+            None if main.rerank is None else main.rerank[order],
+            None if main.maxsim is None else main.maxsim[order],
+            main.similarities,
+            order,
+            float(np.median(main.candidates.dense)),
+        )
+
+    def _signals(self, wording: Wording, candidates: Candidates, lexical_weight: float) -> "_Signals":
+        tokens = wording.embedding.tokens
         similarities = maxsim = rerank = None
         if self._index.has_tokens and tokens is not None and len(tokens.ids):
             similarities = self._index.similarities(tokens, candidates.numbers)
             maxsim = similarities.maxsim()
         if self._reranker is not None:
-            rerank = self._reranker_scores(self._reranker, question, candidates)
+            rerank = self._reranker_scores(self._reranker, wording.text, candidates)
         elif self._late_interaction:
             rerank = maxsim
         fused = fuse(candidates.dense, candidates.lexical, rerank, lexical_weight)
-        order = np.lexsort((candidates.numbers, -fused))
-        return Ranking(
-            candidates.take(order),
-            fused[order],
-            None if rerank is None else rerank[order],
-            None if maxsim is None else maxsim[order],
-            similarities,
-            order,
-            float(np.median(candidates.dense)),
-        )
+        return _Signals(candidates, fused, rerank, maxsim, similarities)
 
     def _reranker_scores(self, reranker: Reranker, question: str, candidates: Candidates) -> FloatArray:
         """Return the reranker's scores of the first candidates; all others get the lowest of them."""
         numbers = candidates.numbers[:RERANKER_DEPTH].tolist()
         scores = reranker.score(question, [self._index.passage(number).text for number in numbers])
         return np.concatenate([scores, np.full(len(candidates.numbers) - len(scores), scores.min(), np.float32)])
+
+
+def _mean(scores: Sequence[FloatArray]) -> FloatArray:
+    if len(scores) == 1:
+        return scores[0]
+    mean: FloatArray = np.mean(scores, axis=0)
+    return mean

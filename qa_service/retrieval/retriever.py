@@ -6,16 +6,15 @@ The order of steps stands in :meth:`Retriever.retrieve`.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qa_service.datatypes import Explanation, Filters, Int32Array, IntArray, Passage, Quote, ScoredPassage, Scores
-from qa_service.embedding import QuestionEmbedding
+from qa_service.datatypes import Explanation, Filters, IntArray, Passage, Quote, ScoredPassage, Scores
 from qa_service.index import Index
-from qa_service.index.tokens import Similarities
 from qa_service.retrieval.answer import AnswerReader
-from qa_service.retrieval.candidates import CANDIDATE_DEPTH, Candidates, gather
+from qa_service.retrieval.candidates import CANDIDATE_DEPTH, Candidates, gather_together
 from qa_service.retrieval.confidence import Calibration
 from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence, stop_words
 from qa_service.retrieval.hits import Hit, HitFinder
-from qa_service.retrieval.parts import parts_of, quotes_of_parts
+from qa_service.retrieval.parts import RankedHits, confidence_of, in_turns, quotes_of_parts
+from qa_service.retrieval.query import Query, Wording
 from qa_service.retrieval.ranking import Ranker, Ranking
 
 _RERANK_DEPTH = 32
@@ -55,6 +54,16 @@ class DocumentRank:
     before: tuple[ScoredPassage, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """How many results are wanted, which passages may be results, and whether ranks are explained."""
+
+    top_k: int
+    filters: Filters | None
+    without: IntArray | None
+    explain: bool
+
+
 class Retriever:
     """Ranks the passages of one index, and chooses quotes from them.
 
@@ -89,8 +98,7 @@ class Retriever:
 
     def retrieve(
         self,
-        question: str,
-        embedding: QuestionEmbedding,
+        query: Query,
         top_k: int,
         filters: Filters | None = None,
         *,
@@ -102,60 +110,52 @@ class Retriever:
         There are fewer if duplicates and ``max_per_document`` leave fewer candidates. ``explain`` adds to each
         result an explanation of its rank.
         """
-        # The reader chooses among as many results, however few are asked for.
-        wanted = top_k if self._answers is None else max(top_k, self._answers.depth)
-        candidates = gather(
-            self._index, question, embedding.vector, max(CANDIDATE_DEPTH, 2 * wanted), filters, without=without
-        )
-        if not len(candidates.numbers):
+        limits = _Limits(top_k, filters, without, explain)
+        found = self._ranked_hits(query.wordings, limits)
+        if found is None:
             return RetrievalResult((), (), None, None if self._calibration is None else 0.0)
-        found, ranking = self._first_hits(question, embedding, candidates, wanted)
-        found, best = self._with_answer(question, found, top_k)
-        results = [replace(hit.result, rank=rank) for rank, hit in enumerate(found, start=1)]
+        parts = [hits for part in query.parts if (hits := self._ranked_hits([part], limits)) is not None]
+        merged = list(self._hits.distinct(in_turns(found, parts))) if parts else found.hits
+        results = [replace(hit.result, rank=rank) for rank, hit in enumerate(merged, start=1)]
         shown, further = results[:top_k], results[top_k:]
-        if explain:
-            shown = [self._with_explanation(result, ranking) for result in shown]
-        main, hit = shown[best], found[best]
-        quotes = (
-            Quote(best, main.quote, main.spans),
-            *self._quotes_of_parts(question, embedding, found[:top_k], ranking),
-        )
-        return RetrievalResult(tuple(shown), quotes, hit.evidence, main.confidence, hit.read, tuple(further))
+        hit = found.hits[found.best]
+        best = next(place for place, one in enumerate(merged) if one.result.passage.number == hit.result.passage.number)
+        quotes = (Quote(best, hit.result.quote, hit.result.spans), *quotes_of_parts(merged[:top_k], best, parts))
+        confidence = confidence_of(found, parts)
+        return RetrievalResult(tuple(shown), quotes, hit.evidence, confidence, hit.read, tuple(further))
+
+    def _ranked_hits(self, wordings: Sequence[Wording], limits: "_Limits") -> RankedHits | None:
+        """Return the hits for one question in their final order; ``None`` if no passage is a candidate."""
+        # The reader chooses among as many results, however few are asked for.
+        wanted = limits.top_k if self._answers is None else max(limits.top_k, self._answers.depth)
+        depth = max(CANDIDATE_DEPTH, 2 * wanted)
+        candidates = gather_together(self._index, wordings, depth, limits.filters, without=limits.without)
+        if not len(candidates[0].numbers):
+            return None
+        found, ranking = self._first_hits(wordings, candidates, wanted)
+        found, best = self._with_answer(wordings[0].text, found, limits.top_k)
+        if limits.explain:
+            found = [replace(hit, result=self._with_explanation(hit.result, ranking)) for hit in found]
+        return RankedHits(found, best)
 
     def _first_hits(
-        self, question: str, embedding: QuestionEmbedding, candidates: Candidates, count: int
+        self, wordings: Sequence[Wording], candidates: Sequence[Candidates], count: int
     ) -> tuple[list[Hit], Ranking]:
         """Return the first hits without repetitions, and the ranking they come from.
 
         There is a second pass over all candidates if the first yields too few, because of duplicates or the document
         limit.
         """
-        features = self._features(question, candidates)
-        for depth in (max(_RERANK_DEPTH, 2 * count), len(candidates.numbers)):
-            ranking = self._ranker.rank(question, embedding, candidates, depth)
+        features = self._features(wordings[0].text, candidates[0])
+        for depth in (max(_RERANK_DEPTH, 2 * count), len(candidates[0].numbers)):
+            ranking = self._ranker.rank(wordings, candidates, depth)
             found = self._hits.first(features, ranking, count)
-            if len(found) == count or len(candidates.numbers) <= depth:
+            if len(found) == count or len(candidates[0].numbers) <= depth:
                 break
         return found, ranking
 
     def _features(self, question: str, candidates: Candidates) -> QuestionFeatures:
         return QuestionFeatures.of(question, candidates.weights, self._stop_terms, len(self._index))
-
-    def _quotes_of_parts(
-        self, question: str, embedding: QuestionEmbedding, hits: list[Hit], ranking: Ranking
-    ) -> Sequence[Quote]:
-        """Return further quotes, for a question of two parts."""
-        similarities, tokens = ranking.similarities, embedding.tokens
-        parts = parts_of(question) if self._answers is not None else []
-        if not parts or similarities is None or tokens is None:
-            return ()
-
-        def similar(hit: Hit) -> tuple[Similarities, int, Int32Array, Sequence[int]]:
-            passage = hit.result.passage
-            place = int(ranking.places[ranking.place_of(passage.number)])
-            return similarities, place, self._index.token_rows(passage.number), self._hits.terms_of(passage).quotable
-
-        return quotes_of_parts(parts, tokens.spans, hits, similar)
 
     def _with_answer(self, question: str, hits: list[Hit], top_k: int) -> tuple[list[Hit], int]:
         """Return the hits in their final order, and the index of the one with the best quote, below ``top_k``."""
@@ -186,17 +186,15 @@ class Retriever:
         )
         return replace(result, explanation=explanation)
 
-    def document_rank(
-        self, question: str, embedding: QuestionEmbedding, passages: IntArray, before: int = 3
-    ) -> DocumentRank:
+    def document_rank(self, query: Query, passages: IntArray, before: int = 3) -> DocumentRank:
         """Return the rank of the best of some passages among all passages of the index."""
         everything = max(CANDIDATE_DEPTH, len(self._index))
-        candidates = gather(self._index, question, embedding.vector, everything, extra=passages)
-        ranking = self._ranker.rank(question, embedding, candidates, everything)
+        found = gather_together(self._index, query.wordings, everything, extra=passages)
+        ranking = self._ranker.rank(query.wordings, found, everything)
         numbers = ranking.candidates.numbers
         own = set(passages.tolist())
         place = next(place for place, number in enumerate(numbers.tolist()) if number in own)
-        features = self._features(question, candidates)
+        features = self._features(query.text, found[0])
         return DocumentRank(
             passage=self._index.passage(int(numbers[place])),
             rank=place + 1,

@@ -5,9 +5,17 @@ from dataclasses import asdict, fields
 from operator import attrgetter
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from qa_service.datatypes import Answer, AnswerVerdict, CitedPassage, Position, Quote, ReasonKind
+from qa_service.datatypes import (
+    Answer,
+    AnswerVerdict,
+    CitedPassage,
+    Position,
+    Quote,
+    ReasonKind,
+    UnderstoodQuestion,
+)
 
 _UNITS = tuple(field.name for field in fields(Position))
 _OF_THE_BEST = ("text", "citation_index", "spans")
@@ -123,11 +131,41 @@ class ReasonBody(BaseModel):
     results: list[int] = Field(description="Indices in `results` of the passages in conflict, from 0; else empty.")
 
 
+class CorrectionBody(BaseModel):
+    """A word that no document holds, and the word that was probably meant."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    original: str = Field(alias="from", description="The word as it was typed.")
+    corrected: str = Field(alias="to", description="The word of the documents.")
+
+
+class ExpansionBody(BaseModel):
+    """A phrase of the question that the documents also name in other words."""
+
+    phrase: str = Field(description="The phrase.")
+    synonyms: list[str] = Field(description="The words that were looked for too.")
+
+
+class UnderstoodBody(BaseModel):
+    """The question as it was asked of the documents."""
+
+    text: str = Field(description="Its main wording.")
+    corrections: list[CorrectionBody] = Field(description="Spelling corrections; both spellings were asked.")
+    expansions: list[ExpansionBody] = Field(description="Acronyms and synonyms that were looked for too.")
+    follow_up_of: str | None = Field(description="The earlier question that completes it; null if it stands alone.")
+    parts: list[str] = Field(description="The questions that it consists of; empty if it is one.")
+    language: str | None = Field(description="Its language, if that can be told and the documents are in another.")
+
+
 class AskResponse(BaseModel):
     """The best passages for a question, best first, and whether they are likely to answer it."""
 
     id: str = Field(description="Id of the answer, for `POST /feedback`.")
     question: str = Field(description="The question.")
+    understood: UnderstoodBody | None = Field(
+        description="How the question was understood; null if it was asked as it is. Never null with `?explain=true`."
+    )
     verdict: AnswerVerdict | None = Field(
         description="`answered`: the best quote is likely to answer. `uncertain`: it may answer. `not_found`: the "
         "documents are unlikely to contain the answer. null if the model has no calibration."
@@ -181,9 +219,11 @@ def ask_body(
     ``own`` turns a path of this service into a URL.
     """
     quotes = [_quote(quote, answer) for quote in answer.quotes] if answer.is_shown else []
+    explained = any(result.scored.explanation for result in answer.results)
     return {
         "id": request_id,
         "question": answer.question,
+        "understood": _understood(answer.understood, always=explained),
         "verdict": answer.verdict,
         "answerable": answer.answerable,
         "confidence": _rounded(answer.confidence),
@@ -192,6 +232,22 @@ def ask_body(
         "results": [_result(result, own) for result in answer.results],
         "took_ms": round(took_ms, 2),
         "index_version": answer.index_version,
+    }
+
+
+def _understood(understood: UnderstoodQuestion | None, *, always: bool) -> dict[str, Any] | None:
+    """Return a question in the shape of :class:`UnderstoodBody`; ``None`` if there is nothing to say about it."""
+    if understood is None:
+        return None
+    if not (always or understood.corrections or understood.follow_up_of or understood.parts or understood.language):
+        return None
+    return {
+        "text": understood.text,
+        "corrections": [{"from": one.original, "to": one.corrected} for one in understood.corrections],
+        "expansions": [{"phrase": one.phrase, "synonyms": list(one.synonyms)} for one in understood.expansions],
+        "follow_up_of": understood.follow_up_of,
+        "parts": list(understood.parts),
+        "language": understood.language,
     }
 
 

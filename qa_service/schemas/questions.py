@@ -1,16 +1,20 @@
 """Bodies of the requests of ``POST /ask`` and ``POST /ask/batch``."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from qa_service.datatypes import AskOptions, Filters
+from qa_service.datatypes import AskOptions, Filters, Turn
 from qa_service.errors import InvalidRequest
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question
 
 MAX_SHORT = 500
+MAX_TURNS = 10
 Short = Annotated[str, StringConstraints(max_length=MAX_SHORT)]
 OneOrMore = Short | Annotated[list[Short], Field(min_length=1, max_length=100)]
+_NO_QUOTES: Mapping[str, str] = MappingProxyType({})
 _EXAMPLE_QUESTION = "When was the Mutual Defense Treaty signed?"
 
 
@@ -55,6 +59,17 @@ def _several(value: str | list[str] | None) -> tuple[str, ...]:
     return () if value is None else (value,) if isinstance(value, str) else tuple(value)
 
 
+class TurnBody(BaseModel):
+    """An earlier question of the conversation."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    question: Askable = Field(description="The question as it was asked.")
+    answer_id: Short | None = Field(
+        None, description="`id` of its answer, whose quote helps to understand the next question. Ignored if unknown."
+    )
+
+
 class AskRequest(BaseModel):
     """A question. ``query`` is accepted as another name of ``question``."""
 
@@ -84,10 +99,28 @@ class AskRequest(BaseModel):
     )
     filters: FiltersBody | None = Field(None, description="Which passages may be results. Default: all.")
 
-    def options(self, *, explain: bool = False) -> AskOptions:
-        """Return the options of the request."""
+    history: list[Askable | TurnBody] = Field(
+        [],
+        max_length=MAX_TURNS,
+        description=f"The questions before this one in a conversation, oldest first, up to {MAX_TURNS}: texts, or "
+        "objects with the id of the answer. They complete a question such as `And in 2018?`.",
+    )
+
+    @property
+    def turns(self) -> list[TurnBody]:
+        """The history as objects."""
+        return [TurnBody(question=turn, answer_id=None) if isinstance(turn, str) else turn for turn in self.history]
+
+    @property
+    def answer_ids(self) -> list[str]:
+        """The ids of earlier answers."""
+        return [turn.answer_id for turn in self.turns if turn.answer_id is not None]
+
+    def options(self, quotes: Mapping[str, str] = _NO_QUOTES, *, explain: bool = False) -> AskOptions:
+        """Return the options of the request. ``quotes`` holds the quotes of earlier answers, by answer id."""
         filters = None if self.filters is None else self.filters.filters()
-        return AskOptions(self.top_k, self.min_confidence, self.min_uncertain, filters, explain)
+        history = tuple(Turn(turn.question, quotes.get(turn.answer_id or "", "")) for turn in self.turns)
+        return AskOptions(self.top_k, self.min_confidence, self.min_uncertain, filters, explain, history)
 
 
 class BatchRequest(BaseModel):

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from qa_service.datatypes import Stage
-from qa_service.embedding import QuestionEmbedding
+from qa_service.datatypes import AskOptions, Stage
 from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
 from qa_service.index import Generations, Manifest
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.retrieval import Query
 from qa_service.server.answer_cache import AnswerCache
 from qa_service.server.metrics import EMBEDDED_QUESTIONS, INDEX_PASSAGES, INDEX_SWAPS
 from qa_service.server.worker import Result, Worker
@@ -36,11 +36,15 @@ class ServableIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedEmbedding:
-    """A question's embedding, and when it was computed."""
+class TimedQuery:
+    """A question as understood, with its embeddings, and when they were computed."""
 
-    embedding: QuestionEmbedding
+    query: Query
     stage: Stage
+
+
+Question = tuple[str, AskOptions]
+"""A question as it was typed, and its options."""
 
 
 class LiveIndex:
@@ -101,18 +105,18 @@ class LiveIndex:
         """How the reader reads; empty without one."""
         return self._answerer.reader_mode
 
-    async def answer(self, function: Callable[[TimedEmbedding], Result], question: str) -> Result:
-        """Run a function of a question's embedding in the worker, which embeds queued questions together."""
-        return await self.worker.answer(function, question, self.embed)
+    async def answer(self, function: Callable[[TimedQuery], Result], question: Question) -> Result:
+        """Run a function of a question as understood in the worker, which embeds queued questions together."""
+        return await self.worker.answer(function, question, self.prepare)
 
-    def embed(self, questions: Sequence[str]) -> list[TimedEmbedding]:
-        """Embed questions together and count the cache misses. Called by the worker."""
+    def prepare(self, questions: Sequence[Question]) -> list[TimedQuery]:
+        """Understand questions, embed them together and count the cache misses. Called by the worker."""
         cache = self._answerer.question_cache
         before, began = cache.embedded, time.perf_counter()
-        embeddings = self._answerer.embed(questions)
+        queries = self._answerer.prepare(questions)
         EMBEDDED_QUESTIONS.inc(cache.embedded - before)
         stage = Stage("embed", began, time.perf_counter())
-        return [TimedEmbedding(embedding, stage) for embedding in embeddings]
+        return [TimedQuery(query, stage) for query in queries]
 
     def expect_ready(self) -> None:
         """Raise :class:`NotReady` with the reason, or :class:`StoreUnavailable` while the store is unavailable."""

@@ -234,7 +234,7 @@ class Tools:
         options = AskOptions(top_k=arguments.top_k)
         with live.lease() as answerer:
             answer = await live.answer(
-                lambda embedded: answerer.ask(question, options, embedding=embedded.embedding), question
+                lambda prepared: answerer.ask(question, options, query=prepared.query), (question, options)
             )
         identifier = random_id()
         self._on_answer(identifier, answer, live.path)

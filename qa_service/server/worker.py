@@ -22,17 +22,18 @@ from qa_service.errors import DeadlineExceeded, NotReady, Overloaded
 from qa_service.server.metrics import BATCH_SIZE, QUEUED_CALLS
 
 Result = TypeVar("Result")
+Question = TypeVar("Question")
 Embedding = TypeVar("Embedding")
 
 _logger = logging.getLogger(__name__)
 
 
-_Embed = Callable[[Sequence[str]], Sequence[Any]]
+_Embed = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    text: str
+    asked: Any
     embed: _Embed
 
 
@@ -121,8 +122,8 @@ class Worker:
     async def answer(
         self,
         function: Callable[[Embedding], Result],
-        question: str,
-        embed: Callable[[Sequence[str]], Sequence[Embedding]],
+        question: Question,
+        embed: Callable[[Sequence[Question]], Sequence[Embedding]],
     ) -> Result:
         """Return ``function(embed([question])[0])``, run while no other function is.
 
@@ -206,26 +207,26 @@ def _embedded(jobs: Sequence[_Job]) -> tuple[list[_Call], bool]:
     If embedding together fails, each call embeds its own question, so that only the bad one fails.
     """
     calls: list[_Call] = []
-    together: defaultdict[_Embed, list[tuple[_Job, str]]] = defaultdict(list)
+    together: defaultdict[_Embed, list[tuple[_Job, Any]]] = defaultdict(list)
     for job in jobs:
         if job.question is None:
             calls.append((job.future, job.function))
         elif not job.future.cancelled():
-            together[job.question.embed].append((job, job.question.text))
+            together[job.question.embed].append((job, job.question.asked))
     whole = not calls
     for embed, asked in together.items():
         BATCH_SIZE.observe(len(asked))
         try:
-            found = embed([text for _, text in asked])
+            found = embed([question for _, question in asked])
         except Exception:  # noqa: BLE001 - each call meets it again
             whole = False
-            calls += [(job.future, partial(_embed_and_call, job.function, embed, text)) for job, text in asked]
+            calls += [(job.future, partial(_embed_and_call, job.function, embed, one)) for job, one in asked]
         else:
             calls += [(job.future, partial(job.function, one)) for (job, _), one in zip(asked, found, strict=True)]
     return calls, whole
 
 
-def _embed_and_call(function: Callable[[Any], Any], embed: _Embed, question: str) -> Any:
+def _embed_and_call(function: Callable[[Any], Any], embed: _Embed, question: Any) -> Any:
     return function(embed([question])[0])
 
 

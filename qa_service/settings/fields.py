@@ -13,10 +13,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qa_service.settings.index_fields import IndexFields
 from qa_service.settings.server_fields import ServerFields
-from qa_service.settings.values import CHANGES_ANSWERS
+from qa_service.settings.values import CHANGES_ANSWERS, Names
 
 PREFIX = "QA_"
 FILE = Path(".env")
+QUESTION_STEPS = ("parts",)
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -65,12 +66,27 @@ class AnswerFields(BaseModel):
         description="Confidence from which the best quote is given as an uncertain answer; below, nothing was found.",
         json_schema_extra=CHANGES_ANSWERS,
     )
+    question_steps: Names = Field(
+        QUESTION_STEPS,
+        description="Steps of understanding a question that are taken, of `" + "`, `".join(QUESTION_STEPS) + "`; "
+        "`none` takes no step.",
+        json_schema_extra=CHANGES_ANSWERS,
+    )
     published: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",
         description="Address where the source folder is published; links to web pages and PDF files point there.",
         json_schema_extra=CHANGES_ANSWERS,
     )
+
+    @field_validator("question_steps")
+    @classmethod
+    def _are_steps(cls, steps: tuple[str, ...]) -> tuple[str, ...]:
+        if steps == ("none",):
+            return ()
+        if unknown := [step for step in steps if step not in QUESTION_STEPS]:
+            raise ValueError(f"{unknown[0]!r} is not a step; use some of {', '.join(QUESTION_STEPS)}, or none")
+        return steps
 
 
 class Settings(ServerFields, AnswerFields, IndexFields, BaseSettings):

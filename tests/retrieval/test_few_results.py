@@ -4,6 +4,7 @@ from typing import cast
 
 import pytest
 
+from qa_service.datatypes import AskOptions
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.reading import Reader, Reading, Window
 from qa_service.retrieval import AnswerReader, Retriever
@@ -32,7 +33,7 @@ def test_every_exact_word_is_in_the_quote_of_its_result(mode: str, answerer: Que
     answers = AnswerReader(cast("Reader", LastWordReader()), mode)
     retriever = Retriever(answerer.index, Calibration(LogisticModel(9.0, NO_EVIDENCE)), answers=answers)
     question = "the cat sleeps, the whale swims, a dog guards"
-    found = retriever.retrieve(question, answerer.embed([question])[0], 5)
+    found = retriever.retrieve(answerer.prepare([(question, AskOptions())])[0], 5)
     read = [result for result in found.results if result.scores.reading is not None]
     assert len(read) > 1
     for result in read:
@@ -48,9 +49,9 @@ def test_every_quote_is_of_a_result(question: str, intercept: float, answerer: Q
     """Also of a single result, of a question of two parts, and where nothing is read."""
     answers = AnswerReader(cast("Reader", EvenReader()), "quick")
     retriever = Retriever(answerer.index, Calibration(LogisticModel(intercept, NO_EVIDENCE)), answers=answers)
-    embedding = answerer.embed([question])[0]
+    query = answerer.prepare([(question, AskOptions())])[0]
     for top_k in (1, 2, 5):
-        found = retriever.retrieve(question, embedding, top_k)
+        found = retriever.retrieve(query, top_k)
         assert len(found.results) <= top_k
         assert found.quotes
         assert all(quote.result < len(found.results) for quote in found.quotes)

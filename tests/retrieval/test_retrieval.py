@@ -10,12 +10,12 @@ from conftest import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.datatypes import AskOptions, Filters
+from qa_service.datatypes import AskOptions, Filters, UnderstoodQuestion
 from qa_service.embedding.models import packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.pipeline import build, open_answerer
-from qa_service.retrieval import Ranker, Retriever, open_reranker
+from qa_service.retrieval import Query, Ranker, Retriever, open_reranker
 from qa_service.retrieval.candidates import gather
 from qa_service.retrieval.evidence import QuestionFeatures, collect_evidence
 from qa_service.retrieval.fusion import fuse, lexical_weight_for, scaled
@@ -160,7 +160,8 @@ def test_a_reranker_replaces_maxsim(folder: Write, settings: Settings) -> None:
     index = opened(dict(MANY), folder, settings)
     reranker = Backwards()
     retriever = Retriever(index, None, ranker=Ranker(index, reranker=reranker))
-    results = retriever.retrieve("thing3", FakeEmbedder().embed_questions(["thing3"])[0], 5).results
+    query = Query.of(UnderstoodQuestion("thing3"), FakeEmbedder().embed_questions(["thing3"]))
+    results = retriever.retrieve(query, 5).results
     assert len(reranker.seen) == 20
     for result in results:
         if result.passage.text in reranker.seen:

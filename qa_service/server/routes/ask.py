@@ -21,7 +21,7 @@ from qa_service.server.answer_cache import AnswerKey
 from qa_service.server.collections import Collections
 from qa_service.server.gate import ASK, Access, Gate
 from qa_service.server.links import Links
-from qa_service.server.live_index import LiveIndex, TimedEmbedding
+from qa_service.server.live_index import LiveIndex, Question, TimedQuery
 from qa_service.server.metrics import ANSWER_CACHE_HITS, ANSWERS
 from qa_service.server.middleware.observing import note, note_stages
 from qa_service.server.middleware.problems import problem_document, request_id_of, validation_message
@@ -58,7 +58,7 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
         """
         live = collections.of(request)
         live.expect_ready()
-        options = body.options(explain=explain)
+        options = body.options(await recorder.quotes_of(body.answer_ids, live.path), explain=explain)
         identifier = request_id_of(request)
 
         async def answered() -> bytes:
@@ -99,7 +99,13 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
         await gate.count(request.scope, len(body.questions))
         started = time.perf_counter()
         parent = request_id_of(request)
-        answers = await _batch(live, [_item(given) for given in body.questions])
+        items = [_item(given) for given in body.questions]
+        asked = [item for item in items if isinstance(item, AskRequest)]
+        quotes = await recorder.quotes_of([one for item in asked for one in item.answer_ids], live.path)
+        answers = await _batch(
+            live,
+            [(item.question, item.options(quotes)) if isinstance(item, AskRequest) else item for item in items],
+        )
         took_ms = (time.perf_counter() - started) * 1000
         _note_answer(request, [found for found in answers if isinstance(found, Answer)], log_questions=log_questions)
         links = Links.of(request.scope, live.path)
@@ -152,18 +158,18 @@ async def _answer(live: LiveIndex, answerer: QuestionAnswerer, question: str, op
         ANSWER_CACHE_HITS.inc()
         return known
     started = time.perf_counter()
-    answer = await live.answer(partial(_computed, answerer, question, options), question)
+    answer = await live.answer(partial(_computed, answerer, question, options), (question, options))
     note_stages(answer.stages, started)
     live.answer_cache.keep(key, answer)
     return answer
 
 
-def _computed(answerer: QuestionAnswerer, question: str, options: AskOptions, embedded: TimedEmbedding) -> Answer:
-    answer = answerer.ask(question, options, embedding=embedded.embedding)
-    return replace(answer, stages=(embedded.stage, *answer.stages))
+def _computed(answerer: QuestionAnswerer, question: str, options: AskOptions, prepared: TimedQuery) -> Answer:
+    answer = answerer.ask(question, options, query=prepared.query)
+    return replace(answer, stages=(prepared.stage, *answer.stages))
 
 
-async def _batch(live: LiveIndex, items: Sequence[AskRequest | QAServiceError]) -> list[Answer | QAServiceError]:
+async def _batch(live: LiveIndex, items: Sequence[Question | QAServiceError]) -> list[Answer | QAServiceError]:
     """Answer a batch from one generation, some questions at a time, so that other requests get their turn."""
     answers: list[Answer | QAServiceError] = []
     with live.lease() as answerer:
@@ -179,17 +185,17 @@ async def _batch(live: LiveIndex, items: Sequence[AskRequest | QAServiceError]) 
 
 
 def _answers(
-    live: LiveIndex, answerer: QuestionAnswerer, items: Sequence[AskRequest | QAServiceError]
+    live: LiveIndex, answerer: QuestionAnswerer, items: Sequence[Question | QAServiceError]
 ) -> list[Answer | QAServiceError]:
     """Embed all questions together, then answer each."""
-    embedded = iter(live.embed([item.question for item in items if isinstance(item, AskRequest)]))
+    prepared = iter(live.prepare([item for item in items if not isinstance(item, QAServiceError)]))
     found: list[Answer | QAServiceError] = []
     for item in items:
         try:
-            if isinstance(item, AskRequest):
-                found.append(answerer.ask(item.question, item.options(), embedding=next(embedded).embedding))
-            else:
+            if isinstance(item, QAServiceError):
                 found.append(item)
+            else:
+                found.append(answerer.ask(*item, query=next(prepared).query))
         except QAServiceError as error:
             found.append(error)
     return found

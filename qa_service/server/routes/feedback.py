@@ -50,6 +50,24 @@ class FeedbackRecorder:
             self._thread.submit(_remember, recent, self._unwritten)
         self._unwritten = []
 
+    async def quotes_of(self, identifiers: Sequence[str], collection: str) -> dict[str, str]:
+        """Return the quotes of recent answers of a collection, by their ids; unknown ids are left out."""
+        recent = self._recent
+        if recent is None or not identifiers:
+            return {}
+        self._hand_over(recent)
+
+        def read() -> dict[str, str]:
+            found = (recent.recall(identifier) for identifier in identifiers)
+            own = (one for one in found if one is not None and one.collection == collection)
+            return {one.id: one.best.content for one in own if one.found and one.best is not None}
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+        except StorageError as error:
+            _logger.error("answers of the history can't be read: %s", error)  # noqa: TRY400 - the traceback adds nothing
+            return {}
+
     async def add(self, body: FeedbackRequest, right: Quote | None) -> None:
         """Record feedback. Raises :class:`NotFound` if no recent answer has its id."""
         recent = self._recent

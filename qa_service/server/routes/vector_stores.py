@@ -23,7 +23,7 @@ from qa_service.schemas.vector_stores import (
 from qa_service.server.collections import Collections
 from qa_service.server.gate import Access, Gate
 from qa_service.server.links import Links
-from qa_service.server.live_index import LiveIndex, TimedEmbedding
+from qa_service.server.live_index import LiveIndex, Question, TimedQuery
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 
@@ -53,10 +53,13 @@ def vector_store_routes(collections: Collections, gate: Gate) -> APIRouter:
         queries = body.queries()
         await gate.count(request.scope, len(queries))
         own = Links.of(request.scope, live.path).own
+        wanted = body.attribute_filter()
+        options = AskOptions(top_k=body.max_num_results, filters=None if wanted is None else Filters(attributes=wanted))
         found: list[SearchResult] = []
         with live.lease() as answerer:
             for query in queries:
-                found += await live.answer(partial(_search, answerer, query, body, own), query)
+                asked = (query, options)
+                found += await live.answer(partial(_search, answerer, asked, body, own), asked)
         return SearchPage(search_query=queries, data=_merged(found)[: body.max_num_results])
 
     return router
@@ -71,12 +74,14 @@ def store_of(collections: Collections, name: str) -> LiveIndex:
 
 
 def _search(
-    answerer: QuestionAnswerer, query: str, body: SearchRequest, own: Callable[[str], str], embedded: TimedEmbedding
+    answerer: QuestionAnswerer,
+    asked: Question,
+    body: SearchRequest,
+    own: Callable[[str], str],
+    prepared: TimedQuery,
 ) -> list[SearchResult]:
-    wanted = body.attribute_filter()
-    filters = None if wanted is None else Filters(attributes=wanted)
     least = 0.0 if body.ranking_options is None else body.ranking_options.score_threshold
-    answer = answerer.ask(query, AskOptions(top_k=body.max_num_results, filters=filters), embedding=embedded.embedding)
+    answer = answerer.ask(*asked, query=prepared.query)
     results = [result for result in answer.results if _score(result) >= least]
     front_matter = answerer.index.front_matter({result.citation.document_id for result in results})
     return [_result(result, front_matter[result.citation.document_id], own) for result in results]

@@ -1,17 +1,10 @@
-"""Questions of two parts: which are, and the quotes that the second part is given."""
+"""Which questions have parts, and which have one."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from passages import hit, passage
 
-from qa_service.datatypes import Int32Array, Quote
-from qa_service.index.tokens import Similarities
-from qa_service.retrieval.hits import Hit
-from qa_service.retrieval.parts import parts_of, quotes_of_parts
+from qa_service.questions.parts import MAX_PARTS, parts_of
 
 TWO = {
     "When was it signed, and who signed it?": "who signed it?",
@@ -70,64 +63,42 @@ and and and
 @pytest.mark.parametrize("question", TWO)
 def test_questions_of_two_parts(question: str) -> None:
     """The first part ends where the joining word begins."""
-    (start, end), (second, last) = parts_of(question)
-    assert (start, last) == (0, len(question))
-    assert question[second:] == TWO[question]
-    assert question[end:second].strip(" ,;?").casefold() in {"and", "also", "&", ""}
+    first, second = parts_of(question)
+    assert question.startswith(first)
+    assert second == TWO[question]
+    assert question[len(first) : -len(second)].strip(" ,;?").casefold() in {"and", "also", "&", ""}
+
+
+def test_a_question_of_three_parts() -> None:
+    assert parts_of("When was it signed, who signed it, and where was it signed?") == (
+        "When was it signed, who signed it",
+        "where was it signed?",
+    )
+    assert parts_of("When was it signed? Who signed it? Where is it now?") == (
+        "When was it signed",
+        "Who signed it",
+        "Where is it now?",
+    )
+
+
+def test_a_list_of_many_questions_has_few_parts() -> None:
+    parts = parts_of("Who signed it? " * 20)
+    assert len(parts) == MAX_PARTS
+    assert parts[0] == "Who signed it"
 
 
 @pytest.mark.parametrize("question", ONE)
 def test_questions_of_one_part(question: str) -> None:
     """Also those with `and`."""
-    assert parts_of(question) == []
+    assert parts_of(question) == ()
 
 
 @given(st.text("and who?isW ,;&", max_size=60))
 def test_parts_follow_each_other(question: str) -> None:
     """In any text; none is shorter than two words."""
+    at = 0
     parts = parts_of(question)
-    if parts:
-        (start, end), (second, last) = parts
-        assert start == 0 <= end < second < last == len(question)
-        assert all(len(question[left:right].split()) >= 2 for left, right in parts)
-
-
-QUESTION_TOKENS = np.array([[0, 4], [5, 8], [13, 16], [17, 20]])
-PARTS = [(0, 8), (13, 20)]
-
-
-def quotes(cosines: Sequence[Sequence[float]], found: list[Hit], allowed: Sequence[int] = (0, 1)) -> list[Quote]:
-    """Return the quotes if each passage has two sentences of one token each; ``cosines`` are those of the question."""
-    starts = np.arange(0, 2 * len(found) + 1, 2)
-    similarities = Similarities(np.array(cosines, np.float32), starts, np.ones(4, np.float32))
-
-    def similar(one: Hit) -> tuple[Similarities, int, Int32Array, Sequence[int]]:
-        return similarities, one.result.passage.number, np.array([[0, 1], [1, 2]], np.int32), allowed
-
-    return quotes_of_parts(PARTS, QUESTION_TOKENS, found, similar)
-
-
-def test_a_part_that_the_quote_does_not_answer_gets_one_of_its_own() -> None:
-    """By hand: the first part is nearest to the first sentence of result 0, the second one to the last of result 1."""
-    found = [hit(passage("One.", "Two.", number=number), 0.9) for number in (0, 1)]
-    first, second = [0.9, 0.1, 0.5, 0.2], [0.3, 0.4, 0.2, 0.8]
-    assert quotes([first, first, second, second], found) == [Quote(1, found[1].result.passage.sentences[1])]
-    assert quotes([first] * 4, found) == []
-    assert quotes([second] * 4, found) == [Quote(1, (5, 9))]
-
-
-def test_a_part_gets_a_sentence_that_can_be_quoted() -> None:
-    found = [hit(passage("One.", "Two.", number=0), 0.9)]
-    rows = [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]]
-    assert quotes(rows, found) == [Quote(0, (5, 9))]
-    assert quotes(rows, found, allowed=[0]) == []
-
-
-def test_a_part_without_tokens_has_no_quote() -> None:
-    """As of a question that is cut off."""
-    found = [hit(passage("One.", "Two."), 0.9)]
-
-    def similar(one: Hit) -> tuple[Similarities, int, Int32Array, Sequence[int]]:
-        raise AssertionError
-
-    assert quotes_of_parts(PARTS, np.zeros((0, 2), np.int64), found, similar) == []
+    assert len(parts) != 1
+    for part in parts:
+        at = question.index(part, at) + len(part)
+        assert len(part.split()) >= 2
