@@ -1,7 +1,8 @@
-"""Results and quotes of a question of several parts: each part is answered for itself, and the results take turns."""
+"""Results and quotes of a question of several parts: each part is answered for itself, and the results cover all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import inf
 
 from qa_service.datatypes import Quote
@@ -21,18 +22,15 @@ class RankedHits:
         return self.hits[self.best]
 
 
-def in_turns(whole: RankedHits, parts: Sequence[RankedHits]) -> list[Hit]:
-    """Return the hits for the whole question with the best ones for each part among them, no passage twice.
+def covering(whole: RankedHits, parts: Sequence[RankedHits]) -> list[Hit]:
+    """Return the hits for the whole question with the answers of its parts among them, no passage twice.
 
-    The first hit of the whole question and its answer stay first; the best ones of the parts follow, so that the first
-    results cover all. No score is above the one before it: those of different questions can't be compared.
+    The first hit of the whole question and its answer stay first; those of the parts follow, so that the first results
+    cover all. No score is above the one before it: those of different questions can't be compared.
     """
     merged = {hit.result.passage.number: hit for hit in (whole.hits[0], whole.answer)}
-    lists = [whole.hits, *(one.hits for one in parts)]
-    for place in range(max(map(len, lists))):
-        for hits in lists:
-            if place < len(hits):
-                merged.setdefault(hits[place].result.passage.number, hits[place])
+    for hit in chain((one.answer for one in parts), whole.hits, *(one.hits for one in parts)):
+        merged.setdefault(hit.result.passage.number, hit)
     ceiling = inf
     found = []
     for hit in merged.values():

@@ -9,6 +9,7 @@ from qa_service.datatypes import FloatArray, IntArray, Scores
 from qa_service.index import Index
 from qa_service.index.tokens import Similarities
 from qa_service.retrieval.candidates import Candidates
+from qa_service.retrieval.coverage import covering_order
 from qa_service.retrieval.fusion import LEXICAL, fuse, lexical_weight_for
 from qa_service.retrieval.query import Wording
 from qa_service.retrieval.reranking import RERANKER_DEPTH, Reranker
@@ -82,7 +83,7 @@ class Ranker:
         """Return the best ``depth`` candidates by vectors and words, ordered by all signals.
 
         The candidates of all wordings are the same passages. A passage's fused score is the mean of those that it has
-        for each wording; all else in the ranking is of the first.
+        for each wording, or that of the candidate before it if that is lower; all else is of the first wording.
         """
         weights = [lexical_weight_for(one.weights, one.lexical, self._lexical_weight) for one in candidates]
         first = _mean(
@@ -96,6 +97,9 @@ class Ranker:
         main = signals[0]
         fused = _mean([one.fused for one in signals])
         order = np.lexsort((main.candidates.numbers, -fused))
+        if main.similarities is not None:
+            order = order[covering_order(fused[order], main.similarities.best()[:, order], main.similarities.weights)]
+            fused[order] = np.minimum.accumulate(fused[order])
         return Ranking(
             main.candidates.take(order),
             fused[order],

@@ -13,7 +13,7 @@ from qa_service.retrieval.candidates import CANDIDATE_DEPTH, Candidates, gather_
 from qa_service.retrieval.confidence import Calibration
 from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence, stop_words
 from qa_service.retrieval.hits import Hit, HitFinder
-from qa_service.retrieval.parts import RankedHits, confidence_of, in_turns, quotes_of_parts
+from qa_service.retrieval.parts import RankedHits, confidence_of, covering, quotes_of_parts
 from qa_service.retrieval.query import Query, Wording
 from qa_service.retrieval.ranking import Ranker, Ranking
 
@@ -115,7 +115,7 @@ class Retriever:
         if found is None:
             return RetrievalResult((), (), None, None if self._calibration is None else 0.0)
         parts = [hits for part in query.parts if (hits := self._ranked_hits([part], limits)) is not None]
-        merged = list(self._hits.distinct(in_turns(found, parts))) if parts else found.hits
+        merged = list(self._hits.distinct(covering(found, parts))) if parts else found.hits
         results = [replace(hit.result, rank=rank) for rank, hit in enumerate(merged, start=1)]
         shown, further = results[:top_k], results[top_k:]
         hit = found.hits[found.best]

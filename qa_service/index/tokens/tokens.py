@@ -132,15 +132,15 @@ class Similarities:
     starts: IntArray
     weights: FloatArray
 
+    def best(self) -> FloatArray:
+        """Return the best cosine of each question token in each passage (question tokens, passages)."""
+        best: FloatArray = np.maximum.reduceat(self.cosines, self.starts[:-1], axis=1)
+        return best
+
     def maxsim(self) -> FloatArray:
         """Return the MaxSim of each passage: the weighted mean of the best cosine of each question token."""
-        best = np.maximum.reduceat(self.cosines, self.starts[:-1], axis=1)
-        scores: FloatArray = (self.weights / self.weights.sum()) @ best
+        scores: FloatArray = (self.weights / self.weights.sum()) @ self.best()
         return scores
-
-    def of_tokens(self, chosen: IntArray) -> "Similarities":
-        """Return the similarities of some of the question's tokens, by their numbers."""
-        return Similarities(self.cosines[chosen], self.starts, self.weights[chosen])
 
     def sentence(self, passage: int, rows: Int32Array, allowed: Sequence[int]) -> tuple[int, FloatArray]:
         """Return the number of a passage's best sentence, and the best cosine of each question token in it.
