@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qa_service.datatypes import Block, Document, Offsets, Passage
-from qa_service.text.cleaning import embeddable, is_blank
+from qa_service.text.cleaning import is_blank, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +48,4 @@ def _overlapping(spans: list[Offsets], block: Block) -> Iterator[Offsets]:
 
 
 def _visible(text: str) -> int:
-    return 0 if is_blank(text) else sum(len(word) for word in embeddable(text).split())
+    return 0 if is_blank(text) else sum(len(word) for word in visible(text).split())

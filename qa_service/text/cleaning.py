@@ -1,9 +1,10 @@
-"""Cleaning of text for the embedding model: invisible characters are removed.
+"""Cleaning of text for the embedding model: invisible characters are removed, split letters are composed.
 
 Only the embedded copy is cleaned; the stored, cited and returned text is the original.
 """
 
 import re
+import unicodedata
 
 from qa_service.errors import InvalidRequest
 
@@ -35,6 +36,15 @@ BIDI_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 def embeddable(text: str) -> str:
     """Return ``text`` as the model gets it.
 
+    It is :func:`visible`, in Unicode's composed form: tokenizers of SentencePiece's kind know Hangul syllables, not the
+    two or three letters that some systems split them into.
+    """
+    return unicodedata.normalize("NFC", visible(text))
+
+
+def visible(text: str) -> str:
+    """Return ``text`` without invisible characters.
+
     Control characters become spaces. Bidirectional controls, zero-width characters, soft hyphens and tag characters
     are removed. Single joiners stay, because Persian, Indic scripts and emoji need them.
     """
@@ -45,7 +55,7 @@ def embeddable(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Return whether ``text`` contains no visible character."""
-    return not embeddable(text).translate(_BLANK_LETTERS).strip()
+    return not visible(text).translate(_BLANK_LETTERS).strip()
 
 
 def check_question(question: str) -> None:

@@ -1,10 +1,12 @@
 """The model sees every character that a reader sees, and no hidden ones."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.text.cleaning import embeddable, is_blank
+from qa_service.text.cleaning import embeddable, is_blank, visible
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,15 @@ from qa_service.text.cleaning import embeddable, is_blank
 )
 def test_invisible_characters_are_removed_and_single_joiners_kept(text: str, seen: str) -> None:
     """Each class of invisible character has its rule."""
-    assert embeddable(text) == seen
+    assert embeddable(text) == visible(text) == seen
+
+
+@pytest.mark.parametrize("text", ["한국의 중학교", "café", "Ångström", "ガ"])
+def test_split_letters_are_composed(text: str) -> None:
+    """As some systems write Hangul, accents and kana."""
+    split = unicodedata.normalize("NFD", text)
+    assert embeddable(split) == text
+    assert visible(split) == split
 
 
 @pytest.mark.parametrize("text", ["", " \t\n", "\u00a0", "\u200b", "\u3164", "\u202e\u2066", "\u2800", "\0", "\u200d"])
@@ -40,4 +50,5 @@ def test_visible_text_is_not_blank(text: str) -> None:
 @given(st.text(st.characters(categories=["L", "N", "P"], exclude_characters="\u115f\u1160\u3164\uffa0")))
 def test_visible_text_is_unchanged(text: str) -> None:
     """Letters, digits and punctuation."""
-    assert embeddable(text) == text
+    assert visible(text) == text
+    assert unicodedata.is_normalized("NFC", embeddable(text))
