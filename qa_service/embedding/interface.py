@@ -111,14 +111,16 @@ def checked_unit_length(vectors: FloatArray) -> FloatArray:
 
 
 def own_tokens(
-    offsets: npt.ArrayLike, special: npt.ArrayLike, ids: IntArray, vectors: FloatArray, prompt: int
+    text: str, offsets: npt.ArrayLike, special: npt.ArrayLike, ids: IntArray, vectors: FloatArray
 ) -> TokenEmbeddings:
     """Return a text's tokens, without special tokens and those of the prompt before the text.
 
-    The arguments describe all tokens of the tokenizer: their ``offsets`` (t, 2) in prompt and text together, whether
-    each is ``special``, their ``ids`` and their ``vectors``, of any length. ``prompt`` is the prompt's number of
-    characters.
+    The others describe all tokens of the tokenizer: their ``offsets`` (t, 2), negative in the prompt, whether each is
+    ``special``, their ``ids`` and their ``vectors``, of any length. Spans don't begin with white space: a token of
+    SentencePiece has the space before its word, the first one that of the prompt.
     """
-    spans = np.asarray(offsets, dtype=np.int64).reshape(-1, 2) - prompt
-    kept = ~np.asarray(special, dtype=bool) & (spans[:, 0] >= 0)
-    return TokenEmbeddings(checked_unit_length(vectors[kept]), ids[kept].astype(np.int64), spans[kept])
+    ends = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
+    kept = ~np.asarray(special, dtype=bool) & (ends[:, 1] > 0)
+    spans = [(end - len(text[max(start, 0) : end].lstrip()), end) for start, end in ends[kept].tolist()]
+    own = np.array(spans, np.int64).reshape(-1, 2)
+    return TokenEmbeddings(checked_unit_length(vectors[kept]), ids[kept].astype(np.int64), own)

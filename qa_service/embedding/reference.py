@@ -1,7 +1,7 @@
 """The reference: a sentence-transformers model run by torch, with which every other runtime is compared."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -52,11 +52,15 @@ class SentenceTransformerEmbedder:
 
         logging.disable_progress_bar()
         try:
-            return SentenceTransformer(
+            model = SentenceTransformer(
                 str(self.files.folder), device="cpu", local_files_only=True, model_kwargs=model_options
             )
         except Exception as error:  # several libraries read these files, each with errors of its own
             raise ModelCorrupt(f"{self.files.folder} can't be loaded: {type(error).__name__}: {error}") from error
+        limit, positions = model.max_seq_length, _positions(model)
+        if positions is not None and isinstance(limit, int) and limit > positions:
+            model.max_seq_length = positions
+        return model
 
     @property
     def dimension(self) -> int:
@@ -79,9 +83,12 @@ class SentenceTransformerEmbedder:
         return self._prompt(_PASSAGE_PROMPTS)
 
     def _prompt(self, names: Sequence[str]) -> str:
-        """Return the prompt that sentence-transformers' ``encode_query`` or ``encode_document`` would use."""
+        """Return the first of these prompts that is not empty.
+
+        sentence-transformers adds an empty "document" to every model, and would prefer it to a "passage" of the model.
+        """
         prompts = self.model.prompts
-        name = next((name for name in names if name in prompts), self.model.default_prompt_name)
+        name = next((name for name in names if prompts.get(name)), self.model.default_prompt_name)
         return str(prompts.get(name) or "")
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -94,17 +101,24 @@ class SentenceTransformerEmbedder:
 
     def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return vectors of questions and of their tokens, from one forward pass."""
-        outputs = self.model.encode_query(
-            list(questions), output_value=None, batch_size=max(1, len(questions)), show_progress_bar=False
-        )
-        return self._split(questions, outputs, self.question_prompt).one_by_one()
+        prompt = self.question_prompt
+        return self._split(questions, self._encoded(self.model.encode_query, questions, prompt), prompt).one_by_one()
 
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         """Return vectors of texts and of their tokens, from one forward pass."""
-        outputs = self.model.encode_document(
-            list(texts), output_value=None, batch_size=max(1, len(texts)), show_progress_bar=False, **self._lengths
+        prompt = self.passage_prompt
+        return self._split(texts, self._encoded(self.model.encode_document, texts, prompt, **self._lengths), prompt)
+
+    @staticmethod
+    def _encoded(encode: Callable[..., Any], texts: Sequence[str], prompt: str, **options: Any) -> Any:
+        return encode(
+            list(texts),
+            prompt=prompt,
+            output_value=None,
+            batch_size=max(1, len(texts)),
+            show_progress_bar=False,
+            **options,
         )
-        return self._split(texts, outputs, self.passage_prompt)
 
     @cached_property
     def _lengths(self) -> dict[str, Any]:
@@ -135,9 +149,22 @@ class SentenceTransformerEmbedder:
             max_length=self.window,
         )
         return own_tokens(
-            encoded["offset_mapping"],
+            text,
+            np.array(encoded["offset_mapping"]) - len(prompt),
             encoded["special_tokens_mask"],
             output["input_ids"][real].numpy(),
             output["token_embeddings"][real].float().numpy(),
-            len(prompt),
         )
+
+
+def _positions(model: Any) -> int | None:
+    """Return the number of tokens for which a model has positions, or ``None`` if it has no table of them.
+
+    RoBERTa and its relatives number them from ``padding_idx + 1``, so that the first rows of the table are not used.
+    """
+    for module in model.modules():
+        rows = getattr(getattr(module, "position_embeddings", None), "num_embeddings", None)
+        if isinstance(rows, int):
+            unused = module.position_embeddings.padding_idx
+            return rows if unused is None else rows - unused - 1
+    return None

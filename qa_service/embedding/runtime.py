@@ -166,16 +166,17 @@ class ExportedEmbedder:
         self._tokenizer.enable_truncation(self.window)
         encoded = self._tokenizer.encode_batch([prompt + text for text in texts])
         vectors, tokens = [], []
-        for item, (vector, rows) in zip(encoded, self._forward(encoded), strict=True):
+        for text, item, (vector, rows) in zip(texts, encoded, self._forward(encoded), strict=True):
             vectors.append(vector)
             if rows is not None:
+                offsets = np.array(item.offsets) - len(prompt)
                 own = rows[: len(item.ids)]
-                tokens.append(own_tokens(item.offsets, item.special_tokens_mask, np.array(item.ids), own, len(prompt)))
+                tokens.append(own_tokens(text, offsets, item.special_tokens_mask, np.array(item.ids), own))
         return PassageEmbeddings(checked_unit_length(np.stack(vectors)), tuple(tokens) if tokens else None)
 
     def _inputs(self, encoded: Sequence[Any], multiple: int = 1) -> dict[str, IntArray]:
-        """Return the model's inputs, all texts padded to the longest, rounded up to a ``multiple``."""
-        length = -(-max(len(item.ids) for item in encoded) // multiple) * multiple
+        """Return the model's inputs, all texts padded to the longest, rounded up to a ``multiple`` in the window."""
+        length = min(-(-max(len(item.ids) for item in encoded) // multiple) * multiple, self.window)
         ids: IntArray = np.zeros((len(encoded), length), np.int64)
         mask: IntArray = np.zeros((len(encoded), length), np.int64)
         for row, item in enumerate(encoded):
