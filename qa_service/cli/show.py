@@ -93,6 +93,9 @@ def print_answer(answer: "Answer") -> None:
     if answer.reason is not None:
         screen.print(Text(printable(answer.reason.message)))
     if not answer.is_shown:
+        if sections := answer.nearest_headings:
+            names = "; ".join(" › ".join((citation.title, *citation.section_path)) for citation in sections)
+            screen.print(Text(f"The nearest sections: {printable(names)}"))
         screen.print("The nearest passages:")
     for result in answer.results:
         scored = result.scored

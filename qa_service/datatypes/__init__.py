@@ -5,6 +5,7 @@ JavaScript does) and ``byte`` bytes of UTF-8; ``line`` counts lines from 1, both
 """
 
 from qa_service.datatypes.answers import (
+    OFF_TOPIC,
     Answer,
     AnswerVerdict,
     AskOptions,
@@ -49,6 +50,7 @@ from qa_service.datatypes.documents import (
 from qa_service.datatypes.questions import Correction, Expansion, Turn, UnderstoodQuestion
 
 __all__ = [
+    "OFF_TOPIC",
     "Answer",
     "AnswerVerdict",
     "AskOptions",

@@ -8,6 +8,9 @@ from qa_service.datatypes.documents import Offsets, Passage, Position
 from qa_service.datatypes.questions import Turn, UnderstoodQuestion
 
 AnswerVerdict = Literal["answered", "uncertain", "not_found"]
+OFF_TOPIC = 0.02
+"""Below this confidence, results have nothing to do with the question."""
+MAX_HEADINGS = 3
 ReasonKind = Literal["missing_term", "missing_number", "conflict", "follow_up", "other_language"]
 
 
@@ -207,3 +210,19 @@ class Answer:
     def is_shown(self) -> bool:
         """Whether the best quote is given as the answer: not if the documents are unlikely to contain one."""
         return bool(self.results) and self.verdict != "not_found"
+
+    @property
+    def nearest_headings(self) -> tuple[Citation, ...]:
+        """A citation from each of the nearest sections, if the question is neither answered nor off topic."""
+        if self.verdict not in {"uncertain", "not_found"} or _is_off_topic(self.confidence):
+            return ()
+        sections: dict[tuple[str, tuple[str, ...]], Citation] = {}
+        for result in self.results:
+            if not _is_off_topic(result.scored.confidence):
+                citation = result.citation
+                sections.setdefault((citation.document_id, citation.section_path), citation)
+        return tuple(sections.values())[:MAX_HEADINGS]
+
+
+def _is_off_topic(confidence: float | None) -> bool:
+    return confidence is not None and confidence < OFF_TOPIC

@@ -6,7 +6,7 @@ The order of steps stands in :meth:`Retriever.retrieve`.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qa_service.datatypes import Explanation, Filters, IntArray, Passage, Quote, ScoredPassage, Scores
+from qa_service.datatypes import OFF_TOPIC, Explanation, Filters, IntArray, Passage, Quote, ScoredPassage, Scores
 from qa_service.index import Index
 from qa_service.retrieval.answer import AnswerReader
 from qa_service.retrieval.candidates import CANDIDATE_DEPTH, Candidates, gather_together
@@ -21,8 +21,6 @@ _RERANK_DEPTH = 32
 """The least number of candidates that MaxSim reranks."""
 _QUOTE_DEPTH = 3
 """Without a reader, the best quote is chosen among so many first results."""
-_HOPELESS = 0.02
-"""Below this confidence in the first results, nothing is read: the question is off topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +159,7 @@ class Retriever:
         """Return the hits in their final order, and the index of the one with the best quote, below ``top_k``."""
         first, calibration = hits[:_QUOTE_DEPTH], self._calibration
         confident = max((hit.result.confidence or 0.0) for hit in first)
-        if self._answers is None or (calibration is not None and confident < _HOPELESS):
+        if self._answers is None or (calibration is not None and confident < OFF_TOPIC):
             return hits, max(
                 range(min(top_k, len(first))),
                 key=lambda at: (first[at].evidence.sentence or first[at].evidence.coverage, -at),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qa_service.datatypes import (
     Answer,
     AnswerVerdict,
+    Citation,
     CitedPassage,
     Position,
     Quote,
@@ -158,6 +159,16 @@ class UnderstoodBody(BaseModel):
     language: str | None = Field(description="Its language, if that can be told and the documents are in another.")
 
 
+class HeadingBody(BaseModel):
+    """A section of a document that is near a question."""
+
+    document_id: str = Field(description="Id of the document, for `/sources/{document_id}`.")
+    title: str = Field(description="Title of the document.")
+    uri: str = Field(description="Path of the document below the source folder.")
+    section_path: list[str] = Field(description="Headings of the section, outermost first; empty without headings.")
+    url: str = Field(description="Link to the nearest passage of the section.")
+
+
 class AskResponse(BaseModel):
     """The best passages for a question, best first, and whether they are likely to answer it."""
 
@@ -179,6 +190,10 @@ class AskResponse(BaseModel):
     )
     reason: ReasonBody | None = Field(
         description="Why the verdict is `uncertain` or `not_found`; null if it is `answered` or no reason is known."
+    )
+    nearest_headings: list[HeadingBody] = Field(
+        description="The nearest sections, up to three, if the verdict is `uncertain` or `not_found`. They are a place "
+        "to look, not an answer. Empty if the question is off topic."
     )
     results: list[ResultBody] = Field(description="The passages, best first.")
     took_ms: float = Field(description="Time to answer, in milliseconds.")
@@ -229,6 +244,7 @@ def ask_body(
         "confidence": _rounded(answer.confidence),
         "answer": {name: quotes[0][name] for name in _OF_THE_BEST} | {"quotes": quotes} if quotes else None,
         "reason": None if answer.reason is None else asdict(answer.reason),
+        "nearest_headings": [_heading(citation, own) for citation in answer.nearest_headings],
         "results": [_result(result, own) for result in answer.results],
         "took_ms": round(took_ms, 2),
         "index_version": answer.index_version,
@@ -260,6 +276,16 @@ def _quote(quote: Quote, answer: Answer) -> dict[str, Any]:
         "start": start,
         "end": end,
         "spans": [{"start": low, "end": high, "text": text[low:high]} for low, high in quote.spans],
+    }
+
+
+def _heading(citation: Citation, own: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        "document_id": citation.document_id,
+        "title": citation.title,
+        "uri": citation.uri,
+        "section_path": list(citation.section_path),
+        "url": own(citation.url),
     }
 
 

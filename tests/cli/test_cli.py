@@ -75,7 +75,9 @@ def test_the_verdict_heads_the_answer_and_the_reason_follows_it(
     place = "  Animals › Cats · zoo/animals.md, line 5"
     lines = head.splitlines()
     if verdict == "not_found":
-        assert lines == ["Not found in these documents (confidence 2%).", MISSING, "The nearest passages:"]
+        assert lines[:2] == ["Not found in these documents (confidence 2%).", MISSING]
+        assert lines[2].startswith("The nearest sections: Animals › Cats; ")
+        assert lines[3:] == ["The nearest passages:"]
     elif verdict == "uncertain":
         assert lines[:3] == ["This may answer it:", QUOTE, f"{place} · confidence 30%"]
         assert lines[4].startswith("  ")

@@ -11,7 +11,7 @@ import pytest
 from conftest import app_for, listening
 from processes import PATIENCE
 from starlette.testclient import TestClient
-from verdicts import CONFIDENCE, CONFLICT, MISSING, QUESTION, QUOTE, VERDICTS, WORDS, Verdicts
+from verdicts import CONFIDENCE, CONFLICT, MISSING, QUESTION, QUOTE, VERDICTS, WORDS, Verdicts, with_verdict
 
 from qa_service.client import Client
 from qa_service.datatypes import Answer, AnswerVerdict
@@ -74,6 +74,35 @@ def test_an_answer_is_given_unless_nothing_was_found(
     else:
         assert body["reason"] is None
         assert len(answer["quotes"]) == 1
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_an_unanswered_question_names_the_nearest_sections(
+    verdict: AnswerVerdict | None, client: TestClient, verdicts: Verdicts
+) -> None:
+    """Each once, in the order of the results, with the link of a result."""
+    verdicts.verdict = verdict
+    body = asked(client)
+    names = ("document_id", "title", "uri", "section_path", "url")
+    cited = [{name: result["citation"][name] for name in names} for result in body["results"]]
+    sections = [one["section_path"] for one in cited]
+    first = [one for place, one in enumerate(cited) if one["section_path"] not in sections[:place]]
+    assert len(first) > 1
+    assert body["nearest_headings"] == (first if verdict in {"uncertain", "not_found"} else [])
+
+
+def test_no_section_is_near_an_off_topic_question(answerer: QuestionAnswerer) -> None:
+    """At most three sections are named, and none of results that have nothing to do with the question."""
+    answer = with_verdict(answerer.ask(QUESTION), "not_found")
+    assert answer.nearest_headings[0] == answer.results[0].citation
+    assert replace(answer, confidence=0.019).nearest_headings == ()
+    far, *others = (
+        replace(result, citation=replace(result.citation, document_id=str(number)))
+        for number, result in enumerate(answer.results * 2)
+    )
+    far = replace(far, scored=replace(far.scored, confidence=0.019))
+    named = replace(answer, results=(far, *others)).nearest_headings
+    assert [citation.document_id for citation in named] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +237,7 @@ def test_a_model_is_told_of_verdicts_and_reasons(
     with TestClient(app_for(answerer, served), base_url="http://localhost") as client:
         about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "a test", "version": "1"}}
         told = call(client, "initialize", **about)["instructions"]
-        for word in ("`answered`", "`uncertain`", "`not_found`", "`reason`"):
+        for word in ("`answered`", "`uncertain`", "`not_found`", "`reason`", "`nearest_headings`"):
             assert word in told
         for verdict in VERDICTS:
             verdicts.verdict = verdict

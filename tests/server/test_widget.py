@@ -185,9 +185,10 @@ def _answer(page: Page) -> None:
 
 def _not_found(route: Route) -> None:
     response = route.fetch()
+    near = [result["citation"] for result in response.json()["results"][:2]]
     reason = {"kind": "missing_term", "message": MISSING, "subject": "zebra", "results": []}
     own = {"verdict": "not_found", "answerable": False, "confidence": 0.02, "answer": None, "reason": reason}
-    route.fulfill(response=response, json=response.json() | own)
+    route.fulfill(response=response, json=response.json() | own | {"nearest_headings": near})
 
 
 def _nothing(page: Page) -> None:
@@ -253,7 +254,9 @@ def test_the_verdict_heads_the_answer_with_its_reason(
     expect(verdict).to_have_text(nothing)
     expect(reason).to_have_text(MISSING)
     expect(quotes).to_have_count(0)
-    expect(last.locator("li")).to_have_count(3)
+    expect(last.locator("ol li")).to_have_count(3)
+    expect(last.locator("[part=headings] a")).to_have_count(2)
+    expect(last.locator("[part=headings] a").first).to_contain_text("Animals › Cats")
 
 
 def _error(page: Page) -> None:
@@ -366,6 +369,7 @@ def _hostile(payload: str, place: int) -> dict[str, object]:
         "took_ms": 1,
         "answer": {"text": payload, "citation_index": 0, "quotes": quotes if place % 4 != 2 else []},
         "reason": {"kind": payload, "message": payload},
+        "nearest_headings": [citation, payload, None],
         "results": [result] * 3,
         "index_version": payload,
     }

@@ -5,6 +5,7 @@ const PATIENCE_MS = 15_000;
 const TRIES = 3;
 const MOST_CHARACTERS = 2_000_000;
 const MOST_RESULTS = 50;
+const MOST_HEADINGS = 3;
 const CUT = 20_000;
 const KINDS = {
   400: "invalid",
@@ -117,9 +118,9 @@ export function visible(text, most = CUT) {
 }
 
 /**
- * Return the parts of an answer that the widget uses: `{id, verdict, reason, confidence, quoted, others}`. `quoted` are
- * the results with its quotes, best first, `others` all other results, each `{parts, title, section, page, lines, url}`;
- * every second part of the text is a quote. Throws a {@link ServiceError} if something is missing.
+ * Return the parts of an answer that the widget uses: `{id, verdict, reason, confidence, headings, quoted, others}`.
+ * `headings` are the nearest sections, each `{text, url}`. `quoted` are the results with its quotes, best first, `others`
+ * all other results, each `{parts, title, section, page, lines, url}`; every second part of the text is a quote. Throws a {@link ServiceError} if something is missing.
  */
 export function readAnswer(raw) {
   if (!raw || typeof raw.id !== "string" || !Array.isArray(raw.results)) throw new ServiceError("unreadable");
@@ -132,10 +133,20 @@ export function readAnswer(raw) {
     verdict: quoted.length ? raw.verdict : "not_found",
     reason: typeof raw.reason?.message === "string" ? visible(raw.reason.message, 1000) : "",
     confidence: Number.isFinite(raw.confidence) ? raw.confidence : null,
+    headings: (Array.isArray(raw.nearest_headings) ? raw.nearest_headings : []).slice(0, MOST_HEADINGS).map(readHeading),
     quoted,
     others: results.filter((result) => !quoted.includes(result)),
     raw,
   };
+}
+
+function readHeading(raw) {
+  return { text: [visible(raw?.title || raw?.uri || "", 200), sectionOf(raw)].filter(Boolean).join(" › "), url: raw?.url };
+}
+
+function sectionOf(raw) {
+  const sections = Array.isArray(raw?.section_path) ? raw.section_path : [];
+  return visible(sections.filter((one) => typeof one === "string").join(" › "), 300);
 }
 
 function readResult(raw, quotes) {
@@ -148,11 +159,10 @@ function readResult(raw, quotes) {
   const cuts = [0, ...ends, characters.length].map((cut, place, all) => Math.max(...all.slice(0, place + 1)));
   const number = (value) => (Number.isInteger(value) && value > 0 ? value : null);
   const [first, last] = [number(citation.start_line), number(citation.end_line)];
-  const sections = Array.isArray(citation.section_path) ? citation.section_path : [];
   return {
     parts: cuts.slice(1).map((cut, place) => visible(characters.slice(cuts[place], cut).join(""))),
     title: visible(citation.title || citation.uri || "", 200),
-    section: visible(sections.filter((one) => typeof one === "string").join(" › "), 300),
+    section: sectionOf(citation),
     page: number(citation.page),
     lines: first && last ? [first, last] : null,
     url: typeof citation.url === "string" ? citation.url : "",

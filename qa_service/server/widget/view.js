@@ -73,6 +73,10 @@ export function answerOf(answer, strings, acts) {
   if (!found) box.append(h("p", { class: "verdict", part: "not-found" }, strings.notFound));
   if (reason) box.append(h("p", { part: "reason", lang: "en", dir: "auto" }, reason));
   if (!found) box.append(h("p", { part: "hint" }, strings.notFoundHint));
+  if (!found && answer.headings.length) {
+    const links = answer.headings.map(({ text, url }) => h("li", {}, outside(safeLink(url, acts.base), text, strings)));
+    box.append(h("p", {}, `${strings.sections}:`), h("ul", { class: "source", part: "headings" }, ...links));
+  }
   for (const result of quoted) {
     box.append(h("blockquote", { part: "passage", dir: "auto", tabindex: "0" }, ...passage(result)), source(result, strings, acts));
   }
@@ -111,17 +115,21 @@ function source(result, strings, acts) {
   const href = safeLink(result.url, acts.base);
   const title = result.title || strings.source;
   const follow = () => acts.source(result, href);
-  const link = { href, target: "_blank", rel: "noopener noreferrer nofollow", part: "source-link", dir: "auto" };
   return h(
     "p",
     { class: "source", part: "source" },
     h("span", { class: "sr" }, `${strings.source}: `),
-    href
-      ? h("a", { ...link, onclick: follow, onauxclick: follow }, title, h("span", { class: "sr" }, ` ${strings.newTab}`))
-      : h("span", { dir: "auto" }, title),
+    outside(href, title, strings, { part: "source-link", onclick: follow, onauxclick: follow }),
     ...(result.section ? [" · ", h("span", { class: "sr" }, `${strings.section} `), h("bdi", {}, result.section)] : []),
     ...(placeOf(result, strings) ? [" · ", h("bdi", {}, placeOf(result, strings))] : []),
   );
+}
+
+/** Return a link that opens a new tab, or plain text without an address. */
+function outside(href, text, strings, rest = {}) {
+  if (!href) return h("span", { dir: "auto" }, text);
+  const link = { href, target: "_blank", rel: "noopener noreferrer nofollow", dir: "auto", ...rest };
+  return h("a", link, text, h("span", { class: "sr" }, ` ${strings.newTab}`));
 }
 
 function tools(answer, best, strings, acts) {
