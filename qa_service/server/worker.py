@@ -3,7 +3,8 @@
 Handlers are ``async`` and never compute. A full queue rejects a call at once: a call that misses its deadline would
 cost the same and help nobody. Questions in the queue are embedded together, four in a forward pass of the model; no
 question is held back to wait for others. While a second thread answers one batch, the first thread embeds the next.
-With an empty queue the first thread does both.
+With an empty queue the first thread does both. Work in the background has a queue of its own, whose turn comes when
+the first one is empty.
 """
 
 import asyncio
@@ -73,6 +74,7 @@ class Worker:
         self._hand_over_seconds = hand_over_seconds
         self._stuck_seconds = max(stuck_seconds, deadline_seconds)
         self._queue: deque[_Job] = deque()
+        self._background: deque[_Job] = deque()
         self._unfinished = 0
         self._changed = threading.Condition()
         self._closed = False
@@ -119,6 +121,20 @@ class Worker:
         result: Result = await self._result(_Job(function, Future()))
         return result
 
+    async def run_in_background(self, function: Callable[[], Result]) -> Result:
+        """Return ``function()``, run while no call is queued.
+
+        It has no deadline and does not count towards ``queue_limit``. Raises :class:`NotReady` after :meth:`close`.
+        """
+        job = _Job(function, Future())
+        with self._changed:
+            if self._closed:
+                raise _shutting_down()
+            self._background.append(job)
+            self._changed.notify()
+        result: Result = await asyncio.wrap_future(job.future)
+        return result
+
     async def answer(
         self,
         function: Callable[[Embedding], Result],
@@ -136,7 +152,7 @@ class Worker:
     async def _result(self, job: _Job) -> Any:
         with self._changed:
             if self._closed:
-                raise NotReady("the server is shutting down; ask again")
+                raise _shutting_down()
             if (refusal := self.refusal()) is not None:
                 raise refusal
             self._unfinished += 1
@@ -150,9 +166,12 @@ class Worker:
             raise DeadlineExceeded(f"not finished within {self._deadline:g} s; ask again") from None
 
     def close(self) -> None:
-        """Finish the running and queued calls, and accept no others."""
+        """Finish the running and queued calls, cancel those in the background, and accept no others."""
         with self._changed:
             self._closed = True
+            for job in self._background:
+                job.future.cancel()
+            self._background.clear()
             self._changed.notify()
         for thread in self._threads:
             thread.join()
@@ -186,8 +205,10 @@ class Worker:
     def _next(self) -> list[_Job]:
         """Wait for jobs; return the next questions, or one other call; none once closed and done."""
         with self._changed:
-            while not self._queue and not self._closed:
+            while not self._queue and not self._background and not self._closed:
                 self._changed.wait()
+            if not self._queue and self._background:
+                return [self._background.popleft()]
             jobs: list[_Job] = []
             while self._queue and len(jobs) < self._max_batch:
                 if jobs and None in (jobs[-1].question, self._queue[0].question):
@@ -199,6 +220,10 @@ class Worker:
         with self._changed:
             self._unfinished -= 1
             QUEUED_CALLS.dec()
+
+
+def _shutting_down() -> NotReady:
+    return NotReady("the server is shutting down; ask again")
 
 
 def _embedded(jobs: Sequence[_Job]) -> tuple[list[_Call], bool]:

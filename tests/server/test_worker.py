@@ -163,3 +163,43 @@ def test_a_stuck_call_is_reported_in_either_thread() -> None:
         return threads
 
     assert "answerer" in asyncio.run(scenario())
+
+
+def test_work_in_the_background_waits_for_the_queue_and_takes_no_place_in_it() -> None:
+    """Calls that arrive later run first. Closing the worker cancels what is left."""
+    done: list[str] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def held() -> None:
+        begun.set()
+        assert go.wait(PATIENCE)
+
+    async def scenario() -> None:
+        worker = Worker(queue_limit=3, deadline_seconds=PATIENCE)
+        first = asyncio.create_task(worker.run(held))
+        await until(begun.is_set)
+        background = [asyncio.create_task(worker.run_in_background(lambda: done.append("later"))) for _ in range(9)]
+        await asyncio.sleep(0)
+        calls = [asyncio.create_task(worker.run(lambda: done.append("call"))) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert worker.refusal() is not None
+        go.set()
+        await asyncio.gather(first, *calls, *background)
+        assert done == ["call"] * 2 + ["later"] * 9
+        go.clear()
+        begun.clear()
+        last = asyncio.create_task(worker.run_in_background(held))
+        await until(begun.is_set)
+        assert worker.refusal() is None
+        left = asyncio.create_task(worker.run_in_background(lambda: done.append("never")))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(asyncio.to_thread(worker.close))
+        await asyncio.wait([left])
+        assert left.cancelled()
+        go.set()
+        await asyncio.gather(closing, last)
+        with pytest.raises(NotReady):
+            await worker.run_in_background(held)
+
+    asyncio.run(scenario())
+    assert "never" not in done
