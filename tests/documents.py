@@ -100,7 +100,7 @@ def word(paragraphs: Sequence[tuple[str, str]], table: Sequence[Sequence[str]] =
     return file.getvalue()
 
 
-def epub(chapters: Sequence[str] = EPUB_CHAPTERS, title: str = "A day at sea") -> bytes:
+def epub(chapters: Sequence[str | bytes] = EPUB_CHAPTERS, title: str = "A day at sea") -> bytes:
     """Return an EPUB of XHTML chapters, whose names are percent-encoded in the package."""
     items = "".join(
         f'<item id="c{n}" href="text/ch%20{n}.xhtml" media-type="application/xhtml+xml"/>' for n in range(len(chapters))
@@ -115,9 +115,13 @@ def epub(chapters: Sequence[str] = EPUB_CHAPTERS, title: str = "A day at sea") -
         '<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
         '<rootfile full-path="OEBPS/book.opf" media-type="application/oebps-package+xml"/></rootfiles></container>'
     )
-    files = {"mimetype": "application/epub+zip", "META-INF/container.xml": container, "OEBPS/book.opf": package}
+    files: dict[str, str | bytes] = {
+        "mimetype": "application/epub+zip",
+        "META-INF/container.xml": container,
+        "OEBPS/book.opf": package,
+    }
     files |= {f"OEBPS/text/ch {number}.xhtml": chapter for number, chapter in enumerate(chapters)}
-    return archive({name: content.encode() for name, content in files.items()})
+    return archive({name: content.encode() if isinstance(content, str) else content for name, content in files.items()})
 
 
 def archive(files: dict[str, bytes]) -> bytes:

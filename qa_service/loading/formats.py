@@ -13,7 +13,7 @@ from qa_service.loading.plaintext import parse_plain_text
 from qa_service.loading.restructured import read_restructured
 from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
 
-READERS_VERSION = 2
+READERS_VERSION = 3
 """Raised when a reader changes its results, so that indexes are rebuilt."""
 
 

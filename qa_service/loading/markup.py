@@ -1,10 +1,12 @@
 """HTML -> text, by trafilatura: the main content with its headings, without navigation, scripts and hidden elements."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from lxml import etree, html
 
+from qa_service.loading.decoding import declared_encoding, decode
 from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -16,8 +18,9 @@ def read_html(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
     """Yield the page as a document. If no main content is found, all visible text is read."""
     from trafilatura import bare_extraction  # noqa: PLC0415 - half a second of import
 
+    text, warning = decode(data, declared_encoding(data), lenient=True)
     page: Any = bare_extraction(
-        data, include_comments=False, include_tables=True, favor_recall=True, with_metadata=True
+        text, include_comments=False, include_tables=True, favor_recall=True, with_metadata=True
     )
     builder = TextBuilder()
     if page is not None and page.body is not None:
@@ -25,15 +28,16 @@ def read_html(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
         found = builder.document(title=page.title, url=_web_address(page.url))
     if page is None or page.body is None or not found.outline.blocks:
         builder = TextBuilder()
-        title = add_page(builder, data)
+        title = add_page(builder, text)
         found = builder.document(title=title)
-    yield found
+    yield replace(found, warnings=(warning,) if warning else ())
 
 
-def add_page(builder: TextBuilder, data: bytes) -> str | None:
+def add_page(builder: TextBuilder, text: str) -> str | None:
     """Add the visible headings and blocks of a page in order; return its title."""
     try:
-        tree = html.fromstring(data)
+        # The parser would decode a text by the encoding that the page declares.
+        tree = html.fromstring(text.removeprefix("\ufeff").encode(), parser=html.HTMLParser(encoding="utf-8"))
     except (etree.LxmlError, ValueError) as error:
         raise UnreadableError(f"is not readable HTML: {error}") from error
     _add_blocks(builder, tree)

@@ -5,11 +5,13 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
 from lxml import etree
 
+from qa_service.loading.decoding import declared_encoding, decode
 from qa_service.loading.markup import add_page
 from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
 
@@ -73,12 +75,16 @@ def read_epub(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
         chapters = [items[entry.get("idref")] for entry in package.iterfind(".//o:spine/o:itemref", _NAMESPACES)]
         title = package.findtext(".//d:title", None, _NAMESPACES)
         builder = TextBuilder()
+        warnings: dict[str, None] = {}
         for chapter in chapters:
             name = posixpath.normpath(posixpath.join(posixpath.dirname(place), unquote(chapter)))
-            add_page(builder, archive.read(name))
+            chapter_data = archive.read(name)
+            text, warning = decode(chapter_data, declared_encoding(chapter_data), lenient=True)
+            add_page(builder, text)
+            warnings.update({f"{name}: {warning}": None} if warning else {})
     except (KeyError, AttributeError, TypeError, zipfile.BadZipFile, etree.LxmlError, RuntimeError) as error:
         raise UnreadableError(f"is not a readable EPUB ({type(error).__name__}: {error})") from error
-    yield builder.document(title=title)
+    yield replace(builder.document(title=title), warnings=tuple(warnings))
 
 
 def _open_archive(data: bytes, limits: Limits) -> zipfile.ZipFile:
