@@ -1,5 +1,6 @@
 """Maps file extensions to readers. A reader is a function of a file's bytes; see :mod:`outline` for its results."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from qa_service.loading.decoding import decode
 from qa_service.loading.markdown import parse_markdown
 from qa_service.loading.markup import read_html
 from qa_service.loading.office import read_docx, read_epub
-from qa_service.loading.outline import Limits, Outline, ParsedDocument, Reader
+from qa_service.loading.outline import Limits, Outline, ParsedDocument, Reader, SkippedPart, UnreadableError
 from qa_service.loading.pdf import read_pdf
 from qa_service.loading.plaintext import parse_plain_text
 from qa_service.loading.restructured import read_restructured
@@ -15,6 +16,8 @@ from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
 
 READERS_VERSION = 3
 """Raised when a reader changes its results, so that indexes are rebuilt."""
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_EXCERPT_CHARACTERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +63,39 @@ FORMATS: dict[str, Format] = {
     ".jsonl": _JSON_LINES,
     ".ndjson": _JSON_LINES,
 }
+
+
+def parts_of(suffix: str, data: bytes, limits: Limits) -> Iterator[ParsedDocument | SkippedPart]:
+    """Yield the parts of a file, read in this process; a document that can't be stored is skipped.
+
+    Raises :class:`UnreadableError` for whatever a reader raises, and :class:`MemoryError`.
+    """
+    try:
+        for part in FORMATS[suffix].read(data, limits):
+            yield part if isinstance(part, SkippedPart) else _storable(part)
+    except (UnreadableError, MemoryError):
+        raise
+    except RecursionError:
+        raise UnreadableError("nested too deeply") from None
+    except Exception as error:
+        reason = f"can't be read ({type(error).__name__}: {error})"
+        raise UnreadableError(_LONE_SURROGATE.sub("\ufffd", reason)) from error
+
+
+def _storable(part: ParsedDocument) -> ParsedDocument | SkippedPart:
+    """Return a document, or its part skipped if a text of it is not valid Unicode."""
+    metadata = part.outline.metadata
+    texts = [part.text, part.outline.title, part.url, part.part, *part.warnings, *metadata]
+    texts += [item for value in metadata.values() for item in ([value] if isinstance(value, str) else value)]
+    for text in filter(None, texts):
+        if match := _LONE_SURROGATE.search(text):
+            return SkippedPart(
+                _LONE_SURROGATE.sub("\ufffd", part.part),
+                f"is not valid Unicode: half of a character, \\u{ord(match[0]):x}, in {_around(text, match.start())}",
+            )
+    return part
+
+
+def _around(text: str, position: int) -> str:
+    piece = text[max(0, position - _EXCERPT_CHARACTERS) : position + _EXCERPT_CHARACTERS]
+    return repr(_LONE_SURROGATE.sub("\ufffd", piece))

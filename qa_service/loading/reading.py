@@ -9,7 +9,7 @@ import regex
 
 from qa_service.datatypes import Document, Skipped, SourceFile
 from qa_service.loading.folder import SkipFile, extension_of, open_regular_file
-from qa_service.loading.formats import FORMATS
+from qa_service.loading.formats import FORMATS, parts_of
 from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, UnreadableError
 from qa_service.loading.parser_process import ParserProcess
 from qa_service.text.cleaning import BIDI_CONTROLS
@@ -52,8 +52,8 @@ def read_documents(
         yield Skipped(file.uri, skip.reason, skip.failed)
     except UnreadableError as error:
         yield Skipped(file.uri, str(error), failed=True)
-    except RecursionError:
-        yield Skipped(file.uri, "nested too deeply", failed=True)
+    except MemoryError:
+        yield Skipped(file.uri, "needs more memory than there is", failed=True)
 
 
 def _documents(file: SourceFile, data: bytes, limits: Limits, parser: ParserProcess) -> Iterator[Document | Skipped]:
@@ -63,7 +63,7 @@ def _documents(file: SourceFile, data: bytes, limits: Limits, parser: ParserProc
         raise SkipFile("empty", failed=False)
     suffix = extension_of(file.path)
     file_format = FORMATS[suffix]
-    for part in parser.read(suffix, data) if file_format.isolated else file_format.read(data, limits):
+    for part in parser.read(suffix, data) if file_format.isolated else parts_of(suffix, data, limits):
         yield _document(file, file_format.media_type, part)
 
 

@@ -92,7 +92,7 @@ class _RowNames:
         if not identifier or len(identifier) > _MAX_ID_CHARACTERS or identifier in self._used:
             return by_number
         self._used.add(identifier)
-        return f"id={quote(identifier, safe='')}"
+        return f"id={quote(identifier, safe='', errors='replace')}"
 
 
 def _check_columns(header: list[str], limits: Limits) -> None:
