@@ -1,12 +1,13 @@
 """The result of every reader: a text, its title, and its blocks with the headings above them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from qa_service.datatypes import Block, BlockKind, Metadata
 from qa_service.settings import Settings, default_of
 
 _BLOCK_SEPARATOR = "\n\n"
+_ROW_SEPARATOR = "\n"
 _MB = 1_000_000
 
 
@@ -89,6 +90,11 @@ class OutlineBuilder:
         self._path = [entry for entry in self._path if entry[0] < level]
         self._path.append((level, words))
 
+    def leave_sections(self) -> None:
+        """End all sections: the blocks below are outside them, as a page's header and footer are."""
+        self.break_here()
+        self._path = []
+
     def break_here(self) -> None:
         """End the group: no passage will span the blocks before and after this place."""
         self._group += 1
@@ -108,45 +114,88 @@ class OutlineBuilder:
         return Outline(title if isinstance(title, str) and title else self._title, tuple(self._blocks), metadata)
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    text: str
+    separator: str
+    """Stands before the text, unless it is the first."""
+    write: Callable[[OutlineBuilder, int, int], None]
+    """Adds the piece to the outline, given its offsets."""
+
+
+def table_row(cells: Sequence[str]) -> str:
+    """Return a row in the notation of Markdown, in which every cell keeps its place.
+
+    A bar within a cell is escaped. A row whose first cell is empty begins with a bar, since a row may do so anyway.
+    """
+    row = " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return f"| {row}" if len(cells) > 1 and row.startswith(" ") else row
+
+
 @dataclass(slots=True)
 class TextBuilder:
-    """Writes the text of a document in a binary or markup format: a paragraph for each heading and block."""
+    """Writes the text of a document in a binary or markup format: a paragraph for each heading, block and table."""
 
-    _pieces: list[tuple[str, int, BlockKind]] = field(default_factory=list)
+    _pieces: list[_Piece] = field(default_factory=list)
     _length: int = 0
     pages: list[int] = field(default_factory=list)
 
     def heading(self, level: int, words: str) -> None:
         """Add a heading. The topmost ``level`` is 1."""
-        self._add(" ".join(words.split()), max(1, level), "paragraph")
+        words = " ".join(words.split())
+        self._add(words, lambda outline, _start, _end: outline.heading(max(1, level), words))
 
     def block(self, text: str, kind: BlockKind = "paragraph", page_breaks: Iterable[int] = ()) -> None:
         """Add a block; ``page_breaks`` are the offsets in it at which pages begin."""
-        self.pages.extend(self._length + offset for offset in page_breaks)
-        self._add(text, 0, kind)
+        self.pages.extend(self._next(_BLOCK_SEPARATOR) + offset for offset in page_breaks)
+        self._add(text, lambda outline, start, end: outline.block(start, end, kind))
 
-    def page(self) -> None:
+    def table(self, rows: Sequence[Sequence[str]], *, has_header: bool = False, page_rows: Container[int] = ()) -> None:
+        """Add a table: a line and a block for each row that is not blank, and a rule below the header, the first row.
+
+        The rule is no block: it is part of the text, as in Markdown, but nothing that is looked for. Pages begin at the
+        rows whose indices are in ``page_rows``.
+        """
+        separator = _BLOCK_SEPARATOR
+        for number, cells in enumerate(rows):
+            if number in page_rows:
+                self.page(separator)
+            if not any(map(str.strip, cells)):
+                continue
+            self._add(table_row(cells), lambda outline, start, end: outline.block(start, end, "table_row"), separator)
+            separator = _ROW_SEPARATOR
+            if has_header and not number and len(rows) > 1:
+                self._add(" | ".join(["---"] * len(cells)), lambda _outline, _start, _end: None, separator)
+
+    def page(self, separator: str = _BLOCK_SEPARATOR) -> None:
         """Begin a page before the next heading or block."""
-        self.pages.append(self._length)
+        self.pages.append(self._next(separator))
 
-    def _add(self, text: str, level: int, kind: BlockKind) -> None:
+    def leave_sections(self) -> None:
+        """Let the blocks below belong to no section."""
+        self._pieces.append(_Piece("", "", lambda outline, _start, _end: outline.leave_sections()))
+
+    def _next(self, separator: str) -> int:
+        return self._length + len(separator) if self._length else 0
+
+    def _add(
+        self, text: str, write: Callable[[OutlineBuilder, int, int], None], separator: str = _BLOCK_SEPARATOR
+    ) -> None:
         if text.strip():
-            self._pieces.append((text, level, kind))
-            self._length += len(text) + len(_BLOCK_SEPARATOR)
+            self._pieces.append(_Piece(text, separator if self._length else "", write))
+            self._length += len(self._pieces[-1].separator) + len(text)
 
     def document(
         self, *, title: str | None = None, url: str | None = None, metadata: Metadata | None = None
     ) -> ParsedDocument:
         """Return the document. Its title is the first heading unless one is given."""
-        text = _BLOCK_SEPARATOR.join(piece for piece, _, _ in self._pieces)
+        text = "".join(piece.separator + piece.text for piece in self._pieces)
         builder = OutlineBuilder(text, " ".join(title.split()) if title and title.strip() else None)
         position = 0
-        for piece, level, kind in self._pieces:
-            if level:
-                builder.heading(level, piece)
-            else:
-                builder.block(position, position + len(piece), kind)
-            position += len(piece) + len(_BLOCK_SEPARATOR)
+        for piece in self._pieces:
+            start = position + len(piece.separator)
+            position = start + len(piece.text)
+            piece.write(builder, start, position)
         return ParsedDocument(text, builder.outline(metadata), url, tuple(self.pages))
 
 
