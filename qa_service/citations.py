@@ -21,7 +21,7 @@ State = Literal["exact", "moved", "changed", "gone"]
 _CITATION = re.compile(r"([0-9a-f]{16})\.(\d{1,9})-(\d{1,9})\Z")
 _LONG_QUOTE_CHARACTERS = 300
 _CONTEXT_WORDS, _EDGE_WORDS = 5, 6
-_CELL_SEPARATOR = " | "
+_CELL_BORDER = re.compile(r"(?<!\S)\|(?!\S)")  # a bar in a cell is escaped
 _MIN_SIMILARITY = 50  # of 100
 _SEARCH_CHARACTERS = 4000
 """How far around its old place the changed version of a quote is searched, and how much of a text is compared."""
@@ -146,8 +146,8 @@ def text_fragment(text: str, place: Offsets) -> str:
     """
     start, end = place
     wanted = text[start:end]
-    cells = wanted.split(_CELL_SEPARATOR)
-    words = wanted.split()
+    cells = _cells(wanted)
+    words = " ".join(cells).split()
     if len(cells) > 1:
         span = [cells[0], cells[-1]]
     elif len(wanted) > _LONG_QUOTE_CHARACTERS:
@@ -156,14 +156,22 @@ def text_fragment(text: str, place: Offsets) -> str:
         span = [" ".join(words)]
     parts = [_escaped(part) for part in span]
     if text.count(wanted) > 1:
-        before = text[:start].rpartition("\n")[2].replace(_CELL_SEPARATOR, " ").split()[-_CONTEXT_WORDS:]
-        after = text[end:].partition("\n")[0].replace(_CELL_SEPARATOR, " ").split()[:_CONTEXT_WORDS]
+        before = " ".join(_cells(text[:start].rpartition("\n")[2])).split()[-_CONTEXT_WORDS:]
+        after = " ".join(_cells(text[end:].partition("\n")[0])).split()[:_CONTEXT_WORDS]
         parts = [
             *([_escaped(" ".join(before)) + "-"] if before else []),
             *parts,
             *(["-" + _escaped(" ".join(after))] if after else []),
         ]
     return ",".join(parts)
+
+
+def _cells(row: str) -> list[str]:
+    """Return the words of the cells of a row that are not empty, or of a text that is no row."""
+    if "|" not in row:
+        return [row]
+    cells = (cell.strip().replace("\\|", "|") for cell in _CELL_BORDER.split(row))
+    return [cell for cell in cells if cell]
 
 
 def _escaped(words: str) -> str:

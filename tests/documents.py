@@ -100,6 +100,42 @@ def word(paragraphs: Sequence[tuple[str, str]], table: Sequence[Sequence[str]] =
     return file.getvalue()
 
 
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_WORD_NAMESPACES = " ".join(
+    f'xmlns:{prefix}="http://schemas.openxmlformats.org/{path}"'
+    for prefix, path in {
+        "w": "wordprocessingml/2006/main",
+        "r": "officeDocument/2006/relationships",
+        "m": "officeDocument/2006/math",
+        "wp": "drawingml/2006/wordprocessingDrawing",
+        "a": "drawingml/2006/main",
+        "dgm": "drawingml/2006/diagram",
+        "mc": "markup-compatibility/2006",
+        "v": "any",
+    }.items()
+)
+
+
+def word_xml(body: str, **parts: str) -> bytes:
+    """Return a DOCX from the XML of its body and of other parts, whose relationship has the part's name as its id.
+
+    A part's kind is its name without digits; a name of several words, such as ``aFChunk_htm``, ends in the extension.
+    """
+    files = {"word/document.xml": f"<w:document {_WORD_NAMESPACES}><w:body>{body}</w:body></w:document>"}
+    entries = ""
+    for name, content in parts.items():
+        kind, _, extension = name.rstrip("0123456789").partition("_")
+        target = f"{name}.{extension or 'xml'}"
+        entries += f'<Relationship Id="{name}" Type="{_OFFICE}/{kind}" Target="{target}"/>'
+        is_page = extension == "htm"
+        files[f"word/{target}"] = content if is_page else f"<w:{kind} {_WORD_NAMESPACES}>{content}</w:{kind}>"
+    root = f'<Relationship Id="r1" Type="{_OFFICE}/officeDocument" Target="word/document.xml"/>'
+    namespace = "http://schemas.openxmlformats.org/package/2006/relationships"
+    for place, inside in (("_rels/.rels", root), ("word/_rels/document.xml.rels", entries)):
+        files[place] = f'<Relationships xmlns="{namespace}">{inside}</Relationships>'
+    return archive({name: content.encode() for name, content in files.items()})
+
+
 def epub(chapters: Sequence[str | bytes] = EPUB_CHAPTERS, title: str = "A day at sea") -> bytes:
     """Return an EPUB of XHTML chapters, whose names are percent-encoded in the package."""
     items = "".join(
@@ -131,6 +167,12 @@ def archive(files: dict[str, bytes]) -> bytes:
         for name, content in files.items():
             written.writestr(name, content)
     return file.getvalue()
+
+
+def unpacked(data: bytes) -> dict[str, bytes]:
+    """Return the files of a ZIP archive."""
+    with zipfile.ZipFile(io.BytesIO(data)) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
 
 
 VARIANTS = {

@@ -119,6 +119,9 @@ def test_long_quotes_and_table_rows_are_named_by_first_and_last_words() -> None:
         "word94 word95 word96 word97 word98 word99",
     ]
     assert fragment_of("Anna | 12 m | 1950", "Anna | 12 m | 1950") == ["Anna", "1950"]
+    assert fragment_of("|  | 2020 | 2021", "|  | 2020 | 2021") == ["2020", "2021"]
+    assert fragment_of("Anna |  |", "Anna |  |") == ["Anna"]
+    assert fragment_of(r"a\|b | c", r"a\|b | c") == ["a|b", "c"]
 
 
 def test_a_repeated_quote_gets_prefix_and_suffix() -> None:

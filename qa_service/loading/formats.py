@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from qa_service.loading.decoding import decode
+from qa_service.loading.epub import read_epub
 from qa_service.loading.markdown import parse_markdown
 from qa_service.loading.markup import read_html
-from qa_service.loading.office import read_docx, read_epub
 from qa_service.loading.outline import Limits, Outline, ParsedDocument, Reader, SkippedPart, UnreadableError
 from qa_service.loading.pdf import read_pdf
 from qa_service.loading.plaintext import parse_plain_text
 from qa_service.loading.restructured import read_restructured
 from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
+from qa_service.loading.word import read_docx
 
-READERS_VERSION = 3
+READERS_VERSION = 4
 """Raised when a reader changes its results, so that indexes are rebuilt."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _EXCERPT_CHARACTERS = 20

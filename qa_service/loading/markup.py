@@ -1,107 +1,80 @@
-"""HTML -> text, by trafilatura: the main content with its headings, without navigation, scripts and hidden elements."""
+"""HTML -> text: the words of a page as its tree has them, in the order in which people read them.
 
-from collections.abc import Iterator
+Borders of blocks, line breaks and labels part words. Hidden elements and those around the content are skipped, as
+:mod:`visible` decides. The same walk reads the chapters of an EPUB.
+"""
+
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from lxml import etree, html
 
 from qa_service.loading.decoding import declared_encoding, decode
+from qa_service.loading.flow import Flow
+from qa_service.loading.grid import Paragraph
 from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
+from qa_service.loading.visible import boilerplate, is_hidden, is_navigation
+from qa_service.loading.walk import Walk
 
-_HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCK_TAGS = {"p", "li", "dt", "dd", "tr", "pre", "blockquote", "figcaption", "div", "td", "th"}
-_HIDDEN_TAGS = {"script", "style", "template", "noscript", "head", "nav"}
+_XHTML = re.compile(r"\s*(?:<\?xml|<!DOCTYPE[^>]*XHTML)|<html[^>]*\sxmlns=", re.IGNORECASE)
+_CLOSED_AT_ONCE = re.compile(
+    r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)[\s/>])([a-zA-Z][\w:.-]*)"
+    r"((?:\s[^<>]*)?)/>"
+)
+_HEAD_CHARACTERS = 2000
 
 
 def read_html(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
-    """Yield the page as a document. If no main content is found, all visible text is read."""
-    from trafilatura import bare_extraction  # noqa: PLC0415 - half a second of import
-
+    """Yield the page as a document."""
     text, warning = decode(data, declared_encoding(data), lenient=True)
-    page: Any = bare_extraction(
-        text, include_comments=False, include_tables=True, favor_recall=True, with_metadata=True
-    )
+    try:
+        tree = parse_page(text)
+    except (etree.LxmlError, ValueError) as error:
+        raise UnreadableError(f"is not readable HTML: {error}") from error
+    around = boilerplate(tree, text)
+
+    def skips(element: Any, tag: str) -> bool:
+        return is_hidden(element, tag) or is_navigation(element, tag) or element in around
+
+    flow = Flow()
+    Walk(flow, skips).read(tree)
     builder = TextBuilder()
-    if page is not None and page.body is not None:
-        _add_content(builder, page.body)
-        found = builder.document(title=page.title, url=_web_address(page.url))
-    if page is None or page.body is None or not found.outline.blocks:
-        builder = TextBuilder()
-        title = add_page(builder, text)
-        found = builder.document(title=title)
+    flow.write(builder)
+    found = builder.document(title=_title(tree, flow), url=_address(tree))
     yield replace(found, warnings=(warning,) if warning else ())
 
 
-def add_page(builder: TextBuilder, text: str) -> str | None:
-    """Add the visible headings and blocks of a page in order; return its title."""
+def parse_page(text: str) -> Any:
+    """Return the tree of a page; elements that XHTML closes at once, as ``<title/>``, do not swallow the others."""
+    text = text.removeprefix("\ufeff")
+    if _XHTML.search(text, 0, _HEAD_CHARACTERS):
+        text = _CLOSED_AT_ONCE.sub(r"<\1\2></\1>", text)
+    # Bytes, since the parser would decode a text by the encoding that the page declares.
+    parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
+    return html.document_fromstring(text.encode(errors="replace"), parser=parser)
+
+
+def add_page(flow: Flow, data: bytes, skips: Callable[[Any, str], bool]) -> str:
+    """Add what stands in a page to a flow, nothing if it is blank; return the warning of the decoder."""
+    text, warning = decode(data, declared_encoding(data), lenient=True)
     try:
-        # The parser would decode a text by the encoding that the page declares.
-        tree = html.fromstring(text.removeprefix("\ufeff").encode(), parser=html.HTMLParser(encoding="utf-8"))
-    except (etree.LxmlError, ValueError) as error:
-        raise UnreadableError(f"is not readable HTML: {error}") from error
-    _add_blocks(builder, tree)
-    title: str | None = tree.findtext(".//title")
-    return title
+        tree = parse_page(text)
+    except (etree.LxmlError, ValueError):  # without any element
+        return warning
+    Walk(flow, skips).read(tree)
+    return warning
 
 
-def _add_content(builder: TextBuilder, body: Any) -> None:
-    """Add trafilatura's result, which has tags of its own."""
-    for element in body.iter("head", "p", "item", "row", "quote", "code"):
-        if element.tag == "head":
-            builder.heading(_HEADINGS.get(element.get("rend", ""), 2), _words(element))
-        elif element.tag == "row":
-            builder.block(" | ".join(filter(None, map(_words, element))), "table_row")
-        elif element.tag == "item":
-            builder.block(_own_words(element), "list_item")
-        elif element.getparent().tag not in {"cell", "item"}:
-            text = "".join(element.itertext()).strip() if element.tag in {"code", "quote"} else _words(element)
-            builder.block(text, "code" if element.tag == "code" else "paragraph")
+def _title(tree: Any, flow: Flow) -> str | None:
+    """Return the first of a page's largest headings, or else the title that it gives for its tab."""
+    headings = (part.words for part in flow.parts if isinstance(part, Paragraph) and part.level == 1)
+    named = (tree.xpath("string(//meta[@property='og:title']/@content)"), tree.findtext(".//title"))
+    return next((title for title in (*headings, *named) if title and title.strip()), None)
 
 
-def _own_words(item: Any) -> str:
-    """Return the text of a list item without nested lists."""
-    pieces = [item.text or ""]
-    for child in item:
-        if child.tag != "list":
-            pieces.append("".join(child.itertext()))
-        pieces.append(child.tail or "")
-    return " ".join(" ".join(pieces).split())
-
-
-def _words(element: Any) -> str:
-    return " ".join("".join(element.itertext()).split())
-
-
-def _add_blocks(builder: TextBuilder, tree: Any) -> None:
-    pieces: list[str] = []
-
-    def flush(kind: str = "") -> None:
-        words = "".join(pieces).strip("\n") if kind == "pre" else " ".join("".join(pieces).split())
-        pieces.clear()
-        builder.block(words, "code" if kind == "pre" else "list_item" if kind == "li" else "paragraph")
-
-    # No recursion: the nesting of a page has no limit.
-    for event, element in etree.iterwalk(tree, events=("start", "end"), tag=etree.Element):
-        tag = element.tag.lower() if isinstance(element.tag, str) else ""
-        hidden = tag in _HIDDEN_TAGS or "display:none" in element.get("style", "").replace(" ", "")
-        if event == "start":
-            if tag in _BLOCK_TAGS or tag in _HEADINGS or hidden:
-                flush()
-            pieces.append("" if hidden else element.text or "")
-        else:
-            if tag in _HEADINGS:
-                words = "".join(pieces)
-                pieces.clear()
-                builder.heading(_HEADINGS[tag], words)
-            elif hidden:
-                pieces.clear()
-            elif tag in _BLOCK_TAGS:
-                flush(tag)
-            pieces.append(" " if tag == "br" else "")
-            pieces.append(element.tail or "")
-    flush()
-
-
-def _web_address(url: str | None) -> str | None:
-    return url if url and url.startswith(("https://", "http://")) else None
+def _address(tree: Any) -> str | None:
+    """Return the address that a page gives as its own."""
+    given = tree.xpath("//link[@rel='canonical']/@href | //meta[@property='og:url']/@content")
+    return next((url for url in given if url.startswith(("https://", "http://"))), None)
