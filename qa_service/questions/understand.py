@@ -1,6 +1,7 @@
 """The steps from a question as it was typed to what is asked of the documents; each one can be switched off.
 
 =============  =====================================================================================
+``wrapping``   greetings, thanks, politeness and odd ends are left out
 ``parts``      a question of several parts is asked part by part too
 =============  =====================================================================================
 """
@@ -10,6 +11,7 @@ from collections.abc import Collection, Sequence
 from qa_service.datatypes import Filters, Turn, UnderstoodQuestion
 from qa_service.index import Index
 from qa_service.questions.parts import parts_of
+from qa_service.questions.wrapping import unwrap
 from qa_service.text.cleaning import embeddable
 
 
@@ -31,5 +33,7 @@ class Interpreter:
         Words of the documents come into it only from passages that pass the ``filters``.
         """
         text = embeddable(question)
+        if "wrapping" in self._steps:
+            text = unwrap(text)
         parts = parts_of(text) if "parts" in self._steps else ()
         return UnderstoodQuestion(text, parts=parts)
