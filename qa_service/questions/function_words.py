@@ -22,13 +22,13 @@ class FunctionWords:
         return self.asking | self.others
 
 
-def words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     """Return the words of a list, case folded."""
     return frozenset(text.casefold().split())
 
 
 def _of(asking: str, negations: str, others: str) -> FunctionWords:
-    return FunctionWords(words(asking), words(negations), words(others))
+    return FunctionWords(word_set(asking), word_set(negations), word_set(others))
 
 
 FUNCTION_WORDS = {
@@ -168,7 +168,7 @@ FUNCTION_WORDS = {
         "te jego jej ich się ma mają może także",
     ),
     "portuguese": _of(
-        "que quê quem quando onde como porquê porque quanto quantos quanta quantas qual quais",
+        "que quê por quem quando onde como porquê porque quanto quantos quanta quantas qual quais",
         "não nunca sem nenhum nenhuma ninguém nada nem",
         "o a os as um uma e ou de do da dos das em no na nos nas a ao aos à às por pelo pela para com é são foi foram "
         "era ser está estão tem têm há se seu sua seus suas ele ela eles este esta isso entre sobre mais também",
@@ -176,7 +176,7 @@ FUNCTION_WORDS = {
     "romanian": _of(
         "ce cine când unde cum câți câte cât câtă care cui cărui căror cât",
         "nu niciodată fără nimeni nimic niciun nicio nici",
-        "este sunt era erau fost a au un o și sau în la de din pe cu pentru prin al ale ai lui ei lor se să că mai "
+        "este sunt era erau fost are a au un o și sau în la de din pe cu pentru prin al ale ai lui ei lor se să că mai "
         "după între acest această",
     ),
     "russian": _of(
@@ -229,3 +229,12 @@ FUNCTION_WORDS = {
     ),
 }
 """By the name of the stemmer."""
+
+AMBIGUOUS = word_set(
+    "of was on do come war over non go he san we die los per son pro era need al co ten care bat van sense las el met "
+    "lor han see le il der ir ho cap hi se li ce am von mint lo ma da du com ser les ve vil den tot door sen mis pole "
+    "ein hat azt dia di della si jo ich till del una uma un dos das des ben kim nor tur bin men fast are but man mot "
+    "under hit sin pot mes mais bus mang neng kas kur para por sur has dan yang kaum mana con sans cad hon hans ban "
+    "mar mir como dove cosa nora nola mit kit hol zein quin kelle apa wo hur var kam jak kai kara eng kad ar"
+)
+"""Function words that are also English, or stand in names: "von der Leyen", "Los Angeles", "El Niño"."""

@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from qa_service.questions.function_words import words
+from qa_service.questions.function_words import word_set
 
 Phrase = tuple[str, ...]
 
@@ -29,7 +29,7 @@ def _phrases(templates: str) -> frozenset[Phrase]:
     return frozenset(phrase for line in templates.strip().splitlines() for phrase in _expand(line.strip()))
 
 
-FILLERS = words(
+FILLERS = word_set(
     "please pls plz kindly possibly maybe perhaps quickly just really simply actually also exactly briefly bitte svp "
     "alsjeblieft alstublieft gerne gern graag nur auch"
 )
@@ -172,7 +172,7 @@ SUBJECT_LEAD_INS = _phrases("""
 REQUESTS = _phrases("(can|could|would|will) (you|u|someone|anyone|somebody|anybody)")
 """Before one of ``EXPLAIN``, which stays: "explain strategic patience"."""
 
-EXPLAIN = words("explain describe define summarize summarise compare outline list clarify")
+EXPLAIN = word_set("explain describe define summarize summarise compare outline list clarify")
 
-CONTRACTED = words("what's who's when's where's how's whats whos hows qu'est-ce cos'è dov'è")
+CONTRACTED = word_set("what's who's when's where's how's whats whos hows qu'est-ce cos'è dov'è")
 """Question words with their verb."""

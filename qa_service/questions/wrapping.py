@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from qa_service.questions import phrases
-from qa_service.questions.function_words import FUNCTION_WORDS, words
+from qa_service.questions.function_words import FUNCTION_WORDS, word_set
 from qa_service.questions.phrases import EXPLAIN, FILLERS, Phrase
 
 END = "?"
@@ -25,22 +25,22 @@ _QUESTION_WORDS = frozenset().union(
     ),
     phrases.CONTRACTED,
 )
-_VERBS = words(
+_VERBS = word_set(
     "is are was were am do does did has have had can could will would should may must isn't aren't wasn't doesn't "
     "didn't ist sind war hat gibt wurde est est-ce son fue hay heeft"
 )
-_PREPOSITIONS = words("in on at by for from to with under since")
+_PREPOSITIONS = word_set("in on at by for from to with under since")
 _WHETHER = frozenset(("if", "whether", "ob", "se", "of"))
 _ASKING = _QUESTION_WORDS | _VERBS | EXPLAIN | {"tell", "give", "show"}
-_MENTIONING = words(
+_MENTIONING = word_set(
     "say says said saying reply replied mean means word words phrase called named titled sing sings sang sung song "
     "singing write wrote a an the of to in on by with from and or for my your his her don't not never always no more "
     "cheers as you they we he she it one"
 )
 """A phrase without punctuation behind such a word is what the question is about."""
-_MOVED = words("is are was were am can could will would should must")
-_MOVED_BEHIND = words("what when where why how who")
-_DETERMINERS = words("the a an this that these those its their his her our my it they he she we i you there")
+_MOVED = word_set("is are was were am can could will would should must")
+_MOVED_BEHIND = word_set("what when where why how who")
+_DETERMINERS = word_set("the a an this that these those its their his her our my it they he she we i you there")
 _WORD = re.compile(r"\w+(?:['’´-]\w+)*")
 _QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»", "‘": "’", "'": "'", "`": "`", "「": "」", "『": "』", "‹": "›"}
 _ANY_QUOTE = re.compile(r"[\"“”„«»「」『』‹›`]|(?<!\w)['‘’]|['‘’](?!\w)")

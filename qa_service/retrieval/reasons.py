@@ -1,21 +1,16 @@
 """Why a question is not answered, or not with certainty: the first reason that can be shown to hold.
 
-Function words and pronouns are English, except for the lists that tell other languages.
+The words that say nothing of a subject, and pronouns, are English.
 """
 
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from qa_service.datatypes import Reason, ScoredPassage
 from qa_service.index import Index
+from qa_service.questions.function_words import word_set
+from qa_service.questions.languages import foreign_language
 from qa_service.retrieval.evidence import STOP_WORDS
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
 
 _WORD = re.compile(r"[^\W_]+(?:(?:[-'’.]|(?<=\d),(?=\d))[^\W_]+)*")
 _NUMBER = re.compile(r"\d[\d,.]*\d|\d")
@@ -28,16 +23,16 @@ _CONTRACTION = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m))\Z", re.IGNOREC
 _FOLLOW_UP = re.compile(
     r"(and|but|so|what about|how about|what if|why|why not|which one|how so|really|more)\b", re.IGNORECASE
 )
-_PRONOUNS = _words("it its they them their he him his she her this that these those then")
+_PRONOUNS = word_set("it its they them their he him his she her this that these those then")
 _MAX_WORD_CHARACTERS = 40
 _MAX_FOLLOW_UP_WORDS = 6
 _MAX_FOLLOW_UP_CONTENT = 2
-_ASKING = _words(
+_ASKING = word_set(
     "hi hello hey please thanks thank you i me my we us our tell show explain give list know say says said "
     "want need find help wonder wondering describe define mean means let someone anyone happen happens happened "
     "somebody anybody exactly briefly also really question answer called"
 )
-_FUNCTION_WORDS = _words(
+_FUNCTION_WORDS = word_set(
     "am any all some may might must shall if whether during between before after over under like just not no more "
     "most less least very same such each every either other another because while through across against within "
     "without up down out off again once only own so too but nor yet since until per via ca wo both few "
@@ -45,20 +40,6 @@ _FUNCTION_WORDS = _words(
 )
 _PLAIN_WORDS = _ASKING | _FUNCTION_WORDS | STOP_WORDS
 """The words that say nothing of a question's subject."""
-# Frequent words of each language that are no English words.
-_LANGUAGES = {
-    "German": _words("der die das und ist sind wie wann wer wo warum welche welcher wurde wird nicht von ein eine"),
-    "French": _words("le les des est sont quel quelle qui que pourquoi combien dans une un du et pas sur"),
-    "Spanish": _words("el los las es son qué que cuándo cuando quién cómo como cuántos por una del y no dónde"),
-    "Italian": _words("il gli è sono che chi quando perché come quanti quale una della del e non dove"),
-    "Portuguese": _words("o os é são que quem quando como quantos qual uma do da e não onde"),
-    "Dutch": _words("het een en is zijn wie wanneer waarom hoe welke van werd niet waar de"),
-}
-# Those of them that stand in names too: "von der Leyen", "Los Angeles", "El Niño".
-_IN_NAMES = _words("der die das von le la les des du el los las del y de het van en o os da do e il")
-_MIN_FOREIGN_WORDS = 2
-_LATIN = "LATIN"
-_SCRIPT_NAMES = {"CJK": "Chinese characters", "HANGUL": "Hangul", "HIRAGANA": "Japanese", "KATAKANA": "Japanese"}
 
 
 def reason_for(question: str, index: Index, results: Sequence[ScoredPassage], *, found: bool = False) -> Reason | None:
@@ -67,38 +48,16 @@ def reason_for(question: str, index: Index, results: Sequence[ScoredPassage], *,
     If an answer may have been ``found``, a missing word is a reason only if it is a name: the documents may say the
     rest in other words.
     """
+    language = foreign_language(question, lambda text: _known([text], index))
+    if language is not None:
+        message = f"The question seems to be in {language}; ask in the language of the documents."
+        return Reason("other_language", message, language)
     words = [word for word in _WORD.findall(_THOUSANDS.sub(",", question)) if len(word) <= _MAX_WORD_CHARACTERS]
-    for find in (_other_language, _follow_up, _missing_number, _missing_term):
+    for find in (_follow_up, _missing_number, _missing_term):
         reason = find(words, index, results)
         if reason is not None and not (found and reason.kind == "missing_term" and reason.subject.islower()):
             return reason
     return None
-
-
-def _other_language(words: Sequence[str], index: Index, _: Sequence[ScoredPassage]) -> Reason | None:
-    scripts = Counter(_script(letter) for letter in "".join(words) if letter.isalpha())
-    script = max(scripts, key=lambda name: (scripts[name], name == _LATIN), default=_LATIN)
-    if script != _LATIN:
-        foreign = [word for word in words if script in map(_script, word)]
-        if _known(foreign, index):
-            return None
-        language = _SCRIPT_NAMES.get(script, f"{script.capitalize()} script")
-        return Reason("other_language", f"The question is in {language}, which the documents do not have.", language)
-    folded = {word.casefold() for word in words}
-    language, found = max(
-        ((name, folded & frequent) for name, frequent in _LANGUAGES.items()), key=lambda pair: len(pair[1])
-    )
-    own = len(folded & STOP_WORDS)
-    known = sum(_known([word], index) for word in found)
-    if len(found) < _MIN_FOREIGN_WORDS or len(found) <= own or found <= _IN_NAMES or 2 * known >= len(found):
-        return None
-    return Reason(
-        "other_language", f"The question seems to be in {language}; ask in the language of the documents.", language
-    )
-
-
-def _script(letter: str) -> str:
-    return unicodedata.name(unicodedata.normalize("NFKC", letter)[0], _LATIN).split(" ")[0]
 
 
 def _follow_up(words: Sequence[str], index: Index, _: Sequence[ScoredPassage]) -> Reason | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.questions import phrases
-from qa_service.questions.function_words import words
+from qa_service.questions.function_words import word_set
 from qa_service.questions.wrapping import END, unwrap
 
 DIRECT = "when was KORUS signed"
@@ -146,7 +146,9 @@ _SOME = sorted(
 )  # fmt: skip
 _PIECES = st.one_of(
     st.sampled_from([" ".join(phrase) for phrase in _SOME]),
-    st.sampled_from(sorted(words("what when who if whether is was the it KORUS please just explain U.S. hello x 5"))),
+    st.sampled_from(
+        sorted(word_set("what when who if whether is was the it KORUS please just explain U.S. hello x 5"))
+    ),
     st.text(max_size=5),
 )
 _GAPS = st.sampled_from(

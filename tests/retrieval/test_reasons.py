@@ -83,11 +83,11 @@ def test_a_question_that_continues_a_conversation_is_told(reason: Reasons) -> No
 def test_another_language_is_told(reason: Reasons) -> None:
     """By script, or by the words of a language."""
     for question, language in (
-        ("한국에 미군은 몇 명입니까?", "Hangul"),
-        ("THAAD 포대는 몇 개입니까?", "Hangul"),
-        ("韩国有多少美军？", "Chinese characters"),
+        ("한국에 미군은 몇 명입니까?", "Korean"),
+        ("THAAD 포대는 몇 개입니까?", "Korean"),
+        ("韩国有多少美军？", "Chinese"),
         ("いつ署名されましたか", "Japanese"),
-        ("Сколько солдат в Корее в 1953?", "Cyrillic script"),
+        ("Сколько солдат в Корее в 1953?", "Russian"),
         ("Wie viele Soldaten sind in Korea und wann wurde der Vertrag unterzeichnet?", "German"),
         ("Combien de soldats sont dans le pays?", "French"),
         ("¿Cuántos soldados hay en el país?", "Spanish"),
