@@ -1,6 +1,6 @@
 """Why a question is not answered, or not with certainty: the first reason that can be shown to hold.
 
-The words that say nothing of a subject, and pronouns, are English.
+The words that say nothing of a subject are English.
 """
 
 import re
@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from qa_service.datatypes import Reason, ScoredPassage
 from qa_service.index import Index
 from qa_service.questions.function_words import word_set
+from qa_service.questions.grammar import is_plain
 from qa_service.questions.languages import foreign_language
+from qa_service.questions.leaning import leans
 from qa_service.retrieval.evidence import STOP_WORDS
 
 _WORD = re.compile(r"[^\W_]+(?:(?:[-'’.]|(?<=\d),(?=\d))[^\W_]+)*")
@@ -20,13 +22,7 @@ _THOUSANDS = re.compile(r"(?<=\d)[,\u00a0\u202f](?=\d{3}(?!\d))")
 _SMALL = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBER_WORDS = {word: str(number) for number, word in enumerate(_SMALL)}
 _CONTRACTION = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m))\Z", re.IGNORECASE)
-_FOLLOW_UP = re.compile(
-    r"(and|but|so|what about|how about|what if|why|why not|which one|how so|really|more)\b", re.IGNORECASE
-)
-_PRONOUNS = word_set("it its they them their he him his she her this that these those then")
 _MAX_WORD_CHARACTERS = 40
-_MAX_FOLLOW_UP_WORDS = 6
-_MAX_FOLLOW_UP_CONTENT = 2
 _ASKING = word_set(
     "hi hello hey please thanks thank you i me my we us our tell show explain give list know say says said "
     "want need find help wonder wondering describe define mean means let someone anyone happen happens happened "
@@ -61,16 +57,10 @@ def reason_for(question: str, index: Index, results: Sequence[ScoredPassage], *,
 
 
 def _follow_up(words: Sequence[str], index: Index, _: Sequence[ScoredPassage]) -> Reason | None:
-    if len(words) > _MAX_FOLLOW_UP_WORDS:
+    question = " ".join(words)
+    if not leans(question) or _known((word for word in words if not is_plain(word)), index):
         return None
-    folded = {word.casefold() for word in words}
-    content = folded - _PLAIN_WORDS - _PRONOUNS
-    leads = _FOLLOW_UP.match(" ".join(words)) is not None
-    names = any(word[0].isupper() and word.casefold() in content for word in words[1:])
-    refers = bool(folded & _PRONOUNS) and len(content) <= _MAX_FOLLOW_UP_CONTENT and not names
-    if (leads or refers) and not _known(content, index):
-        return Reason("follow_up", "The question seems to continue a conversation; name its subject.", " ".join(words))
-    return None
+    return Reason("follow_up", "The question seems to continue a conversation; name its subject.", question)
 
 
 def _missing_number(words: Sequence[str], _: Index, results: Sequence[ScoredPassage]) -> Reason | None:
