@@ -2,6 +2,7 @@
 
 =============  =====================================================================================
 ``wrapping``   greetings, thanks, politeness and odd ends are left out
+``follow_ups`` a question that leans on the ones before it is asked with their words, and as it is
 ``parts``      a question of several parts is asked part by part too
 =============  =====================================================================================
 """
@@ -10,6 +11,7 @@ from collections.abc import Collection, Sequence
 
 from qa_service.datatypes import Filters, Turn, UnderstoodQuestion
 from qa_service.index import Index
+from qa_service.questions.follow_ups import complete
 from qa_service.questions.parts import parts_of
 from qa_service.questions.wrapping import unwrap
 from qa_service.text.cleaning import embeddable
@@ -25,15 +27,34 @@ class Interpreter:
     def understand(
         self,
         question: str,
-        history: Sequence[Turn] = (),  # noqa: ARG002
+        history: Sequence[Turn] = (),
         filters: Filters | None = None,  # noqa: ARG002
     ) -> UnderstoodQuestion:
         """Return a question as understood; ``history`` holds the questions before it, oldest first.
 
         Words of the documents come into it only from passages that pass the ``filters``.
         """
+        text = self._unwrapped(question)
+        turns = [Turn(self._unwrapped(turn.question), turn.answer) for turn in history]
+        parts = self._parts_of(text, turns)
+        completed = self._completed(text, turns)
+        if completed is None:
+            return UnderstoodQuestion(text, parts=parts)
+        return UnderstoodQuestion(completed, (text,), parts, follow_up_of=history[-1].question)
+
+    def _unwrapped(self, question: str) -> str:
         text = embeddable(question)
-        if "wrapping" in self._steps:
-            text = unwrap(text)
+        return unwrap(text) if "wrapping" in self._steps else text
+
+    def _completed(self, text: str, turns: Sequence[Turn]) -> str | None:
+        return complete(text, turns) if turns and "follow_ups" in self._steps else None
+
+    def _parts_of(self, text: str, turns: Sequence[Turn]) -> tuple[str, ...]:
+        """Return the parts of a question; each may lean on those before it."""
         parts = parts_of(text) if "parts" in self._steps else ()
-        return UnderstoodQuestion(text, parts=parts)
+        before = [*turns]
+        found = []
+        for part in parts:
+            found.append(self._completed(part, before) or part)
+            before.append(Turn(part))
+        return tuple(found)
