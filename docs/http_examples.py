@@ -120,6 +120,8 @@ def _shortened(value: Any) -> Any:
 def record(recorder: Recorder, questions: Path) -> dict[str, Example]:
     """Send a request of every operation; ``questions`` is a question file."""
     send = recorder.send
+    while not send("starters")["complete"]:
+        time.sleep(POLL_SECONDS)
     asked = send("ask", {"question": QUESTION, "top_k": 1})
     citation = asked["results"][0]["citation"]
     send("ask_batch", {"questions": [{"question": QUESTION, "top_k": 1}, OTHER_QUESTION]})

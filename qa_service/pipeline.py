@@ -197,6 +197,7 @@ class QuestionAnswerer:
             index_version=self.index.generation,
             reason=reason,
             understood=query.understood,
+            vector=query.wordings[0].embedding.vector,
             stages=tuple(stages),
         )
 

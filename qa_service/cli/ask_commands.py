@@ -18,23 +18,28 @@ from qa_service.cli.show import print_answer, print_why
 def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Ask one question of the index."""
     ask_with_one_thread()
-    from qa_service.text.cleaning import check_question  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.starters import related_by_asking  # noqa: PLC0415 - seconds of import
+    from qa_service.server.starters import candidates  # noqa: PLC0415
+    from qa_service.text.cleaning import check_question  # noqa: PLC0415
 
+    collection = overrides["collection"]
     settings = settings_of(overrides)
     answerer, _ = answerer_of(settings)
     check_question(question)
     answerer.self_test()  # also loads the model, so that it does not count as time of the answer
     started = time.perf_counter()
     answer = answerer.ask(question)
+    took_ms = (time.perf_counter() - started) * 1000
+    questions, _ = candidates(settings, f"/collections/{collection}" if collection else "")
+    related = related_by_asking(answerer, questions, answer)
     if as_json:
         import uuid  # noqa: PLC0415
 
         from qa_service.schemas.ask import ask_body  # noqa: PLC0415
 
-        took_ms = (time.perf_counter() - started) * 1000
-        click.echo(json.dumps(ask_body(str(uuid.uuid4()), answer, took_ms), ensure_ascii=False))
+        click.echo(json.dumps(ask_body(str(uuid.uuid4()), answer, took_ms, related=related), ensure_ascii=False))
     else:
-        print_answer(answer)
+        print_answer(answer, related)
     return 0
 
 

@@ -1,7 +1,7 @@
 """Checks the installation, the model and the index, for ``qa-service doctor``."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -10,13 +10,16 @@ from qa_service.cli.show import counted
 from qa_service.embedding import Embedder, ModelIdentity
 from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError
+from qa_service.evaluation.starters import prove
 from qa_service.index import Index
 from qa_service.index.locations import generations_of
 from qa_service.indexing.build import gather_inputs
 from qa_service.pipeline import open_answerer
 from qa_service.reading import OFF, open_reader
+from qa_service.server.starters import candidates
 from qa_service.settings import Settings
 
+_MAX_LISTED = 5
 _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "numpy", "fastapi", "uvicorn")
 
 
@@ -52,6 +55,7 @@ def examine(settings: Settings) -> list[Finding]:
     if embedder is not None:
         known = embedder
         findings.append(_look("documents", lambda: _documents(settings, known)))
+        findings.append(_look("starters", lambda: _starters(settings, known)))
     return findings
 
 
@@ -119,6 +123,34 @@ def _documents(settings: Settings, embedder: Embedder) -> str:
     if inputs.contents.generation_id() != current:
         raise _Stale(f"{state}; they differ from the index, run `qa-service index`")
     return f"{state}, all as indexed"
+
+
+def _starters(settings: Settings, embedder: Embedder) -> str:
+    questions, problems = candidates(settings)
+    if not questions and not problems:
+        return f"none: {settings.source / settings.starters} does not exist" if settings.starters else "none"
+    unproved: list[str] = []
+    if questions:
+        answerer, _ = open_answerer(settings, embedder)
+        try:
+            unproved = [question.question for question in questions if prove(answerer, question) is None]
+        finally:
+            answerer.index.close()
+    state = [f"{len(questions) - len(unproved)} of {counted(len(questions), 'question')} proved"] if questions else []
+    if unproved:
+        state.append(f"not {_first([f'“{question}”' for question in unproved])}")
+    if problems:
+        raise _Unusable("; ".join([*state, _first(problems)]))
+    return ", ".join(state)
+
+
+def _first(items: Sequence[str]) -> str:
+    rest = len(items) - _MAX_LISTED
+    return "; ".join(items[:_MAX_LISTED]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+class _Unusable(QAServiceError):
+    exit_code = 1
 
 
 class _Degraded(QAServiceError):

@@ -66,8 +66,8 @@ def print_build(report: "BuildReport", collection: str = "") -> None:
     )
 
 
-def print_answer(answer: "Answer") -> None:
-    """Print the verdict, the quotes with their sources, the reason, and the passages.
+def print_answer(answer: "Answer", related: "Sequence[str]" = ()) -> None:
+    """Print the verdict, the quotes with their sources, the reason, the passages, and related questions.
 
     The exact words that answer are bold.
     """
@@ -93,10 +93,26 @@ def print_answer(answer: "Answer") -> None:
     if answer.reason is not None:
         screen.print(Text(printable(answer.reason.message)))
     if not answer.is_shown:
-        if sections := answer.nearest_headings:
-            names = "; ".join(" › ".join((citation.title, *citation.section_path)) for citation in sections)
-            screen.print(Text(f"The nearest sections: {printable(names)}"))
+        _print_sections(answer)
         screen.print("The nearest passages:")
+    _print_results(answer)
+    if related:
+        screen.print(Text("\nRelated questions:", "bold"))
+        screen.print(Text(printable("\n".join(f"  {question}" for question in related))))
+
+
+def _print_sections(answer: "Answer") -> None:
+    from rich.text import Text  # noqa: PLC0415
+
+    if sections := answer.nearest_headings:
+        names = "; ".join(" › ".join((citation.title, *citation.section_path)) for citation in sections)
+        console().print(Text(f"The nearest sections: {printable(names)}"))
+
+
+def _print_results(answer: "Answer") -> None:
+    from rich.text import Text  # noqa: PLC0415
+
+    screen = console()
     for result in answer.results:
         scored = result.scored
         screen.print(Text(f"\n{scored.rank}. {_place(result)} · score {scored.score:.3f}", "bold"))

@@ -12,7 +12,7 @@ from tenacity import RetryCallState, retry_if_exception_type, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
 from qa_service.errors import RemoteError
-from qa_service.schemas.ask import AskResponse, BatchResponse, Problem
+from qa_service.schemas.ask import AskResponse, BatchResponse, Problem, StartersBody
 from qa_service.schemas.documents import PassagesBody, SourceBody, SourcesBody, VerdictBody, VerifyResponse
 from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness
 
@@ -76,6 +76,10 @@ class Calls:
     def ask_batch(self, questions: Sequence[str | Mapping[str, Any]]) -> Call[BatchResponse]:
         """Ask many questions."""
         return Call(BatchResponse, "POST", f"{self._prefix}/ask/batch", {"questions": list(questions)})
+
+    def starters(self, limit: int) -> Call[StartersBody]:
+        """List questions to start with."""
+        return Call(StartersBody, "GET", f"{self._prefix}/starters?limit={limit}")
 
     def feedback(self, answer_id: str, *, useful: bool, right_passage: str | None, note: str) -> Call[FeedbackResponse]:
         """Record whether an answer was useful."""

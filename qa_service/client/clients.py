@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from tenacity import AsyncRetrying, Retrying
 
 from qa_service.client.calls import AskParameters, Call, Calls, options_of, read, retries_of, unreachable
-from qa_service.schemas.ask import AskResponse, BatchResponse
+from qa_service.schemas.ask import AskResponse, BatchResponse, StartersBody
 from qa_service.schemas.documents import ListedSource, PassagesBody, SourceBody, VerdictBody, VerifyResponse
 from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness
 
@@ -36,6 +36,10 @@ class Client:
     def ask_batch(self, questions: Sequence[str | Mapping[str, Any]]) -> BatchResponse:
         """Ask many questions at once, as texts or ``{"question": …, "top_k": …}``; each gets an answer or an error."""
         return self.send(self._calls.ask_batch(questions))
+
+    def starters(self, limit: int = 8) -> StartersBody:
+        """Return questions that the service has proved it can answer."""
+        return self.send(self._calls.starters(limit))
 
     def feedback(
         self, answer_id: str, *, useful: bool, right_passage: str | None = None, note: str = ""
@@ -122,6 +126,10 @@ class AsyncClient:
     async def ask_batch(self, questions: Sequence[str | Mapping[str, Any]]) -> BatchResponse:
         """Ask many questions at once, as texts or ``{"question": …, "top_k": …}``; each gets an answer or an error."""
         return await self.send(self._calls.ask_batch(questions))
+
+    async def starters(self, limit: int = 8) -> StartersBody:
+        """Return questions that the service has proved it can answer."""
+        return await self.send(self._calls.starters(limit))
 
     async def feedback(
         self, answer_id: str, *, useful: bool, right_passage: str | None = None, note: str = ""

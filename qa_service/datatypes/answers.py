@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qa_service.datatypes.arrays import FloatArray
 from qa_service.datatypes.documents import Offsets, Passage, Position
 from qa_service.datatypes.questions import Turn, UnderstoodQuestion
 
@@ -193,6 +194,8 @@ class Answer:
     reason: Reason | None = None
     understood: UnderstoodQuestion | None = None
     """The question as it was asked of the documents."""
+    vector: FloatArray | None = field(default=None, compare=False, repr=False)
+    """The vector (d,) of the question, to compare it with others."""
     stages: tuple[Stage, ...] = field(default=(), compare=False)
     """The steps of the work, in order."""
 
@@ -212,9 +215,14 @@ class Answer:
         return bool(self.results) and self.verdict != "not_found"
 
     @property
+    def is_off_topic(self) -> bool:
+        """Whether the results have nothing to do with the question."""
+        return _is_off_topic(self.confidence)
+
+    @property
     def nearest_headings(self) -> tuple[Citation, ...]:
         """A citation from each of the nearest sections, if the question is neither answered nor off topic."""
-        if self.verdict not in {"uncertain", "not_found"} or _is_off_topic(self.confidence):
+        if self.verdict not in {"uncertain", "not_found"} or self.is_off_topic:
             return ()
         sections: dict[tuple[str, tuple[str, ...]], Citation] = {}
         for result in self.results:

@@ -172,14 +172,14 @@ def _of_service(asked: EvaluatedQuestion) -> dict[str, float]:
     refused = {WRONGLY_REFUSED: float(not outcome.quotes and right(asked))} if gold.relevant else {}
     if not question.answers and not gold.spans:
         return refused
-    is_served = any(_is_right(asked, quote) for quote in outcome.quotes)
+    is_served = any(is_right(question, gold, quote) for quote in outcome.quotes)
     return {SERVED: float(is_served)} | refused | {WRONGLY_ANSWERED: float(outcome.is_sure and not is_served)}
 
 
-def _is_right(asked: EvaluatedQuestion, quote: ShownQuote) -> bool:
+def is_right(question: Question, gold: Gold, quote: ShownQuote) -> bool:
     """Tell whether a quote contains a gold answer, or it and a gold span contain one another."""
-    return _contains_answer(asked.question, normalized(quote.text)) or any(
-        _one_in_other(quote.span, span) for places in asked.gold.spans for span in places
+    return _contains_answer(question, normalized(quote.text)) or any(
+        _one_in_other(quote.span, span) for places in gold.spans for span in places
     )
 
 

@@ -43,7 +43,13 @@ def gather_inputs(settings: Settings, embedder: Embedder) -> BuildInputs:
     if settings.language not in languages():
         raise SettingsError(f"QA_LANGUAGE is {settings.language!r}; it must be one of {', '.join(languages())}")
     limits = limits_of(settings)
-    source = scan_source(settings.source, FORMATS, max_file_bytes=limits.file_bytes, include=settings.include)
+    source = scan_source(
+        settings.source,
+        FORMATS,
+        max_file_bytes=limits.file_bytes,
+        include=settings.include,
+        starters=settings.starters,
+    )
     contents = Contents(
         model=ModelEntry.of(embedder),
         language=settings.language,

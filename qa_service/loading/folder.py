@@ -40,12 +40,18 @@ class SkipFile(Exception):
 
 
 def scan_source(
-    source: Path, extensions: Collection[str], *, max_file_bytes: int, include: Collection[str] = ()
+    source: Path,
+    extensions: Collection[str],
+    *,
+    max_file_bytes: int,
+    include: Collection[str] = (),
+    starters: str = "",
 ) -> SourceFolder:
     """Return the files of a folder that have one of the extensions, each with the sha256 of its bytes.
 
     With patterns to ``include``, paths that match none of them are ignored; ``*`` matches any characters, slashes
-    included. Raises :class:`SourceError` if the folder is missing or is a file.
+    included. Files at the path ``starters``, here or in the folder of a collection, are not documents. Raises
+    :class:`SourceError` if the folder is missing or is a file.
     """
     root = source_root(source)
     files: list[SourceFile] = []
@@ -55,6 +61,9 @@ def scan_source(
             left_out.append(found)
             continue
         uri = _uri(root, found)
+        if starters and f"/{uri}".endswith(f"/{starters}"):
+            left_out.append(Skipped(uri, "questions to start with, not a document", failed=False))
+            continue
         if include and not any(fnmatchcase(uri, pattern) for pattern in include):
             continue
         try:

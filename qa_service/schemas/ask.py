@@ -1,6 +1,6 @@
 """Bodies of the responses of ``POST /ask`` and ``POST /ask/batch``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from operator import attrgetter
 from typing import Any
@@ -159,6 +159,14 @@ class UnderstoodBody(BaseModel):
     language: str | None = Field(description="Its language, if that can be told and the documents are in another.")
 
 
+class StartersBody(BaseModel):
+    """Questions to start with, each proved: the index that is served answers it."""
+
+    index_version: str = Field(description="The generation of the index that is served.")
+    questions: list[str] = Field(description="The questions, in the order of their file, then those of feedback.")
+    complete: bool = Field(description="Whether all questions were asked; if not, there may be more later.")
+
+
 class HeadingBody(BaseModel):
     """A section of a document that is near a question."""
 
@@ -195,6 +203,10 @@ class AskResponse(BaseModel):
         description="The nearest sections, up to three, if the verdict is `uncertain` or `not_found`. They are a place "
         "to look, not an answer. Empty if the question is off topic."
     )
+    related: list[str] = Field(
+        description="Up to three questions near this one, each with another answer that the service has proved to "
+        "have. Empty with filters."
+    )
     results: list[ResultBody] = Field(description="The passages, best first.")
     took_ms: float = Field(description="Time to answer, in milliseconds.")
     index_version: str = Field(description="The generation of the index that answered.")
@@ -227,7 +239,12 @@ class BatchResponse(BaseModel):
 
 
 def ask_body(
-    request_id: str, answer: Answer, took_ms: float, own: Callable[[str], str] = lambda address: address
+    request_id: str,
+    answer: Answer,
+    took_ms: float,
+    own: Callable[[str], str] = lambda address: address,
+    *,
+    related: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return an answer in the shape of :class:`AskResponse`, ready for JSON. Scores have three decimals.
 
@@ -245,6 +262,7 @@ def ask_body(
         "answer": {name: quotes[0][name] for name in _OF_THE_BEST} | {"quotes": quotes} if quotes else None,
         "reason": None if answer.reason is None else asdict(answer.reason),
         "nearest_headings": [_heading(citation, own) for citation in answer.nearest_headings],
+        "related": list(related),
         "results": [_result(result, own) for result in answer.results],
         "took_ms": round(took_ms, 2),
         "index_version": answer.index_version,

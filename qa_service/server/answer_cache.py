@@ -7,7 +7,7 @@ from cachetools import LRUCache
 from qa_service.datatypes import Answer, AskOptions, CitedPassage
 
 _ANSWER_BYTES, _RESULT_BYTES = 2_000, 2_500
-"""Approximate memory of an answer with its quotes and reason, and of each result without its text."""
+"""Approximate memory of an answer with its quotes and reason, and of each result without its text; but no vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class AnswerCache:
 
 
 def _size(answer: Answer) -> int:
-    return _ANSWER_BYTES + sum(map(_size_of_result, answer.results))
+    vector = 0 if answer.vector is None else answer.vector.nbytes
+    return _ANSWER_BYTES + vector + sum(map(_size_of_result, answer.results))
 
 
 def _size_of_result(result: CitedPassage) -> int:

@@ -52,9 +52,11 @@ from qa_service.server.routes.operations import (
 )
 from qa_service.server.routes.reindex import reindex_routes
 from qa_service.server.routes.responses import problems
+from qa_service.server.routes.starters import starter_routes
 from qa_service.server.routes.vector_store_lists import file_routes, store_list_routes, store_routes
 from qa_service.server.routes.vector_stores import vector_store_routes
 from qa_service.server.routes.widget import widget_routes
+from qa_service.server.starters import StarterProver
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
@@ -174,6 +176,7 @@ def _lifespan(services: _Services) -> Callable[[FastAPI], AbstractAsyncContextMa
             await live.start()
         await asyncio.to_thread(services.evaluations.recover)
         watches = [live.watch_generations(settings.reload_seconds) for live in collections]
+        watches += [prover.watch(settings.reload_seconds) for prover in _provers(collections, settings)]
         watches += (gate.watch_keys(settings.reload_seconds), measure_loop_lag())
         tasks = [asyncio.create_task(watch) for watch in watches]
         restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
@@ -192,6 +195,12 @@ def _lifespan(services: _Services) -> Callable[[FastAPI], AbstractAsyncContextMa
     return lifespan
 
 
+def _provers(collections: Collections, settings: Settings) -> list[StarterProver]:
+    own = settings.by_collection()
+    named = [StarterProver(live, own.get(name, settings)) for name, live in collections.named.items()]
+    return [StarterProver(collections.default, settings), *named]
+
+
 def _include_collection_routes(app: FastAPI, services: _Services) -> None:
     """Add the routes of a collection twice: for the default one, and below :data:`PREFIX` for the named ones.
 
@@ -201,6 +210,7 @@ def _include_collection_routes(app: FastAPI, services: _Services) -> None:
     routers = (
         ask_routes(collections, recorder, settings),
         batch_routes(collections, recorder, services.gate, settings),
+        starter_routes(collections),
         feedback_routes(collections, recorder),
         index_routes(collections),
         listing_routes(collections),

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from qa_service.datatypes import AskOptions, Stage
+from qa_service.datatypes import Answer, AskOptions, Stage
 from qa_service.errors import NotReady, QAServiceError, StoreUnavailable
+from qa_service.evaluation.starters import ProvedQuestions
 from qa_service.index import Generations, Manifest
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import Query
@@ -58,6 +59,7 @@ class LiveIndex:
         self._answerer = opening.answerer
         self._cache_bytes = cache_mb * 1_000_000
         self.answer_cache = AnswerCache(self._cache_bytes)
+        self.starters = ProvedQuestions()
         self._leases: Counter[QuestionAnswerer] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
         self.generations = opening.generations
@@ -117,6 +119,10 @@ class LiveIndex:
         EMBEDDED_QUESTIONS.inc(cache.embedded - before)
         stage = Stage("embed", began, time.perf_counter())
         return [TimedQuery(query, stage) for query in queries]
+
+    def related(self, answer: Answer, *, filtered: bool) -> tuple[str, ...]:
+        """Return proved questions related to an answer; none to one with filters, since they were proved without."""
+        return () if filtered else self.starters.related(answer)
 
     def expect_ready(self) -> None:
         """Raise :class:`NotReady` with the reason, or :class:`StoreUnavailable` while the store is unavailable."""

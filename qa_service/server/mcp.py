@@ -240,7 +240,8 @@ class Tools:
         self._on_answer(identifier, answer, live.path)
         request = context.request
         links = Links(live.path) if request is None else Links.of(request.scope, live.path)
-        return ask_body(identifier, answer, (time.perf_counter() - started) * 1000, links.own)
+        took_ms = (time.perf_counter() - started) * 1000
+        return ask_body(identifier, answer, took_ms, links.own, related=live.related(answer, filtered=False))
 
 
 async def _list_tools(_context: _Context, _params: PaginatedRequestParams | None) -> ListToolsResult:

@@ -23,6 +23,13 @@ class IndexFields(BaseModel):
         description="Named collections, each with its own index: `hr` for the folder `hr` below the source folder, or "
         "`hr=FOLDER` for another. The default collection is the whole source folder.",
     )
+    starters: str = Field(
+        "starters.jsonl",
+        description="Question file with questions to start with, which `GET /starters` offers once the index is proved "
+        "to answer them. A path below the source folder, where it is not indexed, or an absolute path elsewhere; empty "
+        "for none.",
+        json_schema_extra=CHANGES_INDEX,
+    )
     include: Names = Field(
         (),
         description="Patterns of paths below the source folder, such as `reports/*.pdf`; empty includes every file.",

@@ -103,6 +103,11 @@ class ServerFields(BaseModel):
     )
     mcp: bool = Field(False, description="Serve the Model Context Protocol at POST /mcp; needs qa-service[mcp].")
     feedback: bool = Field(True, description="Accept feedback on answers (POST /feedback).")
+    starters_from_feedback: bool = Field(
+        False,
+        description="Offer questions whose answer was marked useful as well, once they are proved. Anyone who may ask "
+        "then sees questions that others asked.",
+    )
     deadline_seconds: float = Field(10, gt=0, le=600, description="Deadline of a question; a slower one gets 504.")
 
     @property

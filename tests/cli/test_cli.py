@@ -180,7 +180,7 @@ def test_doctor_reports_a_missing_stale_or_damaged_index(
     assert "FAIL  index: no index in" in out
     version = json.loads(run("index", *here, "--json")[1])["index_version"]
     code, out, _ = run("doctor", *here)
-    assert (code, out.count("ok  ")) == (0, 6)
+    assert (code, out.count("ok  ")) == (0, 7)
     assert re.search(r"reader: quick, lower\.onnx of [\d.]+ MB, sha256 \w{12}, upper\.onnx of", out)
     folder({"sea.txt": "Changed."})
     code, out, _ = run("doctor", *here)
@@ -296,11 +296,37 @@ def test_the_shipped_briefing_is_found(run: Run, tmp_path: Path, exported_models
     shutil.copytree(exported_models, tmp_path / "ix/models", copy_function=os.link)
     flags = ["--source", str(ROOT / "source_text"), "--index", str(tmp_path / "ix")]
     summary = json.loads(run("index", *flags, "--json")[1])
-    assert [item["uri"] for item in summary["skipped"]] == ["README"]
+    assert [item["uri"] for item in summary["skipped"]] == ["README", "starters.jsonl"]
     report = json.loads(run("evaluate", QUESTIONS, *flags, "--json")[1])
     assert report["scored"] >= 60
     assert report["measures"]["Success@5"]["mean"] >= 0.95
     assert not report["problems"]
+    state = next(line for line in run("doctor", *flags)[1].splitlines() if "starters: " in line)
+    proved, of = re.findall(r"\d+", state)[:2]
+    assert int(proved) > 20
+    assert int(of) == len((ROOT / "source_text/starters.jsonl").read_text(encoding="utf-8").splitlines())
+
+
+def test_related_questions_are_proved_before_they_are_printed(run: Run, here: list[str], folder: Write) -> None:
+    """One with wrong gold is not. `doctor` names it, and the lines that can't be read."""
+    wakes = {"question": "When does the cat wake?", "references": [{"content": "It wakes at noon."}]}
+    wrong = {"question": "Where does the cat sleep at night?", "references": [{"content": "guards the old farm"}]}
+    folder({"starters.jsonl": f"{json.dumps(wakes)}\n{json.dumps(wrong)}\n"})
+    assert "skipped starters.jsonl: questions to start with, not a document" in run("index", *here)[1]
+    code, out, err = run("ask", "Where does the cat sleep?", *here)
+    assert (code, err) == (0, "")
+    assert out.partition("Related questions:\n")[2] == "  When does the cat wake?\n"
+    answer = json.loads(run("ask", "Where does the cat sleep?", *here, "--json")[1])
+    assert answer["related"] == ["When does the cat wake?"]
+    code, out, _ = run("doctor", *here)
+    assert (code, out.splitlines()[-1]) == (
+        0,
+        "ok    starters: 1 of 2 questions proved, not “Where does the cat sleep at night?”",
+    )
+    folder({"starters.jsonl": f"{json.dumps(wakes)}\n{{bad\n"})
+    code, out, _ = run("doctor", *here)
+    assert code == 1
+    assert out.splitlines()[-1].startswith("FAIL  starters: 1 of 1 question proved; starters.jsonl, line 2: not JSON")
 
 
 def test_an_index_folder_that_cannot_be_written_is_an_io_error(run: Run, here: list[str]) -> None:

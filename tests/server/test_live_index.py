@@ -471,7 +471,7 @@ def test_a_repeated_question_is_answered_from_the_cache(folder: Write, settings:
 def test_the_answer_cache_is_bounded_in_bytes(answerer: QuestionAnswerer) -> None:
     """The least recently used are dropped first; one that is too large is not kept."""
     answer = answerer.ask("where does the whale swim")
-    answers = AnswerCache(20_000)
+    answers = AnswerCache(30_000)
     asked = [AnswerKey("a" * 16, f"question {number}", AskOptions()) for number in range(100)]
     for one in asked:
         answers.keep(one, answer)

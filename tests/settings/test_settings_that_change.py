@@ -17,6 +17,7 @@ from qa_service.settings import Settings, default_of, load_settings, settings_th
 OTHER_VALUES: dict[str, Any] = {
     "model": "another",
     "runtime": "torch",
+    "starters": "sea.txt",
     "include": ("sea.*",),
     "passage_tokens": 17,
     "overlap_tokens": 1,

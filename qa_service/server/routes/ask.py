@@ -68,7 +68,8 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
             _note_answer(request, [answer], log_questions=log_questions)
             recorder.remember(identifier, answer, live.path)
             took_ms = (time.perf_counter() - started) * 1000
-            return orjson.dumps(ask_body(identifier, answer, took_ms, Links.of(request.scope, live.path).own))
+            own, related = Links.of(request.scope, live.path).own, live.related(answer, filtered=bool(body.filters))
+            return orjson.dumps(ask_body(identifier, answer, took_ms, own, related=related))
 
         if EVENT_STREAM in accept:
             return EventSourceResponse(_event(answered, identifier), headers=BY_ACCEPT)
@@ -110,14 +111,15 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
         _note_answer(request, [found for found in answers if isinstance(found, Answer)], log_questions=log_questions)
         links = Links.of(request.scope, live.path)
         results = []
-        for place, answer in enumerate(answers):
+        for place, (item, answer) in enumerate(zip(items, answers, strict=True)):
             if isinstance(answer, QAServiceError):
                 problem = problem_document(parent, answer)
                 results.append({"status": answer.http_status, "answer": None, "problem": problem})
                 continue
             identifier = f"{parent}.{place}"
             recorder.remember(identifier, answer, live.path)
-            own = ask_body(identifier, answer, took_ms / len(answers), links.own)
+            related = live.related(answer, filtered=isinstance(item, AskRequest) and item.filters is not None)
+            own = ask_body(identifier, answer, took_ms / len(answers), links.own, related=related)
             results.append({"status": HTTPStatus.OK, "answer": own, "problem": None})
         return Response(orjson.dumps({"results": results, "took_ms": round(took_ms, 2)}), media_type="application/json")
 
