@@ -57,10 +57,11 @@ def print_build(report: "BuildReport", collection: str = "") -> None:
         click.echo(f"warning {printable(warning)}")
     if not report.changed:
         click.echo("already up to date")
-    share = 100 * figures.covered_characters / figures.content_characters if figures.content_characters else 100
+    text = max(figures.text_characters, figures.content_characters)
+    share = 100 * figures.covered_characters / text if text else 100
     click.echo(
         f"{counted(report.files, 'file')}: {counted(report.documents, 'document')}, {len(report.skipped)} skipped\n"
-        f"{counted(report.passages, 'passage')}, {counted(report.vectors, 'vector')}, {share:.1f} % of the content; "
+        f"{counted(report.passages, 'passage')}, {counted(report.vectors, 'vector')}, {share:.1f} % of the text; "
         f"{counted(figures.tokens, 'token')}, {figures.tokens_lost} lost\n"
         f"index {report.index_version}, {report.seconds:.1f} s"
     )

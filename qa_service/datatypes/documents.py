@@ -25,6 +25,19 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """Text of a document that is not part of its content.
+
+    ``count`` is the number of pieces of this ``kind`` (a singular noun, such as "running title"), ``characters`` the
+    number of letters and digits in them.
+    """
+
+    kind: str
+    count: int
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A document of the source folder: its text as decoded, unchanged, and the positions of its content."""
 
@@ -46,6 +59,7 @@ class Document:
     """Offsets of the first characters of pages, for formats with pages."""
     metadata: Metadata = field(default_factory=dict)
     """The front matter, all values as text."""
+    dropped: tuple[Dropped, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -121,13 +135,15 @@ class SourceDocument:
 class Completeness:
     """Whether a build lost content: all content characters should be covered, and no tokens lost.
 
-    Characters are those visible to a reader; tokens are those of the embedding model.
+    Characters are those visible to a reader; tokens are those of the embedding model. ``text_characters`` are those of
+    the content and of the text that is not content, such as running titles; 0 in indexes of earlier versions.
     """
 
     content_characters: int
     covered_characters: int
     tokens: int
     tokens_lost: int
+    text_characters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,7 @@ class Draft:
             reader.close()
         tokens = np.array(self._origins.tokens, np.int64)
         completeness = Completeness(
+            text_characters=covered.text,
             content_characters=covered.content,
             covered_characters=covered.covered,
             tokens=int(tokens.sum()),

@@ -6,7 +6,8 @@ repeated throughout. Such lines must not become answers. A line by itself is
 - a *heading* if it is short, is not a sentence, and looks like a title: capitalised words, or an underline;
 - *furniture* if it repeats the file's first line: it is dropped, and the section goes on.
 
-A long run of such lines is a list and stays content, as does a last line with nothing below it. A text that consists
+A long run of such lines is a list and stays content, as does a last line with nothing below it, and a line below a
+question. A text that consists
 only of such lines is all content.
 """
 
@@ -29,6 +30,7 @@ _NUMBERED = re.compile(r"(?:chapter|section|part|appendix)\s+[\divxlc]+\b|\d+(?:
 _UNDERLINE = re.compile(r"\s(?:={3,}|-{3,}|~{3,}|\*{3,})\Z")
 _NOT_IN_TITLES = re.compile(r"[:?!]\s|\t|https?://|@")
 _LIST_ITEM = re.compile(r"\s*(?:[-*•‣◦–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
+_QUESTION_MARKS = ("?", "\uff1f", "\u061f", "\u037e")
 _SENTENCE_END = re.compile(r"""[.!;:,…。！；：，][)\]"'”’»]*\Z""")
 # Short words that titles leave in lower case.
 _MINOR_WORDS = {
@@ -57,15 +59,20 @@ def parse_plain_text(text: str) -> Outline:
     if not paragraphs:
         return builder.outline()
     furniture = _repeated_title(paragraphs)
-    looks = [paragraph.key == furniture or _looks_like_heading(paragraph) for paragraph in paragraphs]
+    looks = [
+        (paragraph.key == furniture or _looks_like_heading(paragraph)) and not _answers(before)
+        for before, paragraph in zip([None, *paragraphs], paragraphs, strict=False)
+    ]
     for paragraph, is_heading in zip(paragraphs, _with_body_below(looks), strict=True):
         if not is_heading:
             for start, end in _blocks(text, paragraph):
                 builder.block(start, end)
         elif paragraph.key == furniture and paragraph is not paragraphs[0]:
             builder.break_here()
+            builder.drop("repeated title", paragraph.words)
+            builder.hide(paragraph.start, paragraph.end)
         else:
-            builder.heading(1, _title_words(paragraph))
+            builder.heading(1, _title_words(paragraph), paragraph.start, paragraph.end)
     return builder.outline()
 
 
@@ -94,11 +101,20 @@ def _paragraphs(text: str) -> list[_Paragraph]:
 
 
 def _repeated_title(paragraphs: list[_Paragraph]) -> str | None:
-    """Return the key of the file's first line if it is repeated and could be a title."""
+    """Return the key of the file's first line if it is repeated and could be a title; one word is none."""
     first = paragraphs[0]
-    if not _is_short_line(first) or sum(paragraph.key == first.key for paragraph in paragraphs) == 1:
+    if (
+        not _is_short_line(first)
+        or " " not in first.words
+        or sum(paragraph.key == first.key for paragraph in paragraphs) == 1
+    ):
         return None
     return first.key
+
+
+def _answers(before: _Paragraph | None) -> bool:
+    """Tell whether a line is an answer, by the paragraph before it."""
+    return before is not None and before.words.endswith(_QUESTION_MARKS)
 
 
 def _title_words(paragraph: _Paragraph) -> str:

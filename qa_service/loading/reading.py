@@ -10,7 +10,7 @@ import regex
 from qa_service.datatypes import Document, Skipped, SourceFile
 from qa_service.loading.folder import SkipFile, extension_of, open_regular_file
 from qa_service.loading.formats import FORMATS, parts_of
-from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, UnreadableError
+from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, UnreadableError, letters_of
 from qa_service.loading.parser_process import ParserProcess
 from qa_service.text.cleaning import BIDI_CONTROLS
 
@@ -25,6 +25,7 @@ _PROMPT_INJECTION = re.compile(
 )
 _SECRET_KINDS = {"aws": "an AWS access key", "private": "a private key", "github": "a GitHub token"}
 _MAX_SECRET_WARNINGS = 5
+_MIN_KEPT_SHARE = 0.98
 _MIXED_ALPHABETS = regex.compile(r"\b(?=\w*\p{Latin})(?=\w*[\p{Cyrillic}\p{Greek}])\w+\b")
 
 
@@ -52,8 +53,6 @@ def read_documents(
         yield Skipped(file.uri, skip.reason, skip.failed)
     except UnreadableError as error:
         yield Skipped(file.uri, str(error), failed=True)
-    except MemoryError:
-        yield Skipped(file.uri, "needs more memory than there is", failed=True)
 
 
 def _documents(file: SourceFile, data: bytes, limits: Limits, parser: ParserProcess) -> Iterator[Document | Skipped]:
@@ -87,8 +86,22 @@ def _document(file: SourceFile, media_type: str, part: ParsedDocument | SkippedP
         sha256=file.sha256,
         blocks=outline.blocks,
         metadata=outline.metadata,
-        warnings=(*part.warnings, *_warnings(part.text)),
+        dropped=outline.dropped,
+        warnings=(*part.warnings, *_losses(part), *_warnings(part.text)),
     )
+
+
+def _losses(part: ParsedDocument) -> Iterator[str]:
+    """Yield a warning if less than ``_MIN_KEPT_SHARE`` of the text that a person sees is content."""
+    outline = part.outline
+    kept = sum(letters_of(part.text[block.start : block.end]) for block in outline.blocks)
+    lost = sum(dropped.characters for dropped in outline.dropped)
+    if kept < _MIN_KEPT_SHARE * (kept + lost):
+        names = ", ".join(
+            f"{dropped.count} {dropped.kind}{'' if dropped.count == 1 else 's'} ({dropped.characters} characters)"
+            for dropped in sorted(outline.dropped, key=lambda dropped: -dropped.characters)
+        )
+        yield f"{kept / (kept + lost):.1%} of its text is content; dropped: {names}"
 
 
 def _warnings(text: str) -> Iterator[str]:

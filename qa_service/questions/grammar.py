@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from qa_service.questions.function_words import words
+from qa_service.questions.function_words import word_set
 
 WORD = re.compile(r"[^\W_]+(?:(?:[-.&]|(?<=\d),(?=\d))[^\W_]+)*")
 LEAD = re.compile(r"(?:\s*(?:and|but|so|ok|okay|well|then|also|or|oh)\b[\s,]*)+", re.IGNORECASE)
@@ -15,24 +15,24 @@ _REQUEST = re.compile(
 )
 
 
-SUBJECTS = words("he she it they this that these those")
-OBJECTS = words("him her it them this that these those")
-POSSESSIVES = words("his her its their")
-DEMONSTRATIVES = words("this that these those")
+SUBJECTS = word_set("he she it they this that these those")
+OBJECTS = word_set("him her it them this that these those")
+POSSESSIVES = word_set("his her its their")
+DEMONSTRATIVES = word_set("this that these those")
 PRONOUNS = SUBJECTS | OBJECTS | POSSESSIVES
-ASKING = words("who whom whose what which when where why how")
-BE = words("is are was were be been being am s isn aren wasn weren r")
-HAVE = words("has have had hasn haven hadn")
-DO = words("do does did don doesn didn")
-MODALS = words("can could will would shall should may might must won wouldn couldn shouldn")
+ASKING = word_set("who whom whose what which when where why how")
+BE = word_set("is are was were be been being am s isn aren wasn weren r")
+HAVE = word_set("has have had hasn haven hadn")
+DO = word_set("do does did don doesn didn")
+MODALS = word_set("can could will would shall should may might must won wouldn couldn shouldn")
 AUXILIARIES = BE | HAVE | DO | MODALS
-PREPOSITIONS = words(
+PREPOSITIONS = word_set(
     "of in on at by for with from to about into onto since until till before after under over against between among "
     "through during within without near behind around beside beyond inside outside besides like than as per"
 )
-PARTICLES = words("up down out off back away apart")
-CONJUNCTIONS = words("and or if while because that who when where which since how what why but whether")
-RELATIONAL = words(
+PARTICLES = word_set("up down out off back away apart")
+CONJUNCTIONS = word_set("and or if while because that who when where which since how what why but whether")
+RELATIONAL = word_set(
     "type types kind kinds form forms part parts layer layers component components cause causes reason reasons effect "
     "effects consequence consequences impact implications result results outcome outcomes finding findings conclusion "
     "conclusions advantage advantages disadvantage disadvantages benefit benefits drawback drawbacks pros cons risk "
@@ -44,7 +44,7 @@ RELATIONAL = words(
     "population background significance importance meaning definition steps criteria"
 )
 """Nouns that are of something: "the causes" of what?"""
-_SPEAKER = words("i me my mine we us our ours")
+_SPEAKER = word_set("i me my mine we us our ours")
 _PLAIN = (
     PRONOUNS
     | ASKING
@@ -53,7 +53,7 @@ _PLAIN = (
     | PARTICLES
     | CONJUNCTIONS
     | _SPEAKER
-    | words(
+    | word_set(
         "a an the so not no yes you your there here then now ever never also too again still yet just only even really "
         "exactly else other others another same such more most less much many few some any all both each every one "
         "ones long often far old big large soon well very quite first last next together instead afterwards later t ll "

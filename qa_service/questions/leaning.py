@@ -8,7 +8,7 @@ stop making pennies", "how long does it take to fly to Seoul").
 
 import re
 
-from qa_service.questions.function_words import words
+from qa_service.questions.function_words import word_set
 from qa_service.questions.grammar import (
     ASKING,
     AUXILIARIES,
@@ -38,24 +38,24 @@ _BRIEF, _SHORT, _LONG = 4, 6, 9
 _FEW, _SOME, _MANY = 2, 4, 6
 """Numbers of content words."""
 _MIN_NOUN_CHARACTERS = 4
-_COMPARED = words("bigger larger smaller older newer better worse higher lower longer shorter greater faster slower")
-_COMPARING = words("or than")
-_ANSWERING = words("react respond reply")
-_TIMES = words("year years month week weekend season time date morning evening day century summer winter")
-_OF_NOBODY = words("snow rain take takes cost costs mean matter")
+_COMPARED = word_set("bigger larger smaller older newer better worse higher lower longer shorter greater faster slower")
+_COMPARING = word_set("or than")
+_ANSWERING = word_set("react respond reply")
+_TIMES = word_set("year years month week weekend season time date morning evening day century summer winter")
+_OF_NOBODY = word_set("snow rain take takes cost costs mean matter")
 """Verbs of "it" that need nobody: "How long does it take to …?"."""
-_OF_SOMEBODY = words("become come originate die look seem differ belong")
+_OF_SOMEBODY = word_set("become come originate die look seem differ belong")
 """Verbs of "they" that need somebody."""
-_COUNTED = words("many much which some any all each most none both two three part")
-_OWN_PLACE = words("around behind inside under between among near for like")
+_COUNTED = word_set("many much which some any all each most none both two three part")
+_OWN_PLACE = word_set("around behind inside under between among near for like")
 """Prepositions whose object may be the subject itself: "Which flags did Tesla see behind him?"."""
-_NOT_BEFORE_OBJECT = ASKING | BE | HAVE | words("in on with within the a and like")
-_PLACING = words("in on at from")
-_CHOOSING = words("a the another which")
-_INSIDE = words("in on with within")
-_ENDS = PREPOSITIONS | PARTICLES | words("the end first again then now exactly afterwards later together instead")
-_NEGATION = words("t not")
-_CLAUSE_FOLLOWS = words("how why whether what which when if that or")
+_NOT_BEFORE_OBJECT = ASKING | BE | HAVE | word_set("in on with within the a and like")
+_PLACING = word_set("in on at from")
+_CHOOSING = word_set("a the another which")
+_INSIDE = word_set("in on with within")
+_ENDS = PREPOSITIONS | PARTICLES | word_set("the end first again then now exactly afterwards later together instead")
+_NEGATION = word_set("t not")
+_CLAUSE_FOLLOWS = word_set("how why whether what which when if that or")
 
 
 def leans(question: str, before: str = "") -> bool:

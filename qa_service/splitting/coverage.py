@@ -10,14 +10,15 @@ from qa_service.text.cleaning import is_blank, visible
 
 @dataclass(frozen=True, slots=True)
 class CoverageCount:
-    """The number of visible characters of a document's content, and of those that are in a passage."""
+    """The number of visible characters of a document's text, of its content, and of those that are in a passage."""
 
+    text: int
     content: int
     covered: int
 
 
 def covered_characters(document: Document, passages: Sequence[Passage]) -> CoverageCount:
-    """Count the visible characters of a document's content, and those that are in its passages."""
+    """Count the visible characters of a document's text and of its content, and those that are in its passages."""
     spans = _merged([(passage.position.start_char, passage.position.end_char) for passage in passages])
     content = sum(_visible(document.text[block.start : block.end]) for block in document.blocks)
     covered = sum(
@@ -25,7 +26,7 @@ def covered_characters(document: Document, passages: Sequence[Passage]) -> Cover
         for block in document.blocks
         for start, end in _overlapping(spans, block)
     )
-    return CoverageCount(content, covered)
+    return CoverageCount(content + sum(part.characters for part in document.dropped), content, covered)
 
 
 def _merged(spans: list[Offsets]) -> list[Offsets]:

@@ -180,7 +180,7 @@ def test_completeness_counts_what_is_missing() -> None:
     found = document("One two three.\n\n" + "Four five six seven. " * 8)
     passages = split(found.text)
     visible = len(re.sub(r"\s", "", found.text))
-    expected = CoverageCount(visible, visible - len(re.sub(r"\s", "", passages[0].text)))
+    expected = CoverageCount(visible, visible, visible - len(re.sub(r"\s", "", passages[0].text)))
     assert covered_characters(found, passages[1:]) == expected
 
 

@@ -169,14 +169,15 @@ class PassageReader:
 
     def summary(self) -> tuple[CoverageCount, list[str]]:
         """Return how many characters the passages cover, and the warnings on documents, by uri."""
-        content, covered = self._one(
-            "SELECT coalesce(sum(content_characters), 0), coalesce(sum(covered_characters), 0) FROM documents"
+        counts = self._one(
+            "SELECT coalesce(sum(text_characters), 0), coalesce(sum(content_characters), 0), "
+            "coalesce(sum(covered_characters), 0) FROM documents"
         )
         with sqlite_errors(self._path):
             rows = self._connection.execute(
                 "SELECT uri, warnings FROM documents WHERE warnings != '[]' ORDER BY uri"
             ).fetchall()
-        return CoverageCount(content, covered), [f"{uri}: {text}" for uri, texts in rows for text in json.loads(texts)]
+        return CoverageCount(*counts), [f"{uri}: {text}" for uri, texts in rows for text in json.loads(texts)]
 
     def matching(self, filters: Filters) -> list[int]:
         """Return the numbers of the passages that pass the filters, in order.

@@ -17,7 +17,8 @@ _SCHEMA = """
 CREATE TABLE documents (
   id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, source TEXT NOT NULL,
   media_type TEXT NOT NULL, url TEXT, pages TEXT NOT NULL, text TEXT NOT NULL, metadata TEXT NOT NULL,
-  warnings TEXT NOT NULL, content_characters INTEGER NOT NULL, covered_characters INTEGER NOT NULL
+  warnings TEXT NOT NULL,
+  text_characters INTEGER NOT NULL, content_characters INTEGER NOT NULL, covered_characters INTEGER NOT NULL
 );
 CREATE TABLE passages (
   number INTEGER PRIMARY KEY, document_id TEXT NOT NULL REFERENCES documents(id), text TEXT NOT NULL,
@@ -51,7 +52,7 @@ INSERT OR IGNORE INTO retired
 COMMIT;
 DETACH old;
 """  # noqa: S608 - a constant
-_ADD_DOCUMENT = f"INSERT INTO documents VALUES ({', '.join('?' * 13)})"  # noqa: S608 - no values
+_ADD_DOCUMENT = f"INSERT INTO documents VALUES ({', '.join('?' * 14)})"  # noqa: S608 - no values
 _ADD_PASSAGE = (
     f"INSERT INTO passages (number, document_id, first_sentence, id, {OWN_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 - constants
 )
@@ -92,7 +93,7 @@ class PassageWriter:
             *(document.id, document.uri, document.title, document.sha256, document.source or document.uri),
             *(document.media_type, document.url, json.dumps(document.pages), document.text),
             *(json.dumps(dict(document.metadata), sort_keys=True), json.dumps(document.warnings)),
-            *(covered.content, covered.covered),
+            *(covered.text, covered.content, covered.covered),
         )
         with sqlite_errors(self._path):
             self._connection.execute(_ADD_DOCUMENT, row)
