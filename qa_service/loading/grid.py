@@ -16,12 +16,13 @@ _MAX_REPEATED_CHARACTERS = 200
 _FREE_CHARACTERS = 10_000
 _MAX_SPAN = 1000  # as in HTML
 _MAX_HEADER_CHARACTERS = 60
+_MAX_HEADER_ROWS = 3
 _MAX_NUMBER_CHARACTERS = 30
 _MIN_ROWS_OF_NUMBERS = 4
 _SIGNS_BEFORE = frozenset({"$", "€", "£", "¥", "(", "$(", "($", "US$"})
 _SIGNS_BEHIND = frozenset({")", "%", ")%", "%)"})
 _NUMBER = re.compile(r"[(<>~≈±+−–-]*\s*[$€£¥]?\s*[\d.,'’ ]*\d[\d.,'’ ]*\s*[)%‰°]*\s*\w{0,3}\Z")
-_YEAR = re.compile(r"(?:[A-Za-z]{1,3}\s?)?(?:19|20)\d\d\Z|Q[1-4]\b.*|H[12]\b.*")
+_PERIOD = re.compile(r"\b(?:FY ?)?(?:19|20)\d\d(?:[/-]\d\d)?\b|\b[QH][1-4]\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +87,13 @@ def arranged(table: Table) -> Iterator[Part | Rows]:
         yield from _title_of(rows.pop(0))
     if not rows:
         return
-    heads = _marked_rows(rows)
-    texts = _columns_joined(_texts(rows, heads), heads)
-    is_marked = heads > 0
-    heads = heads or int(_looks_like_header(rows, texts))
+    marked = _marked_rows(rows)
+    heads, texts = _with_header(rows, marked)
     run = [_merged(texts[:heads])] if heads else []
     has_header = heads > 0
     for row, cells in zip(rows[heads:], texts[heads:], strict=True):
         nested = [part for cell in row.cells for part in cell.parts if isinstance(part, Table)]
-        flows = (nested and sum(map(bool, cells)) <= 1) or (not is_marked and _is_layout(row))
+        flows = (nested and sum(map(bool, cells)) <= 1) or (not marked and _is_layout(row))
         if not flows:
             run.append([row.cells[0].words()] if _spans_all(row, cells) else cells)
         if flows or nested:
@@ -186,9 +185,8 @@ class _Grid:
         return words if len(words) <= min(_MAX_REPEATED_CHARACTERS, self._spare) else ""
 
 
-def _columns_joined(rows: list[list[str]], heads: int) -> list[list[str]]:
-    """Return rows without empty columns and columns of signs."""
-    used = sorted({column for row in rows for column, text in enumerate(row) if text})
+def _columns_joined(rows: list[list[str]], heads: int, used: list[int]) -> list[list[str]]:
+    """Return rows of the columns that are used, with columns of signs joined to their numbers."""
     body: dict[int, set[str]] = {}
     for row in rows[heads:]:
         for column, text in enumerate(row):
@@ -240,24 +238,38 @@ def _is_bold(row: Row) -> bool:
     return len(cells) > 1 and all(cell.is_bold for cell in cells)
 
 
+def _with_header(rows: list[Row], marked: int) -> tuple[int, list[list[str]]]:
+    """Return the number of rows of the header, and the texts; without marks it is what looks like a header."""
+    plain = _texts(rows, 0)
+    used = sorted({column for row in plain for column, text in enumerate(row) if text})
+    if marked:
+        return marked, _columns_joined(_texts(rows, marked), marked, used)
+    # Rows whose first cell is empty name columns.
+    named = next((number for number, row in enumerate(rows) if row.cells[0].parts), 0)
+    for heads in sorted({min(named, _MAX_HEADER_ROWS), 1} - {0}, reverse=True):
+        texts = _columns_joined(_texts(rows, heads), heads, used)
+        if _looks_like_header(rows, texts, heads):
+            return heads, texts
+    return 0, _columns_joined(plain, 0, used)
+
+
 def _is_head(cell: Cell) -> bool:
     """Tell whether a cell is marked as the head of its column, or is a single heading."""
     only = cell.parts[0] if len(cell.parts) == 1 else None
     return cell.is_header or (isinstance(only, Paragraph) and only.level > 0)
 
 
-def _looks_like_header(rows: list[Row], texts: list[list[str]]) -> bool:
-    """Tell whether the first row is bold, or names columns of numbers. Unsure ones don't: a header is never quoted."""
-    first, body = texts[0], texts[1:]
+def _looks_like_header(rows: list[Row], texts: list[list[str]], heads: int) -> bool:
+    """Tell whether the first rows are bold, or name columns of numbers. Unsure ones don't: a header is never quoted."""
+    first, body = _merged(texts[:heads]), texts[heads:]
     if not body or len(first) < 2 or not all(first[1:]) or max(map(len, first)) > _MAX_HEADER_CHARACTERS:  # noqa: PLR2004
         return False
-    if _is_bold(rows[0]) and not _is_bold(rows[1]):
+    if _is_bold(rows[0]) and not _is_bold(rows[heads]):
         return True
     columns = 0
     for column in range(1, len(first)):
         below = [row[column] for row in body if column < len(row) and row[column]]
-        is_year = _YEAR.match(first[column]) and not all(map(_YEAR.match, below))
-        is_name = is_year or not any(map(str.isdigit, first[column]))
+        is_name = not any(map(str.isdigit, _PERIOD.sub("", first[column]))) and not all(map(_PERIOD.fullmatch, below))
         columns += bool(below and is_name and all(map(_is_number, below)))
     return columns > 1 or (columns == 1 and len(body) >= _MIN_ROWS_OF_NUMBERS)
 

@@ -147,8 +147,8 @@ class WordWalk:
     def _end_paragraph(self, properties: Any) -> None:
         for opened in self._fields:  # one that never ends must not swallow the document
             opened.is_code = False
-        if properties is not None and properties.find("{*}rPr/{*}del") is not None:
-            return  # the mark between this paragraph and the next is deleted
+        if properties is not None and _goes_on(properties):
+            return
         words = self._flow.pending()
         if self._has_page_number and len(_WORD.findall(words)) <= _MAX_WORDS_BESIDE_PAGE_NUMBER:
             self._flow.drop()
@@ -212,6 +212,13 @@ def _put_in_reading_order(root: Any, notes: dict[tuple[str, str], Any]) -> None:
             moved.append((paragraph, content))
     for paragraph, content in reversed(moved):
         paragraph.addnext(content)
+
+
+def _goes_on(paragraph: Any) -> bool:
+    """Tell whether a paragraph and the next are one: the mark between them is deleted, or it is a large initial."""
+    frame = paragraph.find("{*}framePr")
+    is_initial = frame is not None and attribute(frame, "dropCap") in {"drop", "margin"}
+    return is_initial or paragraph.find("{*}rPr/{*}del") is not None
 
 
 def _remove(element: Any) -> None:

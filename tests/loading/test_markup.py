@@ -191,12 +191,13 @@ def test_the_first_row_is_a_header_only_if_it_looks_like_one() -> None:
 
 
 def test_columns_of_signs_join_their_numbers_and_empty_columns_go() -> None:
-    """As filings have them."""
-    assert table(
-        "<tr><th></th><th colspan=2>2020</th><th></th><th colspan=2>2021</th></tr>"
-        + row("Sales", "$", "4,200", "", "(", "3").replace("</tr>", "<td>)</td></tr>")
-        + row("Costs", "$", "1", "", "(", "2").replace("</tr>", "<td>)</td></tr>")
-    ) == ["|  | 2020 | 2021", "--- | --- | ---", "Sales | $ 4,200 | ( 3 )", "Costs | $ 1 | ( 2 )"]
+    """As filings have them, whose headers are not marked and have several rows."""
+    years = "<tr><td></td><td colspan=2>2020</td><td></td><td colspan=3>2021</td></tr>"
+    figures = row("Sales", "$", "4,200", "", "(", "3", ")") + row("Costs", "$", "1", "", "(", "2", ")")
+    expected = ["Sales | $ 4,200 | ( 3 )", "Costs | $ 1 | ( 2 )"]
+    assert table(years + figures) == ["|  | 2020 | 2021", "--- | --- | ---", *expected]
+    audited = "<tr><td></td><td colspan=6>Audited</td></tr>"
+    assert table(audited + years + figures) == ["|  | Audited 2020 | Audited 2021", "--- | --- | ---", *expected]
 
 
 def test_a_table_in_a_cell_follows_its_row() -> None:

@@ -114,7 +114,9 @@ def test_blocks_behind_content_controls_are_read() -> None:
 
 
 def test_a_paragraph_whose_end_is_deleted_goes_on() -> None:
-    """And a deleted row is gone."""
+    """So does a large initial. A deleted row is gone."""
+    initial = paragraph("L", properties='<w:framePr w:dropCap="drop"/>') + paragraph("amps burn.")
+    assert lines(initial) == ["Lamps burn."]
     gone = "<w:rPr><w:del/></w:rPr>"
     deleted = row("x", "y", properties="<w:del/>")
     assert lines(paragraph("The lamp ", properties=gone) + paragraph("burns.") + table(row("a", "1"), deleted)) == [
