@@ -8,9 +8,10 @@ import pytest
 from conftest import Run, write_files
 from multilingual import PROMPTS, write_model
 
-from qa_service.embedding import ExportedEmbedder, SentenceTransformerEmbedder, find_model, open_runtime
+from qa_service.embedding import ExportedEmbedder, SentenceTransformerEmbedder, export, find_model, open_runtime
 from qa_service.embedding.choose import embedder_to_ask
 from qa_service.embedding.export import MIN_COSINE, Exporter
+from qa_service.embedding.runtime import MODEL
 from qa_service.pipeline import open_answerer
 from qa_service.settings import load_settings
 
@@ -124,6 +125,23 @@ def test_a_model_without_a_stated_window_reads_as_many_tokens_as_it_has_position
         exporter.write(folder, precision)
         found = open_runtime(folder).embed_passages(long).vectors
         assert (found * expected).sum(axis=1).min() >= MIN_COSINE[precision]
+
+
+def test_the_table_of_a_large_vocabulary_is_in_8_bits(
+    reference: SentenceTransformerEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half the size, and as near to the reference."""
+    exporter, sizes = Exporter(reference.files), []
+    for least in (len(reference.model.tokenizer) + 1, len(reference.model.tokenizer)):
+        monkeypatch.setattr(export, "_LARGE_VOCABULARY", least)
+        folder = tmp_path / str(least)
+        folder.mkdir()
+        exporter.write(folder, "int8")
+        sizes.append((folder / MODEL).stat().st_size)
+        vectors = open_runtime(folder).embed_passages(TEXTS).vectors
+        assert (vectors * reference.embed_passages(TEXTS).vectors).sum(axis=1).min() >= 0.99
+    entries = len(reference.model.tokenizer) * reference.dimension
+    assert sizes[0] - sizes[1] > 0.8 * entries
 
 
 DOCUMENTS: dict[str, str | bytes] = {
