@@ -21,7 +21,7 @@ from qa_service.retrieval.retriever import Retriever
 _SEED = 20261123
 _MIN_SPREAD = 1e-9
 _PSEUDO_QUESTIONS = 200
-MIN_PASSAGES = 50
+MIN_PASSAGES = 16
 """With fewer passages an index is too small a sample to fit constants without labels."""
 _MIN_SENTENCE_WORDS, _MAX_SENTENCE_WORDS = 6, 60
 _KEPT_WORDS_SHARE = 0.25
