@@ -294,7 +294,12 @@ class TextBuilder:
             self._length += len(self._pieces[-1].separator) + len(text)
 
     def document(
-        self, *, title: str | None = None, url: str | None = None, metadata: Metadata | None = None
+        self,
+        *,
+        title: str | None = None,
+        url: str | None = None,
+        metadata: Metadata | None = None,
+        warnings: tuple[str, ...] = (),
     ) -> ParsedDocument:
         """Return the document. Its title is the first heading unless one is given."""
         text = "".join(piece.separator + piece.text for piece in self._pieces)
@@ -306,7 +311,7 @@ class TextBuilder:
             start = position + len(piece.separator)
             position = start + len(piece.text)
             piece.write(builder, start, position)
-        return ParsedDocument(text, builder.outline(metadata), url, tuple(self.pages))
+        return ParsedDocument(text, builder.outline(metadata), url, tuple(self.pages), warnings=warnings)
 
 
 def limits_of(settings: Settings) -> Limits:

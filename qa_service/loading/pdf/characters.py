@@ -1,0 +1,218 @@
+"""The characters of a PDF page that a person sees, as segments of lines."""
+
+import ctypes
+import math
+import re
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from pypdfium2 import raw
+
+from qa_service.loading.pdf.segments import Box, Segment, turned
+from qa_service.loading.pdf.visibility import hidden_objects
+
+# A gap of this many type sizes parts two segments, if it is that much wider than the gaps between their words.
+_WIDE_GAP = 1.0
+_WIDER_THAN_WORDS = 2.0
+_MIN_MARKED_LETTERS, _MAX_MARK_DIGITS = 3, 2
+_MARK_SIZE, _MARK_RISE = 0.85, 0.2
+_EVEN, _MIN_EVEN_GAPS = 0.15, 3
+_LINE_SHIFT = 0.5
+_RIGHT_ANGLE_TOLERANCE = 3
+_EDGE_TOLERANCE = 1.0
+_LAST_CHARACTER = 0x10FFFF
+_LEADERS = re.compile(r"\s*(?:\.\s?){5,}\s*")  # dots that lead to a page number
+# PDFium's codes for a hyphen at a line end; bullets of the fonts Symbol and Wingdings; ligatures.
+_CHARACTERS = {
+    **dict.fromkeys((0x02, 0xFFFE), "-"),
+    **dict(zip(range(0xFB00, 0xFB07), ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True)),
+    **dict(zip(map(ord, "\uf0b7\uf0a7\uf0d8\uf0fc\uf0a8\uf06f\uf076\uf0e0"), "•▪➢✓□□❖→", strict=True)),
+}
+
+
+@dataclass(slots=True)
+class _Style:
+    """The type size and direction of a word."""
+
+    size: float
+    angle: int
+    is_hidden: bool
+
+
+@dataclass(slots=True)
+class _Run:
+    """The characters of a segment that is being collected."""
+
+    style: _Style
+    letters: list[str] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    word_gaps: list[float] = field(default_factory=list)
+
+    def add(self, character: str, box: Box, size: float) -> None:
+        """Add a character."""
+        if self.letters and self.letters[-1] == " ":
+            self.word_gaps.append(box[0] - self.boxes[-1][2])
+        elif self.letters and _parts_footnote_mark(self, character, box):
+            self.letters.append(" ")
+        self.letters.append(character)
+        self.boxes.append(box)
+        self.sizes.append(size)
+
+    @property
+    def size(self) -> float:
+        """The type size of its middle letter: the first can be a bullet."""
+        return sorted(self.sizes)[len(self.sizes) // 2]
+
+    def segment(self, page: int, order: int) -> Segment:
+        """Return the run as a segment."""
+        lefts, bottoms, rights, tops = zip(*self.boxes, strict=True)
+        text = _LEADERS.sub(" … ", "".join(self.letters)).strip()
+        box = min(lefts), min(bottoms), max(rights), max(tops)
+        return Segment(text, *box, self.size, page, order, self.style.angle)
+
+
+def segments_of(page: Any, number: int, visible: Box) -> list[Segment]:
+    """Return the segments of a page in the order of the file, without text that is off the page or invisible."""
+    textpage = page.get_textpage()
+    try:
+        runs = list(_runs(textpage.raw, visible, hidden_objects(page)))
+    finally:
+        textpage.close()
+    return [run.segment(number, order) for order, run in enumerate(_without_stretched_gaps(runs))]
+
+
+def _without_stretched_gaps(runs: list[_Run]) -> Iterator[_Run]:
+    """Yield runs; those of a justified line, whose words all stand far apart, are joined."""
+    line: list[_Run] = []
+    for run in [*runs, None]:
+        if run and (not line or _follows(line[-1], run)):
+            line.append(run)
+            continue
+        gaps = [gap for member in line for gap in member.word_gaps]
+        yield from _joined(line, _WIDER_THAN_WORDS * median(gaps) if gaps else _stretched_gap(line))
+        line = [run] if run else []
+
+
+def _stretched_gap(line: list[_Run]) -> float:
+    """Return a width above all gaps of a line of single words with equal gaps, else 0."""
+    gaps = [run.boxes[0][0] - before.boxes[-1][2] for before, run in pairwise(line)]
+    words = sum(any(map(str.isalpha, run.letters)) for run in line)
+    is_even = len(gaps) >= _MIN_EVEN_GAPS and max(gaps) - min(gaps) <= _EVEN * line[0].size
+    return max(gaps) + 1 if is_even and words > len(line) / 2 else 0.0
+
+
+def _follows(before: _Run, run: _Run) -> bool:
+    _, bottom, right, top = before.boxes[-1]
+    box = run.boxes[0]
+    size = max(run.style.size, 1.0)
+    is_beside = abs((box[1] + box[3]) - (bottom + top)) / 2 <= _LINE_SHIFT * size and box[0] >= right
+    return is_beside and run.style.angle == before.style.angle
+
+
+def _joined(line: list[_Run], narrow: float) -> Iterator[_Run]:
+    collected: _Run | None = None
+    for run in line:
+        if collected and run.boxes[0][0] - collected.boxes[-1][2] < narrow:
+            collected.letters += [" ", *run.letters]
+            collected.sizes += run.sizes
+            collected.boxes += run.boxes
+            continue
+        if collected:
+            yield collected
+        collected = run
+    if collected:
+        yield collected
+
+
+def _runs(textpage: Any, visible: Box, hidden: Container[int]) -> Iterator[_Run]:
+    run: _Run | None = None
+    for character, box, style in _characters(textpage, visible, hidden):
+        if box is None or style is None:
+            if character in "\r\n" and run:
+                yield run
+                run = None
+            elif run and run.letters[-1] != " ":
+                run.letters.append(" ")
+            continue
+        if run and not _continues(run, box, style):
+            yield run
+            run = None
+        run = run or _Run(style)
+        run.add(character, box, style.size)
+    if run:
+        yield run
+
+
+def _characters(textpage: Any, visible: Box, hidden: Container[int]) -> Iterator[tuple[str, Box | None, _Style | None]]:
+    """Yield visible characters with their boxes in the direction of reading, and white space without."""
+    style: _Style | None = None
+    rectangle = raw.FS_RECTF()
+    pointer = ctypes.byref(rectangle)
+    for index in range(raw.FPDFText_CountChars(textpage)):
+        code = raw.FPDFText_GetUnicode(textpage, index)
+        character = _CHARACTERS.get(code) or _character(code)
+        if character.isspace():
+            style = None  # it is looked up for each word
+            yield character, None, None
+            continue
+        raw.FPDFText_GetLooseCharBox(textpage, index, pointer)
+        box = rectangle.left, rectangle.bottom, rectangle.right, rectangle.top
+        style = style or _style(textpage, index, hidden)
+        if not style.is_hidden and _is_within(box, visible):
+            yield character, turned(box, style.angle) if style.angle else box, style
+
+
+def _parts_footnote_mark(run: _Run, character: str, box: Box) -> bool:
+    """Tell whether a small raised number meets a word: behind it, or before it at the beginning of a note."""
+    if character.isdigit():
+        word = run.letters[-_MIN_MARKED_LETTERS:]
+        return len(word) == _MIN_MARKED_LETTERS and all(map(str.isalpha, word)) and _is_raised(box, run.boxes[-1])
+    return len(run.letters) <= _MAX_MARK_DIGITS and run.letters[-1].isdigit() and _is_raised(run.boxes[-1], box)
+
+
+def _is_raised(small: Box, large: Box) -> bool:
+    height = large[3] - large[1]
+    return small[3] - small[1] < _MARK_SIZE * height and small[1] - large[1] > _MARK_RISE * height
+
+
+def _character(code: int) -> str:
+    is_character = code <= _LAST_CHARACTER and not 0xD800 <= code <= 0xDFFF  # noqa: PLR2004 - surrogates
+    return chr(code) if is_character else "\ufffd"
+
+
+def _style(textpage: Any, index: int, hidden: Container[int]) -> _Style:
+    matrix = raw.FS_MATRIX()
+    size = raw.FPDFText_GetFontSize(textpage, index)
+    angle = 0
+    if raw.FPDFText_GetMatrix(textpage, index, matrix):
+        size *= math.hypot(matrix.c, matrix.d)
+        angle = round(math.degrees(math.atan2(matrix.b, matrix.a))) % 360
+        nearest = 90 * round(angle / 90)
+        angle = nearest % 360 if abs(angle - nearest) <= _RIGHT_ANGLE_TOLERANCE else angle
+    is_hidden = bool(hidden) and _address(raw.FPDFText_GetTextObject(textpage, index)) in hidden
+    return _Style(round(size, 1), angle, is_hidden)
+
+
+def _address(pointer: Any) -> int:
+    return ctypes.addressof(pointer.contents) if pointer else 0
+
+
+def _is_within(box: Box, visible: Box) -> bool:
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return (
+        visible[0] - _EDGE_TOLERANCE <= x <= visible[2] + _EDGE_TOLERANCE
+        and visible[1] - _EDGE_TOLERANCE <= y <= visible[3] + _EDGE_TOLERANCE
+    )
+
+
+def _continues(run: _Run, box: Box, style: _Style) -> bool:
+    """Tell whether a character belongs to a segment: on its baseline, beside its last character to either side."""
+    left, bottom, right, top = run.boxes[-1]
+    size = max(run.style.size, 1.0)
+    if style.angle != run.style.angle or abs((box[1] + box[3]) - (bottom + top)) / 2 > _LINE_SHIFT * size:
+        return False
+    return max(box[0] - right, left - box[2]) <= _WIDE_GAP * size
