@@ -25,7 +25,16 @@ from dataclasses import replace
 import numpy as np
 
 from qa_service.citations import CitationId, CitedQuote, Verdict, check
-from qa_service.datatypes import Answer, AnswerVerdict, AskOptions, BuildReport, IntArray, Quote, SourceDocument, Stage
+from qa_service.datatypes import (
+    Answer,
+    AskOptions,
+    BuildReport,
+    IntArray,
+    Reason,
+    SourceDocument,
+    Stage,
+    UnderstoodQuestion,
+)
 from qa_service.embedding import Embedder, QuestionCache, QuestionEmbedding
 from qa_service.errors import IndexCorrupt, NotFound, SourceError
 from qa_service.index import Generations, Index, Manifest
@@ -48,8 +57,8 @@ from qa_service.retrieval import (
 )
 from qa_service.retrieval.confidence import best_calibration, is_built_in
 from qa_service.retrieval.fitting import calibrate_unlabelled
-from qa_service.retrieval.reasons import conflict_between, reason_for
 from qa_service.retrieval.reranking import MAXSIM
+from qa_service.retrieval.verdict import Thresholds, conclude
 from qa_service.settings import Settings
 from qa_service.splitting import embedding_text
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
@@ -58,7 +67,6 @@ _DEFAULT_OPTIONS = AskOptions()
 _SAME_TEXT_COSINE = 0.95
 """The least cosine of two vectors of one text, embedded by one model in different precisions."""
 _BUILD_TRIES = 3
-_DATE_KEYS = ("date", "updated", "modified", "published")
 
 
 def build(settings: Settings, embedder: Embedder, progress: Progress = lambda *_: None) -> BuildReport:
@@ -179,44 +187,26 @@ class QuestionAnswerer:
             retrieved = self._retrieve(query, options)
         with _timed("cite", stages):
             results = cite(self.index, retrieved.results, self._settings.published)
-        verdict, quotes = self._verdict(retrieved, options), retrieved.quotes
-        seen = (*retrieved.results, *retrieved.further)
-        reason = conflict_between(seen, self._date) if verdict in {"answered", "uncertain"} else None
-        if reason is not None:
-            shown = tuple(place for place in reason.results if place < len(results))
-            verdict, reason = "uncertain", replace(reason, results=shown)
-            quotes = (*quotes, *(Quote(place, seen[place].quote, seen[place].spans) for place in shown[1:]))
-        elif verdict in {"uncertain", "not_found"}:
-            reason = reason_for(query.text, self.index, seen, found=verdict == "uncertain")
+        conclusion = conclude(query.text, retrieved, self.index, self._thresholds(options))
         return Answer(
             question=question,
             results=results,
-            quotes=quotes,
+            quotes=conclusion.quotes,
             confidence=retrieved.confidence,
-            verdict=verdict,
+            verdict=conclusion.verdict,
             index_version=self.index.generation,
-            reason=reason,
-            understood=query.understood,
+            reason=conclusion.reason,
+            understood=_with_language(query.understood, conclusion.reason),
             vector=query.wordings[0].embedding.vector,
             stages=tuple(stages),
         )
 
-    def _verdict(self, retrieved: RetrievalResult, options: AskOptions) -> AnswerVerdict | None:
-        confidence = retrieved.confidence
-        answered = self._settings.min_confidence if options.min_confidence is None else options.min_confidence
-        uncertain = self._settings.min_uncertain if options.min_uncertain is None else options.min_uncertain
-        if confidence is None:
-            return None
-        if not retrieved.results:
-            return "not_found"
-        if confidence >= answered:
-            return "answered"
-        return "uncertain" if confidence >= uncertain else "not_found"
-
-    def _date(self, document_id: str) -> str:
-        """Return the date in a document's front matter, or an empty text."""
-        values = self.index.front_matter([document_id])[document_id]
-        return next((str(values[key]) for key in _DATE_KEYS if values.get(key)), "")
+    def _thresholds(self, options: AskOptions) -> Thresholds:
+        own = self._settings
+        return Thresholds(
+            answered=own.min_confidence if options.min_confidence is None else options.min_confidence,
+            uncertain=own.min_uncertain if options.min_uncertain is None else options.min_uncertain,
+        )
 
     def retrieve(
         self, question: str, options: AskOptions = _DEFAULT_OPTIONS, *, without: IntArray | None = None
@@ -291,6 +281,13 @@ class QuestionAnswerer:
             )
         self._retriever.load_reader()
         self.ask(passage.text[:MAX_QUESTION_CHARACTERS], AskOptions(top_k=1))
+
+
+def _with_language(understood: UnderstoodQuestion, reason: Reason | None) -> UnderstoodQuestion:
+    """Return a question with its language if that is why it is not answered."""
+    if reason is None or reason.kind != "other_language":
+        return understood
+    return replace(understood, language=reason.subject)
 
 
 @contextmanager
