@@ -9,6 +9,7 @@ from qa_service.datatypes import Filters, FloatArray, Int32Array, IntArray, Meta
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.index.manifest import Manifest
 from qa_service.index.tokens import Similarities
+from qa_service.index.words import Spellings
 
 _QUOTE_CHARACTERS = 500  # of a quote, searched by their terms
 _QUOTE_CANDIDATES = 50  # passages
@@ -49,6 +50,10 @@ class WordIndex(Protocol):
 
     def holds(self, passage: int, term: int) -> bool:
         """Tell whether a passage, including its title and headings, holds the term with this id."""
+
+    @property
+    def spellings(self) -> Spellings:
+        """The words of the passages as they are spelled."""
 
 
 @dataclass(frozen=True, slots=True)

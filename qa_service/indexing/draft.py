@@ -147,7 +147,7 @@ class Draft:
         self._writer.reuse(passages.path, copied)
         headings = [embeddable(passage.context) for passage in copied]
         sentences = [passage.sentences for passage in copied]
-        self._lexical.reuse(headings, sentences, run.source.terms, copied[0].first_sentence)
+        self._lexical.reuse(headings, sentences, run.source.words, copied[0].first_sentence)
         for passage in copied:
             place = (passage.number, passage.first_sentence)
             self._origins.add(passage.tokens, passage.sentences, run.source.number, place)

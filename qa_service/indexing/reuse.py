@@ -62,11 +62,11 @@ class FinishedShards:
 
 @dataclass(frozen=True, slots=True)
 class SourceIndex:
-    """An open index to copy from: the number of this source, and its terms as the draft numbers them."""
+    """An open index to copy from: the number of this source, and its words as the draft numbers them."""
 
     number: int
     index: OpenIndex
-    terms: VocabularyMap
+    words: VocabularyMap
 
 
 class OpenShards:

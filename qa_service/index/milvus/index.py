@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
 from cachetools import LRUCache
@@ -15,9 +16,9 @@ from qa_service.index.milvus.filtering import Conditions, front_matter_key
 from qa_service.index.milvus.records import Records, digest
 from qa_service.index.milvus.rows import Rows
 from qa_service.index.tokens import Codec, Similarities, token_weights
-from qa_service.index.words import idf_of_one, terms
+from qa_service.index.words import Spellings, idf_of_one, terms
 
-MANIFEST, CODEC, FREQUENCIES, PARTS = "manifest", "codec", "frequencies", "parts"
+MANIFEST, CODEC, FREQUENCIES, PARTS, SPELLINGS = "manifest", "codec", "frequencies", "parts", "spellings"
 _MAX_CANDIDATES = 1_000
 _TERM_CACHE_SIZE, _DOCUMENT_CACHE_SIZE = 100_000, 10_000
 
@@ -71,6 +72,14 @@ class MilvusWords:
         """Tell whether a passage, including its title and headings, holds the term with this id."""
         (row,) = self._rows.scores(np.array([passage]))
         return bool(np.isin(term, row.terms))
+
+    @cached_property
+    def spellings(self) -> Spellings:
+        """The words of the passages as they are spelled, from one record."""
+        found = self._records.one(SPELLINGS)
+        if found is None:
+            raise IndexCorrupt(f"{self._store.name} has no record of its words; publish it again")
+        return Spellings.parse(found)
 
     def _look_up(self, wanted: list[str]) -> dict[str, tuple[int, int]]:
         """Return the id and frequency of each term; -1 and 0 if no passage holds it."""

@@ -11,7 +11,7 @@ from qa_service.datatypes import SourceDocument
 from qa_service.index.disk import OpenIndex
 from qa_service.index.milvus.collection import ROWS_PER_CALL, MilvusStore
 from qa_service.index.milvus.filtering import attribute_records, front_matter_key, row_fields
-from qa_service.index.milvus.index import CODEC, FREQUENCIES, document_header, term_key, uri_key
+from qa_service.index.milvus.index import CODEC, FREQUENCIES, SPELLINGS, document_header, term_key, uri_key
 from qa_service.index.milvus.records import Records
 from qa_service.index.milvus.rows import (
     PASSAGE,
@@ -65,8 +65,9 @@ def write_rows(index: OpenIndex, store: MilvusStore, records: Records, *, words:
 
 
 def write_records(index: OpenIndex, records: Records) -> None:
-    """Write all data that is read by key: terms, documents, passage spans, citations, the token codec."""
+    """Write all data that is read by key: terms, spellings, documents, passage spans, citations, the token codec."""
     records.write(_term_records(index))
+    records.write([(SPELLINGS, index.words.spellings.dump())])
     records.write(_document_records(index))
     records.write(attribute_records(index.passages.metadata(document.id) for document in _documents(index)))
     records.write(

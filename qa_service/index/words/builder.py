@@ -11,8 +11,9 @@ from bm25s.tokenization import Tokenized
 from scipy.sparse import csr_array
 
 from qa_service.datatypes import Int32Array, IntArray
-from qa_service.index.words.index import BM25Index, idf
-from qa_service.index.words.terms import terms
+from qa_service.index.words.index import BM25Index, SentenceWords, idf
+from qa_service.index.words.spellings import in_order
+from qa_service.index.words.terms import stem, words
 
 # Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; a small b suits short passages.
 _K1, _B = 1.2, 0.75
@@ -21,7 +22,7 @@ _COUNT_BATCH = 10_000  # passages
 
 @dataclass(frozen=True, slots=True)
 class VocabularyMap:
-    """An index whose sentences are reused, and the id in the new index of each of its terms."""
+    """An index whose sentences are reused, and the id in the new index of each of its words."""
 
     index: BM25Index
     ids: Int32Array
@@ -36,7 +37,7 @@ class BM25Builder:
     def __init__(self, language: str) -> None:
         self._language = language
         self._ids: dict[str, int] = {}
-        # Term ids; their number in each heading line and each sentence; the number of sentences of each passage.
+        # Word ids; their number in each heading line and each sentence; the number of sentences of each passage.
         self._headings, self._heading_lengths = array("i"), array("q")
         self._said, self._sentence_lengths = array("i"), array("q")
         self._sentences = array("q")
@@ -49,47 +50,46 @@ class BM25Builder:
         self._sentences.append(len(sentences))
 
     def map_vocabulary(self, index: BM25Index) -> VocabularyMap:
-        """Map the terms of another index to this one, for :meth:`reuse`."""
-        vocabulary = index.vocabulary()
-        ids = np.zeros(len(vocabulary), np.int32)
-        for term, identifier in vocabulary.items():
-            ids[identifier] = self._ids.setdefault(term, len(self._ids))
-        return VocabularyMap(index, ids)
+        """Map the words of another index to this one, for :meth:`reuse`."""
+        ids = [self._ids.setdefault(word, len(self._ids)) for word in index.words()]
+        return VocabularyMap(index, np.array(ids, np.int32))
 
-    def reuse(self, headings: Sequence[str], sentences: Sequence[int], terms: VocabularyMap, first: int) -> None:
+    def reuse(self, headings: Sequence[str], sentences: Sequence[int], words: VocabularyMap, first: int) -> None:
         """Add passages of another index by their heading lines and numbers of ``sentences``.
 
         Their sentences are consecutive there, from ``first`` on.
         """
         last = first + sum(sentences)
-        self._said.frombytes(terms.ids[terms.index.sentence_terms(first, last)].tobytes())
-        self._sentence_lengths.frombytes(terms.index.sentence_lengths(first, last).tobytes())
+        self._said.frombytes(words.ids[words.index.sentence_words(first, last)].tobytes())
+        self._sentence_lengths.frombytes(words.index.sentence_lengths(first, last).tobytes())
         for heading in headings:
             self._append(self._headings, self._heading_lengths, heading)
         self._sentences.extend(sentences)
 
     def _append(self, ids: "array[int]", lengths: "array[int]", text: str) -> None:
-        found = terms(text, self._language)
-        ids.extend(self._ids.setdefault(term, len(self._ids)) for term in found)
+        found = words(text)
+        ids.extend(self._ids.setdefault(word, len(self._ids)) for word in found)
         lengths.append(len(found))
 
     def finish(self) -> BM25Index:
-        """Return the index of all passages. A term's id is its rank among all terms in sorted order."""
+        """Return the index of all passages. The id of a term or a word is its rank among all in sorted order."""
         said, headings = np.array(self._said, np.int32), np.array(self._headings, np.int32)
         names = list(self._ids)
-        occurs = np.zeros(len(names), bool)
-        occurs[said] = occurs[headings] = True
-        used = np.flatnonzero(occurs)
+        counts = np.bincount(said, minlength=len(names)) + np.bincount(headings, minlength=len(names))
+        used = sorted(np.flatnonzero(counts).tolist(), key=lambda place: in_order(names[place]))
+        ranks = np.zeros(len(names), np.int32)
+        ranks[used] = np.arange(len(used))
+        stems = [stem(names[place], self._language) for place in used]
         # The library can't index a passage without a term. No question has the empty term.
-        vocabulary = {term: place for place, term in enumerate(sorted({names[place] for place in used} | {""}))}
-        renamed = np.zeros(len(names), np.int32)
-        renamed[used] = [vocabulary[names[place]] for place in used]
-        said, headings = renamed[said], renamed[headings]
-        starts = _starts(self._sentence_lengths)
-        corpus = _Corpus(headings, _starts(self._heading_lengths), said, starts[_starts(self._sentences)])
+        vocabulary = {term: place for place, term in enumerate(sorted({*stems, ""}))}
+        terms = np.array([vocabulary[term] for term in stems], np.int32)
+        said, headings, starts = ranks[said], ranks[headings], _starts(self._sentence_lengths)
+        corpus = _Corpus(terms[headings], _starts(self._heading_lengths), terms[said], starts[_starts(self._sentences)])
         bm25 = _BM25(k1=_K1, b=_B, method="lucene")
         bm25.index(Tokenized(ids=corpus, vocab=vocabulary), show_progress=False)
-        return BM25Index(bm25, said, starts, self._language)
+        spelled = "\n".join(names[place] for place in used)
+        sentences = SentenceWords(said, starts, spelled, terms, counts[used].astype(np.int32))
+        return BM25Index(bm25, sentences, self._language)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 import logging
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_service.datatypes import Float64Array, FloatArray, Int32Array, IntArray
+from qa_service.index.words.spellings import Spellings
 from qa_service.index.words.terms import terms
 
 # The library sets its logger to DEBUG at import.
@@ -26,9 +29,10 @@ _NAMES = {
     "vocab_name": "lexical-vocabulary.json",
     "params_name": "lexical-parameters.json",
 }
-SENTENCE_TERMS, SENTENCE_STARTS = "lexical-sentence-terms.npy", "lexical-sentence-starts.npy"
+SENTENCE_WORDS, SENTENCE_STARTS = "lexical-sentence-words.npy", "lexical-sentence-starts.npy"
+WORDS, WORD_TERMS, WORD_COUNTS = "lexical-words.txt", "lexical-word-terms.npy", "lexical-word-counts.npy"
 MATRIX_FILES = tuple(sorted(_NAMES.values()))
-FILES = (*MATRIX_FILES, SENTENCE_STARTS, SENTENCE_TERMS)
+FILES = (*MATRIX_FILES, SENTENCE_STARTS, SENTENCE_WORDS, WORDS, WORD_TERMS, WORD_COUNTS)
 
 
 def idf(passages: int, frequencies: npt.ArrayLike) -> Float64Array:
@@ -43,56 +47,91 @@ def idf_of_one(passages: int, frequency: int) -> float:
     return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))
 
 
-class BM25Index:
-    """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1, and the terms of their sentences.
+@dataclass(frozen=True, slots=True)
+class SentenceWords:
+    """The words of all sentences: the ids of ``words`` in text order, repeated ones included.
 
-    Built by :class:`BM25Builder`. ``sentence_terms`` holds the term ids of all sentences in text order, repeated terms
-    included; sentence ``i`` has those from ``sentence_starts[i]`` to ``sentence_starts[i + 1]``.
+    Sentence ``i`` has those from ``starts[i]`` to ``starts[i + 1]``. ``words`` are lines, in the order of their ids;
+    ``terms`` and ``counts`` hold the id of each word's term, and its occurrences in sentences and headings.
     """
 
-    def __init__(self, bm25: bm25s.BM25, sentence_terms: Int32Array, sentence_starts: IntArray, language: str) -> None:
+    ids: Int32Array
+    starts: IntArray
+    words: str
+    terms: Int32Array
+    counts: Int32Array
+
+    @classmethod
+    def load(cls, folder: Path) -> "SentenceWords":
+        """Open the files of :meth:`save`, memory-mapped except for the words."""
+        arrays = [
+            np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
+            for name in (SENTENCE_WORDS, SENTENCE_STARTS, WORD_TERMS, WORD_COUNTS)
+        ]
+        ids, starts, terms, counts = arrays
+        return cls(ids, starts, (folder / WORDS).read_bytes().decode(), terms, counts)
+
+    def save(self, folder: Path) -> dict[str, int]:
+        """Write the files and return the number of entries of each."""
+        arrays: dict[str, IntArray | Int32Array] = {
+            SENTENCE_WORDS: self.ids,
+            SENTENCE_STARTS: self.starts,
+            WORD_TERMS: self.terms,
+            WORD_COUNTS: self.counts,
+        }
+        for name, array in arrays.items():
+            np.save(folder / name, array, allow_pickle=False)
+        (folder / WORDS).write_bytes(self.words.encode())
+        return {WORDS: len(self.terms), **{name: len(array) for name, array in arrays.items()}}
+
+
+class BM25Index:
+    """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1, and the words of their sentences.
+
+    Built by :class:`BM25Builder`.
+    """
+
+    def __init__(self, bm25: bm25s.BM25, sentences: SentenceWords, language: str) -> None:
         self._bm25 = bm25
         self._language = language
+        self._sentences = sentences
         self._passages = int(bm25.scores["num_docs"])
         self._passages_by_term = np.asarray(bm25.scores["indices"])
         self._term_scores = np.asarray(bm25.scores["data"])
         self._term_starts = np.asarray(bm25.scores["indptr"])
         self._frequencies = np.diff(self._term_starts)
-        self._sentence_terms = sentence_terms
-        self._sentence_starts = sentence_starts
 
     @classmethod
     def load(cls, folder: Path, language: str) -> "BM25Index":
         """Open the files of :meth:`save`, memory-mapped. The caller has checked their hashes."""
         bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False, **_NAMES)
-        ids, starts = (
-            np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
-            for name in (SENTENCE_TERMS, SENTENCE_STARTS)
-        )
-        return cls(bm25, ids, starts, language)
+        return cls(bm25, SentenceWords.load(folder), language)
 
     def save(self, folder: Path) -> dict[str, int]:
         """Write the files in ``FILES`` and return the number of entries of each."""
         self._bm25.save(folder, show_progress=False, **_NAMES)
-        np.save(folder / SENTENCE_TERMS, self._sentence_terms, allow_pickle=False)
-        np.save(folder / SENTENCE_STARTS, self._sentence_starts, allow_pickle=False)
-        return {
-            **dict.fromkeys(MATRIX_FILES, self._passages),
-            SENTENCE_TERMS: len(self._sentence_terms),
-            SENTENCE_STARTS: len(self._sentence_starts),
-        }
+        return {**dict.fromkeys(MATRIX_FILES, self._passages), **self._sentences.save(folder)}
 
     def vocabulary(self) -> dict[str, int]:
         """Return the id of every term; ids count from 0."""
         return dict(self._bm25.vocab_dict)
 
+    def words(self) -> list[str]:
+        """Return all words, folded but not stemmed, in the order of their ids."""
+        return self._sentences.words.splitlines()
+
+    @cached_property
+    def spellings(self) -> Spellings:
+        """The words by their spelling."""
+        return Spellings(self._sentences.words, self._sentences.counts)
+
     def sentences(self) -> int:
         """Return the number of sentences."""
-        return len(self._sentence_starts) - 1
+        return len(self._sentences.starts) - 1
 
     def sentence_lengths(self, first: int, last: int) -> IntArray:
-        """Return the numbers of terms of the sentences ``first`` to ``last``, exclusive."""
-        return np.diff(self._sentence_starts[first : last + 1])
+        """Return the numbers of words of the sentences ``first`` to ``last``, exclusive."""
+        return np.diff(self._sentences.starts[first : last + 1])
 
     def ids(self, wanted: Iterable[str]) -> dict[str, int]:
         """Return the ids of the terms that occur in any passage."""
@@ -101,7 +140,12 @@ class BM25Index:
 
     def sentence_terms(self, first: int, last: int) -> Int32Array:
         """Return the term ids of the sentences ``first`` to ``last``, exclusive, in text order."""
-        return self._sentence_terms[self._sentence_starts[first] : self._sentence_starts[last]]
+        return self._sentences.terms[self.sentence_words(first, last)]
+
+    def sentence_words(self, first: int, last: int) -> Int32Array:
+        """Return the word ids of the sentences ``first`` to ``last``, exclusive, in text order."""
+        starts = self._sentences.starts
+        return self._sentences.ids[starts[first] : starts[last]]
 
     def holds(self, passage: int, term: int) -> bool:
         """Tell whether a passage, including its title and headings, holds the term with this id."""

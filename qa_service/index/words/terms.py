@@ -29,18 +29,24 @@ NO_STEMMING = "none"
 
 def terms(text: str, language: str) -> list[str]:
     """Return the terms of a text in order. ``language`` names the Snowball stemmer for Latin script."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    if _PAIR.search(folded) is None:
-        return [_stem(word, language) for word in _WORD_OF_OTHERS.findall(folded)]
-    return list(_mixed_terms(folded, language))
+    return [stem(word, language) for word in words(text)]
 
 
-def _mixed_terms(text: str, language: str) -> Iterator[str]:
+def words(text: str) -> list[str]:
+    """Return the words and pairs of a text in order, normalised and folded but not stemmed."""
+    folded = fold(text)
+    return _WORD_OF_OTHERS.findall(folded) if _PAIR.search(folded) is None else list(_words_and_pairs(folded))
+
+
+def fold(text: str) -> str:
+    """Return a text normalised by NFKC and case folded."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _words_and_pairs(text: str) -> Iterator[str]:
     for match in _WORD.finditer(text):
         word = match.group()
-        if match.group(1) is None:
-            yield _stem(word, language)
-        elif len(word) == 1:
+        if match.group(1) is None or len(word) == 1:
             yield word
         else:
             yield from (word[start : start + 2] for start in range(len(word) - 1))
@@ -57,7 +63,8 @@ def languages() -> list[str]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _stem(word: str, language: str) -> str:
+def stem(word: str, language: str) -> str:
+    """Return the term of a word or a pair."""
     if word[0].isascii() or unicodedata.name(word[0], "").startswith("LATIN"):
         return word if language == NO_STEMMING else str(_stemmer(language).stemWord(word))
     script = unicodedata.name(word[0], "").split(" ")[0]
