@@ -62,6 +62,10 @@ class WordTable:
     def _weights(self) -> np.ndarray:
         return np.log(np.arange(WORDS) + 2).astype(np.float32)
 
+    def whole_words(self) -> frozenset[str]:
+        """Return no words: this model reads all words alike."""
+        return frozenset()
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of words and full stops, and two."""
         return [2 + len(_WORD.findall(text)) + text.count(".") for text in texts]

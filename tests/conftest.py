@@ -103,6 +103,9 @@ class FakeEmbedder:
         self.embedded = 0
         self._tokens = tokens
 
+    def whole_words(self) -> frozenset[str]:
+        return frozenset()
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [2 + len(re.findall(r"\w+|[^\w\s]", text)) for text in texts]
 

@@ -1,6 +1,6 @@
 """The interface of a model: its identity and limits, and the vectors of texts and of their tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from qa_service.datatypes import FloatArray, IntArray
 from qa_service.errors import ModelCorrupt
+
+_WORD_MARKS = ("\u2581", "\u0120")
+"""The marks of tokens that begin a word, in vocabularies of SentencePiece and of bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,10 @@ class Embedder(Protocol):
         """The runtime of the model and its precision, for people to read."""
         ...
 
+    def whole_words(self) -> frozenset[str]:
+        """Return the words that the tokenizer has as single tokens: those of its language, not of the documents."""
+        ...
+
     def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return the embeddings of questions, from one forward pass."""
         ...
@@ -90,6 +97,18 @@ class Embedder(Protocol):
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         """Return the embeddings of texts."""
         ...
+
+
+def whole_words_of(vocabulary: Iterable[str]) -> frozenset[str]:
+    """Return the words of letters among a tokenizer's tokens.
+
+    Tokens that begin a word have a mark, or else those that continue one have (WordPiece: ``##``).
+    """
+    tokens = list(vocabulary)
+    mark = next((mark for mark in _WORD_MARKS if any(token.startswith(mark) for token in tokens)), "")
+    return frozenset(
+        word for token in tokens if token.startswith(mark) and (word := token.removeprefix(mark)).isalpha()
+    )
 
 
 def unit_length(vectors: FloatArray) -> FloatArray:

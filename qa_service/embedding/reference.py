@@ -13,6 +13,7 @@ from qa_service.embedding.interface import (
     TokenEmbeddings,
     checked_unit_length,
     own_tokens,
+    whole_words_of,
 )
 from qa_service.embedding.models import ModelFiles, checked_window, find_model
 from qa_service.errors import ModelCorrupt
@@ -90,6 +91,10 @@ class SentenceTransformerEmbedder:
         prompts = self.model.prompts
         name = next((name for name in names if prompts.get(name)), self.model.default_prompt_name)
         return str(prompts.get(name) or "")
+
+    def whole_words(self) -> frozenset[str]:
+        """Return the words that the tokenizer has as single tokens."""
+        return whole_words_of(self.model.tokenizer.get_vocab())
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return each passage's number of tokens, prompt and special tokens included, without truncation."""

@@ -27,6 +27,7 @@ from qa_service.embedding.interface import (
     QuestionEmbedding,
     checked_unit_length,
     own_tokens,
+    whole_words_of,
 )
 from qa_service.embedding.models import sha256_of
 from qa_service.errors import ModelCorrupt
@@ -147,6 +148,10 @@ class ExportedEmbedder:
     def files(self) -> dict[str, bytes]:
         """Return the content of the files that :func:`open_runtime` needs, by name, for other machines."""
         return {name: (self._folder / name).read_bytes() for name in (MODEL, TOKENIZER, SPECIFICATION)}
+
+    def whole_words(self) -> frozenset[str]:
+        """Return the words that the tokenizer has as single tokens."""
+        return whole_words_of(self._tokenizer.get_vocab())
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return each passage's number of tokens, prompt and special tokens included, without truncation."""

@@ -25,6 +25,10 @@ class TwoRuntimeEmbedder:
         """Return each passage's number of tokens."""
         return self.passages.count_tokens(texts)
 
+    def whole_words(self) -> frozenset[str]:
+        """Return the words that the tokenizer has as single tokens."""
+        return self._questions.whole_words()
+
     def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return the embeddings of questions."""
         return self._questions.embed_questions(questions)

@@ -13,6 +13,7 @@ from conftest import FakeEmbedder
 
 from qa_service.embedding import SentenceTransformerEmbedder, batches_by_length, find_model, open_embedder
 from qa_service.embedding.batching import prefetch
+from qa_service.embedding.interface import whole_words_of
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
 
@@ -222,3 +223,23 @@ def test_damaged_weights_raise_model_corrupt(tmp_path: Path, model_copy: Path) -
     (folder / "model.safetensors").write_bytes(b"\x08" + bytes(100))
     with pytest.raises(ModelCorrupt, match="can't be loaded"):
         open_embedder(str(folder)).embed_questions(["x"])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["[PAD]", "the", "treat", "##y", "1953", "can", "'"], {"the", "treat", "can"}),
+        (["<s>", "\u2581", "\u2581the", "y", "\u2581조약", "\u25811953", "\u2581,"], {"the", "조약"}),
+        (["\u0120the", "the", "ing"], {"the"}),
+        ([], set()),
+    ],
+)
+def test_the_whole_words_of_a_vocabulary_are_tokens_that_begin_words(tokens: list[str], words: set[str]) -> None:
+    """In vocabularies of WordPiece, SentencePiece and bytes."""
+    assert whole_words_of(tokens) == words
+
+
+def test_a_model_knows_frequent_words(real: SentenceTransformerEmbedder) -> None:
+    known = real.whole_words()
+    assert {"delicious", "treaty"} <= known
+    assert not {"sinkng", "##ing", "1953"} & known
