@@ -12,9 +12,10 @@ from tenacity import RetryCallState, retry_if_exception_type, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
 from qa_service.errors import RemoteError
-from qa_service.schemas.ask import AskResponse, BatchResponse, Problem, StartersBody
+from qa_service.schemas.ask import AskResponse, Problem
+from qa_service.schemas.batch import BatchResponse
 from qa_service.schemas.documents import PassagesBody, SourceBody, SourcesBody, VerdictBody, VerifyResponse
-from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness
+from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness, StartersBody
 
 Body = TypeVar("Body", bound=BaseModel)
 PAGE = 1000  # documents

@@ -8,9 +8,10 @@ from pydantic import BaseModel
 from tenacity import AsyncRetrying, Retrying
 
 from qa_service.client.calls import AskParameters, Call, Calls, options_of, read, retries_of, unreachable
-from qa_service.schemas.ask import AskResponse, BatchResponse, StartersBody
+from qa_service.schemas.ask import AskResponse
+from qa_service.schemas.batch import BatchResponse
 from qa_service.schemas.documents import ListedSource, PassagesBody, SourceBody, VerdictBody, VerifyResponse
-from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness
+from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness, StartersBody
 
 Body = TypeVar("Body", bound=BaseModel)
 _TROUBLE = (httpx2.HTTPError, httpx2.InvalidURL)

@@ -1,4 +1,4 @@
-"""Bodies of the responses of ``POST /ask`` and ``POST /ask/batch``."""
+"""Bodies of the response of ``POST /ask``, and of errors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
@@ -159,14 +159,6 @@ class UnderstoodBody(BaseModel):
     language: str | None = Field(description="Its language, if that can be told and the documents are in another.")
 
 
-class StartersBody(BaseModel):
-    """Questions to start with, each proved: the index that is served answers it."""
-
-    index_version: str = Field(description="The generation of the index that is served.")
-    questions: list[str] = Field(description="The questions, in the order of their file, then those of feedback.")
-    complete: bool = Field(description="Whether all questions were asked; if not, there may be more later.")
-
-
 class HeadingBody(BaseModel):
     """A section of a document that is near a question."""
 
@@ -221,21 +213,6 @@ class Problem(BaseModel):
     detail: str = Field(description="The cause, and a remedy.")
     instance: str = Field(description="The id of the request, as a URN.")
     request_id: str = Field(description="The id in the `X-Request-ID` header and in the server's log.")
-
-
-class BatchItem(BaseModel):
-    """An answer or a problem."""
-
-    status: int = Field(description="The status that ``POST /ask`` would have had.")
-    answer: AskResponse | None = Field(description="The answer; null if there is a problem.")
-    problem: Problem | None = Field(description="The problem; null if there is an answer.")
-
-
-class BatchResponse(BaseModel):
-    """The result of each question, in order."""
-
-    results: list[BatchItem] = Field(description="An answer or a problem for each question.")
-    took_ms: float = Field(description="Time to answer all questions, in milliseconds.")
 
 
 def ask_body(

@@ -1,4 +1,4 @@
-"""Bodies for the state of the service, the index, feedback and the widget."""
+"""Bodies for the state of the service, the index, starters, feedback and the widget."""
 
 from typing import Annotated
 
@@ -69,6 +69,14 @@ class DiffBody(BaseModel):
     added: list[str] = Field(description="Files that the previous generation did not have.")
     changed: list[str] = Field(description="Files with other bytes than before.")
     removed: list[str] = Field(description="Files that only the previous generation had.")
+
+
+class StartersBody(BaseModel):
+    """Questions to start with, each proved: the index that is served answers it."""
+
+    index_version: str = Field(description="The generation of the index that is served.")
+    questions: list[str] = Field(description="The questions, in the order of their file, then those of feedback.")
+    complete: bool = Field(description="Whether all questions were asked; if not, there may be more later.")
 
 
 class FeedbackRequest(BaseModel):

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from qa_service.datatypes import Answer, AskOptions
 from qa_service.errors import InvalidRequest, QAServiceError
 from qa_service.pipeline import QuestionAnswerer
-from qa_service.schemas.ask import AskResponse, BatchResponse, ask_body
+from qa_service.schemas.ask import AskResponse, ask_body
+from qa_service.schemas.batch import BatchResponse
 from qa_service.schemas.questions import AskRequest, BatchRequest
 from qa_service.server.answer_cache import AnswerKey
 from qa_service.server.collections import Collections

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from qa_service.evaluation.starters import MAX_STARTERS
-from qa_service.schemas.ask import StartersBody
+from qa_service.schemas.service import StartersBody
 from qa_service.server.collections import Collections
 from qa_service.server.gate import ASK
 from qa_service.server.routes.guarded import guarded
