@@ -71,7 +71,8 @@ def parse_markdown(text: str) -> Outline:
         elif token.type == "html_block":
             _add_html(builder, start, end, "list_item" if list_depth else "paragraph")
         elif token.type in _BLOCK_KINDS:
-            builder.block(start, end, "list_item" if list_depth else _BLOCK_KINDS[token.type])
+            kind = _BLOCK_KINDS[token.type]
+            builder.block(start, end, "list_item" if list_depth and kind != "table_row" else kind)
     return builder.outline(metadata)
 
 

@@ -4,26 +4,30 @@ A section is a sequence of *units*: sentences, or pieces of a sentence too long 
 shortest path problem, as in the line breaking of Knuth and Plass (1981): each passage costs the square of the share of
 tokens that it leaves unused, and each cut inside a paragraph costs extra. So passages have similar lengths, and end
 with a paragraph if one ends nearby. No passage spans two sections. Finally each passage is extended by the last
-sentences of the passage before it in its section (the overlap), as context for its own first sentence.
+sentences of the passage before it in its section (the overlap), as context for its own first sentence. A passage that
+begins within a table has the table's header row in its context.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 import regex
-import sentencex
 
 from qa_service.datatypes import Block, Document, Offsets, Passage
-from qa_service.text.cleaning import embeddable, is_blank
+from qa_service.splitting.sentences import sentences_of
+from qa_service.splitting.table_headers import table_headers
+from qa_service.text.cleaning import embeddable
 from qa_service.text.positions import PositionMap, grapheme_starts
 
 CountTokens = Callable[[Sequence[str]], list[int]]
+_Span = tuple[int, int, list[Offsets], str]
+"""A passage's start, end, sentences and context."""
 
-_SENTENCE_LANGUAGE = "en"
 _PARAGRAPH_CUT_COST = 0.1
 _SENTENCE_CUT_COST = 0.5
 _MAX_CONTEXT_SHARE = 0.25
+_MAX_TABLE_CONTEXT_SHARE = 0.4
 _MAX_CHARACTERS_PER_TOKEN = 12
 _WORD = regex.compile(r"\S+")
 
@@ -40,7 +44,7 @@ class SplitterSettings:
     passage_tokens: int
     window: int
     overlap_tokens: int
-    version: int = 2
+    version: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class _Unit:
     tokens: int
     cut_cost: float
     """The cost of beginning a passage here."""
+    header: str = ""
+    """The header of the table, if the unit is a row below it."""
 
 
 class Splitter:
@@ -80,14 +86,14 @@ class Splitter:
         for _, members in groupby(document.blocks, key=lambda block: block.group):
             blocks = list(members)
             context = self._context(document, blocks[0].section_path)
-            for start, end, sentences in self._spans(document.text, blocks, context):
+            for start, end, sentences, own_context in self._spans(document.text, blocks, context):
                 passages.append(
                     Passage(
                         number=len(passages),
                         document_id=document.id,
                         text=document.text[start:end],
                         section_path=blocks[0].section_path,
-                        context=context,
+                        context=own_context,
                         position=positions.locate(start, end),
                         sentences=tuple((left - start, right - start) for left, right in sentences),
                     )
@@ -107,34 +113,47 @@ class Splitter:
                 return line
         return ""
 
-    def _spans(self, text: str, blocks: list[Block], context: str) -> Iterator[tuple[int, int, list[Offsets]]]:
-        room = self.settings.window - self._special - self._count([context + "\n"])[0]
-        limit = min(self.settings.passage_tokens, room)
-        units = self._units(text, blocks, limit)
+    def _with_header(self, context: str, header: str) -> str:
+        """Return a context with the header of a table; without other headings, or unchanged, if it is too long."""
+        allowed = int(self.settings.window * _MAX_TABLE_CONTEXT_SHARE)
+        lines = [f"{context} > {header}" if context else header, header] if header else []
+        return next((line for line in lines if self._count([line])[0] <= allowed), context)
+
+    def _spans(self, text: str, blocks: list[Block], context: str) -> Iterator[_Span]:
+        headers = table_headers(text, blocks)
+        contexts = {header: self._with_header(context, header) for header in {"", *headers}}
+        longest = max(self._count([line + "\n" for line in contexts.values()]))
+        limit = min(self.settings.passage_tokens, self.settings.window - self._special - longest)
+        units = self._units(text, blocks, headers, limit)
         cuts = list(_cheapest_cuts(units, limit))
-        starts = [units[first - self._overlap_units(units, first)].start for first, _ in cuts]
+        firsts = [units[first - self._overlap_units(units, first)] for first, _ in cuts]
         ends = [units[last - 1].end for _, last in cuts]
-        self.count_tokens([embedding_text(context, text[start:end]) for start, end in zip(starts, ends, strict=True)])
+        self.count_tokens(
+            [
+                embedding_text(contexts[unit.header], text[unit.start : end])
+                for unit, end in zip(firsts, ends, strict=True)
+            ]
+        )
         for first, last in cuts:
-            yield from self._fitting_spans(text, units, first, last, context)
+            yield from self._fitting_spans(text, units, first, last, contexts)
 
     def _fitting_spans(
-        self, text: str, units: list[_Unit], first: int, last: int, context: str
-    ) -> Iterator[tuple[int, int, list[Offsets]]]:
+        self, text: str, units: list[_Unit], first: int, last: int, contexts: Mapping[str, str]
+    ) -> Iterator[_Span]:
         """Yield the span of some units with as much overlap as fits in the window.
 
         A text can have more tokens than its units together; if it does not fit without overlap, it is halved.
         """
         for lead in range(self._overlap_units(units, first), -1, -1):
             start, end = units[first - lead].start, units[last - 1].end
-            whole = embedding_text(context, text[start:end])
+            context = contexts[units[first - lead].header]
             single = last - first == 1 and not lead
-            if single or self.count_tokens([whole])[0] <= self.settings.window:
-                yield start, end, [(unit.start, unit.end) for unit in units[first - lead : last]]
+            if single or self.count_tokens([embedding_text(context, text[start:end])])[0] <= self.settings.window:
+                yield start, end, [(unit.start, unit.end) for unit in units[first - lead : last]], context
                 return
         middle = (first + last) // 2
-        yield from self._fitting_spans(text, units, first, middle, context)
-        yield from self._fitting_spans(text, units, middle, last, context)
+        yield from self._fitting_spans(text, units, first, middle, contexts)
+        yield from self._fitting_spans(text, units, middle, last, contexts)
 
     def _overlap_units(self, units: list[_Unit], first: int) -> int:
         """Return how many units before a passage are its overlap."""
@@ -149,20 +168,21 @@ class Splitter:
             lead += 1
         return lead
 
-    def _units(self, text: str, blocks: list[Block], limit: int) -> list[_Unit]:
-        spans: list[tuple[int, int, float]] = []
-        for block in blocks:
+    def _units(self, text: str, blocks: list[Block], headers: list[str], limit: int) -> list[_Unit]:
+        spans: list[tuple[int, int, float, str]] = []
+        for block, header in zip(blocks, headers, strict=True):
             cut_cost = 0.0 if block.kind in {"paragraph", "code"} else _PARAGRAPH_CUT_COST / 2
-            for start, end in _sentences(text, block.start, block.end):
-                spans.append((start, end, cut_cost))
+            for start, end in sentences_of(text, block):
+                spans.append((start, end, cut_cost, header))
                 cut_cost = _PARAGRAPH_CUT_COST
-        counts = self._count([text[start:end] for start, end, _ in spans])
+        counts = self._count([text[start:end] for start, end, _, _ in spans])
         units: list[_Unit] = []
-        for (start, end, cut_cost), tokens in zip(spans, counts, strict=True):
+        for (start, end, cut_cost, header), tokens in zip(spans, counts, strict=True):
             if tokens <= limit and end - start <= limit * _MAX_CHARACTERS_PER_TOKEN:
-                units.append(_Unit(start, end, tokens, cut_cost))
+                units.append(_Unit(start, end, tokens, cut_cost, header))
             else:
-                units.extend(self._pieces(text, start, end, limit, cut_cost))
+                pieces = self._pieces(text, start, end, limit, cut_cost)
+                units.extend(replace(piece, header=header) for piece in pieces)
         return units
 
     def _pieces(self, text: str, start: int, end: int, limit: int, cut_cost: float) -> Iterator[_Unit]:
@@ -208,29 +228,6 @@ def embedded_sentences(passage: Passage) -> list[Offsets]:
         (head + len(embeddable(passage.text[:start])), head + len(embeddable(passage.text[:end])))
         for start, end in passage.sentences
     ]
-
-
-def _sentences(text: str, start: int, end: int) -> Iterator[Offsets]:
-    """Yield the sentences of a block, trimmed; none begins or ends inside a grapheme."""
-    block = text[start:end]
-    safe = None if block.isascii() else set(grapheme_starts(block))
-    left = 0
-    for boundary in sentencex.get_sentence_boundaries(_SENTENCE_LANGUAGE, block):
-        right = boundary["end_index"]
-        if safe is not None and right not in safe:
-            continue
-        if span := _trimmed(block, left, right):
-            yield start + span[0], start + span[1]
-        left = right
-    if left < len(block) and (span := _trimmed(block, left, len(block))):
-        yield start + span[0], start + span[1]
-
-
-def _trimmed(text: str, start: int, end: int) -> Offsets | None:
-    piece = text[start:end]
-    if is_blank(piece):
-        return None
-    return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
 
 
 def _cut_positions(starts: list[int], limit: int) -> list[int]:
