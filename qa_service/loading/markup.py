@@ -15,7 +15,7 @@ from qa_service.loading.decoding import declared_encoding, decode
 from qa_service.loading.flow import Flow
 from qa_service.loading.grid import Paragraph
 from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
-from qa_service.loading.visible import boilerplate, is_hidden, is_navigation
+from qa_service.loading.visible import boilerplate, is_hidden, is_navigation, is_unseen
 from qa_service.loading.walk import Walk
 
 _XHTML = re.compile(r"\s*(?:<\?xml|<!DOCTYPE[^>]*XHTML)|<html[^>]*\sxmlns=", re.IGNORECASE)
@@ -24,6 +24,7 @@ _CLOSED_AT_ONCE = re.compile(
     r"((?:\s[^<>]*)?)/>"
 )
 _HEAD_CHARACTERS = 2000
+_HEADINGS_OF_CONTENT = "(//main | //article | //*[@role='main'])//h1"
 
 
 def read_html(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
@@ -40,6 +41,8 @@ def read_html(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
 
     flow = Flow()
     Walk(flow, skips).read(tree)
+    if not flow.parts:  # scripts show such a page, or it is a list of links
+        Walk(flow, is_unseen).read(tree)
     builder = TextBuilder()
     flow.write(builder)
     found = builder.document(title=_title(tree, flow), url=_address(tree))
@@ -68,10 +71,16 @@ def add_page(flow: Flow, data: bytes, skips: Callable[[Any, str], bool]) -> str:
 
 
 def _title(tree: Any, flow: Flow) -> str | None:
-    """Return the first of a page's largest headings, or else the title that it gives for its tab."""
-    headings = (part.words for part in flow.parts if isinstance(part, Paragraph) and part.level == 1)
-    named = (tree.xpath("string(//meta[@property='og:title']/@content)"), tree.findtext(".//title"))
-    return next((title for title in (*headings, *named) if title and title.strip()), None)
+    """Return the first of a page's largest headings, if possible of its content; or else what it names itself."""
+    headings = [part.words for part in flow.parts if isinstance(part, Paragraph) and part.level == 1]
+    own = ["".join("".join(heading.itertext()).split()) for heading in tree.xpath(_HEADINGS_OF_CONTENT)]
+    tab = " ".join((tree.findtext(".//title") or "").split())
+
+    def rank(words: str) -> tuple[bool, bool]:
+        return not any(text.startswith("".join(words.split())) for text in own), not tab.startswith(words)
+
+    named = (tree.xpath("string(//meta[@property='og:title']/@content)"), tab)
+    return next((title for title in (*sorted(headings, key=rank), *named) if title and title.strip()), None)
 
 
 def _address(tree: Any) -> str | None:

@@ -4,7 +4,9 @@ Text without links is never dropped as boilerplate, nor is anything in ``main`` 
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from lxml import etree
@@ -16,7 +18,8 @@ _UNSEEN = {
 _NAVIGATION_ROLES = {"navigation", "search", "menu", "menubar", "doc-toc", "dialog", "alertdialog"}
 _EPUB_NAVIGATION = {"toc", "landmarks", "page-list"}
 _SECTIONS = {"article", "section", "main", "blockquote", "td", "figure", "aside"}
-_CONTENT = {"main", "article"}
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_ROLES = {"a": "link", "main": "content", "article": "content", **dict.fromkeys(_HEADINGS, "heading")}
 _HIDING_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.IGNORECASE)
 _CONSENT = re.compile(
     r"\b(?:cookie|consent|gdpr)[-_]?(?:banner|bar|notice|popup|modal|dialog|law|consent|overlay)", re.IGNORECASE
@@ -24,18 +27,29 @@ _CONSENT = re.compile(
 _CANDIDATES = ("div", "ul", "ol", "aside", "section", "header", "table", "p", "form")
 _MIN_LINKS = 3
 _MIN_LINKED_SHARE = 0.6
+_MIN_REPEATED_SHARE = 0.7
 _MIN_CONTENT_CHARACTERS = 500
 _MAX_KEPT_SHARE = 0.3
 
 
+def is_unseen(element: Any, tag: str) -> bool:
+    """Tell whether an element is never text to read by its nature, such as a script."""
+    if tag not in _UNSEEN:
+        return False
+    is_open = tag == "dialog" and "open" in element.attrib
+    return not is_open and not (tag == "script" and (element.get("type") or "").startswith("math/tex"))
+
+
 def is_hidden(element: Any, tag: str) -> bool:
     """Tell whether an element, with all that it contains, is not shown to readers."""
-    if tag in _UNSEEN:
-        is_open = tag == "dialog" and "open" in element.attrib
-        return not is_open and not (tag == "script" and (element.get("type") or "").startswith("math/tex"))
+    if is_unseen(element, tag):
+        return True
     if not element.attrib:
         return False
-    if element.get("hidden", "until-found") != "until-found" or element.get("aria-hidden", "").lower() == "true":
+    if element.get("hidden", "until-found") != "until-found":
+        return True
+    # An open dialog hides all of the page from screen readers, and so it may have been saved.
+    if element.get("aria-hidden", "").lower() == "true" and tag not in {"body", "main", "article"}:
         return True
     # Some pages show equations as pictures, and keep their words in a hidden element.
     return bool(_HIDING_STYLE.search(element.get("style", ""))) and element.find("math") is None
@@ -58,21 +72,22 @@ def is_table_of_contents(element: Any, tag: str) -> bool:
 
 
 def boilerplate(tree: Any, text: str) -> frozenset[Any]:
-    """Return the lists of links that surround a page's main content, and its requests for consent.
+    """Return the parts of a page that only lead elsewhere, and its requests for consent.
 
-    Two witnesses must agree on a list: most of its words are links, and trafilatura does not count it as main content.
+    A list of links to headings of the page repeats them. About any other list two witnesses must agree: most of its
+    words are links, and trafilatura does not count it as main content.
     """
-    requests = frozenset(_requests_for_consent(tree))
-    candidates = _lists_of_links(tree)
-    if not candidates:
-        return requests
+    lists = _Lists(tree)
+    sure = frozenset([*_requests_for_consent(tree), *lists.of_contents])
+    if not lists.around:
+        return sure
     from trafilatura import bare_extraction  # noqa: PLC0415 - half a second of import
 
     page: Any = bare_extraction(text, include_comments=False, include_tables=True, favor_recall=True)
-    kept = "" if page is None or page.body is None else "".join("".join(page.body.itertext()).split())
+    kept = "" if page is None or page.body is None else _squeezed(page.body.itertext())
     if len(kept) < _MIN_CONTENT_CHARACTERS:
-        return requests
-    return requests | frozenset(element for element in candidates if _share_within(element, kept) < _MAX_KEPT_SHARE)
+        return sure
+    return sure | frozenset(element for element in lists.around if _share_within(element, kept) < _MAX_KEPT_SHARE)
 
 
 def _requests_for_consent(tree: Any) -> Iterator[Any]:
@@ -81,40 +96,72 @@ def _requests_for_consent(tree: Any) -> Iterator[Any]:
             yield element
 
 
-def _lists_of_links(tree: Any) -> list[Any]:
-    """Return the elements outside the main content whose words are mostly links; the outermost ones."""
-    found: list[Any] = []
-    counts = [[0, 0, 0]]  # for each open element its letters, those in links, and its links
-    links = contents = 0
-    for event, element in etree.iterwalk(tree, events=("start", "end")):
-        tag = _tag(element)
-        if event == "start":
-            counts.append([0, 0, 0])
-            links += tag == "a"
-            contents += tag in _CONTENT or element.get("role") == "main"
-            _count(counts[-1], element.text, links)
-            continue
-        letters, linked, number = counts.pop()
-        if tag in _CANDIDATES and not contents and number >= _MIN_LINKS and linked >= _MIN_LINKED_SHARE * letters:
-            found.append(element)
-        links -= tag == "a"
-        contents -= tag in _CONTENT or element.get("role") == "main"
-        for place, value in enumerate((letters, linked, number + (tag == "a"))):
-            counts[-1][place] += value
-        _count(counts[-1], element.tail, links)
-    return found
+@dataclass(slots=True)
+class _Counts:
+    """How many letters an element has, how many of them in links, and how many in links to headings of the page."""
+
+    letters: int = 0
+    linked: int = 0
+    repeated: int = 0
+    links: int = 0
+
+    def add(self, other: "_Counts") -> None:
+        self.letters += other.letters
+        self.linked += other.linked
+        self.repeated += other.repeated
+        self.links += other.links
 
 
-def _count(counts: list[int], text: str | None, links: int) -> None:
-    letters = len("".join(text.split())) if text else 0
-    counts[0] += letters
-    counts[1] += letters if links else 0
+class _Lists:
+    """Finds the elements whose words are mostly links: ``around`` the main content, and tables of contents anywhere."""
+
+    def __init__(self, tree: Any) -> None:
+        self.around: list[Any] = []
+        self.of_contents: list[Any] = []
+        self._headings = {_squeezed(heading.itertext()) for heading in tree.iter(*_HEADINGS)}
+        self._inside = Counter[str]()  # open links, headings and elements of content
+        self._repeats = False  # the open link leads to a heading
+        counts = [_Counts()]  # of each open element
+        for event, element in etree.iterwalk(tree, events=("start", "end")):
+            tag = _tag(element)
+            role = _ROLES.get("main" if element.get("role") == "main" else tag, "")
+            if event == "start":
+                self._inside[role] += 1
+                counts.append(_Counts(links=int(role == "link")))
+                if role == "link":
+                    leads_here = element.get("href", "").startswith("#")
+                    self._repeats = leads_here and _squeezed(element.itertext()) in self._headings
+                self._count(counts[-1], element.text)
+                continue
+            own = counts.pop()
+            if tag in _CANDIDATES and own.links >= _MIN_LINKS:
+                self._judge(element, own)
+            self._inside[role] -= 1
+            counts[-1].add(own)
+            self._count(counts[-1], element.tail)
+
+    def _judge(self, element: Any, counts: _Counts) -> None:
+        if counts.repeated >= _MIN_REPEATED_SHARE * counts.letters:
+            self.of_contents.append(element)
+        elif not self._inside["content"] and counts.linked >= _MIN_LINKED_SHARE * counts.letters:
+            self.around.append(element)
+
+    def _count(self, counts: _Counts, text: str | None) -> None:
+        letters = len("".join(text.split())) if text else 0
+        is_linked = self._inside["link"] > 0 and not self._inside["heading"]
+        counts.letters += letters
+        counts.linked += letters if is_linked else 0
+        counts.repeated += letters if is_linked and self._repeats else 0
 
 
 def _share_within(element: Any, kept: str) -> float:
     pieces = [squeezed for piece in element.itertext() if (squeezed := "".join(piece.split()))]
     found = sum(len(piece) for piece in pieces if piece in kept)
     return found / (sum(map(len, pieces)) or 1)
+
+
+def _squeezed(texts: Iterable[str]) -> str:
+    return "".join("".join(texts).split()).rstrip("¶#")
 
 
 def _tag(element: Any) -> str:

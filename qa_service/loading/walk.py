@@ -21,7 +21,8 @@ _TABLE_PARTS = {"table", "tr", "td", "th"}
 _BOLD = {"b", "strong"}
 _STYLED_BLOCK = re.compile(r"display\s*:\s*(inline-)?(?:block|flex|grid|table|list-item)\b", re.IGNORECASE)
 _PERMALINKS = {"¶", "#", "§", "🔗"}
-_LINE_NUMBERS = re.compile(r"[\s\d]*\d[\s\d]*\Z")
+_LINE_NUMBERED = re.compile(r"\b(?:linenos?|line-?num(?:ber)?s?|lnum|gutter)\b", re.IGNORECASE)
+_NUMBERS = re.compile(r"[\s\d]*\Z")
 _MAX_PAIR_CHARACTERS = 200
 _PAIRED = {"div", "span", "b", "strong"}
 
@@ -68,7 +69,7 @@ class Walk:
             return True
         if tag == "a" and element.get("href", "").startswith("#"):
             return "".join(element.itertext()).strip() in _PERMALINKS
-        return "lin" in element.get("class", "") and bool(_LINE_NUMBERS.match("".join(element.itertext())))
+        return bool(_LINE_NUMBERED.search(element.get("class", "")) and _NUMBERS.match("".join(element.itertext())))
 
     def _flush(self) -> None:
         self._flow.end("list_item" if self._items else "paragraph")

@@ -6,6 +6,7 @@ below the text and outside its sections.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from qa_service.loading.archive import DAMAGES, open_archive
 from qa_service.loading.flow import Flow
@@ -32,9 +33,10 @@ def read_docx(data: bytes, limits: Limits) -> Iterator[ParsedDocument]:
     if around:
         builder.leave_sections()
         Flow(around).write(builder)
-    found = builder.document()
     title = package.title()
-    yield found if found.outline.title or not title else builder.document(title=title)
+    found = builder.document()
+    found = found if found.outline.title or not title else builder.document(title=title)
+    yield replace(found, warnings=tuple(package.warnings))
 
 
 def _around(package: WordPackage) -> Iterator[Part]:

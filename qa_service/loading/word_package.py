@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from qa_service.loading.archive import beside, read_xml
+from qa_service.loading.archive import DAMAGES, beside, read_xml
 from qa_service.loading.equations import local_name
 
 _HEADING = re.compile(r"heading ([1-9])\Z")
@@ -28,6 +28,7 @@ class WordPackage:
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
+        self.warnings: list[str] = []
         roots = self._relationships("")
         self._main = next(target for kind, target in roots.values() if kind == "officeDocument")
         self._core = next((target for kind, target in roots.values() if kind == "core-properties"), "")
@@ -42,9 +43,8 @@ class WordPackage:
 
     def title(self) -> str | None:
         """Return the title in the file's properties."""
-        if self._core not in self._archive.NameToInfo:
-            return None
-        title: str | None = read_xml(self._archive, self._core).findtext("{*}title")
+        core = self._optional(self._core)
+        title: str | None = None if core is None else core.findtext("{*}title")
         return title
 
     def notes(self) -> dict[tuple[str, str], Any]:
@@ -66,14 +66,24 @@ class WordPackage:
 
     def part(self, relationship: str) -> Any:
         """Return the root of the part that the document refers to, or ``None``."""
-        name = self._parts.get(relationship, ("", ""))[1]
-        return read_xml(self._archive, name) if name in self._archive.NameToInfo else None
+        return self._optional(self._parts.get(relationship, ("", ""))[1])
 
     def page(self, relationship: str) -> bytes | None:
         """Return a web page that is part of the document."""
         name = self._parts.get(relationship, ("", ""))[1]
         is_page = name.lower().endswith((".htm", ".html", ".xhtml", ".mht")) and name in self._archive.NameToInfo
         return self._archive.read(name) if is_page else None
+
+    def _optional(self, name: str) -> Any:
+        """Return the root of a part; ``None``, with a warning if it is damaged, if there is none."""
+        if name not in self._archive.NameToInfo:
+            return None
+        try:
+            return read_xml(self._archive, name)
+        except DAMAGES as error:
+            warning = f"{name} is damaged, and was not read ({error})"
+            self.warnings += [] if warning in self.warnings else [warning]
+            return None
 
     def look(self, properties: Any) -> Look:
         """Return what a paragraph is, by its properties (``w:pPr``) and its style."""
@@ -126,18 +136,16 @@ class WordPackage:
 
     def _children_of(self, kind: str, name: str) -> Iterator[Any]:
         for part_kind, target in self._parts.values():
-            if part_kind == kind and target in self._archive.NameToInfo:
-                yield from read_xml(self._archive, target).iterfind(f"{{*}}{name}")
+            root = self._optional(target) if part_kind == kind else None
+            yield from () if root is None else root.iterfind(f"{{*}}{name}")
 
     def _relationships(self, part: str) -> dict[str, tuple[str, str]]:
         """Return the kind and the target of each relationship of a part, or of the file, by id."""
         folder, _, name = part.rpartition("/")
-        place = f"{folder}/_rels/{name}.rels".lstrip("/")
-        if place not in self._archive.NameToInfo:
-            return {}
+        entries = self._optional(f"{folder}/_rels/{name}.rels".lstrip("/"))
         return {
             entry.get("Id", ""): (entry.get("Type", "").rpartition("/")[2], _target(part, entry.get("Target", "")))
-            for entry in read_xml(self._archive, place)
+            for entry in (() if entries is None else entries)
             if entry.get("TargetMode") != "External"
         }
 

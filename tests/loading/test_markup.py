@@ -100,6 +100,36 @@ def test_hidden_text_is_left_out(body: str) -> None:
     assert blocks(f"{body}and the tail") == ["and the tail"]
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<body style='display:none'><p>Shown by a script.</p></body>",
+        "<body><main aria-hidden=true><p>Shown by a script.</p></main></body>",
+        "<body><nav><p>Shown by a script.</p></nav></body>",
+    ],
+)
+def test_a_page_that_hides_all_of_itself_is_read(page: str) -> None:
+    """Scripts show it; or it was saved while a dialog was open."""
+    assert read(page).text == "Shown by a script."
+
+
+def test_a_list_of_links_to_the_headings_of_a_page_is_left_out() -> None:
+    """It repeats them. Headings that link to themselves are no such list."""
+    names = ("Trimming", "Winding", "Polishing", "Oil")
+    contents = "".join(f"<li><a href='#{name}'>{name}</a></li>" for name in names)
+    sections = "".join(f"<h2><a href='#{name}'>{name}</a></h2><p>At dusk.</p>" for name in names)
+    found = read(f"<body><main>{INTRODUCTION}<ul>{contents}</ul>{sections}</main></body>")
+    assert [block.section_path for block in found.outline.blocks[2:]] == [(name,) for name in names]
+
+
+def test_the_title_is_the_first_heading_of_the_content() -> None:
+    """Not the name of the site above it."""
+    page = "<title>Oil - Lamps</title><body><h1>Lamps</h1><main><h1>Oil</h1><p>Rape.</p></main></body>"
+    assert read(page).outline.title == "Oil"
+    assert read(page.replace("main", "div")).outline.title == "Oil"
+    assert read(page.replace("main", "div").replace("Oil - ", "")).outline.title == "Lamps"
+
+
 def test_what_opens_on_demand_is_read() -> None:
     """Such as a closed disclosure, and text that the browser's search finds."""
     assert blocks("<p hidden=until-found>found</p><dialog open>said</dialog>") == ["found", "said"]

@@ -334,6 +334,16 @@ def test_a_file_of_the_strict_standard_is_read() -> None:
     assert found.text == "Read.\n\na | 1"
 
 
+def test_a_damaged_part_beside_the_document_gives_a_warning() -> None:
+    """The document is read without it."""
+    files = documents.unpacked(documents.word_xml(paragraph("Read."), styles=style("H1"), header1=paragraph("Leith")))
+    files["word/styles.xml"] = files["word/styles.xml"][:-30]
+    (found,) = FORMATS[".docx"].read(documents.archive(files), Limits())
+    assert found.text == "Read."
+    (warning,) = found.warnings
+    assert warning.startswith("word/styles.xml is damaged, and was not read")
+
+
 @pytest.mark.parametrize(
     "body",
     [
