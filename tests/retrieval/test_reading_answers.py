@@ -300,3 +300,16 @@ def test_all_indexes_of_a_process_have_one_reader() -> None:
     """Its memory does not grow with collections, or when another index goes live."""
     one, other = (pipeline.open_reader(mode, DEFAULT_WEIGHTS) for mode in ("quick", "careful"))
     assert one is other
+
+
+def test_a_question_in_another_language_names_it(folder: Write, settings: Settings) -> None:
+    folder(TWO_DOCUMENTS)
+    build(settings, embedder())
+    answer = open_answerer(settings, embedder())[0].ask(
+        "고양이는 언제 일어나나요?", AskOptions(min_confidence=1.0, min_uncertain=1.0)
+    )
+    assert answer.verdict == "not_found"
+    assert answer.reason is not None
+    assert answer.reason.kind == "other_language"
+    assert answer.understood is not None
+    assert answer.understood.language == "Korean"

@@ -92,11 +92,3 @@ def test_the_step_can_be_switched_off(answerer: QuestionAnswerer, settings: Sett
     with TestClient(app_for(other, off), base_url="http://localhost") as client:
         body = client.post("/ask", json={"question": FOLLOW_UP, "history": [FIRST]}).json()
     assert body["understood"] is None
-
-
-def test_a_question_in_another_language_names_it(client: TestClient) -> None:
-    certain = {"min_confidence": 1.0, "min_uncertain": 1.0}
-    body = client.post("/ask", json={"question": "고양이는 언제 일어나나요?", **certain}).json()
-    assert body["verdict"] == "not_found"
-    assert body["reason"]["kind"] == "other_language"
-    assert body["understood"]["language"] == "Korean"
