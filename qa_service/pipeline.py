@@ -163,7 +163,7 @@ class QuestionAnswerer:
         self.index = index
         self.embedder = embedder
         self._retriever = retriever
-        self._interpreter = Interpreter(index, settings.question_steps)
+        self._interpreter = Interpreter(index, embedder.whole_words(), settings.question_steps)
         self.question_cache = QuestionCache(embedder, settings.cache_mb * 1_000_000)
         self._settings = settings
 
@@ -184,6 +184,7 @@ class QuestionAnswerer:
             with _timed("embed", stages):
                 query = self.prepare([(question, options)])[0]
         with _timed("retrieve", stages):
+            query = query.admitted(self.index, options.filters)
             retrieved = self._retrieve(query, options)
         with _timed("cite", stages):
             results = cite(self.index, retrieved.results, self._settings.published)
@@ -224,7 +225,7 @@ class QuestionAnswerer:
 
     def prepare(self, asked: Sequence[tuple[str, AskOptions]]) -> list[Query]:
         """Return questions as understood, with the embeddings of their wordings, which are computed together."""
-        understood = [self._interpreter.understand(text, options.history, options.filters) for text, options in asked]
+        understood = [self._interpreter.understand(text, options.history) for text, options in asked]
         embeddings = iter(self.question_cache.embed([text for one in understood for text in one.wordings]))
         return [Query.of(one, [next(embeddings) for _ in one.wordings]) for one in understood]
 

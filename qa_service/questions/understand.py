@@ -2,17 +2,19 @@
 
 =============  =====================================================================================
 ``wrapping``   greetings, thanks, politeness and odd ends are left out
+``spelling``   words that no passage holds are corrected by the words of the passages; both are asked
 ``follow_ups`` a question that leans on the ones before it is asked with their words, and as it is
 ``parts``      a question of several parts is asked part by part too
 =============  =====================================================================================
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from qa_service.datatypes import Filters, Turn, UnderstoodQuestion
+from qa_service.datatypes import Turn, UnderstoodQuestion
 from qa_service.index import Index
 from qa_service.questions.follow_ups import complete
 from qa_service.questions.parts import parts_of
+from qa_service.questions.spelling import Speller, respelled
 from qa_service.questions.wrapping import unwrap
 from qa_service.text.cleaning import embeddable
 
@@ -20,27 +22,26 @@ from qa_service.text.cleaning import embeddable
 class Interpreter:
     """Understands the questions that are asked of one index. ``steps`` names the steps that are taken."""
 
-    def __init__(self, index: Index, steps: Collection[str]) -> None:
-        self._index = index
+    def __init__(self, index: Index, whole_words: Iterable[str], steps: Collection[str]) -> None:
+        """Take the steps with an index; ``whole_words`` are spelled right even if no passage holds them."""
         self._steps = frozenset(steps)
+        self._speller = Speller(index.words, whole_words) if "spelling" in self._steps else None
 
-    def understand(
-        self,
-        question: str,
-        history: Sequence[Turn] = (),
-        filters: Filters | None = None,  # noqa: ARG002
-    ) -> UnderstoodQuestion:
-        """Return a question as understood; ``history`` holds the questions before it, oldest first.
-
-        Words of the documents come into it only from passages that pass the ``filters``.
-        """
-        text = self._unwrapped(question)
+    def understand(self, question: str, history: Sequence[Turn] = ()) -> UnderstoodQuestion:
+        """Return a question as understood; ``history`` holds the questions before it, oldest first."""
+        typed = self._unwrapped(question)
+        corrections = [] if self._speller is None else self._speller.correct(typed)
+        text = respelled(typed, corrections)
         turns = [Turn(self._unwrapped(turn.question), turn.answer) for turn in history]
-        parts = self._parts_of(text, turns)
         completed = self._completed(text, turns)
-        if completed is None:
-            return UnderstoodQuestion(text, parts=parts)
-        return UnderstoodQuestion(completed, (text,), parts, follow_up_of=history[-1].question)
+        others = [*([text] if completed is not None else []), *([typed] if corrections else [])]
+        return UnderstoodQuestion(
+            text if completed is None else completed,
+            alternatives=tuple(others),
+            parts=self._parts_of(text, turns),
+            corrections=tuple(corrections),
+            follow_up_of=None if completed is None else history[-1].question,
+        )
 
     def _unwrapped(self, question: str) -> str:
         text = embeddable(question)

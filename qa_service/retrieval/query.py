@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from qa_service.datatypes import UnderstoodQuestion
+from qa_service.datatypes import Filters, UnderstoodQuestion
 from qa_service.embedding import QuestionEmbedding
+from qa_service.index import Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,18 @@ class Query:
     def text(self) -> str:
         """The main wording."""
         return self.wordings[0].text
+
+    def admitted(self, index: Index, filters: Filters | None) -> "Query":
+        """Return the query, or the question as it was typed if a correction is in no passage that passes the filters.
+
+        Else a correction would tell the words of documents that the filters exclude.
+        """
+        corrections = self.understood.corrections
+        if filters is None or not corrections:
+            return self
+        typed = self.wordings[-1]
+        for word in " ".join(one.corrected for one in corrections).split():
+            match = index.words.match(word)
+            if match is None or not len(index.find(typed.embedding.vector, match, 1, filters)[1]):
+                return Query((typed,), (), UnderstoodQuestion(typed.text))
+        return self

@@ -1,6 +1,7 @@
 """An open generation in Milvus: the same answers as from disk, with nothing but caches in this process."""
 
 import json
+import threading
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
@@ -47,6 +48,7 @@ class MilvusWords:
         self._passages = manifest.passages
         self.finds = finds
         self._known: LRUCache[str, tuple[int, int]] = LRUCache(_TERM_CACHE_SIZE)
+        self._looking_up = threading.Lock()  # one thread understands questions while another one answers
 
     def match(self, question: str) -> "MilvusWordMatch | None":
         """Match a question with the passages; ``None`` if it shares no term with any of them."""
@@ -83,6 +85,10 @@ class MilvusWords:
 
     def _look_up(self, wanted: list[str]) -> dict[str, tuple[int, int]]:
         """Return the id and frequency of each term; -1 and 0 if no passage holds it."""
+        with self._looking_up:
+            return self._looked_up(wanted)
+
+    def _looked_up(self, wanted: list[str]) -> dict[str, tuple[int, int]]:
         found = {term: self._known[term] for term in wanted if term in self._known}
         keys = {term: term_key(term) for term in wanted if term not in found}
         values = self._records.get(keys.values()) if keys else {}
