@@ -3,7 +3,9 @@
 The lists are ours, of the commonest forms. Those of English are what confidence was fitted with (decision 0007).
 """
 
+import unicodedata
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,3 +240,25 @@ AMBIGUOUS = word_set(
     "mar mir como dove cosa nora nola mit kit hol zein quin kelle apa wo hur var kam jak kai kara eng kad ar"
 )
 """Function words that are also English, or stand in names: "von der Leyen", "Los Angeles", "El Niño"."""
+_OTHER_SCRIPTS = ("arabic", "armenian", "greek", "hindi", "nepali", "persian", "russian", "serbian", "tamil", "yiddish")
+
+
+@cache
+def function_words_of(stemmer: str) -> FunctionWords:
+    """Return the function words of documents that are indexed with a stemmer; English ones if it has no language.
+
+    A stemmer is chosen for Latin script. Documents in other scripts may stand beside those, so that the words in
+    other scripts are always included.
+    """
+    language = {"porter": "english", "dutch_porter": "dutch", "none": "english"}.get(stemmer, stemmer)
+    own = FUNCTION_WORDS[language]
+    others = [FUNCTION_WORDS[name] for name in _OTHER_SCRIPTS]
+    return FunctionWords(
+        own.asking.union(*(_not_latin(one.asking) for one in others)),
+        own.negations.union(*(_not_latin(one.negations) for one in others)),
+        own.others.union(*(_not_latin(one.others) for one in others)),
+    )
+
+
+def _not_latin(group: frozenset[str]) -> frozenset[str]:
+    return frozenset(word for word in group if "LATIN" not in unicodedata.name(word[0]))

@@ -14,33 +14,8 @@ from qa_service.datatypes import FloatArray
 from qa_service.index.words import idf
 
 _NUMBER = re.compile(r"\d+")
-_WORD = re.compile(r"\w+(?:n['’]t)?")
-# Both lists are English; other languages have no negations and no stop words here.
-_NEGATIONS = frozenset(
-    (
-        "not",
-        "no",
-        "never",
-        "without",
-        "except",
-        "neither",
-        "nor",
-        "nobody",
-        "nothing",
-        "none",
-        "least",
-        "fewest",
-        "lack",
-    )
-)
-STOP_WORDS = frozenset(
-    (
-        *("what", "which", "who", "whom", "whose", "when", "where", "why", "how", "is", "are", "was", "were", "be"),
-        *("been", "do", "does", "did", "has", "have", "had", "can", "could", "would", "should", "will", "the", "a"),
-        *("an", "of", "in", "on", "for", "to", "by", "with", "from", "as", "at", "and", "or", "that", "this", "it"),
-        *("its", "their", "there", "they", "he", "she", "his", "her", "than", "then", "into", "about", "much", "many"),
-    )
-)
+_WORD = re.compile(r"[\w\u0591-\u05c7\u064b-\u065f\u0900-\u0dff]+(?:n['’]t)?")
+"""A word with the marks of its letters, which belong to it in Hebrew, Arabic and Indic scripts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +66,8 @@ class QuestionFeatures:
     """The part of the evidence that depends on the question alone."""
 
     numbers: frozenset[str]
+    negations: frozenset[str]
+    """The words that negate, in the language of the index."""
     negates: bool
     weights: dict[str, float]
     """Idf of each term."""
@@ -100,15 +77,13 @@ class QuestionFeatures:
     """Idf of a term that occurs in no passage."""
 
     @classmethod
-    def of(cls, text: str, weights: dict[str, float], stop_terms: frozenset[str], passages: int) -> "QuestionFeatures":
+    def of(
+        cls, text: str, weights: dict[str, float], stop_terms: frozenset[str], negations: frozenset[str], passages: int
+    ) -> "QuestionFeatures":
         """Return the features of a question; ``stop_terms`` are the stop words as terms of the index."""
         numbers, largest = frozenset(_NUMBER.findall(text)), float(idf(passages, 0))
-        return cls(numbers, _negates(text), weights, frozenset(weights) - stop_terms, largest)
-
-
-def stop_words() -> str:
-    """Return the stop words as one text, for the index to turn into terms."""
-    return " ".join(STOP_WORDS)
+        content = frozenset(weights) - stop_terms
+        return cls(numbers, negations, _negates(text, negations), weights, content, largest)
 
 
 def collect_evidence(
@@ -136,12 +111,12 @@ def collect_evidence(
         missing=max(absent, default=0.0) / question.largest_weight,
         numbers=len(numbers.intersection(_NUMBER.findall(passage))) / len(numbers) if numbers else 1.0,
         length=math.log(max(1, len(question.weights))),
-        negation=float(question.negates and not _negates(sentence)),
+        negation=float(question.negates and not _negates(sentence, question.negations)),
     )
 
 
-def _negates(text: str) -> bool:
-    return any(word in _NEGATIONS or word.endswith(("n't", "n’t")) for word in _WORD.findall(text.casefold()))
+def _negates(text: str, negations: frozenset[str]) -> bool:
+    return any(word in negations or word.endswith(("n't", "n’t")) for word in _WORD.findall(text.casefold()))
 
 
 def evidence_row(item: Evidence | ReadEvidence) -> list[float]:

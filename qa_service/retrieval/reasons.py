@@ -1,6 +1,6 @@
 """Why a question is not answered, or not with certainty: the first reason that can be shown to hold.
 
-The words that say nothing of a subject are English.
+The words that say nothing of a subject are English ones and the stop words of the index's language.
 """
 
 import re
@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from qa_service.datatypes import Reason, ScoredPassage
 from qa_service.index import Index
-from qa_service.questions.function_words import word_set
+from qa_service.questions.function_words import FUNCTION_WORDS, function_words_of, word_set
 from qa_service.questions.grammar import is_plain
 from qa_service.questions.languages import foreign_language
 from qa_service.questions.leaning import leans
-from qa_service.retrieval.evidence import STOP_WORDS
 
 _WORD = re.compile(r"[^\W_]+(?:(?:[-'’.]|(?<=\d),(?=\d))[^\W_]+)*")
 _NUMBER = re.compile(r"\d[\d,.]*\d|\d")
@@ -34,7 +33,7 @@ _FUNCTION_WORDS = word_set(
     "without up down out off again once only own so too but nor yet since until per via ca wo both few "
     "your yours mine ours theirs here now still ever never always often being having doing"
 )
-_PLAIN_WORDS = _ASKING | _FUNCTION_WORDS | STOP_WORDS
+_PLAIN_WORDS = _ASKING | _FUNCTION_WORDS | FUNCTION_WORDS["english"].stop_words
 """The words that say nothing of a question's subject."""
 
 
@@ -84,10 +83,11 @@ def _numbers(text: str) -> set[str]:
 
 def _missing_term(words: Sequence[str], index: Index, _: Sequence[ScoredPassage]) -> Reason | None:
     """Name the word that no passage holds; of several, a name rather than another word, then the longest."""
+    plain = _PLAIN_WORDS | function_words_of(index.manifest.language).stop_words
     absent = [
         (place > 0 and word[0].isupper(), len(word), -place, word)
         for place, word in enumerate(_CONTRACTION.sub("", word) for word in words)
-        if word and word.casefold() not in _PLAIN_WORDS and _is_absent(word, index)
+        if word and word.casefold() not in plain and _is_absent(word, index)
     ]
     if not absent:
         return None

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 from qa_service.datatypes import OFF_TOPIC, Explanation, Filters, IntArray, Passage, Quote, ScoredPassage, Scores
 from qa_service.index import Index
+from qa_service.questions.function_words import function_words_of
 from qa_service.retrieval.answer import AnswerReader
 from qa_service.retrieval.candidates import CANDIDATE_DEPTH, Candidates, gather_together
 from qa_service.retrieval.confidence import Calibration
-from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence, stop_words
+from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence
 from qa_service.retrieval.hits import Hit, HitFinder
 from qa_service.retrieval.parts import RankedHits, confidence_of, covering, quotes_of_parts
 from qa_service.retrieval.query import Query, Wording
@@ -82,7 +83,9 @@ class Retriever:
         self._ranker = ranker or Ranker(index)
         self._hits = HitFinder(index, calibration, max_per_document)
         self._answers = answers
-        self._stop_terms = frozenset(index.words.terms(stop_words()))
+        words = function_words_of(index.manifest.language)
+        self._stop_terms = frozenset(index.words.terms(" ".join(words.stop_words)))
+        self._negations = words.negations
 
     @property
     def reader_mode(self) -> str:
@@ -153,7 +156,7 @@ class Retriever:
         return found, ranking
 
     def _features(self, question: str, candidates: Candidates) -> QuestionFeatures:
-        return QuestionFeatures.of(question, candidates.weights, self._stop_terms, len(self._index))
+        return QuestionFeatures.of(question, candidates.weights, self._stop_terms, self._negations, len(self._index))
 
     def _with_answer(self, question: str, hits: list[Hit], top_k: int) -> tuple[list[Hit], int]:
         """Return the hits in their final order, and the index of the one with the best quote, below ``top_k``."""

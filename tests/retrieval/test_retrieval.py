@@ -15,6 +15,7 @@ from qa_service.embedding.models import packaged_folder
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.index.disk import IndexFolder, OpenIndex
 from qa_service.pipeline import build, open_answerer
+from qa_service.questions.function_words import FUNCTION_WORDS
 from qa_service.retrieval import Query, Ranker, Retriever, open_reranker
 from qa_service.retrieval.candidates import gather
 from qa_service.retrieval.evidence import QuestionFeatures, collect_evidence
@@ -202,7 +203,7 @@ def test_a_cross_encoder_is_read_from_a_folder(tmp_path: Path) -> None:
 
 def asked(text: str) -> QuestionFeatures:
     weights = {"what": 3.0, "treati": 2.0, "1953": 4.0}
-    return QuestionFeatures.of(text, weights, frozenset({"what"}), 100)
+    return QuestionFeatures.of(text, weights, frozenset({"what"}), FUNCTION_WORDS["english"].negations, 100)
 
 
 def test_evidence_by_hand() -> None:
@@ -220,6 +221,34 @@ def test_evidence_by_hand() -> None:
     assert collect_evidence(asked("What was not signed?"), "x", "It was.", set(), 0.5, None).negation == 1
     assert collect_evidence(asked("What wasn\u2019t it?"), "x", "It was not.", set(), 0.5, None).negation == 0
     assert collect_evidence(asked("What of 1953 and 1954?"), "In 1953.", "x", set(), 0.5, None).numbers == 0.5
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "question", "negated"),
+    [
+        (
+            "german",
+            "Der Vertrag wurde 1953 unterzeichnet.",
+            "Wann wurde der Vertrag unterzeichnet?",
+            "nicht der Vertrag",
+        ),
+        ("french", "Le traité fut signé en 1953.", "Quand le traité fut signé ?", "jamais signé"),
+        ("english", "Договор подписали в 1953 году.", "Когда подписали договор?", "договор не подписали"),
+        ("none", "The treaty was signed in 1953.", "When was the treaty signed?", "not signed"),
+    ],
+)
+def test_stop_words_and_negations_are_those_of_the_index(
+    language: str, text: str, question: str, negated: str, folder: Write, settings: Settings
+) -> None:
+    """Those of its language, and of languages in other scripts."""
+    folder({"a.txt": text})
+    settings = settings.model_copy(update={"language": language, "reader": "off"})
+    build(settings, FakeEmbedder())
+    answerer = open_answerer(settings, FakeEmbedder())[0]
+    plain, negative = (answerer.retrieve(asked).evidence for asked in (question, negated))
+    assert plain is not None
+    assert negative is not None
+    assert (plain.missing, plain.negation, negative.negation) == (0.0, 0.0, 1.0)
 
 
 def test_max_per_document_limits_the_results_of_one_document(folder: Write, settings: Settings) -> None:
