@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tenacity import RetryCallState, retry_if_exception_type, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
+from qa_service.datatypes import MAX_TURNS
 from qa_service.errors import RemoteError
 from qa_service.schemas.ask import AskResponse, Problem
 from qa_service.schemas.batch import BatchResponse
@@ -25,13 +26,14 @@ _jittered = wait_random_exponential(multiplier=0.1, max=5)
 
 
 class AskParameters(TypedDict, total=False):
-    """Optional parameters of a question."""
+    """Optional parameters of a question. ``history`` has earlier questions or answers, oldest first."""
 
     top_k: int
     min_confidence: float
     min_uncertain: float
     filters: Mapping[str, Any]
     explain: bool
+    history: Sequence[str | AskResponse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,10 @@ class Calls:
     def ask(self, question: str, options: AskParameters) -> Call[AskResponse]:
         """Ask a question."""
         path = f"{self._prefix}/ask" + ("?explain=true" if options.get("explain") else "")
-        given = {name: value for name, value in options.items() if value is not None and name != "explain"}
+        own = {"explain", "history"}
+        given = {name: value for name, value in options.items() if value is not None and name not in own}
+        if history := options.get("history"):
+            given["history"] = [_turn(one) for one in history[-MAX_TURNS:]]
         return Call(AskResponse, "POST", path, {"question": question, **given})
 
     def ask_batch(self, questions: Sequence[str | Mapping[str, Any]]) -> Call[BatchResponse]:
@@ -119,6 +124,10 @@ class Calls:
     def ready(self) -> Call[Readiness]:
         """Ask for the readiness of the service."""
         return Call(Readiness, "GET", "/readyz")
+
+
+def _turn(one: str | AskResponse) -> str | dict[str, str]:
+    return one if isinstance(one, str) else {"question": one.question, "answer_id": one.id}
 
 
 def options_of(url: str, key: str, patience: float) -> dict[str, Any]:

@@ -48,9 +48,10 @@ from qa_service.datatypes.documents import (
     SourceDocument,
     SourceFile,
 )
-from qa_service.datatypes.questions import Correction, Expansion, Turn, UnderstoodQuestion
+from qa_service.datatypes.questions import MAX_TURNS, Correction, Expansion, Turn, UnderstoodQuestion
 
 __all__ = [
+    "MAX_TURNS",
     "OFF_TOPIC",
     "Answer",
     "AnswerVerdict",

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+MAX_TURNS = 10
+"""A history has so many turns at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:

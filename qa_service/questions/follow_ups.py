@@ -7,12 +7,10 @@ guess which of them the pronoun stands for: benchmarks/question_follow_ups.py co
 import re
 from collections.abc import Sequence
 
-from qa_service.datatypes import Turn
+from qa_service.datatypes import MAX_TURNS, Turn
 from qa_service.questions.grammar import WORD, is_plain
 from qa_service.questions.leaning import leans
 
-MAX_TURNS = 10
-"""So many earlier turns are looked at."""
 _MAX_WORDS = 12
 """So many words of one earlier question are added."""
 _MAX_NAMES = 2

@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from qa_service.datatypes import AskOptions, Filters, Turn
+from qa_service.datatypes import MAX_TURNS, AskOptions, Filters, Turn
 from qa_service.errors import InvalidRequest
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question
 
 MAX_SHORT = 500
-MAX_TURNS = 10
 Short = Annotated[str, StringConstraints(max_length=MAX_SHORT)]
 OneOrMore = Short | Annotated[list[Short], Field(min_length=1, max_length=100)]
 _NO_QUOTES: Mapping[str, str] = MappingProxyType({})

@@ -33,7 +33,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_service import __version__
-from qa_service.datatypes import Answer, AskOptions
+from qa_service.datatypes import MAX_TURNS, Answer, AskOptions, Turn
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, RequestError
 from qa_service.io import strict_json
 from qa_service.schemas.ask import AskResponse, ask_body
@@ -69,6 +69,12 @@ class AskArguments(BaseModel):
         description=f"A question in natural language, up to {MAX_QUESTION_CHARACTERS:,} characters."
     )
     top_k: int = Field(5, ge=1, le=50, description="Number of passages.")
+    history: list[Askable] = Field(
+        [],
+        max_length=MAX_TURNS,
+        description=f"Earlier questions of the conversation, oldest first, up to {MAX_TURNS}. They complete a question "
+        "such as `And in 2018?`.",
+    )
     collection: str = Field("", description="Name of a collection; empty for the default collection.")
 
 
@@ -231,7 +237,7 @@ class Tools:
 
     async def _ask(self, arguments: AskArguments, live: LiveIndex, context: _Context) -> dict[str, Any]:
         started, question = time.perf_counter(), arguments.question
-        options = AskOptions(top_k=arguments.top_k)
+        options = AskOptions(top_k=arguments.top_k, history=tuple(map(Turn, arguments.history)))
         with live.lease() as answerer:
             answer = await live.answer(
                 lambda prepared: answerer.ask(question, options, query=prepared.query), (question, options)

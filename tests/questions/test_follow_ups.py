@@ -9,8 +9,8 @@ from conftest import QUESTIONS, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.datatypes import Turn
-from qa_service.questions.follow_ups import MAX_TURNS, complete
+from qa_service.datatypes import MAX_TURNS, Turn
+from qa_service.questions.follow_ups import complete
 from qa_service.questions.grammar import WORD
 from qa_service.questions.leaning import leans
 

@@ -60,6 +60,9 @@ def test_the_client_covers_every_route(url: str, token: str) -> None:
             citation = answer.results[0].citation
             assert citation.permalink.startswith(f"{prefix}/cite/")
             assert service.ask(QUESTION, filters={"path_prefix": "sea"}).results[0].citation.uri == "sea.txt"
+            follow_up = service.ask("When does it wake?", history=[*["Why?"] * 10, "What is a dog?", answer])
+            assert follow_up.understood is not None
+            assert follow_up.understood.follow_up_of == QUESTION
             batch = service.ask_batch([QUESTION, {"question": "", "top_k": 1}])
             assert [item.status for item in batch.results] == [200, 422]
             listed = list(service.sources())
@@ -198,6 +201,8 @@ async def use_tools(client: Any) -> None:
     assert str(uuid.UUID(answer["id"])) == answer["id"]
     citation = answer["results"][0]["citation"]
     assert "cat sleeps" in answer["results"][0]["text"]
+    follow_up = await client.call_tool("ask", {"question": "When does it wake?", "history": ["Why?", QUESTION]})
+    assert follow_up.structured_content["understood"]["follow_up_of"] == QUESTION
     read = await client.call_tool("read_source", {"document_id": citation["document_id"], "start_char": 5})
     assert read.structured_content is not None
     text = read.structured_content["text"]
@@ -207,6 +212,8 @@ async def use_tools(client: Any) -> None:
         ("ask", {"question": ""}),
         ("ask", {"question": QUESTION, "collection": "none"}),
         ("ask", {"question": QUESTION, "top_k": 0}),
+        ("ask", {"question": QUESTION, "history": ["Why?"] * 11}),
+        ("ask", {"question": QUESTION, "history": [""]}),
         ("read_source", {"document_id": "none"}),
     ):
         failed = await client.call_tool(name, arguments)
