@@ -15,20 +15,30 @@ from qa_service.cli.show import print_answer, print_why
 @click.argument("question")
 @options("source", "index", "model", "collection", "top_k", "min_confidence", "min_uncertain")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, as from POST /ask.")
-def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
+@click.option(
+    "--session",
+    metavar="NAME_OR_FILE",
+    help="Conversation that the question continues; its last 10 questions and quotes are in a file. Delete the file to "
+    "end it.",
+)
+def ask(question: str, as_json: bool, session: str | None, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Ask one question of the index."""
     ask_with_one_thread()
-    from qa_service.evaluation.starters import related_by_asking  # noqa: PLC0415 - seconds of import
+    from qa_service.cli.sessions import keep_turns, read_turns, session_file  # noqa: PLC0415 - seconds of import
+    from qa_service.datatypes import AskOptions  # noqa: PLC0415
+    from qa_service.evaluation.starters import related_by_asking  # noqa: PLC0415
     from qa_service.server.starters import candidates  # noqa: PLC0415
     from qa_service.text.cleaning import check_question  # noqa: PLC0415
 
     collection = overrides["collection"]
     settings = settings_of(overrides)
-    answerer, _ = answerer_of(settings)
     check_question(question)
+    file = session_file(session, settings.data) if session else None
+    history = read_turns(file) if file else ()
+    answerer, _ = answerer_of(settings)
     answerer.self_test()  # also loads the model, so that it does not count as time of the answer
     started = time.perf_counter()
-    answer = answerer.ask(question)
+    answer = answerer.ask(question, AskOptions(history=history))
     took_ms = (time.perf_counter() - started) * 1000
     questions, _ = candidates(settings, f"/collections/{collection}" if collection else "")
     related = related_by_asking(answerer, questions, answer)
@@ -40,6 +50,10 @@ def ask(question: str, as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 
         click.echo(json.dumps(ask_body(str(uuid.uuid4()), answer, took_ms, related=related), ensure_ascii=False))
     else:
         print_answer(answer, related)
+    if file:
+        keep_turns(file, history, answer)
+        if not history:
+            click.echo(f"conversation started in {file}; delete this file to end it", err=True)
     return 0
 
 

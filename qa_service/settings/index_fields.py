@@ -17,7 +17,7 @@ class IndexFields(BaseModel):
 
     source: Path = Field(Path("source_text"), description="Folder of documents.")
     index: Path = Field(Path("index"), description="Folder of the index.")
-    data: Path = Field(Path("data"), description="Folder for keys, feedback, and the jobs of the server.")
+    data: Path = Field(Path("data"), description="Folder for keys, feedback, sessions, and the jobs of the server.")
     collections: Names = Field(
         (),
         description="Named collections, each with its own index: `hr` for the folder `hr` below the source folder, or "
