@@ -663,6 +663,42 @@ def test_the_styles_and_globals_of_a_page_do_not_break_the_widget(page: Page, si
     expect(page.locator("qa-chat mark").first).to_be_visible()
 
 
+def test_a_follow_up_is_completed_by_the_thread(page: Page, site: Site, endpoint: str) -> None:
+    """The widget says how it was understood; after the history is cleared, it is not."""
+    page.goto(site.write(chat(endpoint)))
+    for question in (FOUND, "When does it wake?"):
+        ask(page, question)
+        answered(page)
+    last = page.locator("qa-chat .entry").last
+    expect(last.locator("[part=understood]")).to_have_text("Understood as: When does it wake? cat sleep")
+    expect(page.locator("qa-chat [part=understood]")).to_have_count(1)
+    page.get_by_role("button", name="Clear history").click()
+    ask(page, "When does it wake?")
+    answered(page)
+    expect(page.locator("qa-chat [part=understood]")).to_have_count(0)
+
+
+def test_the_last_ten_turns_are_sent(page: Page, site: Site, endpoint: str) -> None:
+    """Shortened, without invisible characters, also if the page stored others."""
+    address = site.write(chat(endpoint, history="session"))
+    page.goto(address)
+    answer = _hostile("calm", 0)
+    stored = [{"question": question, "raw": answer} for question in [*["q"] * 12, "\x00\u202e", "x\x00y", "🦀" * 2000]]
+    page.evaluate(
+        "([place, kept]) => sessionStorage.setItem(place, kept)", [f"qa-chat:{endpoint}:", json.dumps(stored)]
+    )
+    page.reload()
+    with page.expect_request("**/ask") as asked:
+        ask(page, FOUND)
+    sent = asked.value.post_data_json
+    assert sent is not None
+    questions = [turn["question"] for turn in sent["history"]]
+    assert questions[:-1] == [*["q"] * 8, "xy"]
+    assert len(questions[-1]) <= 301
+    assert {turn["answer_id"] for turn in sent["history"]} == {answer["id"]}
+    answered(page)
+
+
 def test_the_history_is_kept_for_the_session_if_enabled(page: Page, site: Site, endpoint: str) -> None:
     """By page; invalid entries in the storage are dropped; clearing empties it."""
     address = site.write(chat(endpoint, history="session"))

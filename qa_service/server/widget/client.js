@@ -49,9 +49,10 @@ export function checkedEndpoint(text, page = globalThis.location) {
 }
 
 /** Ask; `waiting` gets the seconds until the next try. Returns the answer. Throws a {@link ServiceError}. */
-export async function ask({ base, key, question, topK, signal, waiting }) {
+export async function ask({ base, key, question, history, topK, signal, waiting }) {
+  const body = { question, ...(history.length ? { history } : {}), ...(topK ? { top_k: topK } : {}) };
   for (let attempt = 1; ; attempt++) {
-    const response = await send(`${base}/ask`, key, { question, ...(topK ? { top_k: topK } : {}) }, signal);
+    const response = await send(`${base}/ask`, key, body, signal);
     if (response.ok) return readAnswer(await jsonOf(response));
     const seconds = secondsOf(response.headers.get("retry-after"));
     if (response.status !== 503 || attempt === TRIES) throw new ServiceError(KINDS[response.status] ?? "failed", seconds);
@@ -118,7 +119,7 @@ export function visible(text, most = CUT) {
 }
 
 /**
- * Return the parts of an answer that the widget uses: `{id, verdict, reason, confidence, headings, quoted, others}`.
+ * Return the parts of an answer that the widget uses: `{id, understood, verdict, reason, confidence, headings, quoted, others}`.
  * `headings` are the nearest sections, each `{text, url}`. `quoted` are the results with its quotes, best first, `others`
  * all other results, each `{parts, title, section, page, lines, url}`; every second part of the text is a quote. Throws a {@link ServiceError} if something is missing.
  */
@@ -130,6 +131,7 @@ export function readAnswer(raw) {
   const quoted = [...new Set(quotes.map((quote) => results[quote.citation_index]))].filter(Boolean);
   return {
     id: raw.id,
+    understood: readUnderstood(raw.understood),
     verdict: quoted.length ? raw.verdict : "not_found",
     reason: typeof raw.reason?.message === "string" ? visible(raw.reason.message, 1000) : "",
     confidence: Number.isFinite(raw.confidence) ? raw.confidence : null,
@@ -138,6 +140,11 @@ export function readAnswer(raw) {
     others: results.filter((result) => !quoted.includes(result)),
     raw,
   };
+}
+
+function readUnderstood(raw) {
+  const changed = typeof raw?.follow_up_of === "string" || raw?.corrections?.length > 0;
+  return changed && typeof raw.text === "string" ? visible(raw.text, 500) : "";
 }
 
 function readHeading(raw) {

@@ -3,7 +3,7 @@
  * element. See docs/widget.md for attributes, properties, parts, slots, events and methods.
  */
 
-import { ask, checkedEndpoint, readAnswer, ServiceError, tell } from "./client.js";
+import { ask, checkedEndpoint, readAnswer, ServiceError, tell, visible } from "./client.js";
 import { filled, stringsOf } from "./strings.js";
 import { styleSheet } from "./styles.js";
 import { answerOf, entryOf, fill, h, icon, iconButton, skeleton } from "./view.js";
@@ -12,6 +12,8 @@ const MODES = ["inline", "launcher", "page"];
 const CORNERS = ["bottom-right", "bottom-left", "top-right", "top-left"];
 const MOST_ENTRIES = 100;
 const MOST_CHARACTERS = 2000;
+const MOST_TURNS = 10;
+const MOST_TURN_CHARACTERS = 300;
 const MOST_LABEL = 200;
 const SKELETON_MS = 300;
 const ATTRIBUTES = [
@@ -279,7 +281,7 @@ export class QaChat extends HTMLElement {
     const waiting = (seconds) => settle(h("p", {}, filled(this.#strings.waiting, seconds)));
     try {
       if (!this.#base) throw new ServiceError("setup");
-      const answer = await ask({ ...this.#connection, question, topK: this.#topK, signal: controller.signal, waiting });
+      const answer = await ask({ ...this.#connection, question, history: this.#history, topK: this.#topK, signal: controller.signal, waiting });
       if (controller.signal.aborted) return null;
       settle(this.#view(answer));
       this.#asked.push({ question, raw: answer.raw });
@@ -298,6 +300,13 @@ export class QaChat extends HTMLElement {
       if (this.#running?.controller === controller) this.#running = null;
       if (entry.isConnected) this.#scrollTo(entry);
     }
+  }
+
+  /** The last questions with the ids of their answers, as the service takes them. */
+  get #history() {
+    const short = (text) => visible(text, MOST_TURN_CHARACTERS).toWellFormed();
+    const turns = this.#asked.map(({ question, raw }) => ({ question: short(question), answer_id: short(raw.id) }));
+    return turns.filter(({ question }) => question.trim()).slice(-MOST_TURNS);
   }
 
   #view(answer) {
@@ -404,7 +413,8 @@ export class QaChat extends HTMLElement {
     if (this.getAttribute("history") !== "session") return;
     try {
       const kept = JSON.parse(sessionStorage.getItem(this.#place) ?? "[]");
-      this.#asked = kept.filter((one) => typeof one?.question === "string" && one.raw).slice(-MOST_ENTRIES);
+      const valid = (one) => typeof one?.question === "string" && one.question.trim() && typeof one.raw?.id === "string";
+      this.#asked = kept.filter(valid).slice(-MOST_ENTRIES);
     } catch {
       this.#asked = [];
     }

@@ -69,6 +69,7 @@ export function answerOf(answer, strings, acts) {
   const box = h("div", { class: "answer", part: "answer" }, h("h3", { class: "sr" }, strings.answer));
   const { verdict, reason, quoted, others } = answer;
   const found = verdict !== "not_found";
+  if (answer.understood) box.append(h("p", { class: "source", part: "understood", dir: "auto" }, `${strings.understood}: ${answer.understood}`));
   if (verdict === "uncertain") box.append(h("p", { class: "verdict", part: "uncertain" }, strings.uncertain));
   if (!found) box.append(h("p", { class: "verdict", part: "not-found" }, strings.notFound));
   if (reason) box.append(h("p", { part: "reason", lang: "en", dir: "auto" }, reason));
