@@ -1,7 +1,6 @@
 """Walks the XML of a DOCX part, and tells a :class:`Flow` its paragraphs, headings, lists and tables."""
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from qa_service.loading.equations import equation, local_name
 from qa_service.loading.flow import Flow
 from qa_service.loading.markup import add_page
 from qa_service.loading.pieces import with_reading, without_file_name
+from qa_service.loading.symbols import drawn
 from qa_service.loading.visible import is_hidden
 from qa_service.loading.word_package import WordPackage, attribute, is_on, value
 
@@ -148,6 +148,7 @@ class WordWalk:
         for opened in self._fields:  # one that never ends must not swallow the document
             opened.is_code = False
         if properties is not None and _goes_on(properties):
+            self._flow.text("" if properties.find("{*}framePr") is not None else " ")
             return
         words = self._flow.pending()
         if self._has_page_number and len(_WORD.findall(words)) <= _MAX_WORDS_BESIDE_PAGE_NUMBER:
@@ -174,10 +175,10 @@ class _Field:
 
 def _words_of(element: Any, name: str) -> str | None:
     """Return the text of a leaf, or of what is read as one; ``None`` for other elements."""
-    if name == "t" or name in _CHARACTERS:
-        return _CHARACTERS.get(name, element.text or "")
-    if name == "sym":
-        return _symbol(element)
+    if name in _CHARACTERS:
+        return _CHARACTERS[name]
+    if name in {"t", "sym"}:
+        return drawn(element)
     if name == "oMath":
         return equation(element)
     if name == "docPr":
@@ -238,12 +239,3 @@ def _heads_first_row(look: Any) -> bool:
 def _count(properties: Any, name: str) -> int:
     number = "" if properties is None else value(properties, name) or ""
     return int(number) if number.isascii() and number.isdigit() and len(number) <= len("1000") else 0
-
-
-def _symbol(element: Any) -> str:
-    """Return a character that a font draws; nothing if only that font gives it a meaning."""
-    try:
-        character = chr(int(attribute(element, "char"), 16))
-    except (ValueError, OverflowError):
-        return ""
-    return "" if unicodedata.category(character).startswith("C") else character

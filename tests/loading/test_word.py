@@ -83,8 +83,13 @@ def field(code: str, result: str) -> str:
         (("10", run("6", '<w:vertAlign w:val="superscript"/>'), " lamps"), "10^6 lamps"),
         (
             ("Tick ", '<w:r><w:sym w:font="x" w:char="2713"/><w:sym w:font="Wingdings" w:char="F0FC"/></w:r>'),
-            "Tick \u2713",
+            "Tick \u2713\u2713",
         ),
+        (
+            ("5 ", '<w:r><w:sym w:font="Symbol" w:char="F0B1"/><w:sym w:font="Other" w:char="F0B1"/></w:r>', " 1"),
+            "5 ± 1",
+        ),
+        ((run("\uf06d", '<w:rFonts w:ascii="Symbol"/>'), run("m\uf06d")), "μm"),
         (
             (
                 "<w:r><w:ruby><w:rt><w:r><w:t>とう</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>灯</w:t></w:r></w:rubyBase></w:ruby></w:r>",
