@@ -225,9 +225,13 @@ class QuestionAnswerer:
 
     def prepare(self, asked: Sequence[tuple[str, AskOptions]]) -> list[Query]:
         """Return questions as understood, with the embeddings of their wordings, which are computed together."""
-        understood = [self._interpreter.understand(text, options.history) for text, options in asked]
+        understood = [self.understand(text, options) for text, options in asked]
         embeddings = iter(self.question_cache.embed([text for one in understood for text in one.wordings]))
         return [Query.of(one, [next(embeddings) for _ in one.wordings]) for one in understood]
+
+    def understand(self, question: str, options: AskOptions = _DEFAULT_OPTIONS) -> UnderstoodQuestion:
+        """Return a question as it is asked of the documents."""
+        return self._interpreter.understand(question, options.history)
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return the embeddings of texts as they are, those asked recently from the cache."""
