@@ -142,7 +142,7 @@ def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings
         ("ask", {}, "question: Field required"),
         ("ask", {"question": "x", "top_k": 51}, "top_k: Input should be less than or equal to 50"),
         ("ask", {"question": "x", "top_k": 0}, "top_k: Input should be greater than or equal to 1"),
-        ("ask", {"question": "x", "k": 3}, "an argument is unknown; use only: question, top_k, collection"),
+        ("ask", {"question": "x", "k": 3}, "an argument is unknown; use only: question, top_k, history, collection"),
         ("ask", {"question": "x", "collection": "it"}, "no collection has this name; use one of: hr, legal"),
         ("search", {"question": "x"}, "no tool has this name; use one of: ask, read_source"),
         (
