@@ -259,6 +259,43 @@ def test_the_verdict_heads_the_answer_with_its_reason(
     expect(last.locator("[part=headings] a").first).to_contain_text("Animals › Cats")
 
 
+def test_starters_and_related_questions_are_asked_by_a_click(page: Page, site: Site, endpoint: str) -> None:
+    """Starters come when the panel opens, until the first question; related ones follow the answer."""
+    listed: list[str] = []
+
+    def starters(route: Route) -> None:
+        listed.append(route.request.url)
+        route.fulfill(json={"questions": [FOUND, None, "What sings?"]}, headers=_cors({}))
+
+    def related(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | {"related": ["What sings?"]})
+
+    page.route("**/starters", starters)
+    page.route("**/ask", related)
+    page.goto(site.write(chat(endpoint, mode="launcher")))
+    page.get_by_role("button", name="Ask the documents").click()
+    suggested = page.locator("qa-chat [part=suggestions] button")
+    expect(suggested).to_have_text([FOUND, "What sings?"])
+    suggested.first.click()
+    expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+    expect(suggested.first).to_be_hidden()
+    page.locator("qa-chat [part=related] button").click()
+    expect(page.locator("qa-chat .question").last).to_contain_text("What sings?")
+    answered(page)
+    page.get_by_role("button", name="Clear history").click()
+    expect(suggested).to_have_text([FOUND, "What sings?"])
+    assert len(listed) == 1
+    page.goto(site.write(chat(endpoint, suggestions="What barks?")))
+    expect(suggested).to_have_text(["What barks?"])
+    assert len(listed) == 1
+    page.unroute_all()
+    page.goto(site.write(chat(endpoint)))
+    expect(page.locator("qa-chat textarea")).to_be_visible()
+    expect(suggested).to_have_count(0)
+    assert page.faults == []  # type: ignore[attr-defined]
+
+
 def _error(page: Page) -> None:
     page.route("**/ask", lambda route: route.fulfill(status=429, headers=_cors({"Retry-After": "9"}), body="{}"))
     ask(page, FOUND)
@@ -370,6 +407,7 @@ def _hostile(payload: str, place: int) -> dict[str, object]:
         "answer": {"text": payload, "citation_index": 0, "quotes": quotes if place % 4 != 2 else []},
         "reason": {"kind": payload, "message": payload},
         "nearest_headings": [citation, payload, None],
+        "related": [payload, None, payload],
         "results": [result] * 3,
         "index_version": payload,
     }

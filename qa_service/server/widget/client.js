@@ -62,6 +62,20 @@ export async function ask({ base, key, question, history, topK, signal, waiting 
   }
 }
 
+/** Return up to eight questions that the service can answer; none if it does not say. */
+export async function starters({ base, key }) {
+  try {
+    const { questions } = await jsonOf(await send(`${base}/starters`, key));
+    return questionsOf(questions, 8);
+  } catch {
+    return []; // the widget works without them
+  }
+}
+
+function questionsOf(raw, most) {
+  return (Array.isArray(raw) ? raw : []).filter((one) => typeof one === "string").slice(0, most);
+}
+
 /** Send feedback on an answer. Throws a {@link ServiceError}. */
 export async function tell({ base, key, answerId, useful, note }) {
   const response = await send(`${base}/feedback`, key, { answer_id: answerId, useful, note: note.slice(0, 2000) });
@@ -72,14 +86,14 @@ async function send(url, key, body, signal) {
   const late = AbortSignal.timeout(PATIENCE_MS);
   try {
     return await fetch(url, {
-      method: "POST",
+      method: body ? "POST" : "GET",
       mode: "cors",
       credentials: "omit",
       cache: "no-store",
       redirect: "error",
       referrerPolicy: "strict-origin-when-cross-origin",
-      headers: { "Content-Type": "application/json", ...(key ? { Authorization: `Bearer ${key}` } : {}) },
-      body: JSON.stringify(body),
+      headers: { ...(body ? { "Content-Type": "application/json" } : {}), ...(key ? { Authorization: `Bearer ${key}` } : {}) },
+      body: body && JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, late]) : late,
     });
   } catch (error) {
@@ -119,9 +133,10 @@ export function visible(text, most = CUT) {
 }
 
 /**
- * Return the parts of an answer that the widget uses: `{id, understood, verdict, reason, confidence, headings, quoted, others}`.
- * `headings` are the nearest sections, each `{text, url}`. `quoted` are the results with its quotes, best first, `others`
- * all other results, each `{parts, title, section, page, lines, url}`; every second part of the text is a quote. Throws a {@link ServiceError} if something is missing.
+ * Return the parts of an answer that the widget uses: `{id, understood, verdict, reason, confidence, headings, related, quoted,
+ * others}`. `headings` are the nearest sections, each `{text, url}`, `related` are questions. `quoted` are the results
+ * with its quotes, best first, `others` all other results, each `{parts, title, section, page, lines, url}`; every second
+ * part of the text is a quote. Throws a {@link ServiceError} if something is missing.
  */
 export function readAnswer(raw) {
   if (!raw || typeof raw.id !== "string" || !Array.isArray(raw.results)) throw new ServiceError("unreadable");
@@ -136,6 +151,7 @@ export function readAnswer(raw) {
     reason: typeof raw.reason?.message === "string" ? visible(raw.reason.message, 1000) : "",
     confidence: Number.isFinite(raw.confidence) ? raw.confidence : null,
     headings: (Array.isArray(raw.nearest_headings) ? raw.nearest_headings : []).slice(0, MOST_HEADINGS).map(readHeading),
+    related: questionsOf(raw.related, 3),
     quoted,
     others: results.filter((result) => !quoted.includes(result)),
     raw,

@@ -3,10 +3,10 @@
  * element. See docs/widget.md for attributes, properties, parts, slots, events and methods.
  */
 
-import { ask, checkedEndpoint, readAnswer, ServiceError, tell, visible } from "./client.js";
+import { ask, checkedEndpoint, readAnswer, ServiceError, starters, tell, visible } from "./client.js";
 import { filled, stringsOf } from "./strings.js";
 import { styleSheet } from "./styles.js";
-import { answerOf, entryOf, fill, h, icon, iconButton, skeleton } from "./view.js";
+import { answerOf, entryOf, fill, h, icon, iconButton, questions, skeleton } from "./view.js";
 
 const MODES = ["inline", "launcher", "page"];
 const CORNERS = ["bottom-right", "bottom-left", "top-right", "top-left"];
@@ -28,6 +28,7 @@ export class QaChat extends HTMLElement {
   #parts = null;
   #asked = []; // {question, raw}, kept in session storage
   #running = null; // {controller, entry}
+  #starters = null; // {name, texts}, of a connection
   #overrides = null;
   #strings = stringsOf("en");
   #base = "";
@@ -85,6 +86,7 @@ export class QaChat extends HTMLElement {
   /** Use a key that the user has typed, even a secret one: it stays in memory, outside the DOM. */
   trust(key) {
     this.#trusted = String(key);
+    if (this.#parts && this.isOpen) this.#suggest();
   }
 
   /** Show the panel. */
@@ -94,6 +96,7 @@ export class QaChat extends HTMLElement {
     this.#parts.root.classList.add("open");
     this.#parts.launch.setAttribute("aria-expanded", "true");
     this.#parts.input.focus();
+    this.#suggest();
   }
 
   /** Hide the panel and return the focus to the launcher. */
@@ -115,6 +118,7 @@ export class QaChat extends HTMLElement {
     const { log, welcome, input } = this.#parts;
     log.querySelectorAll(".entry").forEach((entry) => entry.remove());
     welcome.hidden = false;
+    this.#suggest();
     input.focus();
   }
 
@@ -194,16 +198,8 @@ export class QaChat extends HTMLElement {
       "div",
       { class: "welcome" },
       h("p", { class: "greeting", part: "greeting", dir: "auto" }, h("slot", { name: "greeting" }, this.#label("greeting", t.greeting))),
-      suggestions.length
-        ? h(
-            "ul",
-            { class: "suggestions", part: "suggestions", "aria-label": t.suggestions },
-            ...suggestions.map((text) =>
-              h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => this.ask(text) }, text.slice(0, MOST_LABEL))),
-            ),
-          )
-        : null,
     );
+    if (suggestions.length) welcome.append(questions(t.suggestions, suggestions, (text) => this.ask(text)));
     const log = h("div", { class: "log", part: "log", role: "log", "aria-live": "polite", "aria-label": t.log, tabindex: "0" }, welcome);
     const send = h("button", { class: "send", part: "send", type: "submit" }, t.send);
     const form = h(
@@ -251,8 +247,21 @@ export class QaChat extends HTMLElement {
     this.#root.replaceChildren(root);
     if (first) this.#restore();
     for (const { question, raw } of this.#asked) this.#showAgain(question, raw);
+    if (this.isOpen) this.#suggest();
     if (!this.#base) this.#note(t.errors.setup);
     input.disabled = send.disabled = !this.#base;
+  }
+
+  /** Offer questions that the service can answer, unless the page names some. */
+  async #suggest() {
+    const { welcome } = this.#parts;
+    if (!this.#base || this.hasAttribute("suggestions") || welcome.hidden || welcome.querySelector("ul")) return;
+    const name = JSON.stringify(this.#connection);
+    if (this.#starters?.name !== name) this.#starters = { name, texts: starters(this.#connection) };
+    const texts = await this.#starters.texts;
+    if (texts.length && !welcome.querySelector("ul")) {
+      welcome.append(questions(this.#strings.suggestions, texts, (text) => this.ask(text)));
+    }
   }
 
   #key(event) {
@@ -312,6 +321,7 @@ export class QaChat extends HTMLElement {
   #view(answer) {
     return answerOf(answer, this.#strings, {
       base: this.#base,
+      ask: (question) => this.ask(question),
       noFeedback: this.hasAttribute("no-feedback"),
       source: (result, url) => this.#send("qa-source-click", { url, title: result.title }),
       feedback: async (useful, note) => {

@@ -64,7 +64,7 @@ export function skeleton() {
   return h("div", { class: "skeleton", part: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
 }
 
-/** Return an answer; `acts` are `{base, source(result), feedback(useful, note), noFeedback}`. */
+/** Return an answer; `acts` are `{base, ask(question), source(result), feedback(useful, note), noFeedback}`. */
 export function answerOf(answer, strings, acts) {
   const box = h("div", { class: "answer", part: "answer" }, h("h3", { class: "sr" }, strings.answer));
   const { verdict, reason, quoted, others } = answer;
@@ -82,6 +82,9 @@ export function answerOf(answer, strings, acts) {
     box.append(h("blockquote", { part: "passage", dir: "auto", tabindex: "0" }, ...passage(result)), source(result, strings, acts));
   }
   box.append(tools(answer, quoted[0], strings, acts));
+  if (answer.related.length) {
+    box.append(h("p", { class: "source" }, `${strings.related}:`), questions(strings.related, answer.related, acts.ask, "related"));
+  }
   if (others.length) {
     const label = filled(found ? strings.more : strings.nearest, others.length);
     box.append(
@@ -94,6 +97,14 @@ export function answerOf(answer, strings, acts) {
     );
   }
   return box;
+}
+
+/** Return questions as buttons under a label. */
+export function questions(label, texts, ask, part = "suggestions") {
+  const buttons = texts.map((text) =>
+    h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => ask(text) }, visible(text, 200))),
+  );
+  return h("ul", { class: "suggestions", part, "aria-label": label }, ...buttons);
 }
 
 function other(result, strings, acts) {
