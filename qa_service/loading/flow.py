@@ -17,6 +17,8 @@ class Flow:
     """Collects the parts of a document; text inside a cell becomes part of its table."""
 
     parts: list[Part] = field(default_factory=list)
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+    """Kind and text of what people see, but what is not content."""
     bold: int = 0
     """How many elements that make text bold are open."""
     _pieces: list[str] = field(default_factory=list)
@@ -86,6 +88,8 @@ class Flow:
     def write(self, builder: TextBuilder) -> None:
         """Write all parts."""
         self.end()
+        for kind, text in self.dropped:
+            builder.drop(kind, text)
         waiting: list[Iterator[Part | Rows]] = [iter(self.parts)]
         while waiting:
             part = next(waiting[-1], None)

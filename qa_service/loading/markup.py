@@ -35,13 +35,17 @@ def read_html(data: bytes, _: Limits) -> Iterator[ParsedDocument]:
     except (etree.LxmlError, ValueError) as error:
         raise UnreadableError(f"is not readable HTML: {error}") from error
     around = boilerplate(tree, text)
+    flow = Flow()
 
     def skips(element: Any, tag: str) -> bool:
-        return is_hidden(element, tag) or is_navigation(element, tag) or element in around
+        if element in around:
+            flow.dropped.append(("link list", " ".join(element.itertext())))
+            return True
+        return is_hidden(element, tag) or is_navigation(element, tag)
 
-    flow = Flow()
     Walk(flow, skips).read(tree)
     if not flow.parts:  # scripts show such a page, or it is a list of links
+        flow.dropped.clear()
         Walk(flow, is_unseen).read(tree)
     builder = TextBuilder()
     flow.write(builder)

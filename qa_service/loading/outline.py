@@ -92,9 +92,9 @@ class _Heading:
 class OutlineBuilder:
     """Collects headings and blocks in reading order, and gives each block the path of headings above it.
 
-    A heading before the first block is the title, and is part of no path. A heading is content too if nothing stands
-    below it, or if it says more than a title does: "Fee: 20 euros". Words of the text that are neither in a block nor
-    in a heading, and are not hidden, count as dropped.
+    A heading before the first block is the title, and so is a topmost one with its words; it is part of no path. A
+    heading is content too if nothing stands below it, or if it says more than a title does: "Fee: 20 euros". Words of
+    the text that are neither in a block nor in a heading, and are not hidden, count as dropped.
     """
 
     text: str
@@ -114,7 +114,8 @@ class OutlineBuilder:
         if not words:
             return
         self._explained.append((start, end))
-        is_title = not self._blocks and self._above is None and self._title in {None, words}
+        is_first = not self._blocks and self._above is None
+        is_title = (is_first and self._title in {None, words}) or (level == 1 and words == self._title)
         if self._above is not None and self._above.level >= level:
             self._add_bodyless(self._above)
         self._path = [entry for entry in self._path if entry[0] < level]

@@ -68,12 +68,19 @@ class WordWalk:
             if page is not None:
                 add_page(self._flow, page, is_hidden)
         elif name == "p":
-            return self._package.look(element.find("{*}pPr")).is_contents
+            return self._is_contents(element)
         elif name == "r":
             return is_on(element.find("{*}rPr"), "vanish")
         else:
             return name == "instrText"
         return True
+
+    def _is_contents(self, paragraph: Any) -> bool:
+        """Tell whether a paragraph is a line of a table of contents, which is not content, but repeats headings."""
+        is_contents = self._package.look(paragraph.find("{*}pPr")).is_contents
+        if is_contents:
+            self._flow.dropped.append(("contents line", "".join(paragraph.itertext("{*}t"))))
+        return is_contents
 
     def _text(self, words: str | None) -> None:
         for opened in self._fields:

@@ -126,6 +126,8 @@ def test_the_title_is_the_first_heading_of_the_content() -> None:
     """Not the name of the site above it."""
     page = "<title>Oil - Lamps</title><body><h1>Lamps</h1><main><h1>Oil</h1><p>Rape.</p></main></body>"
     assert read(page).outline.title == "Oil"
+    found = read(page.replace("<p>", "<h2>Kinds</h2><p>"))
+    assert found.outline.blocks[-1].section_path == ("Kinds",)  # below the title, which is part of no path
     assert read(page.replace("main", "div")).outline.title == "Oil"
     assert read(page.replace("main", "div").replace("Oil - ", "")).outline.title == "Lamps"
 
@@ -268,6 +270,7 @@ def test_navigation_around_the_content_is_left_out() -> None:
         "<div id=cookie-banner>We use xylophones.</div><footer>xylophone</footer></body>"
     )
     assert "Topic" not in found.text
+    assert [(dropped.kind, dropped.count) for dropped in found.outline.dropped] == [("link list", 2)]
     assert "xylophone" not in found.text
     assert found.outline.title == "Lamps"
 
