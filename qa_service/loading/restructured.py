@@ -30,70 +30,64 @@ _OPTION = re.compile(r"[ ]+:[\w-]+:")
 _SIGNATURE = re.compile(r"\A\S+\Z|\(")
 _ROLE = re.compile(r":(?P<name>[a-zA-Z][\w+.:-]*):`|`:(?P<behind>[a-zA-Z][\w+.:-]*):")
 _TITLE_AND_TARGET = re.compile(r"(?P<title>.+?)\s*<[^<>]*>\Z", re.DOTALL)
-_OWN_ROLES = set(
-    [
-        "abbreviation",
-        "ab",
-        "acronym",
-        "ac",
-        "code",
-        "emphasis",
-        "literal",
-        "math",
-        "pep-reference",
-        "pep",
-        "rfc-reference",
-        "rfc",
-        "strong",
-        "subscript",
-        "sub",
-        "superscript",
-        "sup",
-        "title-reference",
-        "title",
-        "t",
-        "raw",
-    ]
-)
+_OWN_ROLES = {
+    "abbreviation",
+    "ab",
+    "acronym",
+    "ac",
+    "code",
+    "emphasis",
+    "literal",
+    "math",
+    "pep-reference",
+    "pep",
+    "rfc-reference",
+    "rfc",
+    "strong",
+    "subscript",
+    "sub",
+    "superscript",
+    "sup",
+    "title-reference",
+    "title",
+    "t",
+    "raw",
+}
 # Nothing of these is on the page, or what is there comes from other files.
-_SILENT = set(
-    [
-        "toctree",
-        "index",
-        "highlight",
-        "currentmodule",
-        "module",
-        "default-domain",
-        "tabularcolumns",
-        "sectionauthor",
-        "codeauthor",
-        "testsetup",
-        "testcleanup",
-        "include",
-        "literalinclude",
-        "raw",
-        "meta",
-        "contents",
-        "sectnum",
-        "role",
-        "default-role",
-        "title",
-        "rst-class",
-    ]
-)
-_CODE = set(
-    [
-        "code",
-        "code-block",
-        "sourcecode",
-        "prompt",
-        "parsed-literal",
-        "testcode",
-        "testoutput",
-        "doctest",
-        "productionlist",
-    ]
-)
+_SILENT = {
+    "toctree",
+    "index",
+    "highlight",
+    "currentmodule",
+    "module",
+    "default-domain",
+    "tabularcolumns",
+    "sectionauthor",
+    "codeauthor",
+    "testsetup",
+    "testcleanup",
+    "include",
+    "literalinclude",
+    "raw",
+    "meta",
+    "contents",
+    "sectnum",
+    "role",
+    "default-role",
+    "title",
+    "rst-class",
+}
+_CODE = {
+    "code",
+    "code-block",
+    "sourcecode",
+    "prompt",
+    "parsed-literal",
+    "testcode",
+    "testoutput",
+    "doctest",
+    "productionlist",
+}
 _CONDITIONS = {"only", "ifconfig", "grid", "hlist", "container"}
 _VERSIONS = {
     "versionadded": "Added in version",
