@@ -23,7 +23,7 @@ def verify_file(path: Path, settings: Settings) -> Iterator[Verdict]:
     A line is a citation, or an answer with its results. Raises :class:`InputError` for any other line.
     """
     limits = limits_of(settings)
-    folder = scan_source(settings.source, FORMATS, max_file_bytes=limits.file_bytes, starters=settings.starters)
+    folder = scan_source(settings.source, FORMATS, max_file_bytes=limits.file_bytes, starters=settings.starter_paths)
     with ParserProcess(limits) as parser:
         unread = {file.uri: file for file in folder.files}
         documents: dict[str, SourceDocument] = {}

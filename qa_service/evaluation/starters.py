@@ -106,13 +106,11 @@ def read_starters(path: Path) -> tuple[list[Question], list[str]]:
 
     try:
         for item in _lines(path):
+            if len(questions) == MAX_STARTERS:
+                problems.append(f"{path.name} has {MAX_STARTERS} starters before line {item.line}; the rest is ignored")
+                break
             if reason := take(item):
                 problems.append(f"{path.name}, line {item.line}: {reason}")
-            if len(questions) == MAX_STARTERS:
-                problems.append(
-                    f"{path.name}, line {item.line}: the last of {MAX_STARTERS} starters; the rest is ignored"
-                )
-                break
     except QuestionFileError as error:
         problems.append(str(error))
     if not questions:

@@ -48,7 +48,7 @@ def gather_inputs(settings: Settings, embedder: Embedder) -> BuildInputs:
         FORMATS,
         max_file_bytes=limits.file_bytes,
         include=settings.include,
-        starters=settings.starters,
+        starters=settings.starter_paths,
     )
     contents = Contents(
         model=ModelEntry.of(embedder),

@@ -45,12 +45,12 @@ def scan_source(
     *,
     max_file_bytes: int,
     include: Collection[str] = (),
-    starters: str = "",
+    starters: Collection[str] = (),
 ) -> SourceFolder:
     """Return the files of a folder that have one of the extensions, each with the sha256 of its bytes.
 
     With patterns to ``include``, paths that match none of them are ignored; ``*`` matches any characters, slashes
-    included. Files at the path ``starters``, here or in the folder of a collection, are not documents. Raises
+    included. Files at the paths ``starters``, here or in the folder of a collection, are not documents. Raises
     :class:`SourceError` if the folder is missing or is a file.
     """
     root = source_root(source)
@@ -61,7 +61,7 @@ def scan_source(
             left_out.append(found)
             continue
         uri = _uri(root, found)
-        if starters and f"/{uri}".endswith(f"/{starters}"):
+        if any(f"/{uri}".endswith(f"/{path}") for path in starters):
             left_out.append(Skipped(uri, "questions to start with, not a document", failed=False))
             continue
         if include and not any(fnmatchcase(uri, pattern) for pattern in include):

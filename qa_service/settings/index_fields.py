@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator
 from qa_service.settings.values import CHANGES_INDEX, Names, Token
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+STARTERS = "starters.jsonl"
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -24,10 +25,10 @@ class IndexFields(BaseModel):
         "`hr=FOLDER` for another. The default collection is the whole source folder.",
     )
     starters: str = Field(
-        "starters.jsonl",
+        STARTERS,
         description="Question file with questions to start with, which `GET /starters` offers once the index is proved "
-        "to answer them. A path below the source folder, where it is not indexed, or an absolute path elsewhere; empty "
-        "for none.",
+        "to answer them. A path below the source folder, where neither it nor `starters.jsonl` is indexed, or an "
+        "absolute path elsewhere; empty for none.",
         json_schema_extra=CHANGES_INDEX,
     )
     include: Names = Field(
@@ -160,6 +161,11 @@ class IndexFields(BaseModel):
     keep_generations: int = Field(
         2, ge=1, le=100, description="Number of generations of the index to keep, including the current one."
     )
+
+    @property
+    def starter_paths(self) -> tuple[str, ...]:
+        """The paths below the source folder that are not documents: the default one, and the one that is set."""
+        return tuple({STARTERS, self.starters or STARTERS})
 
     @property
     def milvus_alias(self) -> str:

@@ -70,6 +70,21 @@ def test_numbers_and_switches_that_do_not_say_so_change_no_index(source: Path, f
             assert gather_inputs(after, fake).contents.generation_id() == expected, name
 
 
+def test_starters_are_never_documents(source: Path) -> None:
+    """The file of the default name, and the one that is set, in every folder."""
+    for name in ("starters.jsonl", "zoo/starters.jsonl", "faq.jsonl"):
+        (source / name).write_text('{"question": "Who?"}\n', encoding="utf-8")
+    for given, indexed in (
+        (None, {"faq.jsonl"}),
+        ("", {"faq.jsonl"}),
+        ("faq.jsonl", set()),
+        ("/faq.jsonl", {"faq.jsonl"}),
+    ):
+        settings = load_settings(source=source, starters=given)
+        read = {file.uri for file in gather_inputs(settings, FakeEmbedder()).source.files}
+        assert read - set(TWO_DOCUMENTS) - {"large.txt"} == indexed, given
+
+
 def test_limits_default_to_the_settings() -> None:
     """Files are read alike with and without settings."""
     assert Limits() == limits_of(load_settings())
