@@ -95,7 +95,7 @@ blockquote, .text {
 mark { background: var(--_mark); color: var(--_mark-text); padding: .1em .15em; border-radius: 3px; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
 .source { font-size: .9em; margin: 0 0 .5rem; color: var(--_muted); }
 .source a { color: var(--_accent); font-weight: 600; display: inline-block; min-height: 24px; unicode-bidi: plaintext; }
-ul.source { padding-inline-start: 1.2rem; }
+ul.source { list-style: none; padding: 0; }
 .tools { display: flex; flex-wrap: wrap; align-items: center; gap: .15rem; margin-block: .35rem .6rem; }
 .confidence {
   font-size: .8em; padding: .1rem .6rem; border: 1px solid var(--_control); border-radius: 999px; margin-inline-end: auto;
