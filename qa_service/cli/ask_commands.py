@@ -40,6 +40,10 @@ def ask(question: str, as_json: bool, session: str | None, **overrides: Any) -> 
     started = time.perf_counter()
     answer = answerer.ask(question, AskOptions(history=history))
     took_ms = (time.perf_counter() - started) * 1000
+    if file:
+        keep_turns(file, history, answer)
+        if not history:
+            click.echo(f"conversation started in {file}; delete this file to end it", err=True)
     questions, _ = candidates(settings, f"/collections/{collection}" if collection else "")
     related = related_by_asking(answerer, questions, answer)
     if as_json:
@@ -50,10 +54,6 @@ def ask(question: str, as_json: bool, session: str | None, **overrides: Any) -> 
         click.echo(json.dumps(ask_body(str(uuid.uuid4()), answer, took_ms, related=related), ensure_ascii=False))
     else:
         print_answer(answer, related)
-    if file:
-        keep_turns(file, history, answer)
-        if not history:
-            click.echo(f"conversation started in {file}; delete this file to end it", err=True)
     return 0
 
 
