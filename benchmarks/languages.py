@@ -1,4 +1,6 @@
-"""Print how well questions in ten languages find their passages with the default model: docs/languages.md.
+"""Print how well questions in ten languages find their passages: docs/languages.md.
+
+    python benchmarks/languages.py [--model FOLDER]
 
 Each language has the same eight facts, a document each, and a question about each in other words. A set this small
 shows which languages work and which do not; it does not rank those that work.
@@ -12,13 +14,16 @@ from pathlib import Path
 from common import answerer_for, setup
 
 from qa_service.index.words import languages
+from qa_service.settings import DEFAULT_MODEL
 
 DATA = Path(__file__).with_suffix(".json")
 
 
 def main() -> None:
     """Print a row for each language."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="folder of another model than the default one")
+    model = parser.parse_args().model
     sets: dict[str, list[list[str]]] = json.loads(DATA.read_text(encoding="utf-8"))
     english = [question for _, question in sets["english"]]
     print(setup())
@@ -33,9 +38,10 @@ def main() -> None:
                 (source / f"{number}.txt").write_text(text, encoding="utf-8")
             questions = [question for _, question in facts]
             stemmer = language if language in languages() else "none"
-            found, answered = ask(source, questions, language=stemmer)
-            by_vectors, _ = ask(source, questions, language=stemmer, lexical_weight=0, rerank="none")
-            in_english, _ = ask(source, english, language=stemmer)
+            settings = {"model": model, "language": stemmer}
+            found, answered = ask(source, questions, **settings)
+            by_vectors, _ = ask(source, questions, **settings, lexical_weight=0, rerank="none")
+            in_english, _ = ask(source, english, **settings)
             print(f"| {language} | {found} | {answered} | {by_vectors} | {in_english} |", flush=True)
 
 
