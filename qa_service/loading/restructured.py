@@ -31,61 +31,18 @@ _SIGNATURE = re.compile(r"\A\S+\Z|\(")
 _ROLE = re.compile(r":(?P<name>[a-zA-Z][\w+.:-]*):`|`:(?P<behind>[a-zA-Z][\w+.:-]*):")
 _TITLE_AND_TARGET = re.compile(r"(?P<title>.+?)\s*<[^<>]*>\Z", re.DOTALL)
 _OWN_ROLES = {
-    "abbreviation",
-    "ab",
-    "acronym",
-    "ac",
-    "code",
-    "emphasis",
-    "literal",
-    "math",
-    "pep-reference",
-    "pep",
-    "rfc-reference",
-    "rfc",
-    "strong",
-    "subscript",
-    "sub",
-    "superscript",
-    "sup",
-    "title-reference",
-    "title",
-    "t",
+    *("abbreviation", "ab", "acronym", "ac", "code", "emphasis", "literal", "math", "pep-reference", "pep"),
+    *("rfc-reference", "rfc", "strong", "subscript", "sub", "superscript", "sup", "title-reference", "title", "t"),
     "raw",
 }
 # Nothing of these is on the page, or what is there comes from other files.
 _SILENT = {
-    "toctree",
-    "index",
-    "highlight",
-    "currentmodule",
-    "module",
-    "default-domain",
-    "tabularcolumns",
-    "sectionauthor",
-    "codeauthor",
-    "testsetup",
-    "testcleanup",
-    "include",
-    "literalinclude",
-    "raw",
-    "meta",
-    "contents",
-    "sectnum",
-    "role",
-    "default-role",
-    "title",
-    "rst-class",
+    *("toctree", "index", "highlight", "currentmodule", "module", "default-domain", "tabularcolumns", "include"),
+    *("sectionauthor", "codeauthor", "testsetup", "testcleanup", "literalinclude", "raw", "meta", "contents"),
+    *("sectnum", "role", "default-role", "title", "rst-class"),
 }
 _CODE = {
-    "code",
-    "code-block",
-    "sourcecode",
-    "prompt",
-    "parsed-literal",
-    "testcode",
-    "testoutput",
-    "doctest",
+    *("code", "code-block", "sourcecode", "prompt", "parsed-literal", "testcode", "testoutput", "doctest"),
     "productionlist",
 }
 _CONDITIONS = {"only", "ifconfig", "grid", "hlist", "container"}
@@ -165,9 +122,9 @@ class _Walk:
         nodes = self._nodes
         if isinstance(child, nodes.literal_block | nodes.doctest_block):
             self._builder.block(child.astext().strip("\n"), "code")
-        elif isinstance(child, nodes.row):
-            cells = (" ".join(entry.astext().split()) for entry in child.children)
-            self._builder.block(" | ".join(cells), "table_row")
+        elif isinstance(child, nodes.tgroup):
+            rows = [_cells(row) for row in child.findall(nodes.row)]
+            self._builder.table(rows, has_header=child.next_node(nodes.thead) is not None)
         elif isinstance(child, nodes.image):
             self._builder.block(" ".join(child.get("alt", "").split()))
         elif isinstance(child, nodes.field) and len(child[1].children) == 1:
@@ -195,6 +152,11 @@ class _Walk:
             self.read(_described(name, arguments, more) + content, depth, self._nested + 1)
         else:
             self._builder.block(" ".join(f"{arguments} {more} {content}".split()))
+
+
+def _cells(row: Any) -> list[str]:
+    """Return the texts of a row's cells; one that is wider than a column is followed by empty ones."""
+    return [text for entry in row.children for text in (entry.astext(), *[""] * entry.get("morecols", 0))]
 
 
 def _words_of_role(name: str, raw: str, text: str, *_: object, **__: object) -> tuple[list[Any], list[Any]]:

@@ -150,3 +150,12 @@ def test_deeply_nested_directives_are_read() -> None:
     found = " ".join(words(text))
     assert "Level 0" in found
     assert "The end." in found
+
+
+def test_cells_of_tables_keep_their_places() -> None:
+    """Empty ones too; a rule stands below the header, so that each passage of the table has it."""
+    found = read(
+        "+------+--------+\n| boat | length |\n+======+========+\n| Anna |        |\n+------+--------+\n"
+        "|      | 13     |\n+------+--------+\n| Wide cell     |\n+------+--------+\n"
+    )
+    assert found.text == "boat | length\n--- | ---\nAnna | \n|  | 13\nWide cell | "
