@@ -10,6 +10,7 @@ from lxml import etree
 from qa_service.loading.outline import Limits, UnreadableError
 
 _MAX_ARCHIVE_FILES = 10_000
+_COMPOUND_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 DAMAGES = (
     LookupError,
     StopIteration,
@@ -26,6 +27,8 @@ DAMAGES = (
 
 def open_archive(data: bytes, limits: Limits) -> zipfile.ZipFile:
     """Return an archive within the limits. Raises :class:`UnreadableError`."""
+    if data.startswith(_COMPOUND_FILE):
+        raise UnreadableError("is encrypted, or in the format of an older program; save it anew, without a password")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from qa_service.datatypes import BlockKind
-from qa_service.loading.grid import Cell, Paragraph, Part, Row, Rows, Table, arranged
+from qa_service.loading.grid import Cell, Paragraph, Part, Row, Rows, SectionEnd, Table, arranged
 from qa_service.loading.outline import TextBuilder
 
 
@@ -57,6 +57,10 @@ class Flow:
         if words.strip():
             self._sink().append(Paragraph(words, kind, level))
 
+    def end_section(self, level: int) -> None:
+        """End the sections of a level and below."""
+        self._sink().append(SectionEnd(level))
+
     def start_table(self, *, is_layout: bool = False) -> None:
         """Begin a table. One for layout is read as if its cells were paragraphs."""
         self.end()
@@ -99,6 +103,8 @@ class Flow:
                 waiting.append(arranged(part))
             elif isinstance(part, Rows):
                 builder.table(part.rows, has_header=part.has_header)
+            elif isinstance(part, SectionEnd):
+                builder.leave_sections(part.level)
             elif part.level:
                 builder.heading(part.level, part.words)
             else:

@@ -34,6 +34,13 @@ class Paragraph:
     level: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SectionEnd:
+    """The end of the sections of a level and below."""
+
+    level: int
+
+
 @dataclass(slots=True)
 class Cell:
     """A cell with its content, and how many columns and rows it covers; 0 rows are all below."""
@@ -74,7 +81,7 @@ class Rows:
     has_header: bool
 
 
-Part = Paragraph | Table
+Part = Paragraph | Table | SectionEnd
 
 
 def arranged(table: Table) -> Iterator[Part | Rows]:

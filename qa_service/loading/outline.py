@@ -126,13 +126,13 @@ class OutlineBuilder:
         else:
             self._path.append((level, words))
 
-    def leave_sections(self) -> None:
-        """End all sections: the blocks below are outside them, as a page's header and footer are."""
+    def leave_sections(self, level: int = 1) -> None:
+        """End the sections of this level and below: the next blocks are outside them, as a page's footer is."""
         self.break_here()
-        if self._above is not None:
+        if self._above is not None and self._above.level >= level:
             self._add_bodyless(self._above)
             self._above = None
-        self._path = []
+        self._path = [entry for entry in self._path if entry[0] < level]
 
     def break_here(self) -> None:
         """End the group: no passage will span the blocks before and after this place."""
@@ -280,9 +280,9 @@ class TextBuilder:
         """Begin a page before the next heading or block."""
         self.pages.append(self._next(separator))
 
-    def leave_sections(self) -> None:
-        """Let the blocks below belong to no section."""
-        self._pieces.append(_Piece("", "", lambda outline, _start, _end: outline.leave_sections()))
+    def leave_sections(self, level: int = 1) -> None:
+        """Let the blocks below belong to no section of this level."""
+        self._pieces.append(_Piece("", "", lambda outline, _start, _end: outline.leave_sections(level)))
 
     def _next(self, separator: str) -> int:
         return self._length + len(separator) if self._length else 0

@@ -17,6 +17,7 @@ _BLOCKS = {
 }
 _PARTING = {"br", "button", "label", "optgroup", "option", "output"}
 _VERBATIM = {"pre", "listing", "xmp"}
+_MAX_HEADING = 6  # below it are the summaries of details: headings of what these open
 _TABLE_PARTS = {"table", "tr", "td", "th"}
 _BOLD = {"b", "strong"}
 _STYLED_BLOCK = re.compile(r"display\s*:\s*(inline-)?(?:block|flex|grid|table|list-item)\b", re.IGNORECASE)
@@ -33,7 +34,7 @@ class Walk:
     def __init__(self, flow: Flow, skips: Callable[[Any, str], bool]) -> None:
         self._flow = flow
         self._skips = skips
-        self._verbatim = self._items = 0
+        self._verbatim = self._items = self._details = 0
         self._tables: list[Any] = []  # open tables and cells
         self._closing: dict[Any, str] = {}
         self._inline: set[Any] = set()
@@ -92,6 +93,7 @@ class Walk:
         elif tag in _BLOCKS or heading_level(element, tag) or styled_as_block(element) == "block":
             self._border()
             self._items += tag == "li"
+            self._details += tag == "details"
             self._inline.update(paired(element, tag))
         elif tag == "br":
             self._flow.text("\n" if self._verbatim else " ")
@@ -129,7 +131,7 @@ class Walk:
             self._flow.text("^")
 
     def _end(self, element: Any, tag: str) -> None:
-        level = heading_level(element, tag)
+        level = self._level(element, tag)
         if self._tables and self._tables[-1] is element:
             self._tables.pop()
             self._flush()
@@ -147,14 +149,24 @@ class Walk:
         elif level and not self._verbatim:
             self._flow.end(level=level)
         elif tag in _BLOCKS or styled_as_block(element) == "block":
-            self._border()
-            self._items -= tag == "li"
+            self._end_block(tag)
         elif tag in _BOLD:
             self._flow.bold -= 1
         elif tag in _PARTING or styled_as_block(element):
             self._flow.text("" if tag == "br" else " ")
         else:
             self._flow.text(self._closing.pop(element, ""))
+
+    def _level(self, element: Any, tag: str) -> int:
+        is_summary = tag == "summary" and self._details and not self._tables
+        return _MAX_HEADING + self._details if is_summary else heading_level(element, tag)
+
+    def _end_block(self, tag: str) -> None:
+        self._border()
+        self._items -= tag == "li"
+        if tag == "details":
+            self._flow.end_section(_MAX_HEADING + self._details)
+            self._details -= 1
 
 
 def heading_level(element: Any, tag: str) -> int:

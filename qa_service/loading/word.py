@@ -46,7 +46,7 @@ def _around(package: WordPackage) -> Iterator[Part]:
         flow = Flow()
         WordWalk(flow, package, is_running=True).read(part)
         for found in flow.parts:
-            words = found.words if isinstance(found, Paragraph) else _words(found)
+            words = _words(found) if isinstance(found, Table) else found.words if isinstance(found, Paragraph) else ""
             if words not in seen:
                 seen.add(words)
                 yield found

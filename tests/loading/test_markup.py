@@ -49,7 +49,6 @@ def row(*cells: str, head: bool = False) -> str:
         ("<address>Pier 3<br>Leith</address><p>Call.</p>", ["Pier 3 Leith", "Call."]),
         ("<p>un<b>broken</b> wo<i>rd</i>s</p>", ["unbroken words"]),
         ("<p>a<!-- a note -->b</p>", ["ab"]),
-        ("<details><summary>Who trims it?</summary>The keeper.</details>", ["Who trims it?", "The keeper."]),
         (
             "<figure><img src=l.png alt='A brass lamp'><figcaption>The first lamp</figcaption></figure>",
             ["A brass lamp", "The first lamp"],
@@ -111,6 +110,26 @@ def test_hidden_text_is_left_out(body: str) -> None:
 def test_a_page_that_hides_all_of_itself_is_read(page: str) -> None:
     """Scripts show it; or it was saved while a dialog was open."""
     assert read(page).text == "Shown by a script."
+
+
+@pytest.mark.parametrize("suffix", [".html", ".epub"])
+def test_a_summary_is_the_heading_of_what_it_opens(suffix: str) -> None:
+    """So a question that it asks is not quoted as its own answer; the section ends with the details."""
+    found = read(
+        f"<body>{INTRODUCTION}<h2>Duties</h2><details><summary>Who trims it?</summary>The keeper."
+        "<details><summary>And on Sundays?</summary><p>His wife.</p></details>Always.</details><p>They are paid.</p>"
+        "<details><summary>Nothing else</summary></details></body>",
+        suffix,
+    )
+    outer = ("Lamps",) if suffix == ".epub" else ()  # the title of a book is not that of a chapter
+    found_blocks = [(block.section_path, found.text[block.start : block.end]) for block in found.outline.blocks[2:]]
+    assert found_blocks == [
+        ((*outer, "Duties", "Who trims it?"), "The keeper."),
+        ((*outer, "Duties", "Who trims it?", "And on Sundays?"), "His wife."),
+        ((*outer, "Duties", "Who trims it?"), "Always."),
+        ((*outer, "Duties"), "They are paid."),
+        ((*outer, "Duties"), "Nothing else"),
+    ]
 
 
 def test_a_list_of_links_to_the_headings_of_a_page_is_left_out() -> None:

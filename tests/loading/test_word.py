@@ -4,7 +4,7 @@ import documents
 import pytest
 
 from qa_service.loading import FORMATS, Limits
-from qa_service.loading.outline import ParsedDocument
+from qa_service.loading.outline import ParsedDocument, UnreadableError
 
 Block = tuple[tuple[str, ...], str, str]
 
@@ -368,3 +368,9 @@ def test_odd_files_are_read(body: str) -> None:
     assert found.text.startswith("First.")
     assert ("Last." in body) == ("Last." in found.text)
     assert len(found.text) < 3 * len(body)
+
+
+def test_a_file_with_a_password_is_refused_with_the_reason() -> None:
+    """It is no archive, but a container that the archive is encrypted in."""
+    with pytest.raises(UnreadableError, match="is encrypted, or in the format of an older program"):
+        list(FORMATS[".docx"].read(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), Limits()))
