@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qa_service.datatypes.arrays import FloatArray
-from qa_service.datatypes.documents import Offsets, Passage, Position
+from qa_service.datatypes.documents import Offsets, PageBox, Passage, Position
 from qa_service.datatypes.questions import Turn, UnderstoodQuestion
 
 AnswerVerdict = Literal["answered", "uncertain", "not_found"]
@@ -142,6 +142,8 @@ class Citation:
     """The id in ``/cite/{id}``."""
     document_sha256: str
     passage_sha256: str
+    boxes: tuple[PageBox, ...] = ()
+    """Where the quote stands on its pages, a box a line; empty for formats without pages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ class Document:
     """The address of publication that the document itself names."""
     pages: tuple[int, ...] = ()
     """Offsets of the first characters of pages, for formats with pages."""
+    page_lines: tuple[bytes, ...] = ()
+    """The lines of each page with their boxes, packed by ``text.page_lines``; empty if they are unknown."""
     metadata: Metadata = field(default_factory=dict)
     """The front matter, all values as text."""
     dropped: tuple[Dropped, ...] = ()
@@ -79,6 +81,17 @@ class Skipped:
     uri: str
     reason: str
     failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageBox:
+    """A box on a page, from 1, in points from the upper left corner of the page as it is displayed."""
+
+    page: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
 
 
 @dataclass(frozen=True, slots=True)

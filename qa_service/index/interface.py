@@ -137,6 +137,10 @@ class Index(ABC):
         """Return documents by id, with empty texts: citations need no more, and large texts are not read."""
 
     @abstractmethod
+    def page_lines(self, pages: Iterable[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
+        """Return the packed lines of pages, given by document id and number; pages without any are missing."""
+
+    @abstractmethod
     def front_matter(self, document_ids: Iterable[str]) -> dict[str, Metadata]:
         """Return the front matter of documents, by id."""
 

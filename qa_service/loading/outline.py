@@ -41,8 +41,9 @@ class Limits:
 class ParsedDocument:
     """One document of a file: the text, to which all offsets refer, and its outline.
 
-    ``pages`` are the offsets at which pages begin, for formats with pages; ``url`` is the address that the document
-    gives as its own; ``part`` names a document within a file of several, such as ``row=7``.
+    ``pages`` are the offsets at which pages begin, for formats with pages, and ``page_lines`` the lines of each page,
+    packed by ``text.page_lines``, in base64. ``url`` is the address that the document gives as its own; ``part`` names
+    a document within a file of several, such as ``row=7``.
     """
 
     text: str
@@ -51,6 +52,7 @@ class ParsedDocument:
     pages: tuple[int, ...] = ()
     part: str = ""
     warnings: tuple[str, ...] = ()
+    page_lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,12 +297,7 @@ class TextBuilder:
             self._length += len(self._pieces[-1].separator) + len(text)
 
     def document(
-        self,
-        *,
-        title: str | None = None,
-        url: str | None = None,
-        metadata: Metadata | None = None,
-        warnings: tuple[str, ...] = (),
+        self, *, title: str | None = None, url: str | None = None, metadata: Metadata | None = None
     ) -> ParsedDocument:
         """Return the document. Its title is the first heading unless one is given."""
         text = "".join(piece.separator + piece.text for piece in self._pieces)
@@ -312,7 +309,7 @@ class TextBuilder:
             start = position + len(piece.separator)
             position = start + len(piece.text)
             piece.write(builder, start, position)
-        return ParsedDocument(text, builder.outline(metadata), url, tuple(self.pages), warnings=warnings)
+        return ParsedDocument(text, builder.outline(metadata), url, tuple(self.pages))
 
 
 def limits_of(settings: Settings) -> Limits:

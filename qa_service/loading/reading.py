@@ -1,5 +1,6 @@
 """A file -> its documents, or the reason why it has none."""
 
+import base64
 import hashlib
 import re
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ def _document(file: SourceFile, media_type: str, part: ParsedDocument | SkippedP
         media_type=media_type,
         url=part.url,
         pages=part.pages,
+        page_lines=tuple(map(base64.b64decode, part.page_lines)),
         title=outline.title or uri.rsplit("/", 1)[-1],
         title_is_heading=outline.title is not None,
         text=part.text,

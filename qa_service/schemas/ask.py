@@ -17,6 +17,7 @@ from qa_service.datatypes import (
     ReasonKind,
     UnderstoodQuestion,
 )
+from qa_service.schemas.page_boxes import PageBoxBody, box_bodies
 
 _UNITS = tuple(field.name for field in fields(Position))
 _OF_THE_BEST = ("text", "citation_index", "spans")
@@ -69,6 +70,7 @@ class CitationBody(BaseModel):
     permalink: str = Field(description="Path on this server that says, now and later, whether the quote still stands.")
     document_sha256: str = Field(description="Hash of the document's file when it was indexed.")
     passage_sha256: str = Field(description="Hash of the passage's text in UTF-8.")
+    boxes: list[PageBoxBody] = Field([], description="Where the quote stands on the pages of a PDF, a box a line.")
 
 
 class ResultBody(BaseModel):
@@ -311,6 +313,7 @@ def _result(result: CitedPassage, own: Callable[[str], str]) -> dict[str, Any]:
             "permalink": own(f"/cite/{citation.permalink}"),
             "document_sha256": citation.document_sha256,
             "passage_sha256": citation.passage_sha256,
+            "boxes": box_bodies(citation.boxes),
         },
         "explanation": None if scored.explanation is None else asdict(scored.explanation),
     }

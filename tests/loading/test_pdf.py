@@ -1,18 +1,25 @@
 """PDF: running titles, headings, tables, columns, hyphens, forms, and text that nobody sees."""
 
+import base64
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
+from conftest import FakeEmbedder
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.utils import simpleSplit
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Table
 
 from qa_service.loading.outline import Limits, ParsedDocument
 from qa_service.loading.pdf import read_pdf
+from qa_service.pipeline import build, open_answerer
+from qa_service.settings import Settings
+from qa_service.text.page_lines import boxes_in
 
 _LEFT = (
     "The lighthouse keeper climbs the tower at dusk and lights the lamp before the first boats come "
@@ -373,3 +380,53 @@ def test_turned_text_is_read_by_itself() -> None:
         "Anna | 4",
         "Berta | 5",
     ]
+
+
+def test_a_quote_has_its_boxes_on_the_page(
+    folder: Callable[[dict[str, str | bytes]], Path], settings: Settings, fake: FakeEmbedder
+) -> None:
+    """One a line, on each of its pages; they hold the letters of the quote, and not those beside it."""
+
+    def draw(canvas: Canvas) -> None:
+        lines(["Nets dry on the pier. Ropes hang on iron", "hooks beside the"])(canvas)
+        canvas.showPage()
+        lines(["sails all winter. Boats leave at dawn."])(canvas)
+
+    folder({"a.pdf": drawn(draw), "b.txt": "Gulls sleep on the pier."})
+    build(settings, fake)
+    answerer, _ = open_answerer(settings, fake)
+    citation = answerer.ask("where do ropes hang on iron hooks").results[0].citation
+    assert citation.quote.startswith("Ropes hang on iron hooks beside the sails all winter.")
+    assert [box.page for box in citation.boxes] == [1, 1, 2]
+    width = lambda text: stringWidth(text, "Helvetica", 11)  # noqa: E731
+    first, second, third = citation.boxes
+    assert first.x0 == pytest.approx(60 + width("Nets dry on the pier. "), abs=4)
+    assert first.x1 == pytest.approx(60 + width("Nets dry on the pier. Ropes hang on iron"), abs=1)
+    assert (second.x0, second.x1) == pytest.approx((60, 60 + width("hooks beside the")), abs=1)
+    assert third.x0 == pytest.approx(60, abs=1)
+    assert first.y0 < A4[1] - 780 < first.y1
+    assert second.y0 < A4[1] - 780 + 14.3 < second.y1
+    assert answerer.ask("gulls sleep").results[0].citation.boxes == ()
+    fake.embedded = 0
+    folder({"b.txt": "Gulls sleep on the roof."})
+    build(settings, fake)
+    answerer, _ = open_answerer(settings, fake)
+    assert answerer.ask("where do ropes hang on iron hooks").results[0].citation.boxes == citation.boxes
+
+
+def test_boxes_lie_on_the_page_as_it_is_displayed() -> None:
+    """On a page that is turned, and whose visible part begins elsewhere."""
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setPageRotation(90)
+        canvas.setCropBox((100, 50, A4[0], A4[1]))
+        canvas.translate(A4[0], 0)
+        canvas.rotate(90)
+        canvas.drawString(70, 300, "Boats leave at dawn.")
+
+    found = read(drawn(draw))
+    (box,) = boxes_in(base64.b64decode(found.page_lines[0]), 1, 0, len(found.text))
+    assert box.x0 == pytest.approx(70 - 50, abs=1)
+    assert box.x1 == pytest.approx(20 + stringWidth("Boats leave at dawn.", "Helvetica", 12), abs=1)
+    baseline = A4[0] - 100 - 300
+    assert box.y0 < baseline - 6 < baseline < box.y1 < baseline + 6

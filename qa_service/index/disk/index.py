@@ -231,6 +231,13 @@ class OpenIndex(Index):
     def documents_without_text(self, document_ids: Iterable[str]) -> dict[str, SourceDocument]:
         return {identifier: self._reader.document_without_text(identifier) for identifier in document_ids}
 
+    def page_lines(self, pages: Iterable[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
+        return {
+            (document_id, page): lines
+            for document_id, page in pages
+            for lines in self._reader.page_lines(document_id, [page]).values()
+        }
+
     def front_matter(self, document_ids: Iterable[str]) -> dict[str, Metadata]:
         return {identifier: self._reader.metadata(identifier) for identifier in document_ids}
 

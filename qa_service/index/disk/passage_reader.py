@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,7 @@ class PassageReader:
         self._passages: LRUCache[int, tuple[Passage, int]] = LRUCache(_PASSAGE_CACHE_SIZE)
         with sqlite_errors(path):
             self._connection = sqlite3.connect(address_of(path), uri=True, check_same_thread=False)
+        self._has_page_lines = self._one_or_none("SELECT 1 FROM sqlite_master WHERE name = 'page_lines'") is not None
 
     def counts(self) -> tuple[int, int, int]:
         """Return the counts of documents, passages and sentences."""
@@ -88,6 +89,26 @@ class PassageReader:
             row = self._one(f"SELECT {_DOCUMENT}, '' FROM documents WHERE id = ?", document_id)  # noqa: S608 - constants
             self._documents[document_id] = _document(row)
         return self._documents[document_id]
+
+    def page_lines(self, document_id: str, pages: Iterable[int] | None = None) -> dict[int, bytes]:
+        """Return the packed lines of pages of a document, those that have any; of all its pages by default.
+
+        An index of an earlier version has none.
+        """
+        if not self._has_page_lines:
+            return {}
+        if pages is None:
+            with sqlite_errors(self._path):
+                statement = "SELECT page, lines FROM page_lines WHERE document_id = ? ORDER BY page"
+                return dict(self._connection.execute(statement, (document_id,)))
+        found = {}
+        for page in pages:
+            row = self._one_or_none(
+                "SELECT lines FROM page_lines WHERE document_id = ? AND page = ?", document_id, page
+            )
+            if row is not None:
+                found[page] = row[0]
+        return found
 
     def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
         """Return a passage's document uri, first character and text, by its id; retired passages are included."""

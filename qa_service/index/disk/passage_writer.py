@@ -28,6 +28,10 @@ CREATE TABLE passages (
   sentences TEXT NOT NULL, tokens INTEGER NOT NULL, content_key BLOB NOT NULL,
   first_sentence INTEGER NOT NULL, id TEXT NOT NULL
 );
+CREATE TABLE page_lines (
+  document_id TEXT NOT NULL REFERENCES documents(id), page INTEGER NOT NULL, lines BLOB NOT NULL,
+  PRIMARY KEY (document_id, page)
+) WITHOUT ROWID;
 CREATE TABLE retired (
   id TEXT PRIMARY KEY, uri TEXT NOT NULL, start_char INTEGER NOT NULL, text TEXT NOT NULL, age INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -59,6 +63,10 @@ _ADD_PASSAGE = (
 _COPY_DOCUMENTS = """
 INSERT INTO main.documents SELECT * FROM part.documents
   WHERE id IN (SELECT document_id FROM part.passages WHERE number BETWEEN ? AND ?)
+"""
+_COPY_PAGE_LINES = """
+INSERT INTO main.page_lines SELECT * FROM part.page_lines
+  WHERE document_id IN (SELECT document_id FROM part.passages WHERE number BETWEEN ? AND ?)
 """
 _COPY_PASSAGES = f"""
 INSERT INTO main.passages (number, document_id, first_sentence, id, {OWN_COLUMNS})
@@ -97,6 +105,10 @@ class PassageWriter:
         )
         with sqlite_errors(self._path):
             self._connection.execute(_ADD_DOCUMENT, row)
+            self._connection.executemany(
+                "INSERT INTO page_lines VALUES (?, ?, ?)",
+                ((document.id, page, lines) for page, lines in enumerate(document.page_lines, 1)),
+            )
             self._connection.executemany(_ADD_PASSAGE, self._numbered(document, passages, tokens, content_keys))
 
     def _numbered(
@@ -120,6 +132,8 @@ class PassageWriter:
             self._connection.execute("ATTACH ? AS part", (address_of(part),))
             self._connection.execute("BEGIN")
             self._connection.execute(_COPY_DOCUMENTS, (first.number, last.number))
+            if self._connection.execute("SELECT 1 FROM part.sqlite_master WHERE name = 'page_lines'").fetchone():
+                self._connection.execute(_COPY_PAGE_LINES, (first.number, last.number))
             moved = (self._passages - first.number, self._sentences - first.first_sentence)
             self._connection.execute(_COPY_PASSAGES, (*moved, first.number, last.number))
             self._connection.execute("COMMIT")

@@ -1,5 +1,6 @@
 """An open generation in Milvus: the same answers as from disk, with nothing but caches in this process."""
 
+import base64
 import json
 import threading
 from collections.abc import Iterable, Iterator
@@ -32,6 +33,11 @@ def term_key(term: str) -> str:
 def uri_key(uri: str) -> str:
     """Return the record key of the id of the document at a path."""
     return "uri/" + digest(uri)
+
+
+def page_lines_key(document_id: str, page: int) -> str:
+    """Return the record key of the packed lines of a page."""
+    return f"lines/{document_id}/{page}"
 
 
 class MilvusWords:
@@ -203,6 +209,11 @@ class MilvusIndex(Index):
         for identifier in unknown:
             found[identifier] = self._documents[identifier] = _document(headers[f"document/{identifier}"], "")
         return found
+
+    def page_lines(self, pages: Iterable[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
+        keys = {page: page_lines_key(*page) for page in pages}
+        found = self._records.get(keys.values()) if keys else {}
+        return {page: base64.b64decode(found[key]) for page, key in keys.items() if key in found}
 
     def front_matter(self, document_ids: Iterable[str]) -> dict[str, Metadata]:
         keys = {identifier: front_matter_key(identifier) for identifier in document_ids}

@@ -11,8 +11,16 @@ from qa_service.datatypes import SourceDocument
 from qa_service.index.disk import OpenIndex
 from qa_service.index.milvus.collection import ROWS_PER_CALL, MilvusStore
 from qa_service.index.milvus.filtering import attribute_records, front_matter_key, row_fields
-from qa_service.index.milvus.index import CODEC, FREQUENCIES, SPELLINGS, document_header, term_key, uri_key
-from qa_service.index.milvus.records import Records
+from qa_service.index.milvus.index import (
+    CODEC,
+    FREQUENCIES,
+    SPELLINGS,
+    document_header,
+    page_lines_key,
+    term_key,
+    uri_key,
+)
+from qa_service.index.milvus.records import Records, packed
 from qa_service.index.milvus.rows import (
     PASSAGE,
     SCORES,
@@ -100,6 +108,8 @@ def _document_records(index: OpenIndex) -> Iterator[tuple[str, str]]:
         yield f"text/{document.id}", document.text
         yield front_matter_key(document.id), json.dumps(index.passages.metadata(document.id))
         yield uri_key(document.uri), document.id
+        for page, lines in index.passages.page_lines(document.id).items():
+            yield page_lines_key(document.id, page), packed(lines)
         numbers = index.overlapping(document.id, 0, 2**62)
         places = [(number, index.passage(number)) for number in numbers]
         spans = [(number, own.position.start_char, own.position.end_char) for number, own in places]

@@ -19,20 +19,20 @@ _PASSWORD = 1 << 13
 _VALUE_SIZE = 12.0
 
 
-def add_annotations(page: Page, opened: Any, form: Any, angle: int) -> None:
-    """Put the values of fields into the lines of a page, and keep the words of notes. ``angle`` is that of upright."""
+def add_annotations(page: Page, opened: Any, form: Any) -> None:
+    """Put the values of fields into the lines of a page, and keep the words of notes."""
     for index in range(min(raw.FPDFPage_GetAnnotCount(opened.raw), _MAX_ANNOTATIONS)):
         annotation = raw.FPDFPage_GetAnnot(opened.raw, index)
         if not annotation:
             continue
         try:
             if not raw.FPDFAnnot_GetFlags(annotation) & _UNSEEN:
-                _add(page, annotation, form, angle)
+                _add(page, annotation, form)
         finally:
             raw.FPDFPage_CloseAnnot(annotation)
 
 
-def _add(page: Page, annotation: Any, form: Any, angle: int) -> None:
+def _add(page: Page, annotation: Any, form: Any) -> None:
     kind = raw.FPDFAnnot_GetSubtype(annotation)
     if kind == raw.FPDF_ANNOT_WIDGET:
         text = _value(annotation, form) if form else ""
@@ -47,8 +47,8 @@ def _add(page: Page, annotation: Any, form: Any, angle: int) -> None:
     if kind not in {raw.FPDF_ANNOT_WIDGET, _IN_PLACE}:
         page.notes.append(" ".join(lines))
         return
-    box = turned((rectangle.left, rectangle.bottom, rectangle.right, rectangle.top), angle)
-    for segment in _in_lines(lines, box, page.number, angle):
+    box = turned((rectangle.left, rectangle.bottom, rectangle.right, rectangle.top), page.upright)
+    for segment in _in_lines(lines, box, page.number, page.upright):
         _insert(page.segments, segment)
 
 

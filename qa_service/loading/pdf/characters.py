@@ -11,7 +11,7 @@ from typing import Any
 
 from pypdfium2 import raw
 
-from qa_service.loading.pdf.segments import Box, Segment, turned
+from qa_service.loading.pdf.segments import EVEN_STOPS, Box, Segment, turned
 from qa_service.loading.pdf.visibility import hidden_objects
 
 # A gap of this many type sizes parts two segments, if it is that much wider than the gaps between their words.
@@ -72,7 +72,23 @@ class _Run:
         lefts, bottoms, rights, tops = zip(*self.boxes, strict=True)
         text = _LEADERS.sub(" … ", "".join(self.letters)).strip()
         box = min(lefts), min(bottoms), max(rights), max(tops)
-        return Segment(text, *box, self.size, page, order, self.style.angle)
+        return Segment(text, *box, self.size, page, order, self.style.angle, self._stops(box[0], box[2]))
+
+    def _stops(self, left: float, right: float) -> tuple[float, ...]:
+        """Return the shares of the width at which each sixteenth of the letters begins, and the last ends."""
+        edges: list[float] = []
+        place = 0
+        is_reversed = len(self.boxes) > 1 and self.boxes[-1][0] < self.boxes[0][0]
+        before, behind = (2, 0) if is_reversed else (0, 2)
+        for letter in self.letters:
+            if letter == " ":
+                edges.append(self.boxes[place - 1][behind])
+            else:
+                edges.append(self.boxes[place][before])
+                place += 1
+        edges.append(self.boxes[-1][behind])
+        width = right - left or 1.0
+        return tuple((edges[round(stop * (len(edges) - 1))] - left) / width for stop in EVEN_STOPS)
 
 
 def segments_of(page: Any, number: int, visible: Box) -> list[Segment]:

@@ -25,7 +25,7 @@ def read_pages(pdf: Any) -> tuple[list[PageItems], tuple[str, ...]]:
     titles: dict[int, list[RunningTitle]] = defaultdict(list)
     for segment, copies in running.kept:
         titles[segment.page].append(RunningTitle(segment.text, copies))
-    read = [PageItems(page.number, arrange(page.segments), titles[page.number], page.notes) for page in pages]
+    read = [PageItems(page, arrange(page.segments), titles[page.number]) for page in pages]
     return read, tuple(_warnings(running))
 
 
@@ -35,8 +35,8 @@ def _page(pdf: Any, number: int, form: Any) -> Page:
         box = raw.FS_RECTF()
         raw.FPDF_GetPageBoundingBox(opened.raw, box)
         visible = (box.left, box.bottom, box.right, box.top)
-        page = Page(number, visible, list(segments_of(opened, number, visible)))
-        add_annotations(page, opened, form, opened.get_rotation())
+        page = Page(number, visible, opened.get_rotation(), segments_of(opened, number, visible))
+        add_annotations(page, opened, form)
         return page
     finally:
         opened.close()

@@ -1,7 +1,9 @@
 """Opens a PDF, and reads its pages and its title."""
 
+import base64
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from qa_service.loading.outline import Limits, ParsedDocument, UnreadableError
@@ -36,12 +38,16 @@ def _read(pdf: Any, limits: Limits) -> ParsedDocument:
     if len(pdf) > limits.pages:
         raise UnreadableError(f"has {len(pdf)} pages, over the limit of {limits.pages} (QA_MAX_PAGES)")
     pages, warnings = read_pages(pdf)
-    if not any(page.items or page.notes for page in pages):
+    if not any(page.items or page.page.notes for page in pages):
         raise UnreadableError("contains no text (only images?)")
-    builder = Writer(pages).write()
-    found = builder.document(warnings=warnings)
+    writer = Writer(pages)
+    builder = writer.write()
+    found = builder.document()
     title = _title(pdf.get_metadata_dict().get("Title", ""))
-    return found if found.outline.title or not title else builder.document(title=title, warnings=warnings)
+    if title and not found.outline.title:
+        found = builder.document(title=title)
+    lines = tuple(base64.b64encode(page).decode("ascii") for page in writer.page_lines(found.text))
+    return replace(found, warnings=warnings, page_lines=lines)
 
 
 def _title(metadata: str) -> str:

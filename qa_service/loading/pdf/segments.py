@@ -4,10 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from qa_service.text.page_lines import STOPS
+
 Box = tuple[float, float, float, float]
 """Left, bottom, right and top in points; y grows upwards."""
 Gap = tuple[float, float]
 """The left and right edge of a gap between two columns."""
+EVEN_STOPS = tuple(stop / STOPS for stop in range(STOPS + 1))
 _MIN_SPARE_ROOM = 0.5
 
 
@@ -28,6 +31,10 @@ class Segment:
     page: int
     order: float
     angle: int = 0
+    stops: tuple[float, ...] = EVEN_STOPS
+    """The shares of its width at which each sixteenth of its letters begins, and the last one ends."""
+    parts: tuple["Segment", ...] = ()
+    """The segments that were joined to this one."""
 
     @property
     def middle(self) -> float:
@@ -61,15 +68,20 @@ class Line:
             first.page,
             first.order,
             first.angle,
+            parts=tuple(self.segments),
         )
 
 
 @dataclass(slots=True)
 class Page:
-    """The segments of a page, by the angle at which they are read; ``box`` is its visible part."""
+    """The segments of a page, by the angle at which they are read.
+
+    ``box`` is its visible part; ``upright`` is the angle of text that stands upright when the page is displayed.
+    """
 
     number: int
     box: Box
+    upright: int = 0
     segments: list[Segment] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Texts of annotations that have no place in the lines of the page."""
@@ -107,3 +119,11 @@ def fits(line: Segment, following: Segment, right: float) -> bool:
     word = len(following.text.split(maxsplit=1)[0]) + 1 if following.text else 0
     width = word * (following.right - following.left) / max(1, len(following.text))
     return line.right + width + _MIN_SPARE_ROOM * line.size <= right
+
+
+def displayed(segment: Segment, page: Page) -> Box:
+    """Return the left, upper, right and lower edge of a segment, from the upper left corner of the displayed page."""
+    box = (segment.left, segment.bottom, segment.right, segment.top)
+    left, bottom, right, top = turned(box, page.upright - segment.angle)
+    page_left, _, _, page_top = turned(page.box, page.upright)
+    return left - page_left, page_top - top, right - page_left, page_top - bottom

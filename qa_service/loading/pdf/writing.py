@@ -10,8 +10,9 @@ from qa_service.loading.outline import TextBuilder
 from qa_service.loading.pdf.joining import count_words, joined
 from qa_service.loading.pdf.layout import Item
 from qa_service.loading.pdf.marks import BULLET, DOUBTFUL_BULLET
-from qa_service.loading.pdf.segments import Line, Segment, fits
+from qa_service.loading.pdf.segments import Line, Page, Segment, displayed, fits
 from qa_service.loading.pdf.tables import TableRow, has_header
+from qa_service.text.page_lines import PageLine, packed
 
 _HEADING_SIZE_RATIO = 1.15  # type size of a heading, in sizes of the body
 # A gap above this share of a line's height begins a new paragraph, or a new heading.
@@ -23,6 +24,7 @@ _FULL_LINE_RATIO = 0.8
 _MAX_HEADING_CHARACTERS = 200
 _MAX_HEADINGS_OF_A_SIZE = 2
 _NEAR_LINES = 6
+_MAX_BETWEEN = 2_000  # characters between two segments: those of running titles and notes, of rules and bars
 _SENTENCE_ENDS = (".", "!", "?", ":", "”", '"', "…", "。", "！", "？", "：")
 _HYPHENS = ("-", "\u2010", "\u2013", "\u2014", "\u00ad")
 
@@ -37,12 +39,16 @@ class RunningTitle:
 
 @dataclass(slots=True)
 class PageItems:
-    """The lines and rows of a page; ``titles`` and ``notes`` are added at its end."""
+    """A page with its lines and rows; ``titles`` and the page's notes are added at its end."""
 
-    number: int
+    page: Page
     items: Sequence[Item]
     titles: Sequence[RunningTitle] = ()
-    notes: Sequence[str] = ()
+
+    @property
+    def number(self) -> int:
+        """The number of the page, from 0."""
+        return self.page.number
 
 
 @dataclass(slots=True)
@@ -69,11 +75,12 @@ class Writer:
         self._levels = sorted(sizes, reverse=True)
         self._gap = max(_PARAGRAPH_GAP_RATIO, _usual_gap(lines, self._body) + _WIDER_THAN_USUAL)
         self._headings: list[_Paragraph] = []
-        self._table: list[tuple[int, list[str]]] = []
+        self._table: list[tuple[int, list[str], list[Segment]]] = []
         self._has_blocks = False
+        self._written: list[Segment] = []
 
     def write(self) -> TextBuilder:
-        """Write all pages; return the builder with the text."""
+        """Write all pages; return the builder with the text. To be called once."""
         paragraph: list[Segment] = []
         titles: list[RunningTitle] = []
         for page, following in zip(self._pages, [*self._pages[1:], None], strict=True):
@@ -105,7 +112,7 @@ class Writer:
             first = lines[0]
             goes_on = isinstance(first, Segment) and not self._starts_paragraph(paragraph, first, _right_edge(lines, 0))
         later = [title for title in titles if goes_on and following and following.number in title.pages]
-        added = [*(title.text for title in titles if title not in later), *page.notes]
+        added = [*(title.text for title in titles if title not in later), *page.page.notes]
         if not added:
             return later
         if not goes_on or paragraph[0].page < page.number:
@@ -128,7 +135,7 @@ class Writer:
         header = self._table[0][1] if self._table else cells
         if len(cells) != len(header) or (len(self._table) > 1 and cells == header):
             self._write_table()
-        self._table.append((number, cells))
+        self._table.append((number, cells, row.segments))
 
     def _write_table(self) -> None:
         rows, self._table = self._table, []
@@ -137,9 +144,10 @@ class Writer:
         self._write_headings(followed=True)
         self._begin_page(rows[0][0])
         pages = []
-        for place, (number, _) in enumerate(rows):
+        for place, (number, _, segments) in enumerate(rows):
             pages += [place] * (number - (rows[place - 1][0] if place else number))
-        cells = [row for _, row in rows]
+            self._written += segments
+        cells = [row for _, row, _ in rows]
         self._builder.table(cells, has_header=has_header(cells), page_rows=pages)
         self._has_blocks = True
 
@@ -203,12 +211,28 @@ class Writer:
                 self._write_block(heading)
             else:
                 self._begin_page(heading.lines[-1].page)
+                self._written += heading.lines
                 self._builder.heading(self._levels.index(sizes[place]) + 1, heading.text)
 
     def _write_block(self, paragraph: _Paragraph) -> None:
         self._begin_page(paragraph.lines[0].page)
+        self._written += paragraph.lines
         self._builder.block(paragraph.text, "list_item" if paragraph.is_list_item else "paragraph", paragraph.breaks)
         self._has_blocks = True
+
+    def page_lines(self, text: str) -> tuple[bytes, ...]:
+        """Return the packed lines of each page, whose segments are looked for in the text one after the other."""
+        lines: list[list[PageLine]] = [[] for _ in self._pages]
+        end = 0
+        for segment in (part for whole in self._written for part in whole.parts or (whole,)):
+            wanted = segment.text.rstrip("".join(_HYPHENS)) or segment.text
+            start = text.find(wanted, end, end + len(wanted) + _MAX_BETWEEN)
+            if start < 0:
+                continue  # its white space or a bar is written in another way
+            end = start + len(wanted)
+            box = displayed(segment, self._pages[segment.page].page)
+            lines[segment.page].append(PageLine(start, len(wanted), box, segment.stops))
+        return tuple(map(packed, lines))
 
 
 def _body_size(lines: Sequence[Segment]) -> float:
