@@ -36,6 +36,7 @@ from qa_service.index.disk import OpenIndex
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval.candidates import gather
 from qa_service.retrieval.fusion import scaled
+from qa_service.retrieval.query import Wording
 from qa_service.splitting import Splitter
 
 DEPTH = 50
@@ -135,7 +136,7 @@ def ways(answerer: QuestionAnswerer, unread: QuestionAnswerer) -> dict[str, Rank
         return sorted(scores, key=lambda number: (-scores[number], number))[:top_k]
 
     def convex(question: str, top_k: int) -> list[int]:
-        candidates = gather(index, question, answerer.embed([question])[0].vector, DEPTH)
+        candidates = gather(index, Wording(question, answerer.embed([question])[0]), DEPTH)
         lexical_scores = np.zeros_like(candidates.dense) if candidates.lexical is None else candidates.lexical
         fused = CONVEX_DENSE * scaled(candidates.dense) + (1 - CONVEX_DENSE) * scaled(lexical_scores)
         return candidates.numbers[np.argsort(-fused, kind="stable")[:top_k]].tolist()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from qa_service.datatypes import AskOptions, Filters
+from qa_service.datatypes import AskOptions, Expansion, Filters, SynonymRule
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import IndexCorrupt, InvalidRequest, NotFound, SettingsError, SourceError
 from qa_service.index.disk import IndexFolder
@@ -224,3 +224,26 @@ def test_long_questions_are_embedded_one_by_one(answerer: QuestionAnswerer, fake
     fake.embed_questions = counted  # type: ignore[method-assign]
     answerer.embed(["cat", "dog", "cat " * 100, "whale", "dog " * 100])
     assert passes == [3, 1, 1]
+
+
+def test_synonyms_and_acronyms_belong_to_an_index(settings: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """A change of ``synonyms.txt`` makes a new one without embedding again; its wrong lines are reported."""
+    folder({"a.txt": "The Animal Health Office (AHO) was founded in 1953.\n", "b.txt": "The sea is deep.\n"})
+    before = build(settings, fake)
+    folder({"synonyms.txt": "ocean, sea\nwrong\n"})
+    report = build(settings, fake)
+    assert report.index_version != before.index_version
+    assert report.documents == report.passages == fake.embedded == 2
+    (warning,) = report.warnings
+    assert warning.startswith("synonyms.txt, line 2: it has one phrase only")
+    folder({"b.txt": "The sea is very deep.\n"})
+    build(settings, fake)
+    answerer, _ = open_answerer(settings, fake)
+    words = answerer.index.words
+    assert [(one.short, one.long, one.count) for one in words.synonyms.acronyms] == [("AHO", "Animal Health Office", 1)]
+    assert words.synonyms.rules == (SynonymRule(("ocean", "sea")),)
+    assert words.spellings.count("deep") == words.spellings.count("founded") == 1
+    match = words.match("ocean", [Expansion("ocean", ("sea",))])
+    assert match is not None
+    assert answerer.index.passage(int(match.best(1)[0])).text == "The sea is very deep."
+    assert not build(settings, fake).changed

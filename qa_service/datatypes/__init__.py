@@ -48,6 +48,7 @@ from qa_service.datatypes.documents import (
     Skipped,
     SourceDocument,
     SourceFile,
+    SynonymRule,
 )
 from qa_service.datatypes.questions import MAX_TURNS, Correction, Expansion, Turn, UnderstoodQuestion
 
@@ -94,6 +95,7 @@ __all__ = [
     "SourceDocument",
     "SourceFile",
     "Stage",
+    "SynonymRule",
     "Turn",
     "UnderstoodQuestion",
 ]

@@ -95,6 +95,17 @@ class PageBox:
 
 
 @dataclass(frozen=True, slots=True)
+class SynonymRule:
+    """A line of ``synonyms.txt``: a question with one of ``phrases`` also asks for ``others``.
+
+    Without ``others``, all phrases mean the same.
+    """
+
+    phrases: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """A span of a document in code points, UTF-16 code units, bytes and lines."""
 

@@ -1,15 +1,15 @@
 """The operations of an index and of its generations, on disk or in Milvus."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from qa_service.datatypes import Filters, FloatArray, Int32Array, IntArray, Metadata, Passage, SourceDocument
+from qa_service.datatypes import Expansion, Filters, FloatArray, Int32Array, IntArray, Metadata, Passage, SourceDocument
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.index.manifest import Manifest
 from qa_service.index.tokens import Similarities
-from qa_service.index.words import Spellings
+from qa_service.index.words import Spellings, Synonyms
 
 _QUOTE_CHARACTERS = 500  # of a quote, searched by their terms
 _QUOTE_CANDIDATES = 50  # passages
@@ -36,8 +36,12 @@ class WordMatch(Protocol):
 class WordIndex(Protocol):
     """The lexical signal: the terms of the passages, scored by BM25."""
 
-    def match(self, question: str) -> WordMatch | None:
-        """Match a question with the passages; ``None`` if it shares no term with any of them."""
+    def match(self, question: str, expansions: Sequence[Expansion] = ()) -> WordMatch | None:
+        """Match a question with the passages; ``None`` if it shares no term with any of them.
+
+        A passage with all words of a synonym has the score of the phrase of the ``expansions``, if that is more than
+        it has for the phrase's own words. Weights are those of the question's terms.
+        """
 
     def weights(self, question: str) -> dict[str, float]:
         """Return the idf of each term of a question; a term that no passage holds has the largest possible idf."""
@@ -54,6 +58,10 @@ class WordIndex(Protocol):
     @property
     def spellings(self) -> Spellings:
         """The words of the passages as they are spelled."""
+
+    @property
+    def synonyms(self) -> Synonyms:
+        """The acronyms and synonyms of the collection."""
 
 
 @dataclass(frozen=True, slots=True)

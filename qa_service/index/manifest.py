@@ -86,7 +86,8 @@ _Counts = AfterValidator(_without_negatives)
 class Contents(_Part):
     """The inputs of a generation. Equal contents have the same generation id.
 
-    ``sources`` are the files that are read, ``left_out`` those that are skipped unopened.
+    ``sources`` are the files that are read, ``left_out`` those that are skipped unopened; ``synonyms`` is the sha256 of
+    ``synonyms.txt``, empty without one.
     """
 
     model: ModelEntry
@@ -96,11 +97,12 @@ class Contents(_Part):
     readers: str
     sources: tuple[SourceEntry, ...]
     left_out: tuple[Skipped, ...]
+    synonyms: str
 
     def of_part(self, files: Sequence[SourceFile]) -> "Contents":
         """Return the contents for some of the files, as a shard has them."""
         own = {name: getattr(self, name) for name in Contents.model_fields}
-        return Contents(**{**own, "sources": SourceEntry.of(files), "left_out": ()})
+        return Contents(**{**own, "sources": SourceEntry.of(files), "left_out": (), "synonyms": ""})
 
     def like(self, other: "Contents") -> bool:
         """Tell whether both have the same vectors for the same passage."""

@@ -17,8 +17,10 @@ from qa_service.loading import (
     READERS_VERSION,
     ParserProcess,
     SourceFolder,
+    SynonymFile,
     limits_of,
     read_documents,
+    read_synonyms,
     scan_source,
 )
 from qa_service.settings import Settings
@@ -35,6 +37,7 @@ class BuildInputs:
     settings: Settings
     embedder: Embedder
     source: SourceFolder
+    synonyms: SynonymFile
     contents: Contents
 
 
@@ -50,6 +53,7 @@ def gather_inputs(settings: Settings, embedder: Embedder) -> BuildInputs:
         include=settings.include,
         starters=settings.starter_paths,
     )
+    synonyms = read_synonyms(settings.source, limits.file_bytes)
     contents = Contents(
         model=ModelEntry.of(embedder),
         language=settings.language,
@@ -62,8 +66,9 @@ def gather_inputs(settings: Settings, embedder: Embedder) -> BuildInputs:
         ),
         sources=SourceEntry.of(source.files),
         left_out=source.left_out,
+        synonyms=synonyms.sha256,
     )
-    return BuildInputs(settings, embedder, source, contents)
+    return BuildInputs(settings, embedder, source, synonyms, contents)
 
 
 def build_generation(
@@ -93,6 +98,7 @@ def build_generation(
     return draft.finish(
         batch_size=settings.batch_size,
         progress=lambda done, passages: progress("embedding passages", done, passages),
+        synonyms=inputs.synonyms,
     )
 
 

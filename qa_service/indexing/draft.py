@@ -44,9 +44,10 @@ from qa_service.index.disk import (
     write_generation,
 )
 from qa_service.index.tokens import Codec, PassageTokensBuilder
-from qa_service.index.words import BM25Builder
+from qa_service.index.words import BM25Builder, Synonyms
 from qa_service.indexing.reuse import CURRENT, NEW, FinishedShards, OpenShards, PassageOrigins, Reusable, SourceIndex
 from qa_service.indexing.vectors import VECTORS_FILE, VectorCollector
+from qa_service.loading import NO_SYNONYMS, SynonymFile
 from qa_service.splitting import SplitDocument
 from qa_service.text.cleaning import embeddable
 
@@ -186,8 +187,10 @@ class Draft:
                 "kept. Fix them or pass --allow-skips"
             )
 
-    def finish(self, *, batch_size: int, progress: Callable[[int, int], None]) -> Manifest:
-        """Embed the new passages, write the generation, and force it to disk."""
+    def finish(
+        self, *, batch_size: int, progress: Callable[[int, int], None], synonyms: SynonymFile = NO_SYNONYMS
+    ) -> Manifest:
+        """Embed the new passages, write the generation with the ``synonyms``, and force it to disk."""
         self._copy_run()
         self._shards.close()
         retired_from = self._reusable.index
@@ -196,6 +199,7 @@ class Draft:
         try:
             vectors, counts = self._collect_vectors(reader, batch_size, progress)
             covered, warnings = reader.summary()
+            acronyms = reader.acronyms()
         finally:
             reader.close()
         tokens = np.array(self._origins.tokens, np.int64)
@@ -211,8 +215,14 @@ class Draft:
             self._folder,
             self._contents,
             vectors,
-            self._lexical.finish(),
-            GenerationSummary({PASSAGES: len(tokens), **counts}, self.documents, skipped, warnings, completeness),
+            self._lexical.finish(Synonyms.of(acronyms.items(), synonyms.rules)),
+            GenerationSummary(
+                {PASSAGES: len(tokens), **counts},
+                self.documents,
+                skipped,
+                [*synonyms.warnings, *warnings],
+                completeness,
+            ),
             embedded_by=self._embedder.runtime,
         )
         (self._folder / VECTORS_FILE).unlink()

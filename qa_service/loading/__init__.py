@@ -8,18 +8,22 @@ from qa_service.loading.formats import FORMATS, READERS_VERSION
 from qa_service.loading.outline import Limits, limits_of
 from qa_service.loading.parser_process import ParserProcess
 from qa_service.loading.reading import SourceChangedError, read_documents, read_file
+from qa_service.loading.synonyms import NO_SYNONYMS, SynonymFile, read_synonyms
 
 __all__ = [
     "FORMATS",
+    "NO_SYNONYMS",
     "READERS_VERSION",
     "Limits",
     "ParserProcess",
     "SkipFile",
     "SourceChangedError",
     "SourceFolder",
+    "SynonymFile",
     "limits_of",
     "read_documents",
     "read_file",
+    "read_synonyms",
     "scan_source",
     "source_root",
 ]

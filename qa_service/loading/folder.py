@@ -19,6 +19,8 @@ from pathlib import Path
 from qa_service.datatypes import Skipped, SourceFile
 from qa_service.errors import SourceError
 
+SYNONYMS_FILE = "synonyms.txt"
+"""This file of a source folder is not a document; :mod:`synonyms` reads it."""
 _MEGABYTE = 1_000_000
 
 
@@ -50,8 +52,8 @@ def scan_source(
     """Return the files of a folder that have one of the extensions, each with the sha256 of its bytes.
 
     With patterns to ``include``, paths that match none of them are ignored; ``*`` matches any characters, slashes
-    included. Files at the paths ``starters``, here or in the folder of a collection, are not documents. Raises
-    :class:`SourceError` if the folder is missing or is a file.
+    included. Files at the paths ``starters``, here or in the folder of a collection, are not documents, nor is
+    ``synonyms.txt``. Raises :class:`SourceError` if the folder is missing or is a file.
     """
     root = source_root(source)
     files: list[SourceFile] = []
@@ -63,6 +65,8 @@ def scan_source(
         uri = _uri(root, found)
         if any(f"/{uri}".endswith(f"/{path}") for path in starters):
             left_out.append(Skipped(uri, "questions to start with, not a document", failed=False))
+            continue
+        if uri == SYNONYMS_FILE:
             continue
         if include and not any(fnmatchcase(uri, pattern) for pattern in include):
             continue

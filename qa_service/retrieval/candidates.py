@@ -44,8 +44,7 @@ class Candidates:
 
 def gather(
     index: Index,
-    question: str,
-    vector: FloatArray,
+    wording: Wording,
     depth: int,
     filters: Filters | None = None,
     *,
@@ -56,11 +55,12 @@ def gather(
 
     ``filters`` and ``without`` exclude passages. Each candidate has both scores, whichever search found it.
     """
-    match = index.words.match(question)
+    match = index.words.match(wording.text, wording.expansions)
+    vector = wording.embedding.vector
     nearest, best = index.find(vector, match, depth + (0 if without is None else len(without)), filters)
     if without is not None:
         nearest, best = (numbers[~np.isin(numbers, without)][:depth] for numbers in (nearest, best))
-    weights = index.words.weights(question) if match is None else match.weights
+    weights = index.words.weights(wording.text) if match is None else match.weights
     numbers = np.unique(np.concatenate([nearest, best, *(() if extra is None else (extra,))]))
     return Candidates(
         numbers=numbers,
@@ -85,8 +85,7 @@ def gather_together(
     """Return the candidates of each wording of a question; all have the same passages, those of any wording."""
 
     def of(wording: Wording, extra: IntArray | None) -> Candidates:
-        vector = wording.embedding.vector
-        return gather(index, wording.text, vector, depth, filters, extra=extra, without=without)
+        return gather(index, wording, depth, filters, extra=extra, without=without)
 
     found = [of(wording, extra) for wording in wordings]
     if len(found) == 1:

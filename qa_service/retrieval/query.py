@@ -1,19 +1,20 @@
 """A question ready for retrieval: its wordings with their embeddings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from qa_service.datatypes import Filters, UnderstoodQuestion
+from qa_service.datatypes import Expansion, Filters, UnderstoodQuestion
 from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A text that is searched for, and its embedding."""
+    """A text that is searched for, its embedding, and the expansions of its phrases."""
 
     text: str
     embedding: QuestionEmbedding
+    expansions: tuple[Expansion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,10 @@ class Query:
     @classmethod
     def of(cls, understood: UnderstoodQuestion, embeddings: Sequence[QuestionEmbedding]) -> "Query":
         """Return the query of a question and the embeddings of its ``wordings``, in order."""
-        found: Iterator[Wording] = map(Wording, understood.wordings, embeddings)
+        found = iter(
+            Wording(text, embedding, tuple(one for one in understood.expansions if one.phrase in text))
+            for text, embedding in zip(understood.wordings, embeddings, strict=True)
+        )
         main = tuple(next(found) for _ in range(1 + len(understood.alternatives)))
         return cls(main, tuple(found), understood)
 

@@ -284,7 +284,7 @@ def test_a_missing_file_is_named(name: str, built: Path, settings: Settings) -> 
 )  # which the next build reuses
 def test_files_of_another_generation_are_refused(name: str, built: Path, settings: Settings, folder: Write) -> None:
     """One file is swapped between two intact generations."""
-    folder({"third.txt": "Gulls cry above the harbour at dawn."})
+    folder({"third.txt": "Gulls cry above the Great Northern Harbour (GNH) at dawn."})
     version = build(settings, FakeEmbedder()).index_version
     shutil.copy(built / name, built.parent / version / name)
     shutil.rmtree(built)

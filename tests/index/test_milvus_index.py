@@ -18,7 +18,7 @@ from milvus_index import (
     filters_choose_as_in_the_folder,
 )
 
-from qa_service.datatypes import AskOptions, ComparisonFilter, Filters
+from qa_service.datatypes import AskOptions, ComparisonFilter, Expansion, Filters
 from qa_service.errors import InvalidRequest, StoreRefused
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.filtering import MAX_VALUES
@@ -137,3 +137,26 @@ def test_passages_are_found_by_vectors_alone_without_bm25(
     ]
     assert answer.results[0].scored.scores.lexical
     assert answer.results[0].citation == local.ask("where does the cat sleep").results[0].citation
+
+
+def test_words_and_synonyms_are_those_from_disk(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """And so is the score of a passage with a synonym, whether its own words are in the index or not."""
+    folder({**DOCUMENTS, "health.txt": "The Animal Health Office (AHO) sleeps.\n", "synonyms.txt": "kitten => cat\n"})
+    build(shared, fake)
+    answerers = both(shared, fake)
+    every = np.arange(len(answerers[0].index))
+    local, remote = (one.index.words for one in answerers)
+    assert len(local.spellings) > 10
+    assert local.spellings.dump() == remote.spellings.dump()
+    assert local.synonyms == remote.synonyms
+    assert len(local.synonyms) == 2
+    for question, expansion in (
+        ("a kitten", Expansion("kitten", ("cat",))),
+        ("AHO", Expansion("AHO", ("animal health",))),
+    ):
+        mine, theirs = local.match(question, [expansion]), remote.match(question, [expansion])
+        assert mine is not None
+        assert theirs is not None
+        np.testing.assert_allclose(mine.scores(every), theirs.scores(every), rtol=1e-5)
+        assert mine.scores(every).max() > 0
+        assert mine.best(3).tolist() == theirs.best(3).tolist()

@@ -113,6 +113,8 @@ def compare(one: Settings, several: Settings, *, least_cosine: float = 1 - 1e-6)
     every = np.arange(len(here))
     assert (here.vectors(every) * there.vectors(every)).sum(axis=1).min() >= least_cosine
     assert here.words.vocabulary() == there.words.vocabulary()
+    assert here.words.spellings.dump() == there.words.spellings.dump()
+    assert here.words.synonyms == there.words.synonyms
     assert (here.words.by_passage() != there.words.by_passage()).nnz == 0
     assert here.tokens is not None
     assert there.tokens is not None

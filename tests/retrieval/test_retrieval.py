@@ -20,6 +20,7 @@ from qa_service.retrieval import Query, Ranker, Retriever, open_reranker
 from qa_service.retrieval.candidates import gather
 from qa_service.retrieval.evidence import QuestionFeatures, collect_evidence
 from qa_service.retrieval.fusion import fuse, lexical_weight_for, scaled
+from qa_service.retrieval.query import Wording
 from qa_service.settings import Settings
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -68,8 +69,9 @@ def test_candidates_have_dense_and_lexical_scores_and_ranks(folder: Write, setti
     """Compared with scoring every passage."""
     index = opened(dict(MANY), folder, settings)
     question = "thing3 word10"
-    vector = FakeEmbedder().embed_questions([question])[0].vector
-    found = gather(index, question, vector, 5)
+    embedding = FakeEmbedder().embed_questions([question])[0]
+    vector = embedding.vector
+    found = gather(index, Wording(question, embedding), 5)
     cosines = index.store.vectors(np.arange(60)) @ vector
     match = index.words.match(question)
     assert match is not None

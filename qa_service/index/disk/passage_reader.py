@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -199,6 +200,12 @@ class PassageReader:
                 "SELECT uri, warnings FROM documents WHERE warnings != '[]' ORDER BY uri"
             ).fetchall()
         return CoverageCount(*counts), [f"{uri}: {text}" for uri, texts in rows for text in json.loads(texts)]
+
+    def acronyms(self) -> Counter[tuple[str, str]]:
+        """Return in how many documents each acronym is introduced with a long form."""
+        with sqlite_errors(self._path):
+            rows = self._connection.execute("SELECT acronyms FROM documents WHERE acronyms != '[]'")
+            return Counter((short, long) for (pairs,) in rows for short, long in json.loads(pairs))
 
     def matching(self, filters: Filters) -> list[int]:
         """Return the numbers of the passages that pass the filters, in order.

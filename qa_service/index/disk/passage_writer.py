@@ -11,6 +11,7 @@ from urllib.parse import quote
 from qa_service.citations import passage_id
 from qa_service.datatypes import Document, Passage
 from qa_service.index.disk.passage_reader import OWN_COLUMNS, ReusablePassage, address_of, sqlite_errors
+from qa_service.index.words import acronyms
 from qa_service.splitting import CoverageCount
 
 _SCHEMA = """
@@ -18,7 +19,8 @@ CREATE TABLE documents (
   id TEXT PRIMARY KEY, uri TEXT NOT NULL UNIQUE, title TEXT NOT NULL, sha256 TEXT NOT NULL, source TEXT NOT NULL,
   media_type TEXT NOT NULL, url TEXT, pages TEXT NOT NULL, text TEXT NOT NULL, metadata TEXT NOT NULL,
   warnings TEXT NOT NULL,
-  text_characters INTEGER NOT NULL, content_characters INTEGER NOT NULL, covered_characters INTEGER NOT NULL
+  text_characters INTEGER NOT NULL, content_characters INTEGER NOT NULL, covered_characters INTEGER NOT NULL,
+  acronyms TEXT NOT NULL
 );
 CREATE TABLE passages (
   number INTEGER PRIMARY KEY, document_id TEXT NOT NULL REFERENCES documents(id), text TEXT NOT NULL,
@@ -56,7 +58,7 @@ INSERT OR IGNORE INTO retired
 COMMIT;
 DETACH old;
 """  # noqa: S608 - a constant
-_ADD_DOCUMENT = f"INSERT INTO documents VALUES ({', '.join('?' * 14)})"  # noqa: S608 - no values
+_ADD_DOCUMENT = f"INSERT INTO documents VALUES ({', '.join('?' * 15)})"  # noqa: S608 - no values
 _ADD_PASSAGE = (
     f"INSERT INTO passages (number, document_id, first_sentence, id, {OWN_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 - constants
 )
@@ -102,6 +104,7 @@ class PassageWriter:
             *(document.media_type, document.url, json.dumps(document.pages), document.text),
             *(json.dumps(dict(document.metadata), sort_keys=True), json.dumps(document.warnings)),
             *(covered.text, covered.content, covered.covered),
+            json.dumps(sorted({pair for passage in passages for pair in acronyms(passage.text)})),
         )
         with sqlite_errors(self._path):
             self._connection.execute(_ADD_DOCUMENT, row)

@@ -3,24 +3,32 @@
 import base64
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
 from cachetools import LRUCache
 
-from qa_service.datatypes import Filters, FloatArray, Int32Array, IntArray, Metadata, Passage, SourceDocument
+from qa_service.datatypes import Expansion, Filters, FloatArray, Int32Array, IntArray, Metadata, Passage, SourceDocument
 from qa_service.embedding import TokenEmbeddings
 from qa_service.errors import IndexCorrupt
 from qa_service.index import Index, Manifest, WordMatch
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.filtering import Conditions, front_matter_key
 from qa_service.index.milvus.records import Records, digest
-from qa_service.index.milvus.rows import Rows
+from qa_service.index.milvus.rows import PassageScores, Rows
 from qa_service.index.tokens import Codec, Similarities, token_weights
-from qa_service.index.words import Spellings, idf_of_one, terms
+from qa_service.index.words import (
+    ExpandedPhrase,
+    Spellings,
+    Synonyms,
+    expanded_phrases,
+    idf_of_one,
+    terms,
+)
 
-MANIFEST, CODEC, FREQUENCIES, PARTS, SPELLINGS = "manifest", "codec", "frequencies", "parts", "spellings"
+MANIFEST, CODEC, FREQUENCIES, PARTS = "manifest", "codec", "frequencies", "parts"
+SPELLINGS, SYNONYMS = "spellings", "synonyms"
 _MAX_CANDIDATES = 1_000
 _TERM_CACHE_SIZE, _DOCUMENT_CACHE_SIZE = 100_000, 10_000
 
@@ -56,11 +64,14 @@ class MilvusWords:
         self._known: LRUCache[str, tuple[int, int]] = LRUCache(_TERM_CACHE_SIZE)
         self._looking_up = threading.Lock()  # one thread understands questions while another one answers
 
-    def match(self, question: str) -> "MilvusWordMatch | None":
-        """Match a question with the passages; ``None`` if it shares no term with any of them."""
+    def match(self, question: str, expansions: Sequence[Expansion] = ()) -> "MilvusWordMatch | None":
+        """Match a question with the passages; ``None`` if it shares no term with any of them, nor a synonym."""
         weights = self.weights(question)
         known = sorted(self.ids(weights).values())
-        return MilvusWordMatch(self._store if self.finds else None, self._rows, known, weights) if known else None
+        phrases = expanded_phrases(self, expansions)
+        if not known and not phrases:
+            return None
+        return MilvusWordMatch(self._store if self.finds else None, self._rows, known, weights, phrases)
 
     def weights(self, question: str) -> dict[str, float]:
         """Return the idf of each term of a question; a term that no passage holds has the largest possible idf."""
@@ -84,10 +95,18 @@ class MilvusWords:
     @cached_property
     def spellings(self) -> Spellings:
         """The words of the passages as they are spelled, from one record."""
-        found = self._records.one(SPELLINGS)
+        return Spellings.parse(self._record(SPELLINGS))
+
+    @cached_property
+    def synonyms(self) -> Synonyms:
+        """The synonyms of the collection, from one record."""
+        return Synonyms.parse(self._record(SYNONYMS))
+
+    def _record(self, key: str) -> str:
+        found = self._records.one(key)
         if found is None:
-            raise IndexCorrupt(f"{self._store.name} has no record of its words; publish it again")
-        return Spellings.parse(found)
+            raise IndexCorrupt(f"{self._store.name} has no record of its {key}; publish it again")
+        return found
 
     def _look_up(self, wanted: list[str]) -> dict[str, tuple[int, int]]:
         """Return the id and frequency of each term; -1 and 0 if no passage holds it."""
@@ -107,24 +126,42 @@ class MilvusWords:
 class MilvusWordMatch:
     """The match of a question with an index in Milvus. ``weights`` is the idf of each of its terms."""
 
-    def __init__(self, store: MilvusStore | None, rows: Rows, known: list[int], weights: dict[str, float]) -> None:
+    def __init__(
+        self,
+        store: MilvusStore | None,
+        rows: Rows,
+        known: list[int],
+        weights: dict[str, float],
+        phrases: Sequence[ExpandedPhrase],
+    ) -> None:
         self.weights = weights
         self._store = store
         self._rows = rows
         self._terms = np.array(known, np.int32)
+        self._phrases = phrases
 
     def best(self, depth: int, condition: str = "") -> IntArray:
         """Return the numbers of the ``depth`` best passages, best first, ties by number; none without BM25."""
         if self._store is None:
             return np.empty(0, np.int64)
-        asked = " ".join(map(str, self._terms.tolist()))
+        synonyms = [ids for phrase in self._phrases for ids in phrase.synonyms]
+        asked = " ".join(map(str, np.unique(np.concatenate([self._terms, *synonyms])).tolist()))
         # The server rounds lengths and scores: more results are requested and ordered by the exact scores.
         numbers = np.sort(self._store.search_terms(asked, min(depth + depth // 2, _MAX_CANDIDATES), condition))
-        return numbers[np.lexsort((numbers, -self.scores(numbers)))][:depth]
+        scores = self.scores(numbers)
+        numbers, scores = numbers[scores > 0], scores[scores > 0]  # some have only a part of a synonym
+        return numbers[np.lexsort((numbers, -scores))][:depth]
 
     def scores(self, numbers: IntArray) -> FloatArray:
         """Return the BM25 scores of passages, given by increasing numbers."""
-        return np.array([row.sum(self._terms) for row in self._rows.scores(numbers)], np.float32)
+        return np.array([self._score(row) for row in self._rows.scores(numbers)], np.float32)
+
+    def _score(self, row: PassageScores) -> float:
+        score = row.sum(self._terms)
+        for phrase in self._phrases:
+            if any(np.isin(ids, row.terms).all() for ids in phrase.synonyms):
+                score += max(0.0, phrase.score - row.sum(phrase.terms))
+        return score
 
 
 class MilvusIndex(Index):

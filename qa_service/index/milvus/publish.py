@@ -15,6 +15,7 @@ from qa_service.index.milvus.index import (
     CODEC,
     FREQUENCIES,
     SPELLINGS,
+    SYNONYMS,
     document_header,
     page_lines_key,
     term_key,
@@ -73,9 +74,9 @@ def write_rows(index: OpenIndex, store: MilvusStore, records: Records, *, words:
 
 
 def write_records(index: OpenIndex, records: Records) -> None:
-    """Write all data that is read by key: terms, spellings, documents, passage spans, citations, the token codec."""
+    """Write all data that is read by key: terms, words, documents, passage spans, citations, the token codec."""
     records.write(_term_records(index))
-    records.write([(SPELLINGS, index.words.spellings.dump())])
+    records.write([(SPELLINGS, index.words.spellings.dump()), (SYNONYMS, index.words.synonyms.dump())])
     records.write(_document_records(index))
     records.write(attribute_records(index.passages.metadata(document.id) for document in _documents(index)))
     records.write(

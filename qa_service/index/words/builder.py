@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from qa_service.datatypes import Int32Array, IntArray
 from qa_service.index.words.index import BM25Index, SentenceWords, idf
 from qa_service.index.words.spellings import in_order
+from qa_service.index.words.synonyms import NO_SYNONYMS, Synonyms
 from qa_service.index.words.terms import stem, words
 
 # Robertson and Zaragoza (2009) recommend 1.2 to 2 and 0.5 to 0.8; a small b suits short passages.
@@ -71,7 +72,7 @@ class BM25Builder:
         ids.extend(self._ids.setdefault(word, len(self._ids)) for word in found)
         lengths.append(len(found))
 
-    def finish(self) -> BM25Index:
+    def finish(self, synonyms: Synonyms = NO_SYNONYMS) -> BM25Index:
         """Return the index of all passages. The id of a term or a word is its rank among all in sorted order."""
         said, headings = np.array(self._said, np.int32), np.array(self._headings, np.int32)
         names = list(self._ids)
@@ -89,7 +90,7 @@ class BM25Builder:
         bm25.index(Tokenized(ids=corpus, vocab=vocabulary), show_progress=False)
         spelled = "\n".join(names[place] for place in used)
         sentences = SentenceWords(said, starts, spelled, terms, counts[used].astype(np.int32))
-        return BM25Index(bm25, sentences, self._language)
+        return BM25Index(bm25, sentences, self._language, synonyms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import bm25s
 import numpy as np
 import numpy.typing as npt
 
-from qa_service.datatypes import Float64Array, FloatArray, Int32Array, IntArray
+from qa_service.datatypes import Expansion, Float64Array, FloatArray, Int32Array, IntArray
+from qa_service.index.words.expansion import ExpandedPhrase, expanded_phrases
 from qa_service.index.words.spellings import Spellings
+from qa_service.index.words.synonyms import NO_SYNONYMS, Synonyms
 from qa_service.index.words.terms import terms
 
 # The library sets its logger to DEBUG at import.
@@ -32,7 +34,8 @@ _NAMES = {
 SENTENCE_WORDS, SENTENCE_STARTS = "lexical-sentence-words.npy", "lexical-sentence-starts.npy"
 WORDS, WORD_TERMS, WORD_COUNTS = "lexical-words.txt", "lexical-word-terms.npy", "lexical-word-counts.npy"
 MATRIX_FILES = tuple(sorted(_NAMES.values()))
-FILES = (*MATRIX_FILES, SENTENCE_STARTS, SENTENCE_WORDS, WORDS, WORD_TERMS, WORD_COUNTS)
+SYNONYMS = "lexical-synonyms.json"
+FILES = (*MATRIX_FILES, SENTENCE_STARTS, SENTENCE_WORDS, SYNONYMS, WORDS, WORD_TERMS, WORD_COUNTS)
 
 
 def idf(passages: int, frequencies: npt.ArrayLike) -> Float64Array:
@@ -88,10 +91,13 @@ class SentenceWords:
 class BM25Index:
     """BM25 (Lucene's variant) over passages by their numbers, 0 to n - 1, and the words of their sentences.
 
-    Built by :class:`BM25Builder`.
+    Built by :class:`BM25Builder`. ``synonyms`` are those of the collection.
     """
 
-    def __init__(self, bm25: bm25s.BM25, sentences: SentenceWords, language: str) -> None:
+    def __init__(
+        self, bm25: bm25s.BM25, sentences: SentenceWords, language: str, synonyms: Synonyms = NO_SYNONYMS
+    ) -> None:
+        self.synonyms = synonyms
         self._bm25 = bm25
         self._language = language
         self._sentences = sentences
@@ -105,12 +111,15 @@ class BM25Index:
     def load(cls, folder: Path, language: str) -> "BM25Index":
         """Open the files of :meth:`save`, memory-mapped. The caller has checked their hashes."""
         bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False, **_NAMES)
-        return cls(bm25, SentenceWords.load(folder), language)
+        synonyms = Synonyms.parse((folder / SYNONYMS).read_bytes().decode())
+        return cls(bm25, SentenceWords.load(folder), language, synonyms)
 
     def save(self, folder: Path) -> dict[str, int]:
         """Write the files in ``FILES`` and return the number of entries of each."""
         self._bm25.save(folder, show_progress=False, **_NAMES)
-        return {**dict.fromkeys(MATRIX_FILES, self._passages), **self._sentences.save(folder)}
+        (folder / SYNONYMS).write_bytes(self.synonyms.dump().encode())
+        counts = {**dict.fromkeys(MATRIX_FILES, self._passages), SYNONYMS: len(self.synonyms)}
+        return counts | self._sentences.save(folder)
 
     def vocabulary(self) -> dict[str, int]:
         """Return the id of every term; ids count from 0."""
@@ -153,11 +162,12 @@ class BM25Index:
         place = int(np.searchsorted(posting, passage))
         return place < len(posting) and int(posting[place]) == passage
 
-    def match(self, question: str) -> "BM25Match | None":
-        """Match a question with the passages; ``None`` if it shares no term with any of them."""
+    def match(self, question: str, expansions: Sequence[Expansion] = ()) -> "BM25Match | None":
+        """Match a question with the passages; ``None`` if it shares no term with any of them, nor a synonym."""
         weights = self.weights(question)
         known = sorted(self.ids(weights).values())
-        return BM25Match(self, known, weights) if known else None
+        phrases = expanded_phrases(self, expansions)
+        return BM25Match(self, known, weights, phrases) if known or phrases else None
 
     def posting(self, term: int) -> tuple[Int32Array, FloatArray]:
         """Return the increasing numbers of the passages that hold a term, and its BM25 score in each."""
@@ -193,10 +203,16 @@ class BM25Match:
 
     Common terms (in every eighth passage or more) weigh little and would take nearly all of the time. They are added
     only to passages that they can still lift among the best, as in MaxScore (Turtle and Flood, 1995); the result is
-    the same.
+    the same. Passages with a synonym of one of the ``phrases`` get what they lack of the score of the phrase.
     """
 
-    def __init__(self, index: BM25Index, terms: Sequence[int], weights: dict[str, float]) -> None:
+    def __init__(
+        self,
+        index: BM25Index,
+        terms: Sequence[int],
+        weights: dict[str, float],
+        phrases: Sequence[ExpandedPhrase] = (),
+    ) -> None:
         self.weights = weights
         passages = len(index)
         postings = [index.posting(term) for term in terms]
@@ -206,6 +222,10 @@ class BM25Match:
         for holding, scores in postings:
             if len(holding) * _COMMON_TERM_SHARE < passages:
                 self._partial[holding] += scores
+        for phrase in phrases:
+            holding = reduce(np.union1d, (_holding(index, ids) for ids in phrase.synonyms))
+            found = _added([index.posting(int(term)) for term in phrase.terms], holding)
+            self._partial[holding] += np.maximum(0, phrase.score - found)
 
     def scores(self, numbers: IntArray) -> FloatArray:
         """Return the scores of passages, given by increasing numbers."""
@@ -238,7 +258,13 @@ class BM25Match:
         return candidates[np.lexsort((candidates, -scores))][:depth].astype(np.int64)
 
 
-def _added(postings: Sequence[tuple[Int32Array, FloatArray]], numbers: IntArray) -> FloatArray:
+def _holding(index: BM25Index, terms: Int32Array) -> Int32Array:
+    """Return the numbers of the passages that hold all of some terms."""
+    holding: Int32Array = reduce(np.intersect1d, (index.posting(int(term))[0] for term in terms))
+    return holding
+
+
+def _added(postings: Sequence[tuple[Int32Array, FloatArray]], numbers: IntArray | Int32Array) -> FloatArray:
     """Return the sums of the scores of terms in passages, given by increasing numbers."""
     total = np.zeros(len(numbers), np.float32)
     numbers = numbers.astype(np.int32)  # the type of postings; else each of them would be converted
