@@ -35,14 +35,25 @@ def complete(question: str, history: Sequence[Turn]) -> str | None:
         return None
     root = next((at for at in range(len(turns) - 1, 0, -1) if not _leans_on(turns[at].question, turns[at - 1])), 0)
     last = turns[-1]
-    added = _content(last.question) + _content(turns[root].question)
+    said = _folded(question)
+    added = _unsaid(_content(last.question) + _content(turns[root].question), said)
     if _ASKS_FOR_NAME.match(last.question):
-        asked = last.question.casefold()
-        names = (name for name in _NAME.findall(last.answer[:_MAX_ANSWER_CHARACTERS]) if name.casefold() not in asked)
-        added += list(dict.fromkeys(names))[:_MAX_NAMES]
-    said = {word.casefold() for word in WORD.findall(question)}
-    new = [word for word in dict.fromkeys(added) if word.casefold() not in said]
-    return " ".join([question.rstrip(), *new]) if new else None
+        added += _unsaid(_NAME.findall(last.answer[:_MAX_ANSWER_CHARACTERS]), said)[:_MAX_NAMES]
+    return " ".join([question.rstrip(), *added]) if added else None
+
+
+def _unsaid(phrases: Sequence[str], said: set[str]) -> list[str]:
+    """Return the phrases with words that were not said yet, and count them as said."""
+    new = []
+    for phrase in phrases:
+        if not (words := _folded(phrase)) <= said:
+            new.append(phrase)
+            said |= words
+    return new
+
+
+def _folded(text: str) -> set[str]:
+    return {word.casefold() for word in WORD.findall(text)}
 
 
 def _leans_on(question: str, turn: Turn) -> bool:

@@ -134,6 +134,10 @@ def test_names_of_an_answer_are_added_if_a_name_was_asked_for() -> None:
     asked = Turn("Who shut Kaesong?", "Firms worked there. Since June, President Park had shut Kaesong.")
     assert complete("Why?", [asked]) == "Why? shut Kaesong President Park"
     assert complete("Why?", [Turn("When was Kaesong shut?", asked.answer)]) == "Why? Kaesong shut"
+    park = Turn(
+        "Who shut the Kaesong Industrial Complex?", "The Kaesong Industrial Complex was shut by President Park."
+    )
+    assert complete("Why?", [park, park]) == "Why? shut Kaesong Industrial Complex President Park"
 
 
 def test_a_chain_goes_back_to_the_question_that_stood_alone() -> None:

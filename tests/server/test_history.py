@@ -1,12 +1,13 @@
 """POST /ask with a history: what completes a question, and histories that are too long, wrong or hostile."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from conftest import app_for
+from conftest import FakeEmbedder, app_for
 from starlette.testclient import TestClient
 
-from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 
 FIRST = "Where does the whale swim?"
@@ -34,6 +35,20 @@ def test_a_history_may_name_answers(client: TestClient) -> None:
         history = ["What is a dog?", {"question": FIRST, "answer_id": identifier}]
         body = client.post("/ask", json={"question": FOLLOW_UP, "history": history}).json()
         assert body["understood"]["follow_up_of"] == FIRST
+
+
+def test_the_quote_of_an_earlier_answer_lends_its_names(
+    folder: Callable[[dict[str, str | bytes]], Path], settings: Settings
+) -> None:
+    """A pronoun may stand for them if the question before asked for a name."""
+    folder({"a.md": "# Kaesong\n\nTo put pressure on the North, President Park had shut Kaesong.\n"})
+    build(settings, FakeEmbedder())
+    answerer, _ = open_answerer(settings, FakeEmbedder())
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
+        first = client.post("/ask", json={"question": "Who shut Kaesong?"}).json()
+        history = [{"question": "Who shut Kaesong?", "answer_id": first["id"]}]
+        body = client.post("/ask", json={"question": "When did she do that?", "history": history}).json()
+    assert body["understood"]["text"] == "When did she do that? shut Kaesong North President Park"
 
 
 @pytest.mark.parametrize("history", [["Why?"], ["그것은 언제 서명되었습니까?"], [FIRST, "Thanks"], []])
