@@ -12,7 +12,8 @@ from qa_service.datatypes import Offsets, Passage, ScoredPassage
 from qa_service.reading import Reader, Reading, Window
 from qa_service.retrieval.evidence import DENSE_CAP, MAXSIM_CAP, ReadEvidence
 from qa_service.retrieval.hits import Hit
-from qa_service.retrieval.quotes import MAX_QUOTE_CHARACTERS, grown, trimmed, widened
+from qa_service.retrieval.quotes import MAX_QUOTE_CHARACTERS, grown, is_row, trimmed, widened
+from qa_service.retrieval.table_rows import row_sentence
 
 WEIGHT = 0.03
 """A unit of the logit counts so much in a score of 0..1. Decision 0020 has other weights."""
@@ -94,6 +95,10 @@ class AnswerReader:
     def _reading(self, question: str, passage: Passage, place: Offsets) -> Reading:
         """Return the reading of a part of a passage, with the span's offsets in the passage."""
         heading = passage.context.rsplit(" > ", 1)[-1]
+        if row := row_sentence(passage, place):
+            heading = "" if is_row(heading) else heading
+            found = self._reader.read(question, Window(row.text, heading), deep=self._careful)
+            return replace(found, span=trimmed(passage.text, row.origin(found.span, question)))
         found = self._reader.read(question, Window(passage.text[slice(*place)], heading), deep=self._careful)
         return replace(found, span=trimmed(passage.text, (place[0] + found.span[0], place[0] + found.span[1])))
 

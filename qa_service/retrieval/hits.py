@@ -13,7 +13,7 @@ from qa_service.index import Index
 from qa_service.retrieval.candidates import Candidates
 from qa_service.retrieval.confidence import Calibration
 from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence, collect_evidence
-from qa_service.retrieval.quotes import quotable
+from qa_service.retrieval.quotes import is_row, quotable
 from qa_service.retrieval.ranking import Ranking
 
 _NEAR_DUPLICATE_JACCARD = 0.97
@@ -24,12 +24,15 @@ _TERM_CACHE_PASSAGES = 2_000
 class PassageTerms:
     """Term ids of a passage: of each sentence, in order of occurrence, and ``all``, unique and sorted.
 
-    ``quotable`` are the numbers of the sentences that can be quoted.
+    ``quotable`` are the numbers of the sentences that can be quoted, ``rows`` of those the rows of tables, and
+    ``headers`` the term ids of their header rows.
     """
 
     sentences: Sequence[Int32Array]
     all: Int32Array
     quotable: Sequence[int]
+    rows: Sequence[int]
+    headers: Int32Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,7 @@ class HitFinder:
         """Return the terms of a passage, those asked recently from a cache."""
         known = self._terms.get(passage.number)
         if known is None:
-            sentences = self._index.sentence_terms(passage.number)
-            known = PassageTerms(sentences, np.unique(np.concatenate(sentences)), quotable(passage))
+            known = _terms_of(passage, self._index.sentence_terms(passage.number))
             self._terms[passage.number] = known
         return known
 
@@ -125,12 +127,38 @@ class HitFinder:
         The second value is, for each token of the question, its best cosine in that sentence.
         """
         candidates = ranking.candidates
-        if ranking.similarities is not None:
-            rows = self._index.token_rows(int(candidates.numbers[place]))
-            return ranking.similarities.sentence(int(ranking.places[place]), rows, terms.quotable)
-        quoted = (_quoted_terms(candidates, terms.sentences[sentence]) for sentence in terms.quotable)
-        shares = [sum(features.weights[term] for term in found) for found in quoted]
-        return terms.quotable[int(np.argmax(shares))], None
+        allowed = terms.quotable
+        if ranking.similarities is None or terms.rows:
+            shares = [
+                sum(features.weights[term] for term in _quoted_terms(candidates, _own_terms(terms, sentence)))
+                for sentence in allowed
+            ]
+            best = [sentence for sentence, share in zip(allowed, shares, strict=True) if share == max(shares)]
+            # Rows are alike but for their words: the right one has those of the question.
+            allowed = best if ranking.similarities is None else [row for row in best if row in terms.rows] or allowed
+        if ranking.similarities is None:
+            return allowed[0], None
+        rows = self._index.token_rows(int(candidates.numbers[place]))
+        return ranking.similarities.sentence(int(ranking.places[place]), rows, allowed)
+
+
+def _terms_of(passage: Passage, sentences: Sequence[Int32Array]) -> PassageTerms:
+    fit = quotable(passage)
+    all_rows = [number for number, place in enumerate(passage.sentences) if is_row(passage.text[slice(*place)])]
+    headers = [sentences[number] for number in all_rows if number not in fit]
+    return PassageTerms(
+        sentences,
+        np.unique(np.concatenate(sentences)),
+        fit,
+        [number for number in all_rows if number in fit],
+        np.concatenate(headers) if headers else np.empty(0, np.int32),
+    )
+
+
+def _own_terms(terms: PassageTerms, sentence: int) -> Int32Array:
+    """Return the terms of a sentence; of a row, those of its header too."""
+    own = terms.sentences[sentence]
+    return np.concatenate([own, terms.headers]) if sentence in terms.rows else own
 
 
 def _quoted_terms(candidates: Candidates, sentence: Int32Array) -> set[str]:
