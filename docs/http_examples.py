@@ -33,6 +33,7 @@ MAX_ALIKE = 5
 POLL_SECONDS = 0.2
 OMITTED = "…"
 _JSON = "application/json"
+_JSON_TYPES = (_JSON, "application/problem+json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,10 @@ class Recorder:
         query: str = "",
         accept: str = "",
         file: Path | None = None,
+        refused: bool = False,
         **parameters: str,
     ) -> Any:
-        """Send a request and return the JSON or text of the response."""
+        """Send a request and return the JSON or text of the response, an error only if it is to be ``refused``."""
         method, template, operation = self._operations[name]
         path = template.format(**parameters) + query
         headers = {"Accept": accept} if accept else {}
@@ -87,8 +89,9 @@ class Recorder:
             content = file.read_bytes()
             command += ["--data-binary", f"@{file.name}"]
         response = self._client.request(method, path, headers=headers, content=content)
-        response.raise_for_status()
-        answer = response.json() if response.headers["content-type"].startswith(_JSON) else response.text
+        if not refused:
+            response.raise_for_status()
+        answer = response.json() if response.headers["content-type"].startswith(_JSON_TYPES) else response.text
         self.examples[name] = Example(shlex.join(command), response.status_code, _shortened(answer))
         return answer
 
@@ -135,6 +138,7 @@ def record(recorder: Recorder, questions: Path) -> dict[str, Example]:
     send("verify", {"citations": [{name: citation[name] for name in ("uri", "start_char", "quote", "quote_start")}]})
     start = citation["start_char"] + citation["quote_start"]
     send("view_source", query=f"?start={start}&end={start + len(citation['quote'])}", **document)
+    send("page_picture", refused=True, page="1", **document)  # the documents that ship are no PDF files
     send("cite", citation_id=citation["permalink"].rpartition("/")[2])
     store = {"vector_store_id": "default"}
     send("search_vector_store", {"query": QUESTION, "max_num_results": 1}, **store)

@@ -28,8 +28,8 @@
         ├── MethodNotAllowed     405     ├── HeadersTooLarge      431
         ├── TooSlow              408     ├── Overloaded, NotReady 503
         ├── JobInProgress        409     ├── DeadlineExceeded     504
-        └── BodyTooLarge         413     └── StoreUnavailable     503, exit 5
-                                             └── StoreRefused
+        ├── Gone                 410     └── StoreUnavailable     503, exit 5
+        └── BodyTooLarge         413         └── StoreRefused
 
 A message says what happened, with the value, then what to do. It never quotes a request.
 """
@@ -213,6 +213,14 @@ class JobInProgress(RequestError):
     http_status = 409
     slug = "job-in-progress"
     title = "Job in progress"
+
+
+class Gone(RequestError):
+    """The file of a document is missing or has changed since it was indexed."""
+
+    http_status = 410
+    slug = "source-changed"
+    title = "Source changed"
 
 
 class BodyTooLarge(RequestError):

@@ -130,13 +130,14 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def _limit_memory(limits: Limits) -> None:
+def limit_memory(memory_bytes: int) -> None:
+    """Limit the memory of this process, where the system can."""
     try:
         import resource  # noqa: PLC0415 - POSIX only
     except ImportError:
         return
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
 def main() -> None:
@@ -144,7 +145,7 @@ def main() -> None:
     from qa_service.loading.formats import parts_of  # noqa: PLC0415 - formats import large libraries
 
     limits = TypeAdapter(Limits).validate_json(sys.argv[1])
-    _limit_memory(limits)
+    limit_memory(limits.memory_bytes)
     replies = sys.stdout.buffer
     # Output that a library prints must not mix with the replies.
     sys.stdout = sys.stderr

@@ -38,6 +38,7 @@ from qa_service.server.middleware.problems import MCP_PATH, ProblemDocuments, in
 from qa_service.server.middleware.proxy import ProxyHeaders
 from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.openapi import DescribedAPI
+from qa_service.server.page_pictures import PagePictures
 from qa_service.server.routes.ask import ask_routes, batch_routes
 from qa_service.server.routes.documents import citation_routes, document_routes, listing_routes, view_routes
 from qa_service.server.routes.evaluate import evaluation_routes, report_routes
@@ -50,6 +51,7 @@ from qa_service.server.routes.operations import (
     metrics_routes,
     probe_routes,
 )
+from qa_service.server.routes.pictures import picture_routes
 from qa_service.server.routes.reindex import reindex_routes
 from qa_service.server.routes.responses import problems
 from qa_service.server.routes.starters import starter_routes
@@ -215,6 +217,7 @@ def _include_collection_routes(app: FastAPI, services: _Services) -> None:
         index_routes(collections),
         listing_routes(collections),
         document_routes(collections),
+        picture_routes(collections, PagePictures(settings)),
         view_routes(collections),
         citation_routes(collections),
     )
