@@ -203,6 +203,25 @@ def test_lines_of_one_cell_are_joined(align: str) -> None:
     assert blocks(found) == ["The care of boats follows this plan.", *rows, *rows, "After the plan stands a sentence."]
 
 
+def test_rules_part_columns_that_stand_close() -> None:
+    """Lines of a grid, and the edges of filled cells."""
+    rows = [["Boat", "Master", "Crew"], ["Anna Marie", "Ada Holm", "4"], ["Berta Lou", "Bo Lind", "15"]]
+    narrow = [("LEFTPADDING", (0, 0), (-1, -1), 1.5), ("RIGHTPADDING", (0, 0), (-1, -1), 1.5)]
+    table = Table(rows, style=[*narrow, ("GRID", (0, 0), (-1, -1), 0.5, colors.black)])
+    assert blocks(read(story(table))) == [" | ".join(row) for row in rows]
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 11)
+        for number, row in enumerate(rows):
+            x = 60.0
+            for cell, width in zip(row, (62, 52, 30), strict=True):
+                canvas.rect(x, 700 - 16 * number, width, 16)
+                canvas.drawString(x + 2, 704 - 16 * number, cell)
+                x += width
+
+    assert blocks(read(drawn(draw))) == [" | ".join(row) for row in rows]
+
+
 def test_labels_and_values_drawn_apart_are_read_together() -> None:
     """As when a program fills in a printed form."""
     labels, values = ["Name:", "Street:", "Town:", "Phone:"], ["Ada Holm", "Pier 12", "Leeds", "555 0100"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from pypdfium2 import raw
 
+from qa_service.loading.pdf.rules import Rules, rules_of
 from qa_service.loading.pdf.segments import EVEN_STOPS, Box, Segment, turned
 from qa_service.loading.pdf.visibility import hidden_objects
 
@@ -67,12 +68,14 @@ class _Run:
         """The type size of its middle letter: the first can be a bullet."""
         return sorted(self.sizes)[len(self.sizes) // 2]
 
-    def segment(self, page: int, order: int) -> Segment:
+    def segment(self, page: int, order: int, rules: Rules) -> Segment:
         """Return the run as a segment."""
         lefts, bottoms, rights, tops = zip(*self.boxes, strict=True)
         text = _LEADERS.sub(" … ", "".join(self.letters)).strip()
         box = min(lefts), min(bottoms), max(rights), max(tops)
-        return Segment(text, *box, self.size, page, order, self.style.angle, self._stops(box[0], box[2]))
+        stops = self._stops(box[0], box[2])
+        is_ruled = not self.style.angle and rules.between(box[0] - self.size, box[0], (box[1] + box[3]) / 2)
+        return Segment(text, *box, self.size, page, order, self.style.angle, stops, is_ruled)
 
     def _stops(self, left: float, right: float) -> tuple[float, ...]:
         """Return the shares of the width at which each sixteenth of the letters begins, and the last ends."""
@@ -95,17 +98,18 @@ def segments_of(page: Any, number: int, visible: Box) -> list[Segment]:
     """Return the segments of a page in the order of the file, without text that is off the page or invisible."""
     textpage = page.get_textpage()
     try:
-        runs = list(_runs(textpage.raw, visible, hidden_objects(page)))
+        rules = rules_of(page)
+        runs = list(_runs(textpage.raw, visible, hidden_objects(page), rules))
     finally:
         textpage.close()
-    return [run.segment(number, order) for order, run in enumerate(_without_stretched_gaps(runs))]
+    return [run.segment(number, order, rules) for order, run in enumerate(_without_stretched_gaps(runs, rules))]
 
 
-def _without_stretched_gaps(runs: list[_Run]) -> Iterator[_Run]:
+def _without_stretched_gaps(runs: list[_Run], rules: Rules) -> Iterator[_Run]:
     """Yield runs; those of a justified line, whose words all stand far apart, are joined."""
     line: list[_Run] = []
     for run in [*runs, None]:
-        if run and (not line or _follows(line[-1], run)):
+        if run and (not line or _follows(line[-1], run, rules)):
             line.append(run)
             continue
         gaps = [gap for member in line for gap in member.word_gaps]
@@ -121,12 +125,14 @@ def _stretched_gap(line: list[_Run]) -> float:
     return max(gaps) + 1 if is_even and words > len(line) / 2 else 0.0
 
 
-def _follows(before: _Run, run: _Run) -> bool:
+def _follows(before: _Run, run: _Run, rules: Rules) -> bool:
     _, bottom, right, top = before.boxes[-1]
     box = run.boxes[0]
     size = max(run.style.size, 1.0)
     is_beside = abs((box[1] + box[3]) - (bottom + top)) / 2 <= _LINE_SHIFT * size and box[0] >= right
-    return is_beside and run.style.angle == before.style.angle
+    if not is_beside or run.style.angle != before.style.angle:
+        return False
+    return not _is_ruled_off(before.boxes[-1], box, run.style, rules)
 
 
 def _joined(line: list[_Run], narrow: float) -> Iterator[_Run]:
@@ -144,7 +150,7 @@ def _joined(line: list[_Run], narrow: float) -> Iterator[_Run]:
         yield collected
 
 
-def _runs(textpage: Any, visible: Box, hidden: Container[int]) -> Iterator[_Run]:
+def _runs(textpage: Any, visible: Box, hidden: Container[int], rules: Rules) -> Iterator[_Run]:
     run: _Run | None = None
     for character, box, style in _characters(textpage, visible, hidden):
         if box is None or style is None:
@@ -154,7 +160,7 @@ def _runs(textpage: Any, visible: Box, hidden: Container[int]) -> Iterator[_Run]
             elif run and run.letters[-1] != " ":
                 run.letters.append(" ")
             continue
-        if run and not _continues(run, box, style):
+        if run and (not _continues(run, box, style) or _is_ruled_off(run.boxes[-1], box, style, rules)):
             yield run
             run = None
         run = run or _Run(style)
@@ -223,6 +229,11 @@ def _is_within(box: Box, visible: Box) -> bool:
         visible[0] - _EDGE_TOLERANCE <= x <= visible[2] + _EDGE_TOLERANCE
         and visible[1] - _EDGE_TOLERANCE <= y <= visible[3] + _EDGE_TOLERANCE
     )
+
+
+def _is_ruled_off(before: Box, box: Box, style: _Style, rules: Rules) -> bool:
+    """Tell whether a rule stands between a letter and the next."""
+    return not style.angle and before[2] < box[0] and rules.between(before[2], box[0], (box[1] + box[3]) / 2)
 
 
 def _continues(run: _Run, box: Box, style: _Style) -> bool:

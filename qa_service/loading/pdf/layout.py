@@ -165,19 +165,19 @@ def _gaps(rows: Sequence[_Row]) -> list[Gap]:
     """Return the ranges that at most a third of the rows cross, those with several segments counted."""
     counted = [row for row in rows if len(row) > 1] or list(rows)
     allowed = int(len(counted) * _MAX_CROSSING_SHARE)
-    edges: list[tuple[float, int]] = []
+    edges: list[tuple[float, int, bool]] = []
     for row in counted:
         for part in row:
-            edges += [(part.left, 1), (part.right, -1)]
+            edges += [(part.left, 1, part.is_ruled), (part.right, -1, False)]
     width = _MIN_GAP * max((part.size for row in counted for part in row), default=0.0)
     found: list[Gap] = []
     depth, start = 0, None
-    for x, step in sorted(edges):
+    for x, step, is_ruled in sorted(edges):
         before, depth = depth, depth + step
         if before > allowed >= depth:
             start = x
         elif before <= allowed < depth and start is not None:
-            if x - start >= width:
+            if x - start >= width or (is_ruled and x > start):
                 found.append((start, x))
             start = None
     return found

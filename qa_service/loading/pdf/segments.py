@@ -33,6 +33,8 @@ class Segment:
     angle: int = 0
     stops: tuple[float, ...] = EVEN_STOPS
     """The shares of its width at which each sixteenth of its letters begins, and the last one ends."""
+    is_ruled: bool = False
+    """Whether a vertical rule stands right before it."""
     parts: tuple["Segment", ...] = ()
     """The segments that were joined to this one."""
 
@@ -68,6 +70,7 @@ class Line:
             first.page,
             first.order,
             first.angle,
+            is_ruled=min(self.segments, key=lambda part: part.left).is_ruled,
             parts=tuple(self.segments),
         )
 
