@@ -3,6 +3,7 @@
 =============  =====================================================================================
 ``wrapping``   greetings, thanks, politeness and odd ends are left out
 ``spelling``   words that no passage holds are corrected by the words of the passages; both are asked
+``synonyms``   acronyms, their long forms and the words of ``synonyms.txt`` are looked for too
 ``follow_ups`` a question that leans on the ones before it is asked with their words, and as it is
 ``parts``      a question of several parts is asked part by part too
 =============  =====================================================================================
@@ -15,6 +16,7 @@ from qa_service.index import Index
 from qa_service.questions.follow_ups import complete
 from qa_service.questions.parts import parts_of
 from qa_service.questions.spelling import Speller, respelled
+from qa_service.questions.synonyms import SynonymFinder
 from qa_service.questions.wrapping import unwrap
 from qa_service.text.cleaning import embeddable
 
@@ -25,7 +27,9 @@ class Interpreter:
     def __init__(self, index: Index, whole_words: Iterable[str], steps: Collection[str]) -> None:
         """Take the steps with an index; ``whole_words`` are spelled right even if no passage holds them."""
         self._steps = frozenset(steps)
-        self._speller = Speller(index.words, whole_words) if "spelling" in self._steps else None
+        known = frozenset(whole_words)
+        self._speller = Speller(index.words, known) if "spelling" in self._steps else None
+        self._synonyms = SynonymFinder(index.words, known) if "synonyms" in self._steps else None
 
     def understand(self, question: str, history: Sequence[Turn] = ()) -> UnderstoodQuestion:
         """Return a question as understood; ``history`` holds the questions before it, oldest first."""
@@ -34,12 +38,14 @@ class Interpreter:
         text = respelled(typed, corrections)
         turns = [Turn(self._unwrapped(turn.question), turn.answer) for turn in history]
         completed = self._completed(text, turns)
+        main = text if completed is None else completed
         others = [*([text] if completed is not None else []), *([typed] if corrections else [])]
         return UnderstoodQuestion(
-            text if completed is None else completed,
+            main,
             alternatives=tuple(others),
             parts=self._parts_of(text, turns),
             corrections=tuple(corrections),
+            expansions=() if self._synonyms is None else tuple(self._synonyms.expand(main)),
             follow_up_of=None if completed is None else history[-1].question,
         )
 

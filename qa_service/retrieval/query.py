@@ -1,7 +1,7 @@
 """A question ready for retrieval: its wordings with their embeddings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from qa_service.datatypes import Expansion, Filters, UnderstoodQuestion
 from qa_service.embedding import QuestionEmbedding
@@ -46,14 +46,14 @@ class Query:
     def admitted(self, index: Index, filters: Filters | None) -> "Query":
         """Return the query, or the question as it was typed if a correction is in no passage that passes the filters.
 
-        Else a correction would tell the words of documents that the filters exclude.
+        Else a correction would tell the words of documents that the filters exclude. Expansions are searched for, but
+        not named.
         """
-        corrections = self.understood.corrections
-        if filters is None or not corrections:
+        if filters is None:
             return self
         typed = self.wordings[-1]
-        for word in " ".join(one.corrected for one in corrections).split():
+        for word in " ".join(one.corrected for one in self.understood.corrections).split():
             match = index.words.match(word)
             if match is None or not len(index.find(typed.embedding.vector, match, 1, filters)[1]):
                 return Query((typed,), (), UnderstoodQuestion(typed.text))
-        return self
+        return replace(self, understood=replace(self.understood, expansions=()))

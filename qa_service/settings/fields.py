@@ -17,7 +17,7 @@ from qa_service.settings.values import CHANGES_ANSWERS, Names
 
 PREFIX = "QA_"
 FILE = Path(".env")
-QUESTION_STEPS = ("wrapping", "spelling", "follow_ups", "parts")
+QUESTION_STEPS = ("wrapping", "spelling", "synonyms", "follow_ups", "parts")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import TWO_DOCUMENTS, FakeEmbedder
 
-from qa_service.datatypes import AskOptions, Correction, Filters, Turn
+from qa_service.datatypes import AskOptions, Correction, Expansion, Filters, Turn
 from qa_service.errors import QAServiceError
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings, load_settings
@@ -59,7 +59,24 @@ def test_a_correction_does_not_tell_words_of_documents_that_filters_exclude(
         assert bool(answer.understood.corrections) == corrected
 
 
-@pytest.mark.parametrize("step", QUESTION_STEPS)
+def test_synonyms_are_searched_for(folder: Write, settings: Settings) -> None:
+    """With filters they are too, but not named: they may come from documents that the filters exclude."""
+    folder({**TWO_DOCUMENTS, "synonyms.txt": "kitty => cat\n"})
+    build(settings, FakeEmbedder())
+    answerer, _ = open_answerer(settings, FakeEmbedder())
+    understood, filtered = (
+        answerer.ask("kitty", AskOptions(filters=filters)) for filters in (None, Filters(path_prefixes=("zoo/",)))
+    )
+    assert understood.understood is not None
+    assert understood.understood.expansions == (Expansion("kitty", ("cat",)),)
+    assert filtered.understood is not None
+    assert filtered.understood.expansions == ()
+    for answer in (understood, filtered):
+        assert "cat" in answer.results[0].scored.passage.text
+        assert (answer.results[0].scored.scores.lexical or 0) > 0
+
+
+@pytest.mark.parametrize("step", [one for one in QUESTION_STEPS if one != "synonyms"])
 def test_each_step_can_be_switched_off(step: str, opened: Callable[..., QuestionAnswerer]) -> None:
     asked = {
         "wrapping": ("Hi! Where does the whale swim? Thanks", ()),

@@ -52,7 +52,7 @@ def test_a_page_is_drawn_with_the_quote_marked(folder: Write, settings: Settings
 
 
 def test_only_the_indexed_file_is_drawn(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
-    """A changed or missing file is gone; other formats and other pages are not found; a key is needed where keys are."""
+    """A changed or missing file is gone; other formats and pages are not found; a key is needed where keys are."""
     source = folder({"a.pdf": PDF, "b.txt": "Nets dry."})
     build(settings, fake)
     answerer, _ = open_answerer(settings, fake)
