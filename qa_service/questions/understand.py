@@ -11,9 +11,10 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from qa_service.datatypes import Turn, UnderstoodQuestion
+from qa_service.datatypes import Correction, Turn, UnderstoodQuestion
 from qa_service.index import Index
 from qa_service.questions.follow_ups import complete
+from qa_service.questions.languages import foreign_language
 from qa_service.questions.parts import parts_of
 from qa_service.questions.spelling import Speller, respelled
 from qa_service.questions.synonyms import SynonymFinder
@@ -27,6 +28,7 @@ class Interpreter:
     def __init__(self, index: Index, whole_words: Iterable[str], steps: Collection[str]) -> None:
         """Take the steps with an index; ``whole_words`` are spelled right even if no passage holds them."""
         self._steps = frozenset(steps)
+        self._words = index.words
         known = frozenset(whole_words)
         self._speller = Speller(index.words, known) if "spelling" in self._steps else None
         self._synonyms = SynonymFinder(index.words, known) if "synonyms" in self._steps else None
@@ -34,7 +36,7 @@ class Interpreter:
     def understand(self, question: str, history: Sequence[Turn] = ()) -> UnderstoodQuestion:
         """Return a question as understood; ``history`` holds the questions before it, oldest first."""
         typed = self._unwrapped(question)
-        corrections = [] if self._speller is None else self._speller.correct(typed)
+        corrections = self._corrections(typed)
         text = respelled(typed, corrections)
         turns = [Turn(self._unwrapped(turn.question), turn.answer) for turn in history]
         completed = self._completed(text, turns)
@@ -52,6 +54,14 @@ class Interpreter:
     def _unwrapped(self, question: str) -> str:
         text = embeddable(question)
         return unwrap(text) if "wrapping" in self._steps else text
+
+    def _corrections(self, text: str) -> list[Correction]:
+        """Return the spelling corrections of a question; none if it is in a language that the documents are not in."""
+        found = [] if self._speller is None else self._speller.correct(text)
+        return [] if found and foreign_language(text, self._is_known) is not None else found
+
+    def _is_known(self, text: str) -> bool:
+        return bool(self._words.ids(self._words.terms(text)))
 
     def _completed(self, text: str, turns: Sequence[Turn]) -> str | None:
         return complete(text, turns) if turns and "follow_ups" in self._steps else None

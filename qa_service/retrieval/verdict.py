@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from qa_service.datatypes import AnswerVerdict, Quote, Reason
 from qa_service.index import Index
+from qa_service.retrieval.confidence import is_built_in
 from qa_service.retrieval.reasons import conflict_between, reason_for
 from qa_service.retrieval.retriever import RetrievalResult
 
@@ -53,6 +54,12 @@ def conclude(question: str, retrieved: RetrievalResult, index: Index, thresholds
         return Conclusion("uncertain", replace(conflict, results=shown), (*quotes, *others))
     if verdict in {"uncertain", "not_found"}:
         reason = reason_for(question, index, seen, found=verdict == "uncertain")
+        if (
+            reason is not None
+            and reason.kind == "other_language"
+            and not is_built_in(index.manifest.model.weights_sha256)
+        ):
+            reason = None  # a multilingual model may find answers in any language
         return Conclusion(verdict, reason, quotes)
     return Conclusion(verdict, None, quotes)
 

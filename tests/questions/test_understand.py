@@ -91,6 +91,12 @@ def test_each_step_can_be_switched_off(step: str, opened: Callable[..., Question
     assert with_it != without
 
 
+def test_a_question_in_another_language_is_not_corrected(opened: Callable[..., QuestionAnswerer]) -> None:
+    understood = opened(*QUESTION_STEPS).ask("Wann wird der whael das barnn sehen?").understood
+    assert understood is not None
+    assert understood.corrections == ()
+
+
 def test_without_steps_a_question_is_asked_as_it_is(opened: Callable[..., QuestionAnswerer]) -> None:
     understood = opened().ask("Hi! " + TYPO).understood
     assert understood is not None
