@@ -9,12 +9,24 @@ question that is only a greeting stay. Time is linear in the length.
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-from qa_service.questions import phrases
 from qa_service.questions.function_words import FUNCTION_WORDS, word_set
-from qa_service.questions.phrases import EXPLAIN, FILLERS, Phrase
+from qa_service.questions.wrapping_words import (
+    ABOUT,
+    CLOSINGS,
+    CONTRACTED,
+    EXPLAIN,
+    GREETINGS,
+    KEYS,
+    KNOWLEDGE,
+    MENTIONING,
+    PERSONS,
+    PLEASE,
+    SMALL_TALK,
+    THANKS,
+    WEAK_KEYS,
+    WRAPPING,
+)
 
 END = "?"
 """Every question ends so, however it was typed."""
@@ -23,21 +35,24 @@ _QUESTION_WORDS = frozenset().union(
         FUNCTION_WORDS[language].asking
         for language in ("english", "german", "french", "spanish", "italian", "portuguese", "dutch")
     ),
-    phrases.CONTRACTED,
+    CONTRACTED,
 )
 _VERBS = word_set(
     "is are was were am do does did has have had can could will would should may must isn't aren't wasn't doesn't "
     "didn't ist sind war hat gibt wurde est est-ce son fue hay heeft"
 )
 _PREPOSITIONS = word_set("in on at by for from to with under since")
-_WHETHER = frozenset(("if", "whether", "ob", "se", "of"))
+_WHETHER = frozenset(("if", "whether", "ob", "se"))
 _ASKING = _QUESTION_WORDS | _VERBS | EXPLAIN | {"tell", "give", "show"}
-_MENTIONING = word_set(
-    "say says said saying reply replied mean means word words phrase called named titled sing sings sang sung song "
-    "singing write wrote a an the of to in on by with from and or for my your his her don't not never always no more "
-    "cheers as you they we he she it one"
+_REQUESTING = word_set("can could will would may might")
+_ANYONE = word_set("you u anyone anybody someone somebody")
+_WONDERING = word_set("wondering wonder wondered curious idea clue interested")
+_BEFORE_VERBS = (GREETINGS | PLEASE | _WONDERING) | word_set(
+    "me us know there all everyone team guys folks again sorry so ok okay well um uh hmm question asking"
 )
-"""A phrase without punctuation behind such a word is what the question is about."""
+_FORMULA_STARTS = PLEASE | (THANKS - word_set("cheers ta tack grateful obliged appreciated"))
+_WARM = word_set("many kind warm best pretty")
+_IF_YOU = word_set("mind possible")
 _MOVED = word_set("is are was were am can could will would should must")
 _MOVED_BEHIND = word_set("what when where why how who")
 _DETERMINERS = word_set("the a an this that these those its their his her our my it they he she we i you there")
@@ -45,13 +60,16 @@ _WORD = re.compile(r"\w+(?:['’´-]\w+)*")
 _QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»", "‘": "’", "'": "'", "`": "`", "「": "」", "『": "』", "‹": "›"}
 _ANY_QUOTE = re.compile(r"[\"“”„«»「」『』‹›`]|(?<!\w)['‘’]|['‘’](?!\w)")
 _EDGES = frozenset(" \t\n\r,;:!?¿¡…·•*~|–—。！？；：，、")
+_STRONG = frozenset(".!?;:…–—。！？；：\n")
+_COMMAS = frozenset(",，、(")
+_NO_MARKS = frozenset((" ", "-", "", "'", "’"))
 _SMILEY = re.compile(r"(?:\s|(?<=[?!.]))(?:[:;=8][-']?[)(DPpoO/|*]+|\^[_.]?\^|<3|[xX]D)\Z")
 _LONGEST_SMILEY = 8
 _INITIALS = re.compile(r"(?:\b\w\.){2}\Z")
 _DOUBLED = re.compile(r" ?[?!？！](?: ?[?!？！])+| (?=[?？](?: |\Z))")
 _BLANKS = re.compile(r"[^\S\n]+")
 _MIN_CAPITAL_WORDS = 3
-_MAX_NAME_WORDS = 2
+_MAX_NAME_WORDS = 3
 _MIN_WORDS_BEFORE_THANKS = 3
 
 
@@ -61,51 +79,21 @@ def unwrap(question: str) -> str:
     A question of marks or of wrapping alone is returned as it is. The result can be unwrapped without a change.
     """
     asked = _Words(_trimmed(_unquoted(_trimmed(_BLANKS.sub(" ", question)))))
+    if not asked.words or asked.is_wrapping(0, len(asked.words)):
+        return question.strip()
     first, lead_in = _skip_before(asked)
     last = _skip_behind(asked, first)
-    if not asked.words or tuple(asked.words[first:last]) in _ONLY_WRAPPING:
-        return question.strip()
     text = _direct(asked, first, last) if lead_in else asked.text_of(first, last)
     text = _trimmed(_DOUBLED.sub(_single_mark, " ".join(text.split())))
     if text.isupper() and last - first >= _MIN_CAPITAL_WORDS:
         text = text.lower()
-    return text + END
+    # Lines are joined, so that other words stand side by side.
+    return unwrap(text + END) if "\n" in asked.text else text + END
 
 
 def _single_mark(match: re.Match[str]) -> str:
     marks = match[0].strip()
     return "?" if "?" in marks or "？" in marks else marks[:1]
-
-
-@dataclass(slots=True)
-class _Node:
-    """A place in a tree of phrases, with the kinds of the phrases that end there."""
-
-    children: "dict[str, _Node]" = field(default_factory=dict)
-    kinds: set[str] = field(default_factory=set)
-
-
-def _tree(*, backward: bool, **kinds: Iterable[Phrase]) -> _Node:
-    root = _Node()
-    for kind, found in kinds.items():
-        for phrase in found:
-            node = root
-            for word in reversed(phrase) if backward else phrase:
-                node = node.children.setdefault(word, _Node())
-            node.kinds.add(kind)
-    return root
-
-
-_BEFORE = _tree(
-    backward=False,
-    opener=phrases.OPENERS,
-    please=phrases.PLEASE,
-    lead_in=phrases.LEAD_INS,
-    subject=phrases.SUBJECT_LEAD_INS,
-    request=phrases.REQUESTS,
-)
-_BEHIND = _tree(backward=True, thanks=phrases.THANKS, please=phrases.PLEASE, closing=phrases.CLOSINGS, tag=phrases.TAGS)
-_ONLY_WRAPPING = phrases.OPENERS | phrases.PLEASE | phrases.CLOSINGS
 
 
 class _Words:
@@ -127,23 +115,22 @@ class _Words:
         start = self.spans[first][1] if first >= 0 else 0
         return self.text[start : self.spans[last][0] if last < len(self.spans) else len(self.text)]
 
-    def phrases(self, at: int, tree: _Node, step: int) -> list[tuple[int, set[str]]]:
-        """Return the phrases that begin at a word, the longest first: the place behind each, and its kinds.
+    def is_wrapping(self, first: int, last: int) -> bool:
+        """Tell whether some words are wrapping: nothing else, and one of them is a key."""
+        own = set(self.words[first:last])
+        return own <= WRAPPING and _has_key(own)
 
-        A ``step`` of -1 goes backward. Fillers inside a phrase are skipped.
-        """
-        found = []
-        node = tree
-        while 0 <= at < len(self.words):
-            child = node.children.get(self.words[at])
-            if child is None and (node is tree or self.words[at] not in FILLERS):
-                break
-            at += step
-            if child is not None:
-                node = child
-                if node.kinds:
-                    found.append((at, node.kinds))
-        return found[::-1]
+    def has_quote(self, first: int, last: int) -> bool:
+        """Tell whether a quotation mark stands between two words, or beside them."""
+        return _ANY_QUOTE.search(self.between(first - 1, last)) is not None
+
+    def mark(self, at: int) -> str:
+        """Return what sets a word off from the one before it: a mark that ends a sentence, a comma, or nothing."""
+        gap = self.between(at - 1, at)
+        if gap in _NO_MARKS:
+            return ""
+        strong = next((mark for mark in gap if mark in _STRONG or unicodedata.category(mark) == "So"), "")
+        return strong or ("-" if " -" in gap else "," if _COMMAS.intersection(gap) else "")
 
     def asks(self, at: int) -> bool:
         """Tell whether something that asks begins at a word."""
@@ -154,78 +141,109 @@ class _Words:
 
 
 def _skip_before(asked: _Words) -> tuple[int, bool]:
-    """Return the number of the first word that is not wrapping, and whether a lead-in is before it."""
-    at, lead_in = 0, False
-    while (found := _step_before(asked, at)) is not None:
-        at, kind = found
-        lead_in = kind == "lead_in" or (lead_in and kind == "please")
-        whether = lead_in and at + 1 < len(asked.words) and asked.words[at] in _WHETHER
-        at += whether and not _ANY_QUOTE.search(asked.between(at, at + 1))
-    return at, lead_in
+    """Return the number of the first word that is not wrapping, and whether it goes on with a lead-in."""
+    at, knows = 0, False
+    while True:
+        end = _clause_before(asked, at)
+        if end is None and (end := _lead_in(asked, at)) is None:
+            return at, knows
+        own = asked.words[at:end]
+        knows = asked.words[end - 1] not in ABOUT and not (WEAK_KEYS | _WONDERING).isdisjoint(own)
+        skipped = asked.words[end] == "but" or (knows and asked.words[end] in _WHETHER)
+        at = end + (skipped and end + 1 < len(asked.words) and not asked.has_quote(end + 1, end + 1))
 
 
-def _step_before(asked: _Words, at: int) -> tuple[int, str] | None:
-    """Return the place behind the phrase at a place, and its kind, or ``None`` if what is asked begins there."""
-    if _ANY_QUOTE.search(asked.between(at - 1, at)):
-        return None
-    for end, kinds in asked.phrases(at, _BEFORE, 1):
-        if end == len(asked.words):
-            break
-        if _ANY_QUOTE.search(asked.text, asked.spans[at][0], asked.spans[end][0]):
-            continue
-        if (kind := _kind_before(asked, at, end, kinds)) is not None:
-            return end, kind
+def _clause_before(asked: _Words, at: int) -> int | None:
+    """Return the place behind the clause at a place, if it is wrapping and set off from more words.
+
+    A comma behind one word is not enough: "Hello, Dolly! opening night".
+    """
     end = at
-    while end < len(asked.words) and asked.words[end] in FILLERS and not _ANY_QUOTE.search(asked.between(end, end + 1)):
+    while end < len(asked.words) and asked.words[end] in WRAPPING and (end == at or not asked.mark(end)):
         end += 1
-    return (end, "please") if end > at and (asked.asks(end) or asked.phrases(end, _BEFORE, 1)) else None
+    talk = next((at + len(one) for one in SMALL_TALK if tuple(asked.words[at : at + len(one)]) == one), 0)
+    if talk and talk < len(asked.words) and asked.mark(talk) and not asked.has_quote(at, talk):
+        return talk
+    mark = asked.mark(end) if at < end < len(asked.words) else ""
+    if not mark or not asked.is_wrapping(at, end) or asked.has_quote(at, end):
+        return None
+    alone = mark == "," and end - at == 1
+    return None if alone and not (asked.asks(end) or asked.words[end] in WRAPPING) else end
 
 
-def _kind_before(asked: _Words, at: int, end: int, kinds: set[str]) -> str | None:
-    """Return the kind of the phrase that ends before a word, or ``None`` if the word does not go on so."""
-    word, gap = asked.words[end], asked.between(end - 1, end)
-    asks, goes_on = asked.asks(end), bool(asked.phrases(end, _BEFORE, 1))
-    apart = _separates(gap) or ("," in gap and end - at > 1)
-    fits = {
-        "lead_in": asks or goes_on or word in _WHETHER,
-        "subject": True,
-        "request": word in EXPLAIN,
-        "please": asks or (goes_on and word not in FILLERS),
-        "opener": asks or goes_on or apart,
-    }
-    return next((kind for kind, does in fits.items() if does and kind in kinds), None)
+def _lead_in(asked: _Words, at: int) -> int | None:
+    """Return the place of what asks behind a lead-in that is not set off, the last one before other words."""
+    begins = asked.words[at : at + 2]
+    if begins[0] in _VERBS - _REQUESTING and begins[-1] not in _ANYONE:
+        return None
+    requests = begins[0] in _REQUESTING and begins[-1] in _ANYONE
+    own: set[str] = set()
+    found = None
+    for end in range(at + 1, len(asked.words)):
+        gap = asked.mark(end - 1) if end - 1 > at else ""
+        if asked.words[end - 1] not in WRAPPING or gap or asked.has_quote(end - 1, end):
+            break
+        own.add(asked.words[end - 1])
+        if (requests and asked.words[end] in EXPLAIN) or (_has_key(own) and _goes_on(asked, own, end)):
+            found = end
+    return found
 
 
-def _separates(gap: str) -> bool:
-    """Tell whether a sentence ends in a gap. A comma behind one word is not enough: "Hello, Dolly! opening night"."""
-    return any(mark in ".!?;:…–—。！？；：\n" or unicodedata.category(mark) == "So" for mark in gap) or " -" in gap
+def _has_key(own: set[str]) -> bool:
+    return not KEYS.isdisjoint(own) or not (WEAK_KEYS.isdisjoint(own) or PERSONS.isdisjoint(own))
+
+
+def _goes_on(asked: _Words, own: set[str], end: int) -> bool:
+    """Tell whether ``own`` words, before a place, are the beginning of a sentence that goes on there."""
+    word, before = asked.words[end], asked.words[end - 1]
+    if not THANKS.isdisjoint(own) and not asked.mark(end):
+        return False
+    if before in ABOUT:
+        return not KNOWLEDGE.isdisjoint(own)
+    if word in EXPLAIN:
+        return True
+    if word in _WHETHER:
+        return end + 1 < len(asked.words) and not (WEAK_KEYS | _WONDERING).isdisjoint(own)
+    if word in _VERBS:
+        return _WHETHER.isdisjoint(own) and (before in _BEFORE_VERBS or bool(asked.mark(end)))
+    return asked.asks(end) and before not in _VERBS | {"to"}
 
 
 def _skip_behind(asked: _Words, first: int) -> int:
     """Return the number of the word behind the last one that is not wrapping."""
     end = len(asked.words)
-    while (found := _step_behind(asked, first, end)) is not None:
-        end = found
+    while (start := _step_behind(asked, first, end)) is not None:
+        end = start
     return end
 
 
 def _step_behind(asked: _Words, first: int, end: int) -> int | None:
-    """Return the place of the phrase that ends at a place, or ``None`` if there is none."""
-    if _ANY_QUOTE.search(asked.between(end - 1, end)):
-        return None
-    for back in range(_MAX_NAME_WORDS + 1):
-        for before, kinds in asked.phrases(end - 1 - back, _BEHIND, -1):
-            start = before + 1
-            if start <= first or _ANY_QUOTE.search(asked.text, asked.spans[before][1], asked.spans[end - 1][1]):
-                continue
-            gap = asked.between(before, start)
-            separate = _separates(gap) or any(mark in ",，(" for mark in gap)
-            if back and not (separate and "closing" in kinds):
-                continue
-            formula = kinds & {"thanks", "please"} and asked.words[before] not in _MENTIONING
-            if separate or (formula and start - first >= _MIN_WORDS_BEFORE_THANKS and asked.asks(first)):
-                return start
+    """Return the place of the wrapping that ends at a place: a clause of it, or a formula. A name may follow thanks."""
+    for names in range(_MAX_NAME_WORDS + 1):
+        last = end - names
+        if names and (last <= first or not asked.text[asked.spans[last][0]].isupper()):
+            break
+        start = last
+        while start > first and asked.words[start - 1] in WRAPPING and (start == last or not asked.mark(start)):
+            start -= 1
+        while start < last and not asked.mark(start) and not _begins_formula(asked, first, start, last):
+            start += 1
+        closes = not names or not (CLOSINGS | THANKS).isdisjoint(asked.words[start:last])
+        if first < start < last and closes and asked.is_wrapping(start, last):
+            return None if asked.has_quote(start, end) else start
     return None
+
+
+def _begins_formula(asked: _Words, first: int, start: int, last: int) -> bool:
+    """Tell whether thanks or politeness that is not set off begins at a place: "who signed it please"."""
+    word, behind = asked.words[start], asked.words[start + 1 : start + 2]
+    begins = (
+        word in _FORMULA_STARTS
+        or (word in _WARM and not (THANKS | CLOSINGS | PLEASE).isdisjoint(behind))
+        or (word == "if" and not _IF_YOU.isdisjoint(asked.words[start:last]))
+    )
+    alone = asked.words[start - 1] not in MENTIONING
+    return begins and alone and start - first >= _MIN_WORDS_BEFORE_THANKS and asked.asks(first)
 
 
 def _direct(asked: _Words, first: int, last: int) -> str:
@@ -247,7 +265,7 @@ def _direct(asked: _Words, first: int, last: int) -> str:
     start, end = asked.spans[first + verbs[0]]
     moved = f"{asked.text[start:end]} {asked.text[at:start].rstrip()}"
     direct = asked.text[begin:at] + moved + asked.text[end : begin + len(text)]
-    return text if _Words(direct).phrases(0, _BEFORE, 1) else direct
+    return direct if _skip_before(_Words(direct)) == (0, False) else text
 
 
 def _trimmed(text: str) -> str:

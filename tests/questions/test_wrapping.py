@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.questions import phrases
 from qa_service.questions.function_words import word_set
 from qa_service.questions.wrapping import END, unwrap
+from qa_service.questions.wrapping_words import EXPLAIN, KEYS, PERSONS, SMALL_TALK, WEAK_KEYS, WRAPPING
 
 DIRECT = "when was KORUS signed"
 WRAPPED = [
@@ -140,12 +140,11 @@ def test_marks_and_white_space_inside_are_single() -> None:
     assert unwrap("What  is\tKORUS ?? And when\nwas it signed ?") == "What is KORUS? And when was it signed" + END
 
 
-_SOME = sorted(
-    phrases.GREETINGS | phrases.THANKS | phrases.PLEASE | phrases.TAGS | phrases.LEAD_INS | phrases.OPENERS
-    | phrases.CLOSINGS | phrases.SUBJECT_LEAD_INS | phrases.REQUESTS
-)  # fmt: skip
+_LEAD_IN = "could you tell me|i was wondering if you know|i'd like to know about|can you|thanks a lot|if you don't mind"
 _PIECES = st.one_of(
-    st.sampled_from([" ".join(phrase) for phrase in _SOME]),
+    st.sampled_from(sorted(WRAPPING)),
+    st.sampled_from(sorted(KEYS | WEAK_KEYS | PERSONS | EXPLAIN)),
+    st.sampled_from(_LEAD_IN.split("|") + [" ".join(talk) for talk in SMALL_TALK]),
     st.sampled_from(
         sorted(word_set("what when who if whether is was the it KORUS please just explain U.S. hello x 5"))
     ),
