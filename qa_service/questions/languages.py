@@ -18,6 +18,7 @@ _WORD = re.compile(r"[^\W\d_][\w\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u
 _LATIN = "LATIN"
 _JAPANESE = frozenset(("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"))
 _CHARACTERS = _JAPANESE | {"CJK", "IDEOGRAPHIC", "BOPOMOFO"}
+_PAIRED = frozenset(("KATAKANA", "CJK", "HANGUL"))
 _OF_SCRIPT = {
     "HANGUL": "Korean",
     "MYANMAR": "Burmese",
@@ -64,12 +65,13 @@ _ENGLISH_STARTS = FUNCTION_WORDS["english"].asking | word_set(
 _MIN_WORD_CHARACTERS = 3
 _AMBIGUOUS_WEIGHT, _ACCENTED_WEIGHT = 0.4, 1.5
 _MIN_WEIGHT, _MIN_WEIGHT_ASKING, _MIN_WEIGHT_WAS = 1.75, 0.8, 1.25
+_SHARE, _SHARE_BY_SCRIPT = 2, 5
 _MIN_OTHER_SCRIPT, _MAJORITY = 0.25, 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A language, and the words of the question that tell it, their script alone or as function words."""
+    """A language, and the words that tell it, as function words or by their script, then pairs of characters too."""
 
     language: str
     words: tuple[str, ...]
@@ -85,15 +87,16 @@ def language_of(question: str) -> str | None:
 def foreign_language(question: str, is_known: Callable[[str], bool]) -> str | None:
     """Return the language of a question if the documents are in another.
 
-    ``is_known`` tells whether a passage holds any term of a text. Documents with half of the function words that tell
-    the language have it, or with any word of its script. No documents are foreign to English questions.
+    ``is_known`` tells whether a passage holds any term of a text. Documents have the language if they have half of the
+    function words that tell it, or a fifth of the words, or pairs of characters, in its script. No documents are
+    foreign to English questions.
     """
     told = _tell(question)
     if told is None or told.language == ENGLISH:
         return None
     known = sum(is_known(word) for word in told.words)
-    has = known > 0 if told.by_script else 2 * known >= len(told.words)
-    return None if has else told.language
+    needed = len(told.words) / (_SHARE_BY_SCRIPT if told.by_script else _SHARE)
+    return None if known and known >= needed else told.language
 
 
 def _tell(question: str) -> _Told | None:
@@ -108,12 +111,15 @@ def _tell(question: str) -> _Told | None:
     script = max(scripts, key=lambda name: scripts[name])
     if script in _CHARACTERS:
         script = "KATAKANA" if scripts.keys() & _JAPANESE else "CJK"
-    count = scripts.total() * (2 if script in {"KATAKANA", "CJK", "HANGUL"} else 1)
+    count = scripts.total() * (2 if script in _PAIRED else 1)
     told = _of_latin(text, [word for word in found if word.isascii()])
     if count < _MIN_OTHER_SCRIPT * latin or (told is not None and count < _MAJORITY * latin):
         return told
-    own = tuple(word for word in found if any(_script(letter) in scripts for letter in word))
-    return _Told(_of_script(script, own), own, by_script=True)
+    own = ["".join(letter for letter in word if _script(letter) in scripts) for word in found]
+    if script in _PAIRED:  # words are indexed by pairs of characters
+        own = [word[place : place + 2] for word in own for place in range(max(1, len(word) - 1))]
+    telling = tuple(word for word in own if word)
+    return _Told(_of_script(script, telling), telling, by_script=True)
 
 
 def _script(letter: str) -> str:

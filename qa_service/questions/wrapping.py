@@ -15,6 +15,7 @@ from qa_service.questions.wrapping_words import (
     ABOUT,
     CLOSINGS,
     CONTRACTED,
+    ELIDED,
     EXPLAIN,
     GREETINGS,
     KEYS,
@@ -68,9 +69,8 @@ _LONGEST_SMILEY = 8
 _INITIALS = re.compile(r"(?:\b\w\.){2}\Z")
 _DOUBLED = re.compile(r" ?[?!？！](?: ?[?!？！])+| (?=[?？](?: |\Z))")
 _BLANKS = re.compile(r"[^\S\n]+")
-_MIN_CAPITAL_WORDS = 3
-_MAX_NAME_WORDS = 3
-_MIN_WORDS_BEFORE_THANKS = 3
+_MIN_CAPITAL_WORDS, _MAX_NAME_WORDS = 3, 3
+_MIN_WORDS_BEFORE_THANKS, _MIN_FORMULA_WORDS = 3, 3
 
 
 def unwrap(question: str) -> str:
@@ -177,7 +177,7 @@ def _lead_in(asked: _Words, at: int) -> int | None:
     if begins[0] in _VERBS - _REQUESTING and begins[-1] not in _ANYONE:
         return None
     requests = begins[0] in _REQUESTING and begins[-1] in _ANYONE
-    own: set[str] = set()
+    own = {"i"} if tuple(begins) in ELIDED else set()
     found = None
     for end in range(at + 1, len(asked.words)):
         gap = asked.mark(end - 1) if end - 1 > at else ""
@@ -185,7 +185,8 @@ def _lead_in(asked: _Words, at: int) -> int | None:
             break
         own.add(asked.words[end - 1])
         if (requests and asked.words[end] in EXPLAIN) or (_has_key(own) and _goes_on(asked, own, end)):
-            found = end
+            with_preposition = found == end - 1 and asked.words[found] in _PREPOSITIONS
+            found = found if with_preposition else end
     return found
 
 
@@ -242,7 +243,8 @@ def _begins_formula(asked: _Words, first: int, start: int, last: int) -> bool:
         or (word in _WARM and not (THANKS | CLOSINGS | PLEASE).isdisjoint(behind))
         or (word == "if" and not _IF_YOU.isdisjoint(asked.words[start:last]))
     )
-    alone = asked.words[start - 1] not in MENTIONING
+    before = asked.words[start - 1]
+    alone = before not in MENTIONING or (before in _PREPOSITIONS and last - start >= _MIN_FORMULA_WORDS)
     return begins and alone and start - first >= _MIN_WORDS_BEFORE_THANKS and asked.asks(first)
 
 

@@ -17,8 +17,7 @@ THANKS = word_set(
     "ありがとう ありがとうございます 谢谢 teşekkürler شكرا"
 )
 PLEASE = word_set(
-    "please pls plz plss kindly bitte svp stp plaît plait favor favore piacere alsjeblieft alstublieft "
-    "пожалуйста 请 请问"
+    "please pls plz plss kindly bitte svp stp plaît plait por favore piacere alsjeblieft alstublieft пожалуйста 请 请问"
 )
 CLOSINGS = word_set(
     "regards wishes sincerely cordially respectfully faithfully bye goodbye grüße grüßen mfg cordialement "
@@ -104,3 +103,5 @@ MENTIONING = word_set(
     "don't not never always no more cheers as you they we he she it one"
 )
 """A phrase without punctuation behind such a word is what the question is about."""
+ELIDED = frozenset((("would", "love"), ("would", "like"), ("want", "to"), ("need", "to"), ("trying", "to")))
+"""Beginnings of lead-ins without their "I"."""

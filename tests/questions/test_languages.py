@@ -98,12 +98,14 @@ def test_names_tell_no_language(question: str) -> None:
 
 
 def test_a_language_is_foreign_if_the_documents_lack_its_words() -> None:
-    """Half of its function words are enough, and one word of its script; English is never foreign."""
+    """Half of its function words are enough, and a fifth of words or pairs in its script; English is never foreign."""
     question = "Wann wurde KORUS unterzeichnet?"
     assert foreign_language(question, lambda _: False) == "German"
     assert foreign_language(question, lambda word: word == "wann") is None
     assert foreign_language("KORUS는 언제?", lambda _: False) == "Korean"
     assert foreign_language("KORUS는 언제 서명됐나?", lambda word: word == "언제") is None
+    assert foreign_language("なぜ日本は大使を召還したのですか", lambda word: word == "日本") == "Japanese"
+    assert foreign_language("Сколько солдат?", lambda word: word == "солдат") is None
     assert foreign_language("When was it signed?", lambda _: False) is None
     assert foreign_language("KORUS", lambda _: False) is None
 
