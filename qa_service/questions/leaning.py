@@ -42,8 +42,10 @@ _COMPARED = word_set("bigger larger smaller older newer better worse higher lowe
 _COMPARING = word_set("or than")
 _ANSWERING = word_set("react respond reply")
 _TIMES = word_set("year years month week weekend season time date morning evening day century summer winter")
-_OF_NOBODY = word_set("snow rain take takes cost costs mean matter")
-"""Verbs of "it" that need nobody: "How long does it take to …?"."""
+_OF_NOBODY = word_set("snow snowed rain rained hail cold hot warm dark take takes cost costs mean")
+"""Words behind an "it" that is nobody: "How long does it take to …?", "Does it get cold in …?"."""
+_WITH_TO = word_set("related connected compared linked tied attached limited opposed similar relevant native close due")
+"""Words whose "to" begins no clause: "How is it related to Old Norse?"."""
 _OF_SOMEBODY = word_set("become come originate die look seem differ belong")
 """Verbs of "they" that need somebody."""
 _COUNTED = word_set("many much which some any all each most none both two three part")
@@ -54,6 +56,7 @@ _PLACING = word_set("in on at from")
 _CHOOSING = word_set("a the another which")
 _INSIDE = word_set("in on with within")
 _ENDS = PREPOSITIONS | PARTICLES | word_set("the end first again then now exactly afterwards later together instead")
+_ARTICLES = word_set("a an the")
 _NEGATION = word_set("t not")
 _CLAUSE_FOLLOWS = word_set("how why whether what which when if that or")
 
@@ -83,7 +86,8 @@ def _is_fragment(w: ParsedQuestion) -> bool:
         return False
     if rest[0] == "how":
         return len(rest) == 1 or (rest[1] != "to" and w.asks + 1 not in w.contents)
-    return w.is_led or rest[0] in ("which", "what", "whose")
+    # "What crashed?" has a verb, "What year?" has none.
+    return w.is_led or rest[0] in ("which", "whose") or (rest[0] == "what" and (w.asks == 1 or rest[-1] in _TIMES))
 
 
 def _is_bare(w: ParsedQuestion) -> bool:
@@ -135,6 +139,8 @@ def _has_pronoun_as_subject(w: ParsedQuestion) -> bool:
     pronoun, after = (w.words[place : place + 1] or [""])[0], w.words[place + 1 :]
     if after[:1] == ["s"] or (pronoun in POSSESSIVES and w.words[w.verb] in HAVE):
         return False
+    if pronoun in DEMONSTRATIVES | {"it"} and w.has(_ARTICLES, place + 1, place + 2) and w.content(place) > 1:
+        return False  # "Is this the last season of …?"
     if pronoun in DEMONSTRATIVES:
         return not after or (after[0] not in _TIMES and w.words[place - 1] != "not")
     if pronoun == "it":
@@ -156,7 +162,7 @@ def _means_nothing(w: ParsedQuestion, place: int) -> bool:
     """Tell whether "it" stands for a clause that follows, the weather or the time: "Is it true that …?"."""
     before, after = w.words[place - 1], w.words[place + 1 :]
     first = after[0] if after else ""
-    if not _OF_NOBODY.isdisjoint(after[:2]):
+    if not _OF_NOBODY.isdisjoint(after[:3]):
         return len(after) > 1
     if "since" in after[:2] or (first == "become" and "to" in after):
         return True
@@ -166,8 +172,9 @@ def _means_nothing(w: ParsedQuestion, place: int) -> bool:
         return first == "get" and w.content(0, place) > 0
     if first in ("that", "who", "for", "or", "called"):
         return len(after) > 1 and (first != "called" or w.content(place) > 1)
-    is_adjective = "to" in after[1:-1][:2] and not after[after.index("to") - 1].endswith(("ed", "er"))
-    return is_adjective or not _CLAUSE_FOLLOWS.isdisjoint(after[1:4]) or (after[1:2] == ["for"] and "to" in after)
+    adjective = after[after.index("to") - 1] if "to" in after[1:-1][:2] else ""
+    is_clause = bool(adjective) and adjective not in _WITH_TO and not adjective.endswith("er")
+    return is_clause or not _CLAUSE_FOLLOWS.isdisjoint(after[1:4]) or (after[1:2] == ["for"] and "to" in after)
 
 
 def _means_somebody(w: ParsedQuestion, place: int) -> bool:
@@ -175,9 +182,10 @@ def _means_somebody(w: ParsedQuestion, place: int) -> bool:
     after = w.words[place + 1 :]
     if w.words[place - 1] not in DO | MODALS:
         return w.content(place) <= _SOME and not (after and after[0].endswith("ing"))
-    if w.verb == 0 or w.words[:2] == ["how", "many"] or w.has((PRONOUNS - DEMONSTRATIVES) | _OF_SOMEBODY, place + 1):
+    if w.words[:2] == ["how", "many"] or w.has((PRONOUNS - DEMONSTRATIVES) | _OF_SOMEBODY, place + 1):
         return w.content(place) <= _SOME
-    return w.content(place) <= (_FEW if w.words[place - 2] in ("why", "how", "what") else 1)
+    before = "" if w.verb == 0 else w.words[place - 2]
+    return w.content(place) <= {"why": _SOME, "how": _SOME, "what": _FEW, "": _FEW}.get(before, 1)
 
 
 def _has_pronoun_of_several(w: ParsedQuestion) -> bool:
@@ -206,7 +214,7 @@ def _has_pronoun_as_object(w: ParsedQuestion) -> bool:
     ):
         return False
     start = 0 if w.asks is None else w.asks + 1
-    if w.has(PRONOUNS | CONJUNCTIONS, start, place) or w.content(start, place) > _MANY:
+    if w.has(PRONOUNS | CONJUNCTIONS - {"and"}, start, place) or w.content(start, place) > _MANY:
         return False
     if _asks_for_subject(w, start, place):
         # Titles end so too: "who wrote the guitar solo in beat it".
@@ -254,9 +262,9 @@ def _points_elsewhere(w: ParsedQuestion) -> bool:
         return w.content() <= _MANY and not w.has(_PLACING, 1)
     if w.has_speaker or w.named() or len(w) > _LONG or w.content() > _FEW:
         return False
-    if end in ("others", "ones") or (said[1:2] == ["else"] and len(w) <= _SHORT):
+    if end == "ones" or said[-2:] == ["the", "others"] or (said[1:2] == ["else"] and len(w) <= _SHORT):
         return True
-    one = next((place for place, word in enumerate(said) if word in ("one", "ones") and place > 1), 0)
+    one = next((place for place, word in enumerate(said) if word in ("one", "ones") and place), 0)
     return w.has(_CHOOSING, max(one - 2, 0), one)
 
 

@@ -51,6 +51,10 @@ def conversations() -> Iterator[list[dict[str, object]]]:
         "What happens if it is not signed?",
         "In 2005, what did he think?",
         "Did Trump want to meet him?",
+        "Which one is more expensive?",
+        "Why did they allow live recordings?",
+        "How is it related to Old Norse?",
+        "Did it settle the matter?",
     ],
 )
 def test_questions_that_lack_something_lean(question: str) -> None:
@@ -72,6 +76,11 @@ def test_questions_that_lack_something_lean(question: str) -> None:
         "who sang he ain't heavy he's my brother",
         "who wrote it's a long way to pasadena",
         "And who sank the Cheonan?",
+        "Is this the last season of the show?",
+        "do they still make round coins in france",
+        "Is it required to wear a hat?",
+        "does it get cold at night in busan",
+        "What crashed?",
         "What is THAAD for?",
         "Which university has its origins in a school of medicine?",
         "What did Tesla carry with him?",
