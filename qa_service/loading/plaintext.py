@@ -12,9 +12,11 @@ only of such lines is all content.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from qa_service.datatypes import BlockKind
 from qa_service.loading.outline import Outline, OutlineBuilder
 from qa_service.text.positions import line_starts
 
@@ -29,6 +31,7 @@ _WORD = re.compile(r"[^\W\d_][\w'’.-]*")
 _NUMBERED = re.compile(r"(?:chapter|section|part|appendix)\s+[\divxlc]+\b|\d+(?:\.\d+)*\.?\s+\S", re.IGNORECASE)
 _UNDERLINE = re.compile(r"\s(?:={3,}|-{3,}|~{3,}|\*{3,})\Z")
 _NOT_IN_TITLES = re.compile(r"[:?!]\s|\t|https?://|@")
+_ROW = re.compile(r"\S[ \t]+\|[ \t]+\S")
 _LIST_ITEM = re.compile(r"\s*(?:[-*•‣◦–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
 _QUESTION_MARKS = ("?", "\uff1f", "\u061f", "\u037e")
 _SENTENCE_END = re.compile(r"""[.!;:,…。！；：，][)\]"'”’»]*\Z""")
@@ -65,8 +68,8 @@ def parse_plain_text(text: str) -> Outline:
     ]
     for paragraph, is_heading in zip(paragraphs, _with_body_below(looks), strict=True):
         if not is_heading:
-            for start, end in _blocks(text, paragraph):
-                builder.block(start, end)
+            for start, end, kind in _blocks(text, paragraph):
+                builder.block(start, end, kind)
         elif paragraph.key == furniture and paragraph is not paragraphs[0]:
             builder.break_here()
             builder.drop("repeated title", paragraph.words)
@@ -167,11 +170,15 @@ def _with_body_below(looks: list[bool]) -> list[bool]:
     return kept
 
 
-def _blocks(text: str, paragraph: _Paragraph) -> list[tuple[int, int]]:
-    """Split a paragraph whose lines are list items, or long enough to be paragraphs of their own."""
+def _blocks(text: str, paragraph: _Paragraph) -> Iterator[tuple[int, int, BlockKind]]:
+    """Yield the blocks of a paragraph: rows of a table, list items, and lines as long as a paragraph."""
     lines = paragraph.lines
+    if len(lines) > 1 and all(_ROW.search(text, start, end) for start, end in lines):
+        yield from ((start, end, "table_row") for start, end in lines)
+        return
     if len(lines) > 1 and (paragraph.end - paragraph.start) / len(lines) >= _MIN_PARAGRAPH_LINE_CHARACTERS:
-        return list(lines)
+        yield from ((start, end, "paragraph") for start, end in lines)
+        return
     cuts = [start for start, end in lines if _LIST_ITEM.match(text, start, end)]
     edges = sorted({paragraph.start, *cuts, paragraph.end})
-    return list(pairwise(edges))
+    yield from ((start, end, "paragraph") for start, end in pairwise(edges))

@@ -1,7 +1,8 @@
 """Block -> sentences. A row of a table is one; so is a line, where lines are entries rather than running text.
 
 Running text is broken at a margin: a line ends where the next word has no room, and half a sentence may stand on it.
-Entries break where they end: their lines are short, or leave room, and hardly one begins in lower case.
+Entries break where they end: their lines are short, or leave room, and hardly one begins in lower case. Longer lines
+are paragraphs, in which breaks are accidents.
 """
 
 import re
@@ -19,7 +20,7 @@ _LINE = re.compile(r"[^\r\n]*\S[^\r\n]*")
 # Scripts without spaces break a line at any character.
 _FIRST_WORD = re.compile(r"\s*([\u3000-\u9fff\uff00-\uffef]|\S{1,30})")
 _GOES_ON = re.compile(r"[,;(\[\u2013\u2014-]\s*\Z")
-_MAX_SHORT_LINE = 45
+_MAX_SHORT_LINE, _MAX_LINE = 45, 160
 _MAX_LOWER_CASE_SHARE = 0.2
 _MIN_ROOMY_SHARE = 0.5
 _MAX_CODE_CHARACTERS = 400
@@ -53,8 +54,8 @@ def _ends_of_entries(content: str) -> list[int]:
         end - start + 1 + len(_first_word(content, after)) <= width
         for (start, end), after in zip(lines, following, strict=False)
     )
-    are_entries = width <= _MAX_SHORT_LINE or roomy >= _MIN_ROOMY_SHARE * len(following)
-    if not are_entries or lower > _MAX_LOWER_CASE_SHARE * len(following):
+    are_short = width <= _MAX_SHORT_LINE or (width <= _MAX_LINE and roomy >= _MIN_ROOMY_SHARE * len(following))
+    if not are_short or lower > _MAX_LOWER_CASE_SHARE * len(following):
         return []
     return [
         after

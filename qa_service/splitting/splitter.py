@@ -44,7 +44,7 @@ class SplitterSettings:
     passage_tokens: int
     window: int
     overlap_tokens: int
-    version: int = 3
+    version: int = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from qa_service.datatypes import Block
 _RULE = re.compile(r"[\s|:+=-]*[-=]{3}[\s|:+=-]*\Z|[\s|:+=-]*:?-+:?\s*\|[\s|:+=-]*\Z")
 _BLANK_LINE = re.compile(r"(?:\r\n|\r|\n)[ \t>]*(?:\r\n|\r|\n)")
 _NUMBER = re.compile(r"[^\w]*\d[\d.,:/%\s-]*\w{0,3}[^\w]*\Z")
+_YEAR = re.compile(r"(?:1[89]|2[01])\d\d\Z")
 _MIN_ROWS_WITHOUT_RULE = 3
 
 
@@ -46,7 +47,8 @@ def _has_header(text: str, rows: Sequence[Block]) -> bool:
     return (
         len(rows) >= _MIN_ROWS_WITHOUT_RULE
         and len(header) > 1
-        and not any(_NUMBER.match(cell) for cell in header)
+        and not _NUMBER.match(header[0])
+        and not any(_NUMBER.match(cell) and not _YEAR.match(cell) for cell in header)
         and any(
             all(len(row) == len(header) and _NUMBER.match(row[place]) for row in others) for place in range(len(header))
         )

@@ -268,6 +268,32 @@ def test_list_items_and_long_lines_of_plain_text_are_blocks() -> None:
     ]
 
 
+def test_lines_with_bars_are_rows_of_a_table() -> None:
+    """In plain text; each is a block."""
+    _, blocks = outline("Boats:\n\nBoat | Length\nAnna | 12\nBerta | 13\n\nOne | bar.\nNo bar.\n", ".txt")
+    assert [(content, kind) for content, _, kind in blocks] == [
+        ("Boats:", "paragraph"),
+        ("Boat | Length", "table_row"),
+        ("Anna | 12", "table_row"),
+        ("Berta | 13", "table_row"),
+        ("One | bar.\nNo bar.", "paragraph"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Open\n\nMay dogs come in?\n\nOpen\n\nIs there a cloakroom?\n\nOpen\n", "Open"),
+        ("Ask The Staff\n\nWhere is it?\n\nAsk The Staff\n\nIt is near the door.\n", "Ask The Staff"),
+    ],
+)
+def test_a_line_below_a_question_is_its_answer(text: str, title: str) -> None:
+    """Also if it repeats the first line; one word is no title that pages repeat."""
+    found, blocks = outline(text, ".txt")
+    assert found == title
+    assert sum(content == title for content, _, _ in blocks) == text.count("?\n\n" + title)
+
+
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, "*" * 100_000, "> " * 50_000, "`" * 100_000, "- " * 50_000, "|" * 100_000]
 )

@@ -71,6 +71,7 @@ def test_a_row_longer_than_a_passage_is_cut() -> None:
     [
         ("Boat | Length\n--- | ---\nAnna | 12\nBerta | 13", "Boat | Length"),
         ("Boat | Length\nAnna | 12\nBerta | 13", "Boat | Length"),
+        ("Boat | 2019 | 2020\nAnna | 12 | 13\nBerta | 13 | 14", "Boat | 2019 | 2020"),
         ("Boat | Berth\nAnna | North\nBerta | South", ""),
         ("1950 | 12\nAnna | 12\nBerta | 13", ""),
         ("Boat | Length\n\nAnna | 12\n\nBerta | 13", ""),
@@ -114,6 +115,7 @@ def test_lines_that_are_entries_are_sentences() -> None:
         "The ferry to the island leaves at five in the\nmorning except on Sundays and holidays, when\nAnna sleeps.",
         "The ferry leaves at\nfive every morning\nof the week.",
         "On Monday,\nAnna sails.",
+        "Concentrated O\n2 will burn " + "and burn " * 30 + "until O\n2 is gone.",
     ],
 )
 def test_running_text_is_not_cut_at_the_margin(text: str) -> None:
