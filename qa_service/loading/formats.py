@@ -15,7 +15,7 @@ from qa_service.loading.restructured import read_restructured
 from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
 from qa_service.loading.word import read_docx
 
-READERS_VERSION = 8
+READERS_VERSION = 9
 """Raised when a reader changes its results, so that indexes are rebuilt."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _EXCERPT_CHARACTERS = 20

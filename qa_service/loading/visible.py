@@ -1,6 +1,6 @@
 """Parts of a page that are not its content: hidden elements, navigation, footers, and lists of links around it.
 
-Text without links is never dropped as boilerplate, nor is anything in ``main`` or ``article``.
+A part without links is never dropped as boilerplate: contacts and opening hours often stand beside the content.
 """
 
 import re
@@ -24,9 +24,18 @@ _HIDING_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|co
 _CONSENT = re.compile(
     r"\b(?:cookie|consent|gdpr)[-_]?(?:banner|bar|notice|popup|modal|dialog|law|consent|overlay)", re.IGNORECASE
 )
+# Names that authors give to what leads to other pages.
+_AROUND = re.compile(
+    r"(?:^|[\s_-])(?:side-?bars?|related|recommend\w*|recirc\w*|shar(?:e|ing)|social|newsletters?|subscri\w+|promo\w*"
+    r"|advert\w*|ads?|sponsor\w*|breadcrumbs?|footer|popular|trending|most-?(?:read|viewed|popular)|outbrain|taboola"
+    r"|widgets?|paginat\w+|pager|signup|follow)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
 _CANDIDATES = ("div", "ul", "ol", "aside", "section", "header", "table", "p", "form")
 _MIN_LINKS = 3
 _MIN_LINKED_SHARE = 0.6
+_MIN_LINKED_SHARE_NAMED = 0.25
+_MAX_NAMED_SHARE = 0.25  # of the page
 _MIN_REPEATED_SHARE = 0.7
 _MIN_CONTENT_CHARACTERS = 500
 _MAX_KEPT_SHARE = 0.3
@@ -74,8 +83,9 @@ def is_table_of_contents(element: Any, tag: str) -> bool:
 def boilerplate(tree: Any, text: str) -> frozenset[Any]:
     """Return the parts of a page that only lead elsewhere, and its requests for consent.
 
-    A list of links to headings of the page repeats them. About any other list two witnesses must agree: most of its
-    words are links, and trafilatura does not count it as main content.
+    A list of links to headings of the page repeats them. Other parts must look like boilerplate, and trafilatura must
+    not count them as main content: lists of links outside ``main`` and ``article``, and parts with links and a name
+    that says so.
     """
     lists = _Lists(tree)
     sure = frozenset([*_requests_for_consent(tree), *lists.of_contents])
@@ -92,7 +102,7 @@ def boilerplate(tree: Any, text: str) -> frozenset[Any]:
 
 def _requests_for_consent(tree: Any) -> Iterator[Any]:
     for element in tree.iter("div", "section", "aside", "form"):
-        if _CONSENT.search(f"{element.get('id', '')} {element.get('class', '')}"):
+        if _CONSENT.search(_names(element)):
             yield element
 
 
@@ -121,6 +131,7 @@ class _Lists:
         self._headings = {_squeezed(heading.itertext()) for heading in tree.iter(*_HEADINGS)}
         self._inside = Counter[str]()  # open links, headings and elements of content
         self._repeats = False  # the open link leads to a heading
+        self._named: list[tuple[int, Any]] = []
         counts = [_Counts()]  # of each open element
         for event, element in etree.iterwalk(tree, events=("start", "end")):
             tag = _tag(element)
@@ -134,17 +145,22 @@ class _Lists:
                 self._count(counts[-1], element.text)
                 continue
             own = counts.pop()
-            if tag in _CANDIDATES and own.links >= _MIN_LINKS:
+            if tag in _CANDIDATES and own.linked:
                 self._judge(element, own)
             self._inside[role] -= 1
             counts[-1].add(own)
             self._count(counts[-1], element.tail)
+        most = _MAX_NAMED_SHARE * counts[0].letters
+        self.around += [element for letters, element in self._named if letters <= most]
 
     def _judge(self, element: Any, counts: _Counts) -> None:
-        if counts.repeated >= _MIN_REPEATED_SHARE * counts.letters:
+        is_list = counts.links >= _MIN_LINKS
+        if is_list and counts.repeated >= _MIN_REPEATED_SHARE * counts.letters:
             self.of_contents.append(element)
-        elif not self._inside["content"] and counts.linked >= _MIN_LINKED_SHARE * counts.letters:
+        elif is_list and not self._inside["content"] and counts.linked >= _MIN_LINKED_SHARE * counts.letters:
             self.around.append(element)
+        elif counts.linked >= _MIN_LINKED_SHARE_NAMED * counts.letters and _AROUND.search(_names(element)):
+            self._named.append((counts.letters, element))
 
     def _count(self, counts: _Counts, text: str | None) -> None:
         letters = len("".join(text.split())) if text else 0
@@ -162,6 +178,10 @@ def _share_within(element: Any, kept: str) -> float:
 
 def _squeezed(texts: Iterable[str]) -> str:
     return "".join("".join(texts).split()).rstrip("¶#")
+
+
+def _names(element: Any) -> str:
+    return f"{element.get('id', '')} {element.get('class', '')}"
 
 
 def _tag(element: Any) -> str:

@@ -294,6 +294,20 @@ def test_navigation_around_the_content_is_left_out() -> None:
     assert found.outline.title == "Lamps"
 
 
+def test_a_part_with_links_and_a_name_that_says_so_is_left_out_but_not_one_with_facts() -> None:
+    """Such as other stories within an article; a contact beside it stays."""
+    prose = "".join(
+        f"<p>In the year {n} the lamp burned all night, and nobody saw it go out.</p>" for n in range(1811, 1850)
+    )
+    others = "".join(f"<li><a href=/{n}>Another light on this coast, number {n}</a> by Bea</li>" for n in range(5))
+    found = read(
+        f"<body><article>{INTRODUCTION}{prose}<div class='box related-stories'><ul>{others}</ul></div>{prose}</article>"
+        "<div class=sidebar><p>Call the keeper: 555 0100.</p></div></body>"
+    )
+    assert "Another light" not in found.text
+    assert "555 0100" in found.text
+
+
 def test_the_footer_of_a_part_and_facts_beside_the_content_are_read() -> None:
     """Only the page's own footer is not."""
     assert blocks("<article><footer>By Anna.</footer></article><aside>Open nine to five.</aside>") == [
