@@ -6,16 +6,25 @@ from dataclasses import dataclass
 
 from qa_service.loading.decoding import decode
 from qa_service.loading.epub import read_epub
+from qa_service.loading.json_tree import read_json
+from qa_service.loading.latex import read_latex
+from qa_service.loading.log_lines import parse_log
 from qa_service.loading.markdown import parse_markdown
 from qa_service.loading.markup import read_html
+from qa_service.loading.markup_lines import read_asciidoc, read_org
+from qa_service.loading.mdx import read_mdx
+from qa_service.loading.notebook import read_notebook
 from qa_service.loading.outline import Limits, Outline, ParsedDocument, Reader, SkippedPart, UnreadableError
 from qa_service.loading.pdf import read_pdf
 from qa_service.loading.plaintext import parse_plain_text
 from qa_service.loading.restructured import read_restructured
+from qa_service.loading.source_code import SOURCE_SUFFIXES, source_parser
+from qa_service.loading.subtitles import read_subtitles
 from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
 from qa_service.loading.word import read_docx
+from qa_service.loading.xml_tree import read_xml_text
 
-READERS_VERSION = 9
+READERS_VERSION = 10
 """Raised when a reader changes its results, so that indexes are rebuilt."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _EXCERPT_CHARACTERS = 20
@@ -63,6 +72,17 @@ FORMATS: dict[str, Format] = {
     ".tsv": Format("text/tab-separated-values", read_tsv, isolated=False),
     ".jsonl": _JSON_LINES,
     ".ndjson": _JSON_LINES,
+    ".json": Format("application/json", read_json, isolated=True),
+    ".xml": Format("application/xml", read_xml_text, isolated=True),
+    ".ipynb": Format("application/x-ipynb+json", read_notebook, isolated=True),
+    ".mdx": Format("text/mdx", read_mdx, isolated=True),
+    ".adoc": Format("text/asciidoc", read_asciidoc, isolated=True),
+    ".org": Format("text/org", read_org, isolated=True),
+    ".tex": Format("application/x-tex", read_latex, isolated=True),
+    ".srt": Format("application/x-subrip", read_subtitles, isolated=False),
+    ".vtt": Format("text/vtt", read_subtitles, isolated=False),
+    ".log": Format("text/plain", _as_text(parse_log), isolated=False),
+    **{suffix: Format("text/plain", _as_text(source_parser(suffix)), isolated=True) for suffix in SOURCE_SUFFIXES},
 }
 
 
