@@ -231,7 +231,7 @@ class QuestionAnswerer:
 
     def understand(self, question: str, options: AskOptions = _DEFAULT_OPTIONS) -> UnderstoodQuestion:
         """Return a question as it is asked of the documents."""
-        return self._interpreter.understand(question, options.history)
+        return self._interpreter.understand(question, options.history, filtered=options.filters is not None)
 
     def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return the embeddings of texts as they are, those asked recently from the cache."""

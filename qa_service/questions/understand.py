@@ -33,13 +33,20 @@ class Interpreter:
         self._speller = Speller(index.words, known) if "spelling" in self._steps else None
         self._synonyms = SynonymFinder(index.words, known) if "synonyms" in self._steps else None
 
-    def understand(self, question: str, history: Sequence[Turn] = ()) -> UnderstoodQuestion:
-        """Return a question as understood; ``history`` holds the questions before it, oldest first."""
+    def understand(self, question: str, history: Sequence[Turn] = (), *, filtered: bool = False) -> UnderstoodQuestion:
+        """Return a question as understood; ``history`` holds the questions before it, oldest first.
+
+        If the question is ``filtered``, words of the history are not corrected: that could tell words of documents that
+        the filters exclude. Corrections of the question itself are checked later, by :meth:`Query.admitted`.
+        """
         typed = self._unwrapped(question)
         corrections = self._corrections(typed)
         text = respelled(typed, corrections)
         turns = [Turn(self._unwrapped(turn.question), turn.answer) for turn in history]
         completed = self._completed(text, turns)
+        if completed is not None and not filtered:
+            turns = [Turn(respelled(turn.question, self._corrections(turn.question)), turn.answer) for turn in turns]
+            completed = self._completed(text, turns) or completed
         main = text if completed is None else completed
         others = [*([text] if completed is not None else []), *([typed] if corrections else [])]
         return UnderstoodQuestion(

@@ -39,6 +39,15 @@ def test_a_question_takes_all_steps(opened: Callable[..., QuestionAnswerer]) -> 
     assert understood.follow_up_of == history[0].question
 
 
+def test_a_misspelled_history_completes_by_its_correction(opened: Callable[..., QuestionAnswerer]) -> None:
+    """But not with filters: the word may be one of documents that they exclude."""
+    answerer, history = opened(*QUESTION_STEPS), (Turn(TYPO),)
+    for filters, word in ((None, "whale"), (Filters(path_prefixes=("zoo/",)), "whael")):
+        understood = answerer.ask("How long does it sing?", AskOptions(filters=filters, history=history)).understood
+        assert understood is not None
+        assert understood.text == f"How long does it sing? {word} swim"
+
+
 def test_both_spellings_are_asked(opened: Callable[..., QuestionAnswerer]) -> None:
     answer = opened(*QUESTION_STEPS).ask(TYPO)
     understood = answer.understood
