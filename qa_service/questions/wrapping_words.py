@@ -66,7 +66,7 @@ _OTHERS = word_set(
     "mal für die der das hilfe ihre deine können könnten kann könnte kannst könntest würden würdest ich möchte "
     "würde gerne gern wollte habe hätte eine kurze viele freundlichen nur le la beaucoup bien pour votre ton "
     "aide à tous tout monde madame monsieur est-ce que pouvez une un petite s'il s'te d'avance avance par je "
-    "voudrais savoir peux pourriez excusez-moi bonne journée mille por de antemano muchas mil días dias tardes "
+    "voudrais savoir peux pourriez excusez-moi bonne journée mille por favor de antemano muchas mil días dias tardes "
     "noches gustaría a todos tengo una amigos mille molte tante in anticipo tutti ho per può bom boa dia tarde "
     "noite muito desde já pela ajuda tenho uma pessoal tudo bem com licença goede kun kunt zou kan wil graag wel "
     "alvast bij voorbaat een hartelijk iedereen allemaal voor hulp"
