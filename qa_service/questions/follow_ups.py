@@ -43,7 +43,7 @@ def complete(question: str, history: Sequence[Turn]) -> str | None:
 
 
 def _unsaid(phrases: Sequence[str], said: set[str]) -> list[str]:
-    """Return the phrases with words that were not said yet, and count them as said."""
+    """Return the phrases that have a word outside ``said``, and add their words to it."""
     new = []
     for phrase in phrases:
         if not (words := _folded(phrase)) <= said:
