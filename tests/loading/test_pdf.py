@@ -17,6 +17,8 @@ from reportlab.platypus import Paragraph, SimpleDocTemplate, Table
 
 from qa_service.loading.outline import Limits, ParsedDocument
 from qa_service.loading.pdf import read_pdf
+from qa_service.loading.pdf.running_titles import set_aside
+from qa_service.loading.pdf.segments import Page, Segment
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings
 from qa_service.text.page_lines import boxes_in
@@ -130,6 +132,22 @@ def test_numbers_that_count_no_pages_are_content(numbers: Sequence[int]) -> None
         assert f"Invoice number {number}" in found.text
         assert f"To be paid: {number * 10} euros" in found.text
         assert str(number) in found.text.splitlines()
+
+
+def test_letters_without_a_character_are_no_numbers() -> None:
+    """As of fonts that do not name their letters, here on some pages in the place of a number."""
+
+    def line(number: int, text: str, top: float) -> Segment:
+        return Segment(text, 60, top - 12, 99, top, 11, number, -top)
+
+    read_pages = [
+        Page(number, (0, 0, 400, 600), 0, [line(number, "\0" if number % 2 else str(number + 1), 580)])
+        for number in range(8)
+    ]
+    for page in read_pages:
+        page.segments += [line(page.number, f"Ship {letter} of fleet {page.number * 7}", 500) for letter in "abc"]
+    set_aside(read_pages)
+    assert [page.segments[0].text for page in read_pages if page.number % 2] == ["\0"] * 4
 
 
 def test_a_page_of_few_lines_has_no_running_title() -> None:

@@ -24,7 +24,8 @@ _EVEN, _MIN_EVEN_GAPS = 0.15, 3
 _LINE_SHIFT = 0.5
 _RIGHT_ANGLE_TOLERANCE = 3
 _EDGE_TOLERANCE = 1.0
-_LAST_CHARACTER = 0x10FFFF
+_FIRST_SURROGATE, _LAST_SURROGATE, _LAST_CHARACTER = 0xD800, 0xDFFF, 0x10FFFF
+_TOUCHING = 0.1
 _LEADERS = re.compile(r"\s*(?:\.\s?){5,}\s*")  # dots that lead to a page number
 # PDFium's codes for a hyphen at a line end; bullets of the fonts Symbol and Wingdings; ligatures.
 _CHARACTERS = {
@@ -53,15 +54,12 @@ class _Run:
     boxes: list[Box] = field(default_factory=list)
     word_gaps: list[float] = field(default_factory=list)
 
-    def add(self, character: str, box: Box, size: float) -> None:
-        """Add a character."""
-        if self.letters and self.letters[-1] == " ":
+    def part_words(self, character: str, box: Box) -> None:
+        """Note the gap before a new word, and part a footnote mark from its word."""
+        if self.letters[-1] == " ":
             self.word_gaps.append(box[0] - self.boxes[-1][2])
-        elif self.letters and _parts_footnote_mark(self, character, box):
+        elif _parts_footnote_mark(self, character, box):
             self.letters.append(" ")
-        self.letters.append(character)
-        self.boxes.append(box)
-        self.sizes.append(size)
 
     @property
     def size(self) -> float:
@@ -152,19 +150,28 @@ def _joined(line: list[_Run], narrow: float) -> Iterator[_Run]:
 
 def _runs(textpage: Any, visible: Box, hidden: Container[int], rules: Rules) -> Iterator[_Run]:
     run: _Run | None = None
+    before: _Style | None = None
     for character, box, style in _characters(textpage, visible, hidden):
         if box is None or style is None:
+            before = None
             if character in "\r\n" and run:
                 yield run
                 run = None
             elif run and run.letters[-1] != " ":
                 run.letters.append(" ")
             continue
-        if run and (not _continues(run, box, style) or _is_ruled_off(run.boxes[-1], box, style, rules)):
-            yield run
-            run = None
+        # Most letters follow the one before in a word: the others need a closer look.
+        if run and not (style is before and _touches(run.boxes[-1], box)):
+            if not _continues(run, box, style) or _is_ruled_off(run.boxes[-1], box, style, rules):
+                yield run
+                run = None
+            else:
+                run.part_words(character, box)
         run = run or _Run(style)
-        run.add(character, box, style.size)
+        run.letters.append(character)
+        run.boxes.append(box)
+        run.sizes.append(style.size)
+        before = style
     if run:
         yield run
 
@@ -174,9 +181,12 @@ def _characters(textpage: Any, visible: Box, hidden: Container[int]) -> Iterator
     style: _Style | None = None
     rectangle = raw.FS_RECTF()
     pointer = ctypes.byref(rectangle)
+    # Twice the bounds of the middle of a visible character.
+    left, bottom = (2 * (edge - _EDGE_TOLERANCE) for edge in visible[:2])
+    right, top = (2 * (edge + _EDGE_TOLERANCE) for edge in visible[2:])
     for index in range(raw.FPDFText_CountChars(textpage)):
         code = raw.FPDFText_GetUnicode(textpage, index)
-        character = _CHARACTERS.get(code) or _character(code)
+        character = _CHARACTERS.get(code) or (chr(code) if code < _FIRST_SURROGATE else _character(code))
         if character.isspace():
             style = None  # it is looked up for each word
             yield character, None, None
@@ -184,8 +194,16 @@ def _characters(textpage: Any, visible: Box, hidden: Container[int]) -> Iterator
         raw.FPDFText_GetLooseCharBox(textpage, index, pointer)
         box = rectangle.left, rectangle.bottom, rectangle.right, rectangle.top
         style = style or _style(textpage, index, hidden)
-        if not style.is_hidden and _is_within(box, visible):
+        if not style.is_hidden and left <= box[0] + box[2] <= right and bottom <= box[1] + box[3] <= top:
             yield character, turned(box, style.angle) if style.angle else box, style
+
+
+def _touches(before: Box, box: Box) -> bool:
+    """Tell whether a letter of the same height stands right behind another."""
+    if before[1] != box[1] or before[3] != box[3]:
+        return False
+    near = _TOUCHING * (box[3] - box[1])
+    return -near <= box[0] - before[2] <= near
 
 
 def _parts_footnote_mark(run: _Run, character: str, box: Box) -> bool:
@@ -202,8 +220,7 @@ def _is_raised(small: Box, large: Box) -> bool:
 
 
 def _character(code: int) -> str:
-    is_character = code <= _LAST_CHARACTER and not 0xD800 <= code <= 0xDFFF  # noqa: PLR2004 - surrogates
-    return chr(code) if is_character else "\ufffd"
+    return chr(code) if _LAST_SURROGATE < code <= _LAST_CHARACTER else "\ufffd"
 
 
 def _style(textpage: Any, index: int, hidden: Container[int]) -> _Style:
@@ -221,14 +238,6 @@ def _style(textpage: Any, index: int, hidden: Container[int]) -> _Style:
 
 def _address(pointer: Any) -> int:
     return ctypes.addressof(pointer.contents) if pointer else 0
-
-
-def _is_within(box: Box, visible: Box) -> bool:
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return (
-        visible[0] - _EDGE_TOLERANCE <= x <= visible[2] + _EDGE_TOLERANCE
-        and visible[1] - _EDGE_TOLERANCE <= y <= visible[3] + _EDGE_TOLERANCE
-    )
 
 
 def _is_ruled_off(before: Box, box: Box, style: _Style, rules: Rules) -> bool:

@@ -25,7 +25,7 @@ _MOSTLY = 0.8
 # A number that counts pages is near the page's own number, unless the document is long.
 _MAX_OFFSET, _LONG_DOCUMENT = 30, 10
 _NUMBER = re.compile(r"\d+")
-_DIGITS = "\0"  # stands for a number in the text that is compared
+_DIGITS = "\uffff"  # no character; stands for a number in the text that is compared
 _ROMAN = re.compile(r"[ivxlc]+\Z", re.IGNORECASE)
 _PAGE_WORDS = re.compile(
     r"(?:"
@@ -33,7 +33,7 @@ _PAGE_WORDS = re.compile(
     r"|str|z|стр|страница|из|oldal|sivu|sayfa|trang|หน้า|页|頁|共|第|ページ|쪽"
     r")\Z"
 )
-_SET_APART = re.compile(r"(?:\A|[|·•–—/-]\s*)\0\s*(?:\Z|[|·•–—/-])")
+_SET_APART = re.compile(r"(?:\A|[|·•–—/-]\s*)\uffff\s*(?:\Z|[|·•–—/-])")
 
 
 @dataclass(slots=True)
@@ -81,7 +81,8 @@ def _place(page: Page, segment: Segment) -> _Place:
     _, bottom, _, top = turned(page.box, segment.angle)
     above, below = top - segment.middle, segment.middle - bottom
     edge = "watermark" if segment.angle % 90 else "top" if above < below else "bottom"
-    key = _DIGITS if _ROMAN.match(segment.text) else _NUMBER.sub(_DIGITS, segment.text)
+    plain = segment.text.replace(_DIGITS, "")
+    key = _DIGITS if _ROMAN.match(plain) else _NUMBER.sub(_DIGITS, plain)
     return _Place(segment, page.number, edge, 0.0 if edge == "watermark" else min(above, below), key)
 
 
@@ -123,6 +124,8 @@ def _of_one_text(group: Sequence[_Place]) -> Iterator[list[_Place]]:
 def _counts_pages(key: str, group: Sequence[_Place]) -> bool:
     """Tell whether a number of a line counts the pages; its other numbers must stay the same."""
     rows = [(place.page, _numbers(place.segment.text)) for place in sorted(group, key=lambda place: place.page)]
+    if len({len(numbers) for _, numbers in rows}) > 1:
+        return False
     counting = 0
     for position in range(len(rows[0][1])):
         values = [(page, numbers[position]) for page, numbers in rows]
