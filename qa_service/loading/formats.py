@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from qa_service.loading.decoding import decode
 from qa_service.loading.epub import read_epub
+from qa_service.loading.excel import read_xls, read_xlsx
 from qa_service.loading.json_tree import read_json
 from qa_service.loading.latex import read_latex
 from qa_service.loading.log_lines import parse_log
@@ -52,6 +53,7 @@ def _as_text(parse: Callable[[str], Outline]) -> Reader:
 _PLAIN = Format("text/plain", _as_text(parse_plain_text), isolated=False)
 _MARKDOWN = Format("text/markdown", _as_text(parse_markdown), isolated=False)
 _HTML = Format("text/html", read_html, isolated=True)
+_XLSX = Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", read_xlsx, isolated=True)
 _JSON_LINES = Format("application/jsonl", read_json_lines, isolated=False)
 
 FORMATS: dict[str, Format] = {
@@ -72,6 +74,10 @@ FORMATS: dict[str, Format] = {
     ".tsv": Format("text/tab-separated-values", read_tsv, isolated=False),
     ".jsonl": _JSON_LINES,
     ".ndjson": _JSON_LINES,
+    ".xlsx": _XLSX,
+    ".xlsm": _XLSX,
+    ".xls": Format("application/vnd.ms-excel", read_xls, isolated=True),
+    ".xlsb": Format("application/vnd.ms-excel.sheet.binary.macroenabled.12", read_xls, isolated=True),
     ".json": Format("application/json", read_json, isolated=True),
     ".xml": Format("application/xml", read_xml_text, isolated=True),
     ".ipynb": Format("application/x-ipynb+json", read_notebook, isolated=True),
