@@ -28,7 +28,7 @@ DAMAGES = (
 def open_archive(data: bytes, limits: Limits) -> zipfile.ZipFile:
     """Return an archive within the limits. Raises :class:`UnreadableError`."""
     if data.startswith(_COMPOUND_FILE):
-        raise UnreadableError("is encrypted, or in the format of an older program; save it anew, without a password")
+        raise UnreadableError("is encrypted, or in the format of an older program; save it again, without a password")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()

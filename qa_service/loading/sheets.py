@@ -194,7 +194,10 @@ def _only_cell(sheet: Sheet, row: int, area: _Area) -> str:
 
 
 def _is_header(sheet: Sheet, rows: list[int], area: _Area) -> bool:
-    """Tell whether a row names the columns. Of two columns only numbers tell: the first row may be a name and value."""
+    """Tell whether a row names the columns.
+
+    With two columns only numbers tell: the first row may be a name and a value.
+    """
     names = [sheet.rows[rows[0]].get(column, "") for column in area.columns]
     filled = list(filter(None, names))
     if len(rows) < 2 or len(filled) < max(2, len(names) - 1) or len(set(filled)) < len(filled):  # noqa: PLR2004
