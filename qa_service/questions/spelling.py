@@ -9,6 +9,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import regex
 from rapidfuzz.distance import Postfix, Prefix
@@ -55,13 +56,16 @@ class _Unknown:
 class Speller:
     """Corrects questions by the words of one index.
 
-    ``vocabulary`` are words that are spelled right even if no passage has them.
+    ``vocabulary`` are words that are spelled right even if no passage has them, as are those of synonyms.
     """
 
     def __init__(self, words: WordIndex, vocabulary: Iterable[str] = ()) -> None:
         self._words = words
         self._spellings = words.spellings
-        self._known_terms = words.terms(" ".join(vocabulary))
+        synonyms = words.synonyms
+        phrases = chain.from_iterable((*rule.phrases, *rule.others) for rule in synonyms.rules)
+        acronyms = chain.from_iterable((one.short, one.long) for one in synonyms.acronyms)
+        self._known_terms = words.terms(" ".join((*vocabulary, *phrases, *acronyms)))
 
     def correct(self, question: str, is_allowed: Allowed = lambda _: True) -> list[Correction]:
         """Return the corrections of a question, in the order of its words.

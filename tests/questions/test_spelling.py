@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.datatypes import Correction
-from qa_service.index.words import BM25Builder, BM25Index
+from qa_service.datatypes import Correction, SynonymRule
+from qa_service.index.words import BM25Builder, BM25Index, Synonyms
 from qa_service.questions.spelling import MAX_WORDS, Speller, respelled
 
 SENTENCES = [
@@ -107,6 +107,18 @@ def test_the_words_that_are_looked_at_are_bounded(speller: Speller) -> None:
     question = " ".join(["lauchers", *(f"qq{'abcdefghijklmnop'[place]}zzzxx" for place in range(MAX_WORDS)), "batery"])
     assert speller.correct(question) == [Correction("lauchers", "launchers")]
     assert speller.correct("z" * 2000) == []
+
+
+def test_words_of_synonyms_are_spelled_right() -> None:
+    """A question with one is expanded, not corrected."""
+    builder = BM25Builder("english")
+    builder.add("", ["The laptops and dryers are new."])
+    assert Speller(builder.finish()).correct("latops fryers") == [
+        Correction("latops", "laptops"),
+        Correction("fryers", "dryers"),
+    ]
+    synonyms = Synonyms((), (SynonymRule(("fryer", "pan")),))
+    assert Speller(builder.finish(synonyms)).correct("latops fryers") == [Correction("latops", "laptops")]
 
 
 @given(st.text())
