@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import FakeEmbedder
-from documents import word
+from documents import pdf_of_lines, word
 from milvus_index import (
     DOCUMENTS,
     QUESTIONS,
@@ -109,6 +109,16 @@ def test_values_too_long_for_a_row_are_stored_in_records(shared: Settings, folde
     assert any(row["passage"] == "@" for row in rows)
     for question in (*QUESTIONS, "when does the raft drift"):
         alike(*(one.ask(question, AskOptions(explain=True)) for one in (local, remote)))
+
+
+def test_quotes_in_pdf_files_have_the_same_boxes(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """On several pages."""
+    folder(DOCUMENTS | {"night.pdf": pdf_of_lines([["The raft drifts at"], ["night past the pier."]])})
+    build(shared, fake)
+    local, remote = both(shared, fake)
+    one, other = (answerer.ask("when does the raft drift").results[0].citation for answerer in (local, remote))
+    assert [box.page for box in one.boxes] == [1, 2]
+    assert one == other
 
 
 def test_passages_are_found_by_vectors_alone_without_bm25(
