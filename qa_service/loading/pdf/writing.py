@@ -246,7 +246,7 @@ def _body_size(lines: Sequence[Segment]) -> float:
 def _usual_gap(lines: Sequence[Segment], body: float) -> float:
     """Return the median gap between lines of the body below each other, in heights of a line, at most double space."""
     gaps = [
-        (before.bottom - line.top) / (line.top - line.bottom)
+        (before.bottom - line.top) / (line.top - line.bottom or 1)
         for before, line in pairwise(lines)
         if before.page == line.page and before.size == line.size == body and line.top < before.bottom + body / 2
     ]
