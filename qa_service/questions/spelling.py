@@ -1,7 +1,7 @@
 """Corrects words of a question that no passage has, by the words of the passages.
 
 A word is corrected if its stem is in no passage and the model's tokenizer does not know it as a word either: that one
-is spelled right and just not said here. Candidates are within one edit, or two from eight letters on. The likeliest
+is spelled right and just not said here. Candidates are within one edit, or two from ten letters on. The likeliest
 slips cost least: letters swapped, doubled, dropped, or hit beside the right key; among equals, frequent words win.
 """
 
@@ -23,15 +23,15 @@ MAX_WORDS = 8
 _MAX_WORDS_OF_TWO_EDITS = 2
 """With more unknown words, only one edit is looked for: the search for two takes five times as long."""
 _MIN_CHARACTERS, _MAX_CHARACTERS = 4, 40
-_TWO_EDITS_FROM = 8  # characters
-_MIN_PART, _MIN_JOINED = 3, 6  # characters
+_TWO_EDITS_FROM = 10  # characters
+_MIN_PART, _MIN_JOINED = 4, 6  # characters
 _MAX_TRIES = 3  # candidates that are asked whether they are allowed
 _SWAPPED = _DOUBLED = 0.6
 _DROPPED = _NEIGHBOUR = 0.9
 _ADDED, _REPLACED, _TWO_EDITS, _ACCENT = 1.2, 1.5, 2.0, 0.1
 _OTHER_FIRST_LETTER = 0.3
 _SAME_ENDS = 0.2  # less cost for two edits that are close together
-_MAX_COST, _MAX_COST_OF_LONG = 1.3, 2.2
+_MAX_COST, _MAX_COST_OF_LONG, _MAX_COST_OF_NAME = 1.3, 2.0, 1.0
 _BY_FREQUENCY = 0.15  # less cost for a word that is e times as frequent
 
 Allowed = Callable[[str], bool]
@@ -51,6 +51,8 @@ class _Unknown:
 
     span: Offsets
     word: str
+    is_name: bool
+    """Whether it is written as a name or an acronym, other than its question."""
 
 
 class Speller:
@@ -85,7 +87,7 @@ class Speller:
                 start, stop = joined
                 meant = fold("".join(question[start:stop].split()))
             else:
-                meant = self._meant(unknown.word, edits, is_allowed)
+                meant = self._meant(unknown, edits, is_allowed)
             if meant:
                 original = question[start:stop]
                 found[original] = _cased_like(original, meant)
@@ -102,24 +104,29 @@ class Speller:
             word = fold(match.group())
             fits = _MIN_CHARACTERS <= len(word) <= _MAX_CHARACTERS and _NUMBER.search(word) is None
             if fits and self._words.terms(word) <= missing:
-                found.append(_Unknown(match.span(), word))
+                found.append(_Unknown(match.span(), word, _is_name(match, question)))
         return found[:MAX_WORDS]
 
-    def _meant(self, word: str, edits: int, is_allowed: Allowed) -> str:
-        """Return the word or the two words that were probably meant, or an empty text."""
-        long = len(word) >= _TWO_EDITS_FROM
+    def _meant(self, unknown: _Unknown, edits: int, is_allowed: Allowed) -> str:
+        """Return the word or the two words that were probably meant, or an empty text.
+
+        A name that the documents do not have is likely to be another name: only a slip of the fingers is corrected.
+        """
+        word = unknown.word
+        long = len(word) >= _TWO_EDITS_FROM and not unknown.is_name
+        most = _MAX_COST_OF_NAME if unknown.is_name else _MAX_COST_OF_LONG if long else _MAX_COST
         near = self._spellings.near(word, 1)
         if not near and long and edits > 1:
             near = self._spellings.near(word, edits)
         costs = {one.word: _cost(word, one) for one in near}
         likely = sorted(
-            (one for one in near if costs[one.word] <= (_MAX_COST_OF_LONG if long else _MAX_COST)),
+            (one for one in near if costs[one.word] <= most),
             key=lambda one: (costs[one.word] - _BY_FREQUENCY * math.log(one.count), one.word),
         )
         for one in likely[:_MAX_TRIES]:
             if is_allowed(one.word):
                 return one.word
-        return "" if near else self._parted(word, is_allowed)
+        return "" if near or unknown.is_name else self._parted(word, is_allowed)
 
     def _parted(self, word: str, is_allowed: Allowed) -> str:
         """Return two words that were written as one."""
@@ -140,6 +147,14 @@ class Speller:
             if len(word) >= _MIN_JOINED and self._spellings.count(word) and is_allowed(word):
                 return pair
         return None
+
+
+def _is_name(match: "regex.Match[str]", question: str) -> bool:
+    """Tell whether a word is written with a capital, or in capitals, within a question that is not."""
+    word = match.group()
+    if word.isupper():
+        return not question.isupper()
+    return word[:1].isupper() and match.start() > 0
 
 
 def respelled(question: str, corrections: Sequence[Correction]) -> str:

@@ -7,6 +7,9 @@ from qa_service.datatypes import Expansion, Filters, UnderstoodQuestion
 from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
 
+_TYPED_WEIGHT = 0.25
+"""Of a question as it was typed beside its correction, which is right nearly always; decision 0021 has figures."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wording:
@@ -15,6 +18,8 @@ class Wording:
     text: str
     embedding: QuestionEmbedding
     expansions: tuple[Expansion, ...] = ()
+    weight: float = 1.0
+    """Its share among the wordings of a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,10 @@ class Query:
             Wording(text, embedding, tuple(one for one in understood.expansions if one.phrase in text))
             for text, embedding in zip(understood.wordings, embeddings, strict=True)
         )
-        main = tuple(next(found) for _ in range(1 + len(understood.alternatives)))
-        return cls(main, tuple(found), understood)
+        main = [next(found) for _ in range(1 + len(understood.alternatives))]
+        if understood.corrections:
+            main[-1] = replace(main[-1], weight=_TYPED_WEIGHT)
+        return cls(tuple(main), tuple(found), understood)
 
     @property
     def text(self) -> str:

@@ -82,12 +82,13 @@ class Ranker:
     def rank(self, wordings: Sequence[Wording], candidates: Sequence[Candidates], depth: int) -> Ranking:
         """Return the best ``depth`` candidates by vectors and words, ordered by all signals.
 
-        The candidates of all wordings are the same passages. A passage's fused score is the mean of those that it has
-        for each wording, or that of the candidate before it if that is lower; all else is of the first wording.
+        The candidates of all wordings are the same passages. A passage's fused score is the weighted mean of those for
+        each wording, or that of the candidate before it if that is lower; all else is of the first wording.
         """
         weights = [lexical_weight_for(one.weights, one.lexical, self._lexical_weight) for one in candidates]
         first = _mean(
-            [fuse(one.dense, one.lexical, None, weight) for one, weight in zip(candidates, weights, strict=True)]
+            [fuse(one.dense, one.lexical, None, weight) for one, weight in zip(candidates, weights, strict=True)],
+            wordings,
         )
         chosen = np.lexsort((candidates[0].numbers, -first))[:depth]
         signals = [
@@ -95,7 +96,7 @@ class Ranker:
             for wording, one, weight in zip(wordings, candidates, weights, strict=True)
         ]
         main = signals[0]
-        fused = _mean([one.fused for one in signals])
+        fused = _mean([one.fused for one in signals], wordings)
         order = np.lexsort((main.candidates.numbers, -fused))
         if main.similarities is not None:
             order = order[covering_order(fused[order], main.similarities.best()[:, order], main.similarities.weights)]
@@ -130,8 +131,8 @@ class Ranker:
         return np.concatenate([scores, np.full(len(candidates.numbers) - len(scores), scores.min(), np.float32)])
 
 
-def _mean(scores: Sequence[FloatArray]) -> FloatArray:
+def _mean(scores: Sequence[FloatArray], wordings: Sequence[Wording]) -> FloatArray:
     if len(scores) == 1:
         return scores[0]
-    mean: FloatArray = np.mean(scores, axis=0)
+    mean: FloatArray = np.average(scores, axis=0, weights=[wording.weight for wording in wordings]).astype(np.float32)
     return mean

@@ -58,6 +58,9 @@ def test_a_slip_of_the_fingers_is_corrected(speller: Speller, typed: str, meant:
 @pytest.mark.parametrize(
     "question",
     [
+        "When was the THYAAD report written?",  # another acronym
+        "Who is Chevnan?",  # another name
+        "the sinkingly one",
         "How many launchers does a battery have?",
         "Is it delicious?",  # known to the tokenizer
         "Which crows are there?",  # its stem is
