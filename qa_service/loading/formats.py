@@ -25,7 +25,7 @@ from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
 from qa_service.loading.word import read_docx
 from qa_service.loading.xml_tree import read_xml_text
 
-READERS_VERSION = 10
+READERS_VERSION = 11
 """Raised when a reader changes its results, so that indexes are rebuilt."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _EXCERPT_CHARACTERS = 20
