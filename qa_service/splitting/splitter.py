@@ -44,7 +44,7 @@ class SplitterSettings:
     passage_tokens: int
     window: int
     overlap_tokens: int
-    version: int = 4
+    version: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ class Splitter:
     def _spans(self, text: str, blocks: list[Block], context: str) -> Iterator[_Span]:
         headers = table_headers(text, blocks)
         contexts = {header: self._with_header(context, header) for header in {"", *headers}}
-        longest = max(self._count([line + "\n" for line in contexts.values()]))
-        limit = min(self.settings.passage_tokens, self.settings.window - self._special - longest)
+        room = self.settings.window - self._special - self._count([context + "\n"])[0]
+        limit = min(self.settings.passage_tokens, room)
         units = self._units(text, blocks, headers, limit)
         cuts = list(_cheapest_cuts(units, limit))
         firsts = [units[first - self._overlap_units(units, first)] for first, _ in cuts]
@@ -142,14 +142,17 @@ class Splitter:
     ) -> Iterator[_Span]:
         """Yield the span of some units with as much overlap as fits in the window.
 
-        A text can have more tokens than its units together; if it does not fit without overlap, it is halved.
+        A text can have more tokens than its units together, and the header of a table takes room; if a text does not
+        fit without overlap, it is halved.
         """
         for lead in range(self._overlap_units(units, first), -1, -1):
             start, end = units[first - lead].start, units[last - 1].end
             context = contexts[units[first - lead].header]
             single = last - first == 1 and not lead
-            if single or self.count_tokens([embedding_text(context, text[start:end])])[0] <= self.settings.window:
-                yield start, end, [(unit.start, unit.end) for unit in units[first - lead : last]], context
+            fits = self.count_tokens([embedding_text(context, text[start:end])])[0] <= self.settings.window
+            if single or fits:
+                sentences = [(unit.start, unit.end) for unit in units[first - lead : last]]
+                yield start, end, sentences, context if fits else contexts[""]
                 return
         middle = (first + last) // 2
         yield from self._fitting_spans(text, units, first, middle, contexts)

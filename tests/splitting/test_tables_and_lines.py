@@ -66,6 +66,16 @@ def test_a_row_longer_than_a_passage_is_cut() -> None:
     assert contexts[-1] == contexts[-2] == "boat | length | berth"
 
 
+def test_a_long_header_does_not_shorten_passages_of_text() -> None:
+    """Passages of the table have less room, and one whose only row needs all of it has no header."""
+    header = "| " + " | ".join(["a long name"] * 8) + " |"
+    text = "Boats leave. " * 40 + "\n\n" + table(6, header, "|---" * 8 + "|") + "| Berta | " + "very " * 36 + "|\n"
+    found = passages_of(text, tokens=40, window=64)
+    assert max(len(" ".join(sentences).split()) for _, sentences in found) >= 38
+    assert found[-1][1][-1].startswith("| Berta")
+    assert found[-1][0] == ""
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
