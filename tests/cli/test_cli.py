@@ -45,7 +45,7 @@ def test_index_ask_and_index_again(run: Run, here: list[str]) -> None:
     code, out, err = run("index", *here)
     assert (code, err) == (0, "")
     assert "2 files: 2 documents, 0 skipped" in out
-    assert "100.0 % of the content" in out
+    assert "100.0 % of the text" in out
     assert " 0 lost" in out
     code, out, _ = run("index", *here, "--json")
     summary = json.loads(out)
