@@ -15,10 +15,13 @@ from qa_service.loading.markup import read_html
 from qa_service.loading.markup_lines import read_asciidoc, read_org
 from qa_service.loading.mdx import read_mdx
 from qa_service.loading.notebook import read_notebook
+from qa_service.loading.open_document import read_odp, read_ods, read_odt
 from qa_service.loading.outline import Limits, Outline, ParsedDocument, Reader, SkippedPart, UnreadableError
 from qa_service.loading.pdf import read_pdf
 from qa_service.loading.plaintext import parse_plain_text
 from qa_service.loading.restructured import read_restructured
+from qa_service.loading.rich_text import read_rtf
+from qa_service.loading.slides import read_pptx
 from qa_service.loading.source_code import SOURCE_SUFFIXES, source_parser
 from qa_service.loading.subtitles import read_subtitles
 from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
@@ -78,6 +81,13 @@ FORMATS: dict[str, Format] = {
     ".xlsm": _XLSX,
     ".xls": Format("application/vnd.ms-excel", read_xls, isolated=True),
     ".xlsb": Format("application/vnd.ms-excel.sheet.binary.macroenabled.12", read_xls, isolated=True),
+    ".pptx": Format(
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation", read_pptx, isolated=True
+    ),
+    ".odt": Format("application/vnd.oasis.opendocument.text", read_odt, isolated=True),
+    ".odp": Format("application/vnd.oasis.opendocument.presentation", read_odp, isolated=True),
+    ".ods": Format("application/vnd.oasis.opendocument.spreadsheet", read_ods, isolated=True),
+    ".rtf": Format("application/rtf", read_rtf, isolated=True),
     ".json": Format("application/json", read_json, isolated=True),
     ".xml": Format("application/xml", read_xml_text, isolated=True),
     ".ipynb": Format("application/x-ipynb+json", read_notebook, isolated=True),
