@@ -1,15 +1,17 @@
 """Maps file extensions to readers. A reader is a function of a file's bytes; see :mod:`outline` for its results."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from qa_service.loading.archive_members import ReadPart, read_zip
 from qa_service.loading.decoding import decode
 from qa_service.loading.epub import read_epub
 from qa_service.loading.excel import read_xls, read_xlsx
 from qa_service.loading.json_tree import read_json
 from qa_service.loading.latex import read_latex
 from qa_service.loading.log_lines import parse_log
+from qa_service.loading.mail import read_eml, read_msg
 from qa_service.loading.markdown import parse_markdown
 from qa_service.loading.markup import read_html
 from qa_service.loading.markup_lines import read_asciidoc, read_org
@@ -53,6 +55,17 @@ def _as_text(parse: Callable[[str], Outline]) -> Reader:
     return read
 
 
+def _container(
+    read: Callable[[bytes, Limits, ReadPart, Mapping[str, str]], Iterator[ParsedDocument | SkippedPart]],
+) -> Reader:
+    """Return the reader of files that contain others, which are read by their own formats."""
+
+    def read_all(data: bytes, limits: Limits) -> Iterator[ParsedDocument | SkippedPart]:
+        return read(data, limits, parts_of, {suffix: known.media_type for suffix, known in FORMATS.items()})
+
+    return read_all
+
+
 _PLAIN = Format("text/plain", _as_text(parse_plain_text), isolated=False)
 _MARKDOWN = Format("text/markdown", _as_text(parse_markdown), isolated=False)
 _HTML = Format("text/html", read_html, isolated=True)
@@ -88,6 +101,9 @@ FORMATS: dict[str, Format] = {
     ".odp": Format("application/vnd.oasis.opendocument.presentation", read_odp, isolated=True),
     ".ods": Format("application/vnd.oasis.opendocument.spreadsheet", read_ods, isolated=True),
     ".rtf": Format("application/rtf", read_rtf, isolated=True),
+    ".eml": Format("message/rfc822", _container(read_eml), isolated=True),
+    ".msg": Format("application/vnd.ms-outlook", _container(read_msg), isolated=True),
+    ".zip": Format("application/zip", _container(read_zip), isolated=True),
     ".json": Format("application/json", read_json, isolated=True),
     ".xml": Format("application/xml", read_xml_text, isolated=True),
     ".ipynb": Format("application/x-ipynb+json", read_notebook, isolated=True),

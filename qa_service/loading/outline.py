@@ -35,6 +35,8 @@ class Limits:
     row_text: tuple[str, ...] = default_of("row_text")
     row_title: str = default_of("row_title")
     row_id: str = default_of("row_id")
+    depth: int = 0
+    """The number of files around this one: archives and mails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class ParsedDocument:
 
     ``pages`` are the offsets at which pages begin, for formats with pages, and ``page_lines`` the lines of each page,
     packed by ``text.page_lines``, in base64. ``url`` is the address that the document gives as its own; ``part`` names
-    a document within a file of several, such as ``row=7``.
+    a document within a file of several, such as ``row=7``, and
+    a file within another, such as ``!/a.txt``.
     """
 
     text: str
@@ -53,6 +56,8 @@ class ParsedDocument:
     part: str = ""
     warnings: tuple[str, ...] = ()
     page_lines: tuple[str, ...] = ()
+    media_type: str = ""
+    """That of a file within another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class SkippedPart:
 
     part: str
     reason: str
+    failed: bool = True
 
 
 class UnreadableError(ValueError):

@@ -52,7 +52,7 @@ class ParserProcess:
                 if "error" in reply:
                     raise UnreadableError(str(reply["error"]))
                 if "reason" in reply:
-                    yield SkippedPart(str(reply["part"]), str(reply["reason"]))
+                    yield SkippedPart(str(reply["part"]), str(reply["reason"]), bool(reply["failed"]))
                 else:
                     yield _PARSED_DOCUMENT.validate_python(reply)
         except _DeadlineError:

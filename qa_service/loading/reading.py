@@ -9,6 +9,7 @@ from itertools import islice
 import regex
 
 from qa_service.datatypes import Document, Skipped, SourceFile
+from qa_service.loading.archive_members import joined
 from qa_service.loading.folder import SkipFile, extension_of, open_regular_file
 from qa_service.loading.formats import FORMATS, parts_of
 from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, UnreadableError, letters_of
@@ -68,9 +69,9 @@ def _documents(file: SourceFile, data: bytes, limits: Limits, parser: ParserProc
 
 
 def _document(file: SourceFile, media_type: str, part: ParsedDocument | SkippedPart) -> Document | Skipped:
-    uri = f"{file.uri}#{part.part}" if part.part else file.uri
+    uri = joined(file.uri, part.part)
     if isinstance(part, SkippedPart):
-        return Skipped(uri, part.reason, failed=True)
+        return Skipped(uri, part.reason, part.failed)
     outline = part.outline
     if not outline.blocks:
         return Skipped(uri, "no content below its headings" if part.text.strip() else "no text", failed=False)
@@ -78,7 +79,7 @@ def _document(file: SourceFile, media_type: str, part: ParsedDocument | SkippedP
         id=hashlib.sha256(uri.encode()).hexdigest()[:16],
         uri=uri,
         source=file.uri,
-        media_type=media_type,
+        media_type=part.media_type or media_type,
         url=part.url,
         pages=part.pages,
         page_lines=tuple(map(base64.b64decode, part.page_lines)),
