@@ -38,6 +38,11 @@ _PANDOC_FORMATS = {
     ".docx": "docx",
     ".epub": "epub",
     ".rst": "rst",
+    ".odt": "odt",
+    ".ipynb": "ipynb",
+    ".org": "org",
+    ".tex": "latex",
+    ".rtf": "rtf",
 }
 
 

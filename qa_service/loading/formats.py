@@ -17,6 +17,7 @@ from qa_service.loading.markup import read_html
 from qa_service.loading.markup_lines import read_asciidoc, read_org
 from qa_service.loading.mdx import read_mdx
 from qa_service.loading.notebook import read_notebook
+from qa_service.loading.older_office import converted
 from qa_service.loading.open_document import read_odp, read_ods, read_odt
 from qa_service.loading.outline import Limits, Outline, ParsedDocument, Reader, SkippedPart, UnreadableError
 from qa_service.loading.pdf import read_pdf
@@ -101,6 +102,8 @@ FORMATS: dict[str, Format] = {
     ".odp": Format("application/vnd.oasis.opendocument.presentation", read_odp, isolated=True),
     ".ods": Format("application/vnd.oasis.opendocument.spreadsheet", read_ods, isolated=True),
     ".rtf": Format("application/rtf", read_rtf, isolated=True),
+    ".doc": Format("application/msword", converted(".docx", read_docx), isolated=True),
+    ".ppt": Format("application/vnd.ms-powerpoint", converted(".pptx", read_pptx), isolated=True),
     ".eml": Format("message/rfc822", _container(read_eml), isolated=True),
     ".msg": Format("application/vnd.ms-outlook", _container(read_msg), isolated=True),
     ".zip": Format("application/zip", _container(read_zip), isolated=True),

@@ -1,6 +1,7 @@
 """PPTX, ODT, ODP, ODS and RTF: slides are pages, titles headings, tables tables; all that is printed is read."""
 
 import io
+from pathlib import Path
 
 import documents
 import pptx
@@ -8,6 +9,7 @@ import pytest
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Cm
+from processes import eventually, runs
 
 from qa_service.loading import Limits, ParserProcess
 from qa_service.loading.formats import parts_of
@@ -227,3 +229,42 @@ def test_hostile_office_files_are_refused_or_read() -> None:
         rows = f"{repeated}='99999999'><text:p>x</text:p></table:table-cell></table:table-row>"
         sheet = f"<office:spreadsheet><table:table>{rows}</table:table></office:spreadsheet>"
         assert list(parser.read(".ods", open_document(sheet)))
+
+
+def program(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str = "") -> None:
+    """Make ``folder`` the place of programs, with a LibreOffice of this script if there is one."""
+    if script:
+        (folder / "soffice").write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "soffice").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin" if script else str(folder))
+
+
+OLDER = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and so on"
+
+
+def test_doc_and_ppt_are_converted_by_libreoffice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result is read as any other; the file comes to it by a name of ours."""
+    (tmp_path / "made.pptx").write_bytes(presentation())
+    script = f"""for last; do :; done
+grep -q "and so on" "$last" || exit 1
+case "$*" in *"--headless"*"--convert-to pptx"*) cp {tmp_path}/made.pptx "$last.pptx";; esac"""
+    program(tmp_path, monkeypatch, script)
+    found = one(".ppt", OLDER)
+    assert found.outline.title == "The harbour"
+    assert len(found.pages) == 3
+    with pytest.raises(UnreadableError, match="can't be converted by LibreOffice; save it as"):
+        one(".doc", OLDER)
+
+
+def test_libreoffice_that_is_missing_or_hangs_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that it started end with it."""
+    program(tmp_path, monkeypatch)
+    with pytest.raises(UnreadableError, match="read only where LibreOffice is installed"):
+        one(".doc", OLDER)
+    with pytest.raises(UnreadableError, match="not in the format of its ending; save it as"):
+        one(".doc", b"words")
+    program(tmp_path, monkeypatch, f"sleep 1000 &\necho $! > {tmp_path}/child\nwait")
+    with pytest.raises(UnreadableError, match="can't be converted"):
+        one(".doc", OLDER, seconds=10)
+    child = int((tmp_path / "child").read_text())
+    eventually(lambda: not runs(child))
