@@ -35,8 +35,7 @@ class Limits:
     row_text: tuple[str, ...] = default_of("row_text")
     row_title: str = default_of("row_title")
     row_id: str = default_of("row_id")
-    depth: int = 0
-    """The number of files around this one: archives and mails."""
+    depth: int = 0  # the number of archives and mails around a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,7 @@ class ParsedDocument:
 
     ``pages`` are the offsets at which pages begin, for formats with pages, and ``page_lines`` the lines of each page,
     packed by ``text.page_lines``, in base64. ``url`` is the address that the document gives as its own; ``part`` names
-    a document within a file of several, such as ``row=7``, and
-    a file within another, such as ``!/a.txt``.
+    a document within a file of several, such as ``row=7`` or ``!/a.txt``, of which ``media_type`` may be another.
     """
 
     text: str
@@ -57,7 +55,6 @@ class ParsedDocument:
     warnings: tuple[str, ...] = ()
     page_lines: tuple[str, ...] = ()
     media_type: str = ""
-    """That of a file within another."""
 
 
 @dataclass(frozen=True, slots=True)
