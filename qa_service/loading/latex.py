@@ -32,24 +32,29 @@ _HEADING = re.compile(rf"\\(?P<name>{'|'.join(_LEVELS)})\*?\s*(?:\[[^\]]*\])?\s*
 _TITLE = re.compile(rf"\\title\s*(?:\[[^\]]*\])?\s*{_GROUP}")
 _AUTHOR = re.compile(rf"\\(?:author|date)\s*(?:\[[^\]]*\])?\s*{_GROUP}")
 _TABLE = re.compile(
-    r"\\begin\{(?P<name>tabular[x*]?|longtable|array)\}(?:\[[^\]]*\])?(?:\{[^{}]*\})?\{(?:[^{}]|\{[^{}]*\})*\}"
-    r"(?P<rows>.*?)\\end\{(?P=name)\}",
+    r"\\begin\{(?P<name>tabular[x*]?|longtable|array)\}(?:\[[^\]]*\])?(?:\{[^{}]*\})?"
+    rf"{_GROUP}(?P<rows>.*?)\\end\{{(?P=name)\}}",
     re.DOTALL,
 )
+_SECOND_HEADER = re.compile(r"\\endfirsthead.*?\\endhead\b|\\end(?:head|foot|lastfoot)\b", re.DOTALL)
+_ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?|\\tabularnewline")
+_CELL_END = re.compile(r"(?<!\\)&")
+_RULE = re.compile(r"\\(?:[hc]line|\w+rule)\b(?:\{[^}]*\})?")
 _SILENT = re.compile(
     rf"\\(?:label|ref|eqref|pageref|autoref|[cC]ref|cite\w*|index|input|include|includegraphics|bibliography\w*|"
     rf"usepackage|vspace|hspace|setlength|setcounter|pagestyle|thispagestyle|graphicspath|hypersetup|color|"
     rf"newcommand|renewcommand|definecolor)\*?\s*(?:\[[^\]]*\]\s*)*(?:{_GROUP}\s*(?:\[[^\]]*\]\s*)?)?"
 )
 _LINK = re.compile(rf"\\href\s*\{{[^{{}}]*\}}\s*{_GROUP}")
-_ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[^}]*\}(?:\[[^\]]*\])*")
+_ENVIRONMENT = re.compile(r"\\(?:begin\{minipage\}(?:\[[^\]]*\])*\{[^{}]*\}|(?:begin|end)\{[^}]*\}(?:\[[^\]]*\])*)")
+_TARGET = re.compile(r"\\hypertarget\s*\{[^{}]*\}")
 _ITEM = re.compile(r"\\item\b\s*(?:\[(?P<label>[^\]]*)\])?")
 _BLOCK_COMMAND = re.compile(
     r"\\(?:maketitle|par|newpage|clearpage|tableofcontents|bigskip|medskip|smallskip)\b|\\\\(?:\[[^\]]*\])?"
 )
 _FOOTNOTE = re.compile(rf"\\footnote\s*{_GROUP}")
 _CAPTION = re.compile(rf"\\caption\*?\s*(?:\[[^\]]*\])?\s*{_GROUP}")
-_ACCENT = re.compile(r"\\([`'^\"~=.uvHc])\s*(?:\{\\?([A-Za-z])\}|\\?([A-Za-z]))")
+_ACCENT = re.compile(r"\\(?:([`'^\"~=.])\s*|([uvHc])(?:\s+|(?=\{)))(?:\{\\?([A-Za-z])\}|\\?([A-Za-z]))")
 _COMBINING = dict(
     zip("`'^\"~=.uvHc", "\u0300\u0301\u0302\u0308\u0303\u0304\u0307\u0306\u030c\u030b\u0327", strict=True)
 )
@@ -105,19 +110,12 @@ def _pieces(body: str) -> Iterator[re.Match[str] | str]:
 
 def _write(builder: TextBuilder, piece: re.Match[str] | str, code: list[str]) -> None:
     if not isinstance(piece, str):
-        lines = re.split(
-            r"\\\\(?:\[[^\]]*\])?|\\tabularnewline",
-            re.sub(r"\\(?:[hc]line|\w+rule)\b(?:\{[^}]*\})?", "", piece["rows"]),
-        )
-        rows = [[_words(cell) for cell in re.split(r"(?<!\\)&", line)] for line in lines if _words(line)]
-        builder.table(
-            rows, has_header=len(rows) > 1 and "line" in piece["rows"] + "".join(re.findall("midrule", piece["rows"]))
-        )
+        _write_table(builder, piece["rows"])
         return
     piece = _HEADING.sub(lambda match: f"\n\n{_MARK}{match['name']} {' '.join(match[2].split())}\n\n", piece)
     piece = _FOOTNOTE.sub(r" (\1)", _CAPTION.sub("\n\n\\1\n\n", piece))
     piece = _ITEM.sub(lambda match: f"\n\n{_MARK}item {match['label'] or ''} ", piece)
-    piece = _BLOCK_COMMAND.sub("\n\n", _ENVIRONMENT.sub("\n\n", piece))
+    piece = _BLOCK_COMMAND.sub("\n\n", _ENVIRONMENT.sub("\n\n", _TARGET.sub("", piece)))
     for paragraph in re.split(r"\n[ \t]*\n\s*", piece):
         name, words = "", paragraph.strip()
         if words.startswith(_MARK):
@@ -131,10 +129,20 @@ def _write(builder: TextBuilder, piece: re.Match[str] | str, code: list[str]) ->
             builder.block(_words(words), kind)
 
 
+def _write_table(builder: TextBuilder, source: str) -> None:
+    """Write a table. A rule below the first row makes that the header."""
+    lines = [line for line in _ROW_END.split(_SECOND_HEADER.sub("", source)) if line.strip()]
+    rows = [[_words(cell) for cell in _CELL_END.split(_RULE.sub("", line))] for line in lines]
+    filled = [number for number, row in enumerate(rows) if any(row)]
+    has_header = len(filled) > 1 and _RULE.match(lines[filled[0] + 1].lstrip()) is not None
+    builder.table([rows[number] for number in filled], has_header=has_header)
+
+
 def _words(text: str) -> str:
     """Return a text without commands and braces."""
+    text = _ENVIRONMENT.sub(" ", text)
     text = _SILENT.sub("", _LINK.sub(r"\1", text))
-    text = _ACCENT.sub(lambda match: (match[2] or match[3]) + _COMBINING[match[1]], text)
+    text = _ACCENT.sub(lambda match: (match[3] or match[4]) + _COMBINING[match[1] or match[2]], text)
     text = _COMMAND.sub(lambda match: _SYMBOLS.get(match[1], ""), _SPACES.sub(" ", text))
     text = _ESCAPED.sub(lambda match: {"{": "\x01", "}": "\x02", "$": "\x03"}.get(match[1], match[1]), text)
     text = re.sub(r"\$+", "", text.replace("{", "").replace("}", ""))
