@@ -5,6 +5,7 @@ docs/generate.py shows them in docs/http.md, and a test asks again and compares.
 
 import json
 import shlex
+import shutil
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -74,7 +75,8 @@ class Recorder:
         method, template, operation = self._operations[name]
         path = template.format(**parameters) + query
         headers = {"Accept": accept} if accept else {}
-        command = ["curl", "-s", *(["-X", method] if method == "POST" and body is None and file is None else [])]
+        implied = "GET" if body is None and file is None else "POST"
+        command = ["curl", "-s", *(["-X", method] if method != implied else [])]
         command.append(ADDRESS + path)
         if any(scope == "admin" for needed in operation["security"] for scopes in needed.values() for scope in scopes):
             headers["Authorization"] = f"Bearer {self._key}"
@@ -91,7 +93,8 @@ class Recorder:
         response = self._client.request(method, path, headers=headers, content=content)
         if not refused:
             response.raise_for_status()
-        answer = response.json() if response.headers["content-type"].startswith(_JSON_TYPES) else response.text
+        kind = response.headers.get("content-type", "")
+        answer = response.json() if kind.startswith(_JSON_TYPES) else response.text
         self.examples[name] = Example(shlex.join(command), response.status_code, _shortened(answer))
         return answer
 
@@ -138,6 +141,10 @@ def record(recorder: Recorder, questions: Path) -> dict[str, Example]:
     send("verify", {"citations": [{name: citation[name] for name in ("uri", "start_char", "quote", "quote_start")}]})
     start = citation["start_char"] + citation["quote_start"]
     send("view_source", query=f"?start={start}&end={start + len(citation['quote'])}", **document)
+    file = {"path": questions.name}
+    send("put_document", query="?build=false", file=questions, **file)
+    send("get_document", **file)
+    send("delete_document", query="?build=false", **file)
     send("page_picture", refused=True, page="1", **document)  # the documents that ship are no PDF files
     send("cite", citation_id=citation["permalink"].rpartition("/")[2])
     store = {"vector_store_id": "default"}
@@ -158,6 +165,8 @@ def record(recorder: Recorder, questions: Path) -> dict[str, Example]:
 
 def ask_application(settings: Settings, questions: Path) -> dict[str, Example]:
     """Build the index that the settings name, and send a request of every operation to its application."""
+    source = shutil.copytree(settings.source, settings.data / "source")  # a file is stored in it, and deleted
+    settings = settings.model_copy(update={"source": source, "documents_write": True})
     build(settings, embedder_to_build(settings))
     answerer, _ = open_answerer(settings, embedder_to_ask(settings))
     served = ServableIndex(answerer, generations_of(settings))

@@ -6,30 +6,25 @@
     ├── SettingsError            exit 2
     ├── ServerStartError         exit 3
     ├── TooManyFailed            exit 1
-    ├── InputError               exit 4
-    │   ├── SourceError              the source folder is unusable
-    │   └── QuestionFileError        the question file is unusable
+    ├── InputError               exit 4: SourceError, QuestionFileError
     ├── IndexProblem             exit 5, HTTP 503
-    │   ├── IndexMissing
-    │   ├── IndexCorrupt
-    │   └── IndexIncompatible
+    │   └── IndexMissing, IndexCorrupt, IndexIncompatible
     ├── ModelProblem             exit 6
-    │   ├── ModelMissing
-    │   ├── ModelCorrupt
-    │   └── ModelChanged             the index was built with different weights
+    │   └── ModelMissing, ModelCorrupt, ModelChanged
     ├── StorageError             exit 7
     │   ├── BuildInProgress          HTTP 409
     │   └── RemoteError              another service can't be reached over HTTP
     └── RequestError             HTTP 4xx and 5xx, one class a status
-        ├── UnreadableRequest    400     ├── AddressTooLong       414
-        ├── Unauthorized         401     ├── UnsupportedMediaType 415
-        ├── Forbidden            403     ├── InvalidRequest       422
-        ├── NotFound             404     ├── TooManyRequests      429
-        ├── MethodNotAllowed     405     ├── HeadersTooLarge      431
-        ├── TooSlow              408     ├── Overloaded, NotReady 503
-        ├── JobInProgress        409     ├── DeadlineExceeded     504
-        ├── Gone                 410     └── StoreUnavailable     503, exit 5
-        └── BodyTooLarge         413         └── StoreRefused
+        ├── UnreadableRequest  400     ├── PreconditionFailed   412
+        ├── Unauthorized       401     ├── BodyTooLarge         413
+        ├── Forbidden          403     ├── AddressTooLong       414
+        ├── NotFound           404     ├── UnsupportedMediaType 415
+        ├── MethodNotAllowed   405     ├── InvalidRequest       422
+        ├── TooSlow            408     ├── TooManyRequests      429
+        ├── JobInProgress      409     ├── HeadersTooLarge      431
+        ├── Gone               410     ├── Overloaded, NotReady 503
+        ├── DeadlineExceeded   504     └── StoreUnavailable     503, exit 5
+        └── StorageFull        507         └── StoreRefused
 
 A message says what happened, with the value, then what to do. It never quotes a request.
 """
@@ -45,10 +40,11 @@ class QAServiceError(Exception):
     http_status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
+    reason = ""
 
     def in_full(self) -> str:
         """Return the message for the operator of the service, who may see more than a client."""
-        return str(self)
+        return f"{self} ({self.reason})" if self.reason else str(self)
 
 
 class SettingsError(QAServiceError):
@@ -223,6 +219,14 @@ class Gone(RequestError):
     title = "Source changed"
 
 
+class PreconditionFailed(RequestError):
+    """The file is not the one that ``If-Match`` names, or it exists despite ``If-None-Match: *``."""
+
+    http_status = 412
+    slug = "precondition-failed"
+    title = "Precondition failed"
+
+
 class BodyTooLarge(RequestError):
     """The body exceeds the size limit."""
 
@@ -240,7 +244,7 @@ class AddressTooLong(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """The body is not uncompressed ``application/json`` in UTF-8."""
+    """The body is compressed, or is not ``application/json`` in UTF-8 where JSON is expected."""
 
     http_status = 415
     slug = "unsupported-media-type"
@@ -298,13 +302,9 @@ class StoreUnavailable(RequestError):
     slug = "store-unavailable"
     title = "Vector store unavailable"
 
-    def __init__(self, message: str, reason: str = "") -> None:
+    def __init__(self, message: str, reason: str = "", code: int = 0) -> None:
         super().__init__(message)
-        self.reason = reason
-
-    def in_full(self) -> str:
-        """Return the message with its reason."""
-        return f"{self} ({self.reason})" if self.reason else str(self)
+        self.reason, self.code = reason, code
 
 
 class StoreRefused(StoreUnavailable):
@@ -313,10 +313,6 @@ class StoreRefused(StoreUnavailable):
     slug = "store-refused"
     title = "Vector store rejected the operation"
 
-    def __init__(self, message: str, reason: str = "", code: int = 0) -> None:
-        super().__init__(message, reason)
-        self.code = code
-
 
 class DeadlineExceeded(RequestError):
     """The request was accepted, but not answered within the deadline."""
@@ -324,3 +320,11 @@ class DeadlineExceeded(RequestError):
     http_status = 504
     slug = "deadline-exceeded"
     title = "Deadline exceeded"
+
+
+class StorageFull(RequestError):
+    """The disk of the source folder is full, or its quota is used up; nothing was changed."""
+
+    http_status = 507
+    slug = "storage-full"
+    title = "Storage full"

@@ -1,13 +1,13 @@
 """The requests of the client, how responses are read, and when a request is retried."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx2
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from tenacity import RetryCallState, retry_if_exception_type, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
@@ -15,10 +15,17 @@ from qa_service.datatypes import MAX_TURNS
 from qa_service.errors import RemoteError
 from qa_service.schemas.ask import AskResponse, Problem
 from qa_service.schemas.batch import BatchResponse
-from qa_service.schemas.documents import PassagesBody, SourceBody, SourcesBody, VerdictBody, VerifyResponse
+from qa_service.schemas.documents import (
+    PassagesBody,
+    SourceBody,
+    SourcesBody,
+    StoredDocument,
+    VerdictBody,
+    VerifyResponse,
+)
 from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness, StartersBody
 
-Body = TypeVar("Body", bound=BaseModel)
+Result = TypeVar("Result")
 PAGE = 1000  # documents
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 _MAX_RETRY_AFTER_SECONDS = 60.0
@@ -37,13 +44,19 @@ class AskParameters(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[Body]):
-    """A request and the type of its response body."""
+class Call(Generic[Result]):
+    """A request, and how the body of its response is read."""
 
-    body: type[Body]
+    parse: Callable[[bytes], Result]
     method: str
     path: str
-    content: Mapping[str, Any] | None = None
+    content: Mapping[str, Any] | bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self) -> dict[str, Any]:
+        """Return the arguments of the HTTP client's ``request``."""
+        kind = "content" if isinstance(self.content, bytes) else "json"
+        return {"method": self.method, "url": self.path, kind: self.content, "headers": self.headers}
 
 
 class ServiceError(RemoteError):
@@ -77,57 +90,82 @@ class Calls:
         given = {name: value for name, value in options.items() if value is not None and name not in own}
         if history := options.get("history"):
             given["history"] = [_turn(one) for one in history[-MAX_TURNS:]]
-        return Call(AskResponse, "POST", path, {"question": question, **given})
+        return Call(AskResponse.model_validate_json, "POST", path, {"question": question, **given})
 
     def ask_batch(self, questions: Sequence[str | Mapping[str, Any]]) -> Call[BatchResponse]:
         """Ask many questions."""
-        return Call(BatchResponse, "POST", f"{self._prefix}/ask/batch", {"questions": list(questions)})
+        return Call(
+            BatchResponse.model_validate_json, "POST", f"{self._prefix}/ask/batch", {"questions": list(questions)}
+        )
 
     def starters(self, limit: int) -> Call[StartersBody]:
         """List questions to start with."""
-        return Call(StartersBody, "GET", f"{self._prefix}/starters?limit={limit}")
+        return Call(StartersBody.model_validate_json, "GET", f"{self._prefix}/starters?limit={limit}")
 
     def feedback(self, answer_id: str, *, useful: bool, right_passage: str | None, note: str) -> Call[FeedbackResponse]:
         """Record whether an answer was useful."""
         content = {"answer_id": answer_id, "useful": useful, "right_passage": right_passage, "note": note}
-        return Call(FeedbackResponse, "POST", f"{self._prefix}/feedback", content)
+        return Call(FeedbackResponse.model_validate_json, "POST", f"{self._prefix}/feedback", content)
 
     def sources(self, *, uri: str | None = None, after: str = "") -> Call[SourcesBody]:
         """List the document at a path, or the documents with ids after ``after``."""
         query = {"limit": str(PAGE), "after": after} if uri is None else {"uri": uri}
-        return Call(SourcesBody, "GET", f"{self._prefix}/sources?{urlencode(query)}")
+        return Call(SourcesBody.model_validate_json, "GET", f"{self._prefix}/sources?{urlencode(query)}")
 
     def source(self, document_id: str) -> Call[SourceBody]:
         """Read a document."""
-        return Call(SourceBody, "GET", f"{self._prefix}/sources/{quote(document_id, safe='')}")
+        return Call(SourceBody.model_validate_json, "GET", f"{self._prefix}/sources/{quote(document_id, safe='')}")
 
     def passages(self, document_id: str) -> Call[PassagesBody]:
         """List the spans of a document's passages."""
-        return Call(PassagesBody, "GET", f"{self._prefix}/sources/{quote(document_id, safe='')}/passages")
+        return Call(
+            PassagesBody.model_validate_json, "GET", f"{self._prefix}/sources/{quote(document_id, safe='')}/passages"
+        )
 
     def cite(self, permalink: str) -> Call[VerdictBody]:
         """Ask whether a quote still stands."""
-        return Call(VerdictBody, "GET", permalink)
+        return Call(VerdictBody.model_validate_json, "GET", permalink)
 
     def verify(self, citations: Sequence[Mapping[str, Any]]) -> Call[VerifyResponse]:
         """Verify citations."""
-        return Call(VerifyResponse, "POST", f"{self._prefix}/verify", {"citations": list(citations)})
+        return Call(
+            VerifyResponse.model_validate_json, "POST", f"{self._prefix}/verify", {"citations": list(citations)}
+        )
+
+    def put_document(self, path: str, data: bytes, replaces: str | None, *, build: bool) -> Call[StoredDocument]:
+        """Store a file."""
+        return Call(StoredDocument.model_validate_json, "PUT", self._file(path, build), data, _if_match(replaces))
+
+    def get_document(self, path: str) -> Call[bytes]:
+        """Read a file."""
+        return Call(bytes, "GET", self._file(path), headers={"Accept": "*/*"})
+
+    def delete_document(self, path: str, replaces: str | None, *, build: bool) -> Call[None]:
+        """Delete a file."""
+        return Call(lambda _: None, "DELETE", self._file(path, build), headers=_if_match(replaces))
+
+    def _file(self, path: str, build: bool = True) -> str:  # noqa: FBT001, FBT002
+        return f"{self._prefix}/documents/{quote(path)}{'' if build else '?build=false'}"
 
     def index(self) -> Call[IndexBody]:
         """Describe the index."""
-        return Call(IndexBody, "GET", f"{self._prefix}/index")
+        return Call(IndexBody.model_validate_json, "GET", f"{self._prefix}/index")
 
     def collections(self) -> Call[CollectionsBody]:
         """List the named collections."""
-        return Call(CollectionsBody, "GET", "/collections")
+        return Call(CollectionsBody.model_validate_json, "GET", "/collections")
 
     def ready(self) -> Call[Readiness]:
         """Ask for the readiness of the service."""
-        return Call(Readiness, "GET", "/readyz")
+        return Call(Readiness.model_validate_json, "GET", "/readyz")
 
 
 def _turn(one: str | AskResponse) -> str | dict[str, str]:
     return one if isinstance(one, str) else {"question": one.question, "answer_id": one.id}
+
+
+def _if_match(sha256: str | None) -> dict[str, str]:
+    return {} if sha256 is None else {"If-Match": f'"{sha256}"'}
 
 
 def options_of(url: str, key: str, patience: float) -> dict[str, Any]:
@@ -152,14 +190,14 @@ def _wait(state: RetryCallState) -> float:
     return named + float(_jittered(state))
 
 
-def read(response: httpx2.Response, body: type[Body]) -> Body:
-    """Return the body of a response.
+def read(response: httpx2.Response, parse: Callable[[bytes], Result]) -> Result:
+    """Return the parsed body of a response.
 
     Raises :class:`ServiceError`, or its subclass :class:`BusyError` if a retry may help.
     """
     if response.is_success:
         try:
-            return body.model_validate_json(response.content)
+            return parse(response.content)
         except ValidationError as error:
             raise ServiceError(f"{_host(response)} does not respond like a qa_service", response.status_code) from error
     kind = BusyError if response.status_code in _BUSY else ServiceError

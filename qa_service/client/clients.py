@@ -4,16 +4,22 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx2
-from pydantic import BaseModel
 from tenacity import AsyncRetrying, Retrying
 
 from qa_service.client.calls import AskParameters, Call, Calls, options_of, read, retries_of, unreachable
 from qa_service.schemas.ask import AskResponse
 from qa_service.schemas.batch import BatchResponse
-from qa_service.schemas.documents import ListedSource, PassagesBody, SourceBody, VerdictBody, VerifyResponse
+from qa_service.schemas.documents import (
+    ListedSource,
+    PassagesBody,
+    SourceBody,
+    StoredDocument,
+    VerdictBody,
+    VerifyResponse,
+)
 from qa_service.schemas.service import CollectionsBody, FeedbackResponse, IndexBody, Readiness, StartersBody
 
-Body = TypeVar("Body", bound=BaseModel)
+Result = TypeVar("Result")
 _TROUBLE = (httpx2.HTTPError, httpx2.InvalidURL)
 
 
@@ -75,6 +81,20 @@ class Client:
         """Return whether the quotes of citations, as in answers, still stand."""
         return self.send(self._calls.verify(citations))
 
+    def put_document(
+        self, path: str, data: bytes, *, replaces: str | None = None, build: bool = True
+    ) -> StoredDocument:
+        """Store a file of the source folder; it must have the sha256 ``replaces`` now, if that is given."""
+        return self.send(self._calls.put_document(path, data, replaces, build=build))
+
+    def get_document(self, path: str) -> bytes:
+        """Return a file of the source folder."""
+        return self.send(self._calls.get_document(path))
+
+    def delete_document(self, path: str, *, replaces: str | None = None, build: bool = True) -> None:
+        """Delete a file of the source folder; it must have the sha256 ``replaces`` now, if that is given."""
+        self.send(self._calls.delete_document(path, replaces, build=build))
+
     def index(self) -> IndexBody:
         """Return a description of the index."""
         return self.send(self._calls.index())
@@ -87,15 +107,15 @@ class Client:
         """Return the state of the service, as soon as it is ready."""
         return self.send(self._calls.ready())
 
-    def send(self, call: Call[Body]) -> Body:
-        """Send a request and return the response body."""
+    def send(self, call: Call[Result]) -> Result:
+        """Send a request and return the response."""
         for attempt in Retrying(**self._retries):
             with attempt:
                 try:
-                    response = self._client.request(call.method, call.path, json=call.content)
+                    response = self._client.request(**call.request())
                 except _TROUBLE as error:
                     raise unreachable(self.url, error) from error
-                return read(response, call.body)
+                return read(response, call.parse)
         raise AssertionError("the last try returns or raises")
 
     def close(self) -> None:
@@ -166,6 +186,20 @@ class AsyncClient:
         """Return whether the quotes of citations, as in answers, still stand."""
         return await self.send(self._calls.verify(citations))
 
+    async def put_document(
+        self, path: str, data: bytes, *, replaces: str | None = None, build: bool = True
+    ) -> StoredDocument:
+        """Store a file of the source folder; it must have the sha256 ``replaces`` now, if that is given."""
+        return await self.send(self._calls.put_document(path, data, replaces, build=build))
+
+    async def get_document(self, path: str) -> bytes:
+        """Return a file of the source folder."""
+        return await self.send(self._calls.get_document(path))
+
+    async def delete_document(self, path: str, *, replaces: str | None = None, build: bool = True) -> None:
+        """Delete a file of the source folder; it must have the sha256 ``replaces`` now, if that is given."""
+        await self.send(self._calls.delete_document(path, replaces, build=build))
+
     async def index(self) -> IndexBody:
         """Return a description of the index."""
         return await self.send(self._calls.index())
@@ -178,15 +212,15 @@ class AsyncClient:
         """Return the state of the service, as soon as it is ready."""
         return await self.send(self._calls.ready())
 
-    async def send(self, call: Call[Body]) -> Body:
-        """Send a request and return the response body."""
+    async def send(self, call: Call[Result]) -> Result:
+        """Send a request and return the response."""
         async for attempt in AsyncRetrying(**self._retries):
             with attempt:
                 try:
-                    response = await self._client.request(call.method, call.path, json=call.content)
+                    response = await self._client.request(**call.request())
                 except _TROUBLE as error:
                     raise unreachable(self.url, error) from error
-                return read(response, call.body)
+                return read(response, call.parse)
         raise AssertionError("the last try returns or raises")
 
     async def close(self) -> None:

@@ -18,6 +18,15 @@ class SourceBody(BaseModel):
     text: str = Field(description="The text that was indexed; offsets of citations refer to it.")
 
 
+class StoredDocument(BaseModel):
+    """A file that was stored in the source folder."""
+
+    uri: str = Field(description="Path of the file below the source folder.")
+    sha256: str = Field(description="Hash of the file's content, which is also its `ETag`.")
+    size: int = Field(description="Size of the file in bytes.")
+    build: str | None = Field(description="Path that shows the state of the build, if one will start.")
+
+
 class ListedSource(BaseModel):
     """A document without its text."""
 

@@ -43,6 +43,7 @@ from qa_service.server.routes.ask import ask_routes, batch_routes
 from qa_service.server.routes.documents import citation_routes, document_routes, listing_routes, view_routes
 from qa_service.server.routes.evaluate import evaluation_routes, report_routes
 from qa_service.server.routes.feedback import FeedbackRecorder, feedback_routes
+from qa_service.server.routes.files import document_file_routes
 from qa_service.server.routes.guarded import check_routes, guard
 from qa_service.server.routes.operations import (
     collection_routes,
@@ -180,6 +181,8 @@ def _lifespan(services: _Services) -> Callable[[FastAPI], AbstractAsyncContextMa
         watches = [live.watch_generations(settings.reload_seconds) for live in collections]
         watches += [prover.watch(settings.reload_seconds) for prover in _provers(collections, settings)]
         watches += (gate.watch_keys(settings.reload_seconds), measure_loop_lag())
+        if settings.documents_write:
+            watches += (services.builder.watch_wanted(),)
         tasks = [asyncio.create_task(watch) for watch in watches]
         restore = drain_on_signals(asyncio.get_running_loop(), settings.drain_seconds, collections.drain)
         async with nullcontext() if services.mcp_tools is None else services.mcp_tools.lifespan():
@@ -220,6 +223,7 @@ def _include_collection_routes(app: FastAPI, services: _Services) -> None:
         picture_routes(collections, PagePictures(settings)),
         view_routes(collections),
         citation_routes(collections),
+        document_file_routes(collections, services.builder, settings),
     )
     responses = problems(401, 403, 429)
     for router in routers:

@@ -3,17 +3,16 @@
 Each evaluation has a folder below the data folder, which all server processes read.
 """
 
-import asyncio
 import json
 import os
 import re
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import anyio
 from pydantic import BaseModel, Field
@@ -21,6 +20,7 @@ from pydantic import BaseModel, Field
 from qa_service.errors import BodyTooLarge, JobInProgress, NotFound, NotReady, UnreadableRequest
 from qa_service.io.durable import make_private, make_private_file, make_private_folder
 from qa_service.server.jobs import COMMAND, Job, Jobs, JobState
+from qa_service.server.threads import in_thread
 from qa_service.settings import Settings
 
 EVALUATE = "/evaluate"
@@ -28,7 +28,6 @@ _STATUS, _OUTPUT = "status.json", "run"
 _ID = re.compile(r"[0-9a-f]{32}")
 _ENDINGS = {"jsonl": ".jsonl", "csv": ".csv", "squad": ".json", "ragas": ".jsonl"}
 Uploaded = Literal["jsonl", "csv", "squad", "ragas"]
-Result = TypeVar("Result")
 
 
 class _Identified(BaseModel):
@@ -66,12 +65,12 @@ class Evaluations:
         questions = self._folder / identifier / f"questions{_ENDINGS[form]}"
         undo = ExitStack()
         try:
-            lock = await _in_thread(self._claim, questions, undo)
+            lock = await in_thread(self._claim, questions, undo)
             await self._receive(questions, body)
             arguments = ("--format", form, "--top-k", str(top_k), "--jobs", "1", "--progress")
-            return await _in_thread(self._start, questions, arguments, lock, undo)
+            return await in_thread(self._start, questions, arguments, lock, undo)
         except BaseException as error:  # including a client that disconnects
-            await _in_thread(undo.close)
+            await in_thread(undo.close)
             if isinstance(error, OSError):
                 raise NotReady("the question file can't be stored; make room in the data folder") from error
             raise
@@ -190,13 +189,3 @@ def _note_progress(state: Evaluation, line: str) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     return True
-
-
-async def _in_thread(function: Callable[..., Result], *arguments: object) -> Result:
-    """Call a function in a thread, and wait for it even if the caller is cancelled."""
-    call = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
-    try:
-        return await asyncio.shield(call)
-    except asyncio.CancelledError:
-        await asyncio.gather(call, return_exceptions=True)
-        raise

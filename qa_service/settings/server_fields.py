@@ -102,6 +102,11 @@ class ServerFields(BaseModel):
         100, ge=1, le=100_000, description="Number of evaluations of POST /evaluate to keep; older ones are deleted."
     )
     mcp: bool = Field(False, description="Serve the Model Context Protocol at POST /mcp; needs qa-service[mcp].")
+    documents_write: bool = Field(
+        False,
+        description="Let keys with the scope `admin` read, write and delete files of the source folder over HTTP "
+        "(`/documents/{path}`).",
+    )
     feedback: bool = Field(True, description="Accept feedback on answers (POST /feedback).")
     starters_from_feedback: bool = Field(
         False,

@@ -44,7 +44,7 @@ BODIES = {
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"access": "keys", "reload_seconds": 0.05})
+    return settings.model_copy(update={"access": "keys", "reload_seconds": 0.05, "documents_write": True})
 
 
 @pytest.fixture
@@ -262,6 +262,8 @@ def test_every_route_opens_to_its_scope_only(client: TestClient, settings: Setti
     needs |= dict.fromkeys(
         ("reindex", "reindex_state", "evaluate", "evaluation", "evaluation_report", "metrics"), "admin"
     )
+    files = ("put_document", "get_document", "delete_document")
+    needs |= dict.fromkeys((*files, *(f"collection_{name}" for name in files)), "admin")
     seen = 0
     for method, path, operation in routes(client):
         need = needs.get(operation, "ask")

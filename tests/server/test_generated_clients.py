@@ -18,7 +18,9 @@ PYTHON_GENERATOR = "openapi-python-client==0.29.1"  # not of the dev extra: it n
 NODE_PACKAGES = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3")
 NO_SUCH_KEY = "filters: no document has this attribute; known attributes are title, uri, filename, file_id, section"
 PUBLIC = {"livez", "readyz", "widget"}
+FILES = {"put_document", "get_document", "delete_document"}
 ADMIN = {"metrics", "reindex", "reindex_state", "evaluate", "evaluation", "evaluation_report"}
+ADMIN |= FILES | {f"collection_{name}" for name in FILES}
 FEEDBACK = {"feedback", "collection_feedback"}
 
 

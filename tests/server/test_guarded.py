@@ -32,6 +32,8 @@ ADMIN_PATHS = {
     "/evaluate/{evaluation_id}",
     "/evaluate/{evaluation_id}/report",
     "/metrics",
+    "/documents/{path:path}",
+    "/collections/{collection}/documents/{path:path}",
 }
 BY_KEY_PATHS = {"/mcp", "/v1/models", "/v1/vector_stores"}
 """Also open to keys of some collections: the handler shows each key its own."""
