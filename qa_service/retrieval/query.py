@@ -8,7 +8,7 @@ from qa_service.embedding import QuestionEmbedding
 from qa_service.index import Index
 
 _TYPED_WEIGHT = 0.25
-"""Of a question as it was typed beside its correction, which is right nearly always; decision 0021 has figures."""
+"""The weight of a question as it was typed beside its correction, which is right nearly always (decision 0021)."""
 
 
 @dataclass(frozen=True, slots=True)
