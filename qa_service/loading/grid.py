@@ -253,7 +253,8 @@ def _with_header(rows: list[Row], marked: int) -> tuple[int, list[list[str]]]:
         return marked, _columns_joined(_texts(rows, marked), marked, used)
     # Rows whose first cell is empty name columns.
     named = next((number for number, row in enumerate(rows) if row.cells[0].parts), 0)
-    for heads in sorted({min(named, _MAX_HEADER_ROWS), 1} - {0}, reverse=True):
+    below = named + 1 if named else 0  # the first name of the first column may stand at its bottom
+    for heads in sorted({min(number, _MAX_HEADER_ROWS) for number in (below, named, 1)} - {0}, reverse=True):
         texts = _columns_joined(_texts(rows, heads), heads, used)
         if _looks_like_header(rows, texts, heads):
             return heads, texts
@@ -271,7 +272,7 @@ def _looks_like_header(rows: list[Row], texts: list[list[str]], heads: int) -> b
     first, body = _merged(texts[:heads]), texts[heads:]
     if not body or len(first) < 2 or not all(first[1:]) or max(map(len, first)) > _MAX_HEADER_CHARACTERS:  # noqa: PLR2004
         return False
-    if _is_bold(rows[0]) and not _is_bold(rows[heads]):
+    if all(map(_is_bold, rows[:heads])) and not _is_bold(rows[heads]):
         return True
     columns = 0
     for column in range(1, len(first)):

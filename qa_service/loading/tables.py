@@ -21,6 +21,7 @@ _MAX_REPAIR_WARNINGS = 20
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _JSON_COMMA = re.compile(r'(?P<string>"(?:[^"\\]|\\.)*")|,(?P<end>\s*(?:[}\]]|\Z))')
 _MAX_ID_CHARACTERS = 200
+_MAX_ROW_CHARACTERS = 300
 
 
 def read_csv(data: bytes, limits: Limits) -> Iterator[ParsedDocument | SkippedPart]:
@@ -183,8 +184,13 @@ def _document(
     names = limits.row_text or tuple(name for name in values if name != limits.row_title)
     texts = {name: values.get(name, "").strip() for name in names}
     builder = TextBuilder()
-    for name, value in texts.items():
-        builder.block(value if len(names) == 1 else f"{name}: {value}" if value else "", "paragraph")
+    lines = [f"{name}: {value}" if len(names) > 1 else value for name, value in texts.items() if value]
+    is_short = sum(map(len, lines)) <= _MAX_ROW_CHARACTERS and not any(map(_LINE_END.search, lines))
+    if is_short and len(lines) > 1:
+        builder.block("\n".join(lines), "table_row")  # one quote: a cell alone does not tell of which row it is
+    else:
+        for line in lines:
+            builder.block(line)
     found = builder.document(title=title, metadata={name: value for name, value in values.items() if name != "title"})
     if not found.outline.blocks:
         yield SkippedPart(part, "is empty")

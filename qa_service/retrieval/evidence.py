@@ -14,6 +14,7 @@ from qa_service.datatypes import FloatArray
 from qa_service.index.words import idf
 
 _NUMBER = re.compile(r"\d+")
+_COMPOUND = re.compile(r"\b\w*\d(?:\w|[.,:/-](?=\w))*")
 _WORD = re.compile(r"[\w\u0591-\u05c7\u064b-\u065f\u0900-\u0dff]+(?:n['’]t)?")
 """A word with the marks of its letters, which belong to it in Hebrew, Arabic and Indic scripts."""
 
@@ -75,6 +76,8 @@ class QuestionFeatures:
     """The terms without stop words."""
     largest_weight: float
     """Idf of a term that occurs in no passage."""
+    compounds: frozenset[str] = frozenset()
+    """Versions, times, dates and others that are more than one number."""
 
     @classmethod
     def of(
@@ -83,7 +86,14 @@ class QuestionFeatures:
         """Return the features of a question; ``stop_terms`` are the stop words as terms of the index."""
         numbers, largest = frozenset(_NUMBER.findall(text)), float(idf(passages, 0))
         content = frozenset(weights) - stop_terms
-        return cls(numbers, negations, _negates(text, negations), weights, content, largest)
+        return cls(
+            numbers, negations, _negates(text, negations), weights, content, largest, frozenset(compounds_of(text))
+        )
+
+
+def compounds_of(text: str) -> list[str]:
+    """Return numbers with signs inside, such as 5.2, 08:15 or A-3."""
+    return [found for found in _COMPOUND.findall(text.casefold()) if not found.isalnum()]
 
 
 def collect_evidence(

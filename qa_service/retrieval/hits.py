@@ -12,7 +12,7 @@ from qa_service.datatypes import FloatArray, Int32Array, Passage, ScoredPassage
 from qa_service.index import Index
 from qa_service.retrieval.candidates import Candidates
 from qa_service.retrieval.confidence import Calibration
-from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence, collect_evidence
+from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence, collect_evidence, compounds_of
 from qa_service.retrieval.quotes import is_row, quotable
 from qa_service.retrieval.ranking import Ranking
 
@@ -93,7 +93,7 @@ class HitFinder:
         candidates = ranking.candidates
         passage = self._index.passage(int(candidates.numbers[place]))
         terms = self.terms_of(passage)
-        chosen, cosines = self._best_sentence(features, ranking, place, terms)
+        chosen, cosines = self._best_sentence(features, ranking, place, passage)
         quote = passage.sentences[chosen]
         sentence = passage.text[slice(*quote)]
         quoted = _quoted_terms(candidates, terms.sentences[chosen])
@@ -120,19 +120,16 @@ class HitFinder:
         return known
 
     def _best_sentence(
-        self, features: QuestionFeatures, ranking: Ranking, place: int, terms: PassageTerms
+        self, features: QuestionFeatures, ranking: Ranking, place: int, passage: Passage
     ) -> tuple[int, FloatArray | None]:
         """Return the index of the best sentence that can be quoted, by its tokens if there are any, else by its words.
 
         The second value is, for each token of the question, its best cosine in that sentence.
         """
-        candidates = ranking.candidates
+        candidates, terms = ranking.candidates, self.terms_of(passage)
         allowed = terms.quotable
         if ranking.similarities is None or terms.rows:
-            shares = [
-                sum(features.weights[term] for term in _quoted_terms(candidates, _own_terms(terms, sentence)))
-                for sentence in allowed
-            ]
+            shares = [_share(features, candidates, passage, terms, sentence) for sentence in allowed]
             best = [sentence for sentence, share in zip(allowed, shares, strict=True) if share == max(shares)]
             # Rows are alike but for their words: the right one has those of the question.
             allowed = best if ranking.similarities is None else [row for row in best if row in terms.rows] or allowed
@@ -153,6 +150,20 @@ def _terms_of(passage: Passage, sentences: Sequence[Int32Array]) -> PassageTerms
         [number for number in all_rows if number in fit],
         np.concatenate(headers) if headers else np.empty(0, np.int32),
     )
+
+
+def _share(
+    features: QuestionFeatures, candidates: Candidates, passage: Passage, terms: PassageTerms, sentence: int
+) -> float:
+    """Return the weight of the question's words in a sentence; of a passage with rows, of those that are no stop words.
+
+    A version, time or date counts as a whole too: its numbers also stand in others.
+    """
+    said = _quoted_terms(candidates, _own_terms(terms, sentence))
+    if not terms.rows:
+        return sum(features.weights[term] for term in said)
+    whole = features.compounds.intersection(compounds_of(passage.text[slice(*passage.sentences[sentence])]))
+    return sum(features.weights[term] for term in said & features.content) + features.largest_weight * len(whole)
 
 
 def _own_terms(terms: PassageTerms, sentence: int) -> Int32Array:

@@ -1,9 +1,10 @@
 """Which sentences of a passage can be quoted, and how far a quote reaches."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 from qa_service.datatypes import Offsets, Passage
+from qa_service.text.tables import RULE, has_header
 
 MAX_QUOTE_CHARACTERS = 420
 """A sentence and its neighbours are quoted together up to this length; a longer sentence is quoted alone."""
@@ -11,6 +12,8 @@ _AROUND = frozenset(' \t\n.,;:!?|"\u201c\u201d')
 _ROW = re.compile(r"\s*\|.*\|\s*\Z|[^\n]*[^\n|] \| [^\n]*\Z", re.DOTALL)
 _RULE = re.compile(r"[\s|:+=_*~•·—–\-]+\Z|\s*\(?\d{1,3}[.)]\s*\Z")
 _CAPITALS = re.compile(r"[A-Z][A-Z/&'’-]*(\s+[A-Z/&'’,:-]+)+\Z")
+_BLANK_LINE = re.compile(r"\n[ \t\r>]*\n")
+_HEADING_SEPARATOR = " > "
 _HEADING = re.compile(r"\s*#{1,6}\s[^\n]*\Z")
 
 
@@ -19,16 +22,51 @@ def quotable(passage: Passage) -> list[int]:
 
     Rules, numbers of list items, headings, lines of capitals and header rows of tables can't.
     """
-    fit = [place for place, sentence in enumerate(passage.sentences) if not _is_structure(passage.text, sentence)]
+    headers = {run[0] for run in tables(passage) if begins_with_header(passage, run)}
+    fit = [
+        number
+        for number, place in enumerate(passage.sentences)
+        if number not in headers and not _is_structure(passage.text[slice(*place)])
+    ]
     return fit or list(range(len(passage.sentences)))
 
 
-def _is_structure(text: str, sentence: Offsets) -> bool:
-    quoted = text[slice(*sentence)]
-    if _RULE.match(quoted) or _HEADING.match(quoted) or _CAPITALS.match(quoted):
+def _is_structure(quoted: str) -> bool:
+    return any(pattern.match(quoted) for pattern in (_RULE, _HEADING, _CAPITALS))
+
+
+def tables(passage: Passage) -> Iterator[range]:
+    """Yield the numbers of the sentences that are rows of one table: no blank line is between them."""
+    text, sentences = passage.text, passage.sentences
+    first = 0
+    for number, (start, end) in enumerate(sentences):
+        if not is_row(text[start:end]):
+            first = number + 1
+            continue
+        following = sentences[number + 1][0] if number + 1 < len(sentences) else len(text)
+        is_last = number + 1 == len(sentences) or not is_row(text[slice(*sentences[number + 1])])
+        if is_last or _BLANK_LINE.search(text[end:following]):
+            yield range(first, number + 1)
+            first = number + 1
+
+
+def begins_with_header(passage: Passage, table: range) -> bool:
+    """Tell whether the first row of a table is its header: a rule is below it, or it names the columns."""
+    text = passage.text
+    rows = [passage.sentences[number] for number in table]
+    if len(rows) > 1 and RULE.match(text[rows[0][1] : rows[1][0]]):
         return True
-    following = text[sentence[1] :].lstrip().partition("\n")[0]
-    return bool(_ROW.match(quoted) and _RULE.match(following) and set("-=") & set(following))
+    if len(rows) == 1:
+        following = text[rows[0][1] :].lstrip().partition("\n")[0]
+        return bool(_RULE.match(following) and set("-=") & set(following))
+    continues = table[0] == 0 and context_header(passage)
+    return not continues and has_header([text[slice(*row)] for row in rows])
+
+
+def context_header(passage: Passage) -> str:
+    """Return the header of the table within which a passage begins, or nothing."""
+    last = passage.context.rpartition(_HEADING_SEPARATOR)[2]
+    return last if is_row(last) else ""
 
 
 def is_row(text: str) -> bool:

@@ -231,7 +231,7 @@ def test_each_table_row_is_a_document() -> None:
     with pytest.raises(UnreadableError, match="has no column 'body'"):
         rows(".csv", data, row_text=("body",))
     (first,) = rows(".tsv", b"a\tb\n1\t2\n")
-    assert first.text == "a: 1\n\nb: 2"
+    assert first.text == "a: 1\nb: 2"
 
 
 def test_a_row_with_an_id_keeps_its_name_when_it_moves() -> None:
@@ -265,7 +265,7 @@ def test_each_json_line_is_a_document() -> None:
     data = '{"title": "Anna", "text": "A boat", "year": 1950, "none": null}\n[1]\n{"a": NaN}\n\n{"a": ["x", 1]}\n'
     found = rows(".jsonl", data.encode())
     assert [part.part for part in found] == ["line=1", "line=2", "line=3", "line=5"]
-    assert (found[0].outline.title, found[0].text) == ("Anna", "text: A boat\n\nyear: 1950")
+    assert (found[0].outline.title, found[0].text) == ("Anna", "text: A boat\nyear: 1950")
     assert found[1].reason == "is not a JSON object"
     assert found[2].reason.startswith("is not readable")
     assert found[3].text == '["x", 1]'

@@ -72,7 +72,7 @@ def test_lines_above_the_header_are_documents_of_their_own() -> None:
     assert [(row.part, row.text) for row in found] == [
         ("row=1", "Boats of 2024"),
         ("row=3", "All lengths in metres"),
-        ("row=5", "Boat: Anna\n\nLength: 12\n\nBerth: Pier"),
+        ("row=5", "Boat: Anna\nLength: 12\nBerth: Pier"),
     ]
     assert warnings(text) == [
         "line 1: stands above the header; it is a document of its own",
