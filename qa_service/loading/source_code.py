@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from qa_service.datatypes import BlockKind
-from qa_service.loading.outline import Outline, OutlineBuilder, letters_of
+from qa_service.loading.outline import Outline, OutlineBuilder, UnreadableError, letters_of
 from qa_service.text.positions import line_starts
 
 _C_COMMENT = r"\s*(?://|/\*|\*(?:\s|/|\Z))"
@@ -81,13 +81,20 @@ _LANGUAGES = {
 }  # fmt: skip
 SOURCE_SUFFIXES = tuple(_LANGUAGES)
 _MAX_DEFINITION_CHARACTERS = 400
+_MIN_MINIFIED_CHARACTERS, _MINIFIED_LINE_CHARACTERS = 2_000, 300
 _ATTACHED = re.compile(r"\s*(?:@\w|#\[|\[\w+[^\]]*\]\s*\Z|template\s*<)")  # decorators, attributes
 
 
 def source_parser(suffix: str) -> Callable[[str], Outline]:
-    """Return the parser of a language, named by its file extension."""
+    """Return the parser of a language, named by its file extension. It raises :class:`UnreadableError`."""
     language = _LANGUAGES[suffix]
-    return lambda text: _parse(text, language)
+
+    def parse(text: str) -> Outline:
+        if len(text) > _MIN_MINIFIED_CHARACTERS and len(text) > _MINIFIED_LINE_CHARACTERS * (text.count("\n") + 1):
+            raise UnreadableError("is minified code, which nobody reads; the folder of its source is worth indexing")
+        return _parse(text, language)
+
+    return parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -315,6 +315,12 @@ def test_methods_stand_below_their_class() -> None:
     ]
 
 
+def test_minified_code_is_refused() -> None:
+    with pytest.raises(UnreadableError, match="is minified code"):
+        read(".js", "function a(b){return b+1};" * 200)
+    assert read(".js", "function a(b) {\n  return b + 1;\n}\n" * 200)
+
+
 def test_an_entry_of_a_log_has_its_stack_trace() -> None:
     """Each entry is a block."""
     text = "10:00 ERROR Boat lost\n  at pier 4\nCaused by: storm\n10:01 INFO found\n"
