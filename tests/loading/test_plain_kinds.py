@@ -53,8 +53,8 @@ def test_a_list_of_records_gives_a_document_for_each() -> None:
     first, second = read(
         ".json", '[{"id": "a", "place": {"pier": 3}, "crew": [{"n": "Jo"}]}, {"id": "b", "x": [1, 2]}]'
     )
-    assert (first.part, first.text) == ("id=a", "id: a\n\nplace.pier: 3\n\ncrew.1.n: Jo")
-    assert (second.part, second.text) == ("id=b", "id: b\n\nx: 1, 2")
+    assert (first.part, first.text) == ("id=a", "id: a\nplace.pier: 3\ncrew.1.n: Jo")
+    assert (second.part, second.text) == ("id=b", "id: b\nx: 1, 2")
     assert [found.part for found in read(".json", '[{"a": 1}, {"a": 2}]')] == ["record=1", "record=2"]
     assert [found.part for found in read(".json", '{"a": 1}\n{"a": 2}\n')] == ["line=1", "line=2"]
 
