@@ -46,7 +46,9 @@ class Builder:
         self._jobs = Jobs(settings, "reindex", _Build, active="building", command=command, stop_seconds=stop_seconds)
         self._path = self._jobs.folder / "reindex.json"
         self._wanted = self._jobs.folder / "reindex.wanted"
-        """Exists while documents have changed and no build has begun since; its time is that of the last change."""
+        """Exists while documents have changed and no build has begun since; each change gives it another time."""
+        self._seen: int | None = None
+        self._seen_at = 0.0
 
     def want(self) -> None:
         """Ask for a build once no document has changed for ``QUIET_SECONDS``. Any server process starts it."""
@@ -64,14 +66,15 @@ class Builder:
 
     def _begin_wanted(self) -> None:
         changed = self._wanted_at()
-        if changed is None or 0 <= time.time() - changed < QUIET_SECONDS:
-            return
-        with suppress(BuildInProgress):
-            self.begin(if_wanted=True)
+        if changed != self._seen:
+            self._seen, self._seen_at = changed, time.monotonic()
+        if changed is not None and time.monotonic() - self._seen_at >= QUIET_SECONDS:
+            with suppress(BuildInProgress):
+                self.begin(if_wanted=True)
 
-    def _wanted_at(self) -> float | None:
+    def _wanted_at(self) -> int | None:
         try:
-            return self._wanted.stat().st_mtime
+            return self._wanted.stat().st_mtime_ns
         except OSError:  # missing, or in a folder that the next write reports
             return None
 

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import stat
-import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock
+from filelock import FileLock, lock_descriptor
 
 from qa_service.errors import (
     BodyTooLarge,
@@ -29,12 +28,11 @@ from qa_service.errors import (
     StorageFull,
     UnreadableRequest,
 )
-from qa_service.io.durable import make_private_folder, storage_errors, sync_file
+from qa_service.io.durable import make_private_folder, storage_errors
 from qa_service.server.threads import in_thread
 from qa_service.settings import Settings
 
 _UPLOADS = ".uploads"
-_MAX_UPLOAD_AGE_SECONDS = 86_400
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
@@ -86,7 +84,7 @@ class SourceFiles:
         """
         upload = _Upload(self._root / _UPLOADS / uuid.uuid4().hex, self._max_bytes)
         try:
-            await in_thread(upload.open)
+            await in_thread(self._open, upload)
             async for chunk in body:
                 if chunk:
                     await in_thread(upload.add, chunk)
@@ -109,11 +107,15 @@ class SourceFiles:
             os.unlink(names[-1], dir_fd=folder)
             os.fsync(folder)
 
+    def _open(self, upload: "_Upload") -> None:
+        with self._changing(), _storing(upload.path):
+            upload.open()
+
     def _finish(self, upload: "_Upload", names: Sequence[str], condition: Condition) -> StoredFile:
         if not upload.size:
             raise UnreadableRequest("the body is empty; send the content of the file")
         with _storing(self._root / "/".join(names)):
-            upload.close()
+            upload.sync()
         with self._changing(), self._opened_folder(names[:-1], create=True) as folder:
             existed = _status(folder, names[-1]) is not None
             condition.expect(self._sha256(folder, names[-1], condition) if existed else None)
@@ -176,10 +178,14 @@ class _Upload:
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
-        with _storing(self.path):
-            self.path.parent.mkdir(exist_ok=True)
-            _remove_old(self.path.parent)
-            self._file = self.path.open("xb")
+        """Create the file, locked while it is being received, and delete what killed servers left."""
+        self.path.parent.mkdir(exist_ok=True)
+        for other in self.path.parent.iterdir():
+            with suppress(FileNotFoundError), other.open("rb+") as file:
+                if lock_descriptor(file.fileno(), blocking=False):
+                    other.unlink()
+        self._file = self.path.open("xb")
+        lock_descriptor(self._file.fileno(), blocking=False)
 
     def add(self, chunk: bytes) -> None:
         self.size += len(chunk)
@@ -190,10 +196,11 @@ class _Upload:
                 self._file.write(chunk)
         self.digest.update(chunk)
 
-    def close(self) -> None:
+    def sync(self) -> None:
+        """Force the file to disk. It stays open, and so locked, until it has its name."""
         if self._file is not None:
-            self._file.close()
-        sync_file(self.path)
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def discard(self) -> None:
         with suppress(OSError):  # a full disk fails again when the buffer is flushed
@@ -201,14 +208,6 @@ class _Upload:
                 self._file.close()
         with suppress(OSError):
             self.path.unlink()
-
-
-def _remove_old(folder: Path) -> None:
-    """Delete what killed servers left in the folder of uploads."""
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _MAX_UPLOAD_AGE_SECONDS:
-                path.unlink()
 
 
 def too_large(max_bytes: int) -> BodyTooLarge:
