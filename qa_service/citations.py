@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from rapidfuzz import fuzz
 
@@ -21,6 +21,12 @@ State = Literal["exact", "moved", "changed", "gone"]
 _CITATION = re.compile(r"([0-9a-f]{16})\.(\d{1,9})-(\d{1,9})\Z")
 _LONG_QUOTE_CHARACTERS = 300
 _CONTEXT_WORDS, _EDGE_WORDS = 5, 6
+_RENDERED = {"text/markdown", "text/mdx", "text/x-rst", "text/asciidoc", "text/org"}
+_PATH = "{path}"
+_FOLDER_PAGE = re.compile(r"(?:\A|/)(?:_?index|readme)\Z", re.IGNORECASE)
+# Also signs that site generators replace by typographic ones, and numbers and signs of list items.
+_MARKUP = re.compile(r"[*_`\[\](){}<>|#\\~&\"'$^=+@/!]|--|\.\.|\A(?:[-•]|\d+[.])\Z")
+_MIN_FRAGMENT_CHARACTERS = 12
 _CELL_BORDER = re.compile(r"(?<!\S)\|(?!\S)")  # a bar in a cell is escaped
 _MIN_SIMILARITY = 50  # of 100
 _SEARCH_CHARACTERS = 4000
@@ -121,16 +127,43 @@ def _most_alike(cited: CitedQuote, text: str) -> Offsets | None:
 def link(document: SourceDocument, place: Offsets, published: str) -> str:
     """Return the URL of a span of a document.
 
-    A published web page gets a text fragment and a published PDF a page number; a document is published if it names
-    its address itself, or if ``published``, the base URL of the source folder, is set. Any other document is linked to
-    this service's own view. An HTML document must include its text.
+    A published page gets a text fragment and a published PDF a page number. Any other document is linked to this
+    service's own view. A document of which :func:`is_page` is true must include its text.
     """
-    address = document.url or (published.rstrip("/") + "/" + quote(document.source) if published else None)
-    if address is not None and document.media_type == "text/html":
-        return f"{address.partition('#')[0]}#:~:text={text_fragment(document.text, place)}"
-    if address is not None and document.media_type == "application/pdf":
-        return f"{address.partition('#')[0]}#page={document.page(place[0])}"
+    address = (address_of(document, published) or "").partition("#")[0]
+    if address and document.media_type == "text/html":
+        return f"{address}#:~:text={text_fragment(document.text, place)}"
+    if address and document.media_type == "application/pdf":
+        return f"{address}#page={document.page(place[0])}"
+    if address and document.media_type in _RENDERED:
+        fragment = _rendered_fragment(document.text[slice(*place)])
+        return f"{address}#:~:text={fragment}" if fragment else address
     return view_path(document.id, place)
+
+
+def is_page(document: SourceDocument, published: str) -> bool:
+    """Return whether a document is published as a web page."""
+    is_shown = document.media_type == "text/html" or document.media_type in _RENDERED
+    return is_shown and address_of(document, published) is not None
+
+
+def address_of(document: SourceDocument, published: str) -> str | None:
+    """Return the address at which a document is published: its own, or one below ``published``, or ``None``.
+
+    ``published`` is the base URL of the source folder. With ``{path}`` in the place of a file's path without its
+    ending, it is also that of the pages that a site generator makes from Markdown and the like.
+    """
+    base, has_pages, rest = published.partition(_PATH)
+    if document.url is not None and (published or not document.url.startswith("/")):
+        return urljoin(base, document.url)
+    if not published or (document.media_type in _RENDERED and not has_pages):
+        return None
+    if document.media_type not in _RENDERED:
+        return base.rstrip("/") + "/" + quote(document.source)
+    path = document.source.rpartition(".")[0]
+    if rest.startswith("/"):  # a folder for each page; the page of a folder itself has its address
+        path = _FOLDER_PAGE.sub("", path)
+    return base + (quote(path) + rest if path else rest.lstrip("/"))
 
 
 def view_path(document_id: str, place: Offsets) -> str:
@@ -164,6 +197,25 @@ def text_fragment(text: str, place: Offsets) -> str:
             *(["-" + _escaped(" ".join(after))] if after else []),
         ]
     return ",".join(parts)
+
+
+def _rendered_fragment(quoted: str) -> str:
+    """Return the text directive of the longest run of words without markup, which a rendered page has too."""
+    runs: list[list[str]] = [[]]
+    for line in quoted.splitlines():
+        for word in line.split():
+            if _MARKUP.search(word):
+                runs.append([])
+            else:
+                runs[-1].append(word)
+        runs.append([])
+    words = max(runs, key=lambda run: len(" ".join(run)))
+    text = " ".join(words)
+    if len(text) < _MIN_FRAGMENT_CHARACTERS:
+        return ""
+    if len(words) > 2 * _EDGE_WORDS and len(text) > _LONG_QUOTE_CHARACTERS:
+        return f"{_escaped(' '.join(words[:_EDGE_WORDS]))},{_escaped(' '.join(words[-_EDGE_WORDS:]))}"
+    return _escaped(text)
 
 
 def _cells(row: str) -> list[str]:

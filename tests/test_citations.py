@@ -10,7 +10,7 @@ from conftest import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_service.citations import CitationId, CitedQuote, check, link, passage_id, text_fragment
+from qa_service.citations import CitationId, CitedQuote, address_of, check, is_page, link, passage_id, text_fragment
 from qa_service.datatypes import SourceDocument
 from qa_service.errors import NotFound
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
@@ -20,9 +20,9 @@ Write = Callable[[dict[str, str | bytes]], Path]
 TEXT = "The cat sleeps. It wakes at noon.\n\nA dog guards the old farm all night."
 
 
-def document(text: str = TEXT, **fields: object) -> SourceDocument:
+def document(text: str = TEXT, source: str = "a/b c.txt", **fields: object) -> SourceDocument:
     values = {"media_type": "text/plain", "url": None, "pages": ()} | fields
-    return SourceDocument("a" * 16, "a/b c.txt", "T", "0" * 64, "a/b c.txt", text=text, **values)
+    return SourceDocument("a" * 16, source, "T", "0" * 64, source, text=text, **values)
 
 
 def nowhere(_: str) -> None:
@@ -144,6 +144,77 @@ def test_links_by_media_type_and_place_of_publication() -> None:
     own = urlsplit(link(document(), (16, 33), "https://docs.example"))
     assert (own.path, own.fragment) == (f"/sources/{'a' * 16}/view", "quote")
     assert parse_qs(own.query) == {"start": ["16"], "end": ["33"]}
+
+
+@pytest.mark.parametrize(
+    ("source", "published", "address"),
+    [
+        ("guide/set up.md", "https://d.example/v1/{path}/", "https://d.example/v1/guide/set%20up/"),
+        ("guide/index.md", "https://d.example/v1/{path}/", "https://d.example/v1/guide/"),
+        ("README.md", "https://d.example/v1/{path}/", "https://d.example/v1/"),
+        ("guide/index.rst", "https://d.example/{path}.html", "https://d.example/guide/index.html"),
+        ("guide/reindex.md", "https://d.example/{path}/", "https://d.example/guide/reindex/"),
+        ("a.md", "https://d.example/", None),
+        ("a.md", "", None),
+    ],
+)
+def test_the_page_that_a_site_generator_makes_of_a_file(source: str, published: str, address: str | None) -> None:
+    """``{path}`` stands for its path; other files are below what comes before that."""
+    made = document(media_type="text/markdown" if source.endswith("md") else "text/x-rst", source=source)
+    assert address_of(made, published) == address
+    assert is_page(made, published) is (address is not None)
+    pdf = document(media_type="application/pdf", pages=(0,), source="a/b.pdf")
+    assert link(pdf, (0, 5), "https://d.example/v1/{path}/") == "https://d.example/v1/a/b.pdf#page=1"
+
+
+def test_front_matter_names_the_address_of_a_page() -> None:
+    """An address as it is, a path below the published one, or our own view if there is none."""
+    own = document(media_type="text/markdown", url="https://x.example/a")
+    assert link(own, (0, 15), "") == "https://x.example/a#:~:text=The%20cat%20sleeps."
+    path = document(media_type="text/markdown", url="/a/")
+    assert link(path, (0, 15), "https://d.example/{path}/").startswith("https://d.example/a/#")
+    assert link(path, (0, 15), "").startswith("/sources/")
+
+
+@pytest.mark.parametrize(
+    ("quoted", "fragment"),
+    [
+        ("Owls **hunt** at night in the [forest](f.md) alone.", "at night in the"),
+        ("- Owls hunt at night.\n- Mice can't see them.", "Owls hunt at night."),
+        ("3. Open the well-known box `now`", "Open the well-known box"),
+        ("`a` **b** c", ""),
+        ("| one | two |", ""),
+        (
+            " ".join(f"word{number}" for number in range(60)),
+            "word0 word1 word2 word3 word4 word5,word54 word55 word56 word57 word58 word59",
+        ),
+    ],
+)
+def test_the_link_to_a_rendered_page_has_words_without_markup(quoted: str, fragment: str) -> None:
+    """The longest run of them, since the page has no markup; none if it is too short to be found."""
+    made = document(media_type="text/markdown", text=quoted, url="https://x.example/a")
+    found = link(made, (0, len(quoted)), "")
+    assert unquote(found) == "https://x.example/a" + (f"#:~:text={fragment}" if fragment else "")
+
+
+def test_an_answer_links_to_the_page_of_its_file(folder: Write, settings: Settings) -> None:
+    """By the front matter of Markdown, or by the setting; a script is no address."""
+    fake = FakeEmbedder()
+    own = settings.model_copy(update={"published": "https://d.example/{path}/"})
+    front = "---\nurl: {}\n---\n# Farm\n\nThe cat **always** sleeps on the mat.\n"
+    linked = {}
+    for name, url in {"named": "https://x.example/farm", "path": "/farm/", "script": "javascript:alert(1)"}.items():
+        for old in settings.source.glob("*.md"):
+            old.unlink()
+        folder({f"{name}.md": front.format(url)})
+        build(own, fake)
+        linked[name] = open_answerer(own, fake)[0].ask("where does the cat sleep").results[0].citation.url
+    fragment = "#:~:text=sleeps%20on%20the%20mat."
+    assert linked == {
+        "named": f"https://x.example/farm{fragment}",
+        "path": f"https://d.example/farm/{fragment}",
+        "script": f"https://d.example/script/{fragment}",
+    }
 
 
 def test_a_permalink_is_resolved_in_later_generations(folder: Write, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qa_service.loading.archive_members import ReadPart, read_zip
 from qa_service.loading.decoding import decode
@@ -31,9 +31,10 @@ from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
 from qa_service.loading.word import read_docx
 from qa_service.loading.xml_tree import read_xml_text
 
-READERS_VERSION = 11
+READERS_VERSION = 12
 """Raised when a reader changes its results, so that indexes are rebuilt."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_ADDRESS = re.compile(r"(?:https?:/)?/[^\s/]\S*|/")
 _EXCERPT_CHARACTERS = 20
 
 
@@ -128,7 +129,7 @@ def parts_of(suffix: str, data: bytes, limits: Limits) -> Iterator[ParsedDocumen
     """
     try:
         for part in FORMATS[suffix].read(data, limits):
-            yield part if isinstance(part, SkippedPart) else _storable(part)
+            yield part if isinstance(part, SkippedPart) else _storable(_addressed(part))
     except (UnreadableError, MemoryError):
         raise
     except RecursionError:
@@ -136,6 +137,13 @@ def parts_of(suffix: str, data: bytes, limits: Limits) -> Iterator[ParsedDocumen
     except Exception as error:
         reason = f"can't be read ({type(error).__name__}: {error})"
         raise UnreadableError(_LONE_SURROGATE.sub("\ufffd", reason)) from error
+
+
+def _addressed(part: ParsedDocument) -> ParsedDocument:
+    """Return a document with the address, or the path of it, that its front matter names as ``url``."""
+    url = part.outline.metadata.get("url")
+    is_address = part.url is None and isinstance(url, str) and _ADDRESS.fullmatch(url) is not None
+    return replace(part, url=str(url)) if is_address else part
 
 
 def _storable(part: ParsedDocument) -> ParsedDocument | SkippedPart:

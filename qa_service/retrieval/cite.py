@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from qa_service.citations import CitationId, link, passage_id
+from qa_service.citations import CitationId, is_page, link, passage_id
 from qa_service.datatypes import Citation, CitedPassage, Offsets, ScoredPassage, SourceDocument
 from qa_service.index import Index
 from qa_service.text.page_lines import boxes_in
@@ -48,7 +48,7 @@ def _citation(
     start, end = scored.quote
     place = _place(scored)
     pages = _pages(document, scored)
-    if document.media_type == "text/html":
+    if is_page(document, published):
         document = index.document(document.id) or document  # the link's text fragment needs the text
     return Citation(
         document_id=document.id,

@@ -74,8 +74,10 @@ class AnswerFields(BaseModel):
     )
     published: str = Field(
         "",
-        pattern=r"^(https?://\S+)?$",
-        description="Address where the source folder is published; links to web pages and PDF files point there.",
+        pattern=r"^(https?://[^\s{}]+(\{path\}[^\s{}]*)?)?$",
+        description="Address where the source folder is published; links to web pages and PDF files point there. With "
+        "`{path}` for a file's path without its ending, as in `https://docs.example.org/{path}/`, so do links to pages "
+        "that a site generator makes from Markdown and the like.",
         json_schema_extra=CHANGES_ANSWERS,
     )
 
