@@ -81,9 +81,9 @@ def ask(answerer: QuestionAnswerer, asked: Iterable[Table]) -> Iterator[Asked]:
         for question in table.questions:
             text = str(question["question"])
             answer = answerer.ask(text)
-            row, cell = table.filled(int(str(question["row"]))), str(question["cell"])
+            number, cell = int(str(question["row"])), str(question["cell"])
             words = _words(answer)
-            is_right = _is_of_row(answerer, answer, table, row)
+            is_right = _is_of_row(answerer, answer, table, number)
             quote = answer.results[answer.best].citation.quote
             yield Asked(table, text, is_right, is_right and words == cell, quote, words)
 
@@ -94,7 +94,7 @@ def _words(answer: Answer) -> str:
     return " | ".join(" ".join(text[slice(*span)].split()) for span in quote.spans)
 
 
-def _is_of_row(answerer: QuestionAnswerer, answer: Answer, table: Table, row: list[str]) -> bool:
+def _is_of_row(answerer: QuestionAnswerer, answer: Answer, table: Table, number: int) -> bool:
     """Tell whether the quote of the first result lies in the row, of which it has at least a whole cell."""
     citation = answer.results[0].citation
     if citation.uri.partition("#")[0].partition(".")[0] != table.name:
@@ -102,19 +102,22 @@ def _is_of_row(answerer: QuestionAnswerer, answer: Answer, table: Table, row: li
     text = answerer.document(citation.document_id).text
     start = citation.position.start_char + citation.quote_start
     end = start + len(citation.quote)
-    return any(low <= start and end <= high for low, high in _places(text, table, row))
+    return any(low <= start and end <= high for low, high in _places(text, table, number))
 
 
-def _places(text: str, table: Table, row: list[str]) -> Iterator[tuple[int, int]]:
-    """Yield the places of a row: its cells behind each other, with names of columns or bars between them."""
+def _places(text: str, table: Table, number: int) -> Iterator[tuple[int, int]]:
+    """Yield the places of a row: its cells behind each other, with names of columns or bars between them.
+
+    A merged cell is empty, or has its text again.
+    """
     between = r"(?:[\s|]|\\)*"
     cells = []
-    for name, cell in zip(table.names, row, strict=True):
+    for name, cell, own in zip(table.names, table.filled(number), table.rows[number], strict=True):
         words = r"\s+".join(map(re.escape, cell.split()))
-        cells.append(f"(?:{re.escape(name)}:{between})?(?:{words})?" if cell else "")
+        is_merged = "?" if own is None else ""
+        cells.append(f"(?:{re.escape(name)}:{between})?(?:{words}){is_merged}" if cell else "")
     for match in re.finditer(between + between.join(cells) + between, text):
-        if sum(cell in match[0] for cell in row) >= len(row) - 1:
-            yield match.span()
+        yield match.span()
 
 
 def markdown(table: Table) -> bytes:

@@ -120,7 +120,7 @@ def test_a_mail_has_its_headers_text_and_attachments() -> None:
     text = "Dear Bob,\n\nboats cost 20 € a day.\n\n- Anna"
     assert found == {
         "": f"An offer for boats\n\n{head}\n\n{text}",
-        "!/prices.csv#row=2": "name: Anna\n\nprice: 20",
+        "!/prices.csv#row=2": "name: Anna\nprice: 20",
         "!/photo.png": "format .png is not read",
         **{place: words for place, words in found.items() if "message" in place},
     }
