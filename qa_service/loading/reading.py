@@ -64,8 +64,11 @@ def _documents(file: SourceFile, data: bytes, limits: Limits, parser: ParserProc
         raise SkipFile("empty", failed=False)
     suffix = extension_of(file.path)
     file_format = FORMATS[suffix]
+    part = None
     for part in parser.read(suffix, data) if file_format.isolated else parts_of(suffix, data, limits):
         yield _document(file, file_format.media_type, part)
+    if part is None:
+        raise SkipFile("no content, such as rows below a header", failed=False)
 
 
 def _document(file: SourceFile, media_type: str, part: ParsedDocument | SkippedPart) -> Document | Skipped:
