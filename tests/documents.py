@@ -161,11 +161,11 @@ def epub(chapters: Sequence[str | bytes] = EPUB_CHAPTERS, title: str = "A day at
 
 
 def archive(files: dict[str, bytes]) -> bytes:
-    """Return a ZIP archive."""
+    """Return a ZIP archive, the same each time."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as written:
+    with zipfile.ZipFile(file, "w") as written:
         for name, content in files.items():
-            written.writestr(name, content)
+            written.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
