@@ -31,6 +31,7 @@ EXTRAS = {
     "ray": "ray",
     "redis": "redis",
     "schemathesis": "dev",
+    "tesserocr": "ocr",
     "trustme": "dev",
 }
 """The extra that installs an importable package."""

@@ -144,6 +144,8 @@ class Citation:
     passage_sha256: str
     boxes: tuple[PageBox, ...] = ()
     """Where the quote stands on its pages, a box a line; empty for formats without pages."""
+    ocr: bool = False
+    """Whether the quote was read from a picture of its page, where letters can be mistaken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from qa_service.loading import (
     SourceFolder,
     SynonymFile,
     limits_of,
+    ocr_engine,
     read_documents,
     read_synonyms,
     scan_source,
@@ -62,7 +63,11 @@ def gather_inputs(settings: Settings, embedder: Embedder) -> BuildInputs:
         # Time and memory limits do not count: a file that is read within them is read alike with more of either, and
         # one that failed is read again anyway.
         readers=str(
-            (READERS_VERSION, limits.pages, limits.expanded_bytes, limits.row_text, limits.row_title, limits.row_id)
+            (
+                *(READERS_VERSION, limits.pages, limits.expanded_bytes),
+                *(limits.row_text, limits.row_title, limits.row_id),
+                *(limits.ocr, limits.ocr_pages, ocr_engine() if limits.ocr == "auto" else ""),
+            )
         ),
         sources=SourceEntry.of(source.files),
         left_out=source.left_out,

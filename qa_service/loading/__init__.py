@@ -5,8 +5,9 @@
 
 from qa_service.loading.folder import SkipFile, SourceFolder, scan_source, source_root
 from qa_service.loading.formats import FORMATS, READERS_VERSION
-from qa_service.loading.outline import Limits, limits_of
+from qa_service.loading.limits import Limits, limits_of
 from qa_service.loading.parser_process import ParserProcess
+from qa_service.loading.pdf.engine import engine as ocr_engine
 from qa_service.loading.reading import SourceChangedError, read_documents, read_file
 from qa_service.loading.synonyms import NO_SYNONYMS, SynonymFile, read_synonyms
 
@@ -21,6 +22,7 @@ __all__ = [
     "SourceFolder",
     "SynonymFile",
     "limits_of",
+    "ocr_engine",
     "read_documents",
     "read_file",
     "read_synonyms",

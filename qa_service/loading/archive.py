@@ -7,7 +7,8 @@ from typing import Any
 
 from lxml import etree
 
-from qa_service.loading.outline import Limits, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import UnreadableError
 
 _MAX_ARCHIVE_FILES = 10_000
 _COMPOUND_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from qa_service.loading.archive import DAMAGES, open_archive
-from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, SkippedPart, UnreadableError
 
 MEMBER = "!/"
 """Stands before the name of a file within another, as in addresses of JAR files."""

@@ -7,8 +7,9 @@ from urllib.parse import unquote
 
 from qa_service.loading.archive import DAMAGES, beside, open_archive, read_xml
 from qa_service.loading.flow import Flow
+from qa_service.loading.limits import Limits
 from qa_service.loading.markup import add_page
-from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
+from qa_service.loading.outline import ParsedDocument, TextBuilder, UnreadableError
 from qa_service.loading.visible import is_hidden, is_table_of_contents
 
 _CONTAINER = "META-INF/container.xml"

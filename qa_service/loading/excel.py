@@ -11,9 +11,10 @@ from lxml import etree
 
 from qa_service.loading.archive import DAMAGES, open_archive
 from qa_service.loading.equations import local_name
+from qa_service.loading.limits import Limits
 from qa_service.loading.number_format import BUILT_IN, in_full, shown
 from qa_service.loading.office_package import OfficePackage
-from qa_service.loading.outline import Limits, ParsedDocument, UnreadableError
+from qa_service.loading.outline import ParsedDocument, UnreadableError
 from qa_service.loading.sheets import Sheet, documents_of
 from qa_service.loading.word_package import attribute
 

@@ -10,6 +10,7 @@ from qa_service.loading.epub import read_epub
 from qa_service.loading.excel import read_xls, read_xlsx
 from qa_service.loading.json_tree import read_json
 from qa_service.loading.latex import read_latex
+from qa_service.loading.limits import Limits
 from qa_service.loading.log_lines import parse_log
 from qa_service.loading.mail import read_eml, read_msg
 from qa_service.loading.markdown import parse_markdown
@@ -19,7 +20,7 @@ from qa_service.loading.mdx import read_mdx
 from qa_service.loading.notebook import read_notebook
 from qa_service.loading.older_office import converted
 from qa_service.loading.open_document import read_odp, read_ods, read_odt
-from qa_service.loading.outline import Limits, Outline, ParsedDocument, Reader, SkippedPart, UnreadableError
+from qa_service.loading.outline import Outline, ParsedDocument, Reader, SkippedPart, UnreadableError
 from qa_service.loading.pdf import read_pdf
 from qa_service.loading.plaintext import parse_plain_text
 from qa_service.loading.restructured import read_restructured
@@ -31,7 +32,7 @@ from qa_service.loading.tables import read_csv, read_json_lines, read_tsv
 from qa_service.loading.word import read_docx
 from qa_service.loading.xml_tree import read_xml_text
 
-READERS_VERSION = 12
+READERS_VERSION = 13
 """Raised when a reader changes its results, so that indexes are rebuilt."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _ADDRESS = re.compile(r"(?:https?:/)?/[^\s/]\S*|/")

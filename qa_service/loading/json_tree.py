@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from qa_service.loading.decoding import decode
-from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, TextBuilder, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, SkippedPart, TextBuilder, UnreadableError
 from qa_service.loading.tables import read_json_lines
 
 _MAX_TABLE_COLUMNS = 20

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from qa_service.datatypes import BlockKind
 from qa_service.loading.decoding import decode
-from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, TextBuilder
 
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*(?:\n[ \t]*)?")
 _VERBATIM = re.compile(

@@ -19,8 +19,9 @@ from qa_service.loading.archive import DAMAGES
 from qa_service.loading.archive_members import ReadPart, member, safe_name
 from qa_service.loading.decoding import decode
 from qa_service.loading.flow import Flow
+from qa_service.loading.limits import Limits
 from qa_service.loading.markup import add_page
-from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, TextBuilder, UnreadableError
+from qa_service.loading.outline import ParsedDocument, SkippedPart, TextBuilder, UnreadableError
 from qa_service.loading.visible import is_hidden
 
 _HEADERS = ("From", "To", "Cc", "Date")

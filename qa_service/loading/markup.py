@@ -14,7 +14,8 @@ from lxml import etree, html
 from qa_service.loading.decoding import declared_encoding, decode
 from qa_service.loading.flow import Flow
 from qa_service.loading.grid import Paragraph
-from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, TextBuilder, UnreadableError
 from qa_service.loading.visible import boilerplate, is_hidden, is_navigation, is_unseen
 from qa_service.loading.walk import Walk
 

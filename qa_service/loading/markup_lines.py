@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from qa_service.datatypes import BlockKind
 from qa_service.loading.decoding import decode
-from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, TextBuilder
 
 _ADOC_HEADING = re.compile(r"(?P<signs>={1,6}|#{1,6})\s+(?P<words>\S.*)")
 _ADOC_ITEM = re.compile(r"\s*(?:[*.-]{1,5}|\d+\.|<\d+>)\s+(?P<words>\S.*)")

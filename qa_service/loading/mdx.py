@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from qa_service.loading.decoding import decode
+from qa_service.loading.limits import Limits
 from qa_service.loading.markdown import parse_markdown
-from qa_service.loading.outline import Limits, ParsedDocument
+from qa_service.loading.outline import ParsedDocument
 
 _CODE = r"(?P<code>^(?P<fence>[ \t]*(?P<ticks>`{3,}|~{3,}))[^\n]*\n.*?(?:^[ \t]*(?P=ticks)[^\n]*$|\Z)|`[^`\n]+`)"
 _STATEMENT = r"(?P<statement>^(?:import|export)\s.+?(?:\n[ \t]*(?=\n)|\Z))"

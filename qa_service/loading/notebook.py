@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from qa_service.loading.decoding import decode
+from qa_service.loading.limits import Limits
 from qa_service.loading.markdown import parse_markdown
-from qa_service.loading.outline import Limits, ParsedDocument, UnreadableError
+from qa_service.loading.outline import ParsedDocument, UnreadableError
 
 _TERMINAL_COLOURS = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _BACKTICKS = re.compile(r"`{3,}")

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from qa_service.loading.outline import Limits, ParsedDocument, Reader, SkippedPart, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, Reader, SkippedPart, UnreadableError
 
 _COMPOUND_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _SHARE_OF_TIME = 0.8  # it ends before the parser process does, and is not left behind

@@ -10,7 +10,8 @@ from qa_service.loading.archive import DAMAGES, open_archive, read_xml
 from qa_service.loading.equations import local_name
 from qa_service.loading.flow import Flow
 from qa_service.loading.grid import Paragraph
-from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, TextBuilder, UnreadableError
 from qa_service.loading.sheets import Sheet, documents_of
 from qa_service.loading.word_package import attribute
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from qa_service.datatypes import Block, BlockKind, Dropped, Metadata, Offsets
-from qa_service.settings import Settings, default_of
+from qa_service.loading.limits import Limits
 
 _BLOCK_SEPARATOR = "\n\n"
 _ROW_SEPARATOR = "\n"
-_MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +20,6 @@ class Outline:
     blocks: tuple[Block, ...]
     metadata: Metadata = field(default_factory=dict)
     dropped: tuple[Dropped, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of a file's size and of its parsing, and which columns of a table hold the text, title and id of a row."""
-
-    file_bytes: int = default_of("max_file_mb") * _MB
-    pages: int = default_of("max_pages")
-    expanded_bytes: int = default_of("max_expanded_mb") * _MB
-    seconds: float = default_of("parse_seconds")
-    memory_bytes: int = default_of("parse_memory_mb") * _MB
-    row_text: tuple[str, ...] = default_of("row_text")
-    row_title: str = default_of("row_title")
-    row_id: str = default_of("row_id")
-    depth: int = 0  # the number of archives and mails around a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,17 +297,3 @@ class TextBuilder:
             position = start + len(piece.text)
             piece.write(builder, start, position)
         return ParsedDocument(text, builder.outline(metadata), url, tuple(self.pages))
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Return the limits that the settings give."""
-    return Limits(
-        file_bytes=settings.max_file_mb * _MB,
-        pages=settings.max_pages,
-        expanded_bytes=settings.max_expanded_mb * _MB,
-        seconds=settings.parse_seconds,
-        memory_bytes=settings.parse_memory_mb * _MB,
-        row_text=settings.row_text,
-        row_title=settings.row_title,
-        row_id=settings.row_id,
-    )

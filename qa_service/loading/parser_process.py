@@ -18,9 +18,11 @@ from typing import IO, Any, Self
 
 from pydantic import TypeAdapter
 
-from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, UnreadableError
+from qa_service.loading.limits import Limits, ask_for_time
+from qa_service.loading.outline import ParsedDocument, SkippedPart, UnreadableError
 
 _READ_BYTES = 1 << 20
+_SECONDS_PER_SCANNED_PAGE = 30.0  # twenty times what one takes
 _PARSED_DOCUMENT = TypeAdapter(ParsedDocument)
 _MAX_REPLY_EXPANSION = 8  # a byte of text takes at most so many bytes in a reply, because of JSON escapes
 
@@ -43,7 +45,9 @@ class ParserProcess:
 
     def read(self, suffix: str, data: bytes) -> Iterator[ParsedDocument | SkippedPart]:
         """Yield the parts of a file, parsed by the reader for its extension. Raises :class:`UnreadableError`."""
-        deadline = time.monotonic() + self._limits.seconds
+        started = time.monotonic()
+        scanned_pages = 0
+        deadline = started + self._limits.seconds
         process = self._start()
         request = {"suffix": suffix, "data": base64.b64encode(data).decode()}
         try:
@@ -51,14 +55,17 @@ class ParserProcess:
             while (reply := self._receive(process, deadline)) is not None:
                 if "error" in reply:
                     raise UnreadableError(str(reply["error"]))
-                if "reason" in reply:
+                if "scanned_pages" in reply:
+                    scanned_pages = min(scanned_pages + int(reply["scanned_pages"]), self._limits.ocr_pages)
+                    deadline = started + self._limits.seconds + _SECONDS_PER_SCANNED_PAGE * scanned_pages
+                elif "reason" in reply:
                     yield SkippedPart(str(reply["part"]), str(reply["reason"]), bool(reply["failed"]))
                 else:
                     yield _PARSED_DOCUMENT.validate_python(reply)
         except _DeadlineError:
             self._end()
             raise UnreadableError(
-                f"takes longer than {self._limits.seconds:g} seconds to read (QA_PARSE_SECONDS)"
+                f"takes longer than {deadline - started:g} seconds to read (QA_PARSE_SECONDS)"
             ) from None
         except (OSError, EOFError):
             self._end()
@@ -149,6 +156,12 @@ def main() -> None:
     replies = sys.stdout.buffer
     # Output that a library prints must not mix with the replies.
     sys.stdout = sys.stderr
+
+    def ask(scanned_pages: int) -> None:
+        replies.write(json.dumps({"scanned_pages": scanned_pages}).encode() + b"\n")
+        replies.flush()
+
+    ask_for_time.set(ask)
     for line in sys.stdin.buffer:
         request = json.loads(line)
         try:

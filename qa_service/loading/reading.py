@@ -12,7 +12,8 @@ from qa_service.datatypes import Document, Skipped, SourceFile
 from qa_service.loading.archive_members import joined
 from qa_service.loading.folder import SkipFile, extension_of, open_regular_file
 from qa_service.loading.formats import FORMATS, parts_of
-from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, UnreadableError, letters_of
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, SkippedPart, UnreadableError, letters_of
 from qa_service.loading.parser_process import ParserProcess
 from qa_service.text.cleaning import BIDI_CONTROLS
 

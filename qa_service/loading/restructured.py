@@ -12,7 +12,8 @@ from typing import Any
 
 from qa_service.datatypes import BlockKind
 from qa_service.loading.decoding import decode
-from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, TextBuilder, UnreadableError
 
 _SETTINGS = {
     "file_insertion_enabled": False,

@@ -13,8 +13,9 @@ from qa_service.datatypes import BlockKind
 from qa_service.loading.archive import DAMAGES, open_archive
 from qa_service.loading.equations import local_name
 from qa_service.loading.flow import Flow
+from qa_service.loading.limits import Limits
 from qa_service.loading.office_package import OfficePackage
-from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
+from qa_service.loading.outline import ParsedDocument, TextBuilder, UnreadableError
 from qa_service.loading.word_package import attribute
 
 _UNREAD_PLACEHOLDERS = {"sldNum", "dt", "ftr", "hdr"}

@@ -14,7 +14,8 @@ from urllib.parse import quote
 from qa_service.io import strict_json
 from qa_service.loading.csv_records import MAX_FIELD_CHARACTERS, Record, header_of, records_of
 from qa_service.loading.decoding import decode
-from qa_service.loading.outline import Limits, ParsedDocument, SkippedPart, TextBuilder, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, SkippedPart, TextBuilder, UnreadableError
 
 _SAMPLE_RECORDS = 50
 _MAX_REPAIR_WARNINGS = 20

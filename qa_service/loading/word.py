@@ -11,7 +11,8 @@ from dataclasses import replace
 from qa_service.loading.archive import DAMAGES, open_archive
 from qa_service.loading.flow import Flow
 from qa_service.loading.grid import Paragraph, Part, Table
-from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, TextBuilder, UnreadableError
 from qa_service.loading.word_package import WordPackage
 from qa_service.loading.word_walk import WordWalk
 

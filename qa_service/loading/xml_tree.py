@@ -13,7 +13,8 @@ from lxml import etree
 
 from qa_service.loading.decoding import declared_encoding, decode
 from qa_service.loading.equations import local_name
-from qa_service.loading.outline import Limits, ParsedDocument, TextBuilder, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, TextBuilder, UnreadableError
 
 _DECLARATION = re.compile(r"\A\ufeff?\s*<\?xml\b[^>]*\?>")
 _TITLES = {"title", "head", "heading", "caption", *(f"h{level}" for level in range(1, 7))}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from qa_service.citations import CitationId, is_page, link, passage_id
 from qa_service.datatypes import Citation, CitedPassage, Offsets, ScoredPassage, SourceDocument
 from qa_service.index import Index
-from qa_service.text.page_lines import boxes_in
+from qa_service.text.page_lines import boxes_in, is_recognized
 
 
 def cite(index: Index, results: Sequence[ScoredPassage], published: str) -> tuple[CitedPassage, ...]:
@@ -70,4 +70,5 @@ def _citation(
             if (document.id, page) in lines
             for box in boxes_in(lines[document.id, page], page, *place)
         ),
+        ocr=any(is_recognized(lines.get((document.id, page), b"")) for page in pages),
     )

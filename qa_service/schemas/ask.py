@@ -71,6 +71,10 @@ class CitationBody(BaseModel):
     document_sha256: str = Field(description="Hash of the document's file when it was indexed.")
     passage_sha256: str = Field(description="Hash of the passage's text in UTF-8.")
     boxes: list[PageBoxBody] = Field([], description="Where the quote stands on the pages of a PDF, a box a line.")
+    ocr: bool = Field(
+        False,
+        description="Whether the quote was read from a picture of a scanned page (OCR), where letters can be mistaken.",
+    )
 
 
 class ResultBody(BaseModel):
@@ -314,6 +318,7 @@ def _result(result: CitedPassage, own: Callable[[str], str]) -> dict[str, Any]:
             "document_sha256": citation.document_sha256,
             "passage_sha256": citation.passage_sha256,
             "boxes": box_bodies(citation.boxes),
+            "ocr": citation.ocr,
         },
         "explanation": None if scored.explanation is None else asdict(scored.explanation),
     }

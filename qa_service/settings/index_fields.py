@@ -126,6 +126,20 @@ class IndexFields(BaseModel):
         description="Maximum pages of a PDF file; longer ones are skipped.",
         json_schema_extra=CHANGES_INDEX,
     )
+    ocr: Literal["auto", "off"] = Field(
+        "auto",
+        description="Read scanned pages of PDF files, those with pictures and no text, if qa-service[ocr] is installed "
+        "(`auto`), or never.",
+        json_schema_extra=CHANGES_INDEX,
+    )
+    max_ocr_pages: int = Field(
+        500,
+        ge=1,
+        le=1_000_000,
+        description="Maximum scanned pages of a PDF file; files with more are skipped. Each takes one or two seconds, "
+        "and adds 30 to `QA_PARSE_SECONDS`.",
+        json_schema_extra=CHANGES_INDEX,
+    )
     max_expanded_mb: int = Field(
         200,
         ge=1,

@@ -36,9 +36,12 @@ class PageLine:
     stops: Sequence[float]
 
 
-def packed(lines: Iterable[PageLine]) -> bytes:
-    """Return the lines of a page in a compact form; deflating it would save little."""
-    return b"".join(
+def packed(lines: Iterable[PageLine], *, recognized: bool = False) -> bytes:
+    """Return the lines of a page in a compact form; deflating it would save little.
+
+    One byte more says that the text of the page was recognized in a picture.
+    """
+    records = b"".join(
         _LINE.pack(
             line.start,
             min(line.length, _MAX_LENGTH),
@@ -47,11 +50,17 @@ def packed(lines: Iterable[PageLine]) -> bytes:
         )
         for line in lines
     )
+    return records + b"\1" * recognized
+
+
+def is_recognized(data: bytes) -> bool:
+    """Tell from its packed lines whether the text of a page was recognized in a picture (OCR)."""
+    return len(data) % _RECORD.itemsize == 1
 
 
 def boxes_in(data: bytes, page: int, start: int, end: int) -> list[PageBox]:
     """Return the boxes of ``[start, end)`` on a page, one a line, from its packed lines."""
-    lines = np.frombuffer(data, _RECORD)
+    lines = np.frombuffer(data, _RECORD, len(data) // _RECORD.itemsize)
     overlapping = (lines["start"] < end) & (lines["start"] + lines["length"] > start)
     found = []
     columns = (lines[name][overlapping].tolist() for name in lines.dtype.names or ())

@@ -245,7 +245,7 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
                 "end_line",
             ),
             *("start_utf16", "end_utf16", "start_byte", "end_byte", "quote", "quote_start", "quote_end", "url"),
-            *("document_sha256", "passage_sha256", "boxes"),
+            *("document_sha256", "passage_sha256", "boxes", "ocr"),
         }
         assert result["rank"] == rank
         source = client.get(f"/sources/{citation['document_id']}")

@@ -28,6 +28,8 @@ OTHER_VALUES: dict[str, Any] = {
     "row_id": "number",
     "max_file_mb": 1,
     "max_pages": 2,
+    "ocr": "off",
+    "max_ocr_pages": 4,
     "max_expanded_mb": 3,
 }
 NOT_IN_THE_GENERATION_ID = {"runtime"}

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from qa_service.loading.outline import Limits, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import UnreadableError
 from qa_service.loading.pdf.segments import Box
 
 _MAX_PIXELS = 1600  # of the longer side

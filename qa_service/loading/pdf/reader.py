@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from qa_service.loading.outline import Limits, ParsedDocument, UnreadableError
+from qa_service.loading.limits import Limits
+from qa_service.loading.outline import ParsedDocument, UnreadableError
 
 # Titles that a program left: the name of a file, or the name of the program.
 _NO_TITLE = re.compile(
@@ -37,9 +38,9 @@ def _read(pdf: Any, limits: Limits) -> ParsedDocument:
 
     if len(pdf) > limits.pages:
         raise UnreadableError(f"has {len(pdf)} pages, over the limit of {limits.pages} (QA_MAX_PAGES)")
-    pages, warnings = read_pages(pdf)
+    pages, warnings = read_pages(pdf, limits)
     if not any(page.items or page.page.notes for page in pages):
-        raise UnreadableError("contains no text (only images?)")
+        raise UnreadableError("; ".join(("contains no text", *warnings)))
     writer = Writer(pages)
     builder = writer.write()
     found = builder.document()

@@ -88,6 +88,10 @@ class Page:
     segments: list[Segment] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Texts of annotations that have no place in the lines of the page."""
+    is_recognized: bool = False
+    """Whether its text was read from a picture."""
+    slope: float = 0.0
+    """How far its lines fall, in points a point, if it was scanned askew; segments are placed as if it lay straight."""
 
 
 def turned(box: Box, angle: int) -> Box:
@@ -126,7 +130,8 @@ def fits(line: Segment, following: Segment, right: float) -> bool:
 
 def displayed(segment: Segment, page: Page) -> Box:
     """Return the left, upper, right and lower edge of a segment, from the upper left corner of the displayed page."""
-    box = (segment.left, segment.bottom, segment.right, segment.top)
+    fall, spread = page.slope * segment.center, abs(page.slope) * (segment.right - segment.left) / 2
+    box = (segment.left, segment.bottom - fall - spread, segment.right, segment.top - fall + spread)
     left, bottom, right, top = turned(box, page.upright - segment.angle)
     page_left, _, _, page_top = turned(page.box, page.upright)
     return left - page_left, page_top - top, right - page_left, page_top - bottom

@@ -232,7 +232,9 @@ class Writer:
             end = start + len(wanted)
             box = displayed(segment, self._pages[segment.page].page)
             lines[segment.page].append(PageLine(start, len(wanted), box, segment.stops))
-        return tuple(map(packed, lines))
+        return tuple(
+            packed(own, recognized=page.page.is_recognized) for own, page in zip(lines, self._pages, strict=True)
+        )
 
 
 def _body_size(lines: Sequence[Segment]) -> float:
