@@ -54,7 +54,7 @@ def begins_with_header(passage: Passage, table: range) -> bool:
     """Tell whether the first row of a table is its header: a rule is below it, or it names the columns."""
     text = passage.text
     rows = [passage.sentences[number] for number in table]
-    if len(rows) > 1 and RULE.match(text[rows[0][1] : rows[1][0]]):
+    if len(rows) > 1 and any(RULE.match(text[start:end]) for start, end in ((rows[0][1], rows[1][0]), rows[1])):
         return True
     if len(rows) == 1:
         following = text[rows[0][1] :].lstrip().partition("\n")[0]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import FakeEmbedder
-from documents import pdf_of_lines, word
+from documents import pdf_of_lines
 from milvus_index import (
     DOCUMENTS,
     QUESTIONS,
@@ -100,9 +100,8 @@ def test_an_attribute_with_too_many_values_compares_with_text_only(
 
 
 def test_values_too_long_for_a_row_are_stored_in_records(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
-    """They come back complete; here a heading is longer than a row may be."""
-    raft = (("Heading 1", "Title"), ("Heading 2", "x" * MAX_FIELD_BYTES), ("Normal", "The raft drifts at night."))
-    folder(DOCUMENTS | {"long.docx": word(raft)})
+    """They come back complete; here a title is longer than a row may be."""
+    folder(DOCUMENTS | {"long.md": f"---\ntitle: {'x' * MAX_FIELD_BYTES}\n---\n\nThe raft drifts at night.\n"})
     build(shared, fake)
     local, remote = both(shared, fake)
     rows = remote.index.store.rows(np.arange(len(local.index)), ["passage"]).values()

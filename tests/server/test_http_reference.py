@@ -18,7 +18,7 @@ TOLERANCE = 0.05
 """The allowed difference of scores and measures, since processors round differently."""
 CHANGING = {
     *("id", "answer_id", "took_ms", "seconds", "built_at", "created", "created_at", "started", "report"),
-    *("usage_bytes", "runtime", "version", "path", "integrity", "p50", "p95", "p99", "max"),
+    *("usage_bytes", "runtime", "version", "path", "integrity", "p50", "p95", "p99", "max", "instance", "request_id"),
 }
 """Members of responses that differ from run to run, from machine to machine, or with the widget's files."""
 

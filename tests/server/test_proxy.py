@@ -403,6 +403,10 @@ def test_the_service_works_behind_a_path_prefix_of_nginx(
 # HEAD, entity tags and Vary.
 
 
+OWN_TESTS = ("evaluat", "/page/", "/documents/")
+"""Parts of paths that need an evaluation, a PDF file or a setting; their tests stand in files of their own."""
+
+
 def readable_paths(client: TestClient) -> dict[str, str]:
     """Return the path of every route that answers GET, filled in, by its template."""
     citation = ask(client)
@@ -417,8 +421,8 @@ def readable_paths(client: TestClient) -> dict[str, str]:
     }
     paths = {}
     for route in iter_route_contexts(client.app.routes):  # type: ignore[attr-defined]
-        if "GET" in (route.methods or ()) and "evaluat" not in str(route.path):
-            template = str(route.path)
+        template = str(route.path)
+        if "GET" in (route.methods or ()) and not any(part in template for part in OWN_TESTS):
             paths[template] = re.sub(r"\{\w+\}", lambda match: filled[match[0]], template)
     return paths
 

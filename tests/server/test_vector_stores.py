@@ -355,7 +355,7 @@ def test_server_errors_below_v1_have_openais_error(answerer: QuestionAnswerer, s
 
     class Broken(FakeEmbedder):
         def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-            if "break" in questions:
+            if "break?" in questions:
                 raise RuntimeError("broken")
             return super().embed_questions(questions)
 
