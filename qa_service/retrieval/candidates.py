@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qa_service.datatypes import Filters, FloatArray, IntArray
-from qa_service.index import Index
+from qa_service.index import Index, WordMatch
 from qa_service.retrieval.query import Wording
 
 CANDIDATE_DEPTH = 50
@@ -55,22 +55,42 @@ def gather(
 
     ``filters`` and ``without`` exclude passages. Each candidate has both scores, whichever search found it.
     """
-    match = index.words.match(wording.text, wording.expansions)
-    vector = wording.embedding.vector
-    nearest, best = index.find(vector, match, depth + (0 if without is None else len(without)), filters)
-    if without is not None:
-        nearest, best = (numbers[~np.isin(numbers, without)][:depth] for numbers in (nearest, best))
-    weights = index.words.weights(wording.text) if match is None else match.weights
-    numbers = np.unique(np.concatenate([nearest, best, *(() if extra is None else (extra,))]))
-    return Candidates(
-        numbers=numbers,
-        dense=index.vectors(numbers) @ vector,
-        lexical=None if match is None else match.scores(numbers),
-        dense_ranks=_ranks(numbers, nearest),
-        lexical_ranks=_ranks(numbers, best),
-        weights=weights,
-        terms=index.words.ids(weights),
-    )
+    own = _Found.of(index, wording, depth, filters, without)
+    return own.scored(index, np.unique(np.concatenate([own.nearest, own.best, *(() if extra is None else (extra,))])))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What both searches found for a wording: numbers of passages, best first."""
+
+    wording: Wording
+    match: WordMatch | None
+    nearest: IntArray
+    best: IntArray
+
+    @classmethod
+    def of(
+        cls, index: Index, wording: Wording, depth: int, filters: Filters | None, without: IntArray | None
+    ) -> "_Found":
+        match = index.words.match(wording.text, wording.expansions)
+        searched = depth + (0 if without is None else len(without))
+        nearest, best = index.find(wording.embedding.vector, match, searched, filters)
+        if without is not None:
+            nearest, best = (numbers[~np.isin(numbers, without)][:depth] for numbers in (nearest, best))
+        return cls(wording, match, nearest, best)
+
+    def scored(self, index: Index, numbers: IntArray) -> Candidates:
+        """Return passages, in order of their numbers, as candidates for the wording."""
+        weights = index.words.weights(self.wording.text) if self.match is None else self.match.weights
+        return Candidates(
+            numbers=numbers,
+            dense=index.vectors(numbers) @ self.wording.embedding.vector,
+            lexical=None if self.match is None else self.match.scores(numbers),
+            dense_ranks=_ranks(numbers, self.nearest),
+            lexical_ranks=_ranks(numbers, self.best),
+            weights=weights,
+            terms=index.words.ids(weights),
+        )
 
 
 def gather_together(
@@ -83,15 +103,10 @@ def gather_together(
     without: IntArray | None = None,
 ) -> list[Candidates]:
     """Return the candidates of each wording of a question; all have the same passages, those of any wording."""
-
-    def of(wording: Wording, extra: IntArray | None) -> Candidates:
-        return gather(index, wording, depth, filters, extra=extra, without=without)
-
-    found = [of(wording, extra) for wording in wordings]
-    if len(found) == 1:
-        return found
-    numbers = np.unique(np.concatenate([candidates.numbers for candidates in found]))
-    return [of(wording, numbers) for wording in wordings]
+    found = [_Found.of(index, wording, depth, filters, without) for wording in wordings]
+    given = [] if extra is None else [extra]
+    numbers = np.unique(np.concatenate([*(each for one in found for each in (one.nearest, one.best)), *given]))
+    return [one.scored(index, numbers) for one in found]
 
 
 def _ranks(numbers: IntArray, ordered: IntArray) -> IntArray:
