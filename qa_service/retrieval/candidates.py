@@ -61,7 +61,7 @@ def gather(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What both searches found for a wording: numbers of passages, best first."""
+    """The results of both searches for a wording: numbers of passages, best first."""
 
     wording: Wording
     match: WordMatch | None
