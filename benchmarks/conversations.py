@@ -179,7 +179,7 @@ def _in_place(before: str, after: str, kind: str, *, is_possessive: bool) -> str
 
 
 def _pronoun_of(name: str, text: str, *, has_article: bool) -> str | None:
-    """Return the pronoun that most often follows a name in a text, or ``None`` if there is no clear one."""
+    """Return the most frequent pronoun behind a name in a text; ``None`` without a clear majority."""
     allowed = {"it"} if has_article else {"he", "she", "it"}
     if name.endswith("s"):
         allowed = {"they", "it"} if has_article else allowed | {"they"}

@@ -65,7 +65,7 @@ def main() -> None:
     print(setup())
     print(f"{'format':8} {'files':>6} {'refused':>8} {'kept':>7} {'tenth':>7} {'invented':>9} {'tenth':>7}")
     for suffix, paths in sorted(_files(options.folder).items()):
-        chosen = random.Random(0).sample(paths, min(options.files, len(paths)))  # noqa: S311 - which files is no secret
+        chosen = random.Random(0).sample(paths, min(options.files, len(paths)))  # noqa: S311 - no secret
         found, refused = _compared(suffix, chosen)
         if found:
             print(_line(suffix, found, refused))
@@ -114,7 +114,7 @@ def _their_words(suffix: str, data: bytes) -> Counter[str]:
 
 
 def _without_hidden(data: bytes) -> bytes:
-    """Return a page without what is hidden or serves to move between pages."""
+    """Return a page without hidden elements and navigation."""
     try:
         tree = parse_page(decode(data, declared_encoding(data), lenient=True)[0])
     except (UnreadableError, etree.LxmlError, ValueError):

@@ -59,7 +59,7 @@ def main() -> None:
     files = fsspec.filesystem("http")
     questions = [item.question for item in QuestionFile(arguments.questions) if isinstance(item, Question)]
     candidates = [
-        local.index.find(local.embed([question])[0].vector, None, _CANDIDATES, None)[0]
+        local.index.find(local.question_cache.embed([question])[0].vector, None, _CANDIDATES, None)[0]
         for question in questions[:_QUESTIONS]
     ]
     ways: dict[str, Callable[[np.ndarray], object]] = {

@@ -121,7 +121,7 @@ def ways(answerer: QuestionAnswerer, unread: QuestionAnswerer) -> dict[str, Rank
     index = answerer.index
 
     def dense(question: str, top_k: int) -> list[int]:
-        vector = answerer.embed([question])[0].vector
+        vector = answerer.question_cache.embed([question])[0].vector
         return index.store.search(vector[None, :], top_k)[0][0].tolist()
 
     def lexical(question: str, top_k: int) -> list[int]:
@@ -136,7 +136,8 @@ def ways(answerer: QuestionAnswerer, unread: QuestionAnswerer) -> dict[str, Rank
         return sorted(scores, key=lambda number: (-scores[number], number))[:top_k]
 
     def convex(question: str, top_k: int) -> list[int]:
-        candidates = gather(index, Wording(question, answerer.embed([question])[0]), DEPTH)
+        wording = Wording(question, answerer.question_cache.embed([question])[0])
+        (candidates,) = gather(index, [wording], DEPTH)
         lexical_scores = np.zeros_like(candidates.dense) if candidates.lexical is None else candidates.lexical
         fused = CONVEX_DENSE * scaled(candidates.dense) + (1 - CONVEX_DENSE) * scaled(lexical_scores)
         return candidates.numbers[np.argsort(-fused, kind="stable")[:top_k]].tolist()

@@ -75,7 +75,7 @@ def _plain(question: str) -> str:
 
 
 def _lowered(question: str) -> str:
-    """Return a question with its first letter small, if that is no name."""
+    """Return a question with a small first letter, unless it begins with a name."""
     return question[:1].lower() + question[1:] if question[1:2].islower() else question
 
 

@@ -18,6 +18,7 @@ from common import answerer_for, beir_documents, memory_mb, setup
 
 import numpy as np
 
+from qa_service.datatypes import AskOptions
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.index.locations import generations_of
 from qa_service.index.milvus import generations as shared_generations
@@ -82,18 +83,17 @@ def compare(local: QuestionAnswerer, remote: QuestionAnswerer, questions: Sequen
     recalls = []
     vectors = local.index.vectors(np.arange(len(local.index)))
     for question in questions:
-        embedding = local.embed([question])[0]
-        remote.embed([question])
         answers = []
         for name, answerer in (("folder", local), ("shared", remote)):
+            query = answerer.prepare([(question, AskOptions())])[0]
             started = time.perf_counter()
-            answers.append(answerer.ask(question))
+            answers.append(answerer.ask(question, query=query))
             times[name].append(1000 * (time.perf_counter() - started))
         cited = [[result.citation for result in answer.results] for answer in answers]
         same += cited[0] == cited[1]
         first += cited[0][:1] == cited[1][:1]
-        exact = np.argsort(-(vectors @ embedding.vector), kind="stable")[:10]
-        found = remote.index.find(embedding.vector, None, 10, None)[0]
+        exact = np.argsort(-(vectors @ answers[0].vector), kind="stable")[:10]
+        found = remote.index.find(answers[0].vector, None, 10, None)[0]
         recalls.append(len(np.intersect1d(exact, found)) / len(exact))
     words = "with" if remote.index.words.finds else "without"
     print(f"{len(questions)} questions, {words} BM25 there: the same five citations {same}, the same first {first};")

@@ -35,7 +35,7 @@ from qa_service.datatypes import (
     Stage,
     UnderstoodQuestion,
 )
-from qa_service.embedding import Embedder, QuestionCache, QuestionEmbedding
+from qa_service.embedding import Embedder, QuestionCache
 from qa_service.errors import IndexCorrupt, NotFound, SourceError
 from qa_service.index import Generations, Index, Manifest
 from qa_service.index.disk import IndexFolder
@@ -61,7 +61,7 @@ from qa_service.retrieval.reranking import MAXSIM
 from qa_service.retrieval.verdict import Thresholds, conclude
 from qa_service.settings import Settings
 from qa_service.splitting import embedding_text
-from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question, embeddable
+from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question
 
 _DEFAULT_OPTIONS = AskOptions()
 _SAME_TEXT_COSINE = 0.95
@@ -156,7 +156,7 @@ def _answerer(settings: Settings, embedder: Embedder, index: Index, generations:
 class QuestionAnswerer:
     """Answers questions from one open index.
 
-    Not thread-safe, except that :meth:`embed` may run in a second thread.
+    Not thread-safe, except that :meth:`prepare` may run in a second thread.
     """
 
     def __init__(self, index: Index, embedder: Embedder, retriever: Retriever, settings: Settings) -> None:
@@ -232,10 +232,6 @@ class QuestionAnswerer:
     def understand(self, question: str, options: AskOptions = _DEFAULT_OPTIONS) -> UnderstoodQuestion:
         """Return a question as it is asked of the documents."""
         return self._interpreter.understand(question, options.history, filtered=options.filters is not None)
-
-    def embed(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        """Return the embeddings of texts as they are, those asked recently from the cache."""
-        return self.question_cache.embed([embeddable(question) for question in questions])
 
     def document_rank(self, question: str, document: str) -> DocumentRank:
         """Return the rank of a document's best passage, and the passages before it.

@@ -222,7 +222,7 @@ def test_long_questions_are_embedded_one_by_one(answerer: QuestionAnswerer, fake
         return embed(questions)
 
     fake.embed_questions = counted  # type: ignore[method-assign]
-    answerer.embed(["cat", "dog", "cat " * 100, "whale", "dog " * 100])
+    answerer.question_cache.embed(["cat", "dog", "cat " * 100, "whale", "dog " * 100])
     assert passes == [3, 1, 1]
 
 

@@ -1,4 +1,4 @@
-"""The parts of an Office file (PPTX, XLSX), found by their relationships."""
+"""The parts of an Office file (DOCX, PPTX, XLSX), found by their relationships."""
 
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +22,8 @@ class OfficePackage:
         try:
             return read_xml(self._archive, name)
         except DAMAGES as error:
-            self.warnings.append(f"{name} is damaged, and was not read ({error})")
+            warning = f"{name} is damaged, and was not read ({error})"
+            self.warnings += [] if warning in self.warnings else [warning]
             return None
 
     def open(self, name: str) -> Any:

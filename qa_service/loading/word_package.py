@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from qa_service.loading.archive import DAMAGES, beside, read_xml
+from qa_service.loading.archive import read_xml
 from qa_service.loading.equations import local_name
+from qa_service.loading.office_package import OfficePackage
 
 _HEADING = re.compile(r"heading ([1-9])\Z")
 _CONTENTS = re.compile(r"toc (?:\d|heading)\Z|table of figures\Z")
@@ -23,27 +24,23 @@ class Look:
     is_contents: bool = False
 
 
-class WordPackage:
+class WordPackage(OfficePackage):
     """Reads the parts of one file. Elements are found by their local names: there are two sets of namespaces."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
-        self.warnings: list[str] = []
-        roots = self._relationships("")
-        self._main = next(target for kind, target in roots.values() if kind == "officeDocument")
-        self._core = next((target for kind, target in roots.values() if kind == "core-properties"), "")
-        self._parts = self._relationships(self._main)
+        super().__init__(archive)
+        self._parts = self.relationships(self.main)
         self._styles = {attribute(style, "styleId"): style for style in self._children_of("styles", "style")}
         self._default = next((name for name, style in self._styles.items() if _is_default(style)), "")
         self._looks: dict[str, Look] = {}
 
     def document(self) -> Any:
         """Return the root of the document."""
-        return read_xml(self._archive, self._main)
+        return read_xml(self._archive, self.main)
 
     def title(self) -> str | None:
         """Return the title in the file's properties."""
-        core = self._optional(self._core)
+        core = next(self.related("", "core-properties"), None)
         title: str | None = None if core is None else core.findtext("{*}title")
         return title
 
@@ -66,24 +63,13 @@ class WordPackage:
 
     def part(self, relationship: str) -> Any:
         """Return the root of the part that the document refers to, or ``None``."""
-        return self._optional(self._parts.get(relationship, ("", ""))[1])
+        return self.root(self._parts.get(relationship, ("", ""))[1])
 
     def page(self, relationship: str) -> bytes | None:
         """Return a web page that is part of the document."""
         name = self._parts.get(relationship, ("", ""))[1]
         is_page = name.lower().endswith((".htm", ".html", ".xhtml", ".mht")) and name in self._archive.NameToInfo
         return self._archive.read(name) if is_page else None
-
-    def _optional(self, name: str) -> Any:
-        """Return the root of a part; ``None``, with a warning if it is damaged, if there is none."""
-        if name not in self._archive.NameToInfo:
-            return None
-        try:
-            return read_xml(self._archive, name)
-        except DAMAGES as error:
-            warning = f"{name} is damaged, and was not read ({error})"
-            self.warnings += [] if warning in self.warnings else [warning]
-            return None
 
     def look(self, properties: Any) -> Look:
         """Return what a paragraph is, by its properties (``w:pPr``) and its style."""
@@ -136,18 +122,8 @@ class WordPackage:
 
     def _children_of(self, kind: str, name: str) -> Iterator[Any]:
         for part_kind, target in self._parts.values():
-            root = self._optional(target) if part_kind == kind else None
+            root = self.root(target) if part_kind == kind else None
             yield from () if root is None else root.iterfind(f"{{*}}{name}")
-
-    def _relationships(self, part: str) -> dict[str, tuple[str, str]]:
-        """Return the kind and the target of each relationship of a part, or of the file, by id."""
-        folder, _, name = part.rpartition("/")
-        entries = self._optional(f"{folder}/_rels/{name}.rels".lstrip("/"))
-        return {
-            entry.get("Id", ""): (entry.get("Type", "").rpartition("/")[2], _target(part, entry.get("Target", "")))
-            for entry in (() if entries is None else entries)
-            if entry.get("TargetMode") != "External"
-        }
 
 
 def attribute(element: Any, name: str) -> str:
@@ -164,10 +140,6 @@ def value(element: Any, name: str) -> str | None:
 def is_on(properties: Any, name: str) -> bool:
     """Tell whether a property that is either on or off is on."""
     return properties is not None and value(properties, name) not in {None, "0", "false", "off", "none"}
-
-
-def _target(part: str, target: str) -> str:
-    return target.lstrip("/") if target.startswith("/") else beside(part, target)
 
 
 def _is_default(style: Any) -> bool:

@@ -42,23 +42,6 @@ class Candidates:
         )
 
 
-def gather(
-    index: Index,
-    wording: Wording,
-    depth: int,
-    filters: Filters | None = None,
-    *,
-    extra: IntArray | None = None,
-    without: IntArray | None = None,
-) -> Candidates:
-    """Return the best ``depth`` passages by vectors, those by words, and ``extra``, in order of their numbers.
-
-    ``filters`` and ``without`` exclude passages. Each candidate has both scores, whichever search found it.
-    """
-    own = _Found.of(index, wording, depth, filters, without)
-    return own.scored(index, np.unique(np.concatenate([own.nearest, own.best, *(() if extra is None else (extra,))])))
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     """The results of both searches for a wording: numbers of passages, best first."""
@@ -93,7 +76,7 @@ class _Found:
         )
 
 
-def gather_together(
+def gather(
     index: Index,
     wordings: Sequence[Wording],
     depth: int,

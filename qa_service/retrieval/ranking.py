@@ -57,6 +57,8 @@ class _Signals:
     rerank: FloatArray | None
     maxsim: FloatArray | None
     similarities: Similarities | None
+    best: FloatArray | None
+    """The best cosine of each token of the wording in each candidate (tokens, n)."""
 
 
 class Ranker:
@@ -98,8 +100,8 @@ class Ranker:
         main = signals[0]
         fused = _mean([one.fused for one in signals], wordings)
         order = np.lexsort((main.candidates.numbers, -fused))
-        if main.similarities is not None:
-            order = order[covering_order(fused[order], main.similarities.best()[:, order], main.similarities.weights)]
+        if main.similarities is not None and main.best is not None:
+            order = order[covering_order(fused[order], main.best[:, order], main.similarities.weights)]
             fused[order] = np.minimum.accumulate(fused[order])
         return Ranking(
             main.candidates.take(order),
@@ -113,16 +115,17 @@ class Ranker:
 
     def _signals(self, wording: Wording, candidates: Candidates, lexical_weight: float) -> "_Signals":
         tokens = wording.embedding.tokens
-        similarities = maxsim = rerank = None
+        similarities = best = maxsim = rerank = None
         if self._index.has_tokens and tokens is not None and len(tokens.ids):
             similarities = self._index.similarities(tokens, candidates.numbers)
-            maxsim = similarities.maxsim()
+            best = similarities.best()
+            maxsim = similarities.maxsim(best)
         if self._reranker is not None:
             rerank = self._reranker_scores(self._reranker, wording.text, candidates)
         elif self._late_interaction:
             rerank = maxsim
         fused = fuse(candidates.dense, candidates.lexical, rerank, lexical_weight)
-        return _Signals(candidates, fused, rerank, maxsim, similarities)
+        return _Signals(candidates, fused, rerank, maxsim, similarities, best)
 
     def _reranker_scores(self, reranker: Reranker, question: str, candidates: Candidates) -> FloatArray:
         """Return the reranker's scores of the first candidates; all others get the lowest of them."""

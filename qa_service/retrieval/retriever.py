@@ -10,7 +10,7 @@ from qa_service.datatypes import OFF_TOPIC, Explanation, Filters, IntArray, Pass
 from qa_service.index import Index
 from qa_service.questions.function_words import function_words_of
 from qa_service.retrieval.answer import AnswerReader
-from qa_service.retrieval.candidates import CANDIDATE_DEPTH, Candidates, gather_together
+from qa_service.retrieval.candidates import CANDIDATE_DEPTH, Candidates, gather
 from qa_service.retrieval.confidence import Calibration
 from qa_service.retrieval.evidence import Evidence, QuestionFeatures, ReadEvidence
 from qa_service.retrieval.hits import Hit, HitFinder
@@ -130,7 +130,7 @@ class Retriever:
         # The reader chooses among as many results, however few are asked for.
         wanted = limits.top_k if self._answers is None else max(limits.top_k, self._answers.depth)
         depth = max(CANDIDATE_DEPTH, 2 * wanted)
-        candidates = gather_together(self._index, wordings, depth, limits.filters, without=limits.without)
+        candidates = gather(self._index, wordings, depth, limits.filters, without=limits.without)
         if not len(candidates[0].numbers):
             return None
         found, ranking = self._first_hits(wordings, candidates, wanted)
@@ -190,7 +190,7 @@ class Retriever:
     def document_rank(self, query: Query, passages: IntArray, before: int = 3) -> DocumentRank:
         """Return the rank of the best of some passages among all passages of the index."""
         everything = max(CANDIDATE_DEPTH, len(self._index))
-        found = gather_together(self._index, query.wordings, everything, extra=passages)
+        found = gather(self._index, query.wordings, everything, extra=passages)
         ranking = self._ranker.rank(query.wordings, found, everything)
         numbers = ranking.candidates.numbers
         own = set(passages.tolist())

@@ -487,9 +487,10 @@ def test_an_interrupted_evaluation_is_resumed(
     with pytest.raises(QuestionFileError, match="is not finished"):
         compare([tmp_path / "whole", tmp_path / "part"])
     embedded: list[str] = []
-    original = answerer.embed
-    answerer.embed = lambda texts: (embedded.extend(texts), original(texts))[1]  # type: ignore[method-assign]
+    original = answerer.prepare
+    answerer.prepare = lambda asked: (embedded.extend(text for text, _ in asked), original(asked))[1]  # type: ignore[method-assign]
     again = run(file, answerer, tmp_path / "part", batch=7)
+    assert embedded
     assert not {row["question"] for row in rows[:14]} & set(embedded[: len(rows) - 14])
     assert again.means() == whole.means()
     assert [problem.line for problem in again.problems] == [41]

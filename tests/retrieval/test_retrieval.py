@@ -71,7 +71,7 @@ def test_candidates_have_dense_and_lexical_scores_and_ranks(folder: Write, setti
     question = "thing3 word10"
     embedding = FakeEmbedder().embed_questions([question])[0]
     vector = embedding.vector
-    found = gather(index, Wording(question, embedding), 5)
+    (found,) = gather(index, [Wording(question, embedding)], 5)
     cosines = index.store.vectors(np.arange(60)) @ vector
     match = index.words.match(question)
     assert match is not None

@@ -137,9 +137,12 @@ class Similarities:
         best: FloatArray = np.maximum.reduceat(self.cosines, self.starts[:-1], axis=1)
         return best
 
-    def maxsim(self) -> FloatArray:
-        """Return the MaxSim of each passage: the weighted mean of the best cosine of each question token."""
-        scores: FloatArray = (self.weights / self.weights.sum()) @ self.best()
+    def maxsim(self, best: FloatArray | None = None) -> FloatArray:
+        """Return the MaxSim of each passage: the weighted mean of the best cosine of each question token.
+
+        Pass the result of :meth:`best` if it is known.
+        """
+        scores: FloatArray = (self.weights / self.weights.sum()) @ (self.best() if best is None else best)
         return scores
 
     def sentence(self, passage: int, rows: Int32Array, allowed: Sequence[int]) -> tuple[int, FloatArray]:
