@@ -10,10 +10,11 @@ import click
 
 from qa_service.cli.group import build_with_one_thread_of_numpy, cli, settings_of
 from qa_service.cli.options import beir_settings, options, setting_option
-from qa_service.cli.show import print_build, print_build_problems, print_verdict, progress_bar
+from qa_service.cli.show import print_build, print_build_problems, print_files, print_verdict, progress_bar
 
 if TYPE_CHECKING:
     from qa_service.datatypes import BuildReport
+    from qa_service.settings import Settings
 
 
 @cli.command()
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 @setting_option("--address", "ray_address", metavar="HOST:PORT")
 @click.option("--allow-skips", is_flag=True, default=None, help="Exit with 0 even if broken files were skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option("--files", is_flag=True, help="Print for each file the share of its text that is in the index.")
 @click.option("--watch", is_flag=True, help="Build again whenever the documents change, until interrupted.")
 @click.option("--beir", type=click.Path(path_type=Path), metavar="DIR", help="Index the corpus.jsonl of a BEIR folder.")
-def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> int:  # noqa: FBT001 - flags
+def index(as_json: bool, files: bool, watch: bool, beir: Path | None, **overrides: Any) -> int:  # noqa: FBT001
     """Build or update the index of a folder of documents."""
     build_with_one_thread_of_numpy()
     from qa_service.embedding import ExportedModels  # noqa: PLC0415 - a second of import
@@ -44,11 +46,14 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
             ExportedModels(parts[name].index).reuse(settings.index)
         if not as_json:
             print_build(report, name)
+        if files and not as_json:
+            print_files(_kept_of_files(parts[name]))
         return report
 
     def show(reports: Mapping[str, "BuildReport"]) -> int:
         if as_json:
-            click.echo(json.dumps(_builds_as_json(reports)))
+            kept = {name: dict(_kept_of_files(parts[name])) for name in reports} if files else {}
+            click.echo(json.dumps(_builds_as_json(reports, kept)))
         return max(print_build_problems(report, allow_skips=settings.allow_skips) for report in reports.values())
 
     if not watch:
@@ -58,8 +63,18 @@ def index(as_json: bool, watch: bool, beir: Path | None, **overrides: Any) -> in
     return build_on_changes({name: own.source for name, own in parts.items()}, build_one, show)
 
 
-def _builds_as_json(reports: Mapping[str, "BuildReport"]) -> dict[str, Any]:
+def _kept_of_files(settings: "Settings") -> list[tuple[str, float]]:
+    """Return for each file of the current index the share of its text that is in the index; the least first."""
+    from qa_service.index.disk import IndexFolder  # noqa: PLC0415 - seconds of import
+
+    with IndexFolder(settings.index).open_or_none() as current:
+        return [] if current is None else current.kept_of_files()
+
+
+def _builds_as_json(reports: Mapping[str, "BuildReport"], kept: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     bodies = {name: {**asdict(report), "seconds": round(report.seconds, 2)} for name, report in reports.items()}
+    for name, shares in kept.items():
+        bodies[name]["kept_of_files"] = {file: round(share, 4) for file, share in shares.items()}
     return bodies.pop("", {}) | {"collections": bodies}
 
 

@@ -67,6 +67,12 @@ def print_build(report: "BuildReport", collection: str = "") -> None:
     )
 
 
+def print_files(kept: Iterable[tuple[str, float]]) -> None:
+    """Print the share of the text of each file that is in the index."""
+    for file, share in kept:
+        click.echo(f"{share:7.1%} {printable(file)}")
+
+
 def print_answer(answer: "Answer", related: "Sequence[str]" = ()) -> None:
     """Print the verdict, the quotes with their sources, the reason, the passages, and related questions.
 

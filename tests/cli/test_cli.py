@@ -101,6 +101,17 @@ def test_the_words_that_answer_are_bold_on_a_terminal(
     assert lines[3].startswith("\x1b[1;32m")
 
 
+def test_the_share_of_each_file_that_is_in_the_index_is_printed(run: Run, here: list[str], folder: Write) -> None:
+    """The least first, as lines and as JSON; also if nothing changed."""
+    folder({"page.txt": "The pier of glass\n\nBoats leave at five.\n\n" * 6})
+    printed = run("index", "--files", *here)[1].splitlines()
+    kept = json.loads(run("index", "--files", "--json", *here)[1])["kept_of_files"]
+    assert next(iter(kept)) == "page.txt"
+    assert [share for file, share in kept.items() if file != "page.txt"] == [1.0] * (len(kept) - 1)
+    assert printed[-len(kept) :] == [f"{share:7.1%} {file}" for file, share in kept.items()]
+    assert "kept_of_files" not in json.loads(run("index", "--json", *here)[1])
+
+
 def test_broken_files_are_reported_and_decide_the_exit_code(run: Run, here: list[str], folder: Write) -> None:
     """Exit code 1 without --allow-skips; the rest is indexed anyway."""
     folder({"bad.txt": "caf\u00e9 ".encode() + b"\xff", "evil\x1b[2J.txt": b"%PDF-"})

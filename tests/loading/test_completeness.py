@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import FakeEmbedder
 
 from qa_service.datatypes import Dropped
+from qa_service.index.disk import IndexFolder
 from qa_service.loading.outline import OutlineBuilder, TextBuilder
 from qa_service.pipeline import build
 from qa_service.settings import Settings
@@ -28,6 +30,18 @@ def test_a_file_with_much_dropped_text_is_warned_of(folder: Write, settings: Set
     figures = report.completeness
     assert figures.text_characters - figures.content_characters == 10 * letters
     assert figures.covered_characters == figures.content_characters
+
+
+def test_the_share_of_each_file_can_be_asked_for(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
+    """The file that lost most comes first; all text of the other is in the index."""
+    folder({"page.txt": "The pier of glass\n\nBoats leave at five every day.\n\n" * 6, "whole.txt": LINES})
+    build(settings, fake)
+    with IndexFolder(settings.index).open_or_none() as index:
+        assert index is not None
+        (page, share), whole = index.kept_of_files()
+    sentence, title = len("Boatsleaveatfiveeveryday."), len("Thepierofglass")
+    assert (page, whole) == ("page.txt", ("whole.txt", 1.0))
+    assert share == pytest.approx(6 * sentence / (6 * sentence + 5 * title))
 
 
 def test_the_share_stays_when_a_document_is_reused(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:

@@ -250,6 +250,10 @@ class OpenIndex(Index):
     def texts(self) -> Iterator[tuple[str, str]]:
         return self._reader.texts()
 
+    def kept_of_files(self) -> list[tuple[str, float]]:
+        """Return for each file the share of its visible text, 0 to 1, that its passages cover; the least first."""
+        return self._reader.kept_of_files()
+
     def cited_passage(self, identifier: str) -> tuple[str, int, str] | None:
         return self._reader.cited_passage(identifier)
 

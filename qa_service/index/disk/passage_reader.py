@@ -201,6 +201,14 @@ class PassageReader:
             ).fetchall()
         return CoverageCount(*counts), [f"{uri}: {text}" for uri, texts in rows for text in json.loads(texts)]
 
+    def kept_of_files(self) -> list[tuple[str, float]]:
+        """Return for each file the share of its visible text, 0 to 1, that its passages cover; the least first."""
+        with sqlite_errors(self._path):
+            return self._connection.execute(
+                "SELECT source, 1.0 * sum(covered_characters) / max(sum(text_characters), 1) AS kept FROM documents "
+                "GROUP BY source ORDER BY kept, source"
+            ).fetchall()
+
     def acronyms(self) -> Counter[tuple[str, str]]:
         """Return in how many documents each acronym is introduced with a long form."""
         with sqlite_errors(self._path):
