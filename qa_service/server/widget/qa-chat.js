@@ -4,9 +4,10 @@
  */
 
 import { ask, checkedEndpoint, readAnswer, ServiceError, starters, tell, visible } from "./client.js";
+import { formOf, headerOf, launcherOf, logOf, panelOf, welcomeOf } from "./panel.js";
 import { filled, stringsOf } from "./strings.js";
 import { styleSheet } from "./styles.js";
-import { answerOf, entryOf, fill, h, icon, iconButton, questions, skeleton } from "./view.js";
+import { answerOf, entryOf, fill, h, questions, skeleton } from "./view.js";
 
 const MODES = ["inline", "launcher", "page"];
 const CORNERS = ["bottom-right", "bottom-left", "top-right", "top-left"];
@@ -180,56 +181,19 @@ export class QaChat extends HTMLElement {
     const t = this.#strings;
     const mode = this.#mode;
     const hidden = mode === "launcher" && !open;
-    const title = h("h2", { id: "title", part: "title", dir: "auto" }, h("slot", { name: "title" }, this.#label("heading", t.heading)));
-    const input = h("textarea", {
-      id: "input",
-      part: "input",
-      rows: "1",
-      placeholder: this.#label("placeholder", t.placeholder),
-      "aria-describedby": "note",
-      dir: "auto",
-      enterkeyhint: "send",
-      autocomplete: "off",
-      onkeydown: (event) => this.#key(event),
+    const { form, input, send } = formOf(this.#label("placeholder", t.placeholder), t, {
+      submit: () => this.#submit(),
+      key: (event) => this.#key(event),
     });
     input.value = typed;
     const suggestions = (this.getAttribute("suggestions") ?? "").split("|").map((one) => one.trim()).filter(Boolean).slice(0, 8);
-    const welcome = h(
-      "div",
-      { class: "welcome" },
-      h("p", { class: "greeting", part: "greeting", dir: "auto" }, h("slot", { name: "greeting" }, this.#label("greeting", t.greeting))),
-    );
-    if (suggestions.length) welcome.append(questions(t.suggestions, suggestions, (text) => this.ask(text)));
-    const log = h("div", { class: "log", part: "log", role: "log", "aria-live": "polite", "aria-label": t.log, tabindex: "0" }, welcome);
-    const send = h("button", { class: "send", part: "send", type: "submit" }, t.send);
-    const form = h(
-      "form",
-      { part: "form", onsubmit: (event) => (event.preventDefault(), this.#submit()) },
-      h("label", { class: "sr", for: "input" }, t.label),
-      input,
-      send,
-    );
+    const welcome = welcomeOf(this.#label("greeting", t.greeting), suggestions, t, (text) => this.ask(text));
+    const log = logOf(welcome, t);
     const note = h("p", { id: "note", role: "status" });
-    const panel = h(
-      "section",
-      { class: "panel", part: "panel", role: mode === "launcher" ? "dialog" : "region", "aria-labelledby": "title", hidden },
-      h(
-        "header",
-        { part: "header" },
-        title,
-        iconButton("clear", t.clear, "clear", () => this.clear()),
-        mode === "launcher" ? iconButton("close", t.close, "close", () => this.close()) : null,
-      ),
-      log,
-      form,
-      h("div", { class: "foot", part: "footer" }, note, h("slot", { name: "footer" })),
-    );
-    const launch = h(
-      "button",
-      { type: "button", class: "launch", part: "launcher", "aria-expanded": String(!hidden), "aria-haspopup": "dialog", onclick: () => (this.isOpen ? this.close() : this.open()) },
-      h("slot", { name: "icon" }, icon("chat")),
-      h("span", {}, this.#label("heading", t.launch)),
-    );
+    const close = mode === "launcher" ? () => this.close() : null;
+    const header = headerOf(this.#label("heading", t.heading), t, { clear: () => this.clear(), close });
+    const panel = panelOf({ role: mode === "launcher" ? "dialog" : "region", hidden }, header, log, form, note);
+    const launch = launcherOf(this.#label("heading", t.launch), !hidden, () => (this.isOpen ? this.close() : this.open()));
     const root = h(
       "div",
       { class: `root ${mode} ${mode === "launcher" ? this.#choice("corner", CORNERS) : ""} ${open ? "open" : ""}`, lang: this.closest("[lang]")?.lang || null },

@@ -1,0 +1,62 @@
+/* The frame of the widget as DOM nodes: the panel with its header, log and form, and the launcher. */
+
+import { h, icon, iconButton, questions } from "./view.js";
+
+/** Return the header; without `close` it has no button for it. */
+export function headerOf(heading, strings, { clear, close }) {
+  return h(
+    "header",
+    { part: "header" },
+    h("h2", { id: "title", part: "title", dir: "auto" }, h("slot", { name: "title" }, heading)),
+    iconButton("clear", strings.clear, "clear", clear),
+    close ? iconButton("close", strings.close, "close", close) : null,
+  );
+}
+
+/** Return the part of the log that the first question hides: the greeting, and suggestions if there are some. */
+export function welcomeOf(greeting, suggestions, strings, ask) {
+  const words = h("p", { class: "greeting", part: "greeting", dir: "auto" }, h("slot", { name: "greeting" }, greeting));
+  const welcome = h("div", { class: "welcome" }, words);
+  if (suggestions.length) welcome.append(questions(strings.suggestions, suggestions, ask));
+  return welcome;
+}
+
+/** Return the log of questions and answers. */
+export function logOf(welcome, strings) {
+  return h("div", { class: "log", part: "log", role: "log", "aria-live": "polite", "aria-label": strings.log, tabindex: "0" }, welcome);
+}
+
+/** Return `{form, input, send}`; `submit` is called when it is sent, `key` on each key of the input. */
+export function formOf(placeholder, strings, { submit, key }) {
+  const input = h("textarea", {
+    id: "input",
+    part: "input",
+    rows: "1",
+    placeholder,
+    "aria-describedby": "note",
+    dir: "auto",
+    enterkeyhint: "send",
+    autocomplete: "off",
+    onkeydown: key,
+  });
+  const send = h("button", { class: "send", part: "send", type: "submit" }, strings.send);
+  const label = h("label", { class: "sr", for: "input" }, strings.label);
+  const form = h("form", { part: "form", onsubmit: (event) => (event.preventDefault(), submit()) }, label, input, send);
+  return { form, input, send };
+}
+
+/** Return the panel around its parts; `note` says what is wrong with a question. */
+export function panelOf({ role, hidden }, header, log, form, note) {
+  const foot = h("div", { class: "foot", part: "footer" }, note, h("slot", { name: "footer" }));
+  return h("section", { class: "panel", part: "panel", role, "aria-labelledby": "title", hidden }, header, log, form, foot);
+}
+
+/** Return the button that opens and closes the panel. */
+export function launcherOf(label, open, toggle) {
+  return h(
+    "button",
+    { type: "button", class: "launch", part: "launcher", "aria-expanded": String(open), "aria-haspopup": "dialog", onclick: toggle },
+    h("slot", { name: "icon" }, icon("chat")),
+    h("span", {}, label),
+  );
+}
