@@ -8,6 +8,8 @@ WIDGET = Path(__file__).parent.parent / "qa_service/server/widget"
 ELEMENT = (
     "qa-chat-define.js",
     "qa-chat.js",
+    "card.js",
+    "card-styles.js",
     "client.js",
     "panel.js",
     "strings.js",

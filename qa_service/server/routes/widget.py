@@ -22,7 +22,17 @@ from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import BY_ACCEPT
 
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
-_ELEMENT_FILES = ("qa-chat-define.js", "qa-chat.js", "client.js", "panel.js", "strings.js", "styles.js", "view.js")
+_ELEMENT_FILES = (
+    "qa-chat-define.js",
+    "qa-chat.js",
+    "card.js",
+    "card-styles.js",
+    "client.js",
+    "panel.js",
+    "strings.js",
+    "styles.js",
+    "view.js",
+)
 """The modules of the element, the entry point first; ``qa-chat-loader.js`` loads them too."""
 _PLAYGROUND_FILES = ("playground.js", "playground.css", "icon.svg")
 _IMMUTABLE = "public, max-age=31536000, immutable"

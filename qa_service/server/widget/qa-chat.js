@@ -3,11 +3,12 @@
  * element. See docs/widget.md for attributes, properties, parts, slots, events and methods.
  */
 
+import { answerOf } from "./card.js";
 import { ask, checkedEndpoint, readAnswer, ServiceError, starters, tell, visible } from "./client.js";
 import { formOf, headerOf, launcherOf, logOf, panelOf, welcomeOf } from "./panel.js";
 import { filled, stringsOf } from "./strings.js";
 import { styleSheet } from "./styles.js";
-import { answerOf, entryOf, fill, h, questions, skeleton } from "./view.js";
+import { entryOf, fill, h, questions, skeleton } from "./view.js";
 
 const MODES = ["inline", "launcher", "page"];
 const CORNERS = ["bottom-right", "bottom-left", "top-right", "top-left"];

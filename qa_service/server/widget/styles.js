@@ -1,5 +1,7 @@
 /* The widget's styles, as a constructed sheet, which content security policies without inline styles allow. */
 
+import { CARD } from "./card-styles.js";
+
 const TEXT = `
 :host {
   --_accent: var(--qa-accent, light-dark(#1d4ed8, #93b4ff));
@@ -86,25 +88,6 @@ h2 { font-size: 1.05em; line-height: 1.3; margin: 0; flex: 1; min-width: 0; }
   margin-block: 0 .75rem; margin-inline: auto 0; width: fit-content; max-width: 88%; padding: .5rem .85rem; border-radius: 14px; border-end-end-radius: 3px;
   background: var(--_raised); white-space: pre-wrap; unicode-bidi: plaintext; max-height: 12rem; overflow-y: auto;
 }
-.answer > p { margin: 0 0 .6rem; }
-.verdict { font-weight: 600; }
-blockquote, .text {
-  margin: 0 0 .5rem; padding: .1rem 0 .1rem .85rem; border-inline-start: 3px solid var(--_border);
-  white-space: pre-wrap; unicode-bidi: plaintext; max-height: 22rem; overflow-y: auto; color: var(--_muted);
-}
-mark { background: var(--_mark); color: var(--_mark-text); padding: .1em .15em; border-radius: 3px; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
-.source { font-size: .9em; margin: 0 0 .5rem; color: var(--_muted); }
-.source a { color: var(--_accent); font-weight: 600; display: inline-block; min-height: 24px; unicode-bidi: plaintext; }
-ul.source { list-style: none; padding: 0; }
-.tools { display: flex; flex-wrap: wrap; align-items: center; gap: .15rem; margin-block: .35rem .6rem; }
-.confidence {
-  font-size: .8em; padding: .1rem .6rem; border: 1px solid var(--_control); border-radius: 999px; margin-inline-end: auto;
-  unicode-bidi: plaintext;
-}
-.strong { background: var(--_accent); color: var(--_accent-text); border-color: transparent; }
-summary { cursor: pointer; min-height: 2rem; padding-block: .25rem; color: var(--_accent); font-weight: 600; width: fit-content; }
-.passages { margin: .5rem 0 0; padding: 0; list-style: none; }
-.passages > li { margin-block-end: 1.1rem; }
 .error { padding: .75rem .9rem; border: 1px solid var(--_control); border-inline-start: 4px solid light-dark(#b42318, #ff9d92); border-radius: 8px; }
 .error p { margin: 0 0 .5rem; }
 .plain { padding: .35rem .85rem; border: 1px solid var(--_control); background: none; }
@@ -113,11 +96,6 @@ summary { cursor: pointer; min-height: 2rem; padding-block: .25rem; color: var(-
 .skeleton i { display: block; height: .8rem; border-radius: 6px; background: var(--_raised); animation: breathe 1.2s infinite alternate; }
 .skeleton i:nth-child(2) { width: 92%; } .skeleton i:nth-child(3) { width: 60%; }
 @keyframes breathe { to { opacity: .45; } }
-fieldset { border: 1px solid var(--_border); border-radius: 8px; margin: .5rem 0; padding: .6rem .8rem; display: grid; gap: .4rem; }
-legend { font-weight: 600; padding-inline: .3rem; }
-fieldset label { display: flex; gap: .5rem; align-items: center; min-height: 24px; }
-fieldset input { width: 1.2em; height: 1.2em; accent-color: var(--_accent); flex: none; }
-fieldset label.words { display: grid; }
 form { display: flex; gap: .5rem; align-items: flex-end; padding: .75rem 1rem; border-block-start: 1px solid var(--_border); }
 textarea {
   flex: 1; min-width: 0; resize: none; padding: .55rem .75rem; background: var(--_surface); border: 1px solid
@@ -137,11 +115,9 @@ textarea[aria-invalid="true"] { border-color: light-dark(#b42318, #ff9d92); }
 @media (max-height: 420px) { .launcher .panel { height: calc(100dvh - 6rem); } .log { min-height: 6rem; } .panel { overflow-y: auto; } }
 @media (prefers-reduced-motion: reduce) { .skeleton i { animation: none; } * { scroll-behavior: auto !important; } }
 @media (forced-colors: active) {
-  mark { forced-color-adjust: none; background: Mark; color: MarkText; }
   button, .launch, .send { border-color: ButtonBorder; }
   .icon[aria-pressed="true"] { background: Highlight; color: HighlightText; forced-color-adjust: none; }
   .skeleton i { background: GrayText; }
-  .strong { border-color: CanvasText; }
 }
 @media print { .root.launcher { display: none; } form, .tools, header button { display: none; } .panel { height: auto; } }
 `;
@@ -152,7 +128,7 @@ let sheet;
 export function styleSheet() {
   if (!sheet) {
     sheet = new CSSStyleSheet();
-    sheet.replaceSync(TEXT);
+    sheet.replaceSync(TEXT + CARD);
   }
   return sheet;
 }
