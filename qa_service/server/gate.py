@@ -22,7 +22,7 @@ KEY_COLLECTIONS = "qa_key_collections"
 GRANT = "qa_grant"
 """In the scope of a request: the :class:`Grant` under which links in its response are signed."""
 QUOTE_ONLY = "qa_quote_only"
-"""In the scope of a request that a link admits: only the surroundings of the quote may be shown."""
+"""In the scope of a request that needs a signed link: only the surroundings of the quote may be shown."""
 RATE_HEADERS = "qa_rate_headers"
 """In the scope of a request: the rate-limit headers of its response."""
 _RATE_LIMITS = "qa_limits"
@@ -36,6 +36,7 @@ class Access:
     ``by_link``: a signed link replaces the key. ``open_locally``: if no keys are needed, requests from this machine
     pass. ``own_pages_only``: an ``Origin`` must be allowed, with a key or without. ``collection_parameter``: the path
     parameter that names the collection; empty if the handler compares the collection with those of the key.
+    ``around_quotes``: a publishable key without the scope ``documents`` needs the signed link of a quote too.
     ``counts_as_one``: the rate limits count a request as one question; otherwise the handler calls :meth:`Gate.count`.
     """
 
@@ -44,6 +45,7 @@ class Access:
     open_locally: bool = False
     own_pages_only: bool = False
     collection_parameter: str = "collection"
+    around_quotes: bool = False
     counts_as_one: bool = True
 
 
@@ -51,6 +53,7 @@ PUBLIC = Access(None)
 ASK = Access("ask")
 FEEDBACK = Access("feedback")
 ADMIN = Access("admin")
+AROUND_QUOTES = Access("ask", by_link=True, around_quotes=True)
 
 
 class Gate:
@@ -91,15 +94,22 @@ class Gate:
         if access.own_pages_only and origin is not None and not self.is_origin(origin):
             raise refused_origin()
         key = self._key(given)
-        grant = self._grant_of_link(connection) if key is None and access.by_link else None
+        needs_link = key is None or (access.around_quotes and key.publishable and not _reads_documents(key))
+        grant = self._grant_of_link(connection) if needs_link and access.by_link else None
+        if grant is not None:
+            connection[QUOTE_ONLY] = not _reads_documents(grant.key)
         if key is not None:
             _expect(key, access.scope, origin)
             self._expect_collection(key, connection, access)
+            if needs_link and grant is None:
+                raise Forbidden(
+                    "this key reads documents around quotes only; use the links of answers, or a key with the scope "
+                    "documents"
+                )
             grant = self.keys.grant(key, self._settings.link_days)
         elif grant is not None:
             _expect_scope(grant.key, access.scope)
             self._expect_collection(grant.key, connection, access)
-            connection[QUOTE_ONLY] = "documents" not in grant.key.scopes
         elif not self.is_open_to_all(access):
             raise _missing() if self.keys.keys else Forbidden("no key has the scope that this needs; create one first")
         connection["qa_key"] = "" if key is None else key.id
@@ -179,6 +189,10 @@ def refused_origin() -> Forbidden:
 
 def _missing() -> Unauthorized:
     return Unauthorized("a valid key is needed; send it as Authorization: Bearer …")
+
+
+def _reads_documents(key: Key) -> bool:
+    return "documents" in key.scopes
 
 
 def _expect(key: Key, needed: Scope | Literal["any"], origin: str | None) -> None:

@@ -16,6 +16,8 @@ from qa_service.settings import Settings
 
 _MAX_AT_ONCE = 2
 _QUEUE_SECONDS = 10.0
+_CONTEXT_POINTS = 110.0
+"""Height of the page above and below a quote where only its surroundings may be shown: about as much as its context."""
 
 
 class PagePictures:
@@ -26,8 +28,10 @@ class PagePictures:
         self._limits = limits_of(settings)
         self._slots = threading.BoundedSemaphore(_MAX_AT_ONCE)
 
-    def draw(self, collection: str, document: SourceDocument, page: int, boxes: Sequence[PageBox]) -> bytes:
-        """Return a page of a document as a PNG, with boxes marked.
+    def draw(
+        self, collection: str, document: SourceDocument, page: int, boxes: Sequence[PageBox], *, whole: bool
+    ) -> bytes:
+        """Return a page of a document as a PNG, with boxes marked; without ``whole``, the part around the boxes only.
 
         Raises :class:`NotFound`, :class:`Gone` if the file is not the one that was indexed, and :class:`Overloaded`.
         """
@@ -35,11 +39,14 @@ class PagePictures:
             raise NotFound("only the pages of PDF files have pictures; /sources/{document_id}/view shows this document")
         if not 1 <= page <= len(document.pages):
             raise NotFound(f"the document has pages 1 to {len(document.pages)}")
+        if not (whole or boxes):
+            raise NotFound("the quote has no place on this page")
         data = self._file(self._sources[collection], document)
         if not self._slots.acquire(timeout=_QUEUE_SECONDS):
             raise Overloaded("too many pages are being drawn; try again in some seconds")
         try:
-            return draw_page(data, page, [(box.x0, box.y0, box.x1, box.y1) for box in boxes], self._limits)
+            edges = [(box.x0, box.y0, box.x1, box.y1) for box in boxes]
+            return draw_page(data, page, edges, self._limits, around=None if whole else _CONTEXT_POINTS)
         except UnreadableError as error:
             raise NotFound(f"the page {error}") from error
         finally:

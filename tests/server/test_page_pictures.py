@@ -9,6 +9,7 @@ import numpy as np
 import pypdfium2
 import pytest
 from conftest import FakeEmbedder, app_for, key_for
+from httpx2 import Response
 from PIL import Image
 from reportlab.lib.pagesizes import A5
 from starlette.testclient import TestClient
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 from qa_service.loading.outline import Limits, UnreadableError
 from qa_service.loading.pdf.picture import draw_page
 from qa_service.pipeline import build, open_answerer
+from qa_service.server.keys import KeyFile
 from qa_service.settings import Settings
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -78,6 +80,43 @@ def test_only_the_indexed_file_is_drawn(folder: Write, settings: Settings, fake:
         (source / "a.pdf").symlink_to("/etc/passwd")
         assert get("a.pdf", 2)[0] == 410
         assert get("a.pdf", 2, Authorization="Bearer sk_no_no")[0] == 401
+
+
+def test_a_key_for_quotes_sees_the_surroundings_of_a_quote_only(
+    folder: Write, settings: Settings, fake: FakeEmbedder
+) -> None:
+    """A publishable key needs a signed link, and gets a part of the page, unless it has the scope `documents`."""
+    lines = ["Ropes hang on iron hooks.", *(f"Boat {number} leaves at dawn." for number in range(40))]
+    folder({"a.pdf": documents.pdf_of_lines([lines])})
+    settings = settings.model_copy(update={"access": "keys"})
+    build(settings, fake)
+    answerer, _ = open_answerer(settings, fake)
+    keys, page = KeyFile(settings.data), "https://www.example.org"
+    quotes, reader = (
+        keys.create("page", scopes, publishable=True, origins=(page,)) for scopes in (("ask",), ("ask", "documents"))
+    )
+    found = keys.find_key(quotes)
+    assert found is not None
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
+        (document,) = answerer.index.list_documents("", 9)
+
+        def get(place: str, key: str | None) -> Response:
+            path = f"/sources/{document.id}/page/1.png{place}"
+            return client.get(path, headers={} if key is None else {"Authorization": f"Bearer {key}", "Origin": page})
+
+        def signed(place: str) -> str:
+            path = f"/sources/{document.id}/page/1.png{place}"
+            return f"{place}&sig={keys.signature(path, keys.grant(found, 1))}"
+
+        quote = "?start=0&end=25"
+        whole, part = pixels(get(quote, reader).content), pixels(get(signed(quote), quotes).content)
+        assert whole.shape[1] == part.shape[1]
+        assert 0 < part.shape[0] < whole.shape[0] / 2
+        assert ((part == (255, 224, 138)).all(axis=2)).any()
+        assert (pixels(get(signed(quote), None).content) == part).all()
+        assert get(quote, quotes).status_code == 403
+        assert get(quote, None).status_code == get(signed(quote) + "0", None).status_code == 401
+        assert get(signed("?start=0&end=0"), quotes).status_code == 404
 
 
 def test_a_file_that_can_not_be_drawn_ends_its_own_process() -> None:

@@ -26,12 +26,13 @@ _MAX_SECONDS = 15.0
 _MAX_REASON_CHARACTERS = 200
 
 
-def draw_page(data: bytes, page: int, boxes: Sequence[Box], limits: Limits) -> bytes:
+def draw_page(data: bytes, page: int, boxes: Sequence[Box], limits: Limits, *, around: float | None = None) -> bytes:
     """Return a page, from 1, as a PNG. Boxes are left, upper, right and lower edges from the page's upper left corner.
 
+    With ``around`` the picture is cropped to the rows of the boxes and so many points above and below them.
     Raises :class:`UnreadableError`.
     """
-    order = json.dumps({"page": page, "boxes": boxes, "memory_bytes": limits.memory_bytes})
+    order = json.dumps({"page": page, "boxes": boxes, "memory_bytes": limits.memory_bytes, "around": around})
     seconds = min(limits.seconds, _MAX_SECONDS)
     try:
         done = subprocess.run(
@@ -45,7 +46,7 @@ def draw_page(data: bytes, page: int, boxes: Sequence[Box], limits: Limits) -> b
     return done.stdout
 
 
-def _picture(data: bytes, page: int, boxes: Sequence[Box]) -> bytes:
+def _picture(data: bytes, page: int, boxes: Sequence[Box], around: float | None) -> bytes:
     import pypdfium2  # noqa: PLC0415 - a large library, needed here only
 
     pdf = pypdfium2.PdfDocument(data)
@@ -59,6 +60,9 @@ def _picture(data: bytes, page: int, boxes: Sequence[Box]) -> bytes:
         columns = slice(max(0, round((left - _MARGIN) * scale)), max(0, round((right + _MARGIN) * scale)))
         marked = pixels[rows, columns].astype(np.uint16) * np.array(_MARK, np.uint16) // 255
         pixels[rows, columns] = marked.astype(np.uint8)
+    if around is not None:
+        first, last = min(box[1] for box in boxes) - around, max(box[3] for box in boxes) + around
+        pixels = pixels[max(0, round(first * scale)) : max(1, round(last * scale))]
     return _png(pixels)
 
 
@@ -82,7 +86,7 @@ def main() -> None:
 
     order = json.loads(sys.argv[1])
     limit_memory(order["memory_bytes"])
-    sys.stdout.buffer.write(_picture(sys.stdin.buffer.read(), order["page"], order["boxes"]))
+    sys.stdout.buffer.write(_picture(sys.stdin.buffer.read(), order["page"], order["boxes"], order["around"]))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from qa_service.datatypes import PageBox, SourceDocument
 from qa_service.server.collections import Collections
-from qa_service.server.gate import ASK
+from qa_service.server.gate import AROUND_QUOTES, QUOTE_ONLY
 from qa_service.server.page_pictures import PagePictures
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
@@ -16,7 +16,7 @@ from qa_service.text.page_lines import boxes_in
 
 def picture_routes(collections: Collections, pictures: PagePictures) -> APIRouter:
     """Return the route that draws a page of a document."""
-    router = APIRouter(route_class=guarded(ASK), tags=["documents"])
+    router = APIRouter(route_class=guarded(AROUND_QUOTES), tags=["documents"])
 
     @router.get(
         "/sources/{document_id}/page/{page}.png",
@@ -32,7 +32,11 @@ def picture_routes(collections: Collections, pictures: PagePictures) -> APIRoute
         start: Annotated[int, Query(ge=0, description="First character of the quote.")] = 0,
         end: Annotated[int, Query(ge=0, description="The character after the quote.")] = 0,
     ) -> Response:
-        """Return a page of a PDF as a PNG, with the quote marked. The file must be the one that was indexed."""
+        """Return a page of a PDF as a PNG, with the quote marked. The file must be the one that was indexed.
+
+        A signed link shows the part of the page around the quote, or the page if its key has the scope `documents`. A
+        publishable key without that scope needs a signed link: those in `pictures` of a preview.
+        """
         live = collections.of(request)
         with live.lease() as answerer:
 
@@ -43,7 +47,8 @@ def picture_routes(collections: Collections, pictures: PagePictures) -> APIRoute
 
             document, boxes = await live.worker.run(find)
         name = request.path_params.get("collection", "")
-        drawn = await asyncio.to_thread(pictures.draw, name, document, page, boxes)
+        whole = not request.scope.get(QUOTE_ONLY, False)
+        drawn = await asyncio.to_thread(pictures.draw, name, document, page, boxes, whole=whole)
         return Response(drawn, media_type="image/png")
 
     return router
