@@ -43,7 +43,7 @@ from qa_service.index.locations import generations_of, publish
 from qa_service.indexing.build import Progress, build_generation, gather_inputs
 from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import SourceChangedError
-from qa_service.questions import Interpreter
+from qa_service.questions import AS_TYPED_STEPS, Interpreter
 from qa_service.reading import open_reader
 from qa_service.retrieval import (
     AnswerReader,
@@ -164,6 +164,7 @@ class QuestionAnswerer:
         self.embedder = embedder
         self._retriever = retriever
         self._interpreter = Interpreter(index, embedder.whole_words(), settings.question_steps)
+        self._literal_interpreter = Interpreter(index, (), AS_TYPED_STEPS.intersection(settings.question_steps))
         self.question_cache = QuestionCache(embedder, settings.cache_mb * 1_000_000)
         self._settings = settings
 
@@ -231,7 +232,8 @@ class QuestionAnswerer:
 
     def understand(self, question: str, options: AskOptions = _DEFAULT_OPTIONS) -> UnderstoodQuestion:
         """Return a question as it is asked of the documents."""
-        return self._interpreter.understand(question, options.history, filtered=options.filters is not None)
+        interpreter = self._literal_interpreter if options.as_typed else self._interpreter
+        return interpreter.understand(question, options.history, filtered=options.filters is not None)
 
     def document_rank(self, question: str, document: str) -> DocumentRank:
         """Return the rank of a document's best passage, and the passages before it.

@@ -41,6 +41,7 @@ class AskParameters(TypedDict, total=False):
     filters: Mapping[str, Any]
     explain: bool
     history: Sequence[str | AskResponse]
+    as_typed: bool
 
 
 @dataclass(frozen=True, slots=True)

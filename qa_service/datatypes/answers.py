@@ -81,7 +81,8 @@ class AskOptions:
     ``top_k`` is the number of results. ``min_confidence`` is the confidence from which a question counts as answered,
     ``min_uncertain`` the one from which the best quote is given at all. ``explain`` adds to each result an explanation
     of its rank. ``history`` holds the questions before it in a conversation, oldest first; it matters only to a
-    question that leans on them.
+    question that leans on them. ``as_typed`` leaves the words of the question as they are: neither spelling, synonyms
+    nor history change what is searched for.
     """
 
     top_k: int | None = None
@@ -90,6 +91,7 @@ class AskOptions:
     filters: Filters | None = None
     explain: bool = False
     history: tuple[Turn, ...] = ()
+    as_typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ from qa_service.questions.synonyms import SynonymFinder
 from qa_service.questions.wrapping import unwrap
 from qa_service.text.cleaning import embeddable
 
+AS_TYPED_STEPS = frozenset({"wrapping", "parts"})
+"""The steps of a question that is to be asked as it was typed: they add no word and change none."""
+
 
 class Interpreter:
     """Understands the questions that are asked of one index. ``steps`` names the steps that are taken."""

@@ -104,6 +104,11 @@ class AskRequest(BaseModel):
         description=f"The questions before this one in a conversation, oldest first, up to {MAX_TURNS}: texts, or "
         "objects with the id of the answer. They complete a question such as `And in 2018?`.",
     )
+    as_typed: bool = Field(
+        default=False,
+        description="Whether the question's words stay as they are: no spelling correction, no synonyms, and `history` "
+        "is ignored. Undoes what `understood` says.",
+    )
 
     @property
     def turns(self) -> list[TurnBody]:
@@ -119,7 +124,7 @@ class AskRequest(BaseModel):
         """Return the options of the request. ``quotes`` holds the quotes of earlier answers, by answer id."""
         filters = None if self.filters is None else self.filters.filters()
         history = tuple(Turn(turn.question, quotes.get(turn.answer_id or "", "")) for turn in self.turns)
-        return AskOptions(self.top_k, self.min_confidence, self.min_uncertain, filters, explain, history)
+        return AskOptions(self.top_k, self.min_confidence, self.min_uncertain, filters, explain, history, self.as_typed)
 
 
 class BatchRequest(BaseModel):

@@ -100,6 +100,22 @@ def test_each_step_can_be_switched_off(step: str, opened: Callable[..., Question
     assert with_it != without
 
 
+def test_a_question_as_typed_keeps_its_words(folder: Write, settings: Settings) -> None:
+    """Neither spelling, synonyms nor history change it; its wrapping and its parts do not change what is asked."""
+    folder({**TWO_DOCUMENTS, "synonyms.txt": "whael => cat\n"})
+    build(settings, FakeEmbedder())
+    answerer, _ = open_answerer(settings, FakeEmbedder())
+    history = (Turn("Where does the cat sleep?"),)
+    for question in ("Hi! how lnog does it sing? Thanks", "Where is the whael?"):
+        understood = answerer.understand(question, AskOptions(history=history, as_typed=True))
+        assert understood.text == question.removeprefix("Hi! ").removesuffix(" Thanks")
+        assert (understood.alternatives, understood.corrections, understood.expansions) == ((), (), ())
+        assert understood.follow_up_of is None
+        assert answerer.understand(question, AskOptions(history=history)) != understood
+    two = answerer.understand("Where does the whale swim? When does it wake?", AskOptions(as_typed=True))
+    assert two.parts == ("Where does the whale swim", "When does it wake?")
+
+
 def test_a_question_in_another_language_is_not_corrected(opened: Callable[..., QuestionAnswerer]) -> None:
     understood = opened(*QUESTION_STEPS).ask("Wann wird der whael das barnn sehen?").understood
     assert understood is not None

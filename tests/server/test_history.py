@@ -51,6 +51,17 @@ def test_the_quote_of_an_earlier_answer_lends_its_names(
     assert body["understood"]["text"] == "When did she do that? shut Kaesong North President Park"
 
 
+def test_a_question_as_typed_ignores_the_history(client: TestClient) -> None:
+    """Its answer is not taken from the cache of the completed question, nor the other way round."""
+    asked = {"question": FOLLOW_UP, "history": [FIRST]}
+    for _ in range(2):
+        assert client.post("/ask", json=asked).json()["understood"]["follow_up_of"] == FIRST
+        assert client.post("/ask", json=asked | {"as_typed": True}).json()["understood"] is None
+    refused = client.post("/ask", json=asked | {"as_typed": "yes"})
+    assert refused.status_code == 422
+    assert "as_typed" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize("history", [["Why?"], ["그것은 언제 서명되었습니까?"], [FIRST, "Thanks"], []])
 def test_a_question_that_stands_alone_is_answered_the_same(client: TestClient, history: list[str]) -> None:
     alone, after = (

@@ -60,6 +60,7 @@ def test_the_client_covers_every_route(url: str, token: str) -> None:
             citation = answer.results[0].citation
             assert citation.permalink.startswith(f"{prefix}/cite/")
             assert service.ask(QUESTION, filters={"path_prefix": "sea"}).results[0].citation.uri == "sea.txt"
+            assert service.ask("When does it wake?", history=[answer], as_typed=True).understood is None
             follow_up = service.ask("When does it wake?", history=[*["Why?"] * 10, "What is a dog?", answer])
             assert follow_up.understood is not None
             assert follow_up.understood.follow_up_of == QUESTION
