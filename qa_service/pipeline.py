@@ -29,6 +29,7 @@ from qa_service.datatypes import (
     Answer,
     AskOptions,
     BuildReport,
+    CitedPassage,
     IntArray,
     Reason,
     SourceDocument,
@@ -45,6 +46,7 @@ from qa_service.indexing.cluster import remove_shards
 from qa_service.loading import SourceChangedError
 from qa_service.questions import AS_TYPED_STEPS, Interpreter
 from qa_service.reading import open_reader
+from qa_service.rendering import BlockCache
 from qa_service.retrieval import (
     AnswerReader,
     DocumentRank,
@@ -167,6 +169,7 @@ class QuestionAnswerer:
         self._literal_interpreter = Interpreter(index, (), AS_TYPED_STEPS.intersection(settings.question_steps))
         self.question_cache = QuestionCache(embedder, settings.cache_mb * 1_000_000)
         self._settings = settings
+        self._blocks = BlockCache(self.document)
 
     @property
     def reader_mode(self) -> str:
@@ -189,6 +192,8 @@ class QuestionAnswerer:
             retrieved = self._retrieve(query, options)
         with _timed("cite", stages):
             results = cite(self.index, retrieved.results, self._settings.published)
+            if options.blocks:
+                results = tuple(map(self._with_blocks, results))
         conclusion = conclude(query.text, retrieved, self.index, self._thresholds(options))
         return Answer(
             question=question,
@@ -201,6 +206,12 @@ class QuestionAnswerer:
             understood=_with_language(query.understood, conclusion.reason),
             vector=query.wordings[0].embedding.vector,
             stages=tuple(stages),
+        )
+
+    def _with_blocks(self, result: CitedPassage) -> CitedPassage:
+        place = result.citation.position
+        return replace(
+            result, blocks=self._blocks.clipped(result.citation.document_id, place.start_char, place.end_char)
         )
 
     def _thresholds(self, options: AskOptions) -> Thresholds:

@@ -40,6 +40,7 @@ class AskParameters(TypedDict, total=False):
     min_uncertain: float
     filters: Mapping[str, Any]
     explain: bool
+    blocks: bool
     history: Sequence[str | AskResponse]
     as_typed: bool
 
@@ -86,8 +87,9 @@ class Calls:
 
     def ask(self, question: str, options: AskParameters) -> Call[AskResponse]:
         """Ask a question."""
-        path = f"{self._prefix}/ask" + ("?explain=true" if options.get("explain") else "")
-        own = {"explain", "history"}
+        flags = {name: "true" for name in ("explain", "blocks") if options.get(name)}
+        path = f"{self._prefix}/ask" + (f"?{urlencode(flags)}" if flags else "")
+        own = {"explain", "blocks", "history"}
         given = {name: value for name, value in options.items() if value is not None and name not in own}
         if history := options.get("history"):
             given["history"] = [_turn(one) for one in history[-MAX_TURNS:]]

@@ -33,6 +33,7 @@ from qa_service.datatypes.arrays import (
     Int32Array,
     IntArray,
 )
+from qa_service.datatypes.blocks import Mark, Run, ShownBlock, ShownKind, ShownRow
 from qa_service.datatypes.documents import (
     Block,
     BlockKind,
@@ -81,6 +82,7 @@ __all__ = [
     "Int8Array",
     "Int32Array",
     "IntArray",
+    "Mark",
     "Metadata",
     "Offsets",
     "PageBox",
@@ -89,8 +91,12 @@ __all__ = [
     "Quote",
     "Reason",
     "ReasonKind",
+    "Run",
     "ScoredPassage",
     "Scores",
+    "ShownBlock",
+    "ShownKind",
+    "ShownRow",
     "Skipped",
     "SourceDocument",
     "SourceFile",

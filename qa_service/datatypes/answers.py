@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qa_service.datatypes.arrays import FloatArray
+from qa_service.datatypes.blocks import ShownBlock
 from qa_service.datatypes.documents import Offsets, PageBox, Passage, Position
 from qa_service.datatypes.questions import Turn, UnderstoodQuestion
 
@@ -80,9 +81,9 @@ class AskOptions:
 
     ``top_k`` is the number of results. ``min_confidence`` is the confidence from which a question counts as answered,
     ``min_uncertain`` the one from which the best quote is given at all. ``explain`` adds to each result an explanation
-    of its rank. ``history`` holds the questions before it in a conversation, oldest first; it matters only to a
-    question that leans on them. ``as_typed`` leaves the words of the question as they are: neither spelling, synonyms
-    nor history change what is searched for.
+    of its rank, ``blocks`` its text as blocks. ``history`` holds the questions before it in a conversation, oldest
+    first; it matters only to a question that leans on them. ``as_typed`` leaves the words of the question as they are:
+    neither spelling, synonyms nor history change what is searched for.
     """
 
     top_k: int | None = None
@@ -90,6 +91,7 @@ class AskOptions:
     min_uncertain: float | None = None
     filters: Filters | None = None
     explain: bool = False
+    blocks: bool = False
     history: tuple[Turn, ...] = ()
     as_typed: bool = False
 
@@ -156,6 +158,8 @@ class CitedPassage:
 
     scored: ScoredPassage
     citation: Citation
+    blocks: tuple[ShownBlock, ...] | None = None
+    """The passage as a page shows it, in offsets of its text; ``None`` if not wanted."""
 
 
 @dataclass(frozen=True, slots=True)

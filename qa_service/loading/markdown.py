@@ -29,7 +29,7 @@ _UNSEEN = re.compile(
 )
 _ATTRIBUTE = r"""(?:[#.][\w:.-]+|[\w-]+=(?:"[^"]*"|[^\s}]+))"""
 # Behind a heading, as in Pandoc, kramdown and Python-Markdown.
-_ATTRIBUTES = re.compile(rf"\s*\{{:?\s*{_ATTRIBUTE}(?:\s+{_ATTRIBUTE})*\s*\}}\s*\Z")
+HEADING_ATTRIBUTES = re.compile(rf"\s*\{{:?\s*{_ATTRIBUTE}(?:\s+{_ATTRIBUTE})*\s*\}}\s*\Z")
 _ANCHOR_SIGNS = " \t¶🔗"
 
 _inline = MarkdownIt("commonmark")
@@ -41,8 +41,14 @@ def _reference(state: StateBlock, line: int, last: int, silent: bool) -> bool:  
     return not is_footnote and reference(state, line, last, silent)
 
 
-_blocks = MarkdownIt("commonmark").enable("table").disable(["inline"])
-_blocks.block.ruler.at("reference", _reference)
+def block_parser() -> MarkdownIt:
+    """Return a parser of blocks, which leaves inline markup as it is."""
+    markdown = MarkdownIt("commonmark").enable("table").disable(["inline"])
+    markdown.block.ruler.at("reference", _reference)
+    return markdown
+
+
+_blocks = block_parser()
 
 
 def parse_markdown(text: str) -> Outline:
@@ -82,7 +88,7 @@ def _span(lines: Sequence[int], starts: Sequence[int]) -> Offsets:
 
 def _add_heading(builder: OutlineBuilder, content: str, level: int, start: int, end: int) -> None:
     """Add a heading without its markers and attributes; one too long for a heading is a block."""
-    content = _ATTRIBUTES.sub("", content)
+    content = HEADING_ATTRIBUTES.sub("", content)
     words = _plain_words(content)
     if len(content) > _MAX_HEADING_CHARACTERS:
         builder.block(start, end)

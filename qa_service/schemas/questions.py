@@ -120,11 +120,22 @@ class AskRequest(BaseModel):
         """The ids of earlier answers."""
         return [turn.answer_id for turn in self.turns if turn.answer_id is not None]
 
-    def options(self, quotes: Mapping[str, str] = _NO_QUOTES, *, explain: bool = False) -> AskOptions:
+    def options(
+        self, quotes: Mapping[str, str] = _NO_QUOTES, *, explain: bool = False, blocks: bool = False
+    ) -> AskOptions:
         """Return the options of the request. ``quotes`` holds the quotes of earlier answers, by answer id."""
         filters = None if self.filters is None else self.filters.filters()
         history = tuple(Turn(turn.question, quotes.get(turn.answer_id or "", "")) for turn in self.turns)
-        return AskOptions(self.top_k, self.min_confidence, self.min_uncertain, filters, explain, history, self.as_typed)
+        return AskOptions(
+            top_k=self.top_k,
+            min_confidence=self.min_confidence,
+            min_uncertain=self.min_uncertain,
+            filters=filters,
+            explain=explain,
+            blocks=blocks,
+            history=history,
+            as_typed=self.as_typed,
+        )
 
 
 class BatchRequest(BaseModel):

@@ -6,8 +6,9 @@ from cachetools import LRUCache
 
 from qa_service.datatypes import Answer, AskOptions, CitedPassage
 
-_ANSWER_BYTES, _RESULT_BYTES = 2_000, 2_500
-"""Approximate memory of an answer with its quotes and reason, and of each result without its text; but no vector."""
+_ANSWER_BYTES, _RESULT_BYTES, _BLOCK_BYTES = 2_000, 2_500, 1_000
+"""Approximate memory of an answer with its quotes and reason, of each result without its text, and of each block of
+one; but no vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +42,4 @@ def _size(answer: Answer) -> int:
 
 
 def _size_of_result(result: CitedPassage) -> int:
-    return _RESULT_BYTES + 2 * len(result.scored.passage.text)
+    return _RESULT_BYTES + 2 * len(result.scored.passage.text) + _BLOCK_BYTES * len(result.blocks or ())

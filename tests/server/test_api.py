@@ -542,3 +542,11 @@ def test_explain_returns_ranks_of_words_and_vectors_and_the_terms(client: TestCl
     assert set(explanation["matched_terms"]) == {"the", "cat", "sleep"}
     assert round(explanation["fused"], 3) == result["score"]
     assert_problem(client.post("/ask?explain=perhaps", json={"question": "cat"}), 422)
+
+
+def test_blocks_of_a_result_show_its_words(client: TestClient) -> None:
+    """On request only."""
+    result = client.post("/ask?blocks=true", json={"question": "the cat sleeps"}).json()["results"][0]
+    runs = [run for block in result["blocks"] for run in block["runs"]]
+    assert "".join(result["text"][run["start"] : run["end"]] for run in runs).split() == result["text"].split()
+    assert "blocks" not in client.post("/ask", json={"question": "the cat sleeps"}).json()["results"][0]

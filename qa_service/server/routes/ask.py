@@ -33,6 +33,7 @@ from qa_service.server.routes.responses import BY_ACCEPT, problems
 from qa_service.settings import Settings
 
 _Explain = Annotated[bool, Query(description="Explain the rank of each result.")]
+_Blocks = Annotated[bool, Query(description="Add to each result its text as blocks: headings, lists, tables, code.")]
 _Accept = Annotated[str, Header(description="`text/event-stream` for the answer as an event.")]
 _BATCH_STEP = 8
 """Questions of a batch that are answered before other requests get their turn."""
@@ -52,14 +53,16 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
         },
         response_model=None,
     )
-    async def ask(body: AskRequest, request: Request, *, explain: _Explain = False, accept: _Accept = "") -> Response:
+    async def ask(
+        body: AskRequest, request: Request, *, explain: _Explain = False, blocks: _Blocks = False, accept: _Accept = ""
+    ) -> Response:
         """Return the best passages, each with its citation, and the best quote as the answer.
 
         A stream of events holds one event: `answer`, with the same JSON, or `error`, with a problem document.
         """
         live = collections.of(request)
         live.expect_ready()
-        options = body.options(await recorder.quotes_of(body.answer_ids, live.path), explain=explain)
+        options = body.options(await recorder.quotes_of(body.answer_ids, live.path), explain=explain, blocks=blocks)
         identifier = request_id_of(request)
 
         async def answered() -> bytes:
