@@ -141,6 +141,7 @@ def record(recorder: Recorder, questions: Path) -> dict[str, Example]:
     send("verify", {"citations": [{name: citation[name] for name in ("uri", "start_char", "quote", "quote_start")}]})
     start = citation["start_char"] + citation["quote_start"]
     send("view_source", query=f"?start={start}&end={start + len(citation['quote'])}", **document)
+    send("preview", query=f"?start_char={start}&end_char={start + len(citation['quote'])}", **document)
     file = {"path": questions.name}
     send("put_document", query="?build=false", file=questions, **file)
     send("get_document", **file)

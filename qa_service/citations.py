@@ -171,6 +171,11 @@ def view_path(document_id: str, place: Offsets) -> str:
     return f"/sources/{document_id}/view?start={place[0]}&end={place[1]}#quote"
 
 
+def preview_path(document_id: str, place: Offsets) -> str:
+    """Return the path of the text around a span of a document."""
+    return f"/sources/{document_id}/preview?start_char={place[0]}&end_char={place[1]}"
+
+
 def text_fragment(text: str, place: Offsets) -> str:
     """Return the text directive ``[prefix-,]start[,end][,-suffix]`` of a span (WICG, *URL Fragment Text Directives*).
 

@@ -24,13 +24,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from qa_service.citations import CitationId, CitedQuote, Verdict, check
+from qa_service.citations import CitationId, CitedQuote, Verdict, address_of, check, link, view_path
 from qa_service.datatypes import (
     Answer,
     AskOptions,
     BuildReport,
     CitedPassage,
     IntArray,
+    Offsets,
     Reason,
     SourceDocument,
     Stage,
@@ -264,6 +265,14 @@ class QuestionAnswerer:
         if document is None:
             raise NotFound("no document has this id; use the `document_id` of a citation")
         return document
+
+    def published_link(self, document: SourceDocument, place: Offsets) -> str | None:
+        """Return the URL of a span where its document is published, or ``None``."""
+        published = self._settings.published
+        address = address_of(document, published)
+        url = link(document, place, published)
+        is_view = url == view_path(document.id, place) or place[0] >= place[1]
+        return address if address is None or is_view else url
 
     def citation(self, identifier: str) -> Verdict:
         """Return whether the quote of a permalink still stands. Raises :class:`NotFound` for an unknown permalink."""

@@ -177,6 +177,10 @@ class Index(ABC):
         """Return the start and end of each passage that overlaps ``[start, end)``, in order."""
 
     @abstractmethod
+    def sections(self, document_id: str) -> list[tuple[int, tuple[str, ...]]]:
+        """Return the first character and the section path of each passage of a document, in order."""
+
+    @abstractmethod
     def close(self) -> None:
         """Release memory and files."""
 

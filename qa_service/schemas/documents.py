@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qa_service.citations import CitedQuote, State, Verdict, view_path
 from qa_service.datatypes import SourceDocument
+from qa_service.schemas.blocks import BlockBody
 
 
 class SourceBody(BaseModel):
@@ -70,6 +71,45 @@ class PassagesBody(BaseModel):
     """The passages of a document, in order."""
 
     passages: list[SpanBody] = Field(description="The span of each passage.")
+
+
+class HeadingBody(BaseModel):
+    """A section of a document."""
+
+    text: str = Field(description="The heading.")
+    level: int = Field(description="Depth of the section, from 1.")
+    start_char: int = Field(description="First character of the text below the heading.")
+
+
+class PagesBody(BaseModel):
+    """Pages of a document, from 1."""
+
+    first: int = Field(description="The first page.")
+    last: int = Field(description="The last page.")
+
+
+class PreviewBody(BaseModel):
+    """The part of a document around a quote."""
+
+    document_id: str = Field(description="Id of the document.")
+    title: str = Field(description="Title of the document.")
+    uri: str = Field(description="Path of the document below the source folder.")
+    media_type: str = Field(description="Format of the document's file.")
+    url: str | None = Field(description="Link to the quote where the document is published; null if it is not.")
+    view: str = Field(description="Path on this server of the page that shows the quote in its document.")
+    start_char: int = Field(description="Offset of the part in the document, in code points.")
+    end_char: int = Field(description="Offset of the character after the part.")
+    length: int = Field(description="Length of the document, in code points.")
+    text: str = Field(description="The part, verbatim.")
+    blocks: list[BlockBody] = Field(description="The part as a page shows it, in offsets of `text`.")
+    outline: list[HeadingBody] = Field(
+        description="The sections of the document, at most 2,000; for a key or link that leads to a quote only, those "
+        "in the part."
+    )
+    pages: PagesBody | None = Field(description="Pages of the quote; null for formats without pages.")
+    pictures: list[str] = Field(
+        description="Paths on this server of the pictures of these pages, at most three; none unless it is a PDF."
+    )
 
 
 class CitedBody(BaseModel):

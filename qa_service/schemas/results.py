@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from qa_service.datatypes import CitedPassage, Position
+from qa_service.citations import preview_path
+from qa_service.datatypes import Citation, CitedPassage, Offsets, Position
 from qa_service.schemas.blocks import BlockBody, block_bodies
 from qa_service.schemas.page_boxes import PageBoxBody, box_bodies
 
@@ -59,6 +60,7 @@ class CitationBody(BaseModel):
     quote_end: int = Field(description="Offset of the character after the quote in `text`.")
     url: str = Field(description="Link to the quote: a published page, or a path on this server.")
     permalink: str = Field(description="Path on this server that says, now and later, whether the quote still stands.")
+    preview: str = Field("", description="Path on this server of the text around the quote, for `GET …/preview`.")
     document_sha256: str = Field(description="Hash of the document's file when it was indexed.")
     passage_sha256: str = Field(description="Hash of the passage's text in UTF-8.")
     boxes: list[PageBoxBody] = Field([], description="Where the quote stands on the pages of a PDF, a box a line.")
@@ -114,6 +116,7 @@ def result_body(result: CitedPassage, own: Callable[[str], str]) -> dict[str, An
             "quote_end": citation.quote_end,
             "url": own(citation.url),
             "permalink": own(f"/cite/{citation.permalink}"),
+            "preview": own(preview_path(citation.document_id, _place(citation))),
             "document_sha256": citation.document_sha256,
             "passage_sha256": citation.passage_sha256,
             "boxes": box_bodies(citation.boxes),
@@ -127,3 +130,9 @@ def result_body(result: CitedPassage, own: Callable[[str], str]) -> dict[str, An
 def rounded(value: float | None) -> float | None:
     """Return a score or probability with three decimals."""
     return None if value is None else round(value, 3)
+
+
+def _place(citation: Citation) -> Offsets:
+    """Return the offsets of the quote in its document."""
+    start = citation.position.start_char
+    return start + citation.quote_start, start + citation.quote_end

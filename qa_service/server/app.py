@@ -53,6 +53,7 @@ from qa_service.server.routes.operations import (
     probe_routes,
 )
 from qa_service.server.routes.pictures import picture_routes
+from qa_service.server.routes.previews import preview_routes
 from qa_service.server.routes.reindex import reindex_routes
 from qa_service.server.routes.responses import problems
 from qa_service.server.routes.starters import starter_routes
@@ -220,6 +221,7 @@ def _include_collection_routes(app: FastAPI, services: _Services) -> None:
         index_routes(collections),
         listing_routes(collections),
         document_routes(collections),
+        preview_routes(collections),
         picture_routes(collections, PagePictures(settings)),
         view_routes(collections),
         citation_routes(collections),

@@ -14,6 +14,7 @@ from qa_service.loading.outline import UnreadableError
 from qa_service.loading.pdf.picture import draw_page
 from qa_service.settings import Settings
 
+PDF = "application/pdf"
 _MAX_AT_ONCE = 2
 _QUEUE_SECONDS = 10.0
 _CONTEXT_POINTS = 110.0
@@ -35,7 +36,7 @@ class PagePictures:
 
         Raises :class:`NotFound`, :class:`Gone` if the file is not the one that was indexed, and :class:`Overloaded`.
         """
-        if document.media_type != "application/pdf":
+        if document.media_type != PDF:
             raise NotFound("only the pages of PDF files have pictures; /sources/{document_id}/view shows this document")
         if not 1 <= page <= len(document.pages):
             raise NotFound(f"the document has pages 1 to {len(document.pages)}")

@@ -64,6 +64,7 @@ def test_milvus_answers_equal_those_from_disk(shared: Settings, folder: Write, f
         assert remote.index.document(document.id) == local.index.document(document.id)
         assert remote.index.document_by_uri(document.uri) == local.index.document(document.id)
         assert remote.index.spans(document.id) == local.index.spans(document.id)
+        assert remote.index.sections(document.id) == local.index.sections(document.id)
         assert remote.index.overlapping(document.id, 5, 9) == local.index.overlapping(document.id, 5, 9)
     assert remote.index.document('x" or "') is None
     assert remote.index.document_by_uri("nowhere") is None

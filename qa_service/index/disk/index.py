@@ -263,6 +263,9 @@ class OpenIndex(Index):
     def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
         return self._reader.spans(document_id, start, end)
 
+    def sections(self, document_id: str) -> list[tuple[int, tuple[str, ...]]]:
+        return self._reader.sections(document_id)
+
     def _sentences(self, number: int) -> slice:
         """Return the rows of a passage's sentences among the sentences of all passages."""
         passage, first = self._reader.passage(number)

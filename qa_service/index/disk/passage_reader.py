@@ -137,6 +137,14 @@ class PassageReader:
                 (document_id, end, start),
             ).fetchall()
 
+    def sections(self, document_id: str) -> list[tuple[int, tuple[str, ...]]]:
+        """Return the first character and the section path of each passage of a document, in order."""
+        with sqlite_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT start_char, section_path FROM passages WHERE document_id = ? ORDER BY number", (document_id,)
+            ).fetchall()
+        return [(start, tuple(json.loads(path))) for start, path in rows]
+
     def document_id_at(self, uri: str) -> str | None:
         """Return the id of the document at a path, or ``None``."""
         row = self._one_or_none("SELECT id FROM documents WHERE uri = ?", uri)

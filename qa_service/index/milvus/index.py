@@ -286,6 +286,10 @@ class MilvusIndex(Index):
     def spans(self, document_id: str, start: int = 0, end: int = 2**62) -> list[tuple[int, int]]:
         return [(first, last) for _, first, last in self._spans(document_id, start, end)]
 
+    def sections(self, document_id: str) -> list[tuple[int, tuple[str, ...]]]:
+        passages = self._rows.passages(np.array(self.overlapping(document_id, 0, 2**62), np.int64))
+        return [(passage.position.start_char, passage.section_path) for passage in passages]
+
     def _spans(self, document_id: str, start: int, end: int) -> list[tuple[int, int, int]]:
         found = self._records.one(f"spans/{document_id}")
         every = [] if found is None else json.loads(found)

@@ -157,6 +157,11 @@ class Rows:
         """Return passages with their tokens, in one call to the server."""
         return self._read(self._details_cache, numbers, (TOKENS, PASSAGE), self._to_detailed)
 
+    def passages(self, numbers: IntArray) -> list[Passage]:
+        """Return passages without their tokens; they may be many and are not cached."""
+        rows = self._store.rows(numbers, (PASSAGE,))
+        return [_passage(number, self._data(number, PASSAGE, rows[number]))[0] for number in numbers.tolist()]
+
     def _read(
         self,
         cache: LRUCache[int, Read],
