@@ -11,6 +11,7 @@ ELEMENT = (
     "card.js",
     "card-styles.js",
     "client.js",
+    "conversation.js",
     "panel.js",
     "strings.js",
     "styles.js",

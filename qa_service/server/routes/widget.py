@@ -28,6 +28,7 @@ _ELEMENT_FILES = (
     "card.js",
     "card-styles.js",
     "client.js",
+    "conversation.js",
     "panel.js",
     "strings.js",
     "styles.js",

@@ -3,21 +3,17 @@
  * element. See docs/widget.md for attributes, properties, parts, slots, events and methods.
  */
 
-import { answerOf } from "./card.js";
-import { ask, checkedEndpoint, readAnswer, ServiceError, starters, tell, visible } from "./client.js";
+import { checkedEndpoint, starters } from "./client.js";
+import { Conversation } from "./conversation.js";
 import { formOf, headerOf, launcherOf, logOf, panelOf, welcomeOf } from "./panel.js";
 import { filled, stringsOf } from "./strings.js";
 import { styleSheet } from "./styles.js";
-import { entryOf, fill, h, questions, skeleton } from "./view.js";
+import { h, questions } from "./view.js";
 
 const MODES = ["inline", "launcher", "page"];
 const CORNERS = ["bottom-right", "bottom-left", "top-right", "top-left"];
-const MOST_ENTRIES = 100;
 const MOST_CHARACTERS = 2000;
-const MOST_TURNS = 10;
-const MOST_TURN_CHARACTERS = 300;
 const MOST_LABEL = 200;
-const SKELETON_MS = 300;
 const ATTRIBUTES = [
   ...["endpoint", "key", "collection", "mode", "corner", "lang", "heading", "placeholder", "greeting"],
   ...["suggestions", "top-k", "history", "no-feedback", "strings"],
@@ -28,8 +24,7 @@ export class QaChat extends HTMLElement {
 
   #root = this.attachShadow({ mode: "open" });
   #parts = null;
-  #asked = []; // {question, raw}, kept in session storage
-  #running = null; // {controller, entry}
+  #conversation = new Conversation(() => this.#context, (name, detail) => this.#send(name, detail));
   #starters = null; // {name, texts}, of a connection
   #overrides = null;
   #strings = stringsOf("en");
@@ -62,7 +57,7 @@ export class QaChat extends HTMLElement {
 
   disconnectedCallback() {
     // An element that moves is removed and inserted within one task.
-    queueMicrotask(() => this.isConnected || this.#stop());
+    queueMicrotask(() => this.isConnected || this.#conversation.stop());
   }
 
   attributeChangedCallback(_, before, now) {
@@ -80,9 +75,7 @@ export class QaChat extends HTMLElement {
     if (fault) return null;
     if (!this.#send("qa-ask", { question }, true)) return null;
     this.open();
-    this.#stop();
-    const entry = this.#append(entryOf(question, this.#strings));
-    return this.#answer(question, entry);
+    return this.#conversation.ask(question);
   }
 
   /** Use a key that the user has typed, even a secret one: it stays in memory, outside the DOM. */
@@ -113,12 +106,9 @@ export class QaChat extends HTMLElement {
 
   /** Clear the history. */
   clear() {
-    this.#stop();
-    this.#asked = [];
-    this.#keep();
+    this.#conversation.clear();
     if (!this.#parts) return;
-    const { log, welcome, input } = this.#parts;
-    log.querySelectorAll(".entry").forEach((entry) => entry.remove());
+    const { welcome, input } = this.#parts;
     welcome.hidden = false;
     this.#suggest();
     input.focus();
@@ -152,6 +142,20 @@ export class QaChat extends HTMLElement {
     };
   }
 
+  get #context() {
+    const connection = this.#connection;
+    return {
+      strings: this.#strings,
+      parts: this.#parts,
+      base: this.#base,
+      connection,
+      topK: this.#topK,
+      noFeedback: this.hasAttribute("no-feedback"),
+      storage: this.getAttribute("history") === "session" ? `qa-chat:${connection.base}:${this.id}` : "",
+      ask: (question) => this.ask(question),
+    };
+  }
+
   #configure() {
     const language = this.closest("[lang]")?.getAttribute("lang") || navigator.language;
     let overrides = this.#overrides;
@@ -177,7 +181,7 @@ export class QaChat extends HTMLElement {
   #draw() {
     const open = Boolean(this.#parts && this.isOpen && this.#mode === "launcher");
     const typed = this.#parts?.input.value ?? "";
-    if (this.#parts) this.#stop();
+    if (this.#parts) this.#conversation.stop();
     this.#configure();
     const t = this.#strings;
     const mode = this.#mode;
@@ -210,8 +214,8 @@ export class QaChat extends HTMLElement {
     const first = !this.#parts;
     this.#parts = { root, panel, launch, log, input, send, note, welcome };
     this.#root.replaceChildren(root);
-    if (first) this.#restore();
-    for (const { question, raw } of this.#asked) this.#showAgain(question, raw);
+    if (first) this.#conversation.restore();
+    this.#conversation.redraw();
     if (this.isOpen) this.#suggest();
     if (!this.#base) this.#note(t.errors.setup);
     input.disabled = send.disabled = !this.#base;
@@ -243,155 +247,11 @@ export class QaChat extends HTMLElement {
     return asked;
   }
 
-  async #answer(question, entry) {
-    const controller = new AbortController();
-    const status = h("p", { class: "sr" }, this.#strings.searching);
-    const slow = setTimeout(() => entry.append(status, skeleton()), SKELETON_MS);
-    this.#running = { controller, entry, slow };
-    const settle = (...nodes) => {
-      clearTimeout(slow);
-      fill(entry, ...nodes);
-    };
-    const waiting = (seconds) => settle(h("p", {}, filled(this.#strings.waiting, seconds)));
-    try {
-      if (!this.#base) throw new ServiceError("setup");
-      const answer = await ask({ ...this.#connection, question, history: this.#history, topK: this.#topK, signal: controller.signal, waiting });
-      if (controller.signal.aborted) return null;
-      settle(this.#view(answer));
-      this.#asked.push({ question, raw: answer.raw });
-      this.#asked = this.#asked.slice(-MOST_ENTRIES);
-      this.#keep();
-      this.#send("qa-answer", { question, answer: answer.raw });
-      return answer.raw;
-    } catch (error) {
-      if (controller.signal.aborted) return null;
-      const fault = error instanceof ServiceError ? error : new ServiceError("failed");
-      if (!(error instanceof ServiceError)) console.error("qa-chat:", error);
-      settle(this.#fault(fault, question, entry));
-      this.#send("qa-error", { question, kind: fault.kind, seconds: fault.seconds });
-      return null;
-    } finally {
-      if (this.#running?.controller === controller) this.#running = null;
-      if (entry.isConnected) this.#scrollTo(entry);
-    }
-  }
-
-  /** The last questions with the ids of their answers, as the service takes them. */
-  get #history() {
-    const short = (text) => visible(text, MOST_TURN_CHARACTERS).toWellFormed();
-    const turns = this.#asked.map(({ question, raw }) => ({ question: short(question), answer_id: short(raw.id) }));
-    return turns.filter(({ question }) => question.trim()).slice(-MOST_TURNS);
-  }
-
-  #view(answer) {
-    return answerOf(answer, this.#strings, {
-      base: this.#base,
-      ask: (question) => this.ask(question),
-      noFeedback: this.hasAttribute("no-feedback"),
-      source: (result, url) => this.#send("qa-source-click", { url, title: result.title }),
-      feedback: async (useful, note) => {
-        await tell({ ...this.#connection, answerId: answer.id, useful, note });
-        this.#send("qa-feedback", { answerId: answer.id, useful, note });
-      },
-    });
-  }
-
-  #fault({ kind, seconds }, question, entry) {
-    const t = this.#strings;
-    const text = t.errors[kind] ?? t.errors.failed;
-    const says = h("p", {}, filled(text, seconds));
-    const box = h("div", { class: "error", part: "error" }, says);
-    if (["denied", "setup", "invalid", "missing"].includes(kind)) return box;
-    const again = () => {
-      this.#stop();
-      box.remove();
-      this.#parts.input.focus();
-      this.#answer(question, entry);
-    };
-    const retry = h("button", { type: "button", class: "plain", part: "retry", onclick: again }, t.retry);
-    box.append(retry);
-    if (seconds && text.includes("{n}")) this.#countDown(retry, says, text, seconds);
-    return box;
-  }
-
-  #countDown(retry, says, text, seconds) {
-    retry.disabled = true;
-    // Screen readers would read every change of the number; they read the seconds once.
-    const shown = h("span", { "aria-hidden": "true" });
-    retry.append(shown);
-    const tick = (left) => {
-      shown.textContent = left > 0 ? ` (${left})` : "";
-      retry.disabled = left > 0;
-      if (left > 0) setTimeout(() => retry.isConnected && tick(left - 1), 1000);
-      else says.textContent = filled(text, 0);
-    };
-    tick(seconds);
-  }
-
-  #append(entry) {
-    const { log, welcome } = this.#parts;
-    welcome.hidden = true;
-    log.append(entry);
-    const entries = log.querySelectorAll(".entry");
-    if (entries.length > MOST_ENTRIES) entries[0].remove();
-    this.#scrollTo(entry);
-    return entry;
-  }
-
-  /** Scroll a question to the top of the log, without scrolling the page. */
-  #scrollTo(entry) {
-    const { log } = this.#parts;
-    log.scrollTop += entry.getBoundingClientRect().top - log.getBoundingClientRect().top - 16;
-  }
-
-  #showAgain(question, raw) {
-    try {
-      const view = this.#view(readAnswer(raw));
-      this.#append(entryOf(question, this.#strings)).append(view);
-    } catch {
-      // A page may have stored something that is not an answer.
-    }
-  }
-
-  /** Abort the running request and say so in its entry. */
-  #stop() {
-    if (!this.#running) return;
-    const { controller, entry, slow } = this.#running;
-    this.#running = null;
-    clearTimeout(slow);
-    controller.abort();
-    fill(entry, h("p", { class: "source" }, this.#strings.stopped));
-  }
-
   #note(text) {
     this.#parts.note.textContent = text;
   }
 
   #send(name, detail, cancelable = false) {
     return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable }));
-  }
-
-  get #place() {
-    return `qa-chat:${this.#connection.base}:${this.id}`;
-  }
-
-  #keep() {
-    if (this.getAttribute("history") !== "session") return;
-    try {
-      sessionStorage.setItem(this.#place, JSON.stringify(this.#asked));
-    } catch {
-      // Storage is blocked or full: the history ends with the page.
-    }
-  }
-
-  #restore() {
-    if (this.getAttribute("history") !== "session") return;
-    try {
-      const kept = JSON.parse(sessionStorage.getItem(this.#place) ?? "[]");
-      const valid = (one) => typeof one?.question === "string" && one.question.trim() && typeof one.raw?.id === "string";
-      this.#asked = kept.filter(valid).slice(-MOST_ENTRIES);
-    } catch {
-      this.#asked = [];
-    }
   }
 }
