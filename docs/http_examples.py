@@ -160,6 +160,7 @@ def record(recorder: Recorder, questions: Path) -> dict[str, Example]:
     recorder.wait("reindex_state", "building")
     evaluation = {"evaluation_id": send("evaluate", query="?top_k=5", file=questions)["id"]}
     recorder.wait("evaluation", "running", **evaluation)
+    send("evaluations")
     send("evaluation_report", **evaluation)
     return recorder.examples
 

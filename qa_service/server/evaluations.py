@@ -46,6 +46,12 @@ class Evaluation(JobState, _Identified):  # pydantic puts the fields of the last
     report: str | None = Field(default=None, description="Path of the report, once it is done.")
 
 
+class EvaluationsBody(BaseModel):
+    """The evaluations that are kept, the latest first."""
+
+    evaluations: list[Evaluation] = Field(description="At most `QA_KEEP_EVALUATIONS`.")
+
+
 class Evaluations:
     """Runs ``qa-service evaluate`` as a job. Methods that are not coroutines block; call them in a thread."""
 
@@ -81,6 +87,12 @@ class Evaluations:
         if state is None:
             raise NotFound("no evaluation has this id")
         return state
+
+    def states(self) -> list[Evaluation]:
+        """Return the states of all evaluations, the latest first."""
+        folders = sorted(self._folders(), key=_started_at, reverse=True)
+        states = (self._jobs.state(folder / _STATUS) for folder in folders)
+        return [state for state in states if state is not None]
 
     def report(self, identifier: str) -> bytes:
         """Return the HTML report of an evaluation. Raises :class:`NotFound` if there is none yet."""

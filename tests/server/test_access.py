@@ -260,7 +260,7 @@ def test_every_route_opens_to_its_scope_only(client: TestClient, settings: Setti
     eventually(lambda: client.get("/index", headers=shown(tokens["ask"])).status_code == 200)
     needs = {"livez": None, "readyz": None, "widget": None, "feedback": "feedback", "collection_feedback": "feedback"}
     needs |= dict.fromkeys(
-        ("reindex", "reindex_state", "evaluate", "evaluation", "evaluation_report", "metrics"), "admin"
+        ("reindex", "reindex_state", "evaluate", "evaluation", "evaluations", "evaluation_report", "metrics"), "admin"
     )
     files = ("put_document", "get_document", "delete_document")
     needs |= dict.fromkeys((*files, *(f"collection_{name}" for name in files)), "admin")

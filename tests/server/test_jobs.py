@@ -342,6 +342,7 @@ def test_only_the_newest_evaluations_are_kept(settings: Settings, command: Comma
         left = folder / os.urandom(16).hex()
         left.mkdir()
         (left / "questions.jsonl").write_bytes(QUESTION)
+    assert [state.id for state in few.states()] == ids[:2:-1]
     (folder / "notes").mkdir()
     folder.chmod(0o755)  # as earlier versions created it
     assert {path.name for path in folder.iterdir()} == {*ids[-3:], left.name, "notes"}

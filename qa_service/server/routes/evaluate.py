@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
-from qa_service.server.evaluations import EVALUATE, Evaluation, Evaluations, Uploaded
+from qa_service.server.evaluations import EVALUATE, Evaluation, Evaluations, EvaluationsBody, Uploaded
 from qa_service.server.gate import ADMIN, Access
 from qa_service.server.links import Links
 from qa_service.server.routes.guarded import guarded
@@ -45,6 +45,12 @@ def evaluation_routes(evaluations: Evaluations) -> APIRouter:
         """
         return await evaluations.begin(form, top_k, request.stream())
 
+    @router.get("", operation_id="evaluations", summary="List the evaluations", responses=problems(401, 403, "default"))
+    async def listed(request: Request) -> EvaluationsBody:
+        """Return the state of each evaluation that is kept, the latest first."""
+        states = await asyncio.to_thread(evaluations.states)
+        return EvaluationsBody(evaluations=[_with_own_link(state, request) for state in states])
+
     @router.get(
         "/{evaluation_id}",
         operation_id="evaluation",
@@ -56,12 +62,16 @@ def evaluation_routes(evaluations: Evaluations) -> APIRouter:
 
         An evaluation is `stopped` if the server ended before it did. The oldest are removed (`QA_KEEP_EVALUATIONS`).
         """
-        state = await asyncio.to_thread(evaluations.state, evaluation_id)
-        if state.report is not None:
-            state.report = Links.of(request.scope).own(state.report)  # adds the path prefix of a proxy
-        return state
+        return _with_own_link(await asyncio.to_thread(evaluations.state, evaluation_id), request)
 
     return router
+
+
+def _with_own_link(state: Evaluation, request: Request) -> Evaluation:
+    """Sign the link to the report, and add the path prefix of a proxy."""
+    if state.report is not None:
+        state.report = Links.of(request.scope).own(state.report)
+    return state
 
 
 def report_routes(evaluations: Evaluations) -> APIRouter:
