@@ -19,9 +19,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from qa_service.embedding.export import fused, quiet, traced
 from qa_service.embedding.models import sha256_of
 from qa_service.embedding.quantization import quantize
+from qa_service.embedding.traced import quiet, traced, with_fused_nodes
 from qa_service.reading.choose import LOWER, SUMS, UPPER
 from training.encoding import Encoder
 from training.examples import Example, load
@@ -94,7 +94,8 @@ def exported(reader: Reader, shape: Architecture) -> tuple[Any, Any]:
         (UpperGraph(reader.eval()), (states, present), UPPER_INPUTS, OUTPUTS),
     ]
     with quiet():
-        lower, upper = (fused(onnx.load_model_from_string(traced(*part)), shape.heads, shape.hidden) for part in parts)
+        graphs = [onnx.load_model_from_string(traced(*part)) for part in parts]
+        lower, upper = (with_fused_nodes(graph, shape.heads, shape.hidden) for graph in graphs)
     return lower, upper
 
 

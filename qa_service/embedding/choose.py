@@ -115,10 +115,10 @@ class _Exports:
 
     def find_or_export(self, precision: str) -> ExportedEmbedder | None:
         """Return the model in a precision, exporting it if necessary, or ``None`` if it can't be exported."""
-        from qa_service.embedding.export import ExportFailed  # noqa: PLC0415 - only where an export may be missing
-
         if (found := self.find(precision)) is not None:
             return found
+        from qa_service.embedding.traced import ExportFailed  # noqa: PLC0415 - only where an export is missing
+
         try:
             self._models.add(
                 export_name(self._files, precision), lambda folder: self._exporter.write(folder, precision)

@@ -6,10 +6,10 @@ from typing import Any
 from qa_service.errors import ModelCorrupt
 
 
-def open_graph(path: Path) -> Any:
-    """Return an ``onnxruntime.InferenceSession`` that runs a graph in the calling thread.
+def open_graph(graph: Path | bytes) -> Any:
+    """Return an ``onnxruntime.InferenceSession`` that runs a graph, a file or its content, in the calling thread.
 
-    Raises :class:`ModelCorrupt` if the file is not a graph.
+    Raises :class:`ModelCorrupt` if it is not a graph.
     """
     import onnxruntime  # noqa: PLC0415 - slow to import, and few commands need it
 
@@ -17,9 +17,12 @@ def open_graph(path: Path) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # the library raises a dozen classes of its own
-        raise ModelCorrupt(f"{path} can't be loaded: {error}") from error
+        name = "a graph in memory" if isinstance(graph, bytes) else graph
+        raise ModelCorrupt(f"{name} can't be loaded: {error}") from error
 
 
 def open_tokenizer(path: Path) -> Any:

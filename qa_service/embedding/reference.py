@@ -16,7 +16,8 @@ from qa_service.embedding.interface import (
     whole_words_of,
 )
 from qa_service.embedding.models import ModelFiles, checked_window, find_model
-from qa_service.errors import ModelCorrupt
+from qa_service.errors import ModelCorrupt, ModelMissing
+from qa_service.settings import DEFAULT_MODEL
 
 _QUESTION_PROMPTS = ("query",)
 _PAD_TO_TOKENS = 32
@@ -48,9 +49,14 @@ class SentenceTransformerEmbedder:
     def load(self, **model_options: Any) -> Any:
         """Load the files into a new ``SentenceTransformer``, with options for its transformers model."""
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - seconds of import
-        from transformers.utils import logging  # noqa: PLC0415
-
+        try:
+            from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - seconds of import
+            from transformers.utils import logging  # noqa: PLC0415
+        except ImportError as error:
+            raise ModelMissing(
+                f"{self.identity.name} is run by sentence-transformers, which is not installed; pip install "
+                f"sentence-transformers, or use the built-in model ({DEFAULT_MODEL}) with QA_RUNTIME=auto"
+            ) from error
         logging.disable_progress_bar()
         try:
             model = SentenceTransformer(

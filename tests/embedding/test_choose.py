@@ -25,8 +25,9 @@ from qa_service.embedding import (
 )
 from qa_service.embedding import choose as runtimes
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
-from qa_service.embedding.export import MIN_COSINE, Exporter, ExportFailed
+from qa_service.embedding.export import MIN_COSINE, Exporter
 from qa_service.embedding.runtime import MODEL, OPENVINO_PRECISIONS, SPECIFICATION, TOKENIZER
+from qa_service.embedding.traced import ExportFailed
 from qa_service.errors import BuildInProgress, ModelCorrupt
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus
