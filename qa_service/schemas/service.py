@@ -113,6 +113,7 @@ class WidgetFile(BaseModel):
 
     path: str = Field(description="Its path; a file with other content has another path.")
     integrity: str = Field(description="Its hash, for the `integrity` attribute of HTML.")
+    lazy: bool = Field(description="Whether the element loads it only when it is needed, such as a language.")
 
 
 class WidgetBody(BaseModel):

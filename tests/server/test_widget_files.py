@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 from conftest import ROOT, app_for
 from starlette.testclient import TestClient
 from widget_size import ELEMENT, MOST_BYTES, sizes
 
+from qa_service.datatypes import ReasonKind
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import Settings
 
 WIDGET = ROOT / "qa_service/server/widget"
+LANGUAGES = ("ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh")
 
 
 def test_the_widget_fits_its_size_limit() -> None:
@@ -44,7 +47,12 @@ def test_files_have_immutable_paths_and_current_paths(client: TestClient) -> Non
     import hashlib
 
     body = client.get("/widget").json()
-    assert [file["path"].rsplit("/", 1)[1] for file in body["files"]] == list(ELEMENT)
+    names = {
+        lazy: [file["path"].rsplit("/", 1)[1] for file in body["files"] if file["lazy"] == lazy]
+        for lazy in (False, True)
+    }
+    assert names[False] == list(ELEMENT)
+    assert {f"strings-{code}.js" for code in LANGUAGES} <= {*names[True]}
     for file in body["files"]:
         fixed = client.get(file["path"], headers={"Origin": "https://a.example"})
         digest = base64.b64encode(hashlib.sha384(fixed.content).digest()).decode()
@@ -78,11 +86,38 @@ def test_the_root_is_the_playground_or_json(client: TestClient) -> None:
     assert client.get("/").json()["ready"] == "/readyz"
 
 
-def test_every_language_has_every_string() -> None:
-    """Compared by their keys in the source."""
-    source = (WIDGET / "strings.js").read_text(encoding="utf-8")
-    blocks = re.findall(r"const (\w\w) = \{(.*?)\n\};", source, re.DOTALL)
-    keys = [re.findall(r"^\s+(\w+):", block, re.MULTILINE) for _, block in blocks]
-    assert [name for name, _ in blocks] == ["en", "ko", "de"]
-    assert keys[0] == keys[1] == keys[2]
-    assert all(re.findall(r"\{n\}", blocks[0][1]).__len__() == block.count("{n}") for _, block in blocks)
+@pytest.fixture(scope="module")
+def texts() -> dict[str, dict[str, str]]:
+    """Return the texts of each language by their keys, read from the source."""
+    entry = re.compile(r'^ +(\w+): (?:"(.*)"|\[(".*")\]),$', re.MULTILINE)
+    packs = {"en": "strings.js", **{code: f"strings-{code}.js" for code in LANGUAGES}}
+    sources = {code: (WIDGET / name).read_text(encoding="utf-8") for code, name in packs.items()}
+    return {
+        code: {key: text or several for key, text, several in entry.findall(source)} for code, source in sources.items()
+    }
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_language_has_every_text_with_its_placeholders(code: str, texts: dict[str, dict[str, str]]) -> None:
+    """The reasons are the service's own in English."""
+    english, own = texts["en"], texts[code]
+    reasons = dict.fromkeys(get_args(ReasonKind), "")
+    assert list(own) == [*english, *reasons]
+    for key, text in own.items():
+        assert text.strip(), key
+        if key in english:
+            assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", english[key])), key
+            assert text.count('", "') == english[key].count('", "'), key
+        else:
+            assert {*re.findall(r"\{\w+\}", text)} <= {"{subject}"}, key
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_no_language_is_a_copy_of_another(code: str, texts: dict[str, dict[str, str]]) -> None:
+    """A few words are the same in two languages, such as "Code"; other scripts have no letters of ours."""
+    for other, theirs in texts.items():
+        same = [key for key, text in texts[code].items() if theirs.get(key) == text]
+        assert other == code or len(same) <= len(texts[code]) // 10, (other, same)
+    if code in {"ar", "ja", "ko", "zh"}:
+        plain = [key for key, text in texts[code].items() if re.search(r"[A-Za-z]", re.sub(r"\{\w+\}", "", text))]
+        assert plain == []

@@ -35,6 +35,8 @@ _ELEMENT_FILES = (
     "view.js",
 )
 """The modules of the element, the entry point first; ``qa-chat-loader.js`` loads them too."""
+_LAZY_FILES = tuple(f"strings-{code}.js" for code in ("ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh"))
+"""The modules that the element imports when it needs them."""
 _PLAYGROUND_FILES = ("playground.js", "playground.css", "icon.svg")
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
@@ -69,7 +71,7 @@ def _file(name: str) -> _File:
 @cache
 def _files() -> tuple[str, dict[str, _File]]:
     """Return the version, and the files by name."""
-    found = {name: _file(name) for name in (*_ELEMENT_FILES, "qa-chat-loader.js", *_PLAYGROUND_FILES)}
+    found = {name: _file(name) for name in (*_ELEMENT_FILES, "qa-chat-loader.js", *_LAZY_FILES, *_PLAYGROUND_FILES)}
     version = hashlib.sha256("".join(file.integrity for file in found.values()).encode()).hexdigest()[:12]
     return version, found
 
@@ -86,7 +88,11 @@ def widget_routes() -> APIRouter:
         return WidgetBody(
             version=version,
             files=[
-                WidgetFile(path=f"{_prefix(request)}/widget/{version}/{name}", integrity=file.integrity)
+                WidgetFile(
+                    path=f"{_prefix(request)}/widget/{version}/{name}",
+                    integrity=file.integrity,
+                    lazy=name in _LAZY_FILES,
+                )
                 for name, file in found.items()
                 if name not in _PLAYGROUND_FILES
             ],

@@ -1,7 +1,7 @@
 /* An answer as a card: its verdict, the quotes in their passages, their sources, and what one can do with it. */
 
 import { safeLink } from "./client.js";
-import { filled } from "./strings.js";
+import { filled, percent, reasonOf } from "./strings.js";
 import { h, iconButton, questions } from "./view.js";
 
 const STRONG = 0.75;
@@ -15,7 +15,8 @@ export function answerOf(answer, strings, acts) {
   if (answer.understood) box.append(h("p", { class: "source", part: "understood", dir: "auto" }, `${strings.understood}: ${answer.understood}`));
   if (verdict === "uncertain") box.append(h("p", { class: "verdict", part: "uncertain" }, strings.uncertain));
   if (!found) box.append(h("p", { class: "verdict", part: "not-found" }, strings.notFound));
-  if (reason) box.append(h("p", { part: "reason", lang: "en", dir: "auto" }, reason));
+  const says = reasonOf(answer, strings);
+  if (says) box.append(h("p", { part: "reason", lang: says === reason ? "en" : null, dir: "auto" }, says));
   if (!found) box.append(h("p", { part: "hint" }, strings.notFoundHint));
   if (!found && answer.headings.length) {
     const links = answer.headings.map(({ text, url }) => h("li", {}, outside(safeLink(url, acts.base), text, strings)));
@@ -29,7 +30,7 @@ export function answerOf(answer, strings, acts) {
     box.append(h("p", { class: "source" }, `${strings.related}:`), questions(strings.related, answer.related, acts.ask, "related"));
   }
   if (others.length) {
-    const label = filled(found ? strings.more : strings.nearest, others.length);
+    const label = filled(found ? strings.more : strings.nearest, others.length, strings.locale);
     box.append(
       h(
         "details",
@@ -52,10 +53,10 @@ function passage(result) {
 
 /** Return the page or the lines of a passage, in words. */
 export function placeOf(result, strings) {
-  if (result.page) return filled(strings.page, result.page);
+  if (result.page) return filled(strings.page, result.page, strings.locale);
   if (!result.lines) return "";
   const [first, last] = result.lines;
-  return first === last ? filled(strings.line, first) : filled(strings.lines, `${first}–${last}`);
+  return first === last ? filled(strings.line, first, strings.locale) : filled(strings.lines, `${first}–${last}`);
 }
 
 function source(result, strings, acts) {
@@ -85,8 +86,8 @@ function tools(answer, best, strings, acts) {
   if (best && answer.confidence !== null) {
     const sure = answer.verdict === "uncertain" ? 0 : answer.confidence;
     const word = sure >= STRONG ? "strong" : sure >= GOOD ? "good" : "weak";
-    const percent = `${strings[word]} · ${Math.round(answer.confidence * 100)} %`;
-    row.append(h("span", { class: `confidence ${word}`, part: "confidence" }, percent));
+    const label = `${strings[word]} · ${percent(answer.confidence, strings.locale)}`;
+    row.append(h("span", { class: `confidence ${word}`, part: "confidence" }, label));
   }
   if (best) {
     const copy = () =>

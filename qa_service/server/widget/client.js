@@ -133,8 +133,8 @@ export function visible(text, most = CUT) {
 }
 
 /**
- * Return the parts of an answer that the widget uses: `{id, understood, verdict, reason, confidence, headings, related, quoted,
- * others}`. `headings` are the nearest sections, each `{text, url}`, `related` are questions. `quoted` are the results
+ * Return the parts of an answer that the widget uses: `{id, understood, verdict, reason, kind, subject, confidence,
+ * headings, related, quoted, others}`. `reason` is in English, `kind` and `subject` say what it is. `headings` are the nearest sections, each `{text, url}`, `related` are questions. `quoted` are the results
  * with its quotes, best first, `others` all other results, each `{parts, title, section, page, lines, url}`; every second
  * part of the text is a quote. Throws a {@link ServiceError} if something is missing.
  */
@@ -149,6 +149,8 @@ export function readAnswer(raw) {
     understood: readUnderstood(raw.understood),
     verdict: quoted.length ? raw.verdict : "not_found",
     reason: typeof raw.reason?.message === "string" ? visible(raw.reason.message, 1000) : "",
+    kind: String(raw.reason?.kind ?? ""),
+    subject: typeof raw.reason?.subject === "string" ? visible(raw.reason.subject, 200) : "",
     confidence: Number.isFinite(raw.confidence) ? raw.confidence : null,
     headings: (Array.isArray(raw.nearest_headings) ? raw.nearest_headings : []).slice(0, MOST_HEADINGS).map(readHeading),
     related: questionsOf(raw.related, 3),

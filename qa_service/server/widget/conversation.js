@@ -95,7 +95,7 @@ export class Conversation {
       clearTimeout(slow);
       fill(entry, ...nodes);
     };
-    const waiting = (seconds) => settle(h("p", {}, filled(strings.waiting, seconds)));
+    const waiting = (seconds) => settle(h("p", {}, filled(strings.waiting, seconds, strings.locale)));
     try {
       if (!base) throw new ServiceError("setup");
       const answer = await ask({ ...connection, question, history: this.#history, topK, signal: controller.signal, waiting });
@@ -143,7 +143,7 @@ export class Conversation {
   #fault({ kind, seconds }, question, entry) {
     const { strings, parts } = this.#context();
     const text = strings.errors[kind] ?? strings.errors.failed;
-    const says = h("p", {}, filled(text, seconds));
+    const says = h("p", {}, filled(text, seconds, strings.locale));
     const box = h("div", { class: "error", part: "error" }, says);
     if (["denied", "setup", "invalid", "missing"].includes(kind)) return box;
     const again = () => {
@@ -154,7 +154,7 @@ export class Conversation {
     };
     const retry = h("button", { type: "button", class: "plain", part: "retry", onclick: again }, strings.retry);
     box.append(retry);
-    if (seconds && text.includes("{n}")) countDown(retry, says, text, seconds);
+    if (seconds && /\{(n|seconds)\}/.test(text)) countDown(retry, says, (left) => filled(text, left, strings.locale), seconds);
     return box;
   }
 
@@ -175,7 +175,7 @@ export class Conversation {
   }
 }
 
-function countDown(retry, says, text, seconds) {
+function countDown(retry, says, textAt, seconds) {
   retry.disabled = true;
   // Screen readers would read every change of the number; they read the seconds once.
   const shown = h("span", { "aria-hidden": "true" });
@@ -184,7 +184,7 @@ function countDown(retry, says, text, seconds) {
     shown.textContent = left > 0 ? ` (${left})` : "";
     retry.disabled = left > 0;
     if (left > 0) setTimeout(() => retry.isConnected && tick(left - 1), 1000);
-    else says.textContent = filled(text, 0);
+    else says.textContent = textAt(0);
   };
   tick(seconds);
 }

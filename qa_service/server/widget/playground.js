@@ -188,7 +188,7 @@ async function indexStatus() {
 
 async function embedding() {
   const { version, files } = await get("widget");
-  const element = files.filter((file) => !file.path.endsWith("loader.js"));
+  const element = files.filter((file) => !file.lazy && !file.path.endsWith("loader.js"));
   const [entry, ...parts] = element.map(({ path, integrity }) => ({
     src: `${ENDPOINT}/widget/${version}/${path.split("/").at(-1)}`,
     integrity,

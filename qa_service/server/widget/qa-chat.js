@@ -6,7 +6,7 @@
 import { checkedEndpoint, starters } from "./client.js";
 import { Conversation } from "./conversation.js";
 import { formOf, headerOf, launcherOf, logOf, panelOf, welcomeOf } from "./panel.js";
-import { filled, stringsOf } from "./strings.js";
+import { filled, load, stringsOf } from "./strings.js";
 import { styleSheet } from "./styles.js";
 import { h, questions } from "./view.js";
 
@@ -28,6 +28,7 @@ export class QaChat extends HTMLElement {
   #starters = null; // {name, texts}, of a connection
   #overrides = null;
   #strings = stringsOf("en");
+  #draws = 0;
   #base = "";
   #trusted = "";
 
@@ -43,7 +44,7 @@ export class QaChat extends HTMLElement {
 
   set strings(value) {
     this.#overrides = value;
-    if (this.#parts) this.#draw();
+    if (this.#parts) this.#prepare();
   }
 
   /** Whether the panel is visible; always so without a launcher. */
@@ -52,7 +53,7 @@ export class QaChat extends HTMLElement {
   }
 
   connectedCallback() {
-    if (!this.#parts) this.#draw();
+    if (!this.#parts) this.#prepare();
   }
 
   disconnectedCallback() {
@@ -61,15 +62,15 @@ export class QaChat extends HTMLElement {
   }
 
   attributeChangedCallback(_, before, now) {
-    if (this.#parts && before !== now) this.#draw();
+    if (this.#draws && before !== now) this.#prepare();
   }
 
   /** Ask a question as if it had been typed. Returns the service's answer, or `null` if there is none. */
   async ask(text) {
-    if (!this.#parts) this.#draw();
+    while (!this.#parts) await this.#prepare();
     const question = String(text).trim();
     const length = Array.from(question).length;
-    const fault = !question ? this.#strings.empty : length > MOST_CHARACTERS ? filled(this.#strings.tooLong, length) : "";
+    const fault = !question ? this.#strings.empty : length > MOST_CHARACTERS ? filled(this.#strings.tooLong, length, this.#strings.locale) : "";
     this.#note(fault);
     this.#parts.input.setAttribute("aria-invalid", String(Boolean(fault)));
     if (fault) return null;
@@ -86,7 +87,8 @@ export class QaChat extends HTMLElement {
 
   /** Show the panel. */
   open() {
-    if (!this.#parts || this.isOpen) return;
+    if (!this.#parts) return void this.#prepare().then(() => this.open());
+    if (this.isOpen) return;
     this.#parts.panel.hidden = false;
     this.#parts.root.classList.add("open");
     this.#parts.launch.setAttribute("aria-expanded", "true");
@@ -156,15 +158,18 @@ export class QaChat extends HTMLElement {
     };
   }
 
+  get #language() {
+    return this.closest("[lang]")?.getAttribute("lang") || navigator.language;
+  }
+
   #configure() {
-    const language = this.closest("[lang]")?.getAttribute("lang") || navigator.language;
     let overrides = this.#overrides;
     try {
       overrides ??= JSON.parse(this.getAttribute("strings") ?? "null");
     } catch {
       console.warn("qa-chat: the attribute strings is not JSON");
     }
-    this.#strings = stringsOf(language, overrides);
+    this.#strings = stringsOf(this.#language, overrides);
     this.#base = "";
     try {
       const base = checkedEndpoint(this.getAttribute("endpoint") ?? "");
@@ -175,6 +180,14 @@ export class QaChat extends HTMLElement {
     } catch (error) {
       console.error(`qa-chat: ${error.message}`);
     }
+  }
+
+  /** Draw once the strings of the language are there, so that the panel never changes from one language to another. */
+  async #prepare() {
+    const draw = ++this.#draws;
+    const loading = load(this.#language);
+    if (loading) await loading;
+    if (draw === this.#draws) this.#draw();
   }
 
   /** Render the panel again; the history stays. */
@@ -201,7 +214,7 @@ export class QaChat extends HTMLElement {
     const launch = launcherOf(this.#label("heading", t.launch), !hidden, () => (this.isOpen ? this.close() : this.open()));
     const root = h(
       "div",
-      { class: `root ${mode} ${mode === "launcher" ? this.#choice("corner", CORNERS) : ""} ${open ? "open" : ""}`, lang: this.closest("[lang]")?.lang || null },
+      { class: `root ${mode} ${mode === "launcher" ? this.#choice("corner", CORNERS) : ""} ${open ? "open" : ""}`, lang: t.locale, dir: t.direction },
       panel,
       mode === "launcher" ? launch : null,
     );

@@ -1,4 +1,7 @@
-/* The widget's texts by language. A page overrides single ones by the attribute or property `strings`. */
+/*
+ * The widget's texts. English is here; other languages are in strings-LANGUAGE.js and loaded when needed. `{n}` is a
+ * number, `{seconds}` a number with its unit. A page overrides single texts by the attribute or property `strings`.
+ */
 
 const en = {
   heading: "Ask the documents",
@@ -14,11 +17,14 @@ const en = {
   you: "You asked:",
   answer: "Answer",
   searching: "Searching…",
+  stop: "Stop",
+  halted: "Stopped.",
   stopped: "Stopped because you asked another question.",
   strong: "Strong match",
   good: "Good match",
   weak: "Weak match",
   understood: "Understood as",
+  asTyped: "Search as I typed it",
   uncertain: "This may answer it",
   notFound: "Not found in these documents",
   notFoundHint: "No passage answers this well enough. Try other words, or look at the nearest passages.",
@@ -26,12 +32,18 @@ const en = {
   sections: "Nearest sections",
   related: "Related questions",
   more: "More passages ({n})",
+  whole: "Show whole passage",
+  less: "Show less",
+  copyCode: "Copy code",
+  code: "Code",
+  table: "Table",
   source: "Source",
   section: "Section:",
   page: "page {n}",
   line: "line {n}",
   lines: "lines {n}",
   copy: "Copy quote",
+  share: "Copy link to this question",
   copied: "Copied",
   notCopied: "The browser does not allow copying",
   useful: "This helped",
@@ -43,7 +55,7 @@ const en = {
   thanks: "Thank you for your feedback.",
   notTaken: "Your feedback could not be sent.",
   retry: "Try again",
-  waiting: "The service is busy; trying again in {n} s.",
+  waiting: "The service is busy; trying again in {seconds}.",
   newTab: "(opens in a new tab)",
   empty: "Write a question first.",
   tooLong: "A question has at most 2,000 characters; this one has {n}.",
@@ -52,8 +64,8 @@ const en = {
     unreachable: "The service can't be reached from this page.",
     slow: "This took too long.",
     denied: "This page may not use the service.",
-    limited: "Too many questions for now. You can ask again in {n} s.",
-    busy: "The service is too busy. You can ask again in {n} s.",
+    limited: "Too many questions for now. You can ask again in {seconds}.",
+    busy: "The service is too busy. You can ask again in {seconds}.",
     invalid: "The service can't process this question; try other words.",
     missing: "There is no service at this address.",
     unreadable: "The answer could not be read.",
@@ -62,152 +74,67 @@ const en = {
   },
 };
 
-const ko = {
-  heading: "문서에 질문하기",
-  greeting: "질문을 입력하세요. 답변은 문서에서 그대로 인용하며 출처를 함께 보여 줍니다.",
-  placeholder: "질문",
-  label: "질문",
-  send: "질문하기",
-  launch: "문서에 질문하기",
-  close: "닫기",
-  clear: "기록 지우기",
-  suggestions: "추천 질문",
-  log: "질문과 답변",
-  you: "질문:",
-  answer: "답변",
-  searching: "찾는 중…",
-  stopped: "새 질문이 입력되어 중단했습니다.",
-  strong: "일치도 높음",
-  good: "일치도 보통",
-  weak: "일치도 낮음",
-  understood: "이렇게 이해했습니다",
-  uncertain: "이것이 답일 수 있습니다",
-  notFound: "이 문서들에서 답을 찾지 못했습니다",
-  notFoundHint: "충분히 답이 되는 구절이 없습니다. 다른 표현으로 묻거나 가까운 구절을 살펴보세요.",
-  nearest: "가까운 구절 ({n})",
-  sections: "가까운 절",
-  related: "관련 질문",
-  more: "다른 구절 ({n})",
-  source: "출처",
-  section: "절:",
-  page: "{n}쪽",
-  line: "{n}행",
-  lines: "{n}행",
-  copy: "인용문 복사",
-  copied: "복사했습니다",
-  notCopied: "브라우저가 복사를 허용하지 않습니다",
-  useful: "도움이 되었어요",
-  notUseful: "도움이 되지 않았어요",
-  why: "무엇이 문제였나요?",
-  reasons: ["물어본 내용이 아니에요", "틀렸거나 오래되었어요", "내용이 부족해요"],
-  note: "직접 적기 (선택)",
-  sendNote: "보내기",
-  thanks: "의견을 보내 주셔서 감사합니다.",
-  notTaken: "의견을 보내지 못했습니다.",
-  retry: "다시 시도",
-  waiting: "요청이 많습니다. {n}초 뒤에 다시 시도합니다.",
-  newTab: "(새 탭에서 열림)",
-  empty: "먼저 질문을 입력하세요.",
-  tooLong: "질문은 2,000자까지 쓸 수 있습니다. 지금은 {n}자입니다.",
-  errors: {
-    offline: "오프라인 상태입니다. 질문은 그대로 있으니 연결된 뒤 다시 시도하세요.",
-    unreachable: "이 페이지에서 서비스에 연결할 수 없습니다.",
-    slow: "시간이 너무 오래 걸렸습니다.",
-    denied: "이 페이지는 여기에 질문할 수 없습니다.",
-    limited: "질문이 너무 많습니다. {n}초 뒤에 다시 질문할 수 있습니다.",
-    busy: "서비스가 너무 바쁩니다. {n}초 뒤에 다시 질문할 수 있습니다.",
-    invalid: "이 질문은 처리할 수 없습니다. 다른 표현으로 물어보세요.",
-    missing: "이 주소에는 질문할 문서가 없습니다.",
-    unreadable: "답변을 읽을 수 없습니다.",
-    failed: "서비스가 답하지 못했습니다.",
-    setup: "질문 상자가 올바르게 설정되지 않았습니다. 이유는 브라우저 콘솔에 있습니다.",
-  },
-};
-
-const de = {
-  heading: "Die Dokumente fragen",
-  greeting: "Stellen Sie eine Frage. Antworten sind Zitate aus den Dokumenten, mit Quelle.",
-  placeholder: "Ihre Frage",
-  label: "Frage",
-  send: "Fragen",
-  launch: "Die Dokumente fragen",
-  close: "Schließen",
-  clear: "Verlauf löschen",
-  suggestions: "Vorgeschlagene Fragen",
-  log: "Fragen und Antworten",
-  you: "Ihre Frage:",
-  answer: "Antwort",
-  searching: "Wird gesucht …",
-  stopped: "Abgebrochen, weil eine neue Frage gestellt wurde.",
-  strong: "Passt sehr gut",
-  good: "Passt gut",
-  weak: "Passt kaum",
-  understood: "Verstanden als",
-  uncertain: "Das könnte die Antwort sein",
-  notFound: "In diesen Dokumenten nicht gefunden",
-  notFoundHint: "Keine Stelle beantwortet das gut genug. Vielleicht helfen andere Wörter oder eine der nächsten Stellen.",
-  nearest: "Nächste Stellen ({n})",
-  sections: "Nächste Abschnitte",
-  related: "Ähnliche Fragen",
-  more: "Weitere Stellen ({n})",
-  source: "Quelle",
-  section: "Abschnitt:",
-  page: "Seite {n}",
-  line: "Zeile {n}",
-  lines: "Zeilen {n}",
-  copy: "Zitat kopieren",
-  copied: "Kopiert",
-  notCopied: "Der Browser erlaubt das Kopieren nicht",
-  useful: "Das hat geholfen",
-  notUseful: "Das hat nicht geholfen",
-  why: "Was stimmte nicht?",
-  reasons: ["Nicht, was ich gefragt habe", "Falsch oder veraltet", "Zu wenig"],
-  note: "In Ihren Worten (freiwillig)",
-  sendNote: "Senden",
-  thanks: "Danke für Ihre Rückmeldung.",
-  notTaken: "Ihre Rückmeldung konnte nicht gesendet werden.",
-  retry: "Noch einmal versuchen",
-  waiting: "Gerade ist viel zu tun; neuer Versuch in {n} s.",
-  newTab: "(öffnet in neuem Tab)",
-  empty: "Schreiben Sie zuerst eine Frage.",
-  tooLong: "Eine Frage hat höchstens 2.000 Zeichen; diese hat {n}.",
-  errors: {
-    offline: "Sie sind offline. Ihre Frage bleibt stehen; versuchen Sie es mit Verbindung noch einmal.",
-    unreachable: "Der Dienst ist von dieser Seite aus nicht erreichbar.",
-    slow: "Das hat zu lange gedauert.",
-    denied: "Diese Seite darf hier nicht fragen.",
-    limited: "Zu viele Fragen. In {n} s können Sie wieder fragen.",
-    busy: "Der Dienst ist ausgelastet. In {n} s können Sie wieder fragen.",
-    invalid: "Diese Frage kann der Dienst nicht annehmen; fragen Sie mit anderen Worten.",
-    missing: "Unter dieser Adresse gibt es nichts zu fragen.",
-    unreadable: "Die Antwort war nicht lesbar.",
-    failed: "Der Dienst konnte nicht antworten.",
-    setup: "Dieses Fragefeld ist nicht richtig eingerichtet; die Konsole des Browsers sagt, warum.",
-  },
-};
-
-const LANGUAGES = new Map([["en", en], ["ko", ko], ["de", de]]);
-
 /** The languages there are, by their codes. */
-export const languages = [...LANGUAGES.keys()];
+export const languages = ["en", "de", "fr", "es", "pt", "it", "nl", "ja", "ko", "zh", "ar"];
+const RIGHT_TO_LEFT = ["ar"];
+const PATIENCE_MS = 1500;
+const loaded = new Map([["en", en]]); // false after a failure
 
-/** Return the strings of a language (`de-AT` is `de`, an unknown one English) with single ones overridden. */
-export function stringsOf(language, overrides) {
-  const base = LANGUAGES.get(String(language).toLowerCase().split("-")[0]) ?? en;
-  const own = (key, from) => (from && typeof from === "object" && Object.hasOwn(from, key) ? from[key] : undefined);
-  const merged = (parts, other) =>
-    Object.fromEntries(
-      Object.entries(parts).map(([key, text]) => {
-        const given = own(key, other);
-        if (typeof text === "string") return [key, typeof given === "string" ? given : text];
-        if (Array.isArray(text)) {
-          return [key, Array.isArray(given) && given.every((one) => typeof one === "string") ? given : text];
-        }
-        return [key, merged(text, given)];
-      }),
-    );
-  return merged(base, overrides);
+function codeOf(language) {
+  const [base] = String(language).toLowerCase().split(/[-_]/);
+  return languages.includes(base) ? base : "";
 }
 
-/** Put a number into a string. */
-export const filled = (text, n) => text.replace("{n}", String(n));
+/** Load the strings of a language. Returns a promise that never waits long, or `null` if there is nothing to load. */
+export function load(language) {
+  const code = codeOf(language);
+  if (!code || loaded.has(code)) return null;
+  const pack = import(`./strings-${code}.js`).then(
+    (module) => loaded.set(code, module.default),
+    (error) => (loaded.set(code, false), console.warn("qa-chat: the language could not be loaded", error)),
+  );
+  return Promise.race([pack, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+}
+
+/**
+ * Return the strings of a language (those of `de` for `de-AT`; English if it is unknown or not loaded) with single ones
+ * overridden, its code as `locale`, and as `direction` how it is written: `null` for an unknown one.
+ */
+export function stringsOf(language, overrides) {
+  const code = codeOf(language);
+  const pack = loaded.get(code);
+  const locale = pack ? code : "en";
+  const direction = code ? (RIGHT_TO_LEFT.includes(locale) ? "rtl" : "ltr") : null;
+  return { ...merged({ ...en, ...pack }, overrides), locale, direction };
+}
+
+function merged(parts, other) {
+  const own = (key) => (other && typeof other === "object" && Object.hasOwn(other, key) ? other[key] : undefined);
+  return Object.fromEntries(
+    Object.entries(parts).map(([key, text]) => {
+      const given = own(key);
+      if (typeof text === "string") return [key, typeof given === "string" ? given : text];
+      if (Array.isArray(text)) {
+        return [key, Array.isArray(given) && given.every((one) => typeof one === "string") ? given : text];
+      }
+      return [key, merged(text, given)];
+    }),
+  );
+}
+
+/** Put a number, or a range as text, into a string. */
+export function filled(text, n, locale) {
+  if (typeof n !== "number") return text.replace("{n}", () => n);
+  const put = (name, options) => (text = text.replace(name, () => new Intl.NumberFormat(locale, options).format(n)));
+  put("{n}", { useGrouping: "min2" });
+  return put("{seconds}", { style: "unit", unit: "second", unitDisplay: "long" });
+}
+
+/** Return a share, 0 to 1, in per cent. */
+export const percent = (share, locale) => new Intl.NumberFormat(locale, { style: "percent" }).format(share);
+
+/** Return why a question is not answered; the service says it in English. */
+export function reasonOf({ reason, kind, subject }, strings) {
+  const own = Object.hasOwn(strings.because ?? {}, kind) && strings.because[kind];
+  return own ? own.replace("{subject}", () => subject) : reason;
+}
