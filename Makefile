@@ -14,7 +14,7 @@ ASK := qa-service ask "How many launchers are there in a THAAD battery?" --top-k
 ANSWER := grep -F "A battery has six launchers."
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve index evaluate programs test check format docs docs-site docs-demo pictures notebook bench reader proof audit sbom release image lock clean
+.PHONY: help install serve index evaluate programs test check format docs docs-site docs-demo pictures notebook bench reader integrations proof audit sbom release image lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -63,6 +63,7 @@ check: $(VENV)/.installed-dev  ## Format, lint, types, imports, spelling, style,
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy integrations/*/*.py
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python docs/style.py
@@ -156,6 +157,9 @@ $(WORK)/$(START_WHEEL): | $(VENV)/.installed
 $(VENV)/.installed-proof: $(VENV)/.installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps milvus==2.3.5
 	@touch $@
+
+integrations: $(VENV)/.installed-dev programs  ## Build sites and programs with the packages of integrations/; needs the network
+	$(BIN)/pytest tests/server/test_site_plugins.py -m "" --no-skips
 
 proof: $(VENV)/.installed-proof programs  ## Run the long proofs, or those of ONLY=EXPRESSION, and write docs/proofs.md
 	$(BIN)/python tests/proof.py "$(ONLY)"

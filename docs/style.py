@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("qa_service", "tests", "docs", "benchmarks", "training")
+FOLDERS = ("qa_service", "tests", "docs", "benchmarks", "training", "integrations")
 PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
 LEFT_OUT = {"docs/style.md", "docs/style.py", "qa_service/questions/wrapping_words.py"}
 """Files that quote the words."""
@@ -69,6 +69,8 @@ def files(paths: list[Path]) -> Iterator[Path]:
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in inside:
             name = str(file.resolve().relative_to(ROOT))
+            if "node_modules" in file.parts:
+                continue  # where an npm package of integrations/ was tried out
             if file.is_file() and file.suffix in {".py", ".md"} and name not in LEFT_OUT | GENERATED:
                 yield file.resolve()
 

@@ -6,6 +6,7 @@ A test is marked with ``@pytest.mark.needs("mcp", "nginx")``; a module that impo
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -43,10 +44,12 @@ DEBIAN = {
     "redis-server": "redis-server",
 }
 """The Debian package of a program."""
+MIN_NODE = 20  # Docusaurus 3.9
 OTHERS: dict[str, tuple[Callable[[], object], str]] = {
     "/proc": (lambda: Path("/proc/self").exists(), "needs Linux, for its /proc"),
     "kubectl": (lambda: program("kubectl") is not None, "needs the program kubectl, 1.27 or newer"),
     "milvus": (lambda: _is_installed("milvus"), "needs the package milvus: make proof installs it"),
+    "node": (lambda: _node_version() >= MIN_NODE, f"needs Node.js {MIN_NODE} or newer"),
     "root": (lambda: os.geteuid() == 0, "needs root, to create networks"),
 }
 """How to find other things, and the reason to skip a test without them."""
@@ -80,6 +83,12 @@ def require(*names: str) -> None:
 
     if reason := missing(*names):
         pytest.skip(reason, allow_module_level=True)
+
+
+def _node_version() -> int:
+    node = program("node")
+    printed = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout if node else "v0."
+    return int(printed[1:].partition(".")[0])
 
 
 def _is_installed(package: str) -> bool:
