@@ -1,0 +1,19 @@
+/* JSX of React 19: <qa-chat mode="dialog" onqa-answer={…}>. */
+
+import type { HTMLAttributes, RefAttributes } from "react";
+import type { QaChat, QaChatAttributes, QaChatEventMap } from "./index.js";
+
+type Listeners = { [Name in keyof QaChatEventMap as `on${Name}`]?: (event: QaChatEventMap[Name]) => void };
+
+/** `key` is React's own, so the publishable key is set on the element: `ref={(chat) => chat?.setAttribute("key", "pk_…")}`. */
+export type QaChatProps = Omit<QaChatAttributes, "key" | "strings"> & { strings?: QaChat["strings"] } & Listeners &
+  Omit<HTMLAttributes<QaChat>, keyof QaChatAttributes> &
+  RefAttributes<QaChat>;
+
+declare module "react" {
+  namespace JSX {
+    interface IntrinsicElements {
+      "qa-chat": QaChatProps;
+    }
+  }
+}
