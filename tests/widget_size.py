@@ -13,6 +13,7 @@ ELEMENT = (
     "client.js",
     "conversation.js",
     "panel.js",
+    "share-link.js",
     "strings.js",
     "styles.js",
     "view.js",

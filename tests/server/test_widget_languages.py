@@ -211,5 +211,7 @@ def test_arabic_runs_from_right_to_left_with_its_quotes_as_they_are(
     )
     assert directions[:2] == ["rtl", "ltr"]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    ranges = "address => import(address).then(({ filled }) => ['ar', 'de'].map(one => filled('{n}', '9–11', one)))"
+    assert page.evaluate(ranges, f"{endpoint}/widget/strings.js") == ["\u20669–11\u2069", "9–11"]
     found = Axe().run(page, options=AXE)
     assert found.violations_count == 0, found.generate_report()

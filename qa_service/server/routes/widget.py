@@ -30,6 +30,7 @@ _ELEMENT_FILES = (
     "client.js",
     "conversation.js",
     "panel.js",
+    "share-link.js",
     "strings.js",
     "styles.js",
     "view.js",

@@ -7,12 +7,13 @@ import { h, iconButton, questions } from "./view.js";
 const STRONG = 0.75;
 const GOOD = 0.45;
 
-/** Return an answer; `acts` are `{base, ask(question), source(result), feedback(useful, note), noFeedback}`. */
+/** Return an answer; `acts` are `{base, ask(question), asTyped(), link(), source(result), feedback(useful, note),
+ * noFeedback}`. */
 export function answerOf(answer, strings, acts) {
   const box = h("div", { class: "answer", part: "answer" }, h("h3", { class: "sr" }, strings.answer));
   const { verdict, reason, quoted, others } = answer;
   const found = verdict !== "not_found";
-  if (answer.understood) box.append(h("p", { class: "source", part: "understood", dir: "auto" }, `${strings.understood}: ${answer.understood}`));
+  if (answer.understood) box.append(understood(answer, strings, acts));
   if (verdict === "uncertain") box.append(h("p", { class: "verdict", part: "uncertain" }, strings.uncertain));
   if (!found) box.append(h("p", { class: "verdict", part: "not-found" }, strings.notFound));
   const says = reasonOf(answer, strings);
@@ -51,12 +52,17 @@ function passage(result) {
   return result.parts.map((text, place) => (place % 2 && text ? h("mark", { part: "quote" }, text) : text));
 }
 
+function understood(answer, strings, acts) {
+  const button = h("button", { type: "button", class: "as-typed", part: "as-typed", onclick: acts.asTyped }, strings.asTyped);
+  return h("div", { class: "understood" }, h("p", { part: "understood" }, `${strings.understood}: `, h("bdi", {}, answer.understood)), button);
+}
+
 /** Return the page or the lines of a passage, in words. */
 export function placeOf(result, strings) {
   if (result.page) return filled(strings.page, result.page, strings.locale);
   if (!result.lines) return "";
   const [first, last] = result.lines;
-  return first === last ? filled(strings.line, first, strings.locale) : filled(strings.lines, `${first}–${last}`);
+  return first === last ? filled(strings.line, first, strings.locale) : filled(strings.lines, `${first}–${last}`, strings.locale);
 }
 
 function source(result, strings, acts) {
@@ -89,14 +95,14 @@ function tools(answer, best, strings, acts) {
     const label = `${strings[word]} · ${percent(answer.confidence, strings.locale)}`;
     row.append(h("span", { class: `confidence ${word}`, part: "confidence" }, label));
   }
-  if (best) {
-    const copy = () =>
-      navigator.clipboard.writeText(quoteOf(best, strings, acts.base)).then(
-        () => (said.textContent = strings.copied),
-        () => (said.textContent = strings.notCopied),
-      );
-    if (navigator.clipboard) row.append(iconButton("copy", strings.copy, "copy", copy));
-  }
+  const put = (text) =>
+    navigator.clipboard.writeText(text).then(
+      () => (said.textContent = strings.copied),
+      () => (said.textContent = strings.notCopied),
+    );
+  const clipboard = Boolean(navigator.clipboard);
+  if (clipboard && best) row.append(iconButton("copy", strings.copy, "copy", () => put(quoteOf(best, strings, acts.base))));
+  if (clipboard && acts.link()) row.append(iconButton("link", strings.share, "share", () => put(acts.link())));
   const box = h("div", {}, row);
   if (!acts.noFeedback) row.append(...thumbs(strings, acts, said, box));
   row.append(said);

@@ -49,8 +49,8 @@ export function checkedEndpoint(text, page = globalThis.location) {
 }
 
 /** Ask; `waiting` gets the seconds until the next try. Returns the answer. Throws a {@link ServiceError}. */
-export async function ask({ base, key, question, history, topK, signal, waiting }) {
-  const body = { question, ...(history.length ? { history } : {}), ...(topK ? { top_k: topK } : {}) };
+export async function ask({ base, key, question, history, asTyped, topK, signal, waiting }) {
+  const body = { question, ...(history.length ? { history } : {}), ...(topK ? { top_k: topK } : {}), ...(asTyped ? { as_typed: true } : {}) };
   for (let attempt = 1; ; attempt++) {
     const response = await send(`${base}/ask`, key, body, signal);
     if (response.ok) return readAnswer(await jsonOf(response));
@@ -133,7 +133,7 @@ export function visible(text, most = CUT) {
 }
 
 /**
- * Return the parts of an answer that the widget uses: `{id, understood, verdict, reason, kind, subject, confidence,
+ * Return the parts of an answer that the widget uses: `{id, understood, followUp, verdict, reason, kind, subject, confidence,
  * headings, related, quoted, others}`. `reason` is in English, `kind` and `subject` say what it is. `headings` are the nearest sections, each `{text, url}`, `related` are questions. `quoted` are the results
  * with its quotes, best first, `others` all other results, each `{parts, title, section, page, lines, url}`; every second
  * part of the text is a quote. Throws a {@link ServiceError} if something is missing.
@@ -147,6 +147,7 @@ export function readAnswer(raw) {
   return {
     id: raw.id,
     understood: readUnderstood(raw.understood),
+    followUp: typeof raw.understood?.follow_up_of === "string",
     verdict: quoted.length ? raw.verdict : "not_found",
     reason: typeof raw.reason?.message === "string" ? visible(raw.reason.message, 1000) : "",
     kind: String(raw.reason?.kind ?? ""),

@@ -3,6 +3,7 @@
 import { answerOf } from "./card.js";
 import { ask, readAnswer, ServiceError, tell, visible } from "./client.js";
 import { filled } from "./strings.js";
+import { linkTo } from "./share-link.js";
 import { entryOf, fill, h, skeleton } from "./view.js";
 
 const MOST_ENTRIES = 100;
@@ -12,13 +13,16 @@ const SKELETON_MS = 300;
 
 export class Conversation {
   #asked = []; // {question, raw}, kept in session storage
-  #running = null; // {controller, entry, slow}
+  #typed = []; // questions as they were asked, for the arrow keys
+  #back = 0; // which of them is in the field: 1 is the last
+  #running = null; // {controller, entry, slow, again}
   #context;
   #send;
 
   /**
-   * `context()` returns `{strings, parts, base, connection, topK, noFeedback, storage, ask}` as they are now; `storage` is
-   * a key of the session storage, or "", `ask(question)` asks as the user does. `send(name, detail)` dispatches an event.
+   * `context()` returns `{strings, parts, base, connection, topK, noFeedback, storage, shareParam, ask}` as they are
+   * now; `storage` is a key of the session storage, or "", `ask(question)` asks as the user does. `send(name, detail)`
+   * dispatches an event.
    */
   constructor(context, send) {
     this.#context = context;
@@ -28,23 +32,48 @@ export class Conversation {
   /** Ask in a new entry. Returns the service's answer, or `null` if there is none. */
   ask(question) {
     this.stop();
+    this.#back = 0;
+    if (this.#typed.at(-1) !== question) this.#typed = [...this.#typed.slice(1 - MOST_ENTRIES), question];
     return this.#answer(question, this.#append(entryOf(question, this.#context().strings)));
   }
 
-  /** Abort the running request and say so in its entry. */
-  stop() {
+  /** Abort the running request and say so in its entry; `byUser` offers to try again. */
+  stop(byUser = false) {
     if (!this.#running) return;
-    const { controller, entry, slow } = this.#running;
+    const { strings } = this.#context();
+    const { controller, entry, slow, again } = this.#running;
     this.#running = null;
     clearTimeout(slow);
     controller.abort();
-    fill(entry, h("p", { class: "source" }, this.#context().strings.stopped));
+    const says = h("p", { class: "source" }, byUser ? strings.halted : strings.stopped);
+    fill(entry, says, ...(byUser ? [this.#retry(again)] : []));
+  }
+
+  /** Whether a question waits for its answer. */
+  get isWaiting() {
+    return Boolean(this.#running);
+  }
+
+  /** The question before the next one, if there is one. */
+  get last() {
+    return this.#asked.at(-1)?.question;
+  }
+
+  /** Return the question `step` places further back than the one in the field, or `null` if the field has other words. */
+  recall(step, shown) {
+    if (!shown) this.#back = 0;
+    const back = this.#back + step;
+    const own = this.#back ? this.#typed.at(-this.#back) : "";
+    if (shown !== own || back < 0 || back > this.#typed.length) return null;
+    this.#back = back;
+    return back ? this.#typed.at(-back) : "";
   }
 
   /** Remove all entries and the history. */
   clear() {
     this.stop();
     this.#asked = [];
+    this.#typed = [];
     this.#keep();
     const { parts } = this.#context();
     parts?.log.querySelectorAll(".entry").forEach((entry) => entry.remove());
@@ -52,10 +81,11 @@ export class Conversation {
 
   /** Show the answers again, in a log that is empty. */
   redraw() {
-    for (const { question, raw } of this.#asked) {
+    for (const turn of this.#asked) {
       try {
-        const view = this.#view(readAnswer(raw));
-        this.#append(entryOf(question, this.#context().strings)).append(view);
+        const entry = entryOf(turn.question, this.#context().strings);
+        const view = this.#view(readAnswer(turn.raw), turn, entry);
+        this.#append(entry).append(view);
       } catch {
         // A page may have stored something that is not an answer.
       }
@@ -70,6 +100,7 @@ export class Conversation {
       const kept = JSON.parse(sessionStorage.getItem(storage) ?? "[]");
       const valid = (one) => typeof one?.question === "string" && one.question.trim() && typeof one.raw?.id === "string";
       this.#asked = kept.filter(valid).slice(-MOST_ENTRIES);
+      this.#typed = this.#asked.map(({ question }) => question);
     } catch {
       this.#asked = [];
     }
@@ -85,32 +116,38 @@ export class Conversation {
     }
   }
 
-  async #answer(question, entry) {
-    const { base, strings, connection, topK } = this.#context();
+  /** Ask for an entry. `asTyped` is the turn whose question is to be asked word for word; its answer is replaced. */
+  async #answer(question, entry, asTyped = null) {
+    const { base, strings, parts, connection, topK } = this.#context();
     const controller = new AbortController();
-    const status = h("p", { class: "sr" }, strings.searching);
-    const slow = setTimeout(() => entry.append(status, skeleton()), SKELETON_MS);
-    this.#running = { controller, entry, slow };
+    const again = () => this.#again(question, entry, asTyped);
+    const stop = () => h("button", { type: "button", class: "plain", part: "stop", onclick: () => (parts.input.focus(), this.stop(true)) }, strings.stop);
+    const slow = setTimeout(() => {
+      entry.append(h("p", { class: "sr" }, strings.searching), skeleton(), stop());
+      this.#scrollTo(entry);
+    }, SKELETON_MS);
+    this.#running = { controller, entry, slow, again };
     const settle = (...nodes) => {
       clearTimeout(slow);
+      if (entry.contains(entry.getRootNode().activeElement)) parts.input.focus();
       fill(entry, ...nodes);
     };
-    const waiting = (seconds) => settle(h("p", {}, filled(strings.waiting, seconds, strings.locale)));
+    const waiting = (seconds) => settle(h("p", {}, filled(strings.waiting, seconds, strings.locale)), stop());
     try {
       if (!base) throw new ServiceError("setup");
-      const answer = await ask({ ...connection, question, history: this.#history, topK, signal: controller.signal, waiting });
+      const history = asTyped ? [] : this.#history;
+      const answer = await ask({ ...connection, question, history, asTyped, topK, signal: controller.signal, waiting });
       if (controller.signal.aborted) return null;
-      settle(this.#view(answer));
-      this.#asked.push({ question, raw: answer.raw });
-      this.#asked = this.#asked.slice(-MOST_ENTRIES);
-      this.#keep();
+      const turn = { question, raw: answer.raw };
+      settle(this.#view(answer, turn, entry));
+      this.#remember(turn, asTyped);
       this.#send("qa-answer", { question, answer: answer.raw });
       return answer.raw;
     } catch (error) {
       if (controller.signal.aborted) return null;
       const fault = error instanceof ServiceError ? error : new ServiceError("failed");
       if (!(error instanceof ServiceError)) console.error("qa-chat:", error);
-      settle(this.#fault(fault, question, entry));
+      settle(this.#fault(fault, again));
       this.#send("qa-error", { question, kind: fault.kind, seconds: fault.seconds });
       return null;
     } finally {
@@ -126,12 +163,22 @@ export class Conversation {
     return turns.filter(({ question }) => question.trim()).slice(-MOST_TURNS);
   }
 
-  #view(answer) {
-    const { base, strings, connection, noFeedback, ask: again } = this.#context();
+  #remember(turn, before) {
+    const place = this.#asked.indexOf(before);
+    if (place >= 0) this.#asked[place] = turn;
+    else this.#asked = [...this.#asked, turn].slice(-MOST_ENTRIES);
+    this.#keep();
+  }
+
+  #view(answer, turn, entry) {
+    const { base, strings, connection, noFeedback, shareParam, ask } = this.#context();
     return answerOf(answer, strings, {
       base,
-      ask: again,
+      ask,
       noFeedback,
+      // A follow-up has no meaning on its own; what it was understood as has.
+      link: () => linkTo(answer.followUp ? answer.understood : turn.question, shareParam),
+      asTyped: () => this.#again(turn.question, entry, turn),
       source: (result, url) => this.#send("qa-source-click", { url, title: result.title }),
       feedback: async (useful, note) => {
         await tell({ ...connection, answerId: answer.id, useful, note });
@@ -140,19 +187,25 @@ export class Conversation {
     });
   }
 
-  #fault({ kind, seconds }, question, entry) {
-    const { strings, parts } = this.#context();
+  /** Ask again in the same entry. */
+  #again(question, entry, asTyped) {
+    this.stop();
+    this.#context().parts.input.focus();
+    fill(entry);
+    this.#answer(question, entry, asTyped);
+  }
+
+  #retry(again) {
+    return h("button", { type: "button", class: "plain", part: "retry", onclick: again }, this.#context().strings.retry);
+  }
+
+  #fault({ kind, seconds }, again) {
+    const { strings } = this.#context();
     const text = strings.errors[kind] ?? strings.errors.failed;
     const says = h("p", {}, filled(text, seconds, strings.locale));
     const box = h("div", { class: "error", part: "error" }, says);
     if (["denied", "setup", "invalid", "missing"].includes(kind)) return box;
-    const again = () => {
-      this.stop();
-      box.remove();
-      parts.input.focus();
-      this.#answer(question, entry);
-    };
-    const retry = h("button", { type: "button", class: "plain", part: "retry", onclick: again }, strings.retry);
+    const retry = this.#retry(again);
     box.append(retry);
     if (seconds && /\{(n|seconds)\}/.test(text)) countDown(retry, says, (left) => filled(text, left, strings.locale), seconds);
     return box;

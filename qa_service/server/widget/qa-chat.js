@@ -7,6 +7,7 @@ import { checkedEndpoint, starters } from "./client.js";
 import { Conversation } from "./conversation.js";
 import { formOf, headerOf, launcherOf, logOf, panelOf, welcomeOf } from "./panel.js";
 import { filled, load, stringsOf } from "./strings.js";
+import { takeQuestion } from "./share-link.js";
 import { styleSheet } from "./styles.js";
 import { h, questions } from "./view.js";
 
@@ -29,6 +30,7 @@ export class QaChat extends HTMLElement {
   #overrides = null;
   #strings = stringsOf("en");
   #draws = 0;
+  #linked = ""; // the question that the page was opened with
   #base = "";
   #trusted = "";
 
@@ -53,6 +55,7 @@ export class QaChat extends HTMLElement {
   }
 
   connectedCallback() {
+    this.#linked ||= takeQuestion(this.#shareParam);
     if (!this.#parts) this.#prepare();
   }
 
@@ -153,9 +156,14 @@ export class QaChat extends HTMLElement {
       connection,
       topK: this.#topK,
       noFeedback: this.hasAttribute("no-feedback"),
+      shareParam: this.#shareParam,
       storage: this.getAttribute("history") === "session" ? `qa-chat:${connection.base}:${this.id}` : "",
       ask: (question) => this.ask(question),
     };
+  }
+
+  get #shareParam() {
+    return this.getAttribute("share-param") ?? "q";
   }
 
   get #language() {
@@ -187,7 +195,19 @@ export class QaChat extends HTMLElement {
     const draw = ++this.#draws;
     const loading = load(this.#language);
     if (loading) await loading;
-    if (draw === this.#draws) this.#draw();
+    if (draw !== this.#draws) return;
+    this.#draw();
+    this.#answerLink();
+  }
+
+  /** Ask the question that the page was opened with, unless its answer is there already. */
+  #answerLink() {
+    const question = this.#linked;
+    this.#linked = "";
+    if (!question || !this.#base) return;
+    if (question === this.#conversation.last) this.open();
+    else this.ask(question);
+    if (!location.hash) this.scrollIntoView({ block: "nearest" });
   }
 
   /** Render the panel again; the history stays. */
@@ -219,10 +239,12 @@ export class QaChat extends HTMLElement {
       mode === "launcher" ? launch : null,
     );
     root.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && mode === "launcher" && this.isOpen) {
-        event.stopPropagation();
-        this.close();
-      }
+      if (event.key !== "Escape" || event.isComposing) return;
+      const waits = this.#conversation.isWaiting;
+      if (!waits && (mode !== "launcher" || !this.isOpen)) return;
+      event.stopPropagation();
+      if (waits) this.#conversation.stop(true);
+      else this.close();
     });
     const first = !this.#parts;
     this.#parts = { root, panel, launch, log, input, send, note, welcome };
@@ -248,9 +270,22 @@ export class QaChat extends HTMLElement {
 
   #key(event) {
     // Enter may end the composition of a character, as in Korean.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (/^Arrow(Up|Down)$/.test(event.key)) return this.#recall(event);
+    if (event.key !== "Enter") return;
     event.preventDefault();
     if (!event.repeat) this.#submit();
+  }
+
+  /** Bring a question back into the field; in words that are being typed, the arrows move the cursor. */
+  #recall(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const { input } = this.#parts;
+    const question = this.#conversation.recall(event.key === "ArrowUp" ? 1 : -1, input.value);
+    if (question === null) return;
+    event.preventDefault();
+    input.value = question;
+    input.setSelectionRange(question.length, question.length);
   }
 
   #submit() {

@@ -124,7 +124,8 @@ function merged(parts, other) {
 
 /** Put a number, or a range as text, into a string. */
 export function filled(text, n, locale) {
-  if (typeof n !== "number") return text.replace("{n}", () => n);
+  // Between letters that run from right to left, a range would be turned around.
+  if (typeof n !== "number") return text.replace("{n}", () => (RIGHT_TO_LEFT.includes(locale) ? `\u2066${n}\u2069` : n));
   const put = (name, options) => (text = text.replace(name, () => new Intl.NumberFormat(locale, options).format(n)));
   put("{n}", { useGrouping: "min2" });
   return put("{seconds}", { style: "unit", unit: "second", unitDisplay: "long" });

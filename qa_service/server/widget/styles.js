@@ -77,10 +77,11 @@ h2 { font-size: 1.05em; line-height: 1.3; margin: 0; flex: 1; min-width: 0; }
 .log:focus-visible { outline-offset: -3px; }
 .page .log > *, .page form, .page .foot { max-width: 46rem; margin-inline: auto; width: 100%; }
 .greeting { color: var(--_muted); margin: 0 0 1rem; }
-.suggestions { list-style: none; padding: 0; margin: 0 0 1rem; display: flex; flex-direction: column; gap: .5rem; }
+.suggestions { list-style: none; padding: 0; margin: 0 0 1rem; display: flex; flex-wrap: wrap; gap: .5rem; }
+.suggestions li { max-width: 100%; }
 .suggestions button {
-  padding: .5rem .85rem; border: 1px solid var(--_control); background: none; text-align: start; width: fit-content;
-  max-width: 100%;
+  padding: .4rem .85rem; border: 1px solid var(--_control); border-radius: 1.2rem; background: none; font-size: .95em;
+  text-align: start; max-width: 100%;
 }
 .suggestions button:hover { background: var(--_raised); }
 .entry { margin-block-end: 1.75rem; }
@@ -90,9 +91,12 @@ h2 { font-size: 1.05em; line-height: 1.3; margin: 0; flex: 1; min-width: 0; }
 }
 .error { padding: .75rem .9rem; border: 1px solid var(--_control); border-inline-start: 4px solid light-dark(#b42318, #ff9d92); border-radius: 8px; }
 .error p { margin: 0 0 .5rem; }
+.understood { display: flex; flex-wrap: wrap; gap: 0 .75rem; margin-block-end: .6rem; font-size: .9em; color: var(--_muted); }
+.understood p { margin: 0; }
+.as-typed { padding: 0; border: 0; background: none; color: var(--_accent); text-decoration: underline; }
 .plain { padding: .35rem .85rem; border: 1px solid var(--_control); background: none; }
 .plain:hover:enabled { background: var(--_raised); }
-.skeleton { display: grid; gap: .6rem; margin-block-start: .5rem; }
+.skeleton { display: grid; gap: .6rem; margin-block: .5rem .75rem; }
 .skeleton i { display: block; height: .8rem; border-radius: 6px; background: var(--_raised); animation: breathe 1.2s infinite alternate; }
 .skeleton i:nth-child(2) { width: 92%; } .skeleton i:nth-child(3) { width: 60%; }
 @keyframes breathe { to { opacity: .45; } }

@@ -8,6 +8,7 @@ const ICONS = {
   close: "M6 6l12 12M18 6L6 18",
   clear: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
+  link: "M10 14a4 4 0 006 0l3-3a4 4 0 00-6-6l-1 1M14 10a4 4 0 00-6 0l-3 3a4 4 0 006 6l1-1",
   up: "M7 11v9H4v-9zM7 11l4-8c2 0 3 1 2 4l-1 3h7l-2 10H7",
   down: "M7 13V4H4v9zM7 13l4 8c2 0 3-1 2-4l-1-3h7L17 4H7",
 };
