@@ -49,8 +49,12 @@ export function checkedEndpoint(text, page = globalThis.location) {
 }
 
 /** Ask; `waiting` gets the seconds until the next try. Returns the answer. Throws a {@link ServiceError}. */
-export async function ask({ base, key, question, history, asTyped, topK, signal, waiting }) {
-  const body = { question, ...(history.length ? { history } : {}), ...(topK ? { top_k: topK } : {}), ...(asTyped ? { as_typed: true } : {}) };
+export async function ask({ base, key, question, history, asTyped, topK, filters, signal, waiting }) {
+  const body = { question };
+  if (history.length) body.history = history;
+  if (asTyped) body.as_typed = true;
+  if (topK) body.top_k = topK;
+  if (filters) body.filters = filters;
   for (let attempt = 1; ; attempt++) {
     const response = await send(`${base}/ask`, key, body, signal);
     if (response.ok) return readAnswer(await jsonOf(response));

@@ -23,6 +23,9 @@ const ATTRIBUTES = [
 export class QaChat extends HTMLElement {
   static observedAttributes = ATTRIBUTES;
 
+  /** Which passages may be results, as `filters` of POST /ask; `null` for all. */
+  filters = null;
+
   #root = this.attachShadow({ mode: "open" });
   #parts = null;
   #conversation = new Conversation(() => this.#context, (name, detail) => this.#send(name, detail));
@@ -144,6 +147,7 @@ export class QaChat extends HTMLElement {
     return {
       base: this.#base + (collection ? `/collections/${encodeURIComponent(collection)}` : ""),
       key: this.#trusted || (this.getAttribute("key") ?? ""),
+      filters: this.filters,
     };
   }
 
