@@ -38,7 +38,11 @@ _ELEMENT_FILES = (
 """The modules of the element, the entry point first; ``qa-chat-loader.js`` loads them too."""
 _LAZY_FILES = tuple(f"strings-{code}.js" for code in ("ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh"))
 """The modules that the element imports when it needs them."""
-_PLAYGROUND_FILES = ("playground.js", "playground.css", "icon.svg")
+_PLAYGROUND_FILES = (
+    *("playground.js", "playground-colours.js", "playground-documents.js", "playground-embed.js"),
+    *("playground-evaluation.js", "playground-filters.js", "playground-ranking.js", "playground-service.js"),
+    *("playground.css", "icon.svg"),
+)
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
 _CONTENT_SECURITY_POLICY = "; ".join(
