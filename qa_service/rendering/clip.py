@@ -15,6 +15,23 @@ def clip(blocks: Sequence[ShownBlock], start: int, end: int) -> tuple[ShownBlock
     return tuple(shown for block in blocks[first:last] for shown in [_clipped(block, start, end)] if _is_shown(shown))
 
 
+def moved(block: ShownBlock, by: int, least: int) -> ShownBlock:
+    """Return a block in offsets that are larger by a number; it begins at ``least`` or behind."""
+    if by == 0 and block.start >= least:
+        return block
+    return replace(
+        block,
+        start=max(block.start + by, least),
+        end=block.end + by,
+        runs=_runs_moved(block.runs, by),
+        rows=tuple(ShownRow(tuple(_runs_moved(cell, by) for cell in row.cells), row.is_header) for row in block.rows),
+    )
+
+
+def _runs_moved(runs: Sequence[Run], by: int) -> tuple[Run, ...]:
+    return tuple(Run(run.start + by, run.end + by, run.marks) for run in runs)
+
+
 def _is_shown(block: ShownBlock) -> bool:
     return bool(block.runs or block.rows or block.kind == "rule")
 

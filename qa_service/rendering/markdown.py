@@ -8,6 +8,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -22,7 +24,9 @@ from qa_service.rendering.inline import Piece, inline_pieces
 _CARRIAGE_RETURN = re.compile(r"\r(?=\n)")
 _BAR = re.compile(r"\\?\|")
 _SPACES = " \t\n\v\f\r"
-_LEADING_BARS = re.compile(r"\|[^\n]*(?:\n\|[^\n]*)*\n*\Z")
+_WORD = re.compile(r"[^\W_]")
+_MAX_NESTING = 20
+_LEAVES = {"heading_open", "paragraph_open", "fence", "code_block", "html_block", "hr", "table_open"}
 
 
 def _table(state: StateBlock, line: int, last: int, silent: bool) -> bool:  # noqa: FBT001 - the library's interface
@@ -38,6 +42,7 @@ def _table(state: StateBlock, line: int, last: int, silent: bool) -> bool:  # no
 
 def _parser() -> MarkdownIt:
     markdown = block_parser()
+    markdown.options["maxNesting"] = _MAX_NESTING
     markdown.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     return markdown
 
@@ -53,6 +58,7 @@ def markdown_blocks(text: str, references: dict[str, Any] | None = None) -> list
     walk = _Walk(source, environment["references"])
     for position, token in enumerate(tokens):
         walk.add(token, tokens, position)
+    walk.add_unread(tokens, environment)
     return [_moved(block, removed) for block in walk.blocks] if removed else walk.blocks
 
 
@@ -92,9 +98,10 @@ def _placed(runs: Sequence[Run], lines: Sequence[_Line]) -> tuple[Run, ...]:
     for run in runs:
         while number < len(lines) and lines[number].content + lines[number].length <= run.start:
             number += 1
-        for line in lines[number:]:
-            if line.content >= run.end:
-                break
+        place = number
+        while place < len(lines) and lines[place].content < run.end:
+            line = lines[place]
+            place += 1
             start = line.source + max(run.start - line.content, 0)
             end = line.source + min(run.end - line.content, line.length)
             if start >= end:
@@ -141,6 +148,23 @@ class _Walk:
             self.blocks.append(ShownBlock("rule", *self._span(token)))
         elif token.type == "table_open":
             self._table(token, tokens, position)
+
+    def add_unread(self, tokens: Sequence[Token], environment: dict[str, Any]) -> None:
+        """Add the lines that the library leaves out, since lists and quotes nest too deeply, as they are written."""
+        if all(token.level < _MAX_NESTING for token in tokens):
+            return
+        read = bytearray(len(self.starts))
+        defined = [*environment["references"].values(), *environment.get("duplicate_refs", ())]
+        maps = [token.map for token in tokens if token.map and token.type in _LEAVES]
+        for first, last in [*maps, *(one["map"] for one in defined if "map" in one)]:
+            read[first:last] = b"\1" * (last - first)
+        unread = [
+            ShownBlock("paragraph", start, end - 1, (Run(start, end - 1),))
+            for number, (start, end) in enumerate(pairwise(self.starts))
+            if not read[number] and _WORD.search(self.source, start, end - 1)
+        ]
+        if unread:
+            self.blocks = sorted([*self.blocks, *unread], key=attrgetter("start"))
 
     def _span(self, token: Token) -> Offsets:
         """Return the lines of a token without surrounding white space."""
@@ -208,7 +232,9 @@ class _Walk:
         content = token.content.rstrip("\n")
         runs = _placed([Run(0, len(content))], self._lines(content, first)) if content else ()
         language = token.info.split()[0] if token.info.split() else ""
-        self.blocks.append(ShownBlock("code", *self._span(token), runs, language=language.strip("{}.")))
+        start, end = self._span(token)
+        start = min([start, *(run.start for run in runs[:1])])  # the indent of its first line is part of indented code
+        self.blocks.append(ShownBlock("code", start, end, runs, language=language.strip("{}.")))
         self.marker = ""
 
     def _html(self, token: Token) -> None:
