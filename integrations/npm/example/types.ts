@@ -6,6 +6,9 @@ import type { components } from "qa-service-chat/openapi";
 const chat = document.querySelector("qa-chat")!;
 const made: QaChat = document.createElement("qa-chat");
 made.strings = { send: "Go", errors: { offline: "No network." } };
+made.filters = { document_id: "3f" };
+// @ts-expect-error there is no such filter
+made.filters = { colour: "red" };
 // @ts-expect-error it is read-only
 chat.isOpen = true;
 // @ts-expect-error a string is missing

@@ -11,6 +11,10 @@ export interface QaChatAttributes {
   mode?: "inline" | "launcher" | "page" | "dialog" | "sidebar";
   corner?: "bottom-right" | "bottom-left" | "top-right" | "top-left";
   theme?: "auto" | "light" | "dark";
+  "theme-selector"?: string;
+  preset?: "auto" | "none" | "material" | "docusaurus" | "furo" | "starlight";
+  shortcut?: string;
+  "no-button"?: "";
   lang?: string;
   heading?: string;
   placeholder?: string;
@@ -19,6 +23,7 @@ export interface QaChatAttributes {
   suggestions?: string;
   "top-k"?: number | string;
   history?: "session";
+  "share-param"?: string;
   "no-feedback"?: "";
   /** JSON in an attribute; an object as a property. */
   strings?: string;
@@ -44,6 +49,8 @@ export class QaChat extends HTMLElement {
   static readonly observedAttributes: readonly string[];
   /** Replaces single strings. */
   strings: QaChatStrings | null;
+  /** Restricts which passages may be results. */
+  filters: components["schemas"]["FiltersBody"] | null;
   readonly isOpen: boolean;
   /** Ask as if the question had been typed; `null` if there is no answer. */
   ask(question: string): Promise<Answer | null>;
