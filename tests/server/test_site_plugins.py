@@ -29,6 +29,8 @@ from playwright.sync_api import Browser, expect
 from test_browser import browser  # noqa: F401 - a fixture
 
 from qa_service import __version__
+from qa_service.citations import address_of
+from qa_service.datatypes import SourceDocument
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.settings import Settings
 
@@ -53,7 +55,7 @@ def mkdocs_source(
     folder: Path, theme: dict[str, Any], plugins: list[Any], address: str = "https://docs.example.org"
 ) -> Path:
     """Write a site of two pages; JSON is YAML."""
-    (folder / "docs").mkdir(parents=True)
+    (folder / "docs").mkdir(parents=True, exist_ok=True)
     for name, text in PAGES.items():
         (folder / f"docs/{name}.md").write_text(text, encoding="utf-8")
     configuration = {"site_name": "A site", "site_url": f"{address}/", "theme": theme, "plugins": plugins}
@@ -169,6 +171,27 @@ def test_books_and_sphinx_sites_without_an_endpoint_have_no_widget(sphinx: Path,
         assert "qa-chat" not in page.read_text(encoding="utf-8")
     with pytest.raises(AssertionError, match="qa_service_key is secret"):
         build_sphinx(tmp_path / "secret", sphinx, tmp_path / "never", f"{service}qa_service_key = 'sk_1'\n")
+
+
+@pytest.mark.parametrize("builder", ["mkdocs", "html", "dirhtml"])
+def test_answers_link_to_the_pages_that_are_built(builder: str, plugin: Path, sphinx: Path, tmp_path: Path) -> None:
+    """With the pattern of QA_PUBLISHED that the README names: of a folder's page, and of a page in it."""
+    source, site = tmp_path / "source", tmp_path / "site"
+    names = [*PAGES, "guide/index", "guide/setup"]
+    suffix, root = (".md", source / "docs") if builder == "mkdocs" else (".rst", source)
+    (root / "guide").mkdir(parents=True)
+    for name in names[2:]:
+        text = f"# {name}\n" if builder == "mkdocs" else f":orphan:\n\n{name}\n{'=' * len(name)}\n"
+        (root / f"{name}{suffix}").write_text(text, encoding="utf-8")
+    if builder == "mkdocs":
+        build_mkdocs(mkdocs_source(source, THEMES["mkdocs"], []), plugin, site)
+    else:
+        build_sphinx(source, sphinx, site, "", builder)
+    published = "https://docs.example.org/{path}" + (".html" if builder == "html" else "/")
+    for name in names:
+        document = SourceDocument("1", name, name, "", f"{name}{suffix}", "text/markdown", None, (), "")
+        path = address_of(document, published).removeprefix("https://docs.example.org/")
+        assert (site / path / "index.html" if path.endswith("/") or not path else site / path).is_file(), path
 
 
 DOCUSAURUS_PACKAGE = {
