@@ -25,7 +25,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 ASK = """question => new Promise(done => {
   const chat = document.querySelector("qa-chat"), field = chat.shadowRoot.querySelector("textarea");
   const painted = () => requestAnimationFrame(() => setTimeout(() => {
-    const [request] = performance.getEntriesByType("resource").filter(one => one.name.endsWith("/ask")).slice(-1);
+    const [request] = performance.getEntriesByType("resource").filter(one => one.name.includes("/ask?")).slice(-1);
     done([performance.now() - started, request.responseEnd - request.startTime]);
   }));
   chat.addEventListener("qa-answer", painted, { once: true });

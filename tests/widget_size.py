@@ -8,11 +8,11 @@ WIDGET = Path(__file__).parent.parent / "qa_service/server/widget"
 ELEMENT = (
     "qa-chat-define.js",
     "qa-chat.js",
-    "card.js",
     "card-styles.js",
     "client.js",
     "conversation.js",
     "panel.js",
+    "reveal.js",
     "share-link.js",
     "strings.js",
     "styles.js",

@@ -144,13 +144,13 @@ def test_numbers_are_written_as_the_language_writes_them(
     endpoint: str,  # noqa: F811 - a fixture
 ) -> None:
     page.goto(site.write(chat(endpoint), lang=tag))
-    page.route("**/ask", _doubt)
+    page.route("**/ask*", _doubt)
     ask(page, FOUND)
     answered(page)
     page.unroute_all()
     confidence = page.locator("qa-chat .confidence")
     assert share.search((confidence.text_content() or "") + (confidence.get_attribute("title") or ""))
-    page.route("**/ask", lambda route: route.fulfill(status=429, headers=_cors({"Retry-After": "30"}), body="{}"))
+    page.route("**/ask*", lambda route: route.fulfill(status=429, headers=_cors({"Retry-After": "30"}), body="{}"))
     ask(page, FOUND)
     expect(page.locator("qa-chat .error")).to_contain_text(waits)
 
@@ -166,7 +166,7 @@ def test_a_reason_of_an_unknown_kind_is_in_the_words_of_the_service(
         page.unroute_all()
         response_of = {"kind": kind, "message": "A new reason.", "subject": "$& zebra", "results": []}
         page.route(
-            "**/ask",
+            "**/ask*",
             lambda route: route.fulfill(
                 json=route.fetch().json() | {"verdict": "uncertain", "reason": response_of}, headers=_cors({})
             ),
@@ -199,7 +199,7 @@ def test_arabic_runs_from_right_to_left_with_its_quotes_as_they_are(
         page.locator("qa-chat .launch").click()
     ask(page, FOUND)
     answered(page)
-    page.route("**/ask", _not_found)
+    page.route("**/ask*", _not_found)
     ask(page, FOUND)
     expect(page.locator("qa-chat .verdict").last).to_have_text("لا توجد إجابة في هذه المستندات")
     send, field = page.locator("qa-chat .send").bounding_box(), page.locator("qa-chat #input").bounding_box()

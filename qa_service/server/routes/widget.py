@@ -25,18 +25,21 @@ _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=ut
 _ELEMENT_FILES = (
     "qa-chat-define.js",
     "qa-chat.js",
-    "card.js",
     "card-styles.js",
     "client.js",
     "conversation.js",
     "panel.js",
+    "reveal.js",
     "share-link.js",
     "strings.js",
     "styles.js",
     "view.js",
 )
 """The modules of the element, the entry point first; ``qa-chat-loader.js`` loads them too."""
-_LAZY_FILES = tuple(f"strings-{code}.js" for code in ("ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh"))
+_LAZY_FILES = (
+    *("blocks.js", "card.js"),
+    *(f"strings-{code}.js" for code in ("ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh")),
+)
 """The modules that the element imports when it needs them."""
 _PLAYGROUND_FILES = (
     *("playground.js", "playground-colours.js", "playground-documents.js", "playground-embed.js"),

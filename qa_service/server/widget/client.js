@@ -7,6 +7,9 @@ const MOST_CHARACTERS = 2_000_000;
 const MOST_RESULTS = 50;
 const MOST_HEADINGS = 3;
 const CUT = 20_000;
+const MOST_PIECES = 5_000;
+const BLOCKS = ["heading", "paragraph", "item", "code", "table", "quote", "rule"];
+const MARKS = ["strong", "emphasis", "code", "strike", "math", "image"];
 const KINDS = {
   400: "invalid",
   401: "denied",
@@ -56,7 +59,7 @@ export async function ask({ base, key, question, history, asTyped, topK, filters
   if (topK) body.top_k = topK;
   if (filters) body.filters = filters;
   for (let attempt = 1; ; attempt++) {
-    const response = await send(`${base}/ask`, key, body, signal);
+    const response = await send(`${base}/ask?blocks=true`, key, body, signal);
     if (response.ok) return readAnswer(await jsonOf(response));
     const seconds = secondsOf(response.headers.get("retry-after"));
     if (response.status !== 503 || attempt === TRIES) throw new ServiceError(KINDS[response.status] ?? "failed", seconds);
@@ -137,10 +140,13 @@ export function visible(text, most = CUT) {
 }
 
 /**
- * Return the parts of an answer that the widget uses: `{id, understood, followUp, verdict, reason, kind, subject, confidence,
- * headings, related, quoted, others}`. `reason` is in English, `kind` and `subject` say what it is. `headings` are the nearest sections, each `{text, url}`, `related` are questions. `quoted` are the results
- * with its quotes, best first, `others` all other results, each `{parts, title, section, page, lines, url}`; every second
- * part of the text is a quote. Throws a {@link ServiceError} if something is missing.
+ * Return the parts of an answer that the widget uses: `{id, understood, followUp, verdict, reason, kind, subject,
+ * confidence, headings, related, quoted, others}`. `reason` is in English, `kind` and `subject` say what it is.
+ * `headings` are the nearest sections, each `{title, section, url}`, `related` are questions. `quoted` are the results with
+ * its quotes, best first, `others` all other results, each `{characters, blocks, quotes, words, title, section, page, lines,
+ * url, permalink, documentId, start, end}`. `quotes`, and the exact `words` in them, are ranges of the characters, which are
+ * code points; `blocks` is `null` for plain text; `start` and `end` are offsets in the document. Throws a
+ * {@link ServiceError} if something is missing.
  */
 export function readAnswer(raw) {
   if (!raw || typeof raw.id !== "string" || !Array.isArray(raw.results)) throw new ServiceError("unreadable");
@@ -171,7 +177,7 @@ function readUnderstood(raw) {
 }
 
 function readHeading(raw) {
-  return { text: [visible(raw?.title || raw?.uri || "", 200), sectionOf(raw)].filter(Boolean).join(" › "), url: raw?.url };
+  return { title: visible(raw?.title || raw?.uri || "", 200), section: sectionOf(raw), url: raw?.url };
 }
 
 function sectionOf(raw) {
@@ -184,13 +190,21 @@ function readResult(raw, quotes) {
   if (typeof raw?.text !== "string" || !citation || typeof citation !== "object") throw new ServiceError("unreadable");
   const characters = Array.from(raw.text.slice(0, CUT)); // offsets count code points
   const bound = (value) => (Number.isInteger(value) ? Math.min(Math.max(value, 0), characters.length) : 0);
-  const marks = quotes.length ? quotes.map(({ start, end }) => [start, end]) : [[citation.quote_start, citation.quote_end]];
-  const ends = marks.sort(([one], [other]) => one - other).flat().map(bound);
-  const cuts = [0, ...ends, characters.length].map((cut, place, all) => Math.max(...all.slice(0, place + 1)));
+  const ranges = (some) => joined(some.map((one) => [bound(one?.start), bound(one?.end)]).filter(([start, end]) => start < end));
+  const own = quotes.length ? quotes : [{ start: citation.quote_start, end: citation.quote_end }];
+  const spans = quotes.flatMap((quote) => (Array.isArray(quote.spans) ? quote.spans.slice(0, MOST_RESULTS) : []));
+  const marks = ranges(own);
+  const blocks = readBlocks(raw.blocks, characters.length);
   const number = (value) => (Number.isInteger(value) && value > 0 ? value : null);
   const [first, last] = [number(citation.start_line), number(citation.end_line)];
   return {
-    parts: cuts.slice(1).map((cut, place) => visible(characters.slice(cuts[place], cut).join(""))),
+    characters,
+    blocks: blocks && marks.every((mark) => shows(blocks, mark)) ? blocks : null,
+    quotes: marks,
+    words: ranges(spans),
+    documentId: typeof citation.document_id === "string" ? citation.document_id : "",
+    start: number(citation.start_char) ?? 0,
+    end: number(citation.end_char) ?? 0,
     title: visible(citation.title || citation.uri || "", 200),
     section: sectionOf(citation),
     page: number(citation.page),
@@ -198,6 +212,60 @@ function readResult(raw, quotes) {
     url: typeof citation.url === "string" ? citation.url : "",
     permalink: typeof citation.permalink === "string" ? citation.permalink : "",
   };
+}
+
+/** Return sorted ranges; those that are at most `gap` apart are one. */
+export function joined(ranges, gap = 0) {
+  const found = [];
+  for (const [start, end] of [...ranges].sort(([one], [other]) => one - other)) {
+    const before = found.at(-1);
+    if (before && start <= before[1] + gap) before[1] = Math.max(before[1], end);
+    else found.push([start, end]);
+  }
+  return found;
+}
+
+function shows(blocks, [from, to]) {
+  const runs = blocks.flatMap(({ runs, rows }) => [...runs, ...rows.flatMap(({ cells }) => cells.flat())]);
+  return runs.some(({ start, end }) => start < to && from < end);
+}
+
+/** Return the blocks of a text of `length` code points, or `null` if they are malformed or too many to show. */
+export function readBlocks(raw, length) {
+  let left = MOST_PIECES;
+  const fault = () => {
+    throw new RangeError("malformed blocks");
+  };
+  const list = (some) => (Array.isArray(some) && (left -= some.length) >= 0 ? some : fault());
+  const text = (one) => (typeof one === "string" ? visible(one, 20) : "");
+  const range = (one, from = 0) => {
+    const valid = Number.isInteger(one?.start) && Number.isInteger(one.end) && from <= one.start && one.start <= one.end;
+    return valid && one.end <= length ? { start: one.start, end: one.end } : fault();
+  };
+  const runs = (some) => {
+    let at = 0;
+    return list(some).map((run) => {
+      const marks = list(run?.marks ?? []);
+      const { start, end } = range(run, at);
+      at = end;
+      return { start, end, marks: MARKS.filter((mark) => marks.includes(mark)) };
+    });
+  };
+  const row = (one) => ({ header: one?.header === true, cells: list(one?.cells).map(runs) });
+  const block = (one) => ({
+    ...range(one),
+    kind: BLOCKS.includes(one.kind) ? one.kind : fault(),
+    level: Number.isInteger(one.level) ? Math.min(Math.max(one.level, 1), 6) : 1,
+    marker: text(one.marker),
+    language: text(one.language),
+    runs: runs(one.runs ?? []),
+    rows: list(one.rows ?? []).map(row),
+  });
+  try {
+    return raw ? list(raw).map(block) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Return a link of an answer as a complete http(s) URL, or "" if it is not one. */

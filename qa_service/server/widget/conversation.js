@@ -1,7 +1,7 @@
 /* A conversation: questions and their answers as entries of the log, its history, and its session storage. */
 
-import { answerOf } from "./card.js";
 import { ask, readAnswer, ServiceError, tell, visible } from "./client.js";
+import { reveal } from "./reveal.js";
 import { filled } from "./strings.js";
 import { linkTo } from "./share-link.js";
 import { entryOf, fill, h, skeleton } from "./view.js";
@@ -10,6 +10,7 @@ const MOST_ENTRIES = 100;
 const MOST_TURNS = 10;
 const MOST_TURN_CHARACTERS = 300;
 const SKELETON_MS = 300;
+const card = () => import("./card.js");
 
 export class Conversation {
   #asked = []; // {question, raw}, kept in session storage
@@ -45,7 +46,7 @@ export class Conversation {
     this.#running = null;
     clearTimeout(slow);
     controller.abort();
-    const says = h("p", { class: "source" }, byUser ? strings.halted : strings.stopped);
+    const says = h("p", { class: "aside" }, byUser ? strings.halted : strings.stopped);
     fill(entry, says, ...(byUser ? [this.#retry(again)] : []));
   }
 
@@ -85,7 +86,8 @@ export class Conversation {
       try {
         const entry = entryOf(turn.question, this.#context().strings);
         const view = this.#view(readAnswer(turn.raw), turn, entry);
-        this.#append(entry).append(view);
+        this.#append(entry);
+        view.then((shown) => entry.append(shown)).catch((error) => console.error("qa-chat:", error));
       } catch {
         // A page may have stored something that is not an answer.
       }
@@ -124,7 +126,7 @@ export class Conversation {
     const stop = () => h("button", { type: "button", class: "plain", part: "stop", onclick: () => (parts.input.focus(), this.stop(true)) }, strings.stop);
     const slow = setTimeout(() => {
       entry.append(h("p", { class: "sr" }, strings.searching), skeleton(), stop());
-      this.#scrollTo(entry);
+      reveal(parts.log, entry);
     }, SKELETON_MS);
     this.#running = { controller, entry, slow, again };
     const settle = (...nodes) => {
@@ -135,11 +137,13 @@ export class Conversation {
     const waiting = (seconds) => settle(h("p", {}, filled(strings.waiting, seconds, strings.locale)), stop());
     try {
       if (!base) throw new ServiceError("setup");
+      card().catch(() => {}); // loads while the service answers
       const history = asTyped ? [] : this.#history;
       const answer = await ask({ ...connection, question, history, asTyped, topK, signal: controller.signal, waiting });
-      if (controller.signal.aborted) return null;
       const turn = { question, raw: answer.raw };
-      settle(this.#view(answer, turn, entry));
+      const view = await this.#view(answer, turn, entry);
+      if (controller.signal.aborted) return null;
+      settle(view);
       this.#remember(turn, asTyped);
       this.#send("qa-answer", { question, answer: answer.raw });
       return answer.raw;
@@ -152,7 +156,7 @@ export class Conversation {
       return null;
     } finally {
       if (this.#running?.controller === controller) this.#running = null;
-      if (entry.isConnected) this.#scrollTo(entry);
+      if (entry.isConnected) reveal(this.#context().parts.log, entry, entry.getRootNode().activeElement !== null);
     }
   }
 
@@ -170,7 +174,8 @@ export class Conversation {
     this.#keep();
   }
 
-  #view(answer, turn, entry) {
+  async #view(answer, turn, entry) {
+    const { answerOf } = await card();
     const { base, strings, connection, noFeedback, shareParam, ask } = this.#context();
     return answerOf(answer, strings, {
       base,
@@ -217,14 +222,8 @@ export class Conversation {
     log.append(entry);
     const entries = log.querySelectorAll(".entry");
     if (entries.length > MOST_ENTRIES) entries[0].remove();
-    this.#scrollTo(entry);
+    reveal(log, entry);
     return entry;
-  }
-
-  /** Scroll a question to the top of the log, without scrolling the page. */
-  #scrollTo(entry) {
-    const { log } = this.#context().parts;
-    log.scrollTop += entry.getBoundingClientRect().top - log.getBoundingClientRect().top - 16;
   }
 }
 
