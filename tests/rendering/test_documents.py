@@ -193,7 +193,7 @@ PLAIN = MARKUP.filter(lambda text: not any(sign in text for sign in "$<&|{\r\x00
 @settings(deadline=None)
 @given(PLAIN)
 def test_the_words_shown_are_those_that_the_library_renders(text: str) -> None:
-    """Without white space; raw HTML, formulas, entities and cells beyond the header are told apart in other tests."""
+    """Without white space; raw HTML, formulas, entities and cells beyond the header have tests of their own."""
     expected = []
     for token in _reference.parse(text.replace("[^", "")):
         if token.type in {"fence", "code_block"}:
