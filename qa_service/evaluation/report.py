@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
+from qa_service.datatypes import Offsets
 from qa_service.evaluation import plots
 from qa_service.evaluation.compare import Comparison
 from qa_service.evaluation.gold import Corpus
@@ -17,6 +18,8 @@ from qa_service.evaluation.run import REPORT, REPORT_MD, RunFolder
 from qa_service.evaluation.statistics import Bin
 from qa_service.evaluation.summary import Summary, first_right
 from qa_service.evaluation.sweep import Sweep
+from qa_service.rendering import blocks_of, clip, document_at
+from qa_service.rendering.html import BLOCK_STYLE, html_of
 
 MAX_QUESTIONS = 300
 """Maximum number of questions in a report; a larger run shows its worst ones."""
@@ -51,7 +54,7 @@ def page(template: str, **values: Any) -> str:
     return _environment.get_template(template).render(
         script=Markup(script),  # noqa: S704 - our own file
         digest=digest,
-        style=Markup(_environment.get_template("report.css").render()),  # noqa: S704 - our own file
+        style=Markup(_environment.get_template("report.css").render() + BLOCK_STYLE),  # noqa: S704 - our own file
         **values,
     )
 
@@ -156,7 +159,7 @@ def _shown(result: dict[str, Any], main: str, corpus: Corpus) -> dict[str, Any]:
         "value": result["measures"].get(main),
         "first": first_right(result),
         "state": _state(result),
-        "results": [{**found, "parts": _parts(found["text"], found["quote"])} for found in got["results"][:5]],
+        "results": [{**found, "shown": _result(found, corpus)} for found in got["results"][:5]],
         "places": [_place(span, corpus) for span in result["right"][:5]],
     }
 
@@ -177,21 +180,32 @@ def _state(result: dict[str, Any]) -> str:
     return "retrieved" if got["right_in_five"] else "not retrieved"
 
 
-def _parts(text: str, quote: list[int]) -> tuple[str, str, str]:
-    start, end = quote
-    return text[:start], text[start:end], text[end:]
+def _result(found: dict[str, Any], corpus: Corpus) -> Markup:
+    """Return a passage as HTML, read with the document around it if the corpus still has it."""
+    start, end = found["start"], found["end"]
+    document = corpus.text(found["uri"])
+    text = found["text"]
+    if document is not None and document.text[start:end] == text:
+        return _excerpt(
+            found["uri"], document.text, (start, end), (start + found["quote"][0], start + found["quote"][1])
+        )
+    return _excerpt(found["uri"], text, (0, len(text)), tuple(found["quote"]))
 
 
 def _place(span: dict[str, Any], corpus: Corpus) -> dict[str, Any]:
     document = corpus.text(span["uri"])
     text = "" if document is None else document.text
     start, end = span["start"], span["end"]
-    return {
-        **span,
-        "before": text[max(0, start - _CONTEXT_CHARACTERS) : start],
-        "text": text[start:end],
-        "after": text[end : end + _CONTEXT_CHARACTERS],
-    }
+    around = max(0, start - _CONTEXT_CHARACTERS), min(len(text), end + _CONTEXT_CHARACTERS)
+    return {**span, "shown": _excerpt(span["uri"], text, around, (start, end))}
+
+
+def _excerpt(uri: str, text: str, part: Offsets, quote: Offsets) -> Markup:
+    """Return a part of a document as HTML with the quote marked."""
+    start, end = part
+    blocks = clip(blocks_of(document_at(uri, text), start, end), start, end)
+    shown = html_of(text[start:end], blocks, (quote[0] - start, quote[1] - start), is_excerpt=True)
+    return Markup(shown)  # noqa: S704 - the renderer has escaped the text
 
 
 def markdown_report(summary: Summary) -> str:

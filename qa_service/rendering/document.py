@@ -11,6 +11,7 @@ from cachetools import LRUCache
 from markdown_it.common.utils import normalizeReference
 
 from qa_service.datatypes import Offsets, ShownBlock, SourceDocument
+from qa_service.loading.formats import FORMATS
 from qa_service.loading.front_matter import front_matter
 from qa_service.loading.source_code import SOURCE_SUFFIXES
 from qa_service.rendering.clip import clip, moved
@@ -93,6 +94,12 @@ def blocks_of(
     length = len(document.text)
     end = length if end is None else min(end, length)
     return _between(partial(_window, document, _reading(document, sections)), min(start, end), end)
+
+
+def document_at(uri: str, text: str) -> SourceDocument:
+    """Return a document of which only path and text are known; its format is that of the path."""
+    known = FORMATS.get(os.path.splitext(uri)[1].lower())
+    return SourceDocument("", uri, "", "", uri, known.media_type if known else "text/plain", None, (), text)
 
 
 class BlockCache:

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from qa_service.datatypes import Mark, Offsets, Run, ShownBlock
 
-STYLE = (
+BLOCK_STYLE = (
     ".blocks{overflow-wrap:anywhere}.blocks>*{unicode-bidi:plaintext}"
     ".blocks h2,.blocks h3,.blocks h4,.blocks h5,.blocks h6{font-size:1.05rem;line-height:1.3;margin:1.4em 0 .4em}"
     ".blocks h2{font-size:1.2rem}.blocks p{margin:.7em 0}"
@@ -22,6 +22,7 @@ STYLE = (
     ".blocks th,.blocks td{border:1px solid color-mix(in srgb,currentColor 25%,transparent);padding:.3em .6em;"
     "text-align:start;vertical-align:top;max-width:30em}.blocks hr{border:0;border-top:1px solid;opacity:.3}"
 )
+ANCHOR = ' id="quote"'
 _TAGS: dict[Mark, tuple[str, str]] = {
     "strong": ("<strong>", "</strong>"),
     "emphasis": ("<em>", "</em>"),
@@ -34,21 +35,26 @@ _MAX_DEPTH = 4
 _MAX_HEADING = 6
 
 
-def html_of(text: str, blocks: Sequence[ShownBlock], quote: Offsets | None = None) -> str:
-    """Return blocks of a text as HTML; what is shown of ``quote`` is marked, and ``#quote`` is where it begins."""
-    return "".join(_Page(text, quote).pieces(blocks))
+def html_of(text: str, blocks: Sequence[ShownBlock], quote: Offsets | None = None, *, is_excerpt: bool = False) -> str:
+    """Return blocks of a text as HTML; what is shown of ``quote`` is marked, and ``#quote`` is where it begins.
+
+    A page may have several excerpts: they have neither that anchor nor headings in the page's outline.
+    """
+    return "".join(_Page(text, quote, is_excerpt=is_excerpt).pieces(blocks))
 
 
 class _Page:
-    def __init__(self, text: str, quote: Offsets | None) -> None:
+    def __init__(self, text: str, quote: Offsets | None, *, is_excerpt: bool) -> None:
         self._text = text
         self._start, self._end = quote or (0, 0)
-        self._has_anchor = False
+        self._is_excerpt = self._has_anchor = is_excerpt
 
     def pieces(self, blocks: Sequence[ShownBlock]) -> Iterator[str]:
         for block in blocks:
             inside = self._runs(block.runs)
-            if block.kind == "heading":
+            if block.kind == "heading" and self._is_excerpt:
+                yield f'<p dir="auto"><strong>{inside}</strong></p>'
+            elif block.kind == "heading":
                 tag = f"h{min(block.level + 1, _MAX_HEADING)}"
                 yield f'<{tag} dir="auto">{inside}</{tag}>'
             elif block.kind == "item":
@@ -84,7 +90,7 @@ class _Page:
     def _run(self, run: Run) -> str:
         low, high = max(run.start, self._start), min(run.end, self._end)
         if low < high:
-            anchor = "" if self._has_anchor else ' id="quote"'
+            anchor = "" if self._has_anchor else ANCHOR
             self._has_anchor = True
             inside = (
                 f"{escape(self._text[run.start : low])}<mark{anchor}>{escape(self._text[low:high])}</mark>"

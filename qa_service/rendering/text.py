@@ -15,6 +15,8 @@ _COLUMNS = re.compile(r"\S(?: {3,}|\t+)\S")
 _RECORD = re.compile(r"(?P<name>[^:\n]{1,80}): +(?=\S)")
 _UNDERLINE = re.compile(r"(?:={3,}|-{3,}|~{3,}|\*{3,})\Z")
 _ESCAPED_BAR = re.compile(r"\\\|")
+_MIN_WIDTH = 40
+"""Characters; nobody wraps lines that are shorter."""
 _CODE_INDENT = 4
 _MAX_ROWS_FOR_HEADER = 200
 _MIN_SHARE = 0.5
@@ -172,7 +174,7 @@ def _records(lines: Sequence[Offsets], rows: Sequence[str]) -> ShownBlock:
 
 def _prose(text: str, lines: Sequence[Offsets]) -> Iterator[ShownBlock]:
     """Yield items and paragraphs: a line that had room for the next word ends where its author wants it to end."""
-    width = max(end - start for start, end in lines)
+    width = max(_MIN_WIDTH, *(end - start for start, end in lines))
     indents: list[int] = []
     begin, shown, marker = lines[0][0], lines[0][0], ""
     for number, (start, end) in enumerate(lines):

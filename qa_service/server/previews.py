@@ -48,8 +48,9 @@ def preview_of(document: SourceDocument, sections: Sequence[Section], span: Offs
     length = len(document.text)
     start = min(span[0], length)
     span = start, min(max(start, span[1]), start + MAX_SPAN, length)
-    blocks = blocks_of(document)
-    window = _window(document.text, blocks, span, _WINDOW_CHARACTERS if whole else CONTEXT_CHARACTERS)
+    around = _WINDOW_CHARACTERS if whole else CONTEXT_CHARACTERS
+    blocks = blocks_of(document, max(0, span[0] - around), span[1] + around, sections=sections)
+    window = _window(document.text, blocks, span, around)
     headings = outline_of(sections)
     if not whole:
         headings = [heading for heading in headings if window[0] <= heading.start < window[1]]

@@ -111,10 +111,12 @@ def test_text_that_a_reader_wrote_has_tables_headings_and_code() -> None:
 
 def test_lines_of_plain_text_are_joined_unless_they_end_on_purpose() -> None:
     """A line that had room for the next word was meant to end there. Items keep their markers as written."""
-    text = "A line that was wrapped by hand at\nsome width goes on.\nName: x\n\n- one\n  goes on\n  - two\n3) three"
+    text = (
+        "A line that an author wrapped by hand at\nsome width goes on.\nName: x\n\n- one\n  goes on\n  - two\n3) three"
+    )
     blocks = blocks_of(document(text, "text/plain", "a.txt"))
     assert words(text, blocks) == [
-        "A line that was wrapped by hand at\nsome width goes on.",
+        "A line that an author wrapped by hand at\nsome width goes on.",
         "Name: x",
         "one\n  goes on",
         "two",

@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from qa_service.citations import CitationId
 from qa_service.datatypes import SourceDocument
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.rendering import Section
 from qa_service.schemas.documents import (
     PassagesBody,
     SourceBody,
@@ -25,6 +27,7 @@ from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.pages import citation_page, pieces, source_page
 from qa_service.server.routes.responses import BY_ACCEPT, problems
 
+_NO_SECTIONS: Sequence[Section] = ()
 _BY_LINK = Access("ask", by_link=True)
 _PAGE = {"text/html": {"schema": {"type": "string"}}}
 _DOCUMENT_ID = Path(description="`document_id` of a citation.")
@@ -131,6 +134,10 @@ def document_routes(collections: Collections) -> APIRouter:
     return router
 
 
+def _with_sections(answerer: QuestionAnswerer, document_id: str) -> tuple[SourceDocument, Sequence[Section]]:
+    return answerer.document(document_id), answerer.index.sections(document_id)
+
+
 def view_routes(collections: Collections) -> APIRouter:
     """Return the route of a document's page, which the links of answers open; a signed link needs no key."""
     router = APIRouter(route_class=guarded(_BY_LINK), tags=["documents"])
@@ -154,9 +161,9 @@ def view_routes(collections: Collections) -> APIRouter:
         """
         live = collections.of(request)
         with live.lease() as answerer:
-            document = await live.worker.run(lambda: answerer.document(document_id))
+            document, sections = await live.worker.run(lambda: _with_sections(answerer, document_id))
         whole = not request.scope.get(QUOTE_ONLY, False)
-        return await asyncio.to_thread(source_page, document, start, end, whole=whole)
+        return await asyncio.to_thread(source_page, document, start, end, whole=whole, sections=sections)
 
     return router
 
@@ -184,12 +191,12 @@ def citation_routes(collections: Collections) -> APIRouter:
         as_page = "text/html" in accept and identifier is not None
         with live.lease() as answerer:
             verdict = await live.worker.run(lambda: answerer.citation(citation_id))
-            place, document = verdict.document_id, None
+            place, document, sections = verdict.document_id, None, _NO_SECTIONS
             if as_page and place is not None:
-                document = await live.worker.run(lambda: answerer.document(place))
+                document, sections = await live.worker.run(lambda: _with_sections(answerer, place))
         response: Response = JSONResponse(VerdictBody.of(verdict, own).model_dump())
         if as_page and identifier is not None:
-            response = citation_page(identifier, verdict, document, own)
+            response = await asyncio.to_thread(citation_page, identifier, verdict, document, own, sections)
         response.headers.update(BY_ACCEPT)
         return response
 
