@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from qa_service.datatypes import Offsets, ShownBlock, SourceDocument
 from qa_service.rendering import blocks_of, clip
+from qa_service.rendering.text import Section
 
 MAX_SPAN = 10_000
 """Characters of a span that are shown; a quote is shorter."""
@@ -12,7 +13,6 @@ CONTEXT_CHARACTERS = 600
 """Characters shown on each side of a quote where only its surroundings may be read."""
 _WINDOW_CHARACTERS = 4_000
 _MAX_SECTIONS = 2_000
-Section = tuple[int, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Preview:
 def preview_of(document: SourceDocument, sections: Sequence[Section], span: Offsets, *, whole: bool) -> Preview:
     """Return the preview of a span; without ``whole``, of the span's surroundings and their sections only.
 
-    ``sections`` are the first characters of the passages with their section paths. Long documents take a while.
+    ``sections`` are the first characters of the passages with their section paths.
     """
     length = len(document.text)
     start = min(span[0], length)

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from qa_service.citations import view_path
 from qa_service.datatypes import SourceDocument
+from qa_service.rendering.text import Section
 from qa_service.schemas.blocks import block_bodies
 from qa_service.schemas.documents import PreviewBody
 from qa_service.server.collections import Collections
 from qa_service.server.gate import AROUND_QUOTES, QUOTE_ONLY
 from qa_service.server.links import Links
 from qa_service.server.page_pictures import PDF
-from qa_service.server.previews import Preview, Section, preview_of
+from qa_service.server.previews import Preview, preview_of
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.responses import problems
 
