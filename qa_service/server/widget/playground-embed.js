@@ -79,9 +79,12 @@ function editor(code) {
 
 /** Open the preview, without taking the focus. */
 function show(preview) {
-  const focused = document.activeElement;
-  if (preview.isConnected) preview.open();
+  const [panel, focused] = [preview.closest('[role="tabpanel"]'), document.activeElement];
+  if (!panel) return;
+  const top = panel.scrollTop;
+  preview.open();
   if (document.activeElement !== focused) focused.focus();
+  panel.scrollTop = top;
 }
 
 function propertiesOf(accent, radius, font) {

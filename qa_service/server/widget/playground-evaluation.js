@@ -2,6 +2,7 @@
 
 import { visible } from "./client.js";
 import { $, BASE, count, get, inCollection, snippet } from "./playground-service.js";
+import { percent } from "./strings.js";
 import { h } from "./view.js";
 
 const POLL_MS = 1000;
@@ -85,7 +86,7 @@ function outcome(run) {
   ];
 }
 
-const share = (part, all) => ({ value: all ? `${Math.round((100 * part) / all)} %` : "–", base: `${part} of ${all}` });
+const share = (part, all) => ({ value: all ? percent(part / all, "en") : "–", base: `${part} of ${all}` });
 
 /** A success is yes or no, so that its mean is a share of the questions; other measures have an interval. */
 function ofMean({ mean, low, high, n }, name) {

@@ -2,6 +2,7 @@
 
 import { visible } from "./client.js";
 import { count, inCollection, post } from "./playground-service.js";
+import { percent } from "./strings.js";
 import { h } from "./view.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -28,7 +29,7 @@ const VERDICTS = {
 export async function ranking({ question, answer }, chat, open) {
   const verdict = VERDICTS[answer.verdict] ?? "No verdict, because the model has no calibration";
   const head = [
-    h("p", { class: "verdict" }, h("strong", {}, verdict), answer.confidence === null ? "" : ` · confidence ${Math.round(answer.confidence * 100)} %`),
+    h("p", { class: "verdict" }, h("strong", {}, verdict), answer.confidence === null ? "" : ` · confidence ${percent(answer.confidence, "en")}`),
     answer.reason ? h("p", {}, visible(answer.reason.message, 1000)) : null,
   ].filter(Boolean);
   if (!answer.results.length) return [...head, h("p", { class: "quiet" }, "No passage shares enough with the question to be ranked.")];
@@ -48,7 +49,8 @@ export async function ranking({ question, answer }, chat, open) {
   chart.style.height = `${heightOf(rows)}px`; // reserved, so that nothing moves when it is drawn
   return [
     ...head,
-    h("figure", {}, chart, h("figcaption", { class: "quiet" }, caption(rows))),
+    h("figure", {}, chart),
+    h("p", { class: "quiet", id: "caption" }, caption(rows)),
     list,
     h("details", {}, h("summary", {}, "Ranks and scores as a table"), table(rows)),
     h("details", {}, h("summary", {}, "The four signals"), h("dl", {}, ...SIGNALS.flatMap(({ name, says }) => [h("dt", {}, name), h("dd", {}, says)]))),
@@ -131,7 +133,7 @@ function passageOf({ rank, citation, confidence, terms }, question, open) {
   return h(
     "li",
     { "data-rank": String(rank) },
-    h("p", { class: "place" }, h("strong", {}, `${rank}.`), button, confidence === null ? "" : h("span", { class: "quiet" }, `${Math.round(confidence * 100)} %`)),
+    h("p", { class: "place" }, h("strong", {}, `${rank}.`), button, confidence === null ? "" : h("span", { class: "quiet" }, percent(confidence, "en"))),
     h("p", { class: "quote", dir: "auto" }, visible(citation.quote, 300)),
     terms.length ? h("p", { class: "quiet" }, `In common: ${visible(wordsOf(terms, question).join(", "), 300)}`) : null,
   );

@@ -118,7 +118,7 @@ async function greet() {
   titles.replaceChildren(
     h("span", { class: "count" }, count(index.documents, "document")),
     ...documents.map((row) => h("button", { class: "plain title", type: "button", dir: "auto", onclick: () => openSource(row) }, visible(row.title || row.uri, 200))),
-    ...(rest > 0 ? [h("button", { class: "plain", type: "button", onclick: all }, `${rest.toLocaleString("en")} more`)] : []),
+    ...(rest > 0 ? [h("button", { class: "plain", type: "button", onclick: all }, "All")] : []),
   );
 }
 
