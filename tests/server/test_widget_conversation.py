@@ -167,6 +167,19 @@ def test_one_element_of_a_page_answers_its_link(page: Page, site: Site, endpoint
     expect(page.get_by_role("button", name="Copy link to this question")).to_have_count(0)
 
 
+def test_the_connection_is_opened_while_the_question_is_typed(page: Page, site: Site, endpoint: str) -> None:
+    """Once, for a service of another origin."""
+    page.goto(site.write(chat(endpoint) + chat(endpoint)))
+    links = page.locator("link[rel=preconnect]")
+    for field in page.locator("qa-chat textarea#input").all():
+        field.focus()
+    expect(links).to_have_count(1)
+    expect(links).to_have_attribute("href", endpoint)
+    page.goto(endpoint)
+    page.locator("qa-chat textarea#input").focus()
+    expect(links).to_have_count(0)
+
+
 LINKS = """async () => {
   const { linkTo, takeQuestion } = await import("/widget/share-link.js");
   const at = (href) => new URL(href);

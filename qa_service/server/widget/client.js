@@ -51,6 +51,16 @@ export function checkedEndpoint(text, page = globalThis.location) {
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 
+const connected = new Set();
+
+/** Open the connection to a service of another origin while the question is typed. */
+export function preconnect(base) {
+  const { origin } = new URL(base, globalThis.location);
+  if (connected.has(origin) || origin === globalThis.location.origin) return;
+  connected.add(origin);
+  document.head.append(Object.assign(document.createElement("link"), { rel: "preconnect", href: origin, crossOrigin: "anonymous" }));
+}
+
 /** Ask; `waiting` gets the seconds until the next try. Returns the answer. Throws a {@link ServiceError}. */
 export async function ask({ base, key, question, history, asTyped, topK, filters, signal, waiting }) {
   const body = { question };

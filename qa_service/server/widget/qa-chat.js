@@ -3,7 +3,7 @@
  * element. See docs/widget.md for attributes, properties, parts, slots, events and methods.
  */
 
-import { checkedEndpoint, starters } from "./client.js";
+import { checkedEndpoint, preconnect, starters } from "./client.js";
 import { Conversation } from "./conversation.js";
 import { formOf, headerOf, launcherOf, logOf, panelOf, welcomeOf } from "./panel.js";
 import { filled, load, stringsOf } from "./strings.js";
@@ -258,6 +258,7 @@ export class QaChat extends HTMLElement {
     if (this.isOpen) this.#suggest();
     if (!this.#base) this.#note(t.errors.setup);
     input.disabled = send.disabled = !this.#base;
+    input.addEventListener("focus", () => preconnect(this.#base), { once: true });
   }
 
   /** Offer questions that the service can answer, unless the page names some. */

@@ -84,7 +84,9 @@ h2 { font-size: 1.05em; line-height: 1.3; margin: 0; flex: 1; min-width: 0; }
   text-align: start; max-width: 100%;
 }
 .suggestions button:hover { background: var(--_raised); }
-.entry { margin-block-end: 1.75rem; }
+/* Entries out of view are not laid out, however long the conversation is; the padding is for focus rings, which that cuts. */
+.entry { margin: 0 -6px 1.75em; padding-inline: 6px; contain-intrinsic-block-size: auto 24em; }
+.entry:not(:last-child) { content-visibility: auto; }
 .question {
   margin-block: 0 .75rem; margin-inline: auto 0; width: fit-content; max-width: 88%; padding: .5rem .85rem; border-radius: 14px; border-end-end-radius: 3px;
   background: var(--_raised); white-space: pre-wrap; unicode-bidi: plaintext; max-height: 12rem; overflow-y: auto;
