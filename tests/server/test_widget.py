@@ -153,8 +153,10 @@ def test_the_widget_works_on_another_origin_with_a_strict_policy(
         page.get_by_label("Too little").check()
         page.get_by_role("button", name="Send", exact=True).click()
         expect(page.get_by_text("Thank you for your feedback.")).to_be_visible()
+        page.locator("qa-chat .found .source a").first.click()
+        expect(page.locator("qa-chat dialog mark")).to_have_text(ANSWER)
         with page.context.expect_page() as opened:
-            page.locator("qa-chat .found .source a").first.click()
+            page.get_by_role("link", name="Open the document").click()
         expect(opened.value.locator("mark#quote")).to_have_text(ANSWER)
         assert page.evaluate("violations") == []
         assert page.faults == []  # type: ignore[attr-defined]
@@ -477,10 +479,10 @@ def test_from_the_page_to_the_citation_by_keyboard_alone(page: Page, site: Site,
         if page.evaluate("document.querySelector('qa-chat').shadowRoot.activeElement.localName") == "a":
             break
         page.keyboard.press("Shift+Tab")
-    with page.context.expect_page() as opened:
-        page.keyboard.press("Enter")
-    expect(opened.value.locator("mark#quote")).to_be_visible()
-    opened.value.close()
+    page.keyboard.press("Enter")
+    expect(page.locator("qa-chat dialog mark")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.querySelector('qa-chat').shadowRoot.activeElement.localName") == "a"
     page.keyboard.press("Escape")
     expect(page.locator("qa-chat .panel")).to_be_hidden()
     assert page.evaluate(focused) == "launch"
@@ -966,10 +968,13 @@ def test_the_playground_works_behind_a_path_prefix_of_nginx(
         page.locator("qa-chat textarea#input").fill(FOUND)
         page.locator("qa-chat textarea#input").press("Enter")
         expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
+        page.locator("qa-chat .found .source a").first.click()
+        expect(page.locator("qa-chat dialog mark")).to_have_text(ANSWER)
         with page.context.expect_page() as opened:
-            page.locator("qa-chat .found .source a").first.click()
+            page.get_by_role("link", name="Open the document").click()
         expect(opened.value.locator("mark#quote")).to_have_text(ANSWER)
         assert opened.value.url.startswith(f"{address}{PREFIX}/sources/")
+        page.keyboard.press("Escape")
         page.get_by_role("tab", name="Documents").click()
         page.get_by_role("button", name="Animals").last.click()
         expect(page.locator("#documents .body")).to_contain_text(ANSWER)

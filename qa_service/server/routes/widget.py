@@ -37,6 +37,7 @@ _ELEMENT_FILES = (
 )
 """The modules of the element, the entry point first; ``qa-chat-loader.js`` loads them too."""
 _LAZY_FILES = (
+    *("preview.js", "preview-parts.js", "preview-strings.js", "preview-styles.js"),
     *("blocks.js", "card.js"),
     *(f"strings-{code}.js" for code in ("ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh")),
 )

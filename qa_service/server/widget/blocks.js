@@ -46,14 +46,18 @@ function line(characters, at, step) {
   return here;
 }
 
-/** Return the nodes of a passage. `shown` are the ranges to show, the rest is an ellipsis; `null` shows all. */
-export function nodesOf({ characters, blocks, quotes, words }, shown, strings) {
+/**
+ * Return the nodes of a passage. `shown` are the ranges to show, the rest is an ellipsis; `null` shows all. With `intact`, a
+ * paragraph stays one where its quote ends.
+ */
+export function nodesOf({ characters, blocks, quotes, words, intact = false }, shown, strings) {
   const cuts = [...quotes, ...words, ...(shown ?? [])].flat().sort((one, other) => one - other);
-  const view = { characters, quotes, words, shown, cuts, strings };
+  const view = { characters, quotes, words, intact, shown, cuts, strings };
   const nodes = [];
   for (const block of blocks ?? [plain(characters.length)]) {
     const node = (MADE[block.kind] ?? flow)(block, view);
     if (!node) continue;
+    node.dataset.start = String(block.start);
     const list = nodes.at(-1);
     if (block.kind !== "item") nodes.push(node);
     else if (list?.className === "items") list.append(node);
@@ -110,7 +114,7 @@ function paragraphs(block, view) {
     if (!piece.shown) gap ||= Boolean(piece.text.trim());
     else if (piece.text.trim() || groups.length) {
       const group = groups.at(-1);
-      const same = group && !gap && (group.quoted === piece.quoted || !piece.text.trim());
+      const same = group && !gap && (view.intact || group.quoted === piece.quoted || !piece.text.trim());
       if (same) group.pieces.push(piece);
       else groups.push({ quoted: piece.quoted, gap, pieces: [piece] });
       gap = false;

@@ -99,6 +99,13 @@ export async function tell({ base, key, answerId, useful, note }) {
   if (!response.ok) throw new ServiceError(KINDS[response.status] ?? "failed");
 }
 
+/** Read a URL of the service, as JSON or as a picture. Throws a {@link ServiceError}. */
+export async function read({ key }, url, signal) {
+  const response = await send(url, key, undefined, signal);
+  if (!response.ok) throw new ServiceError(KINDS[response.status] ?? "failed", secondsOf(response.headers.get("retry-after")));
+  return response.headers.get("content-type") === "image/png" ? response.blob() : jsonOf(response);
+}
+
 async function send(url, key, body, signal) {
   const late = AbortSignal.timeout(PATIENCE_MS);
   try {
@@ -221,6 +228,7 @@ function readResult(raw, quotes) {
     lines: first && last ? [first, last] : null,
     url: typeof citation.url === "string" ? citation.url : "",
     permalink: typeof citation.permalink === "string" ? citation.permalink : "",
+    preview: typeof citation.preview === "string" ? citation.preview : "",
   };
 }
 

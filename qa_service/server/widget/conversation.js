@@ -17,6 +17,7 @@ export class Conversation {
   #typed = []; // questions as they were asked, for the arrow keys
   #back = 0; // which of them is in the field: 1 is the last
   #running = null; // {controller, entry, slow, again}
+  #source = null; // the document that is shown
   #context;
   #send;
 
@@ -73,6 +74,7 @@ export class Conversation {
   /** Remove all entries and the history. */
   clear() {
     this.stop();
+    this.closeSource();
     this.#asked = [];
     this.#typed = [];
     this.#keep();
@@ -181,6 +183,7 @@ export class Conversation {
       base,
       ask,
       noFeedback,
+      preview: (result, link) => this.#preview(answer, result, link),
       // A follow-up has no meaning on its own; what it was understood as has.
       link: () => linkTo(answer.followUp ? answer.understood : turn.question, shareParam),
       asTyped: () => this.#again(turn.question, entry, turn),
@@ -202,6 +205,25 @@ export class Conversation {
 
   #retry(again) {
     return h("button", { type: "button", class: "plain", part: "retry", onclick: again }, this.#context().strings.retry);
+  }
+
+  /** Show a result in its document. */
+  async #preview(answer, result, link) {
+    const { strings, connection, parts } = this.#context();
+    try {
+      const { openSource } = await import("./preview.js");
+      this.closeSource();
+      this.#source = openSource({ host: parts.root, strings, connection }, answer, result);
+    } catch (error) {
+      console.error("qa-chat: the preview could not be loaded", error);
+      if (link) window.open(link, "_blank", "noopener,noreferrer");
+    }
+  }
+
+  /** Close the document that is shown, if there is one. */
+  closeSource() {
+    this.#source?.close();
+    this.#source = null;
   }
 
   #fault({ kind, seconds }, again) {

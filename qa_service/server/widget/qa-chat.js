@@ -105,6 +105,7 @@ export class QaChat extends HTMLElement {
   /** Hide the panel and return the focus to the launcher. */
   close() {
     if (this.#mode !== "launcher" || !this.isOpen) return;
+    this.#conversation.closeSource();
     const focused = this.#root.activeElement;
     this.#parts.panel.hidden = true;
     this.#parts.root.classList.remove("open");
