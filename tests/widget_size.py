@@ -16,6 +16,7 @@ ELEMENT = (
     "share-link.js",
     "strings.js",
     "styles.js",
+    "theme.js",
     "view.js",
     "qa-chat-loader.js",
 )

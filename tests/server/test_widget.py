@@ -334,7 +334,7 @@ def _cors(headers: dict[str, str]) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("mode", ["inline", "launcher", "page"])
+@pytest.mark.parametrize("mode", ["inline", "launcher", "page", "dialog", "sidebar"])
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 320), ("forced", 640)])
 def test_every_mode_theme_and_state_is_accessible(
     mode: str,
@@ -359,7 +359,7 @@ def test_every_mode_theme_and_state_is_accessible(
         given["theme"] = theme
     dark = "<style>body{background:#111;color:#eee}</style>" if theme == "dark" else ""
     page.goto(site.write(f"<div style='height:640px'>{chat(endpoint, **given)}</div>", head=dark))
-    if mode == "launcher":
+    if mode in {"launcher", "dialog", "sidebar"}:
         page.locator("qa-chat .launch").click()
     for states in ((_empty,), (_answer, _uncertain, _nothing, _error, _waiting)):
         for state in states:

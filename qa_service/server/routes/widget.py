@@ -33,12 +33,13 @@ _ELEMENT_FILES = (
     "share-link.js",
     "strings.js",
     "styles.js",
+    "theme.js",
     "view.js",
 )
 """The modules of the element, the entry point first; ``qa-chat-loader.js`` loads them too."""
 _LAZY_FILES = (
+    *("back.js", "blocks.js", "card.js", "launcher.js", "overlay.js", "overlay-styles.js", "shortcuts.js", "sidebar.js"),
     *("preview.js", "preview-parts.js", "preview-strings.js", "preview-styles.js"),
-    *("blocks.js", "card.js"),
     *(f"strings-{code}.js" for code in ("ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh")),
 )
 """The modules that the element imports when it needs them."""

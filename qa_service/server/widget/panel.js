@@ -1,6 +1,6 @@
-/* The frame of the widget as DOM nodes: the panel with its header, log and form, and the launcher. */
+/* The frame of the widget as DOM nodes: the panel with its header, log and form. */
 
-import { h, icon, iconButton, questions } from "./view.js";
+import { h, iconButton, questions } from "./view.js";
 
 /** Return the header; without `close` it has no button for it. */
 export function headerOf(heading, strings, { clear, close }) {
@@ -45,18 +45,8 @@ export function formOf(placeholder, strings, { submit, key }) {
   return { form, input, send };
 }
 
-/** Return the panel around its parts; `note` says what is wrong with a question. */
-export function panelOf({ role, hidden }, header, log, form, note) {
+/** Return the panel around its parts, a `dialog` or a `section`; `note` says what is wrong with a question. */
+export function panelOf(name, header, log, form, note) {
   const foot = h("div", { class: "foot", part: "footer" }, note, h("slot", { name: "footer" }));
-  return h("section", { class: "panel", part: "panel", role, "aria-labelledby": "title", hidden }, header, log, form, foot);
-}
-
-/** Return the button that opens and closes the panel. */
-export function launcherOf(label, open, toggle) {
-  return h(
-    "button",
-    { type: "button", class: "launch", part: "launcher", "aria-expanded": String(open), "aria-haspopup": "dialog", onclick: toggle },
-    h("slot", { name: "icon" }, icon("chat")),
-    h("span", {}, label),
-  );
+  return h(name, { class: "panel", part: "panel", "aria-labelledby": "title" }, header, log, form, foot);
 }

@@ -3,6 +3,7 @@
  * loaded when it is first opened. Text of documents only ever becomes text nodes, pictures are drawn on a canvas.
  */
 
+import { pushLayer } from "./back.js";
 import { nodesOf } from "./blocks.js";
 import { read, safeLink, ServiceError } from "./client.js";
 import { canvasOf, readPreview } from "./preview-parts.js";
@@ -24,17 +25,24 @@ export function openPreview({ host, strings, connection, quotes, at = 0, onclose
   adopt(root);
   const preview = new Preview(strings, connection, quotes);
   const opener = root.activeElement;
-  const close = () => {
+  let leave = null; // removes the sheet's entry from the history
+  const hide = () => {
     if (!preview.panel.isConnected) return;
     preview.stop();
     preview.panel.remove();
     if (opener?.isConnected) opener.focus();
     onclose?.();
   };
+  const close = () => {
+    hide();
+    leave?.();
+    leave = null;
+  };
   preview.close = close;
   // Everything outside a modal dialog is inert.
   (host.querySelector("dialog:modal") ?? host).append(preview.panel);
   place(preview.panel, host);
+  if (matchMedia(PHONE).matches) leave = pushLayer(hide);
   preview.show(at);
   return { close };
 }

@@ -5,29 +5,37 @@
 
 import { checkedEndpoint, preconnect, starters } from "./client.js";
 import { Conversation } from "./conversation.js";
-import { formOf, headerOf, launcherOf, logOf, panelOf, welcomeOf } from "./panel.js";
+import { formOf, headerOf, logOf, panelOf, welcomeOf } from "./panel.js";
 import { filled, load, stringsOf } from "./strings.js";
 import { takeQuestion } from "./share-link.js";
 import { styleSheet } from "./styles.js";
+import { dress, watchPage } from "./theme.js";
 import { h, questions } from "./view.js";
 
-const MODES = ["inline", "launcher", "page"];
+const OVERLAYS = ["launcher", "dialog", "sidebar"];
+const MODES = ["inline", "page", ...OVERLAYS];
 const CORNERS = ["bottom-right", "bottom-left", "top-right", "top-left"];
 const MOST_CHARACTERS = 2000;
 const MOST_LABEL = 200;
 const ATTRIBUTES = [
   ...["endpoint", "key", "collection", "mode", "corner", "lang", "heading", "placeholder", "greeting"],
-  ...["suggestions", "top-k", "history", "no-feedback", "strings"],
+  ...["suggestions", "top-k", "history", "no-feedback", "strings", "shortcut", "no-button"],
 ];
+const LOOKS = ["theme", "theme-selector", "preset"];
+const warned = new Set();
+let overlays = null; // the promise of the module: those who wait for it go on in the order of the page
 
 export class QaChat extends HTMLElement {
-  static observedAttributes = ATTRIBUTES;
+  static observedAttributes = [...ATTRIBUTES, ...LOOKS];
 
   /** Which passages may be results, as `filters` of POST /ask; `null` for all. */
   filters = null;
 
   #root = this.attachShadow({ mode: "open" });
   #parts = null;
+  #overlay = null;
+  #early = false; // whether it was opened before the code of overlays had come
+  #connected = null; // an AbortController
   #conversation = new Conversation(() => this.#context, (name, detail) => this.#send(name, detail));
   #starters = null; // {name, texts}, of a connection
   #overrides = null;
@@ -52,23 +60,36 @@ export class QaChat extends HTMLElement {
     if (this.#parts) this.#prepare();
   }
 
-  /** Whether the panel is visible; always so without a launcher. */
+  /** Whether the panel is visible; always so in the modes inline and page. */
   get isOpen() {
-    return this.#mode !== "launcher" || Boolean(this.#parts && !this.#parts.panel.hidden);
+    return !OVERLAYS.includes(this.#mode) || Boolean(this.#overlay?.isOpen);
   }
 
   connectedCallback() {
     this.#linked ||= takeQuestion(this.#shareParam);
-    if (!this.#parts) this.#prepare();
+    if (this.#connected) return this.#overlay?.moved();
+    this.#connected = new AbortController();
+    if (this.#parts) this.#dress();
+    else this.#prepare();
+    watchPage(() => this.#dress(), this.#connected.signal);
+    this.#overlay?.join(this.#connected.signal);
   }
 
   disconnectedCallback() {
     // An element that moves is removed and inserted within one task.
-    queueMicrotask(() => this.isConnected || this.#conversation.stop());
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.#conversation.stop();
+      this.#overlay?.leave();
+      this.#connected?.abort();
+      this.#connected = null;
+    });
   }
 
-  attributeChangedCallback(_, before, now) {
-    if (this.#draws && before !== now) this.#prepare();
+  attributeChangedCallback(name, before, now) {
+    if (!this.#draws || before === now) return;
+    if (LOOKS.includes(name)) this.#dress();
+    else this.#prepare();
   }
 
   /** Ask a question as if it had been typed. Returns the service's answer, or `null` if there is none. */
@@ -95,22 +116,14 @@ export class QaChat extends HTMLElement {
   open() {
     if (!this.#parts) return void this.#prepare().then(() => this.open());
     if (this.isOpen) return;
-    this.#parts.panel.hidden = false;
-    this.#parts.root.classList.add("open");
-    this.#parts.launch.setAttribute("aria-expanded", "true");
-    this.#parts.input.focus();
-    this.#suggest();
+    this.#early = !this.#overlay;
+    this.#overlay?.open();
   }
 
-  /** Hide the panel and return the focus to the launcher. */
+  /** Hide the panel and return the focus to where it came from. */
   close() {
-    if (this.#mode !== "launcher" || !this.isOpen) return;
-    this.#conversation.closeSource();
-    const focused = this.#root.activeElement;
-    this.#parts.panel.hidden = true;
-    this.#parts.root.classList.remove("open");
-    this.#parts.launch.setAttribute("aria-expanded", "false");
-    if (focused) this.#parts.launch.focus();
+    this.#early = false;
+    this.#overlay?.close();
   }
 
   /** Clear the history. */
@@ -130,7 +143,9 @@ export class QaChat extends HTMLElement {
   #choice(name, choices) {
     const value = this.getAttribute(name);
     if (value === null || choices.includes(value)) return value ?? choices[0];
-    console.warn(`qa-chat: ${name}=${JSON.stringify(value.slice(0, 50))} is not one of ${choices.join(", ")}`);
+    const line = `qa-chat: ${name}=${JSON.stringify(value.slice(0, 50))} is not one of ${choices.join(", ")}`;
+    if (!warned.has(line)) console.warn(line);
+    warned.add(line);
     return choices[0];
   }
 
@@ -217,13 +232,12 @@ export class QaChat extends HTMLElement {
 
   /** Render the panel again; the history stays. */
   #draw() {
-    const open = Boolean(this.#parts && this.isOpen && this.#mode === "launcher");
     const typed = this.#parts?.input.value ?? "";
     if (this.#parts) this.#conversation.stop();
     this.#configure();
     const t = this.#strings;
     const mode = this.#mode;
-    const hidden = mode === "launcher" && !open;
+    const overlay = OVERLAYS.includes(mode);
     const { form, input, send } = formOf(this.#label("placeholder", t.placeholder), t, {
       submit: () => this.#submit(),
       key: (event) => this.#key(event),
@@ -233,33 +247,46 @@ export class QaChat extends HTMLElement {
     const welcome = welcomeOf(this.#label("greeting", t.greeting), suggestions, t, (text) => this.ask(text));
     const log = logOf(welcome, t);
     const note = h("p", { id: "note", role: "status" });
-    const close = mode === "launcher" ? () => this.close() : null;
+    const close = overlay ? () => this.close() : null;
     const header = headerOf(this.#label("heading", t.heading), t, { clear: () => this.clear(), close });
-    const panel = panelOf({ role: mode === "launcher" ? "dialog" : "region", hidden }, header, log, form, note);
-    const launch = launcherOf(this.#label("heading", t.launch), !hidden, () => (this.isOpen ? this.close() : this.open()));
-    const root = h(
-      "div",
-      { class: `root ${mode} ${mode === "launcher" ? this.#choice("corner", CORNERS) : ""} ${open ? "open" : ""}`, lang: t.locale, dir: t.direction },
-      panel,
-      mode === "launcher" ? launch : null,
-    );
+    const panel = panelOf(overlay ? "dialog" : "section", header, log, form, note);
+    const corner = overlay ? this.#choice("corner", CORNERS) : "";
+    const root = h("div", { class: `root ${mode} ${corner}`, lang: t.locale, dir: t.direction, hidden: overlay }, panel);
     root.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || event.isComposing) return;
-      const waits = this.#conversation.isWaiting;
-      if (!waits && (mode !== "launcher" || !this.isOpen)) return;
-      event.stopPropagation();
-      if (waits) this.#conversation.stop(true);
-      else this.close();
+      if (event.key !== "Escape" || event.isComposing || !this.#conversation.isWaiting) return;
+      event.preventDefault();
+      event.stopImmediatePropagation(); // the panel stays open
+      this.#conversation.stop(true);
     });
     const first = !this.#parts;
-    this.#parts = { root, panel, launch, log, input, send, note, welcome };
+    this.#parts = { root, panel, log, input, send, note, welcome };
     this.#root.replaceChildren(root);
+    if (this.#connected) this.#dress();
+    if (overlay) this.#frame(mode);
+    else this.#overlay?.drop();
     if (first) this.#conversation.restore();
     this.#conversation.redraw();
     if (this.isOpen) this.#suggest();
     if (!this.#base) this.#note(t.errors.setup);
     input.disabled = send.disabled = !this.#base;
     input.addEventListener("focus", () => preconnect(this.#base), { once: true });
+  }
+
+  #dress() {
+    if (this.#parts) dress(this, this.#parts.root, (name, choices) => this.#choice(name, choices));
+  }
+
+  /** Make the panel a launcher, dialog or sidebar; their code is loaded for the first one. */
+  async #frame(mode) {
+    const parts = this.#parts;
+    overlays ??= import("./overlay.js");
+    const { Overlay } = await overlays;
+    if (parts !== this.#parts) return; // drawn again meanwhile
+    const first = !this.#overlay;
+    this.#overlay ??= new Overlay(this, { opened: () => this.#suggest(), closed: () => this.#conversation.closeSource() });
+    this.#overlay.use(mode, parts, this.#label("heading", this.#strings.launch), this.#strings);
+    if (first && this.#connected) this.#overlay.join(this.#connected.signal);
+    if (this.#early) this.open();
   }
 
   /** Offer questions that the service can answer, unless the page names some. */

@@ -6,6 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
   chat: "M4 4h16v12H9l-5 4V4z",
   close: "M6 6l12 12M18 6L6 18",
+  search: "M16 16l5 5M10.5 17.5a7 7 0 1 0 0-14 7 7 0 0 0 0 14",
   clear: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   link: "M10 14a4 4 0 006 0l3-3a4 4 0 00-6-6l-1 1M14 10a4 4 0 00-6 0l-3 3a4 4 0 006 6l1-1",
