@@ -98,6 +98,8 @@ def ask(page: Page, question: str) -> None:
     field.fill(question)
     field.press("Enter")
     page.locator("qa-chat mark").first.wait_for()
+    if page.locator("#ranking").count():
+        page.locator("#ranking svg").wait_for()
     field.blur()
 
 

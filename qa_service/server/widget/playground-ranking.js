@@ -8,10 +8,12 @@ import { h } from "./view.js";
 const SVG = "http://www.w3.org/2000/svg";
 const ROW = 34;
 const TOP = 30;
-const EDGE = 18;
+const EDGE = 22;
 const RADIUS = 11;
 const LABEL_CHARACTER = 7.3; // pixels of a character of a label, about
-const NARROW = 400; // pixels, below which the picture has no labels
+const FOLLOWED = 8; // passages, up to which the picture stays in view above them
+const COLUMN = 64; // pixels of a column at least
+const NARROW = 380; // pixels, below which the picture has no labels
 const SIGNALS = [
   { name: "Meaning", key: "dense", says: "how near the passage's vector is to the question's" },
   { name: "Words", key: "lexical", says: "the words they share; rare ones count more" },
@@ -49,7 +51,7 @@ export async function ranking({ question, answer }, chat, open) {
   chart.style.height = `${heightOf(rows)}px`; // reserved, so that nothing moves when it is drawn
   return [
     ...head,
-    h("figure", {}, chart),
+    h("figure", { class: rows.length <= FOLLOWED ? "follows" : null }, chart),
     h("p", { class: "quiet", id: "caption" }, caption(rows)),
     list,
     h("details", {}, h("summary", {}, "Ranks and scores as a table"), table(rows)),
@@ -92,7 +94,7 @@ function s(name, attributes, ...children) {
 }
 
 function picture(rows, width) {
-  const labels = width < NARROW ? 0 : Math.min(220, width * 0.33);
+  const labels = width < NARROW ? 0 : Math.min(220, width * 0.33, width - SIGNALS.length * COLUMN - 2 * EDGE);
   const x = (column) => EDGE + (column * (width - labels - 2 * EDGE)) / SIGNALS.length;
   const y = (place) => TOP + place * ROW + ROW / 2;
   const heads = [...SIGNALS.map(({ name }) => name), "Result"].map((name, column) =>
@@ -115,7 +117,8 @@ function line(row, x, y, characters) {
   const [endX, endY] = points.at(-1);
   const name = nameOf(row);
   const label = s("text", { x: endX + RADIUS + 7, y: endY, dy: ".36em", class: "label" }, name.length > characters ? `${name.slice(0, characters - 1).trimEnd()}…` : name);
-  return s("g", { class: row.rank === 1 ? "line first" : "line", "data-rank": row.rank }, s("path", { d: path, class: "reach" }), s("path", { d: path }), ...dots, label);
+  const parts = [s("path", { d: path, class: "reach" }), s("path", { d: path }), ...dots, ...(characters ? [label] : [])];
+  return s("g", { class: row.rank === 1 ? "line first" : "line", "data-rank": row.rank }, ...parts);
 }
 
 /** Say in words what the picture shows of the first result. */
