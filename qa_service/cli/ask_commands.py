@@ -1,6 +1,7 @@
 """The commands that ask one question: ask, why."""
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -38,7 +39,7 @@ def ask(question: str, as_json: bool, session: str | None, **overrides: Any) -> 
     answerer, _ = answerer_of(settings)
     answerer.self_test()  # also loads the model, so that it does not count as time of the answer
     started = time.perf_counter()
-    answer = answerer.ask(question, AskOptions(history=history))
+    answer = answerer.ask(question, AskOptions(history=history, blocks=not as_json and sys.stdout.isatty()))
     took_ms = (time.perf_counter() - started) * 1000
     if file:
         keep_turns(file, history, answer)

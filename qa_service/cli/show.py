@@ -123,6 +123,11 @@ def _print_results(answer: "Answer") -> None:
     for result in answer.results:
         scored = result.scored
         screen.print(Text(f"\n{scored.rank}. {_place(result)} · score {scored.score:.3f}", "bold"))
+        if result.blocks is not None:
+            from qa_service.cli.terminal_blocks import terminal_blocks  # noqa: PLC0415
+
+            screen.print(*terminal_blocks(result), sep="\n")
+            continue
         text, (start, end) = scored.passage.text, scored.quote
         quoted = _with_bold_words(text, scored.quote, scored.spans, "black on yellow")
         screen.print(Text.assemble(printable(text[:start]), quoted, printable(text[end:])))
