@@ -162,13 +162,23 @@ def real() -> SentenceTransformerEmbedder:
 
 
 @pytest.fixture(scope="session")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Export the built-in model in all precisions, once for all test processes: it takes half a minute."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all test processes share."""
     root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
-    folders = {precision: root / "exports" / precision for precision in MIN_COSINE}
-    with FileLock(root / "exports.lock"):
+    return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(shared: Path) -> None:
+    """Let tests share a cache of models, which is not that of the machine's user."""
+    os.environ["QA_CACHE_DIR"] = str(shared / "cache")
+
+
+@pytest.fixture(scope="session")
+def exports(shared: Path) -> dict[str, Path]:
+    """Export the built-in model in all precisions, once for all test processes."""
+    folders = {precision: shared / "exports" / precision for precision in MIN_COSINE}
+    with FileLock(shared / "exports.lock"):
         exporter = Exporter(find_model(DEFAULT_MODEL))
         for precision, folder in folders.items():
             if not folder.exists():
@@ -193,7 +203,7 @@ def exported_models(tmp_path_factory: pytest.TempPathFactory, exports: dict[str,
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Remove the settings of the machine, and make an empty folder the working directory."""
     for name in list(os.environ):
-        if name.upper().startswith("QA_"):
+        if name.upper().startswith("QA_") and name != "QA_CACHE_DIR":
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

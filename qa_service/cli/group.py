@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from qa_service import __version__
-from qa_service.cli.show import complain
+from qa_service.cli.show import complain, say
 from qa_service.errors import QAServiceError, ServerStartError, SettingsError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def answerer_of(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":
 
     generations = generations_of(settings)
     generations.current_pointer()  # reports a missing index before the model is loaded
-    return open_answerer(settings, embedder_to_ask(settings), generations)
+    return open_answerer(settings, embedder_to_ask(settings, say), generations)
 
 
 def ask_with_one_thread() -> None:

@@ -10,7 +10,7 @@ import click
 
 from qa_service.cli.group import build_with_one_thread_of_numpy, cli, settings_of
 from qa_service.cli.options import beir_settings, options, setting_option
-from qa_service.cli.show import print_build, print_build_problems, print_files, print_verdict, progress_bar
+from qa_service.cli.show import print_build, print_build_problems, print_files, print_verdict, progress_bar, say
 
 if TYPE_CHECKING:
     from qa_service.datatypes import BuildReport
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 def index(as_json: bool, files: bool, watch: bool, beir: Path | None, **overrides: Any) -> int:  # noqa: FBT001
     """Build or update the index of a folder of documents."""
     build_with_one_thread_of_numpy()
-    from qa_service.embedding import ExportedModels  # noqa: PLC0415 - a second of import
-    from qa_service.embedding.choose import embedder_to_build  # noqa: PLC0415
+    from qa_service.embedding.choose import embedder_to_build  # noqa: PLC0415 - a second of import
     from qa_service.loading import source_root  # noqa: PLC0415
     from qa_service.pipeline import build  # noqa: PLC0415
 
@@ -37,13 +36,11 @@ def index(as_json: bool, files: bool, watch: bool, beir: Path | None, **override
     parts = {"": settings, **settings.by_collection()}
     for own in parts.values():
         source_root(own.source)  # reports a missing folder before the model is exported
-    embedder = embedder_to_build(settings)
+    embedder = embedder_to_build(settings, say)
 
     def build_one(name: str) -> "BuildReport":
         with progress_bar() as progress:
             report = build(parts[name], embedder, progress)
-        if name:
-            ExportedModels(parts[name].index).reuse(settings.index)
         if not as_json:
             print_build(report, name)
         if files and not as_json:

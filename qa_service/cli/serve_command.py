@@ -7,7 +7,7 @@ import click
 
 from qa_service.cli.group import ask_with_one_thread, check_memory, cli, metrics_shared, settings_of, take_signals
 from qa_service.cli.options import options
-from qa_service.cli.show import complain, counted
+from qa_service.cli.show import complain, counted, say
 from qa_service.errors import QAServiceError, ServerStartError, SettingsError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _serve(settings: "Settings") -> int:
     listener = process.bound_socket(settings.host, settings.port)
     try:
         check_access(settings)
-        app, answerer = process.open_app(settings)
+        app, answerer = process.open_app(settings, say)
     except SettingsError:
         listener.close()
         raise

@@ -252,6 +252,11 @@ def print_verdict(verdict: "Verdict", *, as_json: bool) -> None:
         click.echo(printable(f"  now: {verdict.now}"))
 
 
+def say(message: str) -> None:
+    """Print on stderr what takes a while; stdout is for results."""
+    click.echo(message, err=True)
+
+
 def complain(message: str, weight: str = "error") -> None:
     """Print an error or a warning as one line on stderr."""
     click.echo(f"{weight}: {printable(message)}", err=True)

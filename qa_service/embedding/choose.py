@@ -1,11 +1,14 @@
 """Chooses how to run the model: the exported graph for questions, the fastest runtime for passages.
 
-The reference, sentence-transformers on torch, takes seconds to import and 400 MB. So a build exports the model once,
-and the service runs without torch. A model that can't be exported is run by the reference.
+The reference, sentence-transformers on torch, takes seconds to import and 400 MB. So the model is exported once, into
+a cache of the machine, and the service runs without torch. A model that can't be exported is run by the reference.
 """
 
 import logging
-from functools import cached_property
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -23,49 +26,49 @@ from qa_service.embedding import (
     open_runtime,
 )
 from qa_service.embedding.runtime import RECIPE
-from qa_service.errors import ModelCorrupt, StorageError
 from qa_service.settings import Settings
 
 if TYPE_CHECKING:
     from qa_service.embedding.export import Exporter
 
+Say = Callable[[str], None]
+"""Receives messages for people, for the seconds in which a model is exported."""
 _AUTO, _TORCH = "auto", "torch"
 _logger = logging.getLogger(__name__)
 
 
-def embedder_to_ask(settings: Settings) -> Embedder:
-    """Return the exported model of the index folder, or else the reference.
+def embedder_to_ask(settings: Settings, say: Say = _logger.info) -> Embedder:
+    """Return the exported model, or else the reference.
 
-    Read-only, except on a Milvus replica, which has no build: it exports the model once if its index folder is
-    writable.
+    The built-in model is exported if it was not yet, which takes seconds. Others are not, except on a Milvus replica,
+    which has no build.
     """
     files = find_model(settings.model, allow_download=settings.allow_download)
-    exports = _Exports(settings, files, threads=1)
-    for precision in _precisions(settings):
-        exported = exports.find(precision)
-        if exported is None and settings.store == "milvus":
-            try:
-                exported = exports.find_or_export(precision)
-            except StorageError as error:
-                _logger.warning("the model can't be exported and is run by torch: %s", error)
-        if exported is not None:
-            return exported
+    precisions = _precisions(settings)
+    with _exports(settings, files, say, threads=1) as exports:
+        for precision in precisions:
+            if (exported := exports.find(precision)) is not None:
+                return exported
+        if files.built_in or settings.store == "milvus":
+            for precision in precisions:
+                if (exported := exports.find_or_export(precision)) is not None:
+                    return exported
     return SentenceTransformerEmbedder(files)
 
 
-def embedder_to_build(settings: Settings, flags: frozenset[str] | None = None) -> Embedder:
+def embedder_to_build(settings: Settings, say: Say = _logger.info, flags: frozenset[str] | None = None) -> Embedder:
     """Return the fastest embedder for passages in the precision set; the model is exported if it was not yet.
 
     ``flags`` are those of the CPU; they are read from the system if not given.
     """
     files = find_model(settings.model, allow_download=settings.allow_download)
-    exports = _Exports(settings, files, threads=usable_cores())
-    for precision in _precisions(settings):
-        exported = exports.find_or_export(precision)
-        if exported is not None:
-            openvino = openvino_precision(flags) if settings.runtime == _AUTO else None
-            for_passages = None if openvino is None else exports.find_or_export(openvino)
-            return exported if for_passages is None else TwoRuntimeEmbedder(exported, for_passages)
+    with _exports(settings, files, say, threads=usable_cores()) as exports:
+        for precision in _precisions(settings):
+            exported = exports.find_or_export(precision)
+            if exported is not None:
+                openvino = openvino_precision(flags) if settings.runtime == _AUTO else None
+                for_passages = None if openvino is None else exports.find_or_export(openvino)
+                return exported if for_passages is None else TwoRuntimeEmbedder(exported, for_passages)
     return SentenceTransformerEmbedder(files)
 
 
@@ -94,39 +97,47 @@ def _precisions(settings: Settings) -> tuple[str, ...]:
     return () if settings.runtime == _TORCH else (settings.runtime,)
 
 
-class _Exports:
-    """The exports of one model in an index folder, to be opened for a number of threads."""
+@contextmanager
+def _exports(settings: Settings, files: ModelFiles, say: Say, *, threads: int) -> Iterator["_Exports"]:
+    """Yield the exports of a model, to be opened for a number of threads; say how long those took that are new."""
+    exports = _Exports(ExportedModels(settings.model_cache, settings.index), files, say, threads)
+    yield exports
+    if exports.started is not None:
+        say(f"prepared the model in {time.monotonic() - exports.started:.1f} s")
 
-    def __init__(self, settings: Settings, files: ModelFiles, *, threads: int) -> None:
-        self._models = ExportedModels(settings.index)
+
+class _Exports:
+    """The exports of one model."""
+
+    def __init__(self, models: ExportedModels, files: ModelFiles, say: Say, threads: int) -> None:
+        self._models = models
         self._files = files
-        self._threads = threads
+        self._say = say
+        self._opened = partial(open_runtime, threads=threads)
+        self.started: float | None = None
 
     def find(self, precision: str) -> ExportedEmbedder | None:
         """Return the model in a precision, or ``None`` if it is not exported or is damaged."""
-        folder = self._models.find(export_name(self._files, precision))
-        if folder is None:
-            return None
-        try:
-            return open_runtime(folder, threads=self._threads)
-        except ModelCorrupt as error:
-            _logger.warning("%s; `qa-service index` exports the model again", error)
-            return None
+        return self._models.find(export_name(self._files, precision), self._opened)
 
     def find_or_export(self, precision: str) -> ExportedEmbedder | None:
         """Return the model in a precision, exporting it if necessary, or ``None`` if it can't be exported."""
         if (found := self.find(precision)) is not None:
             return found
+        if self.started is None:
+            self.started = time.monotonic()
+            self._say("preparing the model (once)…")
         from qa_service.embedding.traced import ExportFailed  # noqa: PLC0415 - only where an export is missing
 
         try:
-            self._models.add(
-                export_name(self._files, precision), lambda folder: self._exporter.write(folder, precision)
+            return self._models.add(
+                export_name(self._files, precision),
+                self._opened,
+                lambda folder: self._exporter.write(folder, precision),
             )
         except ExportFailed as error:
             _logger.warning("%s can't be exported in %s: %s", self._files.identity.name, precision, error)
             return None
-        return self.find(precision)
 
     @cached_property
     def _exporter(self) -> "Exporter":

@@ -1,30 +1,51 @@
-"""Stores exported models, which run without torch, in the index folder; they can be exported again at any time."""
+"""Stores exported models, which run without torch; they can be exported again at any time.
 
-import os
+They lie in a cache of the machine, which all indexes share. If it can't be written, as in a read-only home or on a
+full disk, they are stored in the index folder, or else in a temporary folder until this process ends.
+"""
+
+import atexit
+import logging
 import shutil
+import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from qa_service.io.durable import locked, remove_partial, storage_errors, sync_file, write_folder
+from qa_service.errors import ModelCorrupt, StorageError
+from qa_service.io.durable import locked_in_turn, remove_partial, storage_errors, sync_file, write_folder
+
+Model = TypeVar("Model")
+_logger = logging.getLogger(__name__)
 
 
 class ExportedModels:
-    """The exported models of an index folder, each a folder below ``models/``."""
+    """Exported models by name, each a folder below ``models/`` of the cache or of an index folder.
 
-    def __init__(self, index: Path) -> None:
-        self._index = index
-        self._folder = index / "models"
+    Processes may share the folders: a model is complete or missing, and whoever adds one waits for others.
+    """
 
-    def find(self, name: str) -> Path | None:
-        """Return the folder of an exported model, or ``None`` if there is none with this name."""
-        folder = self._folder / name
-        return folder if folder.is_dir() else None
+    def __init__(self, cache: Path, index: Path) -> None:
+        self._folders = (cache / "models", index / "models")
 
-    def add(self, name: str, write: Callable[[Path], None]) -> None:
-        """Let ``write`` fill a new folder, and give it its name, replacing a damaged one.
+    def find(self, name: str, opened: Callable[[Path], Model], *, warn: bool = True) -> Model | None:
+        """Return a model as ``opened`` returns it, or ``None`` if it is missing or damaged.
 
-        Raises :class:`BuildInProgress` if another process builds.
+        ``opened`` raises :class:`ModelCorrupt` for a damaged folder.
+        """
+        for folder in self._folders:
+            if (folder / name).is_dir():
+                try:
+                    return opened(folder / name)
+                except ModelCorrupt as error:
+                    if warn:
+                        _logger.warning("%s; it is exported again", error)
+        return None
+
+    def add(self, name: str, opened: Callable[[Path], Model], write: Callable[[Path], None]) -> Model:
+        """Have ``write`` fill a new folder, replacing a damaged one, and return it ``opened``.
+
+        If another process has added the model meanwhile, that one is returned.
         """
 
         def write_and_sync(folder: Path) -> None:
@@ -32,23 +53,24 @@ class ExportedModels:
             for file in folder.iterdir():
                 sync_file(file)
 
-        with locked(self._index):
-            with storage_errors(self._folder):
-                self._folder.mkdir(exist_ok=True)
-            remove_partial(self._folder)
-            write_folder(self._folder / name, write_and_sync)
+        for folder in self._folders:
+            try:
+                with locked_in_turn(folder):
+                    found = self.find(name, opened, warn=False)
+                    if found is not None:
+                        return found
+                    remove_partial(folder)
+                    write_folder(folder / name, write_and_sync)
+                return opened(folder / name)
+            except StorageError as error:
+                _logger.warning("the exported model can't be stored: %s, or set QA_CACHE_DIR", error)
+        return self._add_for_this_process(opened, write)
 
-    def reuse(self, other: Path) -> None:
-        """Link the exported models of another index folder that are missing here, instead of exporting them again."""
-        for model in sorted((other / "models").glob("[!.]*")):
-            if self.find(model.name) is None and model.is_dir():
-                self.add(model.name, partial(_link_files, model))
-
-
-def _link_files(source: Path, target: Path) -> None:
-    """Link the files of a folder, which never change, into another; copy them on file systems without links."""
-    for file in sorted(source.iterdir()):
-        try:
-            os.link(file, target / file.name)
-        except OSError:
-            shutil.copyfile(file, target / file.name)
+    @staticmethod
+    def _add_for_this_process(opened: Callable[[Path], Model], write: Callable[[Path], None]) -> Model:
+        with storage_errors(Path(tempfile.gettempdir())):
+            folder = Path(tempfile.mkdtemp(prefix="qa-service-model-"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            write(folder)
+        _logger.warning("the exported model is in %s until this process ends", folder)
+        return opened(folder)

@@ -35,7 +35,7 @@ from qa_service.io import strict_json
 
 MODEL, TOKENIZER, SPECIFICATION = "model.onnx", "tokenizer.json", "export.json"
 RECIPE = 2
-"""Raised with every change of export or quantisation that changes the written files."""
+"""Raised with every change of export or quantisation that changes vectors."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("sentence_embedding", "token_embeddings")
 OPENVINO_INT8, OPENVINO_BF16 = "int8-bulk", "bf16-bulk"

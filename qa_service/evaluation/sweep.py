@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qa_service.embedding import ExportedModels
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.errors import QAServiceError, QuestionFileError, SettingsError
 from qa_service.evaluation.evaluate import EvaluationOptions, Target, evaluate
@@ -122,8 +121,6 @@ def _fill(row: SweepRow, settings: Settings, questions: QuestionFile, output: Pa
     """Evaluate one point unless it is finished; fill its row."""
     run = RunFolder(output / row.run)
     index = index_folder(output, settings)
-    for other in (settings.index, *sorted((output / _INDEXES_FOLDER).glob("*"))):
-        ExportedModels(index).reuse(other)
     settings = settings.model_copy(update={"index": index, "store": "faiss"})
     build(settings, embedder_to_build(settings))
     answerer, _ = open_answerer(settings, embedder_to_ask(settings))

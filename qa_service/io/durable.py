@@ -21,6 +21,7 @@ OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
 OTHER_ACCOUNTS = 0o077
 """The permissions of all accounts but the owner, as a mode and as a umask."""
 _PARTIAL = ".partial"
+_TURN_SECONDS = 600
 Result = TypeVar("Result")
 _logger = logging.getLogger(__name__)
 
@@ -110,6 +111,27 @@ def locked(folder: Path) -> Iterator[None]:
         except Timeout as error:
             raise BuildInProgress(
                 f"another process is building {folder}; wait for it to finish, then try again"
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def locked_in_turn(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder that processes share, after those who came before; the folder is created if missing.
+
+    Raises :class:`StorageError` if the folder can't be written, or the lock is not released in ten minutes.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock", timeout=_TURN_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise StorageError(
+                f"another process has held {folder / 'lock'} for {_TURN_SECONDS} s; end it, then try again"
             ) from error
     try:
         yield

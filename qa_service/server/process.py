@@ -1,6 +1,7 @@
 """The listening socket and the server processes around the application."""
 
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from qa_service.embedding import Embedder
-from qa_service.embedding.choose import embedder_to_ask
+from qa_service.embedding.choose import Say, embedder_to_ask
 from qa_service.errors import ServerStartError, SettingsError
 from qa_service.index.locations import generations_of
 from qa_service.pipeline import QuestionAnswerer, open_answerer
@@ -25,6 +26,7 @@ from qa_service.server.middleware.observing import check_traces
 from qa_service.server.protocol import GuardedProtocol
 from qa_service.settings import Settings, load_settings
 
+_logger = logging.getLogger(__name__)
 _GRACE_SECONDS = 30
 """Time for running requests when the server stops, beyond the deadline of a question."""
 
@@ -57,10 +59,10 @@ def served_app() -> FastAPI:
     return app
 
 
-def open_app(settings: Settings) -> tuple[FastAPI, QuestionAnswerer]:
+def open_app(settings: Settings, say: Say = _logger.info) -> tuple[FastAPI, QuestionAnswerer]:
     """Open the indexes that the settings name; return the application and the default collection's answerer."""
     check_traces(settings)
-    embedder = embedder_to_ask(settings)
+    embedder = embedder_to_ask(settings, say)
     default = _open(settings, embedder)
     named = {name: _open(own, embedder) for name, own in settings.by_collection().items()}
     return create_app(settings, default, named), default.answerer

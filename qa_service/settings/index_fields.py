@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from platformdirs import user_cache_path
 from pydantic import BaseModel, Field, field_validator
 
 from qa_service.settings.values import CHANGES_INDEX, Names, Token
@@ -19,6 +20,13 @@ class IndexFields(BaseModel):
     source: Path = Field(Path("source_text"), description="Folder of documents.")
     index: Path = Field(Path("index"), description="Folder of the index.")
     data: Path = Field(Path("data"), description="Folder for keys, feedback, sessions, and the jobs of the server.")
+    cache_dir: str = Field(
+        "",
+        description="Folder for what can be made again, shared by all indexes of the machine: models as they are run. "
+        "Empty means `qa-service` in the account's cache: `~/.cache` (or `XDG_CACHE_HOME`) on Linux, "
+        "`~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows. Without permission to write there, the index "
+        "folder is used.",
+    )
     collections: Names = Field(
         (),
         description="Named collections, each with its own index: `hr` for the folder `hr` below the source folder, or "
@@ -175,6 +183,11 @@ class IndexFields(BaseModel):
     keep_generations: int = Field(
         2, ge=1, le=100, description="Number of generations of the index to keep, including the current one."
     )
+
+    @property
+    def model_cache(self) -> Path:
+        """The folder of ``cache_dir``, or its default on this system."""
+        return Path(self.cache_dir) if self.cache_dir else user_cache_path("qa-service", appauthor=False)
 
     @property
     def starter_paths(self) -> tuple[str, ...]:

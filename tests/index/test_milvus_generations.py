@@ -10,6 +10,7 @@ from milvus_index import Write, swap_under_load
 from milvus_servers import Server
 from processes import PATIENCE
 
+from qa_service.embedding import find_model
 from qa_service.embedding.choose import embedder_to_ask
 from qa_service.embedding.export import Exporter
 from qa_service.errors import IndexMissing, ModelChanged, SettingsError, StoreUnavailable
@@ -19,7 +20,7 @@ from qa_service.index.milvus import MilvusGenerations
 from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.connection import Connection
 from qa_service.pipeline import build, open_answerer
-from qa_service.settings import Settings, load_settings
+from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
 pytestmark = pytest.mark.needs("pymilvus", "milvus_lite")
 
@@ -102,7 +103,7 @@ def test_the_alias_is_swapped_under_load(shared: Settings, server: Server, folde
 def test_a_replica_without_a_build_exports_the_model(
     tmp_path: Path, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, into its index folder; if that is read-only, it answers with the reference."""
+    """Once, into the cache; another server answers by the reference until a build has exported the model."""
     written: list[str] = []
 
     def write(_: Exporter, folder: Path, precision: str) -> None:
@@ -110,13 +111,14 @@ def test_a_replica_without_a_build_exports_the_model(
         shutil.copytree(exports[precision], folder, dirs_exist_ok=True)
 
     monkeypatch.setattr(Exporter, "write", write)
-    shared = load_settings(store="milvus", index=tmp_path / "cache")
+    model, cache = str(find_model(DEFAULT_MODEL).folder), str(tmp_path / "cache")  # as any model but the built-in one
+    shared = load_settings(store="milvus", model=model, cache_dir=cache, index=tmp_path / "index")
+    alone = shared.model_copy(update={"store": "faiss"})
+    assert embedder_to_ask(alone).runtime.startswith("torch")
     assert "int8" in embedder_to_ask(shared).runtime
     assert "int8" in embedder_to_ask(shared).runtime
-    assert "int8" in embedder_to_ask(load_settings(index=tmp_path / "cache")).runtime
+    assert "int8" in embedder_to_ask(alone).runtime
     assert written == ["int8"]
-    (tmp_path / "file").write_text("no folder")
-    assert embedder_to_ask(load_settings(store="milvus", index=tmp_path / "file")).runtime.startswith("torch")
 
 
 def test_aliases_are_valid_names_and_the_token_is_not_shown() -> None:

@@ -7,7 +7,7 @@
     ├── build.lock               locked during a build
     ├── calibration.json         confidence constants, written by `qa-service calibrate`
     ├── calibration-unlabelled.json  the same, fitted by a build for a model without any
-    ├── models/<name>/           a model exported for serving; can be exported again
+    ├── models/<name>/           an exported model, if the cache of the machine can't be written
     ├── shards/                  finished shards of a cluster build, an index folder of its own
     └── generations/
         ├── <id>/                never changed once it has this name

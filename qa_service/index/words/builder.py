@@ -8,7 +8,6 @@ from typing import Any
 import bm25s
 import numpy as np
 from bm25s.tokenization import Tokenized
-from scipy.sparse import csr_array
 
 from qa_service.datatypes import Int32Array, IntArray
 from qa_service.index.words.index import BM25Index, SentenceWords, idf
@@ -135,13 +134,11 @@ class _BM25(bm25s.BM25):  # type: ignore[misc]
         weights = idf(len(lengths), np.bincount(terms, minlength=len(unique_token_ids))).astype(np.float32)
         saturation = self.k1 * (1 - self.b + self.b * lengths / lengths.mean())
         scores = (weights[terms] * (counts / (saturation[passages] + counts))).astype(np.float32)
-        starts = np.searchsorted(passages, np.arange(len(lengths) + 1))
-        shape = (len(lengths), len(unique_token_ids))
-        columns = csr_array((scores, terms, starts), shape=shape).tocsc()
+        by_term = np.argsort(terms, kind="stable")
         return {
-            "data": columns.data,
-            "indices": columns.indices.astype(np.int32),
-            "indptr": columns.indptr.astype(np.int64),
+            "data": scores[by_term],
+            "indices": passages[by_term].astype(np.int32),
+            "indptr": np.searchsorted(terms[by_term], np.arange(len(unique_token_ids) + 1)),
             "num_docs": len(lengths),
         }
 
