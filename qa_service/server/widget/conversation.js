@@ -1,6 +1,6 @@
 /* A conversation: questions and their answers as entries of the log, its history, and its session storage. */
 
-import { ask, readAnswer, ServiceError, tell, visible } from "./client.js";
+import { ask, preconnect, readAnswer, ServiceError, tell, visible } from "./client.js";
 import { reveal } from "./reveal.js";
 import { filled } from "./strings.js";
 import { linkTo } from "./share-link.js";
@@ -49,6 +49,12 @@ export class Conversation {
     controller.abort();
     const says = h("p", { class: "aside" }, byUser ? strings.halted : strings.stopped);
     fill(entry, says, ...(byUser ? [this.#retry(again)] : []));
+  }
+
+  /** Get ready for an answer while the question is typed. */
+  expect() {
+    card().catch(() => {});
+    preconnect(this.#context().base);
   }
 
   /** Whether a question waits for its answer. */

@@ -3,7 +3,7 @@
  * element. See docs/widget.md for attributes, properties, parts, slots, events and methods.
  */
 
-import { checkedEndpoint, preconnect, starters } from "./client.js";
+import { checkedEndpoint, starters } from "./client.js";
 import { Conversation } from "./conversation.js";
 import { formOf, headerOf, logOf, panelOf, welcomeOf } from "./panel.js";
 import { filled, load, stringsOf } from "./strings.js";
@@ -269,7 +269,7 @@ export class QaChat extends HTMLElement {
     if (this.isOpen) this.#suggest();
     if (!this.#base) this.#note(t.errors.setup);
     input.disabled = send.disabled = !this.#base;
-    input.addEventListener("focus", () => preconnect(this.#base), { once: true });
+    input.addEventListener("focus", () => this.#conversation.expect(), { once: true });
   }
 
   #dress() {
