@@ -28,7 +28,8 @@ function scriptAttributes(endpoint, key, attributes) {
   }
   const base = endpoint.replace(/\/+$/, "");
   const written = { src: `${base}/widget/qa-chat-loader.js` };
-  for (const [name, value] of Object.entries({ endpoint: base, key: key || null, ...attributes })) {
+  // The search page has the query parameter q itself.
+  for (const [name, value] of Object.entries({ endpoint: base, key: key || null, "share-param": "ask", ...attributes })) {
     if (!/^[a-z][a-z0-9-]*$/.test(name)) {
       throw new Error(`qa-service: attributes has ${JSON.stringify(name)}; names are written as in HTML, such as "top-k"`);
     }

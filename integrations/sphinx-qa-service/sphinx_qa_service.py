@@ -44,7 +44,8 @@ def script_attributes(endpoint: str, key: str, attributes: Mapping[str, object])
         if not re.fullmatch(r"[a-z][a-z0-9-]*", str(name)):
             raise ValueError(f"attributes has {name!r}; names are written as in HTML, such as 'top-k'")
     base = endpoint.rstrip("/")
-    values = {"endpoint": base, "key": key or None, **attributes}
+    # The search pages of site generators have the query parameter q themselves.
+    values = {"endpoint": base, "key": key or None, "share-param": "ask", **attributes}
     texts = {f"data-{name}": _text(value) for name, value in values.items() if value is not None and value is not False}
     return {"src": f"{base}/widget/qa-chat-loader.js", **texts}
 

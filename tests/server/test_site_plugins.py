@@ -109,7 +109,9 @@ def test_material_keeps_the_widget_on_its_host(plugin: Path, tmp_path: Path) -> 
     plugins = [privacy, {"qa-service": {"endpoint": "https://qa.example.org", "key": "pk_1"}}]
     build_mkdocs(mkdocs_source(tmp_path / "source", THEMES["material"], plugins), plugin, tmp_path / "site")
     tag = '<script src="https://qa.example.org/widget/qa-chat-loader.js" data-endpoint="https://qa.example.org"'
-    assert f'{tag} data-key="pk_1" async></script></body>' in (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert f'{tag} data-key="pk_1" data-share-param="ask" async></script></body>' in (
+        tmp_path / "site/index.html"
+    ).read_text(encoding="utf-8")
 
 
 def test_an_mkdocs_site_without_an_endpoint_has_no_widget(plugin: Path, tmp_path: Path) -> None:
@@ -275,7 +277,8 @@ CASES: list[tuple[str, str, dict[str, Any], str | dict[str, str]]] = [
     ("https://a.example", "", {"top_k": 3}, "attributes has "),
     ("https://a.example", "", {"x onload": "1"}, "attributes has "),
 ]
-"""Options, and the attributes of the script besides `src`, or the beginning of the error."""
+"""Options, and the attributes of the script besides `src` and `LINKS`, or the beginning of the error."""
+LINKS = {"data-share-param": "ask"}
 
 
 def test_options_become_attributes_or_an_error() -> None:
@@ -288,7 +291,7 @@ def test_options_become_attributes_or_an_error() -> None:
             continue
         found = script_attributes(endpoint, key, attributes)
         src = f"{endpoint.rstrip('/')}/widget/qa-chat-loader.js"
-        assert found == ({"src": src} | expected if endpoint else {})
+        assert found == ({"src": src} | LINKS | expected if endpoint else {})
     code = [
         path.read_text(encoding="utf-8").split("\ndef script_attributes")[1] for path in INTEGRATIONS.glob("*/*.py")
     ]
@@ -320,7 +323,7 @@ def test_docusaurus_makes_the_same_of_the_options() -> None:
         elif endpoint:
             src = f"{endpoint.rstrip('/')}/widget/qa-chat-loader.js"
             compact = {name: value.replace('": "', '":"') for name, value in expected.items()}
-            assert outcome == {"src": src, "async": True} | compact
+            assert outcome == {"src": src, "async": True} | LINKS | compact
         else:
             assert outcome == {}
 
