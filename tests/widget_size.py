@@ -8,7 +8,6 @@ WIDGET = Path(__file__).parent.parent / "qa_service/server/widget"
 ELEMENT = (
     "qa-chat-define.js",
     "qa-chat.js",
-    "card-styles.js",
     "client.js",
     "conversation.js",
     "panel.js",

@@ -25,7 +25,6 @@ _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=ut
 _ELEMENT_FILES = (
     "qa-chat-define.js",
     "qa-chat.js",
-    "card-styles.js",
     "client.js",
     "conversation.js",
     "panel.js",
@@ -38,7 +37,8 @@ _ELEMENT_FILES = (
 )
 """The modules of the element, the entry point first; ``qa-chat-loader.js`` loads them too."""
 _LAZY_FILES = (
-    *("back.js", "blocks.js", "card.js", "launcher.js", "overlay.js", "overlay-styles.js", "shortcuts.js", "sidebar.js"),
+    *("back.js", "blocks.js", "card.js", "card-styles.js", "launcher.js"),
+    *("overlay.js", "overlay-styles.js", "shortcuts.js", "sidebar.js"),
     *("preview.js", "preview-parts.js", "preview-strings.js", "preview-styles.js"),
     *(f"strings-{code}.js" for code in ("ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh")),
 )

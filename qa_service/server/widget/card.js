@@ -1,14 +1,24 @@
 /* An answer as a card: its verdict, its quotes with their neighbours, their sources, and what one can do with it. */
 
 import { excerptOf, nodesOf } from "./blocks.js";
+import { CARD } from "./card-styles.js";
 import { safeLink, visible } from "./client.js";
 import { filled, percent, reasonOf } from "./strings.js";
+import { sheetOf } from "./styles.js";
 import { h, icon, iconButton, questions } from "./view.js";
 
 const STRONG = 0.75;
 const GOOD = 0.45;
 const SHORT = 140; // characters of a quote in the largest type
 const MEDIUM = 300;
+
+let sheet;
+
+/** Give a shadow root the styles of answers. */
+export function dress(root) {
+  sheet ??= sheetOf(CARD);
+  if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
+}
 
 /**
  * Return an answer; `acts` are `{base, ask(question), asTyped(), link(), source(result, link), preview(result, link),

@@ -183,8 +183,9 @@ export class Conversation {
   }
 
   async #view(answer, turn, entry) {
-    const { answerOf } = await card();
-    const { base, strings, connection, noFeedback, shareParam, ask } = this.#context();
+    const { answerOf, dress } = await card();
+    const { base, strings, parts, connection, noFeedback, shareParam, ask } = this.#context();
+    dress(parts.root.getRootNode());
     return answerOf(answer, strings, {
       base,
       ask,

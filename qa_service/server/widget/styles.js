@@ -1,7 +1,5 @@
 /* The widget's styles, as a constructed sheet, which content security policies without inline styles allow. */
 
-import { CARD } from "./card-styles.js";
-
 const TEXT = `
 :host { display: block !important; visibility: visible !important; }
 :host([hidden]) { display: none !important; }
@@ -130,4 +128,4 @@ export function sheetOf(text) {
 }
 
 /** Return the style sheet that all widgets of a page share. */
-export const styleSheet = () => (sheet ??= sheetOf(TEXT + CARD));
+export const styleSheet = () => (sheet ??= sheetOf(TEXT));
