@@ -107,6 +107,7 @@ def test_the_picture_shows_the_ranks_of_the_service(page: Page, endpoint: str) -
     page.locator("#ranking summary", has_text="table").click()
     expect(page.locator("#ranking tbody tr")).to_have_count(len(results))
     expect(page.locator("#ranking tbody tr").first).to_contain_text(f"{results[0]['scores']['dense']:.3f}")
+    page.mouse.move(0, 0)  # a passage that scrolls under the pointer would light its line
     page.locator("#ranking .ranked .link").nth(1).focus()
     expect(page.locator("#ranking .line.lit")).to_have_attribute("data-rank", "2")
     page.locator("#ranking .ranked .link").first.click()

@@ -7,9 +7,9 @@ import { h } from "./view.js";
 
 const DEFAULTS = { mode: "launcher", corner: "bottom-right", theme: "", lang: "" };
 const CHOICES = {
-  mode: { launcher: "Corner button", inline: "Within the text", page: "Filling its container" },
+  mode: { launcher: "Corner button", dialog: "Dialog", sidebar: "Sidebar", inline: "Within the text", page: "Whole container" },
   corner: { "bottom-right": "Bottom right", "bottom-left": "Bottom left", "top-right": "Top right", "top-left": "Top left" },
-  theme: { "": "As the system", light: "Light", dark: "Dark" },
+  theme: { "": "As the page", light: "Light", dark: "Dark" },
   lang: { "": "As the page", ...Object.fromEntries(languages.map((code) => [code, new Intl.DisplayNames(code, { type: "language" }).of(code)])) },
 };
 const LABELS = { mode: "Mode", corner: "Corner", theme: "Theme", lang: "Language" };
@@ -65,7 +65,7 @@ function editor(code) {
     code.textContent = `${style}${SCRIPT}\n${tag(options)}`;
     warning.textContent = fault({ light: light.value, dark: dark.value }, options.theme);
     fields.corner.closest("label").hidden = options.mode !== "launcher";
-    show(preview);
+    show(preview, options.mode === "launcher");
   };
   const rows = [
     ...Object.entries(fields).map(([name, field]) => h("label", {}, LABELS[name], field)),
@@ -73,18 +73,30 @@ function editor(code) {
   ];
   const form = h("form", { class: "options", onsubmit: (event) => event.preventDefault(), oninput: draw }, ...rows);
   draw();
-  requestAnimationFrame(() => show(preview)); // once the tab has it
+  requestAnimationFrame(() => show(preview, fields.mode.value === "launcher")); // once the tab has it
   return [form, stage, warning];
 }
 
-/** Open the preview, without taking the focus. */
-function show(preview) {
-  const [panel, focused] = [preview.closest('[role="tabpanel"]'), document.activeElement];
-  if (!panel) return;
-  const top = panel.scrollTop;
+/** Open or close the panel of the preview; it is inert meanwhile, and the focus stays where it is. */
+function show(preview, open) {
+  const stage = preview.parentElement;
+  if (!stage.isConnected) return;
+  if (!open) {
+    stage.inert = false;
+    preview.close();
+    return;
+  }
+  if (preview.isOpen) return;
+  const focused = document.activeElement;
+  stage.inert = true;
   preview.open();
-  if (document.activeElement !== focused) focused.focus();
-  panel.scrollTop = top;
+  const settle = () => {
+    if (!stage.isConnected || !stage.inert) return;
+    if (!preview.isOpen) return void requestAnimationFrame(settle);
+    if (document.activeElement === document.body) focused.focus({ preventScroll: true });
+    stage.inert = false;
+  };
+  requestAnimationFrame(settle);
 }
 
 function propertiesOf(accent, radius, font) {
