@@ -85,7 +85,7 @@ def test_the_quote_of_every_shipped_question_is_in_view(
     browser: Browser,  # noqa: F811 - a fixture
     briefing: str,
 ) -> None:
-    """After the answer, without scrolling by hand, at four sizes."""
+    """After the answer, without scrolling by hand, at four sizes; also below a very long question."""
     asked = [item.question for item in QuestionFile(QUESTIONS) if isinstance(item, Question)]
     for name, (width, height, attributes) in SIZES.items():
         page = browser.new_page(viewport={"width": width, "height": height})  # noqa: F811 - no fixture
@@ -94,7 +94,7 @@ def test_the_quote_of_every_shipped_question_is_in_view(
         page.route("**/page.html", functools.partial(Route.fulfill, body=content, content_type="text/html"))
         page.goto(f"{briefing}/page.html")
         page.locator("qa-chat .launch").click()
-        seen, hidden = page.evaluate(ASK_ALL, asked)
+        seen, hidden = page.evaluate(ASK_ALL, [*asked, f"{asked[0]} {'please ' * 250}"])
         assert hidden == [], name
         assert seen > 80, name
         assert page.evaluate(SCROLLING) == [], name

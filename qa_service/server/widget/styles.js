@@ -70,7 +70,7 @@ h2 { font-size: 1.05em; line-height: 1.3; margin: 0; flex: 1; min-width: 0; font
 .entry:not(:last-child) { content-visibility: auto; }
 .question {
   margin-block: 0 .75em; margin-inline: auto 0; width: fit-content; max-width: 88%; padding: .5em .85em; border-radius: 1em; border-end-end-radius: .2em;
-  background: var(--_raised); white-space: pre-wrap; unicode-bidi: plaintext; max-height: 12em; overflow-y: auto;
+  background: var(--_raised); white-space: pre-wrap; unicode-bidi: plaintext;
 }
 .error { padding: .75em .9em; border: 1px solid var(--_control); border-inline-start: 4px solid var(--_bad); border-radius: min(.5em, var(--_radius)); }
 .error p { margin: 0 0 .5em; }
