@@ -18,6 +18,7 @@ from processes import PATIENCE
 from test_browser import browser  # noqa: F401 - a fixture
 
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.keys import KeyFile
 from qa_service.settings import Settings
 
 PACKAGE = INTEGRATIONS / "npm"
@@ -74,7 +75,7 @@ def test_a_typed_react_program_is_built_with_the_package_and_asks(
     settings: Settings,
     tmp_path: Path,
 ) -> None:
-    """TypeScript finds no error in the example, and each of the errors that its types must show."""
+    """With a key. TypeScript finds no error in the example, and each of the errors that its types must show."""
     npm_install(package)
     (archive,) = npm_packed(package, package)
     with tarfile.open(archive) as tar:
@@ -84,10 +85,12 @@ def test_a_typed_react_program_is_built_with_the_package_and_asks(
     example = package / "example"
     npm_install(example)
     run("npm", "run", "types", cwd=example)
-    with site_and_service(tmp_path / "site", answerer, settings) as (site, endpoint), opened(browser) as (page, faults):
+    closed = settings.model_copy(update={"access": "keys"})
+    with site_and_service(tmp_path / "site", answerer, closed) as (site, endpoint), opened(browser) as (page, faults):
+        key = KeyFile(settings.data).create("page", ("ask",), publishable=True, origins=(site,))
         manifest = example / "package.json"
         text = manifest.read_text(encoding="utf-8")
-        manifest.write_text(text.replace("http://127.0.0.1:8000", endpoint), encoding="utf-8")
+        manifest.write_text(text.replace("http://127.0.0.1:8000", endpoint).replace("pk_…", key), encoding="utf-8")
         run("npm", "run", "build", cwd=example)
         shutil.copy(example / "index.html", tmp_path / "site")
         shutil.copytree(example / "site", tmp_path / "site/site")

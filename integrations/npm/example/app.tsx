@@ -5,6 +5,7 @@ import { useRef, useState } from "react";
 import { createRoot } from "react-dom/client";
 
 declare const ENDPOINT: string;
+declare const KEY: string;
 
 function Help() {
   const chat = useRef<QaChat>(null);
@@ -15,6 +16,7 @@ function Help() {
       <qa-chat
         ref={chat}
         endpoint={ENDPOINT}
+        publishable-key={KEY}
         mode="inline"
         top-k={2}
         strings={{ send: "Go" }}

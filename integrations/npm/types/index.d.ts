@@ -7,6 +7,8 @@ export type Answer = components["schemas"]["AskResponse"];
 export interface QaChatAttributes {
   endpoint?: string;
   key?: string;
+  /** As `key`, which React and Vue keep for themselves. */
+  "publishable-key"?: string;
   collection?: string;
   mode?: "inline" | "launcher" | "page" | "dialog" | "sidebar";
   corner?: "bottom-right" | "bottom-left" | "top-right" | "top-left";

@@ -5,7 +5,7 @@ import type { QaChat, QaChatAttributes, QaChatEventMap } from "./index.js";
 
 type Listeners = { [Name in keyof QaChatEventMap as `on${Name}`]?: (event: QaChatEventMap[Name]) => void };
 
-/** `key` is React's own, so the publishable key is set on the element: `ref={(chat) => chat?.setAttribute("key", "pk_…")}`. */
+/** `key` is React's own; a publishable key is `publishable-key`. */
 export type QaChatProps = Omit<QaChatAttributes, "key" | "strings"> & { strings?: QaChat["strings"] } & Listeners &
   Omit<HTMLAttributes<QaChat>, keyof QaChatAttributes> &
   RefAttributes<QaChat>;

@@ -18,6 +18,7 @@ const CORNERS = ["bottom-right", "bottom-left", "top-right", "top-left"];
 const MOST_CHARACTERS = 2000;
 const MOST_LABEL = 200;
 const ATTRIBUTES = [
+  "publishable-key",
   ...["endpoint", "key", "collection", "mode", "corner", "lang", "heading", "placeholder", "greeting"],
   ...["suggestions", "top-k", "history", "no-feedback", "strings", "shortcut", "no-button"],
 ];
@@ -158,11 +159,15 @@ export class QaChat extends HTMLElement {
     return Number.isNaN(number) ? 0 : Math.min(50, Math.max(1, number));
   }
 
+  get #publicKey() {
+    return this.getAttribute("key") ?? this.getAttribute("publishable-key") ?? "";
+  }
+
   get #connection() {
     const collection = this.getAttribute("collection");
     return {
       base: this.#base + (collection ? `/collections/${encodeURIComponent(collection)}` : ""),
-      key: this.#trusted || (this.getAttribute("key") ?? ""),
+      key: this.#trusted || this.#publicKey,
       filters: this.filters,
     };
   }
@@ -201,7 +206,7 @@ export class QaChat extends HTMLElement {
     this.#base = "";
     try {
       const base = checkedEndpoint(this.getAttribute("endpoint") ?? "");
-      if (/^sk_/.test(this.getAttribute("key") ?? "")) {
+      if (/^sk_/.test(this.#publicKey)) {
         throw new Error("key is secret, but visible to everyone on this page; use a publishable one (pk_…)");
       }
       this.#base = base;
