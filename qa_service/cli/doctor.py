@@ -20,7 +20,9 @@ from qa_service.server.starters import candidates
 from qa_service.settings import Settings
 
 _MAX_LISTED = 5
-_PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "numpy", "fastapi", "uvicorn")
+_PACKAGES = ("onnxruntime", "tokenizers", "faiss-cpu", "numpy", "fastapi", "uvicorn")
+_OTHER_MODELS = ("torch", "transformers", "sentence-transformers")
+"""Packages that run other models than the built-in one; the slim image has none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,15 @@ def _look(subject: str, look: Callable[[], str]) -> Finding:
 def _packages() -> Finding:
     versions: list[str] = []
     missing: list[str] = []
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *_OTHER_MODELS):
         try:
             versions.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             missing.append(name)
-    if missing:
-        return Finding("packages", f"not installed: {', '.join(missing)}; reinstall qa-service", 2)
-    return Finding("packages", ", ".join(versions))
+    if needed := [name for name in missing if name in _PACKAGES]:
+        return Finding("packages", f"not installed: {', '.join(needed)}; reinstall qa-service", 2)
+    only = f"; only the built-in model can be run, without {', '.join(missing)}" if missing else ""
+    return Finding("packages", ", ".join(versions) + only)
 
 
 def _reader(mode: str, model: ModelIdentity) -> str:

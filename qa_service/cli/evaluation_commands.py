@@ -93,7 +93,9 @@ def evaluate(
     ask_with_one_thread()
     from qa_service.evaluation import evaluate as run  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.compare import Limit, compare, failures  # noqa: PLC0415
+    from qa_service.evaluation.libraries import check_libraries  # noqa: PLC0415
 
+    check_libraries(draws=output is not None)
     evaluation_options = take_evaluation_options(arguments)
     limits = [Limit.parse(text) for text in floors] + [Limit.parse(text, most=True) for text in ceilings]
     with closing(take_question_file(arguments)) as questions, ExitStack() as stack:
@@ -216,8 +218,10 @@ def calibrate(**arguments: Any) -> int:
     """Fit confidence to the questions of FILE, answerable and unanswerable; store it with the index."""
     ask_with_one_thread()
     from qa_service.evaluation.calibrate import calibrate as run  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.libraries import check_libraries  # noqa: PLC0415
     from qa_service.index.disk import IndexFolder  # noqa: PLC0415
 
+    check_libraries(draws=False)
     with closing(take_question_file(arguments)) as questions, progress_bar() as progress:
         settings = settings_of(arguments)
         questions.check()

@@ -78,9 +78,14 @@ def packaged_folder() -> Path:
 
 
 def _hub_folder(name: str, *, allow_download: bool) -> Path:
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only for hub names
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
-
+    try:
+        from huggingface_hub import snapshot_download  # noqa: PLC0415 - only for hub names
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+    except ImportError as error:
+        raise ModelMissing(
+            f"{name} is a hub name, which needs sentence-transformers; pip install sentence-transformers, or use the "
+            f"built-in model ({DEFAULT_MODEL})"
+        ) from error
     try:
         return Path(
             snapshot_download(

@@ -3,15 +3,15 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import escape
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from qa_service.evaluation.statistics import Bin
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _INK, _ACCENT, _SECOND, _GRID = "#010203", "#040506", "#070809", "#0a0b0c"
 _COLOURS = {_INK: "var(--ink)", _ACCENT: "var(--accent)", _SECOND: "var(--second)", _GRID: "var(--grid)"}
@@ -40,7 +40,7 @@ def ranks(counts: Mapping[str, int]) -> str:
     """Draw the number of questions by the rank of their first relevant result."""
     names = list(counts)
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         colours = [_SECOND if name == "none" else _ACCENT for name in names]
         bars = axes.bar(range(len(names)), [counts[name] for name in names], color=colours)
         axes.bar_label(bars, padding=2)
@@ -55,7 +55,7 @@ def ranks(counts: Mapping[str, int]) -> str:
 def calibration(bins: Sequence[Bin]) -> str:
     """Draw a reliability diagram: confidence against accuracy."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         most = max(one.n for one in bins)
         axes.plot([0, 1], [0, 1], color=_GRID, linestyle="--")
         axes.plot([one.confidence for one in bins], [one.right for one in bins], color=_ACCENT, linewidth=1)
@@ -69,7 +69,7 @@ def calibration(bins: Sequence[Bin]) -> str:
 def risk(shares: Mapping[str, float]) -> str:
     """Draw the risk-coverage curve: the share of wrong answers among the most confident ones."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         axes.plot([float(share) for share in shares], list(shares.values()), color=_ACCENT, marker="o", markersize=3)
         axes.set(xlim=(0, 1.02), xlabel="coverage: share of questions answered", ylabel="risk: share of wrong answers")
         axes.set_ylim(bottom=0)
@@ -80,7 +80,7 @@ def risk(shares: Mapping[str, float]) -> str:
 def latency(milliseconds: Sequence[float]) -> str:
     """Draw the cumulative distribution of latency."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         axes.ecdf(milliseconds, color=_ACCENT, linewidth=2)
         for percentile in (50, 95):
             value = float(np.percentile(milliseconds, percentile))
@@ -94,7 +94,7 @@ def latency(milliseconds: Sequence[float]) -> str:
 def values(name: str, figures: Sequence[float]) -> str:
     """Draw a measure of every question, sorted."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         ordered = np.sort(figures)[::-1]
         axes.fill_between(np.arange(len(ordered)), ordered, step="mid", color=_ACCENT, linewidth=0)
         axes.set(xlabel="questions, best first", ylabel=name, ylim=(0, 1.02), xlim=(0, max(1, len(ordered) - 1)))
@@ -105,7 +105,7 @@ def values(name: str, figures: Sequence[float]) -> str:
 def differences(name: str, figures: Sequence[float], key: str = "differences") -> str:
     """Draw the difference in a measure of every question, sorted."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         ordered = np.sort(figures)[::-1]
         places = np.arange(len(ordered))
         axes.fill_between(places, np.maximum(ordered, 0), step="mid", color=_ACCENT, linewidth=0)
@@ -121,7 +121,7 @@ def differences(name: str, figures: Sequence[float], key: str = "differences") -
 def pareto(points: Sequence[tuple[str, float, float, bool]], name: str) -> str:
     """Draw quality against milliseconds; each point is (label, milliseconds, quality, on the Pareto front)."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         front = sorted((ms, quality) for _, ms, quality, best in points if best)
         axes.plot([ms for ms, _ in front], [quality for _, quality in front], color=_ACCENT, drawstyle="steps-post")
         for label, ms, quality, best in points:
@@ -133,8 +133,11 @@ def pareto(points: Sequence[tuple[str, float, float, bool]], name: str) -> str:
     return _svg("pareto", draw, f"{name} against latency, with the Pareto front")
 
 
-def _svg(key: str, draw: Callable[[Axes], object], label: str) -> str:
+def _svg(key: str, draw: Callable[["Axes"], object], label: str) -> str:
     """Return a figure as an SVG element with ids of its own, the page's colours, and a label for screen readers."""
+    from matplotlib import rc_context  # noqa: PLC0415 - a second of import, and an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     with rc_context({**_STYLE, "svg.hashsalt": key}):
         figure = Figure(_SIZE, layout="constrained")
         axes = figure.subplots()
