@@ -162,23 +162,23 @@ def real() -> SentenceTransformerEmbedder:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that all test processes share."""
     root = tmp_path_factory.getbasetemp()
     return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache_of_the_tests(shared: Path) -> None:
+def _cache_of_the_tests(shared_folder: Path) -> None:
     """Let tests share a cache of models, which is not that of the machine's user."""
-    os.environ["QA_CACHE_DIR"] = str(shared / "cache")
+    os.environ["QA_CACHE_DIR"] = str(shared_folder / "cache")
 
 
 @pytest.fixture(scope="session")
-def exports(shared: Path) -> dict[str, Path]:
+def exports(shared_folder: Path) -> dict[str, Path]:
     """Export the built-in model in all precisions, once for all test processes."""
-    folders = {precision: shared / "exports" / precision for precision in MIN_COSINE}
-    with FileLock(shared / "exports.lock"):
+    folders = {precision: shared_folder / "exports" / precision for precision in MIN_COSINE}
+    with FileLock(shared_folder / "exports.lock"):
         exporter = Exporter(find_model(DEFAULT_MODEL))
         for precision, folder in folders.items():
             if not folder.exists():
