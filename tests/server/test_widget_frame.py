@@ -1,11 +1,15 @@
 """The frame of the chat widget: sizes, themes, modes, keys, Back, motion and layout shifts, in a real browser."""
 
 # ruff: noqa: F811 - fixtures are imported, and arguments
+import time
+
 import pytest
 from needs import BROWSER, require
+from processes import PATIENCE
 
 require(*BROWSER)
 
+from conftest import served
 from playwright.sync_api import Browser, Page, expect
 from test_browser import browser  # noqa: F401 - a fixture
 from test_widget import (  # noqa: F401 - some are fixtures
@@ -20,6 +24,10 @@ from test_widget import (  # noqa: F401 - some are fixtures
     page,
     site,
 )
+
+from qa_service.pipeline import QuestionAnswerer
+from qa_service.server.keys import KeyFile
+from qa_service.settings import Settings
 
 ROOT = "document.querySelector('qa-chat').shadowRoot.querySelector('.root')"
 IS_DARK = f"() => getComputedStyle({ROOT}).colorScheme === 'dark'"
@@ -385,3 +393,64 @@ def test_the_observers_end_with_the_element(page: Page, site: Site, endpoint: st
     page.wait_for_function(IS_DARK)
     page.keyboard.press("Control+k")
     assert page.evaluate("chat.isOpen")
+
+
+@pytest.mark.parametrize(
+    ("origins", "key", "says"),
+    [
+        (True, "", "needs a key, and the attribute key is missing"),
+        (True, "pk_12345678_nothing", "the key pk_12345678_… is unknown"),
+        (False, "", "the service allows no pages of http://127.0.0.1"),
+    ],
+)
+def test_the_console_says_what_is_wrong_with_a_key_or_an_origin(
+    origins: bool,
+    key: str,
+    says: str,
+    page: Page,
+    site: Site,
+    answerer: QuestionAnswerer,
+    settings: Settings,
+) -> None:
+    """In one line, with the command that helps; each line once."""
+    allowed = (site.origin if origins else "https://other.example",)
+    KeyFile(settings.data).create("page", ("ask",), publishable=True, origins=allowed)
+    with served(answerer, settings.model_copy(update={"access": "keys"})) as port:
+        page.goto(site.write(chat(f"http://127.0.0.1:{port}", **({"key": key} if key else {}))))
+        for _ in range(2):
+            ask(page, FOUND)
+            page.locator("qa-chat .entry").last.locator(".error").wait_for()
+        line = _line(page)
+    assert says in line
+    assert f"--publishable --origin {site.origin}" in line
+
+
+def test_the_console_says_what_is_wrong_with_an_endpoint(page: Page, site: Site, endpoint: str) -> None:
+    """Nothing there, something else there, or the page's own policy."""
+    other = site.origin.replace("127.0.0.1", "localhost")
+    free = endpoint.rsplit(":", 1)[0] + ":9"
+    for address, says in (
+        (f"{endpoint}/wrong", f"nothing answers at {endpoint}/wrong"),
+        (other, "answers, but not as qa_service does"),
+        (free, f"nothing answers at {free}"),
+    ):
+        page.faults.clear()  # type: ignore[attr-defined]
+        page.goto(site.write(chat(endpoint).replace(f'endpoint="{endpoint}"', f'endpoint="{address}"')))
+        ask(page, FOUND)
+        assert says in _line(page)
+    page.faults.clear()  # type: ignore[attr-defined]
+    policy = f"<meta http-equiv='Content-Security-Policy' content=\"connect-src 'self'; script-src {endpoint}\">"
+    page.goto(site.write(chat(endpoint), head=policy))
+    ask(page, FOUND)
+    assert f"add {endpoint} to connect-src" in _line(page)
+
+
+def _line(page: Page) -> str:
+    """Return the only line of the widget in the console."""
+    deadline = time.monotonic() + PATIENCE
+    while not any(line.startswith("qa-chat:") for line in page.faults):  # type: ignore[attr-defined]
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(200)
+    [line] = {line for line in page.faults if line.startswith("qa-chat:")}  # type: ignore[attr-defined]
+    return str(line)

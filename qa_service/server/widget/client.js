@@ -109,7 +109,7 @@ export async function read({ key }, url, signal) {
 async function send(url, key, body, signal) {
   const late = AbortSignal.timeout(PATIENCE_MS);
   try {
-    return await fetch(url, {
+    const response = await fetch(url, {
       method: body ? "POST" : "GET",
       mode: "cors",
       credentials: "omit",
@@ -120,10 +120,18 @@ async function send(url, key, body, signal) {
       body: body && JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, late]) : late,
     });
+    if ([401, 403, 404].includes(response.status)) explain({ url, key, response: response.clone() });
+    return response;
   } catch (error) {
     if (signal?.aborted) throw error;
+    if (!late.aborted && navigator.onLine !== false) explain({ url, key });
     throw new ServiceError(late.aborted ? "slow" : navigator.onLine === false ? "offline" : "unreachable");
   }
+}
+
+/** Tell developers what is wrong; the page works without. */
+function explain(fault) {
+  import("./diagnose.js").then(({ diagnose }) => diagnose(fault)).catch(() => {});
 }
 
 /** Return the seconds of a Retry-After header, limited to 1 to 30. */
