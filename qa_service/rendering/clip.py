@@ -10,6 +10,8 @@ from qa_service.datatypes import Run, ShownBlock, ShownRow
 
 def clip(blocks: Sequence[ShownBlock], start: int, end: int) -> tuple[ShownBlock, ...]:
     """Return what blocks in order show between two offsets, in offsets from ``start``."""
+    if start >= end:
+        return ()
     first = bisect_right(blocks, start, key=attrgetter("end"))
     last = bisect_left(blocks, end, key=attrgetter("start"))
     return tuple(shown for block in blocks[first:last] for shown in [_clipped(block, start, end)] if _is_shown(shown))

@@ -24,7 +24,11 @@ _RECORDS = {"text/csv", "text/tab-separated-values", "application/jsonl"}
 _OFFICE = "application/vnd.o"
 # Formats whose readers write a paragraph on one line; several lines are code.
 _JOINED = {"text/html", "text/x-rst", "text/asciidoc", "text/org", "application/x-tex", "application/epub+zip"}
-_REFERENCE = re.compile(r"^ {0,3}\[(?!\^)([^\]\n]{1,999})\]:", re.MULTILINE)
+_REFERENCE = re.compile(
+    r"^ {0,3}\[(?!\^)([^\]\n]{1,999})\]:[ \t]*(?:<[^<>\n]*>|[^\s<]\S*)"
+    r"(?:[ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*\r?$",
+    re.MULTILINE,
+)
 _CACHE_CHARACTERS, _CACHE_READINGS = 2_000_000, 256
 
 _NOWHERE: dict[str, Any] = {"href": "", "title": ""}
@@ -44,7 +48,9 @@ class _Reading:
 def _reading(document: SourceDocument, sections: Sequence[Section]) -> _Reading:
     text, kind = document.text, document.media_type
     if kind in _MARKDOWN:
-        references = {normalizeReference(match[1]): _NOWHERE for match in _REFERENCE.finditer(text)}
+        # Another window may define the link; within one the parser knows better.
+        defined = _REFERENCE.finditer(text) if len(text) > WINDOW else ()
+        references = {normalizeReference(match[1]): _NOWHERE for match in defined}
         return _Reading(lambda part, _: markdown_blocks(part, references), fenced_codes(text))
     suffix = os.path.splitext(document.uri)[1].lower()
     if kind == "text/plain" and (suffix in SOURCE_SUFFIXES or suffix == ".log"):

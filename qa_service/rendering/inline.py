@@ -49,7 +49,7 @@ class _State(StateInline):
         token.meta["at"] = self.pos
         before = self.tokens[-2] if len(self.tokens) > 1 else None
         if ttype == "text" and before is not None:
-            if before.info == "auto":  # behind the bracket of <https://…>
+            if before.type == "link_open" and before.info == "auto":  # behind the bracket of <https://…>
                 token.meta["at"] = self.pos + 1
             elif before.type == "text" and before.meta["at"] >= self.pos:  # delimiters come one by one
                 token.meta["at"] = before.meta["at"] + len(before.content)

@@ -65,7 +65,7 @@ def markdown_blocks(text: str, references: dict[str, Any] | None = None) -> list
 def _normalized(text: str) -> tuple[str, list[int]]:
     """Return a text whose lines end with LF, and where characters were removed, in its own offsets."""
     removed = [match.start() for match in _CARRIAGE_RETURN.finditer(text)]
-    source = _CARRIAGE_RETURN.sub("", text).replace("\r", "\n")
+    source = _CARRIAGE_RETURN.sub("", text).replace("\r", "\n").replace("\0", "\ufffd")
     return source, [place - number for number, place in enumerate(removed)]
 
 
@@ -229,7 +229,7 @@ class _Walk:
 
     def _code(self, token: Token) -> None:
         first = (token.map[0] if token.map else 0) + (token.type == "fence")
-        content = token.content.rstrip("\n")
+        content = token.content.rstrip()
         runs = _placed([Run(0, len(content))], self._lines(content, first)) if content else ()
         language = token.info.split()[0] if token.info.split() else ""
         start, end = self._span(token)
@@ -238,7 +238,7 @@ class _Walk:
         self.marker = ""
 
     def _html(self, token: Token) -> None:
-        content = token.content.rstrip("\n")
+        content = token.content.rstrip()
         lines = self._lines(content, token.map[0] if token.map else 0)
         self._add("paragraph", self._span(token), html_pieces(content), lines)
 
