@@ -12,7 +12,6 @@ ELEMENT = (
     "conversation.js",
     "panel.js",
     "reveal.js",
-    "share-link.js",
     "strings.js",
     "styles.js",
     "theme.js",

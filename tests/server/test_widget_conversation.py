@@ -181,7 +181,8 @@ def test_the_connection_is_opened_while_the_question_is_typed(page: Page, site: 
 
 
 LINKS = """async () => {
-  const { linkTo, takeQuestion } = await import("/widget/share-link.js");
+  const { linkTo } = await import("/widget/share-link.js");
+  const { takeQuestion } = await import("/widget/conversation.js");
   const at = (href) => new URL(href);
   const page = at("https://a.example/b?x=%2F&q=old&q&y#z");
   return {

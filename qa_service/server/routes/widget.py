@@ -29,7 +29,6 @@ _ELEMENT_FILES = (
     "conversation.js",
     "panel.js",
     "reveal.js",
-    "share-link.js",
     "strings.js",
     "styles.js",
     "theme.js",
@@ -38,7 +37,7 @@ _ELEMENT_FILES = (
 """The modules of the element, the entry point first; ``qa-chat-loader.js`` loads them too."""
 _LAZY_FILES = (
     *("back.js", "blocks.js", "card.js", "card-styles.js", "launcher.js"),
-    *("diagnose.js", "overlay.js", "overlay-styles.js", "shortcuts.js", "sidebar.js"),
+    *("diagnose.js", "overlay.js", "overlay-styles.js", "share-link.js", "shortcuts.js", "sidebar.js"),
     *("preview.js", "preview-parts.js", "preview-strings.js", "preview-styles.js"),
     *(f"strings-{code}.js" for code in ("ar", "de", "es", "fr", "it", "ja", "ko", "nl", "pt", "zh")),
 )

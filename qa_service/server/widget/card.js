@@ -12,6 +12,8 @@ const GOOD = 0.45;
 const SHORT = 140; // characters of a quote in the largest type
 const MEDIUM = 300;
 
+export { linkTo } from "./share-link.js";
+
 let sheet;
 
 /** Give a shadow root the styles of answers. */

@@ -3,13 +3,15 @@
 import { ask, preconnect, readAnswer, ServiceError, tell, visible } from "./client.js";
 import { reveal } from "./reveal.js";
 import { filled } from "./strings.js";
-import { linkTo } from "./share-link.js";
 import { entryOf, fill, h, skeleton } from "./view.js";
 
 const MOST_ENTRIES = 100;
 const MOST_TURNS = 10;
 const MOST_TURN_CHARACTERS = 300;
 const SKELETON_MS = 300;
+/** The length of a question in a link. */
+export const MOST_LINKED_CHARACTERS = 500;
+const taken = new Set();
 const card = () => import("./card.js");
 
 export class Conversation {
@@ -183,7 +185,7 @@ export class Conversation {
   }
 
   async #view(answer, turn, entry) {
-    const { answerOf, dress } = await card();
+    const { answerOf, dress, linkTo } = await card();
     const { base, strings, parts, connection, noFeedback, shareParam, ask } = this.#context();
     dress(parts.root.getRootNode());
     return answerOf(answer, strings, {
@@ -268,4 +270,12 @@ function countDown(retry, says, textAt, seconds) {
     else says.textContent = textAt(0);
   };
   tick(seconds);
+}
+
+/** Return the question that the page was opened with, to the first that asks for it; else "". */
+export function takeQuestion(name, page = globalThis.location) {
+  if (!name || taken.has(name)) return "";
+  taken.add(name);
+  const question = visible(new URLSearchParams(page.search).get(name) ?? "").trim();
+  return Array.from(question).length <= MOST_LINKED_CHARACTERS ? question : "";
 }

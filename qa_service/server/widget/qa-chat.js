@@ -4,10 +4,9 @@
  */
 
 import { checkedEndpoint, starters } from "./client.js";
-import { Conversation } from "./conversation.js";
+import { Conversation, takeQuestion } from "./conversation.js";
 import { formOf, headerOf, logOf, panelOf, welcomeOf } from "./panel.js";
 import { filled, load, stringsOf } from "./strings.js";
-import { takeQuestion } from "./share-link.js";
 import { styleSheet } from "./styles.js";
 import { dress, watchPage } from "./theme.js";
 import { h, questions } from "./view.js";
