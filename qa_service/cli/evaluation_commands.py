@@ -191,17 +191,13 @@ def _open_index(
     from qa_service.embedding.choose import usable_cores  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation import Target  # noqa: PLC0415
     from qa_service.evaluation.gold import IndexCorpus  # noqa: PLC0415
-    from qa_service.evaluation.targets import InProcessAsker, ProcessPoolAsker  # noqa: PLC0415
+    from qa_service.evaluation.targets import InProcessAsker, ProcessPoolAsker, about_index  # noqa: PLC0415
 
     answerer, _ = answerer_of(settings)
     stack.callback(answerer.index.close)
     answerer.self_test()  # also loads the model
     alone, corpus = InProcessAsker(answerer), IndexCorpus(answerer.index)
-    about |= {
-        "index_version": answerer.index.generation,
-        "model": answerer.index.manifest.model.name,
-        "timed": "in process, a sample asked alone",
-    }
+    about |= {**about_index(answerer.index), "timed": "in process, a sample asked alone"}
     count = jobs or min(usable_cores(), _MAX_JOBS)
     if count == 1 or (jobs is None and sum(1 for _ in questions) <= _ONE_PROCESS_QUESTIONS):
         return Target(alone, corpus, alone, settings=settings, about=about)

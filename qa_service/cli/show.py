@@ -214,7 +214,11 @@ def print_summary(summary: "Summary") -> None:
 
 
 def print_comparison(comparison: "Comparison") -> None:
-    """Print the verdicts of a comparison, and the questions that changed most."""
+    """Print the settings that differ, the verdicts, and the questions that changed most."""
+    from qa_service.evaluation.compare import setting_text  # noqa: PLC0415
+
+    for name, values in comparison.settings.items():
+        click.echo(printable(f"{name}: {' -> '.join(map(setting_text, values))}"))
     for one in comparison.differences:
         click.echo(printable(f"{one.verdict} (wins {one.wins}, losses {one.losses}, ties {one.ties})"))
     for moved in comparison.moved[:_MAX_CHANGED_QUESTIONS]:

@@ -14,7 +14,7 @@ import numpy as np
 from qa_service.datatypes import Float64Array
 from qa_service.errors import QuestionFileError, SettingsError
 from qa_service.evaluation.measures import LOWER_IS_BETTER, in_order
-from qa_service.evaluation.run import RunFolder
+from qa_service.evaluation.run import RunFolder, evaluated_settings
 from qa_service.evaluation.statistics import LEVEL, Estimate, effect_size, estimate, holm, randomisation_p
 
 _MAX_CHANGED_QUESTIONS = 20
@@ -68,6 +68,8 @@ class Comparison:
     """The main measure, by which the changed questions are ordered."""
     differences: list[Difference] = field(default_factory=list)
     moved: list[ChangedQuestion] = field(default_factory=list)
+    settings: dict[str, list[Any]] = field(default_factory=dict)
+    """The settings that differ, with the value of each run; ``None`` if it is not recorded."""
     unpaired: dict[str, int] = field(default_factory=dict)
     """Per run, the number of questions that only this run or only the first one has."""
     of_questions: dict[str, list[float]] = field(default_factory=dict)
@@ -78,6 +80,15 @@ class Comparison:
         fields = asdict(self)
         del fields["of_questions"]
         return fields
+
+
+def setting_text(value: Any) -> str:
+    """Return the value of a setting as it is shown."""
+    if value is None:
+        return "not recorded"
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value) or "none"
 
 
 def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
@@ -93,6 +104,7 @@ def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
     if not wanted:
         raise QuestionFileError(f"{paths[0]} has no question with a measure; evaluate questions with gold")
     comparison = Comparison([run.name for run in runs], [run.about for run in runs], wanted[0])
+    comparison.settings = _differing([run.settings for run in runs])
     comparison.unpaired = {run.name: len(first.values.keys() ^ run.values.keys()) for run in others}
     found = [paired for run in others for paired in _paired(first, run, wanted)]
     p_values = [randomisation_p(paired.differences) for paired in found]
@@ -190,6 +202,7 @@ class _ComparedRun:
 
     name: str
     about: dict[str, Any]
+    settings: dict[str, Any]
     values: dict[str, dict[str, float]]
     questions: dict[str, str]
     measures: tuple[str, ...]
@@ -207,7 +220,13 @@ class _ComparedRun:
             values[result["id"]] = result["measures"]
             questions[result["id"]] = result["question"]
             measures |= dict.fromkeys(result["measures"])
-        return cls(name, about["about"], values, questions, tuple(in_order(measures)))
+        return cls(name, about["about"], evaluated_settings(about), values, questions, tuple(in_order(measures)))
+
+
+def _differing(settings: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    names = dict.fromkeys(name for one in settings for name in one)
+    values = {name: [one.get(name) for one in settings] for name in names}
+    return {name: found for name, found in values.items() if any(value != found[0] for value in found[1:])}
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

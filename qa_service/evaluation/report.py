@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from qa_service.datatypes import Offsets
 from qa_service.evaluation import plots
-from qa_service.evaluation.compare import Comparison
+from qa_service.evaluation.compare import Comparison, setting_text
 from qa_service.evaluation.gold import Corpus
 from qa_service.evaluation.measures import LOWER_IS_BETTER, SERVED, WRONGLY_ANSWERED, WRONGLY_REFUSED, headlines
 from qa_service.evaluation.run import REPORT, REPORT_MD, RunFolder
@@ -45,6 +45,9 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters["share"] = lambda value: "–" if value is None else f"{value:.3f}"
+
+
+_environment.filters["setting"] = setting_text
 
 
 def page(template: str, **values: Any) -> str:

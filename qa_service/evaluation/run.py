@@ -22,6 +22,7 @@ RUN, RESULTS, TIMES = "run.json", "results.jsonl", "times.jsonl"
 SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC = "summary.json", "report.html", "report.md", "run.trec", "qrels.trec"
 WRITTEN = (RUN, RESULTS, TIMES, SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC)
 FORMAT_VERSION = 2
+_DIGEST_DIGITS = 12
 _FOUND = tuple(one.name for one in fields(ReturnedPassage))
 _found = attrgetter(*_FOUND)
 
@@ -190,6 +191,23 @@ class RunFolder:
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         replace_file(self.path / name, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def evaluated_settings(run: dict[str, Any]) -> dict[str, Any]:
+    """Return what was evaluated, by name, from the content of ``run.json``: settings, index, depth and versions.
+
+    The settings of a service that was asked over HTTP are unknown. Earlier versions wrote fewer names.
+    """
+    fingerprint, about = run["fingerprint"], run["about"]
+    found: dict[str, Any] = {
+        "questions": fingerprint["questions_sha256"][:_DIGEST_DIGITS],
+        "index": fingerprint["index_version"],
+        "qa_service": about.get("version"),
+        "top_k": fingerprint["top_k"],
+    }
+    if fingerprint["target"]:
+        return {**found, "service": fingerprint["target"]}
+    return {**found, "model": about.get("model"), **about.get("index_settings", {}), **fingerprint.get("settings", {})}
 
 
 def result_of(asked: EvaluatedQuestion, measured: dict[str, float]) -> dict[str, Any]:

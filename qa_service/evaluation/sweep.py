@@ -14,7 +14,7 @@ from qa_service.evaluation.evaluate import EvaluationOptions, Target, evaluate
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.question_file import QuestionFile
 from qa_service.evaluation.run import SUMMARY, Fingerprint, RunFolder
-from qa_service.evaluation.targets import InProcessAsker
+from qa_service.evaluation.targets import InProcessAsker, about_index
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings, load_settings, settings_that_change
 
@@ -127,7 +127,7 @@ def _fill(row: SweepRow, settings: Settings, questions: QuestionFile, output: Pa
     try:
         row.passages = len(answerer.index)
         asker = InProcessAsker(answerer)
-        about = {"questions": str(questions.path), "index_version": answerer.index.generation, "settings": row.settings}
+        about = {"questions": str(questions.path), **about_index(answerer.index), "settings": row.settings}
         target = Target(asker, IndexCorpus(answerer.index), asker, settings=settings, about=about)
         if not _is_done(run, target.fingerprint(questions.sha256(), options)):
             answerer.self_test()

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol
+from dataclasses import asdict
+from typing import Any, Protocol
 
 from qa_service.client import Client
 from qa_service.datatypes import AskOptions
@@ -16,6 +17,7 @@ from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError, QuestionFileError
 from qa_service.evaluation.gold import Text
 from qa_service.evaluation.outcome import Outcome
+from qa_service.index import Index
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.settings import Settings
 
@@ -23,6 +25,21 @@ Query = tuple[str, int]
 """A question and the number of results."""
 _BATCH_QUESTIONS = 16
 _PATIENCE_SECONDS = 60.0
+
+
+def about_index(index: Index) -> dict[str, Any]:
+    """Return what an evaluation records of an index."""
+    manifest = index.manifest
+    splitter = asdict(manifest.splitter)
+    return {
+        "index_version": index.generation,
+        "model": manifest.model.name,
+        "index_settings": {
+            **{name: splitter[name] for name in ("passage_tokens", "overlap_tokens")},
+            "language": manifest.language,
+            "token_vectors": manifest.token_vectors,
+        },
+    }
 
 
 class Asker(Protocol):

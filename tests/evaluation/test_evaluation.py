@@ -649,11 +649,37 @@ def test_runs_are_compared_question_by_question(runs: tuple[Path, Path, Path]) -
     assert {moved.run for moved in comparison.moved} == {"worse"}
     changes = [abs(moved.after - moved.before) for moved in comparison.moved]
     assert changes == sorted(changes, reverse=True)
+    assert comparison.settings == {"top_k": [10, 10, 1]}
     only = compare(runs[::2], ["R@10"])
     assert [one.measure for one in only.differences] == ["R@10"]
     assert "R@10" in comparison_page(comparison)
     with pytest.raises(SettingsError, match="has no measure 'R@7'"):
         compare(runs, ["R@7"])
+
+
+def test_a_comparison_names_the_settings_that_differ(runs: tuple[Path, Path, Path]) -> None:
+    """In the page; a value that an earlier version did not write is said to be missing, not to be equal."""
+    for path, weight in ((runs[0], 0.4), (runs[1], 0.3)):
+        about = json.loads((path / "run.json").read_text())
+        about["fingerprint"]["settings"] = {"lexical_weight": weight, "reader": "quick", "question_steps": ["parts"]}
+        (path / "run.json").write_text(json.dumps(about))
+    comparison = compare(runs)
+    assert comparison.settings == {
+        "top_k": [10, 10, 1],
+        "lexical_weight": [0.4, 0.3, None],
+        "reader": ["quick", "quick", None],
+        "question_steps": [["parts"], ["parts"], None],
+    }
+    page = comparison_page(comparison)
+    assert '<th scope="row">top_k</th><td>10</td><td>10</td><td>1</td>' in page
+    assert '<th scope="row">lexical_weight</th><td>0.4</td><td>0.3</td><td>not recorded</td>' in page
+    assert "<td>parts</td>" in page
+    assert compare([runs[0], runs[0]]).settings == {}
+    about["fingerprint"]["target"] = "http://127.0.0.1:8000"  # the settings of a service are unknown
+    (runs[1] / "run.json").write_text(json.dumps(about))
+    settings = compare(runs[:2]).settings
+    assert settings["service"] == [None, "http://127.0.0.1:8000"]
+    assert settings["lexical_weight"] == [0.4, None]
 
 
 def test_an_insignificant_difference_is_called_so(
