@@ -252,8 +252,9 @@ class UnsupportedMediaType(RequestError):
 
 
 class InvalidRequest(RequestError):
-    """The JSON does not match the schema."""
+    """The JSON does not match the schema, or a question is empty or too long."""
 
+    exit_code = 2
     http_status = 422
     slug = "invalid-request"
     title = "Invalid request"

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of
-from qa_service.cli.options import options
+from qa_service.cli.options import options, question_words
 from qa_service.cli.show import print_answer, print_why
 
 
 @cli.command()
-@click.argument("question")
+@question_words
 @options("source", "index", "model", "collection", "top_k", "min_confidence", "min_uncertain")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, as from POST /ask.")
 @click.option(
@@ -23,7 +23,10 @@ from qa_service.cli.show import print_answer, print_why
     "end it.",
 )
 def ask(question: str, as_json: bool, session: str | None, **overrides: Any) -> int:  # noqa: FBT001 - a flag
-    """Ask one question of the index."""
+    """Ask one question of the index.
+
+    The words of the question need no quotes, unless the shell reads one of their characters itself.
+    """
     ask_with_one_thread()
     from qa_service.cli.sessions import keep_turns, read_turns, session_file  # noqa: PLC0415 - seconds of import
     from qa_service.datatypes import AskOptions  # noqa: PLC0415
@@ -59,7 +62,7 @@ def ask(question: str, as_json: bool, session: str | None, **overrides: Any) -> 
 
 
 @cli.command()
-@click.argument("question")
+@question_words
 @options("source", "index", "model", "collection")
 @click.option("--document", required=True, metavar="PATH", help="Path below the source folder, or document id.")
 def why(question: str, document: str, **overrides: Any) -> int:

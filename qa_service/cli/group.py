@@ -34,6 +34,9 @@ def main() -> NoReturn:
         code = 130
     except KeyboardInterrupt:
         code = 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = 2
     except click.ClickException as error:
         complain(f"{error.format_message().rstrip('.')}; see `{_command_path(error)} --help`")
         code = 2

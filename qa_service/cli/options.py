@@ -15,6 +15,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 question_file = click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+question_words = click.argument(
+    "question", nargs=-1, required=True, metavar="QUESTION...", callback=lambda _, __, words: " ".join(words)
+)
 
 
 class SettingOption(click.Option):

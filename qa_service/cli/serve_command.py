@@ -30,6 +30,7 @@ def serve(anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
 
 
 def _serve(settings: "Settings") -> int:
+    from qa_service.index.locations import generations_of  # noqa: PLC0415
     from qa_service.server import process  # noqa: PLC0415
     from qa_service.server.keys import check_access, security_warnings  # noqa: PLC0415 - seconds of import
     from qa_service.server.logs import start_logging  # noqa: PLC0415
@@ -38,6 +39,7 @@ def _serve(settings: "Settings") -> int:
     listener = process.bound_socket(settings.host, settings.port)
     try:
         check_access(settings)
+        generations_of(settings).current_pointer()  # reports a missing index before the model is prepared
         app, answerer = process.open_app(settings, say)
     except SettingsError:
         listener.close()

@@ -55,6 +55,7 @@ def test_index_ask_and_index_again(run: Run, here: list[str]) -> None:
     assert code == 0
     assert "The cat sleeps on the warm mat." in out.partition("  Animals")[0]
     assert "Animals › Cats · zoo/animals.md, line 5 · confidence" in out
+    assert run("ask", "Where", "does", *here, "the cat", "sleep?")[1] == out
     code, out, _ = run("ask", "Who painted the Mona Lisa?", *here)
     assert code == 0
     assert out.startswith("Not found in these documents (confidence ")
@@ -130,7 +131,7 @@ def test_broken_files_are_reported_and_decide_the_exit_code(run: Run, here: list
         (["index", "--source", "nowhere"], 4, "source folder nowhere does not exist"),
         (["ask", "hi", "--index", "nowhere"], 5, "no index at nowhere; build it with `qa-service index`"),
         (["serve", "--index", "nowhere", "--port", "0"], 3, "no index at nowhere"),
-        (["ask"], 2, "Missing argument 'QUESTION'"),
+        (["ask"], 2, "Missing argument 'QUESTION...'"),
         (["ask", "hi", "--bad"], 2, "No such option '--bad'"),
         (["frobnicate"], 2, "No such command 'frobnicate'"),
         (["serve", "--port", "65536"], 2, "QA_PORT (--port) is '65536'"),
@@ -155,12 +156,21 @@ def test_errors_are_one_line_with_a_way_out(arguments: list[str], code: int, mes
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("group", [[], ["keys"], ["feedback"]])
+def test_a_group_without_a_command_prints_its_help(group: list[str], run: Run) -> None:
+    """On stderr, since it is a usage error."""
+    code, out, err = run(*group)
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: ")
+    assert "Commands:" in err
+
+
 def test_an_invalid_question_is_an_error(run: Run, here: list[str]) -> None:
     """An empty one, and one of a hundred thousand characters."""
     run("index", *here)
     assert "the question is empty" in run("ask", " ", *here)[2]
     code, _, err = run("ask", "x" * 100_000, *here)
-    assert code == 1
+    assert code == 2
     assert "100000 characters" in err
 
 
