@@ -16,10 +16,8 @@ from qa_service.loading.limits import Limits
 from qa_service.loading.outline import ParsedDocument, SkippedPart, UnreadableError, letters_of
 from qa_service.loading.parser_process import ParserProcess
 from qa_service.text.cleaning import BIDI_CONTROLS
+from qa_service.text.secrets import SECRET
 
-_SECRET = re.compile(
-    r"(?P<aws>\bAKIA[0-9A-Z]{16}\b)|(?P<private>-----BEGIN [A-Z ]*PRIVATE KEY-----)|(?P<github>\bgh[pousr]_\w{36}\b)"
-)
 # Matters to those who pass the passages on to a generative model.
 _PROMPT_INJECTION = re.compile(
     r"\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+)?(?:the\s+|your\s+)?(?:previous|prior|above|earlier)\s+"
@@ -119,7 +117,7 @@ def _warnings(text: str) -> Iterator[str]:
     for match in islice(_PROMPT_INJECTION.finditer(text), 1):
         line = text.count("\n", 0, match.start()) + 1
         yield f"line {line}: looks like an instruction to a language model; it is indexed as ordinary text"
-    for secret in islice(_SECRET.finditer(text), _MAX_SECRET_WARNINGS):
+    for secret in islice(SECRET.finditer(text), _MAX_SECRET_WARNINGS):
         line = text.count("\n", 0, secret.start()) + 1
         yield f"line {line}: contains {_SECRET_KINDS[secret.lastgroup or '']}, visible to every reader of the index"
     if bidi := len(BIDI_CONTROLS.findall(text)):

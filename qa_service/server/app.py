@@ -22,6 +22,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
 from qa_service import __version__
+from qa_service.analytics import QuestionRecorder
 from qa_service.errors import SettingsError
 from qa_service.server.admission import Admission
 from qa_service.server.builds import Builder
@@ -118,7 +119,7 @@ def _services(
             for name, index in named.items()
         },
     )
-    recorder = FeedbackRecorder(settings)
+    recorder = FeedbackRecorder(settings, QuestionRecorder(settings))
     return _Services(
         settings,
         Gate(settings),
@@ -179,6 +180,7 @@ def _lifespan(services: _Services) -> Callable[[FastAPI], AbstractAsyncContextMa
         for live in collections:
             await live.start()
         await asyncio.to_thread(services.evaluations.recover)
+        services.recorder.questions.start(collections.default.manifest.model.weights_sha256)
         watches = [live.watch_generations(settings.reload_seconds) for live in collections]
         watches += [prover.watch(settings.reload_seconds) for prover in _provers(collections, settings)]
         watches += (gate.watch_keys(settings.reload_seconds), measure_loop_lag())

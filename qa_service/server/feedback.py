@@ -7,15 +7,12 @@ processes, in a bounded file that they share.
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from qa_service.datatypes import Answer
-from qa_service.errors import StorageError
-from qa_service.io.durable import make_private, make_private_file, make_private_folder
+from qa_service.io.databases import database_errors, make_private_database
 
 FEEDBACK, RECENT = "feedback.sqlite", "recent-answers.sqlite"
 _SCHEMA = """
@@ -73,9 +70,9 @@ class RecentAnswers:
     def __init__(self, path: Path | None, max_answers: int = 10_000) -> None:
         self._max_answers = max_answers
         self._path = path
-        with _storage_errors(path or Path(":memory:")):
+        with database_errors(path or Path(":memory:")):
             if path is not None:
-                _make_private_database(path)
+                make_private_database(path)
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path, check_same_thread=False, isolation_level=None
             )
@@ -86,7 +83,7 @@ class RecentAnswers:
 
     def remember(self, answered: FeedbackAnswer) -> None:
         """Keep an answer, and delete the oldest one beyond the limit."""
-        with _storage_errors(self._path or Path(":memory:")):
+        with database_errors(self._path or Path(":memory:")):
             added = self._connection.execute(
                 "INSERT OR REPLACE INTO answers (id, collection, index_version, question, found, best) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
@@ -98,7 +95,7 @@ class RecentAnswers:
 
     def recall(self, identifier: str) -> FeedbackAnswer | None:
         """Return the answer with an id, or ``None`` if it is not a recent one."""
-        with _storage_errors(self._path or Path(":memory:")):
+        with database_errors(self._path or Path(":memory:")):
             row = self._connection.execute(
                 "SELECT id, collection, index_version, question, found, best FROM answers WHERE id = ?", (identifier,)
             ).fetchone()
@@ -117,8 +114,8 @@ class FeedbackFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FEEDBACK
-        with _storage_errors(self._path):
-            _make_private_database(self._path)
+        with database_errors(self._path):
+            make_private_database(self._path)
             self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=10)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute(_SCHEMA)
@@ -133,7 +130,7 @@ class FeedbackFile:
 
     def add(self, answered: FeedbackAnswer, *, useful: bool, right: Quote | None, note: str) -> None:
         """Store feedback; it replaces earlier feedback on the same answer."""
-        with _storage_errors(self._path):
+        with database_errors(self._path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO feedback "
                 "(answer_id, collection, index_version, question, found, best, useful, right_passage, note) "
@@ -147,7 +144,7 @@ class FeedbackFile:
         A passage named as right is gold, and so is the quote of a useful answer. A question is unanswerable if
         feedback confirms that it has no answer and no other feedback names a passage.
         """
-        with _storage_errors(self._path):
+        with database_errors(self._path):
             rows = self._connection.execute(
                 "SELECT answer_id, question, found, best, useful, right_passage FROM feedback WHERE collection = ? "
                 "ORDER BY given_at, rowid",
@@ -182,14 +179,6 @@ class FeedbackFile:
         self._connection.close()
 
 
-def _make_private_database(path: Path) -> None:
-    """Let only the owner read a database; SQLite creates the files beside it with the same permissions."""
-    make_private_folder(path.parent)
-    make_private_file(path)
-    for suffix in ("-wal", "-shm"):
-        make_private(path.with_name(path.name + suffix))
-
-
 def _row(answered: FeedbackAnswer) -> tuple[object, ...]:
     return (
         *(answered.id, answered.collection, answered.index_version),
@@ -203,11 +192,3 @@ def _packed(quote: Quote | None) -> str | None:
 
 def _unpacked(packed: str | None) -> Quote | None:
     return None if packed is None else Quote(**json.loads(packed))
-
-
-@contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StorageError(f"{path}: {error}; check the disk's space and permissions") from error

@@ -160,14 +160,15 @@ def _message_error(body: bytes) -> dict[str, Any] | None:
 class Tools:
     """The tools and their server, for a default collection and ``named`` ones.
 
-    ``on_answer`` receives the id of each answer, the answer and the path of its collection, for feedback on it.
+    ``on_answer`` receives the id of each answer, the answer, the path of its collection and the milliseconds that it
+    took, for feedback on it and for the record of questions.
     """
 
     def __init__(
         self,
         default: LiveIndex,
         named: Mapping[str, LiveIndex],
-        on_answer: Callable[[str, Answer, str], None] = lambda *_: None,
+        on_answer: Callable[[str, Answer, str, float], None] = lambda *_: None,
         max_body_bytes: int = DEFAULT_MAX_REQUEST_BODY_SIZE,
     ) -> None:
         self._default = default
@@ -243,10 +244,10 @@ class Tools:
                 lambda prepared: answerer.ask(question, options, query=prepared.query), (question, options)
             )
         identifier = random_id()
-        self._on_answer(identifier, answer, live.path)
+        took_ms = (time.perf_counter() - started) * 1000
+        self._on_answer(identifier, answer, live.path, took_ms)
         request = context.request
         links = Links(live.path) if request is None else Links.of(request.scope, live.path)
-        took_ms = (time.perf_counter() - started) * 1000
         return ask_body(identifier, answer, took_ms, links.own, related=live.related(answer, filtered=False))
 
 

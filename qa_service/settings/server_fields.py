@@ -108,6 +108,15 @@ class ServerFields(BaseModel):
         "(`/documents/{path}`).",
     )
     feedback: bool = Field(True, description="Accept feedback on answers (POST /feedback).")
+    analytics: Literal["off", "counts", "questions"] = Field(
+        "off",
+        description="Record the questions of `POST /ask` and `POST /mcp` in the data folder, for `qa-service report` "
+        "and `/owner`: time, collection, verdict, confidence, quoted documents, duration and feedback of each "
+        "(`counts`), and its text and vector as well, with secrets masked (`questions`).",
+    )
+    analytics_days: int = Field(
+        90, ge=1, le=3650, description="Days that recorded questions are kept; older ones are deleted."
+    )
     starters_from_feedback: bool = Field(
         False,
         description="Offer questions whose answer was marked useful as well, once they are proved. Anyone who may ask "

@@ -70,8 +70,8 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
             with live.lease() as answerer:
                 answer = await _answer(live, answerer, body.question, options)
             _note_answer(request, [answer], log_questions=log_questions)
-            recorder.remember(identifier, answer, live.path)
             took_ms = (time.perf_counter() - started) * 1000
+            recorder.remember(identifier, answer, live.path, took_ms)
             own, related = Links.of(request.scope, live.path).own, live.related(answer, filtered=bool(body.filters))
             return orjson.dumps(ask_body(identifier, answer, took_ms, own, related=related))
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import APIRouter, Request
 
+from qa_service.analytics import QuestionRecorder
 from qa_service.datatypes import Answer
 from qa_service.errors import Forbidden, InvalidRequest, NotFound, NotReady, QAServiceError, StorageError
 from qa_service.schemas.service import FeedbackRequest, FeedbackResponse
@@ -24,13 +25,14 @@ _WRITE_BATCH = 64
 
 
 class FeedbackRecorder:
-    """Keeps recent answers and records feedback on them, in a thread of its own.
+    """Keeps recent answers and records feedback on them, in a thread of its own; ``questions`` records the questions.
 
     In a single process, answers go to the thread in batches of 64; waking it for each would slow every request.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, questions: QuestionRecorder) -> None:
         self.enabled = settings.feedback
+        self.questions = questions
         self._folder = settings.data
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feedback")
         shared = settings.workers > 1
@@ -38,8 +40,13 @@ class FeedbackRecorder:
         self._batch = 1 if shared else _WRITE_BATCH
         self._unwritten: list[FeedbackAnswer] = []
 
-    def remember(self, identifier: str, answer: Answer, collection: str) -> None:
-        """Keep an answer, so that feedback on it can be recorded. Answers are dropped while the queue is full."""
+    def remember(self, identifier: str, answer: Answer, collection: str, took_ms: float | None = None) -> None:
+        """Keep an answer, so that feedback on it can be recorded. Answers are dropped while the queue is full.
+
+        With ``took_ms`` a person asked: the question is recorded, if that is on.
+        """
+        if took_ms is not None:
+            self.questions.add(identifier, answer, collection, took_ms)
         if self._recent is not None:
             self._unwritten.append(FeedbackAnswer.of(identifier, collection, answer))
             if len(self._unwritten) >= self._batch:
@@ -88,9 +95,11 @@ class FeedbackRecorder:
         except StorageError as error:
             _logger.error("feedback is lost: %s", error)  # noqa: TRY400 - the traceback adds nothing
             raise NotReady("feedback can't be stored at the moment; send it again later") from error
+        self.questions.add_feedback(body.answer_id, useful=body.useful)
 
     def close(self) -> None:
-        """Write the queued answers and feedback, and end the thread."""
+        """Write the queued answers, questions and feedback, and end the threads."""
+        self.questions.close()
         self._thread.shutdown()
         if self._recent is not None:
             self._recent.close()
