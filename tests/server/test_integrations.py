@@ -189,12 +189,30 @@ def test_the_client_loads_no_model_and_no_server() -> None:
     assert not loaded & {"numpy", "faiss", "torch", "onnxruntime", "fastapi", "uvicorn", "sqlite3"}
 
 
+async def search_and_read(client: Any, citation: dict[str, Any]) -> None:
+    """Search and fetch as the connectors of assistants do, and read the resource."""
+    text = str(TWO_DOCUMENTS[citation["uri"]])
+    found = (await client.call_tool("search", {"query": QUESTION})).structured_content["results"]
+    assert len({one["id"] for one in found}) == len(found)
+    assert re.match(rf"(http|qa-service)://.*/sources/{citation['document_id']}", found[0]["url"])
+    fetched = (await client.call_tool("fetch", {"id": found[0]["id"]})).structured_content
+    assert (fetched["id"], fetched["title"], fetched["text"]) == (found[0]["id"], citation["title"], text)
+    assert fetched["metadata"]["uri"] == citation["uri"]
+    assert fetched["url"].partition(":")[0] == found[0]["url"].partition(":")[0]
+    listed = {one.name: one.uri for one in (await client.list_resources()).resources}
+    assert set(listed) == set(TWO_DOCUMENTS)
+    (contents,) = (await client.read_resource(listed[citation["uri"]])).contents
+    assert (contents.text, contents.mime_type) == (text, "text/plain")
+    templates = (await client.list_resource_templates()).resource_templates
+    filled = templates[0].uri_template.replace("{document_id}", citation["document_id"])
+    assert filled == listed[citation["uri"]]
+
+
 async def use_tools(client: Any) -> None:
     """Ask and read through the official client."""
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert set(tools) == {"ask", "read_source"}
-    assert tools["ask"].annotations is not None
-    assert tools["ask"].annotations.read_only_hint
+    assert set(tools) == {"ask", "read_source", "search", "fetch"}
+    assert all(tool.annotations.read_only_hint and tool.output_schema for tool in tools.values())
     result = await client.call_tool("ask", {"question": QUESTION, "top_k": 1})
     assert not result.is_error
     answer = result.structured_content
@@ -209,6 +227,7 @@ async def use_tools(client: Any) -> None:
     text = read.structured_content["text"]
     assert text == str(TWO_DOCUMENTS[citation["uri"]])[5:]
     assert read.structured_content["characters"] == len(text) + 5
+    await search_and_read(client, citation)
     for name, arguments in (
         ("ask", {"question": ""}),
         ("ask", {"question": QUESTION, "collection": "none"}),
@@ -327,7 +346,7 @@ def test_an_mcp_client_uses_the_tools_over_stdio(here: list[str], run: Run) -> N
     assert run("index", *here)[0] == 0
 
     async def scenario() -> None:
-        server = StdioServerParameters(command=sys.executable, args=["-m", "qa_service", "mcp", *here])
+        server = StdioServerParameters(command=sys.executable, args=["-m", "qa_service", "mcp", *here], cwd=ROOT)
         async with MCPClient(server) as client:
             await use_tools(client)
 

@@ -8,17 +8,18 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import FakeEmbedder, app_for, listening
+from conftest import FakeEmbedder, app_for, listening, write_files
 from processes import PATIENCE
 from starlette.testclient import TestClient
 
 from qa_service.embedding import QuestionEmbedding
 from qa_service.errors import NotReady, Overloaded
 from qa_service.index.disk import IndexFolder
-from qa_service.pipeline import QuestionAnswerer, open_answerer
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.feedback import FeedbackFile
 from qa_service.server.keys import KeyFile
 from qa_service.server.live_index import LiveIndex, ServableIndex
+from qa_service.server.mcp import resources
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
@@ -144,7 +145,11 @@ def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings
         ("ask", {"question": "x", "top_k": 0}, "top_k: Input should be greater than or equal to 1"),
         ("ask", {"question": "x", "k": 3}, "an argument is unknown; use only: question, top_k, history, collection"),
         ("ask", {"question": "x", "collection": "it"}, "no collection has this name; use one of: hr, legal"),
-        ("search", {"question": "x"}, "no tool has this name; use one of: ask, read_source"),
+        ("find", {"question": "x"}, "no tool has this name; use one of: ask, read_source, search, fetch"),
+        ("search", {"question": "x"}, "query: Field required; an argument is unknown; use only: query, collection"),
+        ("fetch", {"id": "none"}, "no document has this id; use the `document_id` of a citation"),
+        ("fetch", {"id": f"{'0' * 16}.0-4"}, "no document has this id now; search again, and use the `id` of a result"),
+        ("fetch", {"id": "it/none"}, "no collection has this name; use one of: hr, legal"),
         (
             "read_source",
             {"document_id": "none"},
@@ -175,6 +180,88 @@ def test_read_source_reads_up_to_the_end(client: TestClient) -> None:
     assert (end["text"], end["start_char"], end["end_char"]) == ("", length, length)
     beyond = called(client, "read_source", wanted | {"start_char": length + 1234567})
     assert told(beyond) == f"start_char is {length + 1234567:,}, but the document has {length:,} characters"
+
+
+def test_a_long_document_is_fetched_around_the_passage(settings: Settings) -> None:
+    """A part of it, which says where it stands; the whole text is a resource."""
+    filler = "Harbours are dredged every spring so that ships keep clear of sand. " * 400
+    text = f"{filler}\n\nThe walrus sleeps on a raft.\n\n{filler}"
+    write_files(settings.source, {"long.txt": text})
+    build(settings, FakeEmbedder())
+    with TestClient(
+        app_for(open_answerer(settings, FakeEmbedder())[0], settings), base_url="http://localhost"
+    ) as client:
+        found = called(client, "search", {"query": "where does the walrus sleep"})["structuredContent"]["results"][0]
+        assert found["title"] == "long.txt"
+        assert client.get(found["url"].partition("#")[0]).status_code == 200
+        part = called(client, "fetch", {"id": found["id"]})["structuredContent"]
+        about = part["metadata"]
+        assert "The walrus sleeps on a raft." in part["text"]
+        assert len(part["text"]) == about["end_char"] - about["start_char"] == 20_000
+        assert text[about["start_char"] : about["end_char"]] == part["text"]
+        assert about["characters"] == len(text)
+        read = {"uri": f"qa-service:///sources/{about['document_id']}"}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": read}
+        contents = client.post("/mcp", json=body, headers=ACCEPT).json()["result"]["contents"]
+        assert [content["text"] for content in contents] == [text]
+
+
+def test_resources_are_listed_a_page_at_a_time(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, settings: Settings, answerer: QuestionAnswerer
+) -> None:
+    """Those of every collection; a key for one collection lists and reads those of that one."""
+    monkeypatch.setattr(resources, "_PAGE", 1)
+
+    def listed(client: TestClient, **headers: str) -> list[str]:
+        uris: list[str] = []
+        params: dict[str, Any] = {}
+        while True:
+            body = {"jsonrpc": "2.0", "id": 1, "method": "resources/list", "params": params}
+            page = client.post("/mcp", json=body, headers=ACCEPT | headers).json()["result"]
+            assert len(page["resources"]) <= 1
+            uris += [one["uri"] for one in page["resources"]]
+            if "nextCursor" not in page:
+                return uris
+            params = {"cursor": page["nextCursor"]}
+
+    documents = [one["document_id"] for one in client.get("/sources").json()["documents"]]
+    prefixes = ("", "/collections/hr", "/collections/legal")
+    assert listed(client) == [f"qa-service://{prefix}/sources/{one}" for prefix in prefixes for one in documents]
+    token = {"Authorization": f"Bearer {KeyFile(settings.data).create('hr', collections=('hr',))}"}
+    named = {name: ServableIndex(answerer, IndexFolder(settings.index)) for name in ("hr", "legal")}
+    local = settings.model_copy(update={"access": "keys"})
+    with TestClient(app_for(answerer, local, named=named), base_url="http://localhost") as keyed:
+        assert listed(keyed, **token) == [f"qa-service:///collections/hr/sources/{one}" for one in documents]
+        for uri in (f"qa-service:///sources/{documents[0]}", f"qa-service:///collections/legal/sources/{documents[0]}"):
+            body = {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}}
+            error = keyed.post("/mcp", json=body, headers=ACCEPT | token).json()["error"]
+            assert (error["code"], "this key may not read this collection" in error["message"]) == (-32602, True)
+        found = called(keyed, "search", {"query": QUESTION}, **token)["structuredContent"]["results"]
+        assert {one["id"].partition("/")[0] for one in found} == {"hr"}
+        assert "/collections/hr/sources/" in found[0]["url"]
+        assert "cat sleeps" in called(keyed, "fetch", {"id": found[0]["id"]}, **token)["structuredContent"]["text"]
+        foreign = found[0]["id"].removeprefix("hr/")
+        assert told(called(keyed, "fetch", {"id": foreign}, **token)).startswith("this key may not read")
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "reason"),
+    [
+        ("resources/list", {"cursor": "it/"}, "the cursor is not one of this list"),
+        ("resources/list", {"cursor": ""}, "the cursor is not one of this list"),
+        ("resources/read", {"uri": "file:///etc/passwd"}, "no resource has this URI; use qa-service:///sources/{doc"),
+        ("resources/read", {"uri": "qa-service:///sources/none"}, "no document has this id"),
+        ("resources/read", {"uri": "qa-service:///collections/it/sources/x"}, "no collection has this name"),
+    ],
+)
+def test_an_invalid_resource_is_an_error_of_the_protocol(
+    method: str, params: dict[str, Any], reason: str, client: TestClient
+) -> None:
+    """With what to change."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    error = client.post("/mcp", json=body, headers=ACCEPT).json()["error"]
+    assert error["code"] == -32602
+    assert error["message"].startswith(reason)
 
 
 def test_a_busy_or_starting_server_tells_the_model_so(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
