@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urljoin
 
-from rapidfuzz import fuzz
-
 from qa_service.datatypes import Offsets, SourceDocument
 
 State = Literal["exact", "moved", "changed", "gone"]
@@ -112,6 +110,8 @@ def _nearest(text: str, wanted: str, start: int) -> int | None:
 
 def _most_alike(cited: CitedQuote, text: str) -> Offsets | None:
     """Return the span of the sentence most similar to a quote, near the quote's old place."""
+    from rapidfuzz import fuzz  # noqa: PLC0415 - the client has this module, and does without
+
     first = max(0, cited.start - _SEARCH_CHARACTERS)
     wanted = cited.quote[:_SEARCH_CHARACTERS]
     best: tuple[float, Offsets] | None = None

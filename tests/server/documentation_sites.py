@@ -1,8 +1,6 @@
 """Sites that tests build with a generator and serve, with a service that answers on their pages."""
 
 import os
-import re
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, published, served
 from filelock import FileLock
+from packages import fetch
 from playwright.sync_api import Browser, Page, expect
 from processes import PATIENCE
 
@@ -23,8 +22,6 @@ from qa_service.settings import Settings
 INTEGRATIONS = ROOT / "integrations"
 FOUND = "Where does the cat sleep?"
 ANSWER = "The cat sleeps on the warm mat."
-UNREACHABLE = re.compile(r"No matching distribution|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET")
-"""In the output of pip or npm without a network."""
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -59,26 +56,6 @@ def site_and_service(folder: Path, answerer: QuestionAnswerer, settings: Setting
         yield site, f"http://127.0.0.1:{port}"
 
 
-def run(*command: object, cwd: Path, **environment: str) -> str:
-    """Run a program and return its output; fail with the output if it fails."""
-    given = os.environ | environment
-    done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=given, capture_output=True, text=True, check=False, timeout=4 * PATIENCE
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def fetch(*command: object, cwd: Path) -> None:
-    """Run a program that installs packages; skip the test if they can't be fetched."""
-    try:
-        run(*command, cwd=cwd)
-    except AssertionError as error:
-        if UNREACHABLE.search(str(error)):
-            pytest.skip(f"needs packages that {command[0]} could not fetch: is there a network?")
-        raise
-
-
 def pip_target(temporary: pytest.TempPathFactory, name: str, arguments: Sequence[object]) -> Path:
     """Install packages into a folder for PYTHONPATH, once for all test processes."""
     root = temporary.getbasetemp()
@@ -91,17 +68,6 @@ def pip_target(temporary: pytest.TempPathFactory, name: str, arguments: Sequence
             fetch(*pip, "--no-deps", "--target", partial_folder, *arguments, cwd=root)
             partial_folder.rename(folder)
     return folder
-
-
-def npm_install(folder: Path, *packages: object) -> None:
-    """Install the packages of a folder's package.json, and others."""
-    fetch("npm", "install", "--loglevel=error", "--no-audit", "--no-fund", "--no-package-lock", *packages, cwd=folder)
-
-
-def npm_packed(package: Path, into: Path) -> list[Path]:
-    """Pack an npm package as it would be published; return the archive."""
-    run("npm", "pack", "--silent", "--pack-destination", into, cwd=package)
-    return list(into.glob("*.tgz"))
 
 
 @contextmanager

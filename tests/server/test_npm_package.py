@@ -12,7 +12,8 @@ from needs import BROWSER, require
 require(*BROWSER)
 
 from conftest import ROOT
-from documentation_sites import ANSWER, INTEGRATIONS, npm_install, npm_packed, opened, run, site_and_service
+from documentation_sites import ANSWER, INTEGRATIONS, opened, site_and_service
+from packages import npm_install, npm_packed, run
 from playwright.sync_api import Browser, expect
 from processes import PATIENCE
 from test_browser import browser  # noqa: F401 - a fixture

@@ -14,17 +14,8 @@ from needs import BROWSER, require
 require("mkdocs", *BROWSER)
 
 from conftest import ROOT
-from documentation_sites import (
-    INTEGRATIONS,
-    ask,
-    entries,
-    npm_install,
-    npm_packed,
-    opened,
-    pip_target,
-    run,
-    site_and_service,
-)
+from documentation_sites import INTEGRATIONS, ask, entries, opened, pip_target, site_and_service
+from packages import npm_install, npm_packed, run
 from playwright.sync_api import Browser, expect
 from test_browser import browser  # noqa: F401 - a fixture
 
