@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import threading
 import time
 import zlib
@@ -295,14 +296,14 @@ def served(answerer: QuestionAnswerer, settings: Settings, **options: Any) -> It
 
 
 @contextmanager
-def listening(app: Any, trusted_proxies: Sequence[str] = ()) -> Iterator[int]:
-    """Serve an application on a free port, in a thread, with our protocol; yield the port."""
+def listening(app: Any, trusted_proxies: Sequence[str] = (), host: str = "127.0.0.1") -> Iterator[int]:
+    """Serve an application on a free port or a Unix socket, in a thread, with our protocol; yield the port."""
     import uvicorn
 
     from qa_service.server.process import bound_socket
     from qa_service.server.protocol import GuardedProtocol
 
-    listener = bound_socket("127.0.0.1", 0)
+    listener = bound_socket(host, 0)
     config = uvicorn.Config(
         app,
         log_level="critical",
@@ -315,7 +316,7 @@ def listening(app: Any, trusted_proxies: Sequence[str] = ()) -> Iterator[int]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    port = listener.getsockname()[1]
+    port = 0 if listener.family == socket.AF_UNIX else listener.getsockname()[1]
     try:
         while not server.started:
             time.sleep(0.01)

@@ -47,6 +47,7 @@ DEBIAN = {
 MIN_NODE = 20  # Docusaurus 3.9
 OTHERS: dict[str, tuple[Callable[[], object], str]] = {
     "/proc": (lambda: Path("/proc/self").exists(), "needs Linux, for its /proc"),
+    "ipv6": (lambda: Path("/proc/net/if_inet6").exists(), "needs IPv6, for ::1"),
     "kubectl": (lambda: program("kubectl") is not None, "needs the program kubectl, 1.27 or newer"),
     "milvus": (lambda: _is_installed("milvus"), "needs the package milvus: make proof installs it"),
     "node": (lambda: _node_version() >= MIN_NODE, f"needs Node.js {MIN_NODE} or newer"),

@@ -42,19 +42,18 @@ def _serve(settings: "Settings") -> int:
         generations_of(settings).current_pointer()  # reports a missing index before the model is prepared
         app, answerer = process.open_app(settings, say)
     except SettingsError:
-        listener.close()
+        process.close_listener(listener)
         raise
     except QAServiceError as error:
-        listener.close()
+        process.close_listener(listener)
         raise ServerStartError(error.in_full()) from error
     for warning in security_warnings(settings):
         complain(warning, "warning")
     listener.listen()  # from here on, connections are queued instead of refused
-    host, port = listener.getsockname()[:2]
     click.echo(
         f"serving {counted(len(answerer.index), 'passage')} of "
         f"{counted(answerer.index.manifest.documents, 'document')} on "
-        f"http://{f'[{host}]' if ':' in host else host}:{port} (index {answerer.index.generation}); Ctrl-C stops",
+        f"{process.url_of(listener)} (index {answerer.index.generation}); Ctrl-C stops",
         err=True,
     )
     stop_logging = start_logging(settings)
@@ -66,6 +65,6 @@ def _serve(settings: "Settings") -> int:
             process.run_workers(listener, settings)
     finally:
         stop_logging()
-        listener.close()
+        process.close_listener(listener)
         answerer.index.close()
     return 0

@@ -257,7 +257,7 @@ def check_access(settings: Settings) -> None:
     """Raise :class:`SettingsError` if keys are needed and none exists."""
     if keys_needed(settings) and not KeyFile(settings.data).keys:
         raise SettingsError(
-            f"other machines can reach {settings.host}, and {settings.data} has no key: create one with "
+            f"others can reach {settings.host}, and {settings.data} has no key: create one with "
             "`qa-service keys create NAME`, or pass --open to let everybody ask"
         )
 

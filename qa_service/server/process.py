@@ -1,12 +1,15 @@
 """The listening socket and the server processes around the application."""
 
+import errno
 import gc
 import logging
 import multiprocessing
 import os
 import signal
 import socket
+import stat
 import threading
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -25,6 +28,7 @@ from qa_service.server.logs import start_logging
 from qa_service.server.middleware.observing import check_traces
 from qa_service.server.protocol import GuardedProtocol
 from qa_service.settings import Settings, load_settings
+from qa_service.settings.server_fields import UNIX
 
 _logger = logging.getLogger(__name__)
 _GRACE_SECONDS = 30
@@ -32,7 +36,9 @@ _GRACE_SECONDS = 30
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """Bind the port before the model is loaded, so that a port in use is reported at once."""
+    """Bind the port, or a Unix socket, before the model is loaded, so that one in use is reported at once."""
+    if host.startswith(UNIX):
+        return _bound_unix_socket(host.removeprefix(UNIX))
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
@@ -47,6 +53,41 @@ def bound_socket(host: str, port: int) -> socket.socket:
             f"can't listen on {host} port {port}: {error.strerror}; choose another with --port"
         ) from error
     return listener
+
+
+def _bound_unix_socket(path: str) -> socket.socket:
+    """Bind a socket that its owner and group may open; one that a killed server left behind is replaced."""
+    listener, mask = socket.socket(socket.AF_UNIX), os.umask(0o117)
+    try:
+        with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+            if stat.S_ISSOCK(os.stat(path).st_mode) and probe.connect_ex(path) == errno.ECONNREFUSED:
+                os.unlink(path)
+        listener.bind(path)
+    except OSError as error:
+        listener.close()
+        raise ServerStartError(
+            f"can't listen on {path}: {error.strerror or error}; choose another with --host {UNIX}/path"
+        ) from error
+    finally:
+        os.umask(mask)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the address of a listening socket, as people write it."""
+    if listener.family == socket.AF_UNIX:
+        return f"{UNIX}{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def close_listener(listener: socket.socket) -> None:
+    """Close a listening socket; remove it if it is a file."""
+    address = listener.getsockname()
+    listener.close()
+    if isinstance(address, str):
+        with suppress(OSError):
+            os.unlink(address)
 
 
 def served_app() -> FastAPI:

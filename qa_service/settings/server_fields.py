@@ -7,11 +7,14 @@ from pydantic import BaseModel, Field, field_validator
 
 from qa_service.settings.values import Names, PublicURL, Rate, Secret, host_of, origin_of
 
+UNIX = "unix:"
+"""How an address that is the path of a Unix socket begins; also the name of every client of such a socket."""
+
 
 class ServerFields(BaseModel):
     """The settings of the server."""
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address to serve on.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to serve on, or `unix:/path` for a Unix socket.")
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 chooses a free one and prints it.")
     allowed_hosts: Names = Field(
         ("localhost", "127.0.0.1", "[::1]"),
@@ -56,7 +59,8 @@ class ServerFields(BaseModel):
     trusted_proxies: Names = Field(
         (),
         description="Addresses or networks of proxies whose `X-Forwarded-For`, `-Proto` and `-Prefix` are trusted. "
-        "They may hold any number of connections, another address a quarter of the limit.",
+        "They may hold any number of connections, another address a quarter of the limit. A proxy on a "
+        "Unix socket is trusted.",
     )
     workers: int = Field(
         1, ge=1, le=64, description="Number of server processes; they share the memory of the index's files."
@@ -123,6 +127,11 @@ class ServerFields(BaseModel):
         "then sees questions that others asked.",
     )
     deadline_seconds: float = Field(10, gt=0, le=600, description="Deadline of a question; a slower one gets 504.")
+
+    @property
+    def on_socket(self) -> bool:
+        """Whether the server listens on a Unix socket."""
+        return self.host.startswith(UNIX)
 
     @property
     def public_path(self) -> str:

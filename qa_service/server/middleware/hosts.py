@@ -29,7 +29,8 @@ class AllowedHosts:
     def __init__(self, app: ASGIApp, settings: Settings, *, log_seconds: float = 1.0) -> None:
         self.app = app
         self._log_seconds = log_seconds
-        allowed = {*settings.allowed_hosts, *({settings.host} - _ANY_ADDRESS), urlsplit(settings.public_url).netloc}
+        own = set() if settings.on_socket else {settings.host} - _ANY_ADDRESS
+        allowed = {*settings.allowed_hosts, *own, urlsplit(settings.public_url).netloc}
         self._any = "*" in allowed
         self._hosts = {host_of(host) or host_of(f"[{host}]") for host in allowed}
         self._suffixes = tuple(host[1:].lower() for host in allowed if host.startswith("*."))

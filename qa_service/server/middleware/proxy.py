@@ -8,6 +8,7 @@ from qa_service.server.addresses import unmapped
 from qa_service.server.keys import is_loopback
 from qa_service.server.links import PATH_PREFIX
 from qa_service.settings import Settings
+from qa_service.settings.server_fields import UNIX
 from qa_service.settings.values import path_prefix
 
 
@@ -20,8 +21,10 @@ class ProxyHeaders:
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        forwarded = ProxyHeadersMiddleware(app, list(settings.trusted_proxies))  # type: ignore[arg-type]
-        self.app: ASGIApp = forwarded if settings.trusted_proxies else app  # type: ignore[assignment]
+        trusted = [*settings.trusted_proxies, *([UNIX] if settings.on_socket else [])]
+        forwarded = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]
+        self.app: ASGIApp = forwarded if trusted else app  # type: ignore[assignment]
+        self._on_socket = settings.on_socket
         self._proxies = forwarded.trusted_hosts
         self._local_clients_only = not settings.trusted_proxies and is_loopback(settings.host)
         self._public_path = settings.public_path
@@ -29,7 +32,9 @@ class ProxyHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Set the prefix, the client's address and the scheme, then pass the request on."""
         if scope["type"] == "http":
-            if scope.get("client"):
+            if self._on_socket:
+                scope["client"] = (UNIX, 0)
+            elif scope.get("client"):
                 host, port = scope["client"]
                 scope["client"] = (unmapped(host), port)
             if self._public_path:
