@@ -58,11 +58,11 @@ def test_a_follow_up_can_be_asked_as_it_was_typed(page: Page, site: Site, endpoi
 
 
 @pytest.mark.parametrize("key", ["button", "Escape"])
-@pytest.mark.parametrize("mode", ["inline", "launcher"])
+@pytest.mark.parametrize("mode", ["inline", "launcher", "dialog", "sidebar"])
 def test_a_question_can_be_stopped(key: str, mode: str, page: Page, site: Site, endpoint: str) -> None:
     """By its button or by Escape, which closes the panel only when nothing is under way; it can be asked again."""
     page.goto(site.write(chat(endpoint, mode=mode)))
-    if mode == "launcher":
+    if mode != "inline":
         page.locator("qa-chat .launch").click()
     page.evaluate("addEventListener('qa-error', () => window.failed = true)")
     page.route("**/ask*", lambda _: None)

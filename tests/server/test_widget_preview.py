@@ -199,6 +199,65 @@ def test_on_a_phone_the_preview_is_a_modal_sheet(
     phone.close()
 
 
+@pytest.mark.parametrize("mode", ["launcher", "dialog", "sidebar"])
+def test_back_on_a_phone_closes_the_preview_before_the_panel(
+    mode: str,
+    browser: Browser,  # noqa: F811 - a fixture
+    site: Site,  # noqa: F811 - a fixture
+    endpoint: str,  # noqa: F811 - a fixture
+) -> None:
+    """One at a time, and the history is as before; the buttons that close them do the same."""
+    phone = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True, locale="en-US")
+    page = _watched(phone.new_page())  # noqa: F811 - not the fixture
+    page.goto(site.write(chat(endpoint, mode=mode)))
+    page.evaluate("history.pushState({ page: 'b' }, '', '#b')")
+    panel = page.locator("qa-chat .panel")
+    state = "JSON.stringify([location.hash, history.state?.page ?? null, history.state?.qaLayers ?? 0])"
+    for by in ("back", "button", "panel's button"):
+        page.locator("qa-chat .launch").click()
+        dialog = opened(page)
+        page.wait_for_function(f"""{state} === '["#b","b",2]'""")
+        if by == "back":
+            page.evaluate("history.back()")
+        elif by == "button":
+            dialog.get_by_role("button", name="Close the source").click()
+        else:
+            page.evaluate("document.querySelector('qa-chat').close()")
+        expect(dialog).to_have_count(0)
+        if by != "panel's button":
+            page.wait_for_function(f"""{state} === '["#b","b",1]'""")
+            expect(panel).to_be_visible()
+            page.evaluate("history.back()")
+        expect(panel).to_be_hidden()
+        page.wait_for_function(f"""{state} === '["#b","b",0]'""")
+    page.evaluate("history.back()")
+    page.wait_for_function(f"""{state} === '["",null,0]'""")
+    assert page.faults == []  # type: ignore[attr-defined]
+    phone.close()
+
+
+@pytest.mark.parametrize("mode", ["inline", "launcher", "dialog", "sidebar"])
+def test_escape_closes_the_preview_before_the_panel(
+    mode: str,
+    page: Page,  # noqa: F811 - a fixture
+    site: Site,  # noqa: F811 - a fixture
+    endpoint: str,  # noqa: F811 - a fixture
+) -> None:
+    """Wherever the focus is: in the preview or in the panel beside it."""
+    page.goto(site.write(chat(endpoint, mode=mode)))
+    if mode != "inline":
+        page.locator("qa-chat .launch").click()
+    for inside in (True, False):
+        dialog = opened(page)
+        if not inside:
+            page.locator("qa-chat textarea").focus()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(page.locator("qa-chat .panel")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("qa-chat .panel")).to_be_visible(visible=mode == "inline")
+
+
 def test_sections_lead_to_other_parts_of_the_document(
     page: Page,  # noqa: F811 - a fixture
     site: Site,  # noqa: F811 - a fixture

@@ -59,9 +59,12 @@ export class Conversation {
     preconnect(this.#context().base);
   }
 
-  /** Whether a question waits for its answer. */
-  get isWaiting() {
-    return Boolean(this.#running);
+  /** Stop the question that waits, else close the document that is shown. Returns whether there was one. */
+  dismiss() {
+    const found = this.#running ?? this.#source;
+    if (this.#running) this.stop(true);
+    else this.closeSource();
+    return Boolean(found);
   }
 
   /** The question before the next one, if there is one. */
@@ -222,7 +225,8 @@ export class Conversation {
     try {
       const { openSource } = await import("./preview.js");
       this.closeSource();
-      this.#source = openSource({ host: parts.root, strings, connection }, answer, result);
+      const onclose = () => (this.#source = null);
+      this.#source = openSource({ host: parts.root, strings, connection, onclose }, answer, result);
     } catch (error) {
       console.error("qa-chat: the preview could not be loaded", error);
       if (link) window.open(link, "_blank", "noopener,noreferrer");
@@ -232,7 +236,6 @@ export class Conversation {
   /** Close the document that is shown, if there is one. */
   closeSource() {
     this.#source?.close();
-    this.#source = null;
   }
 
   #fault({ kind, seconds }, again) {

@@ -12,7 +12,7 @@ import { PREVIEW } from "./preview-styles.js";
 import { filled } from "./strings.js";
 import { h, iconButton, skeleton } from "./view.js";
 
-const PHONE = "(max-width: 700px)";
+const PHONE = "(max-width: 700px), (max-height: 420px)"; // a panel beside the widget needs room
 const ZOOMS = [1, 1.5, 2, 3];
 
 /**

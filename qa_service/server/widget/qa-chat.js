@@ -257,10 +257,9 @@ export class QaChat extends HTMLElement {
     const corner = overlay ? this.#choice("corner", CORNERS) : "";
     const root = h("div", { class: `root ${mode} ${corner}`, lang: t.locale, dir: t.direction, hidden: overlay }, panel);
     root.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || event.isComposing || !this.#conversation.isWaiting) return;
+      if (event.key !== "Escape" || event.isComposing || !this.#conversation.dismiss()) return;
       event.preventDefault();
       event.stopImmediatePropagation(); // the panel stays open
-      this.#conversation.stop(true);
     });
     const first = !this.#parts;
     this.#parts = { root, panel, log, input, send, note, welcome };
