@@ -61,6 +61,10 @@ def test_the_text_is_as_large_as_that_of_the_page(
     box = page.locator("qa-chat .panel").bounding_box()
     assert box is not None
     assert box["height"] == pytest.approx(34 * pixels, abs=1)
+    ask(page, FOUND)
+    answered(page)
+    page.locator("qa-chat [part=source-link]").first.click()
+    page.locator("qa-chat .preview mark").wait_for()
     smallest = page.evaluate(
         f"""Math.min(...[...{ROOT}.querySelectorAll("*")].filter(one => [...one.childNodes].some(
         node => node.nodeType === 3)).map(one => parseFloat(getComputedStyle(one).fontSize)))"""
@@ -274,6 +278,49 @@ def test_a_sidebar_stands_beside_the_page_and_its_edge_can_be_moved(
     expect(panel).to_be_hidden()
     page.wait_for_function(f"{width} === 1280")
     assert page.faults == []  # type: ignore[attr-defined]
+
+
+def test_a_page_is_one_column(page: Page, site: Site, endpoint: str) -> None:
+    """The greeting, the answers, the field and the footer have the same edges."""
+    page.set_viewport_size({"width": 1500, "height": 800})
+    tag = chat(endpoint, mode="page").replace("></qa-chat>", "><p slot=footer>From two documents.</p></qa-chat>")
+    page.goto(site.write(f"<div style='height:600px'>{tag}</div>"))
+    ask(page, FOUND)
+    answered(page)
+    edges = page.evaluate(
+        f"""[...{ROOT}.querySelectorAll(".question, .card, form, .foot")].map(one => {{
+        const style = getComputedStyle(one), box = one.getBoundingClientRect();
+        const inner = one.matches("form, .foot"), you = one.matches(".question");
+        const left = box.left + (inner ? parseFloat(style.paddingLeft) : 0);
+        return [you ? null : left, box.right - (inner ? parseFloat(style.paddingRight) : 0)]; }})"""
+    )
+    assert len(edges) == 4
+    lefts = [left for left, _ in edges if left is not None]
+    assert max(lefts) - min(lefts) < 1
+    assert max(right for _, right in edges) - min(right for _, right in edges) < 1
+
+
+@pytest.mark.parametrize("mode", ["inline", "page", "launcher", "dialog", "sidebar"])
+def test_at_200_per_cent_zoom_only_the_answers_scroll(mode: str, page: Page, site: Site, endpoint: str) -> None:
+    """In a window of 640 by 400: the panel fits it, nothing scrolls within the answers, and most of it is answers."""
+    page.set_viewport_size({"width": 640, "height": 400})
+    tag = chat(endpoint, mode=mode)
+    page.goto(site.write(f"<div style='height:100vh'>{tag}</div>" if mode == "page" else tag))
+    if mode in {"launcher", "dialog", "sidebar"}:
+        page.locator("qa-chat .launch").click()
+    ask(page, FOUND)
+    answered(page)
+    scrolling = page.evaluate(
+        f"""[...{ROOT}.querySelectorAll(".panel, .panel *")].filter(one =>
+        /auto|scroll/.test(getComputedStyle(one).overflowY) && one.scrollHeight > one.clientHeight + 1)
+        .map(one => one.className)"""
+    )
+    assert scrolling in ([], ["log"])
+    panel, log = (page.locator(f"qa-chat .{name}").bounding_box() for name in ("panel", "log"))
+    assert panel is not None
+    assert log is not None
+    assert panel["height"] <= 401
+    assert log["height"] >= 200
 
 
 HASH_ROUTER = """<script>window.routes = []; addEventListener("hashchange", () => routes.push(location.hash));

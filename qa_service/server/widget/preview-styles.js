@@ -23,9 +23,9 @@ dialog.preview {
 .preview .top { display: flex; align-items: flex-start; gap: .5em; padding-block: .9em .5em; padding-inline: 1.25em .8em; }
 .preview .of { flex: 1; min-width: 0; }
 .preview h3 { font-size: 1.1em; line-height: 1.3; margin: 0; }
-.preview .about-source { margin: .15em 0 0; font-size: .85em; color: var(--_muted); }
+.preview .about-source { margin: .15em 0 0; font-size: var(--_small); color: var(--_muted); }
 .preview .bar { display: flex; flex-wrap: wrap; align-items: center; gap: .25em; padding: 0 1em .6em; }
-.preview .bar .plain { padding: .25em .75em; min-height: 2em; font-size: .85em; border: 1px solid var(--_border); border-radius: .6em; background: none; }
+.preview .bar .plain { padding: .25em .75em; min-height: 2em; font-size: var(--_small); border: 1px solid var(--_border); border-radius: .6em; background: none; }
 .preview .bar .plain:hover { background: var(--_raised); }
 .preview .where { font-variant-numeric: tabular-nums; }
 .preview .kinds { display: flex; margin-inline-start: auto; }
@@ -35,7 +35,7 @@ dialog.preview {
 .preview .kinds:dir(rtl) .plain + .plain { border-radius: .6em 0 0 .6em; }
 .preview .kinds [aria-pressed="true"] { background: var(--_raised); border-color: var(--_control); font-weight: 600; }
 .preview .zoom { display: flex; }
-.preview .sections { position: relative; z-index: 1; margin: 0 1em .6em; font-size: .85em; }
+.preview .sections { position: relative; z-index: 1; margin: 0 1em .6em; font-size: var(--_small); }
 .preview summary {
   display: flex; align-items: center; gap: .5em; width: 100%; min-height: 2.2em; padding: .3em .75em; cursor: pointer;
   border: 1px solid var(--_border); border-radius: .6em; color: var(--_text); font: inherit; font-weight: 400; list-style: none;
@@ -62,7 +62,7 @@ dialog.preview {
 .preview canvas { display: block; width: 100%; height: auto; background: #fff; border: 1px solid var(--_border); border-radius: .3em; }
 .preview .body:has(.pages) { padding: .6em; background: var(--_raised); }
 .preview .fault { color: var(--_muted); }
-.preview .links { display: flex; flex-wrap: wrap; gap: .3em 1.2em; padding: .7em 1.25em; border-block-start: 1px solid var(--_border); font-size: .9em; }
+.preview .links { display: flex; flex-wrap: wrap; gap: .3em 1.2em; padding: .7em 1.25em; border-block-start: 1px solid var(--_border); font-size: var(--_small); }
 .preview .links:empty { display: none; }
 .preview .links a { color: var(--_accent); font-weight: 600; min-height: 24px; display: inline-block; }
 @media (prefers-reduced-motion: reduce) { dialog.preview { animation: none !important; } }

@@ -56,7 +56,9 @@ h2 { font-size: 1.05em; line-height: 1.3; margin: 0; flex: 1; min-width: 0; font
 .icon[aria-pressed="true"] { border-color: var(--_control); }
 .log { flex: 1; min-height: 0; overflow-y: auto; padding: 1.1em; overscroll-behavior: contain; scrollbar-width: thin; }
 .log:focus-visible { outline-offset: -3px; }
-.page .log > *, .page form, .page .foot { max-width: 46em; margin-inline: auto; width: 100%; }
+.page .log > * { max-width: 46em; margin-inline: auto; }
+.page .log > .entry { max-width: calc(46em + 12px); }
+.page form, .page .foot { max-width: 48.2em; margin-inline: auto; width: 100%; } /* with their padding */
 .greeting { color: var(--_muted); margin: 0 0 1em; }
 .suggestions { list-style: none; padding: 0; margin: 0 0 1em; display: flex; flex-wrap: wrap; gap: .5em; }
 .suggestions li { max-width: 100%; }
@@ -97,16 +99,19 @@ textarea[aria-invalid="true"] { border-color: var(--_bad); }
   background: var(--_accent); color: var(--_accent-text); font-weight: 600;
 }
 .send:hover:enabled { filter: brightness(1.08); }
-.foot { display: flex; flex-wrap: wrap; gap: .25em 1em; padding: 0 1.1em .7em; font-size: var(--_small); color: var(--_muted); }
-.foot p { margin: 0; }
+.foot { display: flex; flex-wrap: wrap; gap: .25em 1em; padding: 0 1.1em .6em; color: var(--_muted); }
+.foot > * { margin: 0; font-size: var(--_small); }
 .foot p:empty { display: none; }
 .foot:not(:has(p:not(:empty))) { padding-block-end: 0; }
 ::slotted(*) { margin: 0; }
 
 @media (max-width: 600px), (pointer: coarse) { textarea { font-size: max(16px, 1em); } /* iOS zooms into smaller text */ }
-@media (max-height: 420px) {
-  .log { flex: 1 0 6em; }
-  .panel { overflow-y: auto; }
+@media (max-height: 420px) { /* as at 200 % zoom: the answer gets the room */
+  .panel { height: min(var(--qa-height, 34em), 100dvh); }
+  header { padding-block: 0; }
+  .log { padding-block: .6em; }
+  form { padding-block: .35em; }
+  textarea { max-height: 5em; }
 }
 @media (prefers-reduced-motion: no-preference) { button { transition: background-color .12s, border-color .12s, color .12s, filter .12s; } }
 @media (prefers-reduced-motion: reduce) { .skeleton i { animation: none; } * { scroll-behavior: auto !important; } }
