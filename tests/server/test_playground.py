@@ -2,7 +2,8 @@
 """The playground in a real browser: its first screen, its tabs, and the controls below the question."""
 
 import json
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 import pytest
 from needs import BROWSER, require
@@ -11,7 +12,7 @@ require(*BROWSER)
 
 from axe_playwright_python.sync_playwright import Axe
 from conftest import FakeEmbedder, key_for, served
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 from test_browser import browser  # noqa: F401 - a fixture
 from test_widget import ANSWER, FOUND, _watched, context, endpoint, page, site  # noqa: F401 - fixtures
 
@@ -172,12 +173,10 @@ def test_a_question_is_asked_of_what_is_chosen(
 ) -> None:
     """Document, folder, number of passages and collection go into the request; their choices come from the index."""
 
-    def asks(url: str) -> bool:
-        return "/ask" in url and "explain" not in url
+    def asks(request: Request) -> bool:
+        return "/ask" in request.url and "explain" not in request.url
 
     named = {"hr": ServableIndex(answerer, IndexFolder(settings.index))}
-    sent: list[tuple[str, dict[str, Any]]] = []
-    page.on("request", lambda one: sent.append((one.url, one.post_data_json)) if asks(one.url) else None)
     with served(answerer, settings, named=named) as port:
         page.goto(f"http://127.0.0.1:{port}")
         page.get_by_label("Document", exact=True).select_option("Animals")
@@ -187,16 +186,21 @@ def test_a_question_is_asked_of_what_is_chosen(
         page.get_by_label("Collection").select_option("hr")
         expect(page.get_by_label("Document", exact=True)).to_have_value("")
         page.get_by_label("Document", exact=True).select_option("Animals")
-        ask(page, FOUND)
-        url, body = sent[-1]
-        assert "/collections/hr/ask" in url
+        with page.expect_request(asks) as asked:
+            ask(page, FOUND)
+        body = asked.value.post_data_json
+        assert "/collections/hr/ask" in asked.value.url
+        assert body is not None
         assert body["top_k"] == 3
         assert len(body["filters"].pop("document_id")) == 16
         assert body["filters"] == {}
         page.get_by_label("folder").select_option("zoo/")
-        ask(page, FOUND)
+        with page.expect_request(asks) as asked:
+            ask(page, FOUND)
         expect(page.locator("#ask .entry")).to_have_count(2)
-        assert sent[-1][1]["filters"]["path_prefix"] == "zoo/"
+        body = asked.value.post_data_json
+        assert body is not None
+        assert body["filters"]["path_prefix"] == "zoo/"
 
 
 def test_the_evaluation_shows_figures_with_their_denominators(page: Page, endpoint: str, settings: Settings) -> None:
@@ -328,6 +332,30 @@ def test_a_key_is_asked_for_where_one_is_needed_and_kept_nowhere(
             "document.documentElement.outerHTML + JSON.stringify({...sessionStorage, ...localStorage})"
         )
         assert token not in held
+
+
+@pytest.mark.parametrize("access", ["open", "keys"])
+def test_the_question_of_a_link_waits_for_the_key(
+    access: Literal["open", "keys"],
+    page: Page,
+    answerer: QuestionAnswerer,
+    settings: Settings,
+) -> None:
+    """It is asked once, also when the page is loaded again; without keys, at once."""
+    token = key_for(settings, "ask", "feedback")["Authorization"].removeprefix("Bearer ")
+    with served(answerer, settings.model_copy(update={"access": access})) as port:
+        page.goto(f"http://127.0.0.1:{port}/?q={quote(FOUND)}")
+        if access == "keys":
+            page.get_by_label("Key").wait_for()
+            expect(page.locator("#ask .entry")).to_have_count(0)
+            page.get_by_label("Key").fill(token)
+            page.get_by_label("Key").press("Enter")
+        expect(page.locator("#ask mark").first).to_have_text(ANSWER)
+        page.reload()
+        known = ".titles button" if access == "open" else "#key-field:not([hidden])"
+        page.locator(known).first.wait_for(state="attached")
+        expect(page.locator("#ask .entry")).to_have_count(1)
+        expect(page.locator("#ask .error")).to_have_count(0)
 
 
 def test_contrast_is_that_of_wcag(page: Page, endpoint: str) -> None:

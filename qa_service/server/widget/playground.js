@@ -1,6 +1,7 @@
 /* The playground: the widget, with its documents and the details of its answers beside it. */
 
 import { visible } from "./client.js";
+import { takeQuestion } from "./conversation.js";
 import { showDocuments, openDocument } from "./playground-documents.js";
 import { embedding } from "./playground-embed.js";
 import { evaluation } from "./playground-evaluation.js";
@@ -13,6 +14,7 @@ import { h } from "./view.js";
 const POLL_MS = 15_000;
 const MOST_TITLES = 3;
 
+let linked = takeQuestion("q"); // the question of the address; it is asked once the service needs no key, or has one
 const titles = h("p", { class: "titles" });
 const hello = h(
   "div",
@@ -122,8 +124,18 @@ async function greet() {
   );
 }
 
+/** Ask the question of the address, unless its answer is there already. */
+function answerLink() {
+  const asked = [...chat.shadowRoot.querySelectorAll('[part~="question"]')].at(-1)?.lastChild.textContent;
+  if (linked && linked !== asked) chat.ask(linked);
+  linked = "";
+}
+
 function refresh() {
-  greet().catch(() => titles.replaceChildren()); // without a key there is nothing to list; the key field says so
+  greet().then(answerLink, ({ status }) => {
+    titles.replaceChildren(); // without a key there is nothing to list; the key field says so
+    if (status !== 401) answerLink();
+  });
   draw();
 }
 
