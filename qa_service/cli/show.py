@@ -191,8 +191,10 @@ def print_summary(summary: "Summary") -> None:
     """Print the table of an evaluation."""
     from rich.table import Table  # noqa: PLC0415
 
-    from qa_service.evaluation.report import VERDICT_COLUMNS, answerability_rows, verdict_rows  # noqa: PLC0415
+    from qa_service.evaluation.figures import VERDICT_COLUMNS, answerability_rows, cards, verdict_rows  # noqa: PLC0415
 
+    for card in cards(summary):
+        click.echo(f"{card.name}: {card.count} of {card.total} {card.noun} ({card.share})")
     table = Table(
         "measure", "mean", "95 % interval", title=f"{summary.scored} of {summary.questions} questions have gold"
     )

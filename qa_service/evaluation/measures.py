@@ -172,8 +172,28 @@ def _of_service(asked: EvaluatedQuestion) -> dict[str, float]:
     refused = {WRONGLY_REFUSED: float(not outcome.quotes and right(asked))} if gold.relevant else {}
     if not question.answers and not gold.spans:
         return refused
-    is_served = any(is_right(question, gold, quote) for quote in outcome.quotes)
+    is_served = any(is_rightly_quoted(asked, quote) for quote in outcome.quotes)
     return {SERVED: float(is_served)} | refused | {WRONGLY_ANSWERED: float(outcome.is_sure and not is_served)}
+
+
+def is_rightly_quoted(asked: EvaluatedQuestion, quote: ShownQuote) -> bool:
+    """Tell whether a quote is right and, if the gold names passages or documents, stands in one of them."""
+    relevant = asked.gold.relevant
+    if not is_right(asked.question, asked.gold, quote):
+        return False
+    if not relevant or (asked.gold.whole and document_name(quote.uri) in relevant):
+        return True
+    return any(
+        result.span.name in relevant and _common([quote.span], [result.span]) for result in asked.outcome.results
+    )
+
+
+def best_is_right(asked: EvaluatedQuestion) -> bool | None:
+    """Tell whether the best quote is right, shown or not; ``None`` if no gold can tell."""
+    question, best = asked.question, asked.outcome.best
+    if question.answerable and not question.answers and not asked.gold.spans:
+        return None
+    return question.answerable and best is not None and is_rightly_quoted(asked, best)
 
 
 def is_right(question: Question, gold: Gold, quote: ShownQuote) -> bool:

@@ -70,6 +70,13 @@ class Outcome:
         return self.quotes[0].text if self.quotes else None
 
     @property
+    def best(self) -> ShownQuote | None:
+        """The best quote, whether it is shown or not; ``None`` without results."""
+        if self.quotes or not self.results:
+            return self.quotes[0] if self.quotes else None
+        return self.results[0].quoting(*self.results[0].quote)
+
+    @property
     def is_sure(self) -> bool:
         """Whether a quote is shown as the answer, not as an uncertain one; without a calibration every quote is."""
         return bool(self.quotes) and self.verdict != "uncertain"

@@ -18,7 +18,7 @@ _COLOURS = {_INK: "var(--ink)", _ACCENT: "var(--accent)", _SECOND: "var(--second
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text, not paths
     "font.family": "sans-serif",
-    "font.size": 12,
+    "font.size": 14,
     "text.color": _INK,
     "axes.edgecolor": _GRID,
     "axes.labelcolor": _INK,
@@ -126,7 +126,7 @@ def pareto(points: Sequence[tuple[str, float, float, bool]], name: str) -> str:
         axes.plot([ms for ms, _ in front], [quality for _, quality in front], color=_ACCENT, drawstyle="steps-post")
         for label, ms, quality, best in points:
             axes.scatter([ms], [quality], color=_ACCENT if best else _SECOND, zorder=3)
-            axes.annotate(label, (ms, quality), xytext=(4, 4), textcoords="offset points", fontsize=9)
+            axes.annotate(label, (ms, quality), xytext=(4, 4), textcoords="offset points", fontsize=11)
         axes.set(xlabel="latency (p50, ms)", ylabel=name)
         axes.margins(x=0.2, y=0.15)
 

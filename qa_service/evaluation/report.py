@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import heapq
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +13,12 @@ from markupsafe import Markup
 from qa_service.datatypes import Offsets
 from qa_service.evaluation import plots
 from qa_service.evaluation.compare import Comparison, setting_text
+from qa_service.evaluation.explanations import explanation
+from qa_service.evaluation.figures import VERDICT_COLUMNS, answerability_rows, cards, tag_rows, verdict_rows
 from qa_service.evaluation.gold import Corpus
-from qa_service.evaluation.measures import LOWER_IS_BETTER, SERVED, WRONGLY_ANSWERED, WRONGLY_REFUSED, headlines
+from qa_service.evaluation.markdown_report import markdown_report
+from qa_service.evaluation.measures import LOWER_IS_BETTER, SERVED, WRONGLY_ANSWERED, WRONGLY_REFUSED
 from qa_service.evaluation.run import REPORT, REPORT_MD, RunFolder
-from qa_service.evaluation.statistics import Bin
 from qa_service.evaluation.summary import Summary, first_right
 from qa_service.evaluation.sweep import Sweep
 from qa_service.rendering import blocks_of, clip, document_at
@@ -36,7 +39,6 @@ _CLASSES = {
 }
 """The states of a question, with their classes on the page."""
 _CLASS_VALUES = {"good": 1.0, "quiet": 0.5, "bad": 0.0}
-VERDICT_COLUMNS = ("verdict", "answerable", "with a right quote", "unanswerable")
 
 _environment = Environment(
     loader=PackageLoader("qa_service.evaluation"),
@@ -48,6 +50,7 @@ _environment.filters["share"] = lambda value: "–" if value is None else f"{val
 
 
 _environment.filters["setting"] = setting_text
+_environment.filters["explanation"] = explanation
 
 
 def page(template: str, **values: Any) -> str:
@@ -57,6 +60,7 @@ def page(template: str, **values: Any) -> str:
     return _environment.get_template(template).render(
         script=Markup(script),  # noqa: S704 - our own file
         digest=digest,
+        numbers=itertools.count().__next__,
         style=Markup(_environment.get_template("report.css").render() + BLOCK_STYLE),  # noqa: S704 - our own file
         **values,
     )
@@ -104,7 +108,8 @@ def html_report(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunF
         "report.html",
         summary=summary,
         main=main,
-        tiles=[(name, summary.measures[name]) for name in headlines(summary.measures)],
+        cards=cards(summary),
+        tags=tag_rows(summary),
         figures=_figures(run, summary, main, baseline),
         questions=[_shown(result, main, corpus) for result in worst],
         classes=_CLASSES,
@@ -209,92 +214,3 @@ def _excerpt(uri: str, text: str, part: Offsets, quote: Offsets) -> Markup:
     blocks = clip(blocks_of(document_at(uri, text), start, end), start, end)
     shown = html_of(text[start:end], blocks, (quote[0] - start, quote[1] - start), is_excerpt=True)
     return Markup(shown)  # noqa: S704 - the renderer has escaped the text
-
-
-def markdown_report(summary: Summary) -> str:
-    """Return the figures as Markdown."""
-    about, told = summary.about, summary.answerability
-    lines = [
-        f"# Evaluation of {about.get('questions', 'questions')}",
-        "",
-        (
-            f"Index {about.get('index_version', '')}, {about.get('model', '')}; {summary.questions} questions, "
-            f"{summary.scored} with gold."
-        ),
-        "",
-        "| measure | mean | 95 % interval | questions |",
-        "| --- | --- | --- | --- |",
-        *(f"| {name} | {e.mean:.4f} | {e.low:.4f}–{e.high:.4f} | {e.n} |" for name, e in summary.measures.items()),
-        "",
-    ]
-    if verdicts := verdict_rows(summary):
-        lines += ["| " + " | ".join(VERDICT_COLUMNS) + " |", "| --- " * len(VERDICT_COLUMNS) + "|"]
-        lines += ["| " + " | ".join(row) + " |" for row in verdicts] + [""]
-    if rows := answerability_rows(summary):
-        lines += ["| answerability | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
-    if told.reliability:
-        lines += ["| confidence | questions | mean confidence | accuracy |", "| --- | --- | --- | --- |"]
-        lines += [_bin_row(one) for one in told.reliability]
-        lines.append("")
-    if summary.latency_ms:
-        lines += [
-            f"Latency ({about.get('timed', '')}), ms: " + ", ".join(f"{k} {v}" for k, v in summary.latency_ms.items()),
-            "",
-        ]
-    if summary.tags:
-        lines += [*_tag_rows(summary), ""]
-    if summary.copied:
-        lines += ["Questions that equal the text of a passage: " + ", ".join(map(_cell, summary.copied)), ""]
-    if summary.problems:
-        lines += ["| line | reason |", "| --- | --- |"]
-        lines += [f"| {problem.line} | {_cell(problem.reason)} |" for problem in summary.problems[:MAX_QUESTIONS]]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _tag_rows(summary: Summary) -> list[str]:
-    names = headlines(summary.measures)
-    head = ["| tag | questions | " + " | ".join(names) + " |", "| --- " * (2 + len(names)) + "|"]
-    return head + [
-        f"| {_cell(tag)} | {values['n']:.0f} | " + " | ".join(_number(values.get(name)) for name in names) + " |"
-        for tag, values in summary.tags.items()
-    ]
-
-
-def verdict_rows(summary: Summary) -> list[tuple[str, ...]]:
-    """Return the rows of the table of verdicts; it is empty if no question got a verdict."""
-    counted = summary.answerability.verdicts.items()
-    if not any(counts.answerable or counts.unanswerable for _, counts in counted):
-        return []
-    return [
-        (
-            verdict.replace("_", " "),
-            str(counts.answerable),
-            f"{counts.right} of {counts.judged}" if counts.judged else "–",
-            str(counts.unanswerable),
-        )
-        for verdict, counts in counted
-    ]
-
-
-def answerability_rows(summary: Summary) -> list[tuple[str, str]]:
-    """Return the names and values of the figures of answerability that are defined."""
-    told = summary.answerability
-    rows = [
-        ("precision of answers", told.answer_precision),
-        ("precision of refusal", told.refusal_precision),
-        ("AUROC of confidence, answerable against unanswerable", told.auroc),
-        ("expected calibration error", told.ece),
-    ]
-    return [(name, f"{value:.4f}") for name, value in rows if value is not None]
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _bin_row(one: Bin) -> str:
-    return f"| {one.low:.1f}–{one.high:.1f} | {one.n} | {one.confidence:.3f} | {one.right:.3f} |"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.gold import Gold, document_name
-from qa_service.evaluation.measures import EvaluatedQuestion, ranked, right
+from qa_service.evaluation.measures import EvaluatedQuestion, best_is_right, ranked, right
 from qa_service.evaluation.outcome import ReturnedPassage
 from qa_service.io import strict_json
 from qa_service.io.durable import replace_file, storage_errors, sync_file
@@ -229,6 +229,7 @@ def result_of(asked: EvaluatedQuestion, measured: dict[str, float]) -> dict[str,
             "confidence": outcome.confidence,
             "quotes": [asdict(quote) for quote in outcome.quotes],
             "right_in_five": right(asked),
+            "best_is_right": best_is_right(asked),
             "ranked": ranked(gold, outcome),
             "results": [
                 {

@@ -1,5 +1,6 @@
 """Intervals and tests (bootstrap, paired randomisation, Holm's correction), and measures of calibration."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,14 @@ def estimate(values: Sequence[float] | Float64Array) -> Estimate:
         (sample,), np.mean, n_resamples=_RESAMPLES, method="percentile", batch=100, rng=np.random.default_rng(_SEED)
     ).confidence_interval
     return Estimate(mean, float(found.low), float(found.high), len(sample))
+
+
+def share_interval(count: int, total: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson, 1927), which has a width for none and for all, too."""
+    share, z2 = count / total, _NORMAL_95**2
+    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
+    half = _NORMAL_95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def randomisation_p(differences: Float64Array) -> float:

@@ -26,6 +26,8 @@ _COVERAGES = tuple(share / 20 for share in range(1, 21))
 _MAX_TAGS = 200
 _MAX_COPIED = 20
 _NONE = "none"
+TAG_COUNTS = ("n", "refused", "unanswerable", "unanswerable_refused")
+TagCounts = dict[str, int]
 
 
 @dataclass(slots=True)
@@ -79,7 +81,8 @@ class Summary:
     measures: dict[str, Estimate] = field(default_factory=dict)
     answerability: Answerability = field(default_factory=Answerability)
     tags: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Per tag, the number of questions as ``n`` and the means of the measures."""
+    """Per tag, the numbers of questions, of those for which nothing was found (``refused``), and of unanswerable ones,
+    and the means of the measures."""
     ranks: dict[str, int] = field(default_factory=dict)
     """Number of questions by the rank of their first relevant result; ``none`` if it was not returned."""
     latency_ms: dict[str, float] = field(default_factory=dict)
@@ -103,7 +106,7 @@ def summarize(
     summary = Summary(about, problems=problems)
     values: defaultdict[str, list[float]] = defaultdict(list)
     of_tags: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    counts: defaultdict[str, int] = defaultdict(int)
+    counts: defaultdict[str, TagCounts] = defaultdict(lambda: dict.fromkeys(TAG_COUNTS, 0))
     judged: list[tuple[float, bool, bool]] = []
     for result in results:
         summary.questions += 1
@@ -114,7 +117,7 @@ def summarize(
             key = _NONE if rank is None else str(rank)
             summary.ranks[key] = summary.ranks.get(key, 0) + 1
         for tag in result["tags"]:
-            counts[tag] += 1
+            _count_tag(counts[tag], result)
         for name, value in result["measures"].items():
             values[name].append(value)
             for tag in result["tags"]:
@@ -127,8 +130,8 @@ def summarize(
             summary.copied.append(result["id"])
     summary.measures = {name: estimate(values[name]) for name in in_order(values)}
     summary.tags = {
-        tag: {"n": counts[tag]} | {name: statistics.fmean(found) for name, found in of_tags[tag].items()}
-        for tag in sorted(counts, key=lambda tag: (-counts[tag], tag))[:_MAX_TAGS]
+        tag: {**counts[tag]} | {name: statistics.fmean(found) for name, found in of_tags[tag].items()}
+        for tag in sorted(counts, key=lambda tag: (-counts[tag]["n"], tag))[:_MAX_TAGS]
     }
     last = max((int(key) for key in summary.ranks if key != _NONE), default=0)
     named = [*map(str, range(1, last + 1)), *([_NONE] if _NONE in summary.ranks else [])]
@@ -156,6 +159,14 @@ def _count(answerability: Answerability, result: dict[str, Any]) -> None:
     if result["got"]["quotes"] and SERVED in result["measures"]:
         counts.judged += 1
         counts.right += bool(result["measures"][SERVED])
+
+
+def _count_tag(counts: TagCounts, result: dict[str, Any]) -> None:
+    refused = result["got"]["verdict"] == "not_found"
+    counts["n"] += 1
+    counts["refused"] += refused
+    counts["unanswerable"] += not result["answerable"]
+    counts["unanswerable_refused"] += refused and not result["answerable"]
 
 
 def _judge(answerability: Answerability, judged: Sequence[tuple[float, bool, bool]]) -> None:

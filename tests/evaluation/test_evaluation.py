@@ -26,19 +26,31 @@ from qa_service.datatypes import AnswerVerdict, AskOptions, Quote, Reason
 from qa_service.errors import QuestionFileError, RemoteError, SettingsError
 from qa_service.evaluation import EvaluationOptions, Question, QuestionFile, Target, evaluate
 from qa_service.evaluation.compare import Limit, compare, failures
+from qa_service.evaluation.explanations import explanation
+from qa_service.evaluation.figures import cards, tag_rows, verdict_rows
 from qa_service.evaluation.gold import Gold, IndexCorpus, Span
-from qa_service.evaluation.measures import DEFAULT, EvaluatedQuestion, measure, normalized, parse, token_f1
-from qa_service.evaluation.outcome import Outcome, ReturnedPassage, ShownQuote
-from qa_service.evaluation.report import (
-    comparison_page,
-    html_report,
-    markdown_report,
-    sweep_page,
-    verdict_rows,
-    write_reports,
+from qa_service.evaluation.markdown_report import markdown_report
+from qa_service.evaluation.measures import (
+    DEFAULT,
+    EvaluatedQuestion,
+    best_is_right,
+    measure,
+    normalized,
+    parse,
+    token_f1,
 )
+from qa_service.evaluation.outcome import Outcome, ReturnedPassage, ShownQuote
+from qa_service.evaluation.report import comparison_page, html_report, sweep_page, write_reports
 from qa_service.evaluation.run import QRELS_TREC, RESULTS, RUN_TREC, Fingerprint, RunFolder
-from qa_service.evaluation.statistics import effect_size, estimate, holm, randomisation_p, reliability, risk_coverage
+from qa_service.evaluation.statistics import (
+    effect_size,
+    estimate,
+    holm,
+    randomisation_p,
+    reliability,
+    risk_coverage,
+    share_interval,
+)
 from qa_service.evaluation.summary import Summary, VerdictCounts, summarize
 from qa_service.evaluation.sweep import Sweep, SweepRow, grid, sweep
 from qa_service.evaluation.targets import InProcessAsker, RemoteService
@@ -246,6 +258,39 @@ def test_measures_of_service_follow_verdict_and_quotes(
     assert values["contains"] == float(bool(quotes) and quotes[0] is RIGHT)  # the best quote alone
 
 
+def test_a_right_quote_stands_in_a_relevant_passage() -> None:
+    """The same words in another passage do not serve; without references they do."""
+    relevant = ReturnedPassage("a", 0, 40, 1.0, None, "It was built in 1889.", (0, 21))
+    other = ReturnedPassage("b", 0, 40, 1.0, None, "The bridge, too, is of 1889.", (0, 28))
+    asked = question(answers=("1889",))
+    gold, documents = Gold({relevant.span.name: 1}, ((Span("a", 0, 21),),)), Gold({"b": 1}, whole=True)
+    outcome = Outcome("not_found", 0.1, (), (other, relevant), "v")
+    shown = replace(outcome, verdict="answered", quotes=(other.quoting(0, 28),))
+    for one, served in ((gold, 0), (documents, 1), (Gold(), 1)):
+        (values,) = measure([EvaluatedQuestion(asked, one, shown)], DEFAULT)
+        assert (values["served"], values["wrongly-answered"]) == (served, 1 - served)
+        assert best_is_right(EvaluatedQuestion(asked, one, outcome)) == bool(served)  # withheld, but it would be
+    assert best_is_right(EvaluatedQuestion(question(), documents, outcome)) is None
+    assert best_is_right(EvaluatedQuestion(question(answerable=False), Gold(), outcome)) is False
+
+
+def test_figures_by_tag_count_refusals() -> None:
+    """They count all questions with the tag, and the unanswerable ones apart; an unknown measure has no explanation."""
+    results = [
+        entry("answered", served=1),
+        entry("not_found", served=0),
+        *[entry("not_found", served=None, answerable=False)] * 2,
+        entry("uncertain", served=None, answerable=False),
+    ]
+    summary = summarize([{**result, "tags": ["dates | <b>"]} for result in results], [], {}, [])
+    names, rows = tag_rows(summary)
+    assert names == ["tag", "questions", "served", "refused", "unanswerable, refused"]
+    assert rows == [["dates | <b>", "5", "0.500", "3 of 5", "2 of 3"]]
+    assert "| dates \\| &lt;b> | 5 | 0.500 | 3 of 5 | 2 of 3 |" in markdown_report(summary)
+    assert "first 7 results" in explanation("P(rel=2)@7")
+    assert explanation("INSTJ") == ""
+
+
 def test_a_two_part_question_is_served_by_either_quote() -> None:
     """Two quotes from two documents; the gold names both, one, or none of them."""
     built = ReturnedPassage("tower.md", 100, 150, 1.0, None, "It was built in 1889. It is 300 metres high.", (0, 21))
@@ -298,8 +343,17 @@ def test_a_report_says_what_a_person_got(answerer: QuestionAnswerer, tmp_path: P
     assert 'Uncertain answer: <span dir="auto">It was sold in 1920.</span>' in page
     assert 'Also quoted: <span dir="auto">It was built in 1889.</span>' in page
     assert "Reason: conflict" in page
-    tiles = re.findall(r"<li>(\S+) <b>", page)
-    assert tiles == ["nDCG@10", "RR@10", "served", "wrongly-refused", "wrongly-answered"]
+    assert [(card.name, card.count, card.total) for card in cards(summary)] == [
+        ("right passage first", 5, 7),
+        ("served rightly", 1, 5),
+        ("wrongly refused", 1, 7),
+        ("wrongly answered", 2, 8),
+        ("rightly refused", 1, 3),
+    ]
+    tiles = re.findall(r'class="tip" aria-describedby="tip-\d+">([^<]+)</button>.*?</span>\s*<b>([^<]+)</b>', page)
+    assert tiles[0] == ("right passage first", "71.4\N{NO-BREAK SPACE}%")
+    assert page.count('role="tooltip"') == page.count("aria-describedby=") > len(summary.measures)
+    assert "- served rightly: 1 of 5 answerable (20.0\N{NO-BREAK SPACE}%)" in markdown_report(summary)
 
 
 def test_documents_as_gold_tell_what_was_wrongly_refused_alone() -> None:
@@ -614,6 +668,8 @@ def test_intervals_and_tests_equal_their_definitions() -> None:
     half = 1.96 * sample.std(ddof=1) / 20
     assert (interval.low, interval.high) == pytest.approx((sample.mean() - half, sample.mean() + half), abs=0.004)
     assert estimate([0.5]).low == 0.5
+    for count, low, high in ((0, 0, 0.1611), (20, 0.8389, 1), (13, 0.4329, 0.8188)):  # of scipy
+        assert share_interval(count, 20) == pytest.approx((low, high), abs=1e-4)
     assert effect_size(np.array([1.0, 2.0, 3.0])) == pytest.approx(2.0)
     large = np.random.default_rng(6).normal(0.5, 0.1, 30_000)
     assert estimate(large).high - estimate(large).low == pytest.approx(2 * 1.96 * 0.1 / math.sqrt(30_000), rel=0.02)

@@ -18,3 +18,6 @@ if (words) {
   state.addEventListener("change", show);
   show();
 }
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && document.activeElement.matches(".tip")) document.activeElement.blur();
+});
