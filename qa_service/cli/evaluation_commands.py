@@ -1,6 +1,7 @@
 """The commands that ask the questions of a file: evaluate, calibrate."""
 
 import json
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -163,12 +164,25 @@ def _show(summary: "Summary", comparison: "Comparison | None", output: Path | No
 def _open_target(questions: "QuestionFile", arguments: dict[str, Any], stack: ExitStack) -> "Target":
     """Open the index or service that the arguments name; ``stack`` closes it. The other arguments are settings."""
     url, concurrency, jobs = (arguments.pop(name) for name in ("url", "concurrency", "jobs"))
+    given = dict(arguments)
     settings = settings_of(arguments)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     about = {"questions": questions.path.name, "started": started, "version": __version__}
+    about["calibrate"] = _calibrate_command(questions, given, settings.data)
     if url is not None:
         return _open_service(url, concurrency, settings, about, stack)
     return _open_index(questions, jobs, settings, about, stack)
+
+
+def _calibrate_command(questions: "QuestionFile", given: dict[str, Any], data: Path) -> str:
+    """Return the line that fits confidence to the questions of an evaluation with these options.
+
+    A file in the data folder was uploaded, and its path there means nothing to a client.
+    """
+    file = "FILE" if data.resolve() in questions.path.resolve().parents else str(questions.path)
+    options = given | questions.options
+    words = [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
+    return shlex.join(["qa-service", "calibrate", file, *words])
 
 
 def _open_service(

@@ -191,7 +191,7 @@ def print_summary(summary: "Summary") -> None:
     """Print the table of an evaluation."""
     from rich.table import Table  # noqa: PLC0415
 
-    from qa_service.evaluation.figures import VERDICT_COLUMNS, answerability_rows, cards, verdict_rows  # noqa: PLC0415
+    from qa_service.evaluation.figures import answerability_rows, cards  # noqa: PLC0415
 
     for card in cards(summary):
         click.echo(f"{card.name}: {card.count} of {card.total} {card.noun} ({card.share})")
@@ -208,11 +208,24 @@ def print_summary(summary: "Summary") -> None:
     if summary.latency_ms:
         table.caption = f"{summary.latency_ms['n']:.0f} questions timed {summary.about.get('timed', '')}"
     console().print(table)
+    _print_verdicts(summary)
+
+
+def _print_verdicts(summary: "Summary") -> None:
+    """Print the table of verdicts, and advice on thresholds and calibration."""
+    from rich.table import Table  # noqa: PLC0415
+
+    from qa_service.evaluation.advice import calibration_advice, threshold_advice  # noqa: PLC0415
+    from qa_service.evaluation.figures import VERDICT_COLUMNS, verdict_rows  # noqa: PLC0415
+
     if rows := verdict_rows(summary):
         verdicts = Table(*VERDICT_COLUMNS)
         for row in rows:
             verdicts.add_row(*row)
         console().print(verdicts)
+    for advice in (*threshold_advice(summary), *calibration_advice(summary)):
+        if advice:
+            click.echo(advice)
 
 
 def print_comparison(comparison: "Comparison") -> None:

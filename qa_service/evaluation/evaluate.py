@@ -16,7 +16,7 @@ from qa_service.evaluation.measures import DEFAULT, EvaluatedQuestion, measure
 from qa_service.evaluation.outcome import Outcome
 from qa_service.evaluation.question import LineProblem, Question
 from qa_service.evaluation.question_file import QuestionFile
-from qa_service.evaluation.run import QRELS_TREC, RUN_TREC, SUMMARY, Fingerprint, RunFolder
+from qa_service.evaluation.run import QRELS_TREC, RUN_TREC, SUMMARY, Fingerprint, RunFolder, evaluated_settings
 from qa_service.evaluation.summary import Summary, qrels_lines, run_lines, summarize
 from qa_service.evaluation.targets import Asker, InProcessAsker, same_index
 from qa_service.settings import Settings, settings_that_change
@@ -85,7 +85,7 @@ def evaluate(
         _ask_all(questions, target, run, options, problems, lambda asked: progress(done + asked))
     finally:
         run.close()
-    summary = summarize(run.results(), run.times(), target.about, problems)
+    summary = summarize(run.results(), run.times(), target.about, problems, evaluated_settings(run.about()))
     run.write(RUN_TREC, run_lines(run.results()))
     run.write(QRELS_TREC, qrels_lines(run.results()))
     run.write(SUMMARY, [json.dumps(summary.to_json(), ensure_ascii=False, indent=1), "\n"])

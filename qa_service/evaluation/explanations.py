@@ -34,6 +34,12 @@ _OTHERS = {
     "expected calibration error": "How far confidence is from the share of questions with a relevant passage among the "
     "first five, on average.",
     "refused": "Nothing was shown, for answerable and unanswerable questions.",
+    "from": "The confidence from which a question is answered; below, it is refused.",
+    "answered rightly": "Answerable questions with at least this confidence and a right quote.",
+    "answered wrongly": "Answerable questions with at least this confidence and a wrong quote.",
+    "refused, though right": "Answerable questions below this confidence whose quote would have been right.",
+    "unanswerable, answered": "Questions that the documents do not answer, with at least this confidence.",
+    "precision": "The share of the questions with at least this confidence whose quote is right.",
     "unanswerable, refused": "Nothing was shown, out of the questions that the documents do not answer.",
 }
 _NAME = re.compile(r"(?P<name>[A-Za-z]+)(?:\(.*\))?(?:@(?P<depth>\d+))?")

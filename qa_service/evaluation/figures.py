@@ -6,6 +6,7 @@ from qa_service.evaluation.explanations import explanation
 from qa_service.evaluation.measures import SERVED, WRONGLY_ANSWERED, WRONGLY_REFUSED, headlines
 from qa_service.evaluation.statistics import share_interval
 from qa_service.evaluation.summary import Summary
+from qa_service.evaluation.thresholds import Threshold
 
 VERDICT_COLUMNS = ("verdict", "answerable", "with a right quote", "unanswerable")
 
@@ -59,6 +60,38 @@ def cards(summary: Summary) -> list[Card]:
         text = explanation("rightly refused")
         found.append(Card("rightly refused", told.refused, told.unanswerable, "unanswerable", text))
     return found
+
+
+THRESHOLD_COLUMNS = (
+    "from",
+    "answered rightly",
+    "answered wrongly",
+    "refused",
+    "refused, though right",
+    "unanswerable, answered",
+    "unanswerable, refused",
+    "precision",
+)
+
+
+def threshold_rows(summary: Summary) -> list[tuple[Threshold, tuple[str, ...]]]:
+    """Return each threshold with its row of the table."""
+    return [
+        (
+            row,
+            (
+                f"{row.value:.2f}",
+                str(row.right),
+                str(row.wrong),
+                str(row.refused),
+                str(row.refused_right),
+                str(row.unanswerable_answered),
+                str(row.unanswerable_refused),
+                "–" if row.precision is None else percent(row.precision),
+            ),
+        )
+        for row in summary.thresholds.rows
+    ]
 
 
 def tag_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:

@@ -1,6 +1,15 @@
 """Writes the figures of a run as Markdown."""
 
-from qa_service.evaluation.figures import VERDICT_COLUMNS, answerability_rows, cards, tag_rows, verdict_rows
+from qa_service.evaluation.advice import calibration_advice, threshold_advice
+from qa_service.evaluation.figures import (
+    THRESHOLD_COLUMNS,
+    VERDICT_COLUMNS,
+    answerability_rows,
+    cards,
+    tag_rows,
+    threshold_rows,
+    verdict_rows,
+)
 from qa_service.evaluation.statistics import Bin
 from qa_service.evaluation.summary import Summary
 
@@ -28,8 +37,14 @@ def markdown_report(summary: Summary) -> str:
     if verdicts := verdict_rows(summary):
         lines += ["| " + " | ".join(VERDICT_COLUMNS) + " |", "| --- " * len(VERDICT_COLUMNS) + "|"]
         lines += ["| " + " | ".join(row) + " |" for row in verdicts] + [""]
-    if rows := answerability_rows(summary):
-        lines += ["| answerability | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows), ""]
+    if answerability := answerability_rows(summary):
+        lines += ["| answerability | value |", "| --- | --- |"]
+        lines += [*(f"| {name} | {value} |" for name, value in answerability), ""]
+    if rows := threshold_rows(summary):
+        lines += ["| " + " | ".join(THRESHOLD_COLUMNS) + " |", "| --- " * len(THRESHOLD_COLUMNS) + "|"]
+        lines += ["| " + " | ".join(row) + " |" for _, row in rows] + [""]
+    for advice in (*threshold_advice(summary), " ".join(calibration_advice(summary))):
+        lines += [advice, ""] if advice.strip() else []
     if told.reliability:
         lines += ["| confidence | questions | mean confidence | accuracy |", "| --- | --- | --- | --- |"]
         lines += [_bin_row(one) for one in told.reliability]

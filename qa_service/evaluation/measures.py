@@ -189,8 +189,13 @@ def is_rightly_quoted(asked: EvaluatedQuestion, quote: ShownQuote) -> bool:
 
 
 def best_is_right(asked: EvaluatedQuestion) -> bool | None:
-    """Tell whether the best quote is right, shown or not; ``None`` if no gold can tell."""
+    """Tell whether the best quote is right, shown or not; ``None`` if no gold can tell.
+
+    If the gold is documents alone, a quote from one of them is right.
+    """
     question, best = asked.question, asked.outcome.best
+    if question.answerable and asked.gold.whole and not question.answers:
+        return best is not None and document_name(best.uri) in asked.gold.relevant
     if question.answerable and not question.answers and not asked.gold.spans:
         return None
     return question.answerable and best is not None and is_rightly_quoted(asked, best)

@@ -22,6 +22,7 @@ from qa_service.loading.decoding import binary_kind
 Format = Literal["jsonl", "csv", "squad", "ragas", "beir", "trec"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _SNIFFED_BYTES = 65_536
+_SPLIT = "test"
 _TABLES: dict[str, str | None] = {".csv": None, ".tsv": "\t"}  # CSV has many delimiters
 
 
@@ -38,7 +39,7 @@ class QuestionFile:
         *,
         format: Format | None = None,  # noqa: A002 - the usual word
         qrels: Path | None = None,
-        split: str = "test",
+        split: str = _SPLIT,
     ) -> None:
         self.path = path
         self.qrels = qrels
@@ -51,6 +52,12 @@ class QuestionFile:
         for path in self._files():
             with _opened(path):
                 pass
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The options that were given, by their names at the command line."""
+        split = None if self.split == _SPLIT else self.split
+        return {"format": self._given, "qrels": self.qrels, "split": split}
 
     @property
     def format(self) -> Format:

@@ -12,9 +12,18 @@ from markupsafe import Markup
 
 from qa_service.datatypes import Offsets
 from qa_service.evaluation import plots
+from qa_service.evaluation.advice import calibration_advice, threshold_advice
 from qa_service.evaluation.compare import Comparison, setting_text
 from qa_service.evaluation.explanations import explanation
-from qa_service.evaluation.figures import VERDICT_COLUMNS, answerability_rows, cards, tag_rows, verdict_rows
+from qa_service.evaluation.figures import (
+    THRESHOLD_COLUMNS,
+    VERDICT_COLUMNS,
+    answerability_rows,
+    cards,
+    tag_rows,
+    threshold_rows,
+    verdict_rows,
+)
 from qa_service.evaluation.gold import Corpus
 from qa_service.evaluation.markdown_report import markdown_report
 from qa_service.evaluation.measures import LOWER_IS_BETTER, SERVED, WRONGLY_ANSWERED, WRONGLY_REFUSED
@@ -110,6 +119,10 @@ def html_report(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunF
         main=main,
         cards=cards(summary),
         tags=tag_rows(summary),
+        threshold_columns=THRESHOLD_COLUMNS,
+        thresholds=threshold_rows(summary),
+        threshold_advice=threshold_advice(summary),
+        calibration_advice=calibration_advice(summary),
         figures=_figures(run, summary, main, baseline),
         questions=[_shown(result, main, corpus) for result in worst],
         classes=_CLASSES,
@@ -138,12 +151,12 @@ def _figures(run: RunFolder, summary: Summary, main: str, baseline: RunFolder | 
     drawings: list[tuple[str, Callable[[], str], bool]] = [
         ("Rank of the first relevant result", lambda: plots.ranks(summary.ranks), bool(summary.ranks)),
         (
-            "Is confidence calibrated? Larger points stand for more questions",
+            "Is confidence calibrated on these questions? Points would lie on the line; larger ones are more questions",
             lambda: plots.calibration(told.reliability),
             bool(told.reliability),
         ),
         (
-            "Risk and coverage: wrong answers if only the most confident are given",
+            "Risk and coverage: wrong quotes if only the most confident are given",
             lambda: plots.risk(told.risk_coverage),
             bool(told.risk_coverage),
         ),

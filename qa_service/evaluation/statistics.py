@@ -130,6 +130,14 @@ def expected_calibration_error(confidences: Float64Array, right: BoolArray, bins
     return sum(abs(one.confidence - one.right) * one.n for one in found) / len(right)
 
 
+def calibrated_error(bins: Sequence[Bin]) -> float:
+    """Return the calibration error that a calibrated model would exceed in 5 % of samples with these bins."""
+    sizes, means = np.array([one.n for one in bins]), np.array([one.confidence for one in bins])
+    draws = np.random.default_rng(_SEED).binomial(sizes, means, (_PERMUTATIONS, len(bins)))
+    errors = np.abs(draws - sizes * means).sum(axis=1) / sizes.sum()
+    return float(np.quantile(errors, 1 - LEVEL))
+
+
 def risk_coverage(confidences: Float64Array, right: BoolArray, coverages: Sequence[float]) -> dict[float, float]:
     """Return the risk at each coverage: the share of wrong answers among the most confident questions."""
     ordered = right[np.argsort(-confidences, kind="stable")]

@@ -16,11 +16,13 @@ from qa_service.evaluation.statistics import (
     Bin,
     Estimate,
     auroc,
+    calibrated_error,
     estimate,
     expected_calibration_error,
     reliability,
     risk_coverage,
 )
+from qa_service.evaluation.thresholds import JudgedConfidence, ThresholdTable, judged_confidence, threshold_table
 
 _COVERAGES = tuple(share / 20 for share in range(1, 21))
 _MAX_TAGS = 200
@@ -67,6 +69,13 @@ class Answerability:
     auroc: float | None = None
     """AUROC of confidence, answerable against unanswerable questions."""
     ece: float | None = None
+    ece_by_chance: float | None = None
+    """The error that a calibrated model would exceed in 5 % of samples of this size."""
+    confidence_gap: float | None = None
+    """Mean confidence minus the share of questions with a relevant passage among the first five results."""
+    found: int = 0
+    """Number of questions with a relevant passage among the first five results; ``calibrate`` counts them as right."""
+    not_found: int = 0
     reliability: list[Bin] = field(default_factory=list)
     risk_coverage: dict[str, float] = field(default_factory=dict)
 
@@ -80,6 +89,9 @@ class Summary:
     scored: int = 0
     measures: dict[str, Estimate] = field(default_factory=dict)
     answerability: Answerability = field(default_factory=Answerability)
+    thresholds: ThresholdTable = field(default_factory=ThresholdTable)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The settings, index and versions that were evaluated."""
     tags: dict[str, dict[str, float]] = field(default_factory=dict)
     """Per tag, the numbers of questions, of those for which nothing was found (``refused``), and of unanswerable ones,
     and the means of the measures."""
@@ -100,14 +112,19 @@ class Summary:
 
 
 def summarize(
-    results: Iterable[dict[str, Any]], milliseconds: Sequence[float], about: dict[str, Any], problems: list[LineProblem]
+    results: Iterable[dict[str, Any]],
+    milliseconds: Sequence[float],
+    about: dict[str, Any],
+    problems: list[LineProblem],
+    settings: dict[str, Any] | None = None,
 ) -> Summary:
     """Return the summary of a run's results; only figures are kept in memory."""
-    summary = Summary(about, problems=problems)
+    summary = Summary(about, problems=problems, settings=settings or {})
     values: defaultdict[str, list[float]] = defaultdict(list)
     of_tags: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     counts: defaultdict[str, TagCounts] = defaultdict(lambda: dict.fromkeys(TAG_COUNTS, 0))
     judged: list[tuple[float, bool, bool]] = []
+    confidences: list[JudgedConfidence] = []
     for result in results:
         summary.questions += 1
         got = result["got"]
@@ -126,6 +143,8 @@ def summarize(
         known = not result["answerable"] or result["relevant"]
         if got["confidence"] is not None and known:
             judged.append((got["confidence"], got["right_in_five"], result["answerable"]))
+        if (one := judged_confidence(result)) is not None:
+            confidences.append(one)
         if len(summary.copied) < _MAX_COPIED and _copied(result):
             summary.copied.append(result["id"])
     summary.measures = {name: estimate(values[name]) for name in in_order(values)}
@@ -137,6 +156,7 @@ def summarize(
     named = [*map(str, range(1, last + 1)), *([_NONE] if _NONE in summary.ranks else [])]
     summary.ranks = {key: summary.ranks.get(key, 0) for key in named}
     _judge(summary.answerability, judged)
+    _judge_quotes(summary, confidences)
     summary.latency_ms = percentiles(milliseconds)
     return summary
 
@@ -190,9 +210,17 @@ def _judge(answerability: Answerability, judged: Sequence[tuple[float, bool, boo
         answerability.auroc = auroc(confidences, answerable)
     answerability.ece = expected_calibration_error(confidences, right)
     answerability.reliability = reliability(confidences, right)
-    answerability.risk_coverage = {
-        f"{share:.2f}": risk for share, risk in risk_coverage(confidences, right, _COVERAGES).items()
-    }
+    answerability.ece_by_chance = calibrated_error(answerability.reliability)
+    answerability.confidence_gap = float(confidences.mean() - right.mean())
+    answerability.found, answerability.not_found = int(right.sum()), int((~right).sum())
+
+
+def _judge_quotes(summary: Summary, judged: Sequence[JudgedConfidence]) -> None:
+    summary.thresholds = threshold_table(judged, summary.settings)
+    if summary.thresholds.rows:
+        confidences = np.array([one.confidence for one in judged])
+        risks = risk_coverage(confidences, np.array([one.is_right for one in judged]), _COVERAGES)
+        summary.answerability.risk_coverage = {f"{share:.2f}": risk for share, risk in risks.items()}
 
 
 def _copied(result: dict[str, Any]) -> bool:

@@ -21,3 +21,15 @@ if (words) {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && document.activeElement.matches(".tip")) document.activeElement.blur();
 });
+const cost = document.querySelector("#cost");
+const rows = [...document.querySelectorAll("[data-threshold]")];
+function recommend() {
+  const worth = (row) => row.dataset.right - cost.value * row.dataset.wrong;
+  const best = rows.reduce((one, other) => (worth(other) >= worth(one) ? other : one));
+  rows.forEach((row) => row.classList.toggle("best", row === best));
+  document.querySelector("#best").textContent = `At this cost, ${best.dataset.threshold} is the best threshold: ${best.dataset.right} right and ${best.dataset.wrong} wrong answers.`;
+}
+if (cost) {
+  cost.addEventListener("input", recommend);
+  recommend();
+}
