@@ -254,8 +254,7 @@ class UnsupportedMediaType(RequestError):
 class InvalidRequest(RequestError):
     """The JSON does not match the schema, or a question is empty or too long."""
 
-    exit_code = 2
-    http_status = 422
+    exit_code, http_status = 2, 422
     slug = "invalid-request"
     title = "Invalid request"
 

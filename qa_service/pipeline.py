@@ -126,6 +126,7 @@ def _build(settings: Settings, embedder: Embedder, progress: Progress) -> tuple[
                     calibrate_unlabelled(folder, index, embedder)
                 if publishes:
                     publish(settings, folder, index, lambda at: _answerer(settings, embedder, at, folder).self_test())
+        folder.keep_source(settings.source)
         folder.delete_old(settings.keep_generations)
         return manifest, existing is None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of
+from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_to_ask
 from qa_service.cli.options import options, question_words
 from qa_service.cli.show import print_answer, print_why
 
@@ -35,7 +35,7 @@ def ask(question: str, as_json: bool, session: str | None, **overrides: Any) -> 
     from qa_service.text.cleaning import check_question  # noqa: PLC0415
 
     collection = overrides["collection"]
-    settings = settings_of(overrides)
+    settings = settings_to_ask(overrides)
     check_question(question)
     file = session_file(session, settings.data) if session else None
     history = read_turns(file) if file else ()
@@ -68,6 +68,6 @@ def ask(question: str, as_json: bool, session: str | None, **overrides: Any) -> 
 def why(question: str, document: str, **overrides: Any) -> int:
     """Explain why a document was not returned: its best passage, its ranks, the results above it."""
     ask_with_one_thread()
-    answerer, _ = answerer_of(settings_of(overrides))
+    answerer, _ = answerer_of(settings_to_ask(overrides))
     print_why(answerer.document_rank(question, document), len(answerer.index))
     return 0

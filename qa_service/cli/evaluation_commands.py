@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qa_service import __version__
-from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of
+from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of, settings_to_ask
 from qa_service.cli.options import (
     FOLDER,
     file_options,
@@ -165,7 +165,7 @@ def _open_target(questions: "QuestionFile", arguments: dict[str, Any], stack: Ex
     """Open the index or service that the arguments name; ``stack`` closes it. The other arguments are settings."""
     url, concurrency, jobs = (arguments.pop(name) for name in ("url", "concurrency", "jobs"))
     given = dict(arguments)
-    settings = settings_of(arguments)
+    settings = settings_to_ask(arguments) if url is None else settings_of(arguments)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     about = {"questions": questions.path.name, "started": started, "version": __version__}
     about["calibrate"] = _calibrate_command(questions, given, settings.data)
@@ -233,7 +233,7 @@ def calibrate(**arguments: Any) -> int:
 
     check_libraries(draws=False)
     with closing(take_question_file(arguments)) as questions, progress_bar() as progress:
-        settings = settings_of(arguments)
+        settings = settings_to_ask(arguments)
         questions.check()
         answerer, _ = answerer_of(settings)
         fitted = run(questions, answerer, lambda done: progress("asking questions", done, 0))

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -83,6 +84,30 @@ def settings_of(overrides: dict[str, Any]) -> "Settings":
     if collection not in named:
         raise SettingsError(f"no collection {collection!r}; QA_COLLECTIONS has {', '.join(named) or 'none'}")
     return named[collection]
+
+
+def settings_to_ask(overrides: dict[str, Any]) -> "Settings":
+    """Return the settings as :func:`settings_of`, with the index of the source folder that the command line names."""
+    if overrides.get("source") is not None:
+        from qa_service.cli.folders import index_to_ask  # noqa: PLC0415 - seconds of import
+        from qa_service.settings import load_settings  # noqa: PLC0415
+
+        own = {name: value for name, value in overrides.items() if name != "collection"}
+        overrides["index"] = index_to_ask(load_settings(**own))
+    return settings_of(overrides)
+
+
+def settings_of_folder(folder: Path, overrides: dict[str, Any]) -> "Settings":
+    """Return the settings for a folder of documents that is named without ``--source``; say where its index lies."""
+    from qa_service.cli.folders import index_to_build  # noqa: PLC0415 - seconds of import
+    from qa_service.settings import load_settings  # noqa: PLC0415
+
+    if overrides.get("source") is not None:
+        raise SettingsError(f"two folders of documents: {folder} and --source {overrides['source']}; name one")
+    overrides["source"] = folder
+    index = index_to_build(load_settings(**overrides))
+    say(f"the index of {folder} is in {index}")
+    return load_settings(**overrides | {"index": index})
 
 
 def answerer_of(settings: "Settings") -> "tuple[QuestionAnswerer, str | None]":

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qa_service.cli.group import build_with_one_thread_of_numpy, cli, settings_of
-from qa_service.cli.options import beir_settings, options, setting_option
+from qa_service.cli.group import build_with_one_thread_of_numpy, cli, settings_of, settings_of_folder
+from qa_service.cli.options import beir_settings, documents_folder, options, setting_option
 from qa_service.cli.show import print_build, print_build_problems, print_files, print_verdict, progress_bar, say
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @cli.command()
+@documents_folder
 @options("source", "index", "model", "engine")
 @setting_option("--address", "ray_address", metavar="HOST:PORT")
 @click.option("--allow-skips", is_flag=True, default=None, help="Exit with 0 even if broken files were skipped.")
@@ -25,14 +26,26 @@ if TYPE_CHECKING:
 @click.option("--files", is_flag=True, help="Print for each file the share of its text that is in the index.")
 @click.option("--watch", is_flag=True, help="Build again whenever the documents change, until interrupted.")
 @click.option("--beir", type=click.Path(path_type=Path), metavar="DIR", help="Index the corpus.jsonl of a BEIR folder.")
-def index(as_json: bool, files: bool, watch: bool, beir: Path | None, **overrides: Any) -> int:  # noqa: FBT001
-    """Build or update the index of a folder of documents."""
+def index(
+    folder: Path | None,
+    as_json: bool,  # noqa: FBT001 - a flag
+    files: bool,  # noqa: FBT001 - a flag
+    watch: bool,  # noqa: FBT001 - a flag
+    beir: Path | None,
+    **overrides: Any,
+) -> int:
+    """Build or update the index of a folder of documents.
+
+    The index of FOLDER is in the cache of the machine, where `ask --source FOLDER` and `serve FOLDER` find it, unless
+    --index or QA_INDEX names another place. Without FOLDER, QA_SOURCE and QA_INDEX name folder and index.
+    """
     build_with_one_thread_of_numpy()
     from qa_service.embedding.choose import embedder_to_build  # noqa: PLC0415 - a second of import
     from qa_service.loading import source_root  # noqa: PLC0415
     from qa_service.pipeline import build  # noqa: PLC0415
 
-    settings = settings_of(overrides if beir is None else overrides | beir_settings(beir))
+    overrides |= {} if beir is None else beir_settings(beir)
+    settings = settings_of(overrides) if folder is None else settings_of_folder(folder, overrides)
     parts = {"": settings, **settings.by_collection()}
     for own in parts.values():
         source_root(own.source)  # reports a missing folder before the model is exported

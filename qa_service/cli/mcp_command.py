@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of
+from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_to_ask
 from qa_service.cli.options import options
 from qa_service.errors import SettingsError
 
@@ -21,7 +21,7 @@ def mcp(**overrides: Any) -> int:
     from qa_service.server.live_index import LiveIndex, ServableIndex  # noqa: PLC0415
     from qa_service.server.worker import Worker  # noqa: PLC0415
 
-    settings = settings_of(overrides)
+    settings = settings_to_ask(overrides)
     answerer, degraded = answerer_of(settings)
     worker = Worker(queue_limit=settings.queue_limit, deadline_seconds=settings.deadline_seconds)
     live = LiveIndex(ServableIndex(answerer, generations_of(settings), degraded), worker)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+documents_folder = click.argument("folder", type=click.Path(path_type=Path), required=False)
 question_file = click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 question_words = click.argument(
     "question", nargs=-1, required=True, metavar="QUESTION...", callback=lambda _, __, words: " ".join(words)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from qa_service.cli.group import cli, settings_of
+from qa_service.cli.group import cli, settings_of, settings_to_ask
 from qa_service.cli.options import options
 from qa_service.cli.show import printable
 
@@ -33,7 +33,7 @@ def doctor(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Check the installation, the model, and whether the index is intact and current."""
     from qa_service.cli.doctor import examine  # noqa: PLC0415 - seconds of import
 
-    findings = examine(settings_of(overrides))
+    findings = examine(settings_to_ask(overrides))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     else:

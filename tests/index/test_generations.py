@@ -514,6 +514,9 @@ def test_all_writes_reach_the_disk_before_the_pointer(
         "sync current.tmp",
         "replace current",
         "sync index",
+        "sync source.tmp",
+        "replace source",
+        "sync index",
     ]
 
 
@@ -585,7 +588,7 @@ LIMITED_BUILD = textwrap.dedent("""
     import qa_service.embedding.choose
     import qa_service.loading
     fake = FakeEmbedder()
-    qa_service.embedding.choose.embedder_to_build = lambda settings: fake
+    qa_service.embedding.choose.embedder_to_build = lambda *_: fake
     kind, amount = sys.argv[4], int(sys.argv[5])
     from qa_service.cli import main
     fake.embed_passages(["a cat"])

@@ -5,6 +5,7 @@
     index/
     ├── current                  the id of the current generation, 16 hexadecimal digits
     ├── build.lock               locked during a build
+    ├── source                   the folder of documents of the last build
     ├── calibration.json         confidence constants, written by `qa-service calibrate`
     ├── calibration-unlabelled.json  the same, fitted by a build for a model without any
     ├── models/<name>/           an exported model, if the cache of the machine can't be written
@@ -32,6 +33,7 @@ from qa_service.io import strict_json
 from qa_service.io.durable import locked, remove_partial, replace_file, storage_errors, write_folder
 
 _GENERATION = re.compile(r"[0-9a-f]{16}\Z")
+_MAX_PATH_BYTES = 65_536
 _logger = logging.getLogger(__name__)
 
 
@@ -42,6 +44,7 @@ class IndexFolder:
         self.path = path
         self._pointer = path / "current"
         self._generations = path / "generations"
+        self._source = path / "source"
         self._calibration = {True: path / "calibration.json", False: path / "calibration-unlabelled.json"}
 
     @contextmanager
@@ -71,6 +74,19 @@ class IndexFolder:
         The current generation stays current. Call inside :meth:`building`.
         """
         return write_folder(self._generations / generation, write)
+
+    def keep_source(self, source: Path) -> None:
+        """Write down the folder of documents, unless it is the one of the last build. Call inside :meth:`building`."""
+        absolute = source.resolve()
+        if self.source() != absolute:
+            with storage_errors(self._source):
+                replace_file(self._source, os.fsencode(absolute))
+
+    def source(self) -> Path | None:
+        """Return the folder of documents of the last build, or ``None`` if there was none that wrote it down."""
+        with suppress(OSError):
+            return Path(os.fsdecode(self._source.read_bytes()[:_MAX_PATH_BYTES]))
+        return None
 
     def delete(self, generation: str) -> None:
         """Delete a generation. Call inside :meth:`building`."""
