@@ -12,9 +12,9 @@ FROM venv AS build-slim
 RUN /venv/bin/pip install --no-deps --require-hashes --only-binary :all: -r requirements/slim.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY qa_service ./qa_service
+COPY source_text ./source_text
 RUN /venv/bin/pip install --no-deps --no-build-isolation . && \
     /venv/bin/pip uninstall --yes --quiet pip setuptools
-COPY source_text ./source_text
 RUN QA_CACHE_DIR=cache /venv/bin/qa-service index --source source_text --index index
 
 FROM venv AS build
@@ -23,8 +23,8 @@ RUN /venv/bin/pip install --no-deps --index-url https://download.pytorch.org/whl
     /venv/bin/pip install --no-deps --require-hashes --only-binary :all: -r requirements/lock.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY qa_service ./qa_service
-RUN /venv/bin/pip install --no-deps --no-build-isolation . && /venv/bin/pip check
 COPY source_text ./source_text
+RUN /venv/bin/pip install --no-deps --no-build-isolation . && /venv/bin/pip check
 RUN QA_CACHE_DIR=cache /venv/bin/qa-service index --source source_text --index index
 
 FROM python:3.11-slim AS service

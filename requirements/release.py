@@ -14,6 +14,7 @@ from qa_service import __version__
 
 ROOT = Path(__file__).parent.parent
 NOTES = ROOT / "dist/notes.md"
+DEMO_DOCUMENTS = {f"qa_service/demo_documents/{name}" for name in ("starters.jsonl", "us-korea-relations.md")}
 NOT_IN_SDIST = (".ci/",)
 
 
@@ -62,7 +63,7 @@ def file_faults(dist: Path) -> list[str]:
         licences = [name for name in archive.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
     with tarfile.open(sdist) as tar:
         in_sdist = {member.name.partition("/")[2] for member in tar if member.isfile()} - {"PKG-INFO"}
-    package = {name for name in tracked if name.startswith("qa_service/")}
+    package = {name for name in tracked if name.startswith("qa_service/")} | DEMO_DOCUMENTS
     source = {name for name in tracked if not name.startswith(NOT_IN_SDIST)}
     faults = [f"{wheel.name} and the repository differ in {name}" for name in sorted(in_wheel ^ package)]
     faults += [f"{sdist.name} and the repository differ in {name}" for name in sorted(in_sdist ^ source)]

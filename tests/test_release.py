@@ -56,8 +56,12 @@ def test_the_wheel_has_the_package_alone_with_the_files_of_the_reader() -> None:
     """Hatch leaves out what `.gitignore` names, models too; `training/` is of the repository, not of the package."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a clone: git can't list the files")
+    shipped = ("us-korea-relations.md", "starters.jsonl")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["qa_service"]}
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"] == {
+        "packages": ["qa_service"],
+        "force-include": {f"source_text/{name}": f"qa_service/demo_documents/{name}" for name in shipped},
+    }
     lines = (ROOT / "qa_service/reading/SHA256SUMS").read_text(encoding="ascii").splitlines()
     needed = ["SHA256SUMS", "LICENSES.md", *(line.split()[1] for line in lines)]
     assert {"lower.onnx", "upper.onnx"} < set(needed)

@@ -3,6 +3,7 @@
 from qa_service.cli import (
     ask_commands,
     comparison_commands,
+    demo_command,
     evaluation_commands,
     feedback_commands,
     fetch_command,
@@ -18,6 +19,7 @@ __all__ = [
     "ask_commands",
     "cli",
     "comparison_commands",
+    "demo_command",
     "evaluation_commands",
     "feedback_commands",
     "fetch_command",

@@ -8,11 +8,18 @@ from typing import Any
 import click
 
 from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_to_ask
-from qa_service.cli.options import options, question_words
+from qa_service.cli.options import examples, options, question_words
 from qa_service.cli.show import print_answer, print_why
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        "ask who sank the Cheonan",
+        'ask --source ~/handbook --top-k 1 "Who signs an invoice?"',
+        'ask --json "Who signs an invoice?"',
+        "ask --session invoices who signs an invoice",
+    )
+)
 @question_words
 @options("source", "index", "model", "collection", "top_k", "min_confidence", "min_uncertain")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, as from POST /ask.")
@@ -61,7 +68,7 @@ def ask(question: str, as_json: bool, session: str | None, **overrides: Any) -> 
     return 0
 
 
-@cli.command()
+@cli.command(epilog=examples("why who sank the Cheonan --document us-korea-relations.md"))
 @question_words
 @options("source", "index", "model", "collection")
 @click.option("--document", required=True, metavar="PATH", help="Path below the source folder, or document id.")

@@ -10,6 +10,7 @@ import click
 from qa_service.cli.group import ask_with_one_thread, cli, settings_of
 from qa_service.cli.options import (
     FOLDER,
+    examples,
     file_options,
     options,
     question_file,
@@ -21,7 +22,11 @@ from qa_service.cli.show import print_comparison, print_sweep, progress_bar
 from qa_service.errors import SettingsError
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        "compare runs/first runs/second", "compare runs/first runs/second --measure nDCG@10 --html compared.html"
+    )
+)
 @click.argument("runs", nargs=-1, required=True, type=FOLDER, metavar="BASELINE RUN…")
 @click.option(
     "--measure", "measures", multiple=True, metavar="NAME", help="Measure to compare; repeatable.  [default: all]"
@@ -53,7 +58,9 @@ def compare(runs: tuple[Path, ...], measures: tuple[str, ...], html: Path | None
     return 0
 
 
-@cli.command()
+@cli.command(
+    epilog=examples("sweep questions.jsonl --output runs/sweep --vary passage_tokens=100,200 --vary rerank=maxsim,none")
+)
 @question_file
 @options("source", "model")
 @file_options

@@ -15,6 +15,7 @@ from qa_service import __version__
 from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_of, settings_to_ask
 from qa_service.cli.options import (
     FOLDER,
+    examples,
     file_options,
     options,
     question_file,
@@ -36,7 +37,13 @@ _ONE_PROCESS_QUESTIONS = 200
 _MAX_JOBS = 64
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        "evaluate questions.jsonl --output runs/first",
+        "evaluate questions.jsonl --fail-under Success@5=0.9",
+        "evaluate questions.jsonl --url http://127.0.0.1:8000",
+    )
+)
 @question_file
 @options("source", "index", "model", "collection")
 @file_options
@@ -220,7 +227,7 @@ def _open_index(
     return Target(processes, corpus, alone, settings=settings, about=about)
 
 
-@cli.command()
+@cli.command(epilog=examples("calibrate questions.jsonl", "calibrate questions.jsonl --source ~/handbook"))
 @question_file
 @options("source", "index", "model", "collection")
 @file_options

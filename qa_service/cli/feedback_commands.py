@@ -6,15 +6,15 @@ from pathlib import Path
 import click
 
 from qa_service.cli.group import cli, settings_of
-from qa_service.cli.options import FOLDER, collection_option, setting_option
+from qa_service.cli.options import FOLDER, collection_option, examples, setting_option
 
 
-@cli.group()
+@cli.group(epilog=examples("feedback export > questions.jsonl"))
 def feedback() -> None:
     """Work with the feedback from POST /feedback."""
 
 
-@feedback.command()
+@feedback.command(epilog=examples("feedback export > questions.jsonl", "feedback export --collection hr > hr.jsonl"))
 @setting_option("--data", type=FOLDER, metavar="DIR")
 @collection_option
 def export(data: Path | None, collection: str | None) -> int:

@@ -5,13 +5,18 @@ from pathlib import Path
 import click
 
 from qa_service.cli.group import cli
-from qa_service.cli.options import FOLDER
+from qa_service.cli.options import FOLDER, examples
 from qa_service.cli.show import complain
 
 _MAX_SHOWN = 20
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        "fetch https://docs.example.org/ --into source_text/docs",
+        "fetch https://docs.example.org/guide/ --into source_text/guide --depth 0",
+    )
+)
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option(
     "--into", type=FOLDER, required=True, metavar="DIR", help="Folder for the pages, such as source_text/site."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from qa_service import __version__
+from qa_service.cli.options import examples
 from qa_service.cli.show import complain, say
 from qa_service.errors import QAServiceError, ServerStartError, SettingsError
 
@@ -59,7 +60,10 @@ def _command_path(error: click.ClickException) -> str:
     return context.command_path if context else "qa-service"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("demo", "serve ~/handbook", "ask --source ~/handbook who signs an invoice"),
+)
 @click.version_option(__version__, prog_name="qa-service")
 def cli() -> None:
     """Ask a folder of documents; get passages with exact citations.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qa_service.cli.group import build_with_one_thread_of_numpy, cli, settings_of, settings_of_folder
-from qa_service.cli.options import beir_settings, documents_folder, options, setting_option
+from qa_service.cli.options import beir_settings, documents_folder, examples, options, setting_option
 from qa_service.cli.show import print_build, print_build_problems, print_files, print_verdict, progress_bar, say
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qa_service.settings import Settings
 
 
-@cli.command()
+@cli.command(epilog=examples("index ~/handbook", "index --watch", "index --source ~/handbook --index ~/handbook-index"))
 @documents_folder
 @options("source", "index", "model", "engine")
 @setting_option("--address", "ray_address", metavar="HOST:PORT")
@@ -88,7 +88,7 @@ def _builds_as_json(reports: Mapping[str, "BuildReport"], kept: Mapping[str, Map
     return bodies.pop("", {}) | {"collections": bodies}
 
 
-@cli.command()
+@cli.command(epilog=examples("rollback", "rollback --collection hr"))
 @options("index", "collection")
 def rollback(**overrides: Any) -> int:
     """Make the previous generation of the index current again; running servers switch to it."""
@@ -98,7 +98,7 @@ def rollback(**overrides: Any) -> int:
     return 0
 
 
-@cli.command()
+@cli.command(epilog=examples("verify", "verify answers.jsonl", "verify answers.jsonl --source ~/handbook --json"))
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
 @setting_option("--index", "index", is_flag=False, flag_value="", metavar="[DIR]")
 @options("source", "collection")

@@ -7,18 +7,24 @@ from typing import Any
 import click
 
 from qa_service.cli.group import cli, settings_of
-from qa_service.cli.options import FOLDER, setting_option
+from qa_service.cli.options import FOLDER, examples, setting_option
 from qa_service.cli.show import printable
 
 _data = setting_option("--data", type=FOLDER, metavar="DIR")
 
 
-@cli.group()
+@cli.group(epilog=examples("keys create intranet", "keys list"))
 def keys() -> None:
     """Manage the keys of the service."""
 
 
-@keys.command()
+@keys.command(
+    epilog=examples(
+        "keys create intranet",
+        "keys create operator --scope ask --scope admin",
+        "keys create website --publishable --origin https://docs.example.org",
+    )
+)
 @click.argument("name")
 @click.option(
     "--scope",
@@ -48,7 +54,7 @@ def create(name: str, scopes: tuple[Any, ...], data: Path | None, **restrictions
     return 0
 
 
-@keys.command("list")
+@keys.command("list", epilog=examples("keys list"))
 @_data
 def list_keys(data: Path | None) -> int:
     """List the keys by their ids; an id is part of its key."""
@@ -67,7 +73,7 @@ def list_keys(data: Path | None) -> int:
     return 0
 
 
-@keys.command()
+@keys.command(epilog=examples("keys revoke 3f9a2c7d"))
 @click.argument("identifier", metavar="ID")
 @_data
 def revoke(identifier: str, data: Path | None) -> int:
@@ -79,7 +85,7 @@ def revoke(identifier: str, data: Path | None) -> int:
     return 0
 
 
-@keys.command("rotate-links")
+@keys.command("rotate-links", epilog=examples("keys rotate-links"))
 @_data
 def rotate_links(data: Path | None) -> int:
     """Invalidate all signed links; new answers have new ones. Keys stay valid."""

@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 from qa_service.cli.group import answerer_of, ask_with_one_thread, cli, settings_to_ask
-from qa_service.cli.options import options
+from qa_service.cli.options import examples, options
 from qa_service.errors import SettingsError
 
 
-@cli.command()
+@cli.command(epilog=examples("mcp", "mcp --source ~/handbook"))
 @options("source", "index", "model", "collection")
 def mcp(**overrides: Any) -> int:
     """Serve the documents as tools for a language model, over stdin and stdout (MCP)."""

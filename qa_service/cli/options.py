@@ -21,6 +21,11 @@ question_words = click.argument(
 )
 
 
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: calls of ``qa-service`` with these arguments."""
+    return "\b\nExamples:\n" + "\n".join(f"  qa-service {line}" for line in lines)
+
+
 class SettingOption(click.Option):
     """An option that overrides a setting; its help is the description and the default of the setting.
 

@@ -18,7 +18,7 @@ from qa_service.cli.group import (
     settings_to_ask,
     take_signals,
 )
-from qa_service.cli.options import documents_folder, options
+from qa_service.cli.options import documents_folder, examples, options
 from qa_service.cli.show import complain, counted, say
 from qa_service.errors import QAServiceError, ServerStartError, SettingsError
 
@@ -33,7 +33,7 @@ _ITEMS_FAILED = 1
 """The highest exit code of a build that leaves an index."""
 
 
-@cli.command()
+@cli.command(epilog=examples("serve ~/handbook", "serve --port 8001", "serve --host 0.0.0.0 --workers 4"))
 @documents_folder
 @options("source", "index", "model", "host", "port", "workers")
 @click.option(

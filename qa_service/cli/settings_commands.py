@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from qa_service.cli.group import cli, settings_of, settings_to_ask
-from qa_service.cli.options import options
+from qa_service.cli.options import examples, options
 from qa_service.cli.show import printable
 
 
-@cli.command()
+@cli.command(epilog=examples("settings", "settings --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def settings(as_json: bool) -> int:  # noqa: FBT001 - a flag
     """Print every setting with its source: the environment, .env, or the default."""
@@ -26,7 +26,7 @@ def settings(as_json: bool) -> int:  # noqa: FBT001 - a flag
     return 0
 
 
-@cli.command()
+@cli.command(epilog=examples("doctor", "doctor --source ~/handbook"))
 @options("source", "index", "model")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor(as_json: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
