@@ -10,6 +10,7 @@ from qa_service.cli import (
     index_commands,
     key_commands,
     mcp_command,
+    report_command,
     serve_command,
     settings_commands,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "key_commands",
     "main",
     "mcp_command",
+    "report_command",
     "serve_command",
     "settings_commands",
 ]
