@@ -95,7 +95,8 @@ def print_answer(answer: "Answer", related: "Sequence[str]" = ()) -> None:
         result = answer.results[quote.result]
         style = "green" if quote.spans else "bold green"
         screen.print(_with_bold_words(result.scored.passage.text, quote.place, quote.spans, style))
-        sure = f" · confidence {confidence}" if quote is answer.quotes[0] else ""
+        sure = " · pinned" if answer.pinned else f" · confidence {confidence}"
+        sure = sure if quote is answer.quotes[0] else ""
         screen.print(Text(f"  {_place(result)}{sure}", "dim"))
     if answer.reason is not None:
         screen.print(Text(printable(answer.reason.message)))
@@ -202,6 +203,8 @@ def print_summary(summary: "Summary") -> None:
         table.add_row(name, f"{found.mean:.4f}", f"{found.low:.4f}–{found.high:.4f} (n {found.n})")
     for name, value in answerability_rows(summary):
         table.add_row(name, value, "")
+    if summary.pinned:
+        table.add_row("pinned answers", str(summary.pinned), "")
     for name, milliseconds in summary.latency_ms.items():
         if name != "n":
             table.add_row(f"{name} ms", f"{milliseconds:.1f}", "")

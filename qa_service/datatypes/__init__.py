@@ -51,6 +51,7 @@ from qa_service.datatypes.documents import (
     SourceFile,
     SynonymRule,
 )
+from qa_service.datatypes.pins import Pin, PinLine
 from qa_service.datatypes.questions import MAX_TURNS, Correction, Expansion, Turn, UnderstoodQuestion
 
 __all__ = [
@@ -87,6 +88,8 @@ __all__ = [
     "Offsets",
     "PageBox",
     "Passage",
+    "Pin",
+    "PinLine",
     "Position",
     "Quote",
     "Reason",

@@ -204,6 +204,8 @@ class Answer:
     reason: Reason | None = None
     understood: UnderstoodQuestion | None = None
     """The question as it was asked of the documents."""
+    pinned: bool = False
+    """Whether a person chose the quotes for this question; then it counts as answered."""
     vector: FloatArray | None = field(default=None, compare=False, repr=False)
     """The vector (d,) of the question, to compare it with others."""
     stages: tuple[Stage, ...] = field(default=(), compare=False)

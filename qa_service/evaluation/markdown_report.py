@@ -24,7 +24,7 @@ def markdown_report(summary: Summary) -> str:
         "",
         (
             f"Index {about.get('index_version', '')}, {about.get('model', '')}; {summary.questions} questions, "
-            f"{summary.scored} with gold."
+            f"{summary.scored} with gold, {summary.pinned} with a pinned answer."
         ),
         "",
         *(f"- {card.name}: {card.count} of {card.total} {card.noun} ({card.share})" for card in cards(summary)),

@@ -52,8 +52,8 @@ class Outcome:
     """The answer to a question, as it is evaluated.
 
     ``verdict`` is ``None`` without a calibration. ``quotes`` are those that are shown, the best one first; there are
-    none if nothing was found. ``reason`` is the kind of the answer's reason. ``milliseconds`` is ``None`` if the
-    question was not timed alone.
+    none if nothing was found. ``reason`` is the kind of the answer's reason. ``pinned`` tells whether a person
+    chose the quotes. ``milliseconds`` is ``None`` if the question was not timed alone.
     """
 
     verdict: AnswerVerdict | None
@@ -63,6 +63,7 @@ class Outcome:
     index_version: str
     reason: ReasonKind | None = None
     milliseconds: float | None = None
+    pinned: bool = False
 
     @property
     def answer(self) -> str | None:
@@ -104,6 +105,7 @@ class Outcome:
             results=results,
             index_version=answer.index_version,
             reason=None if answer.reason is None else answer.reason.kind,
+            pinned=answer.pinned,
         )
 
     @classmethod
@@ -130,6 +132,7 @@ class Outcome:
             index_version=answer.index_version,
             reason=None if answer.reason is None else answer.reason.kind,
             milliseconds=milliseconds,
+            pinned=answer.pinned,
         )
 
 

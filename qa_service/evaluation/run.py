@@ -226,6 +226,7 @@ def result_of(asked: EvaluatedQuestion, measured: dict[str, float]) -> dict[str,
         "got": {
             "verdict": outcome.verdict,
             "reason": outcome.reason,
+            "pinned": outcome.pinned,
             "confidence": outcome.confidence,
             "quotes": [asdict(quote) for quote in outcome.quotes],
             "right_in_five": right(asked),

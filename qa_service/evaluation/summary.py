@@ -87,6 +87,8 @@ class Summary:
     about: dict[str, Any]
     questions: int = 0
     scored: int = 0
+    pinned: int = 0
+    """Number of questions with a pinned answer."""
     measures: dict[str, Estimate] = field(default_factory=dict)
     answerability: Answerability = field(default_factory=Answerability)
     thresholds: ThresholdTable = field(default_factory=ThresholdTable)
@@ -128,6 +130,7 @@ def summarize(
     for result in results:
         summary.questions += 1
         got = result["got"]
+        summary.pinned += bool(got.get("pinned"))
         if result["relevant"] and result["answerable"]:
             summary.scored += 1
             rank = first_right(result)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from qa_service.datatypes import Expansion, Filters, FloatArray, Int32Array, IntArray, Metadata, Passage, SourceDocument
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.index.manifest import Manifest
+from qa_service.index.pins import Pins
 from qa_service.index.tokens import Similarities
 from qa_service.index.words import Spellings, Synonyms
 
@@ -105,6 +106,11 @@ class Index(ABC):
     @abstractmethod
     def has_tokens(self) -> bool:
         """Whether there are token vectors."""
+
+    @property
+    @abstractmethod
+    def pins(self) -> Pins:
+        """The pinned answers."""
 
     @abstractmethod
     def find(

@@ -12,6 +12,7 @@ from qa_service.datatypes import Completeness, Skipped, SourceFile
 from qa_service.embedding import Embedder, ModelIdentity
 from qa_service.errors import IndexCorrupt, IndexIncompatible, ModelChanged
 from qa_service.index import tokens, words
+from qa_service.index.pins import PINS
 from qa_service.index.vectors import VectorIndex
 from qa_service.io import strict_json
 from qa_service.splitting import SplitterSettings
@@ -24,9 +25,10 @@ MAX_MANIFEST_BYTES = 256_000_000
 GENERATION_ID_DIGITS = 16
 
 
-def data_files(*, token_vectors: bool) -> tuple[str, ...]:
+def data_files(*, token_vectors: bool, pins: bool = False) -> tuple[str, ...]:
     """Return the names of a generation's files, except the manifest."""
-    return tuple(sorted((VECTORS, PASSAGES, *words.FILES, *(tokens.FILES if token_vectors else ()))))
+    own = (VECTORS, PASSAGES, *words.FILES, *(tokens.FILES if token_vectors else ()), *((PINS,) if pins else ()))
+    return tuple(sorted(own))
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -86,8 +88,8 @@ _Counts = AfterValidator(_without_negatives)
 class Contents(_Part):
     """The inputs of a generation. Equal contents have the same generation id.
 
-    ``sources`` are the files that are read, ``left_out`` those that are skipped unopened; ``synonyms`` is the sha256 of
-    ``synonyms.txt``, empty without one.
+    ``sources`` are the files that are read, ``left_out`` those that are skipped unopened; ``synonyms`` and ``pins`` are
+    the sha256 of ``synonyms.txt`` and ``answers.jsonl``, empty without one.
     """
 
     model: ModelEntry
@@ -98,11 +100,12 @@ class Contents(_Part):
     sources: tuple[SourceEntry, ...]
     left_out: tuple[Skipped, ...]
     synonyms: str
+    pins: str = ""
 
     def of_part(self, files: Sequence[SourceFile]) -> "Contents":
         """Return the contents for some of the files, as a shard has them."""
         own = {name: getattr(self, name) for name in Contents.model_fields}
-        return Contents(**{**own, "sources": SourceEntry.of(files), "left_out": (), "synonyms": ""})
+        return Contents(**{**own, "sources": SourceEntry.of(files), "left_out": (), "synonyms": "", "pins": ""})
 
     def like(self, other: "Contents") -> bool:
         """Tell whether both have the same vectors for the same passage."""
@@ -116,6 +119,8 @@ class Contents(_Part):
     def generation_id(self) -> str:
         """Return the id: 16 hexadecimal digits of the sha256 of model, settings and source files."""
         parts = {**self.model_dump(mode="json", include=set(Contents.model_fields)), "format_version": FORMAT_VERSION}
+        if not self.pins:
+            del parts["pins"]  # ids are those of earlier versions, which had no pins
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:GENERATION_ID_DIGITS]
 
 
@@ -138,6 +143,11 @@ class Manifest(Contents):
     def has_tokens(self) -> bool:
         """Whether there are token vectors; a model may have none even if the settings ask for them."""
         return tokens.STARTS in self.files
+
+    @property
+    def has_pins(self) -> bool:
+        """Whether there are pinned answers."""
+        return PINS in self.files
 
     @property
     def calibrated_for(self) -> tuple[str, bool]:
@@ -187,7 +197,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         first = error.errors(include_url=False)[0]
         at = ".".join(map(str, first["loc"])) or "it"
         raise IndexCorrupt(f"{where}: {at}: {first['msg']}; rebuild with `qa-service index`") from error
-    expected = data_files(token_vectors=manifest.has_tokens)
+    expected = data_files(token_vectors=manifest.has_tokens, pins=manifest.has_pins)
     if tuple(sorted(manifest.files)) != expected:
         raise IndexCorrupt(
             f"{where} lists the files {sorted(manifest.files)}, expected {list(expected)}; "

@@ -16,11 +16,13 @@ from qa_service.loading import (
     FORMATS,
     READERS_VERSION,
     ParserProcess,
+    PinFile,
     SourceFolder,
     SynonymFile,
     limits_of,
     ocr_engine,
     read_documents,
+    read_pins,
     read_synonyms,
     scan_source,
 )
@@ -39,6 +41,7 @@ class BuildInputs:
     embedder: Embedder
     source: SourceFolder
     synonyms: SynonymFile
+    pins: PinFile
     contents: Contents
 
 
@@ -55,6 +58,7 @@ def gather_inputs(settings: Settings, embedder: Embedder) -> BuildInputs:
         starters=settings.starter_paths,
     )
     synonyms = read_synonyms(settings.source, limits.file_bytes)
+    pins = read_pins(settings.source, limits.file_bytes)
     contents = Contents(
         model=ModelEntry.of(embedder),
         language=settings.language,
@@ -72,8 +76,9 @@ def gather_inputs(settings: Settings, embedder: Embedder) -> BuildInputs:
         sources=SourceEntry.of(source.files),
         left_out=source.left_out,
         synonyms=synonyms.sha256,
+        pins=pins.sha256,
     )
-    return BuildInputs(settings, embedder, source, synonyms, contents)
+    return BuildInputs(settings, embedder, source, synonyms, pins, contents)
 
 
 def build_generation(
@@ -104,6 +109,7 @@ def build_generation(
         batch_size=settings.batch_size,
         progress=lambda done, passages: progress("embedding passages", done, passages),
         synonyms=inputs.synonyms,
+        pins=inputs.pins,
     )
 
 

@@ -43,11 +43,13 @@ from qa_service.index.disk import (
     PassageWriter,
     write_generation,
 )
+from qa_service.index.pins import PINS
 from qa_service.index.tokens import Codec, PassageTokensBuilder
 from qa_service.index.words import BM25Builder, Synonyms
+from qa_service.indexing.pins import find_pins
 from qa_service.indexing.reuse import CURRENT, NEW, FinishedShards, OpenShards, PassageOrigins, Reusable, SourceIndex
 from qa_service.indexing.vectors import VECTORS_FILE, VectorCollector
-from qa_service.loading import NO_SYNONYMS, SynonymFile
+from qa_service.loading import NO_PIN_FILE, NO_SYNONYMS, PinFile, SynonymFile
 from qa_service.splitting import SplitDocument
 from qa_service.text.cleaning import embeddable
 
@@ -188,9 +190,14 @@ class Draft:
             )
 
     def finish(
-        self, *, batch_size: int, progress: Callable[[int, int], None], synonyms: SynonymFile = NO_SYNONYMS
+        self,
+        *,
+        batch_size: int,
+        progress: Callable[[int, int], None],
+        synonyms: SynonymFile = NO_SYNONYMS,
+        pins: PinFile = NO_PIN_FILE,
     ) -> Manifest:
-        """Embed the new passages, write the generation with the ``synonyms``, and force it to disk."""
+        """Embed the new passages, write the generation with the synonyms and pins, and force it to disk."""
         self._copy_run()
         self._shards.close()
         retired_from = self._reusable.index
@@ -200,6 +207,7 @@ class Draft:
             vectors, counts = self._collect_vectors(reader, batch_size, progress)
             covered, warnings = reader.summary()
             acronyms = reader.acronyms()
+            unpinned = self._write_pins(pins, reader, counts)
         finally:
             reader.close()
         tokens = np.array(self._origins.tokens, np.int64)
@@ -220,13 +228,21 @@ class Draft:
                 {PASSAGES: len(tokens), **counts},
                 self.documents,
                 skipped,
-                [*synonyms.warnings, *warnings],
+                [*synonyms.warnings, *unpinned, *warnings],
                 completeness,
             ),
             embedded_by=self._embedder.runtime,
         )
         (self._folder / VECTORS_FILE).unlink()
         return manifest
+
+    def _write_pins(self, file: PinFile, reader: PassageReader, counts: dict[str, int]) -> list[str]:
+        """Write the pins whose quotes stand, and count them; return warnings on the others."""
+        pins, problems = find_pins(file.lines, reader, self._embedder)
+        if pins:
+            (self._folder / PINS).write_bytes(pins.dump().encode())
+            counts[PINS] = len(pins)
+        return [*file.warnings, *problems]
 
     def _collect_vectors(
         self, reader: PassageReader, batch_size: int, progress: Callable[[int, int], None]

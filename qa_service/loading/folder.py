@@ -21,6 +21,8 @@ from qa_service.errors import SourceError
 
 SYNONYMS_FILE = "synonyms.txt"
 """This file of a source folder is not a document; :mod:`synonyms` reads it."""
+PINS_FILE = "answers.jsonl"
+"""Nor is this one; :mod:`pins` reads it."""
 _MEGABYTE = 1_000_000
 
 
@@ -52,8 +54,8 @@ def scan_source(
     """Return the files of a folder that have one of the extensions, each with the sha256 of its bytes.
 
     With patterns to ``include``, paths that match none of them are ignored; ``*`` matches any characters, slashes
-    included. Files at the paths ``starters``, here or in the folder of a collection, are not documents, nor is
-    ``synonyms.txt``. Raises :class:`SourceError` if the folder is missing or is a file.
+    included. Files at the paths ``starters``, here or in the folder of a collection, are not documents, nor are
+    ``synonyms.txt`` and ``answers.jsonl``. Raises :class:`SourceError` if the folder is missing or is a file.
     """
     root = source_root(source)
     files: list[SourceFile] = []
@@ -66,7 +68,7 @@ def scan_source(
         if any(f"/{uri}".endswith(f"/{path}") for path in starters):
             left_out.append(Skipped(uri, "questions to start with, not a document", failed=False))
             continue
-        if uri == SYNONYMS_FILE:
+        if uri in {SYNONYMS_FILE, PINS_FILE}:
             continue
         if include and not any(fnmatchcase(uri, pattern) for pattern in include):
             continue
@@ -157,3 +159,17 @@ def open_regular_file(path: str, max_file_bytes: int) -> Iterator[BufferedReader
             yield file
     except OSError as error:
         raise SkipFile(f"can't be read: {error.strerror}", failed=True) from error
+
+
+def read_companion(source: Path, name: str, max_file_bytes: int) -> bytes | None:
+    """Return the bytes of a file of the source folder that is not a document, or ``None`` if it is missing.
+
+    Raises :class:`SkipFile` if it can't be read.
+    """
+    path = source / name
+    if not path.exists():
+        return None
+    if not path.resolve().is_relative_to(source.resolve()):
+        raise SkipFile("link that leads out of the source folder, not followed", failed=True)
+    with open_regular_file(str(path), max_file_bytes) as file:
+        return file.read(max_file_bytes + 1)

@@ -20,7 +20,7 @@ import regex
 
 from qa_service.datatypes import SynonymRule
 from qa_service.loading.decoding import decode
-from qa_service.loading.folder import SYNONYMS_FILE, SkipFile, open_regular_file
+from qa_service.loading.folder import SYNONYMS_FILE, SkipFile, read_companion
 from qa_service.loading.outline import UnreadableError
 
 MAX_LINES, MAX_PHRASES_PER_LINE, MAX_PHRASE_CHARACTERS, MAX_PHRASE_WORDS = 100_000, 50, 100, 10
@@ -47,16 +47,12 @@ class _WrongLineError(ValueError):
 
 def read_synonyms(source: Path, max_bytes: int) -> SynonymFile:
     """Return the synonyms of a source folder. A file that can't be read gives a warning and no rules."""
-    path = source / SYNONYMS_FILE
-    if not path.exists():
-        return NO_SYNONYMS
-    if not path.resolve().is_relative_to(source.resolve()):
-        return SynonymFile(warnings=(f"{SYNONYMS_FILE}: link that leads out of the source folder, not followed",))
     try:
-        with open_regular_file(str(path), max_bytes) as file:
-            data = file.read(max_bytes + 1)
+        data = read_companion(source, SYNONYMS_FILE, max_bytes)
     except SkipFile as skip:
         return SynonymFile(warnings=(f"{SYNONYMS_FILE}: {skip.reason}",))
+    if data is None:
+        return NO_SYNONYMS
     digest = hashlib.sha256(data).hexdigest()
     try:
         text, warning = decode(data)

@@ -33,7 +33,7 @@ class Interpreter:
         self._steps = frozenset(steps)
         self._words = index.words
         known = frozenset(whole_words)
-        self._speller = Speller(index.words, known) if "spelling" in self._steps else None
+        self._speller = Speller(index.words, (*known, *index.pins.questions)) if "spelling" in self._steps else None
         self._synonyms = SynonymFinder(index.words, known) if "synonyms" in self._steps else None
 
     def understand(self, question: str, history: Sequence[Turn] = (), *, filtered: bool = False) -> UnderstoodQuestion:

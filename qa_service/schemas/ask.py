@@ -119,6 +119,11 @@ class AskResponse(BaseModel):
     answer: AnswerBody | None = Field(
         description="The best quote; null if the verdict is `not_found`. Show it as uncertain if the verdict says so."
     )
+    pinned: bool = Field(
+        False,
+        description="Whether a person chose the quote for this question, in `answers.jsonl` of the documents. Then the "
+        "verdict is `answered` and the confidence 1.",
+    )
     reason: ReasonBody | None = Field(
         description="Why the verdict is `uncertain` or `not_found`; null if it is `answered` or no reason is known."
     )
@@ -168,6 +173,7 @@ def ask_body(
         "answerable": answer.answerable,
         "confidence": rounded(answer.confidence),
         "answer": {name: quotes[0][name] for name in _OF_THE_BEST} | {"quotes": quotes} if quotes else None,
+        "pinned": answer.pinned,
         "reason": None if answer.reason is None else asdict(answer.reason),
         "nearest_headings": [_heading(citation, own) for citation in answer.nearest_headings],
         "related": list(related),

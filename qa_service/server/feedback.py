@@ -138,6 +138,14 @@ class FeedbackFile:
                 (*_row(answered), useful, _packed(right), note),
             )
 
+    def given_for(self, identifier: str) -> tuple[str, Quote | None] | None:
+        """Return the question of an answer with feedback, and the passage that it names as right; ``None`` without."""
+        with database_errors(self._path):
+            row = self._connection.execute(
+                "SELECT question, right_passage FROM feedback WHERE answer_id = ?", (identifier,)
+            ).fetchone()
+        return None if row is None else (row[0], _unpacked(row[1]))
+
     def export(self, collection: str = "") -> tuple[list[dict[str, Any]], int]:
         """Return lines of a question file, and how many useless answers came without the right passage.
 

@@ -1,5 +1,6 @@
 """An index in Milvus gives the answers of the index on disk."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,24 @@ def test_milvus_answers_equal_those_from_disk(shared: Settings, folder: Write, f
     for result in answer.results:
         assert remote.citation(result.citation.permalink) == local.citation(result.citation.permalink)
     assert remote.index.document_holding("Children skate on the lake.") is not None
+
+
+def test_pinned_answers_are_those_from_disk(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:
+    """Also with filters that include or exclude them."""
+    pin = {"questions": ["what colour is the barn?"], "document": "notes/a%b_~c.md", "quote": "It carries sand."}
+    folder({**DOCUMENTS, "answers.jsonl": json.dumps(pin)})
+    build(shared, fake)
+    local, remote = both(shared, fake)
+    assert remote.index.pins == local.index.pins
+    for filters, pinned in (
+        (None, True),
+        (Filters(path_prefixes=("notes/",)), True),
+        (Filters(path_prefixes=("more/", "zoo")), False),
+        (Filters(sections=("Lakes",)), False),
+    ):
+        options = AskOptions(filters=filters, explain=True)
+        assert remote.ask("What colour is the barn?", options).pinned is pinned
+        alike(*(one.ask("What colour is the barn?", options) for one in (local, remote)))
 
 
 def test_milvus_filters_on_attributes_select_as_on_disk(shared: Settings, folder: Write, fake: FakeEmbedder) -> None:

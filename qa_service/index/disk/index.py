@@ -38,6 +38,7 @@ from qa_service.index.manifest import (
     check_model,
     parse_manifest,
 )
+from qa_service.index.pins import NO_PINS, PINS, Pins
 from qa_service.index.tokens import PassageTokens, Similarities
 from qa_service.index.vectors.faiss import FaissStore
 from qa_service.index.words import MATRIX_FILES, BM25Index
@@ -128,6 +129,7 @@ class OpenIndex(Index):
         lexical: BM25Index,
         tokens: PassageTokens | None,
         reader: PassageReader,
+        pins: Pins = NO_PINS,
     ) -> None:
         self.manifest = manifest
         self.generation = manifest.generation
@@ -135,6 +137,7 @@ class OpenIndex(Index):
         self.words = lexical
         self.tokens = tokens
         self._reader = reader
+        self._pins = pins
 
     @classmethod
     def open(cls, folder: Path, identity: ModelIdentity | None) -> "OpenIndex":
@@ -167,10 +170,11 @@ class OpenIndex(Index):
                 )
                 lexical = BM25Index.load(folder, manifest.language)
                 tokens = PassageTokens.load(folder) if manifest.has_tokens else None
+                pins = Pins.parse((folder / PINS).read_bytes().decode()) if manifest.has_pins else NO_PINS
         except (ValueError, EOFError, RuntimeError, KeyError) as error:
             raise IndexCorrupt(f"{folder}: {error}; {_REBUILD}") from error
         reader = PassageReader(folder / PASSAGES)
-        index = cls(manifest, store, lexical, tokens, reader)
+        index = cls(manifest, store, lexical, tokens, reader, pins)
         index._compare_counts(folder)
         return index
 
@@ -197,6 +201,10 @@ class OpenIndex(Index):
     @property
     def has_tokens(self) -> bool:
         return self.tokens is not None
+
+    @property
+    def pins(self) -> Pins:
+        return self._pins
 
     def find(
         self, vector: FloatArray, match: WordMatch | None, depth: int, filters: Filters | None

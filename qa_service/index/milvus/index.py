@@ -17,6 +17,7 @@ from qa_service.index.milvus.collection import MilvusStore
 from qa_service.index.milvus.filtering import Conditions, front_matter_key
 from qa_service.index.milvus.records import Records, digest
 from qa_service.index.milvus.rows import PassageScores, Rows
+from qa_service.index.pins import NO_PINS, Pins
 from qa_service.index.tokens import Codec, Similarities, token_weights
 from qa_service.index.words import (
     ExpandedPhrase,
@@ -28,7 +29,7 @@ from qa_service.index.words import (
 )
 
 MANIFEST, CODEC, FREQUENCIES, PARTS = "manifest", "codec", "frequencies", "parts"
-SPELLINGS, SYNONYMS = "spellings", "synonyms"
+SPELLINGS, SYNONYMS, PINS = "spellings", "synonyms", "pins"
 _MAX_CANDIDATES = 1_000
 _TERM_CACHE_SIZE, _DOCUMENT_CACHE_SIZE = 100_000, 10_000
 
@@ -190,6 +191,14 @@ class MilvusIndex(Index):
     @property
     def has_tokens(self) -> bool:
         return self._codec is not None
+
+    @cached_property
+    def pins(self) -> Pins:
+        """The pinned answers, from one record."""
+        found = self._records.one(PINS) if self.manifest.has_pins else None
+        if found is None and self.manifest.has_pins:
+            raise IndexCorrupt(f"{self.store.name} has no record of its pinned answers; publish it again")
+        return NO_PINS if found is None else Pins.parse(found)
 
     def find(
         self, vector: FloatArray, match: WordMatch | None, depth: int, filters: Filters | None

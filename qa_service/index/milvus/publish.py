@@ -14,6 +14,7 @@ from qa_service.index.milvus.filtering import attribute_records, front_matter_ke
 from qa_service.index.milvus.index import (
     CODEC,
     FREQUENCIES,
+    PINS,
     SPELLINGS,
     SYNONYMS,
     document_header,
@@ -77,6 +78,8 @@ def write_records(index: OpenIndex, records: Records) -> None:
     """Write all data that is read by key: terms, words, documents, passage spans, citations, the token codec."""
     records.write(_term_records(index))
     records.write([(SPELLINGS, index.words.spellings.dump()), (SYNONYMS, index.words.synonyms.dump())])
+    if index.manifest.has_pins:
+        records.write([(PINS, index.pins.dump())])
     records.write(_document_records(index))
     records.write(attribute_records(index.passages.metadata(document.id) for document in _documents(index)))
     records.write(
