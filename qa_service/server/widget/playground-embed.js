@@ -115,11 +115,15 @@ function choice(values, chosen) {
   return field;
 }
 
+/** Return the lines for this version: hashes of what is loaded at once as attributes, of what is imported later as a map. */
 function pinned(version, files) {
-  const [entry, ...parts] = files
-    .filter((file) => !file.lazy && !file.path.endsWith("loader.js"))
-    .map(({ path, integrity }) => ({ src: `${ENDPOINT}/widget/${version}/${path.split("/").at(-1)}`, integrity }));
+  const all = files
+    .filter((file) => !file.path.endsWith("loader.js"))
+    .map(({ path, ...rest }) => ({ src: `${ENDPOINT}/widget/${version}/${path.split("/").at(-1)}`, ...rest }));
+  const [entry, ...parts] = all.filter((file) => !file.lazy);
+  const integrity = Object.fromEntries(all.filter((file) => file.lazy).map((file) => [file.src, file.integrity]));
   return [
+    `<script type="importmap">${JSON.stringify({ integrity }, null, 1)}</script>`,
     ...parts.map((file) => `<link rel="modulepreload" href="${file.src}" integrity="${file.integrity}" crossorigin>`),
     `<script type="module" src="${entry.src}" integrity="${entry.integrity}" crossorigin></script>`,
     tag(DEFAULTS),
