@@ -414,7 +414,7 @@ def test_the_layout_does_not_shift_on_load(mode: str, page: Page, site: Site, en
     """The line of the docs keeps the place of the element until its code has come, however late that is."""
     line = {
         "inline": "qa-chat:not(:defined) { display: block; height: 34em; }",
-        "dialog": "qa-chat { display: inline-block; width: 15em; height: 2.5em; vertical-align: middle; }",
+        "dialog": "qa-chat { display: inline-block; width: 17em; height: 2.5em; vertical-align: middle; }",
     }
     tag = chat(endpoint, mode=mode)
     body = f"<div style='height:500px'>{tag}</div>" if mode == "page" else tag

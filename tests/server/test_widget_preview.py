@@ -1,5 +1,6 @@
 """The preview of a source in the chat widget: beside it, as a sheet on a phone, and as the page of a PDF."""
 
+import html
 import json
 import shutil
 from collections.abc import Callable
@@ -243,12 +244,14 @@ def test_escape_closes_the_preview_before_the_panel(
     site: Site,  # noqa: F811 - a fixture
     endpoint: str,  # noqa: F811 - a fixture
 ) -> None:
-    """Wherever the focus is: in the preview or in the panel beside it."""
-    page.goto(site.write(chat(endpoint, mode=mode)))
+    """Wherever the focus is: in the preview or in the panel beside it. Its texts can be replaced."""
+    own = html.escape(json.dumps({"preview": {"close": "Shut"}}))
+    page.goto(site.write(chat(endpoint, mode=mode, strings=own)))
     if mode != "inline":
         page.locator("qa-chat .launch").click()
     for inside in (True, False):
         dialog = opened(page)
+        expect(dialog.get_by_role("button", name="Shut", exact=True)).to_be_visible()
         if not inside:
             page.locator("qa-chat textarea").focus()
         page.keyboard.press("Escape")

@@ -9,7 +9,7 @@ import { read, safeLink, ServiceError } from "./client.js";
 import { canvasOf, readPreview } from "./preview-parts.js";
 import { textsOf } from "./preview-strings.js";
 import { PREVIEW } from "./preview-styles.js";
-import { filled } from "./strings.js";
+import { filled, merged } from "./strings.js";
 import { h, iconButton, skeleton } from "./view.js";
 
 const PHONE = "(max-width: 700px), (max-height: 420px)"; // a panel beside the widget needs room
@@ -93,7 +93,7 @@ class Preview {
 
   constructor(strings, connection, quotes) {
     this.#strings = strings;
-    this.#t = textsOf(strings.locale);
+    this.#t = merged(textsOf(strings.locale), strings.preview);
     this.#connection = connection;
     this.#quotes = quotes;
     this.#parts = this.#draw();

@@ -98,17 +98,19 @@ export function load(language) {
 
 /**
  * Return the strings of a language (those of `de` for `de-AT`; English if it is unknown or not loaded) with single ones
- * overridden, its code as `locale`, and as `direction` how it is written: `null` for an unknown one.
+ * overridden, its code as `locale`, and as `direction` how it is written: `null` for an unknown one. `preview` overrides
+ * texts of preview-strings.js, which come later.
  */
 export function stringsOf(language, overrides) {
   const code = codeOf(language);
   const pack = loaded.get(code);
   const locale = pack ? code : "en";
   const direction = code ? (RIGHT_TO_LEFT.includes(locale) ? "rtl" : "ltr") : null;
-  return { ...merged({ ...en, ...pack }, overrides), locale, direction };
+  return { ...merged({ ...en, ...pack }, overrides), preview: overrides?.preview, locale, direction };
 }
 
-function merged(parts, other) {
+/** Return texts with those of another object in place of those that it has, where it has the same kind. */
+export function merged(parts, other) {
   const own = (key) => (other && typeof other === "object" && Object.hasOwn(other, key) ? other[key] : undefined);
   return Object.fromEntries(
     Object.entries(parts).map(([key, text]) => {

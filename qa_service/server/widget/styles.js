@@ -5,7 +5,7 @@ const TEXT = `
 :host([hidden]) { display: none !important; }
 :host([mode="page"]) { height: 100%; }
 :host([mode="dialog"]) { display: inline-block !important; vertical-align: middle; }
-:host([mode="dialog"]:not([no-button])) { width: max(15em, 210px); max-width: 100%; height: max(2.5em, 36px); }
+:host([mode="dialog"]:not([no-button])) { width: max(17em, 240px); max-width: 100%; height: max(2.5em, 36px); }
 *, *::before, *::after { box-sizing: border-box; }
 .root {
   --_accent: var(--qa-accent, var(--_page-accent, light-dark(#1d4ed8, #93b4ff)));
