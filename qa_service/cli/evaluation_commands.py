@@ -29,7 +29,10 @@ from qa_service.errors import QuestionFileError, SettingsError
 if TYPE_CHECKING:
     from qa_service.evaluation import QuestionFile, Target
     from qa_service.evaluation.compare import Comparison
+    from qa_service.evaluation.links import Links
     from qa_service.evaluation.summary import Summary
+    from qa_service.evaluation.targets import Asker
+    from qa_service.pipeline import QuestionAnswerer
     from qa_service.settings import Settings
 
 _ONE_PROCESS_QUESTIONS = 200
@@ -102,6 +105,7 @@ def evaluate(
     from qa_service.evaluation import evaluate as run  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.compare import Limit, compare, failures  # noqa: PLC0415
     from qa_service.evaluation.libraries import check_libraries  # noqa: PLC0415
+    from qa_service.evaluation.run import RunFolder  # noqa: PLC0415
 
     check_libraries(draws=output is not None)
     evaluation_options = take_evaluation_options(arguments)
@@ -111,11 +115,14 @@ def evaluate(
         questions.check()
         folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evaluation-")))
         progress = stack.enter_context(_progress(questions, as_lines=arguments.pop("as_lines")))
-        target = _open_target(questions, arguments, stack)
+        target, links = _open_target(questions, arguments, stack, folder)
         summary = run(questions, target, folder, evaluation_options, progress)
         comparison = None if baseline is None else compare([baseline, folder])
         if output is not None:
-            _write_reports(output, summary, target, baseline)
+            from qa_service.evaluation.report import write_reports  # noqa: PLC0415 - draws
+
+            before = None if baseline is None else RunFolder(baseline)
+            write_reports(RunFolder(output), summary, target.corpus, before, links)
         reasons = failures(summary.means(), limits, comparison)
     _show(summary, comparison, output, as_json=as_json)
     for reason in reasons:
@@ -148,13 +155,6 @@ def _progress(questions: "QuestionFile", *, as_lines: bool) -> Iterator[Callable
         yield show
 
 
-def _write_reports(output: Path, summary: "Summary", target: "Target", baseline: Path | None) -> None:
-    from qa_service.evaluation.report import write_reports  # noqa: PLC0415 - seconds of import
-    from qa_service.evaluation.run import RunFolder  # noqa: PLC0415
-
-    write_reports(RunFolder(output), summary, target.corpus, None if baseline is None else RunFolder(baseline))
-
-
 def _show(summary: "Summary", comparison: "Comparison | None", output: Path | None, *, as_json: bool) -> None:
     """Print the summary of an evaluation."""
     if as_json:
@@ -168,8 +168,15 @@ def _show(summary: "Summary", comparison: "Comparison | None", output: Path | No
     print_problems(summary.problems)
 
 
-def _open_target(questions: "QuestionFile", arguments: dict[str, Any], stack: ExitStack) -> "Target":
-    """Open the index or service that the arguments name; ``stack`` closes it. The other arguments are settings."""
+def _open_target(
+    questions: "QuestionFile", arguments: dict[str, Any], stack: ExitStack, output: Path
+) -> "tuple[Target, Links]":
+    """Open the index or service that the arguments name; ``stack`` closes it. The other arguments are settings.
+
+    Return it with links from a report in ``output`` to its documents.
+    """
+    from qa_service.evaluation.links import links_of  # noqa: PLC0415 - seconds of import
+
     url, concurrency, jobs = (arguments.pop(name) for name in ("url", "concurrency", "jobs"))
     given = dict(arguments)
     settings = settings_to_ask(arguments) if url is None else settings_of(arguments)
@@ -178,7 +185,10 @@ def _open_target(questions: "QuestionFile", arguments: dict[str, Any], stack: Ex
     about["calibrate"] = _calibrate_command(questions, given, settings.data)
     if url is not None:
         return _open_service(url, concurrency, settings, about, stack)
-    return _open_index(questions, jobs, settings, about, stack)
+    answerer, _ = answerer_of(settings)
+    stack.callback(answerer.index.close)
+    target = _open_index(answerer, _process_count(questions, jobs), settings, about, stack)
+    return target, links_of(answerer, settings, output)
 
 
 def _calibrate_command(questions: "QuestionFile", given: dict[str, Any], data: Path) -> str:
@@ -194,7 +204,7 @@ def _calibrate_command(questions: "QuestionFile", given: dict[str, Any], data: P
 
 def _open_service(
     url: str, concurrency: int, settings: "Settings", about: dict[str, Any], stack: ExitStack
-) -> "Target":
+) -> "tuple[Target, Links]":
     from qa_service.evaluation import Target  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.targets import RemoteService  # noqa: PLC0415
 
@@ -203,28 +213,33 @@ def _open_service(
     remote = RemoteService(url, concurrency, key=settings.key)
     stack.callback(remote.close)
     about |= {"index_version": remote.version, "url": url, "timed": f"over HTTP, {concurrency} concurrently"}
-    return Target(remote, remote, url=url, settings=settings, about=about)
+    return Target(remote, remote, url=url, settings=settings, about=about), remote.link
+
+
+def _process_count(questions: "QuestionFile", jobs: int | None) -> int:
+    """Return the number of processes that ask; one for a file of few questions, unless the user chose."""
+    from qa_service.embedding.choose import usable_cores  # noqa: PLC0415 - seconds of import
+
+    if jobs is None and sum(1 for _ in questions) <= _ONE_PROCESS_QUESTIONS:
+        return 1
+    return jobs or min(usable_cores(), _MAX_JOBS)
 
 
 def _open_index(
-    questions: "QuestionFile", jobs: int | None, settings: "Settings", about: dict[str, Any], stack: ExitStack
+    answerer: "QuestionAnswerer", count: int, settings: "Settings", about: dict[str, Any], stack: ExitStack
 ) -> "Target":
-    from qa_service.embedding.choose import usable_cores  # noqa: PLC0415 - seconds of import
-    from qa_service.evaluation import Target  # noqa: PLC0415
+    from qa_service.evaluation import Target  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.gold import IndexCorpus  # noqa: PLC0415
-    from qa_service.evaluation.targets import InProcessAsker, ProcessPoolAsker, about_index  # noqa: PLC0415
+    from qa_service.evaluation.targets import InProcessAsker, ProcessPoolAsker, about_index, cost_of  # noqa: PLC0415
 
-    answerer, _ = answerer_of(settings)
-    stack.callback(answerer.index.close)
     answerer.self_test()  # also loads the model
-    alone, corpus = InProcessAsker(answerer), IndexCorpus(answerer.index)
-    about |= {**about_index(answerer.index), "timed": "in process, a sample asked alone"}
-    count = jobs or min(usable_cores(), _MAX_JOBS)
-    if count == 1 or (jobs is None and sum(1 for _ in questions) <= _ONE_PROCESS_QUESTIONS):
-        return Target(alone, corpus, alone, settings=settings, about=about)
-    processes = ProcessPoolAsker(settings, count)
-    stack.callback(processes.close)
-    return Target(processes, corpus, alone, settings=settings, about=about)
+    alone, index = InProcessAsker(answerer), answerer.index
+    about |= {**about_index(index), "timed": "in process, a sample asked alone"}
+    asker: Asker = alone
+    if count > 1:
+        asker = ProcessPoolAsker(settings, count)
+        stack.callback(asker.close)
+    return Target(asker, IndexCorpus(index), alone, settings=settings, about=about, cost=cost_of(index))
 
 
 @cli.command(epilog=examples("calibrate questions.jsonl", "calibrate questions.jsonl --source ~/handbook"))

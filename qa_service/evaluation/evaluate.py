@@ -31,7 +31,7 @@ TIMED_QUESTIONS = 50
 class Target:
     """The index or service under evaluation: an asker of questions, and the documents that hold the gold.
 
-    ``alone`` times single questions. ``about`` describes the target in reports.
+    ``alone`` times single questions. ``about`` describes the target in reports, ``cost`` its index.
     """
 
     asker: Asker
@@ -40,6 +40,7 @@ class Target:
     url: str = ""
     settings: Settings | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
 
     def fingerprint(self, questions_sha256: str, options: "EvaluationOptions") -> Fingerprint:
         """Return the identity of an evaluation of this target."""
@@ -82,10 +83,13 @@ def evaluate(
     done = run.begin(fingerprint, target.about, overwrite=options.overwrite)
     problems: list[LineProblem] = []
     try:
-        _ask_all(questions, target, run, options, problems, lambda asked: progress(done + asked))
+        asked = _ask_all(questions, target, run, options, problems, lambda asked: progress(done + asked))
     finally:
         run.close()
     summary = summarize(run.results(), run.times(), target.about, problems, evaluated_settings(run.about()))
+    summary.cost = dict(target.cost)
+    if asked and target.asker.cpu_seconds is not None:
+        summary.cost["cpu_ms"] = round(1000 * target.asker.cpu_seconds / asked, 2)
     run.write(RUN_TREC, run_lines(run.results()))
     run.write(QRELS_TREC, qrels_lines(run.results()))
     run.write(SUMMARY, [json.dumps(summary.to_json(), ensure_ascii=False, indent=1), "\n"])
@@ -100,10 +104,11 @@ def _ask_all(
     options: EvaluationOptions,
     problems: list[LineProblem],
     progress: Callable[[int], None],
-) -> None:
-    """Ask the questions without a result, batch by batch; add the results to the run, unusable lines to ``problems``.
+) -> int:
+    """Ask the questions without a result, batch by batch; return how many were asked.
 
-    Raises :class:`QuestionFileError` if the run has no result at the end.
+    The results are added to the run, unusable lines to ``problems``. Raises :class:`QuestionFileError` if the run has
+    no result at the end.
     """
     known = {result["id"] for result in run.results()}
     sample = _Sample(TIMED_QUESTIONS)
@@ -125,6 +130,7 @@ def _ask_all(
         chosen = sample.chosen()
         times = target.alone.alone([item.question for item in chosen], options.top_k)
         run.add_times(list(zip([item.id for item in chosen], times, strict=True)))
+    return asked
 
 
 def _asked_ahead(

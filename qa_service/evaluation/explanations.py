@@ -33,6 +33,9 @@ _OTHERS = {
     "confidence than an unanswerable one: 0.5 is chance, 1 is perfect.",
     "expected calibration error": "How far confidence is from the share of questions with a relevant passage among the "
     "first five, on average.",
+    "CPU seconds": "Processor time of asking all questions, several processes together.",
+    "CPU milliseconds a question": "Processor time of a question that is asked together with others.",
+    "index, megabytes": "The size of the files of the index, without the model.",
     "refused": "Nothing was shown, for answerable and unanswerable questions.",
     "from": "The confidence from which a question is answered; below, it is refused.",
     "answered rightly": "Answerable questions with at least this confidence and a right quote.",

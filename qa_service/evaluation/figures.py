@@ -94,6 +94,19 @@ def threshold_rows(summary: Summary) -> list[tuple[Threshold, tuple[str, ...]]]:
     ]
 
 
+def cost_rows(summary: Summary) -> list[tuple[str, str]]:
+    """Return the names and values of what the evaluation and its index cost, as far as it is known."""
+    cost = summary.cost
+    found = []
+    if "cpu_ms" in cost:
+        found.append(("CPU seconds", f"{cost['cpu_ms'] * summary.questions / 1000:.1f}"))
+        found.append(("CPU milliseconds a question", f"{cost['cpu_ms']:.1f}"))
+    if "index_bytes" in cost:
+        found.append(("index, megabytes", f"{cost['index_bytes'] / 1e6:.2f}"))
+        found.append(("passages", f"{cost['passages']:,.0f}"))
+    return found
+
+
 def tag_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
     """Return the names of the columns by tag, and the rows; without refusals if there were no verdicts."""
     names = headlines(summary.measures)

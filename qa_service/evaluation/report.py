@@ -20,14 +20,18 @@ from qa_service.evaluation.figures import (
     VERDICT_COLUMNS,
     answerability_rows,
     cards,
+    cost_rows,
     tag_rows,
     threshold_rows,
     verdict_rows,
 )
 from qa_service.evaluation.gold import Corpus
+from qa_service.evaluation.links import Links, no_link
 from qa_service.evaluation.markdown_report import markdown_report
-from qa_service.evaluation.measures import LOWER_IS_BETTER, SERVED, WRONGLY_ANSWERED, WRONGLY_REFUSED
-from qa_service.evaluation.run import REPORT, REPORT_MD, RunFolder
+from qa_service.evaluation.measures import LOWER_IS_BETTER
+from qa_service.evaluation.question_table import question_table
+from qa_service.evaluation.run import QUESTIONS_CSV, REPORT, REPORT_MD, RunFolder
+from qa_service.evaluation.states import CLASSES, state_of
 from qa_service.evaluation.summary import Summary, first_right
 from qa_service.evaluation.sweep import Sweep
 from qa_service.rendering import blocks_of, clip, document_at
@@ -35,18 +39,9 @@ from qa_service.rendering.html import BLOCK_STYLE, html_of
 
 MAX_QUESTIONS = 300
 """Maximum number of questions in a report; a larger run shows its worst ones."""
+MAX_TABLE_QUESTIONS = 2_000
+"""Maximum number of questions whose table is in the report; ``questions.csv`` has all."""
 _CONTEXT_CHARACTERS = 160
-_CLASSES = {
-    "served": "good",
-    "retrieved": "good",
-    "rightly refused": "good",
-    "uncertain": "quiet",
-    "not judged": "quiet",
-    "wrongly answered": "bad",
-    "wrongly refused": "bad",
-    "not retrieved": "bad",
-}
-"""The states of a question, with their classes on the page."""
 _CLASS_VALUES = {"good": 1.0, "quiet": 0.5, "bad": 0.0}
 
 _environment = Environment(
@@ -80,9 +75,12 @@ def svg(drawing: str) -> Markup:
     return Markup(drawing)  # noqa: S704 - escaped by the plotting library
 
 
-def write_reports(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunFolder | None = None) -> None:
-    """Write ``report.html`` and ``report.md`` for a finished run."""
-    run.write(REPORT, [html_report(run, summary, corpus, baseline)])
+def write_reports(
+    run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunFolder | None = None, links: Links = no_link
+) -> None:
+    """Write ``questions.csv``, ``report.html`` and ``report.md`` for a finished run."""
+    run.write(QUESTIONS_CSV, question_table(run.results(), list(summary.measures)))
+    run.write(REPORT, [html_report(run, summary, corpus, baseline, links)])
     run.write(REPORT_MD, [markdown_report(summary)])
 
 
@@ -109,7 +107,9 @@ def sweep_page(sweep: Sweep) -> str:
     return page("sweep.html", sweep=sweep, drawing=svg(plots.pareto(points, sweep.measure)))
 
 
-def html_report(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunFolder | None = None) -> str:
+def html_report(
+    run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunFolder | None = None, links: Links = no_link
+) -> str:
     """Return the report as HTML: figures, plots, and the worst questions with their results and gold."""
     main = main_measure(summary)
     worst = heapq.nsmallest(MAX_QUESTIONS, run.results(), key=lambda result: _badness(result, main))
@@ -124,8 +124,10 @@ def html_report(run: RunFolder, summary: Summary, corpus: Corpus, baseline: RunF
         threshold_advice=threshold_advice(summary),
         calibration_advice=calibration_advice(summary),
         figures=_figures(run, summary, main, baseline),
-        questions=[_shown(result, main, corpus) for result in worst],
-        classes=_CLASSES,
+        questions=[_shown(result, main, corpus, links) for result in worst],
+        table=_table(run, summary),
+        costs=cost_rows(summary),
+        classes=CLASSES,
         verdict_columns=VERDICT_COLUMNS,
         verdicts=verdict_rows(summary),
         answerability=answerability_rows(summary),
@@ -142,7 +144,7 @@ def _badness(result: dict[str, Any], main: str) -> tuple[float, float]:
     got = result["got"]
     value = result["measures"].get(main)
     if value is None:
-        value = _CLASS_VALUES[_CLASSES[_state(result)]]
+        value = _CLASS_VALUES[CLASSES[state_of(result)]]
     return (value, -(got["confidence"] or 0.0) if not got["right_in_five"] else got["confidence"] or 0.0)
 
 
@@ -172,33 +174,31 @@ def _figures(run: RunFolder, summary: Summary, main: str, baseline: RunFolder | 
     return [(caption, svg(draw())) for caption, draw, there in drawings if there]
 
 
-def _shown(result: dict[str, Any], main: str, corpus: Corpus) -> dict[str, Any]:
+def _table(run: RunFolder, summary: Summary) -> str:
+    """Return the questions as a CSV file in an address, so that a report alone has them; empty if they are many."""
+    if summary.questions > MAX_TABLE_QUESTIONS:
+        return ""
+    lines = "".join(question_table(run.results(), list(summary.measures)))
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(lines.encode()).decode()
+
+
+def _shown(result: dict[str, Any], main: str, corpus: Corpus, links: Links) -> dict[str, Any]:
     """Return the values of a question in the report."""
     got = result["got"]
     return {
         **result,
         "value": result["measures"].get(main),
         "first": first_right(result),
-        "state": _state(result),
-        "results": [{**found, "shown": _result(found, corpus)} for found in got["results"][:5]],
-        "places": [_place(span, corpus) for span in result["right"][:5]],
+        "state": state_of(result),
+        "results": [
+            {**found, "shown": _result(found, corpus), "link": links(found["uri"], (found["start"], found["end"]))}
+            for found in got["results"][:5]
+        ],
+        "places": [
+            {**_place(span, corpus), "link": links(span["uri"], (span["start"], span["end"]))}
+            for span in result["right"][:5]
+        ],
     }
-
-
-def _state(result: dict[str, Any]) -> str:
-    """Return what a person got, as a key of ``_CLASSES``."""
-    got, measured = result["got"], result["measures"]
-    named = ((SERVED, "served"), (WRONGLY_ANSWERED, "wrongly answered"), (WRONGLY_REFUSED, "wrongly refused"))
-    for measure, state in named:
-        if measured.get(measure):
-            return state
-    if not result["answerable"]:
-        return "uncertain" if got["quotes"] else "rightly refused"
-    if got["quotes"] and SERVED in measured:
-        return "uncertain"
-    if not result["relevant"]:
-        return "not judged"
-    return "retrieved" if got["right_in_five"] else "not retrieved"
 
 
 def _result(found: dict[str, Any], corpus: Corpus) -> Markup:

@@ -20,7 +20,8 @@ from qa_service.io.durable import replace_file, storage_errors, sync_file
 
 RUN, RESULTS, TIMES = "run.json", "results.jsonl", "times.jsonl"
 SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC = "summary.json", "report.html", "report.md", "run.trec", "qrels.trec"
-WRITTEN = (RUN, RESULTS, TIMES, SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC)
+QUESTIONS_CSV = "questions.csv"
+WRITTEN = (RUN, RESULTS, TIMES, SUMMARY, REPORT, REPORT_MD, RUN_TREC, QRELS_TREC, QUESTIONS_CSV)
 FORMAT_VERSION = 2
 _DIGEST_DIGITS = 12
 _FOUND = tuple(one.name for one in fields(ReturnedPassage))
@@ -129,7 +130,7 @@ class RunFolder:
         """Replace a file atomically."""
         temporary = self.path / f"{name}.tmp"
         with storage_errors(self.path):
-            with temporary.open("w", encoding="utf-8") as file:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(lines)
             sync_file(temporary)
             temporary.replace(self.path / name)

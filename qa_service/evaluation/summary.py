@@ -100,6 +100,8 @@ class Summary:
     ranks: dict[str, int] = field(default_factory=dict)
     """Number of questions by the rank of their first relevant result; ``none`` if it was not returned."""
     latency_ms: dict[str, float] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    """CPU milliseconds a question as ``cpu_ms``, bytes and passages of the index; absent for a service over HTTP."""
     copied: list[str] = field(default_factory=list)
     """Ids of questions that equal the text of a result, which makes them too easy."""
     problems: list[LineProblem] = field(default_factory=list)

@@ -14,7 +14,7 @@ from qa_service.evaluation.evaluate import EvaluationOptions, Target, evaluate
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.question_file import QuestionFile
 from qa_service.evaluation.run import SUMMARY, Fingerprint, RunFolder
-from qa_service.evaluation.targets import InProcessAsker, about_index
+from qa_service.evaluation.targets import InProcessAsker, about_index, cost_of
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings, load_settings, settings_that_change
 
@@ -128,7 +128,8 @@ def _fill(row: SweepRow, settings: Settings, questions: QuestionFile, output: Pa
         row.passages = len(answerer.index)
         asker = InProcessAsker(answerer)
         about = {"questions": str(questions.path), **about_index(answerer.index), "settings": row.settings}
-        target = Target(asker, IndexCorpus(answerer.index), asker, settings=settings, about=about)
+        corpus, cost = IndexCorpus(answerer.index), cost_of(answerer.index)
+        target = Target(asker, corpus, asker, settings=settings, about=about, cost=cost)
         if not _is_done(run, target.fingerprint(questions.sha256(), options)):
             answerer.self_test()
             evaluate(questions, target, run.path, options)

@@ -11,8 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from qa_service.citations import view_path
 from qa_service.client import Client
-from qa_service.datatypes import AskOptions
+from qa_service.datatypes import AskOptions, Offsets
 from qa_service.embedding.choose import embedder_to_ask
 from qa_service.errors import QAServiceError, QuestionFileError
 from qa_service.evaluation.gold import Text
@@ -42,10 +43,17 @@ def about_index(index: Index) -> dict[str, Any]:
     }
 
 
+def cost_of(index: Index) -> dict[str, float]:
+    """Return the size of an index as a summary records it."""
+    return {"index_bytes": sum(file.bytes for file in index.manifest.files.values()), "passages": len(index)}
+
+
 class Asker(Protocol):
     """Asks many questions; ``elsewhere`` if the work is done outside this process, which stays free meanwhile."""
 
     elsewhere: bool
+    cpu_seconds: float | None
+    """Processor time of the questions so far, as far as it is known."""
 
     def ask(self, questions: Sequence[Query]) -> list[Outcome]:
         """Return the outcome of each query, in order."""
@@ -73,10 +81,14 @@ class InProcessAsker:
 
     def __init__(self, answerer: QuestionAnswerer) -> None:
         self._answerer = answerer
+        self.cpu_seconds: float | None = 0.0
 
     def ask(self, questions: Sequence[Query]) -> list[Outcome]:
         """Return the outcome of each query, in order."""
-        return _in_parts(questions, _BATCH_QUESTIONS, lambda parts: map(self._ask_together, parts))
+        started = time.process_time()
+        outcomes = _in_parts(questions, _BATCH_QUESTIONS, lambda parts: map(self._ask_together, parts))
+        self.cpu_seconds = (self.cpu_seconds or 0.0) + time.process_time() - started
+        return outcomes
 
     def _ask_together(self, questions: Sequence[Query]) -> list[Outcome]:
         asked = [(question, AskOptions(top_k=top_k)) for question, top_k in questions]
@@ -116,10 +128,12 @@ def _open_own(settings: Settings) -> None:
     _own = InProcessAsker(open_answerer(settings, embedder_to_ask(settings))[0])
 
 
-def _ask_own(questions: Sequence[Query]) -> list[Outcome]:
+def _ask_own(questions: Sequence[Query]) -> tuple[list[Outcome], float]:
+    """Return the outcomes, and the processor time that they took."""
     if _own is None:
         raise AssertionError("the pool's processes are opened first")
-    return _own.ask(questions)
+    started = time.process_time()
+    return _own.ask(questions), time.process_time() - started
 
 
 class ProcessPoolAsker:
@@ -129,6 +143,7 @@ class ProcessPoolAsker:
 
     def __init__(self, settings: Settings, count: int) -> None:
         self._count = count
+        self.cpu_seconds: float | None = 0.0
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(count, context, initializer=_open_own, initargs=(settings,))
 
@@ -136,11 +151,16 @@ class ProcessPoolAsker:
         """Return the outcome of each query, in order."""
         size = max(1, min(_BATCH_QUESTIONS, math.ceil(len(questions) / self._count)))
         try:
-            return _in_parts(questions, size, lambda parts: self._pool.map(_ask_own, parts))
+            return _in_parts(questions, size, self._ask_parts)
         except BrokenProcessPool as error:
             raise QAServiceError(
                 "a process that asks questions died, perhaps for lack of memory; try fewer --jobs"
             ) from error
+
+    def _ask_parts(self, parts: Sequence[Sequence[Query]]) -> Iterator[list[Outcome]]:
+        for outcomes, seconds in self._pool.map(_ask_own, parts):
+            self.cpu_seconds = (self.cpu_seconds or 0.0) + seconds
+            yield outcomes
 
     def close(self) -> None:
         """Stop the processes."""
@@ -156,6 +176,8 @@ class RemoteService:
     elsewhere = True
 
     def __init__(self, url: str, concurrency: int = 1, *, key: str = "", patience: float = _PATIENCE_SECONDS) -> None:
+        self.cpu_seconds: float | None = None
+        self._url = url.rstrip("/")
         self._client = Client(url, key=key, patience=patience)
         self._pool = ThreadPoolExecutor(concurrency)
         self._ids: dict[str, str] = {}
@@ -202,6 +224,10 @@ class RemoteService:
             listed = self._client.passages(self._ids[uri]).passages
             self._spans[uri] = [(passage.start_char, passage.end_char) for passage in listed]
         return [span for span in self._spans[uri] if span[0] < end and span[1] > start]
+
+    def link(self, uri: str, place: Offsets) -> str | None:
+        """Return the address of the service's view of a document."""
+        return self._url + view_path(self._ids[uri], place) if self.has(uri) else None
 
     def close(self) -> None:
         """Close the connections."""

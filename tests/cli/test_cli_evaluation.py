@@ -43,7 +43,7 @@ def test_an_evaluation_is_stored_compared_and_checked_against_thresholds(
     assert f"report: {output / 'report.html'}" in out
     assert {path.name for path in output.iterdir()} == {
         *("run.json", "results.jsonl", "times.jsonl", "run.trec", "qrels.trec"),
-        *("summary.json", "report.html", "report.md"),
+        *("summary.json", "report.html", "report.md", "questions.csv"),
     }
     code, _, err = run("evaluate", questions, *built, "--output", output)
     assert (code, "pass --overwrite" in err) == (4, True)
