@@ -246,20 +246,21 @@ def print_comparison(comparison: "Comparison") -> None:
 
 
 def print_sweep(sweep: "Sweep") -> None:
-    """Print the table of a sweep; a star marks the Pareto front."""
+    """Print the table of a sweep; a star marks the Pareto front, the rank is a comparison with the best row."""
     from rich.table import Table  # noqa: PLC0415
 
     from qa_service.evaluation.measures import headlines  # noqa: PLC0415
 
     shown = headlines(sweep.measures)[:_MAX_MEASURES]
-    table = Table("", *sweep.varied, *shown, "p50 ms", "passages")
+    table = Table("", *sweep.varied, *shown, "p50 ms", "passages", "rank")
     for row in sweep.rows:
         values = [str(row.settings[name]) for name in sweep.varied]
         if row.problem:
             table.add_row("!", *values, printable(row.problem))
             continue
         measured = [f"{row.measures[name]:.4f}" if name in row.measures else "-" for name in shown]
-        table.add_row("*" if row.front else "", *values, *measured, f"{row.milliseconds:.1f}", str(row.passages))
+        last = (f"{row.milliseconds:.1f}", str(row.passages), row.rank)
+        table.add_row("*" if row.front else "", *values, *measured, *last)
     console().print(table)
 
 

@@ -13,6 +13,8 @@ from qa_service.evaluation.statistics import Bin
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from qa_service.evaluation.sweep import SweepRow
+
 _INK, _ACCENT, _SECOND, _GRID = "#010203", "#040506", "#070809", "#0a0b0c"
 _COLOURS = {_INK: "var(--ink)", _ACCENT: "var(--accent)", _SECOND: "var(--second)", _GRID: "var(--grid)"}
 _STYLE: dict[Any, Any] = {
@@ -33,6 +35,12 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 _SIZE = (5.2, 3.4)
+_RANKS = {
+    "best": ("best", "*", 220, _ACCENT),
+    "even": ("can't be told from it", "o", 60, _ACCENT),
+    "worse": ("significantly worse", "X", 60, _SECOND),
+}
+"""Label, marker, size and colour of the points of a sweep by their rank."""
 _IDS = re.compile(r'(\bid="|url\(#|xlink:href="#)')
 
 
@@ -118,19 +126,25 @@ def differences(name: str, figures: Sequence[float], key: str = "differences") -
     return _svg(key, draw, f"Difference in {name} per question")
 
 
-def pareto(points: Sequence[tuple[str, float, float, bool]], name: str) -> str:
-    """Draw quality against milliseconds; each point is (label, milliseconds, quality, on the Pareto front)."""
+def pareto(rows: Sequence["SweepRow"], name: str) -> str:
+    """Draw quality against milliseconds; each point has the number of its row."""
+    places = [(number, row, row.milliseconds, row.measures[name]) for number, row in enumerate(rows, 1) if row.rank]
 
     def draw(axes: "Axes") -> None:
-        front = sorted((ms, quality) for _, ms, quality, best in points if best)
-        axes.plot([ms for ms, _ in front], [quality for _, quality in front], color=_ACCENT, drawstyle="steps-post")
-        for label, ms, quality, best in points:
-            axes.scatter([ms], [quality], color=_ACCENT if best else _SECOND, zorder=3)
-            axes.annotate(label, (ms, quality), xytext=(4, 4), textcoords="offset points", fontsize=11)
+        front = sorted((ms, quality) for _, row, ms, quality in places if row.front)
+        axes.plot(*zip(*front, strict=True), color=_GRID, drawstyle="steps-post", label="none better and faster")
+        for rank, (label, marker, size, colour) in _RANKS.items():
+            chosen = [(ms, quality) for _, row, ms, quality in places if row.rank == rank]
+            times, qualities = [ms for ms, _ in chosen], [quality for _, quality in chosen]
+            if chosen:
+                axes.scatter(times, qualities, marker=marker, s=size, color=colour, label=label, zorder=3)
+        for number, _, ms, quality in places:
+            axes.annotate(str(number), (ms, quality), xytext=(7, 5), textcoords="offset points")
         axes.set(xlabel="latency (p50, ms)", ylabel=name)
         axes.margins(x=0.2, y=0.15)
+        axes.figure.legend(loc="outside lower center", ncols=2, fontsize=12)
 
-    return _svg("pareto", draw, f"{name} against latency, with the Pareto front")
+    return _svg("pareto", draw, f"{name} against latency; the points have the numbers of the rows")
 
 
 def _svg(key: str, draw: Callable[["Axes"], object], label: str) -> str:

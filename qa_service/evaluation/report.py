@@ -98,13 +98,12 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def sweep_page(sweep: Sweep) -> str:
-    """Return a sweep as HTML, with a plot of the Pareto front."""
-    points = [
-        (" ".join(map(str, row.settings.values())), row.milliseconds, row.measures.get(sweep.measure, 0.0), row.front)
-        for row in sweep.rows
-        if not row.problem
-    ]
-    return page("sweep.html", sweep=sweep, drawing=svg(plots.pareto(points, sweep.measure)))
+    """Return a sweep as HTML, with a plot of quality against time."""
+    best = next(row for row in sweep.rows if row.rank == "best")
+    even = [row for row in sweep.rows if row.rank == "even"]
+    fastest = min([best, *even], key=lambda row: row.milliseconds)
+    drawing = svg(plots.pareto(sweep.rows, sweep.measure))
+    return page("sweep.html", sweep=sweep, drawing=drawing, best=best, even=len(even), fastest=fastest)
 
 
 def html_report(

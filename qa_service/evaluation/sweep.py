@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.errors import QAServiceError, QuestionFileError, SettingsError
+from qa_service.evaluation.compare import compare
 from qa_service.evaluation.evaluate import EvaluationOptions, Target, evaluate
 from qa_service.evaluation.gold import IndexCorpus
 from qa_service.evaluation.question_file import QuestionFile
 from qa_service.evaluation.run import SUMMARY, Fingerprint, RunFolder
+from qa_service.evaluation.statistics import Estimate
 from qa_service.evaluation.targets import InProcessAsker, about_index, cost_of
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import Settings, load_settings, settings_that_change
@@ -35,6 +37,13 @@ class SweepRow:
     passages: int = 0
     front: bool = False
     problem: str = ""
+    cost: dict[str, float] = field(default_factory=dict)
+    """As in ``summary.json``."""
+    rank: Literal["best", "even", "worse", ""] = ""
+    """Whether it has the highest mean, can't be told from the row that has, or is significantly worse."""
+    difference: Estimate | None = None
+    """The difference from the best row in the main measure, with its 95 % interval."""
+    adjusted_p: float | None = None
 
 
 @dataclass(slots=True)
@@ -107,7 +116,21 @@ def sweep(
     found.measure = found.measures[0]
     for row in good:
         row.front = not any(_beats(other, row, found.measure) for other in good)
+    rank_rows([row for row in good if found.measure in row.measures], found.measure, output)
     return found
+
+
+def rank_rows(rows: Sequence[SweepRow], measure: str, output: Path) -> None:
+    """Compare the rows with the best one, question by question; p-values are adjusted for their number."""
+    best = max(rows, key=lambda row: (row.measures[measure], -row.milliseconds))
+    best.rank = "best"
+    others = [row for row in rows if row is not best]
+    if not others:
+        return
+    differences = compare([output / row.run for row in (best, *others)], [measure]).differences
+    for row, found in zip(others, differences, strict=True):
+        row.rank = "worse" if found.significant and not found.better else "even"
+        row.difference, row.adjusted_p = found.difference, found.adjusted_p
 
 
 def index_folder(output: Path, settings: Settings) -> Path:
@@ -138,6 +161,7 @@ def _fill(row: SweepRow, settings: Settings, questions: QuestionFile, output: Pa
     summary = json.loads((run.path / SUMMARY).read_text(encoding="utf-8"))
     row.measures = {name: found["mean"] for name, found in summary["measures"].items()}
     row.milliseconds = summary["latency_ms"]["p50"]
+    row.cost = summary.get("cost", {})
 
 
 def _is_done(run: RunFolder, fingerprint: Fingerprint) -> bool:

@@ -52,7 +52,7 @@ from qa_service.evaluation.statistics import (
     share_interval,
 )
 from qa_service.evaluation.summary import Summary, VerdictCounts, summarize
-from qa_service.evaluation.sweep import Sweep, SweepRow, grid, sweep
+from qa_service.evaluation.sweep import Sweep, SweepRow, grid, rank_rows, sweep
 from qa_service.evaluation.targets import InProcessAsker, RemoteService
 from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.schemas.ask import AskResponse, ask_body
@@ -832,7 +832,40 @@ def test_a_sweep_finds_the_pareto_front_and_reuses_finished_points(
     again = sweep(QuestionFile(file), settings, points, tmp_path / "sweep", EvaluationOptions())
     assert again == swept
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/runs/*/results.jsonl")}
-    assert "<svg" in sweep_page(swept)
+    assert sorted(row.rank for row in good) == ["best", "even"]
+    assert all(row.cost["index_bytes"] > 0 for row in good)
+    page = sweep_page(swept)
+    assert "<svg" in page
+    assert "1 of the others can't be told from it" in page
+
+
+def test_points_of_a_sweep_are_compared_with_the_best_one(runs: tuple[Path, Path, Path]) -> None:
+    """An equal one is even, and the faster one of two equal ones is the best; a significantly lower one is worse."""
+    rows = [
+        SweepRow({"top_k": name}, name, summary_means(runs[0].parent / name), milliseconds)
+        for name, milliseconds in (("same", 9.0), ("base", 5.0), ("worse", 1.0))
+    ]
+    rank_rows(rows, "R@10", runs[0].parent)
+    assert [row.rank for row in rows] == ["even", "best", "worse"]
+    assert rows[1].difference is None
+    worse = rows[2]
+    assert worse.difference is not None
+    assert worse.adjusted_p is not None
+    assert worse.difference.high < 0
+    assert worse.adjusted_p < 0.05
+    page = sweep_page(Sweep("q", ["top_k"], "R@10", ["R@10"], rows))
+    assert "row 2 (top_k base)" in page
+    assert '<td class="bad">worse</td>' in page
+    for label in (">best<", ">can't be told from it<", ">significantly worse<"):
+        assert label in page  # the legend of the plot
+    alone = [SweepRow({}, "base", {"R@10": 1.0})]
+    rank_rows(alone, "R@10", runs[0].parent)
+    assert alone[0].rank == "best"
+
+
+def summary_means(folder: Path) -> dict[str, float]:
+    measures = json.loads((folder / "summary.json").read_text())["measures"]
+    return {name: found["mean"] for name, found in measures.items()}
 
 
 def test_the_pareto_front_has_the_points_that_none_dominates() -> None:

@@ -205,7 +205,10 @@ def test_reports_are_accessible_and_log_nothing(
     (tmp_path / "compare.html").write_text(
         comparison_page(compare([tmp_path / "one", tmp_path / "two"])), encoding="utf-8"
     )
-    points = [SweepRow({"top_k": n}, "", {"AP": n / 10}, 10.0 + n, n, front=n == 5) for n in range(1, 6)]
+    points = [
+        SweepRow({"top_k": n}, "", {"AP": n / 10}, 10.0 + n, n, front=n == 5, rank="best" if n == 5 else "worse")
+        for n in range(1, 6)
+    ]
     (tmp_path / "sweep.html").write_text(sweep_page(Sweep("q", ["top_k"], "AP", ["AP"], points)), encoding="utf-8")
     for width in (1280, 360):
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
