@@ -1,4 +1,4 @@
-"""The commands that inspect the installation: settings, doctor."""
+"""The commands for settings and the installation: init, settings, doctor."""
 
 import json
 from dataclasses import asdict
@@ -9,6 +9,18 @@ import click
 from qa_service.cli.group import cli, settings_of, settings_to_ask
 from qa_service.cli.options import examples, options
 from qa_service.cli.show import printable
+
+
+@cli.command(epilog=examples("init"))
+def init() -> int:
+    """Write a file .env into this folder, with every setting and its default as a comment.
+
+    A file that exists is not overwritten.
+    """
+    from qa_service.cli.env_file import write_env_file  # noqa: PLC0415 - pydantic takes a while
+
+    click.echo(f"wrote {write_env_file()}; remove the # before a setting to change it")
+    return 0
 
 
 @cli.command(epilog=examples("settings", "settings --json"))

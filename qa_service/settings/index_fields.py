@@ -22,10 +22,10 @@ class IndexFields(BaseModel):
     data: Path = Field(Path("data"), description="Folder for keys, feedback, sessions, and the jobs of the server.")
     cache_dir: str = Field(
         "",
-        description="Folder for what can be made again, shared by all indexes of the machine: models as they are run. "
-        "Empty means `qa-service` in the account's cache: `~/.cache` (or `XDG_CACHE_HOME`) on Linux, "
-        "`~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows. Without permission to write there, the index "
-        "folder is used.",
+        description="Folder for what can be made again, shared by all indexes of the machine: models as they are run, "
+        "and the indexes that `index FOLDER` and `serve FOLDER` build. Empty means `qa-service` in the account's "
+        "cache: `~/.cache` (or `XDG_CACHE_HOME`) on Linux, `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows. "
+        "Without permission to write there, the index folder is used for models.",
     )
     collections: Names = Field(
         (),
