@@ -1,10 +1,14 @@
 """A question with its gold, whatever the format of its file."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qa_service.text.cleaning import check_question
+
+_LEAST_LIKENESS = 0.8
 
 
 class Reference(BaseModel):
@@ -69,6 +73,17 @@ class LineProblem:
 
     line: int
     reason: str
+
+
+def check_names(names: Collection[str], known: Collection[str]) -> None:
+    """Raise ``ValueError`` for a field that is not known, but is like a known one that is missing.
+
+    Other unknown fields are ignored: files carry notes of their own.
+    """
+    missing = [name for name in known if name not in names]
+    for name in names:
+        if name not in known and (near := get_close_matches(name, missing, n=1, cutoff=_LEAST_LIKENESS)):
+            raise ValueError(f"unknown field `{name}`; did you mean `{near[0]}`?")
 
 
 def question_of(line: int, fields: dict[str, object]) -> Question:

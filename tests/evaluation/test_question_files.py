@@ -67,6 +67,32 @@ def test_anything_but_a_regular_file_is_an_error_before_reading(tmp_path: Path) 
             QuestionFile(path).check()
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"questoin": "Where?"}, "unknown field `questoin`; did you mean `question`?"),
+        (GOOD | {"answer": "mat"}, "unknown field `answer`; did you mean `answers`?"),
+        ({"question": "Where?", "reference": []}, "unknown field `reference`; did you mean `references`?"),
+        (
+            {"question": "Where?", "references": [{"documnet": "a.md", "content": "x"}]},
+            "unknown field `documnet`; did you mean `document`?",
+        ),
+        (GOOD | {"answers": ["mat"], "answer": "mat", "note": "mine"}, None),
+    ],
+)
+def test_a_misspelt_field_is_named(line: dict[str, object], message: str | None, tmp_path: Path) -> None:
+    """Its gold would be ignored. A field that is like none, or like one that is there, is a note of the file's."""
+    assert reasons(questions(tmp_path, line)).get(1) == message
+
+
+def test_a_misspelt_column_is_named(tmp_path: Path) -> None:
+    """In a table of our own."""
+    path = tmp_path / "questions.csv"
+    path.write_text("question,documents,content,note\nWhere?,a.md,x,mine\n", encoding="utf-8")
+    with pytest.raises(QuestionFileError, match="unknown field `documents`; did you mean `document`"):
+        list(QuestionFile(path))
+
+
 @pytest.mark.parametrize("joined", [b"\n", b"\r\n", b"\r", b"\n\n", "\u2028".encode(), b"\n\xe2\x80\xa9\n"])
 @pytest.mark.parametrize("end", [b"", b"\n"])
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])

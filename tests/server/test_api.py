@@ -133,6 +133,26 @@ def test_invalid_bodies_get_their_status_without_an_echo(
 
 
 @pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"questoin": "cat"}, "question: Field required; unknown field `questoin`; did you mean `question`?"),
+        ({"question": "cat", "topk": 1}, "unknown field `topk`; did you mean `top_k`?"),
+        ({"question": "cat", "useful": True}, "an unknown field; /openapi.json lists the fields"),
+        ({"question": "cat", "top_k<": 1}, "an unknown field; /openapi.json lists the fields"),
+        (
+            {"question": "cat", "filters": {"sections": "Cats"}},
+            "unknown field `sections` in filters; did you mean `section`?",
+        ),
+    ],
+)
+def test_a_misspelt_field_is_named(body: dict[str, object], detail: str, client: TestClient) -> None:
+    """With the field of this route that it is like; any other unknown name is not repeated."""
+    response = client.post("/ask", json=body)
+    assert_problem(response, 422)
+    assert response.json()["detail"] == detail
+
+
+@pytest.mark.parametrize(
     "text", ["the c\u202eat\u202c sleeps", "the cat\U000e0041 sle\u00adeps", "\u200b\u200bthe cat sleeps"]
 )
 def test_hidden_characters_do_not_change_what_is_found(text: str, client: TestClient) -> None:

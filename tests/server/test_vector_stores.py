@@ -233,7 +233,7 @@ def nested(depth: int) -> dict[str, Any]:
         (eq("author", {"eq": "Kim"}), "filters: "),
         (eq("year", 10**400), "filters: "),
         (eq("author", "x" * 501), "at most 500 characters"),
-        (eq("author", "Kim") | {"more": 1}, "Extra inputs"),
+        (eq("author", "Kim") | {"more": 1}, "an unknown field in filters; "),
         (nested(6), "at most 50 comparisons, nested 5 deep"),
         (every(*(eq("title", str(n)) for n in range(51))), "filters: List should have at most 50 items"),
         (some(*(every(*(eq("title", str(n)) for n in range(20))) for _ in range(3))), "at most 50 comparisons"),

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from qa_service.errors import QuestionFileError
 from qa_service.evaluation.formats.jsonl import MAX_LINE_BYTES, question_or_problem
-from qa_service.evaluation.question import LineProblem, Question, question_of
+from qa_service.evaluation.question import LineProblem, Question, check_names, question_of
 
 COLUMNS = ("id", "question", "answerable", "answers", "tags", "document", "content", "start_index", "end_index")
 _REFERENCE = ("document", "content", "start_index", "end_index")
@@ -66,6 +66,10 @@ def rows_of(
             raise QuestionFileError(
                 f"{path} has the columns {', '.join(header)}; needed once each: {columns[0]}, {columns[1]} …"
             )
+        try:
+            check_names(header, COLUMNS if columns is COLUMNS else ())  # others' columns are theirs
+        except ValueError as error:
+            raise QuestionFileError(f"{path}: {error}") from error
         while True:
             try:
                 row = next(rows)

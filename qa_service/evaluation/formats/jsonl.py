@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from qa_service.errors import InvalidRequest, QuestionFileError
-from qa_service.evaluation.question import LineProblem, Question, question_of
+from qa_service.evaluation.question import LineProblem, Question, Reference, check_names, question_of
 from qa_service.io import strict_json
 
 MAX_LINE_BYTES = 1_048_576
@@ -27,8 +27,18 @@ _LINE_SEPARATORS = " \t\r\n\u2028\u2029\ufeff"
 _JOINED = re.compile(r"(?<=\})\s*[\u2028\u2029]\s*(?=\{)")
 
 
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of our own format. Raises ``ValueError`` for a misspelt one, whose gold would be ignored."""
+    check_names(fields.keys(), Question.model_fields.keys() - {"line"})
+    references = fields.get("references")
+    for reference in references if isinstance(references, list) else ():
+        if isinstance(reference, dict):
+            check_names(reference.keys(), Reference.model_fields)
+    return fields
+
+
 def read_json_lines(
-    file: BinaryIO, path: Path, translate: Callable[[dict[str, Any]], dict[str, Any]] = lambda fields: fields
+    file: BinaryIO, path: Path, translate: Callable[[dict[str, Any]], dict[str, Any]] = _checked
 ) -> Iterator[Question | LineProblem]:
     """Yield the questions of a file; ``translate`` maps the fields of another format to ours.
 

@@ -1,11 +1,13 @@
-"""Turns every error into an RFC 9457 problem document, which never quotes the request.
+"""Turns every error into an RFC 9457 problem document, which never quotes the request, but for a misspelt field.
 
 Below ``/v1`` a problem document also has the ``error`` member of OpenAI's API, which OpenAI's clients read.
 """
 
 import json
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +25,7 @@ from qa_service.errors import (
     RequestError,
     UnreadableRequest,
 )
-from qa_service.schemas.questions import AskRequest
+from qa_service.schemas.questions import AskRequest, FiltersBody
 from qa_service.schemas.vector_stores import SearchRequest
 
 MEDIA_TYPE = "application/problem+json"
@@ -39,8 +41,11 @@ _SEE_LOG = "see the server's log for this instance"
 _FIELD_NAMES = {
     *("questions", "answer_id", "useful", "right_passage", "note"),
     *AskRequest.model_fields,
+    *FiltersBody.model_fields,
     *SearchRequest.model_fields,
 }
+_LEAST_LIKENESS = 0.75
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _logger = logging.getLogger(__name__)
 
 
@@ -119,17 +124,26 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     """Name the invalid fields and the reasons, without the values."""
     if not isinstance(error, RequestValidationError):
         raise error
-    return error_response(request.scope, InvalidRequest(validation_message(error.errors())))
+    body = getattr(request.scope.get("route"), "body_field", None)
+    fields = getattr(body and body.field_info.annotation, "model_fields", {})
+    return error_response(request.scope, InvalidRequest(validation_message(error.errors(), fields)))
 
 
-def validation_message(errors: Sequence[Any]) -> str:
-    """Return a message about an invalid body that quotes nothing of it."""
-    complaints = []
-    for entry in errors[:5]:
-        names = [str(part) for part in entry["loc"] if str(part) in _FIELD_NAMES]
-        known = names[-1] if names else "an unknown field" if entry["type"] == "extra_forbidden" else "the body"
-        complaints.append(f"{known}: {entry['msg'].removeprefix('Value error, ')}")
-    return "; ".join(complaints)
+def validation_message(errors: Sequence[Any], fields: Collection[str]) -> str:
+    """Return a message about an invalid body with these ``fields``; it quotes a misspelt field, and nothing else."""
+    return "; ".join(_complaint(entry, fields) for entry in errors[:5])
+
+
+def _complaint(entry: Mapping[str, Any], fields: Collection[str]) -> str:
+    *outer, name = [str(part) for part in entry["loc"] if part != "body"] or [""]
+    if entry["type"] == "extra_forbidden":
+        where = "".join([f" in {part}" for part in outer if part in _FIELD_NAMES][-1:])
+        near = get_close_matches(name, _FIELD_NAMES if outer else fields, n=1, cutoff=_LEAST_LIKENESS)
+        if near and _PLAIN_NAME.fullmatch(name):
+            return f"unknown field `{name}`{where}; did you mean `{near[0]}`?"
+        return f"an unknown field{where}; /openapi.json lists the fields"
+    names = [part for part in (*outer, name) if part in _FIELD_NAMES]
+    return f"{names[-1] if names else 'the body'}: {entry['msg'].removeprefix('Value error, ')}"
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -213,4 +213,4 @@ def _item(given: Any) -> AskRequest | QAServiceError:
     try:
         return AskRequest.model_validate({"question": given} if isinstance(given, str) else given)
     except ValidationError as error:
-        return InvalidRequest(validation_message(error.errors(include_url=False)))
+        return InvalidRequest(validation_message(error.errors(include_url=False), AskRequest.model_fields))
