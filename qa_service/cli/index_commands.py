@@ -1,6 +1,7 @@
 """The commands that build and check the index: index, rollback, verify."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,15 @@ import click
 
 from qa_service.cli.group import build_with_one_thread_of_numpy, cli, settings_of, settings_of_folder
 from qa_service.cli.options import beir_settings, documents_folder, examples, options, setting_option
-from qa_service.cli.show import print_build, print_build_problems, print_files, print_verdict, progress_bar, say
+from qa_service.cli.show import (
+    counted,
+    print_build,
+    print_build_problems,
+    print_files,
+    print_verdict,
+    progress_bar,
+    say,
+)
 
 if TYPE_CHECKING:
     from qa_service.datatypes import BuildReport
@@ -117,8 +126,10 @@ def verify(file: Path | None, index: str | None, as_json: bool, **overrides: Any
         return 0
     from qa_service.cli.verify_citations import verify_file  # noqa: PLC0415 - seconds of import
 
-    failed = False
+    found: Counter[str] = Counter()
     for verdict in verify_file(file, settings):
-        failed |= verdict.state in {"changed", "gone"}
+        found[verdict.state] += 1
         print_verdict(verdict, as_json=as_json)
-    return 1 if failed else 0
+    states = ", ".join(f"{number} {state}" for state, number in found.items()) or "none in the file"
+    say(f"checked {counted(found.total(), 'citation')} against {settings.source}: {states}")
+    return 1 if found["changed"] or found["gone"] else 0

@@ -3,12 +3,17 @@
 import click
 
 from qa_service.cli.group import cli, settings_of
-from qa_service.cli.options import FOLDER, options, setting_option
+from qa_service.cli.options import FOLDER, examples, options, setting_option
 from qa_service.cli.show import printable
 from qa_service.errors import InputError
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        'pin "Who signs an invoice?" --document finance.md --quote "Invoices are signed by the finance office."',
+        "pin --feedback 0b8f6f0e-6a53-4b52-9a0f-1f6e1c3f1a55",
+    )
+)
 @click.argument("question", required=False)
 @options("source", "collection")
 @setting_option("--data", type=FOLDER, metavar="DIR")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qa_service.cli.group import cli, settings_of
-from qa_service.cli.options import FOLDER, collection_option, setting_option
+from qa_service.cli.options import FOLDER, collection_option, examples, setting_option
 from qa_service.cli.show import complain
 from qa_service.errors import QAServiceError, SettingsError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qa_service.settings import Settings
 
 
-@cli.command()
+@cli.command(epilog=examples("report", "report --days 7 --csv > week.csv"))
 @click.option(
     "--days", type=click.IntRange(1, 3650), default=30, show_default=True, metavar="N", help="Days to report."
 )

@@ -424,13 +424,13 @@ def test_verify_checks_citations_against_the_current_files(run: Run, here: list[
     other = {"uri": "sea.txt", "start_char": 0, "quote": "The whale swims in the deep ocean."}
     citations.write_text(answer + "\n" + json.dumps(other) + "\n", encoding="utf-8")
     source = ["--source", here[1]]
-    code, out, _ = run("verify", str(citations), *source)
-    assert code == 0
+    code, out, err = run("verify", str(citations), *source)
+    assert (code, err) == (0, f"checked 2 citations against {here[1]}: 2 exact\n")
     assert [line.split()[0] for line in out.splitlines()] == ["exact", "exact"]
     text = (Path(here[1]) / "sea.txt").read_text(encoding="utf-8")
     folder({"sea.txt": text.replace("swims in the deep", "swims through the deep"), "copy.md": "Other."})
-    code, out, _ = run("verify", str(citations), *source, "--json")
-    assert code == 1
+    code, out, err = run("verify", str(citations), *source, "--json")
+    assert (code, err) == (1, f"checked 2 citations against {here[1]}: 1 exact, 1 changed\n")
     assert [json.loads(line)["state"] for line in out.splitlines()] == ["exact", "changed"]
     folder({"copy.md": text, "sea.txt": "Nothing."})
     assert run("verify", str(citations), *source)[1].splitlines()[1].startswith("moved in copy.md at 0")

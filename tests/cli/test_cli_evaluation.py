@@ -144,7 +144,13 @@ def test_feedback_is_exported_as_questions(
         file.add(FeedbackAnswer("a1", "", "v", "How does a crab walk?", True, quote), useful=True, right=None, note="")
         file.add(FeedbackAnswer("a2", "", "v", "Useless?", True, quote), useful=False, right=None, note="no")
     code, out, err = run("feedback", "export", "--data", tmp_path / "data")
-    assert (code, "1 answers marked useless" in err) == (0, True)
+    assert code == 0
+    said = f"exported 1 question from the feedback in {tmp_path / 'data'}; 1 useless answer without a right passage"
+    assert err == f"{said} left out\n"
+    assert run("feedback", "export", "--data", "nowhere")[::2] == (
+        4,
+        "error: nowhere has no feedback; name its folder with --data\n",
+    )
     (tmp_path / "feedback.jsonl").write_text(out)
     summary = json.loads(run("evaluate", tmp_path / "feedback.jsonl", *built, "--json")[1])
     assert (summary["scored"], summary["measures"]["Success@1"]["mean"]) == (1, 1.0)
