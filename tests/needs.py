@@ -42,6 +42,7 @@ DEBIAN = {
     "nginx": "nginx-light",
     "npm": "npm",
     "redis-server": "redis-server",
+    "systemd-analyze": "systemd",
 }
 """The Debian package of a program."""
 MIN_NODE = 20  # Docusaurus 3.9
