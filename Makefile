@@ -161,8 +161,8 @@ $(VENV)/.installed-proof: $(VENV)/.installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps milvus==2.3.5
 	@touch $@
 
-integrations: $(VENV)/.installed-dev programs  ## Build sites and programs with the packages of integrations/; needs the network
-	$(BIN)/pytest tests/server/test_site_plugins.py tests/server/test_npm_package.py tests/server/test_page_builders.py -m "" --no-skips
+integrations: $(VENV)/.installed-dev programs  ## Build sites and programs with the packages of integrations/ and clients/; needs the network
+	$(BIN)/pytest tests/server/test_site_plugins.py tests/server/test_npm_package.py tests/server/test_page_builders.py tests/clients -m "" --no-skips
 
 proof: $(VENV)/.installed-proof programs  ## Run the long proofs, or those of ONLY=EXPRESSION, and write docs/proofs.md
 	$(BIN)/python tests/proof.py "$(ONLY)"

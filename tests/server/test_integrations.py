@@ -5,15 +5,14 @@ import json
 import re
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx2
 import pytest
+from busy_service import Busy
 from conftest import ROOT, TWO_DOCUMENTS, HeldEmbedder, Run, app_for, key_for, listening, published
 from needs import EXTRAS, missing
 from processes import PATIENCE
@@ -115,25 +114,6 @@ def test_client_errors_contain_the_problem_document(url: str) -> None:
     assert caught.value.status == 401
     assert caught.value.problem is not None
     assert caught.value.problem.type == "urn:qa-service:problem:unauthorized"
-
-
-class Busy(BaseHTTPRequestHandler):
-    """Sends the responses of a list, one for each request."""
-
-    answers: ClassVar[list[tuple[int, dict[str, str], bytes]]] = []
-    asked: ClassVar[list[float]] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(time.monotonic())
-        status, headers, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
