@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 FILE = ROOT / "docs/http-examples.json"
 QUESTION = "How many launchers are there in a THAAD battery?"
 OTHER_QUESTION = "When was the Mutual Defense Treaty signed?"
+ANSWER = "A THAAD battery has six launchers."
 ADDRESS = "http://127.0.0.1:8000"
 MAX_CHARACTERS = 60
 MAX_WORDS = 3
@@ -152,9 +153,15 @@ def record(recorder: Recorder, questions: Path) -> dict[str, Example]:
     send("search_vector_store", {"query": QUESTION, "max_num_results": 1}, **store)
     send("vector_stores", query="?limit=1")
     send("models")
+    send("model", model="default")
+    send("chat_completion", {"model": "default", "messages": [{"role": "user", "content": QUESTION}]})
+    send("model_response", {"model": "default", "input": QUESTION})
+    send("embeddings", {"model": "default", "input": QUESTION})
+    send("rerank", {"query": QUESTION, "documents": [ANSWER, "The Cold War ended in 1991."], "top_n": 1})
     send("vector_store", **store)
     send("vector_store_files", query="?limit=1", **store)
     send("vector_store_file", file_id=citation["document_id"], **store)
+    send("vector_store_file_content", file_id=citation["document_id"], **store)
     for name in ("livez", "readyz", "collections", "metrics", "widget", "reindex"):
         send(name)
     recorder.wait("reindex_state", "building")

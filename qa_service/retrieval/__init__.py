@@ -5,6 +5,7 @@ from qa_service.retrieval.cite import cite
 from qa_service.retrieval.confidence import Calibration
 from qa_service.retrieval.query import Query
 from qa_service.retrieval.ranking import Ranker
+from qa_service.retrieval.relevance import relevance
 from qa_service.retrieval.reranking import CrossEncoderReranker, Reranker, open_reranker
 from qa_service.retrieval.retriever import DocumentRank, RetrievalResult, Retriever
 
@@ -20,4 +21,5 @@ __all__ = [
     "Retriever",
     "cite",
     "open_reranker",
+    "relevance",
 ]

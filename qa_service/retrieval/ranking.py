@@ -78,7 +78,7 @@ class Ranker:
     ) -> None:
         self._index = index
         self._late_interaction = late_interaction
-        self._reranker = reranker
+        self.reranker = reranker
         self._lexical_weight = lexical_weight
 
     def rank(self, wordings: Sequence[Wording], candidates: Sequence[Candidates], depth: int) -> Ranking:
@@ -120,8 +120,8 @@ class Ranker:
             similarities = self._index.similarities(tokens, candidates.numbers)
             best = similarities.best()
             maxsim = similarities.maxsim(best)
-        if self._reranker is not None:
-            rerank = self._reranker_scores(self._reranker, wording.text, candidates)
+        if self.reranker is not None:
+            rerank = self._reranker_scores(self.reranker, wording.text, candidates)
         elif self._late_interaction:
             rerank = maxsim
         fused = fuse(candidates.dense, candidates.lexical, rerank, lexical_weight)

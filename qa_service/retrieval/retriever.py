@@ -17,6 +17,7 @@ from qa_service.retrieval.hits import Hit, HitFinder
 from qa_service.retrieval.parts import RankedHits, confidence_of, covering, quotes_of_parts
 from qa_service.retrieval.query import Query, Wording
 from qa_service.retrieval.ranking import Ranker, Ranking
+from qa_service.retrieval.reranking import Reranker
 
 _RERANK_DEPTH = 32
 """The least number of candidates that MaxSim reranks."""
@@ -91,6 +92,11 @@ class Retriever:
     def reader_mode(self) -> str:
         """How the reader reads; empty without one."""
         return "" if self._answers is None else self._answers.mode
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """The second model that reranks, if there is one."""
+        return self._ranker.reranker
 
     def load_reader(self) -> None:
         """Load the reader now instead of with the first question."""

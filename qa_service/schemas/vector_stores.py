@@ -87,7 +87,8 @@ FilterBody = Annotated[
 ]
 
 
-def _bounded(given: ComparisonFilterBody | CompoundFilterBody) -> ComparisonFilterBody | CompoundFilterBody:
+def bounded_filter(given: ComparisonFilterBody | CompoundFilterBody) -> ComparisonFilterBody | CompoundFilterBody:
+    """Return a filter. Raises ``ValueError`` if it has too many comparisons, or is nested too deep."""
     level: list[ComparisonFilterBody | CompoundFilterBody] = [given]
     count = 0
     for _ in range(_MAX_DEPTH):
@@ -119,7 +120,7 @@ class SearchRequest(BaseModel):
         description="A question, or several; a passage then gets its best score among them."
     )
     max_num_results: int = Field(10, ge=1, le=50, description="Number of results.")
-    filters: Annotated[FilterBody, AfterValidator(_bounded)] | None = Field(
+    filters: Annotated[FilterBody, AfterValidator(bounded_filter)] | None = Field(
         None, description=f"At most {_MAX_COMPARISONS} comparisons, nested {_MAX_DEPTH} deep."
     )
     ranking_options: RankingOptions | None = Field(None, description="A minimum score.")
@@ -145,7 +146,7 @@ class OpenAIError(BaseModel):
 
     message: str = Field(description="The `detail` of the problem document.")
     type: Literal["invalid_request_error", "server_error"] = Field(description="Whether the request is the cause.")
-    param: str | None = Field(description="Always null; the message names the field.")
+    param: str | None = Field(description="The first invalid field of the body, if there is one.")
     code: str = Field(description="The last part of the problem's `type`, such as `not-found`.")
 
 
@@ -156,10 +157,10 @@ class OpenAIProblem(Problem):
 
 
 class Content(BaseModel):
-    """A piece of a result's text."""
+    """The text of a result or of a document."""
 
     type: Literal["text"] = Field(default="text", description="Always `text`.")
-    text: str = Field(description="The passage, verbatim.")
+    text: str = Field(description="The passage, or the document's text, verbatim.")
 
 
 class SearchResult(BaseModel):
@@ -251,8 +252,19 @@ class VectorStoreFilePage(_Page[VectorStoreFile]):
     """Files, in order of their ids."""
 
 
+class FileContentPage(BaseModel):
+    """The text of a document; there is only one page."""
+
+    object: Literal["vector_store.file_content.page"] = Field(
+        default="vector_store.file_content.page", description="The type of this object."
+    )
+    data: list[Content] = Field(description="One item: the text.")
+    has_more: bool = Field(default=False, description="Always false.")
+    next_page: str | None = Field(default=None, description="Always null.")
+
+
 class ModelBody(_Identified):
-    """A model that embeds questions and passages."""
+    """A collection, which answers, or the model of an index, which embeds."""
 
     object: Literal["model"] = Field(default="model", description="The type of this object.")
     created: int = Field(description="Time of the build that used it, in seconds since 1970.")

@@ -41,11 +41,15 @@ from qa_service.server.middleware.request_ids import RequestIds
 from qa_service.server.openapi import DescribedAPI
 from qa_service.server.page_pictures import PagePictures
 from qa_service.server.routes.ask import ask_routes, batch_routes
+from qa_service.server.routes.chat import chat_routes
 from qa_service.server.routes.documents import citation_routes, document_routes, listing_routes, view_routes
+from qa_service.server.routes.embeddings import embedding_routes
 from qa_service.server.routes.evaluate import evaluation_routes, report_routes
 from qa_service.server.routes.feedback import FeedbackRecorder, feedback_routes
 from qa_service.server.routes.files import document_file_routes
 from qa_service.server.routes.guarded import check_routes, guard
+from qa_service.server.routes.model_responses import model_response_routes
+from qa_service.server.routes.models import model_routes
 from qa_service.server.routes.operations import (
     collection_routes,
     description_routes,
@@ -55,10 +59,16 @@ from qa_service.server.routes.operations import (
 )
 from qa_service.server.routes.pictures import picture_routes
 from qa_service.server.routes.previews import preview_routes
+from qa_service.server.routes.quoting import Quoter
 from qa_service.server.routes.reindex import reindex_routes
 from qa_service.server.routes.responses import problems
 from qa_service.server.routes.starters import starter_routes
-from qa_service.server.routes.vector_store_lists import file_routes, store_list_routes, store_routes
+from qa_service.server.routes.vector_store_lists import (
+    file_content_routes,
+    file_routes,
+    store_list_routes,
+    store_routes,
+)
 from qa_service.server.routes.vector_stores import vector_store_routes
 from qa_service.server.routes.widget import widget_routes
 from qa_service.server.starters import StarterProver
@@ -245,10 +255,19 @@ def _include_collection_routes(app: FastAPI, services: _Services) -> None:
 def _include_other_routes(app: FastAPI, services: _Services) -> None:
     collections = services.collections
     responses = problems(401, 403, 429)
-    app.include_router(vector_store_routes(collections, services.gate), responses=responses)
-    app.include_router(store_list_routes(collections), responses=responses)
-    app.include_router(store_routes(collections), responses=responses)
-    app.include_router(file_routes(collections), responses=responses)
+    quoter = Quoter(services.recorder, services.settings)
+    for router in (
+        chat_routes(collections, quoter),
+        model_response_routes(collections, quoter),
+        embedding_routes(collections, services.gate),
+        model_routes(collections),
+        vector_store_routes(collections, services.gate),
+        store_list_routes(collections),
+        store_routes(collections),
+        file_routes(collections),
+        file_content_routes(collections),
+    ):
+        app.include_router(router, responses=responses)
     app.include_router(probe_routes(collections))
     app.include_router(collection_routes(collections))
     app.include_router(metrics_routes())

@@ -11,7 +11,8 @@ from starlette.types import Scope as Connection
 
 from qa_service.errors import Forbidden, InvalidRequest, QAServiceError, TooManyRequests, Unauthorized
 from qa_service.server.addresses import visitor_of
-from qa_service.server.keys import Grant, Key, KeyFile, Scope, is_loopback, keys_needed
+from qa_service.server.keys import KEY_PREFIXES, Grant, Key, KeyFile, Scope, is_loopback, keys_needed
+from qa_service.server.middleware.problems import OPENAI_PATHS
 from qa_service.server.rates import Limit, Rates, headers
 from qa_service.settings import Settings
 
@@ -93,7 +94,7 @@ class Gate:
         origin = given.get("origin")
         if access.own_pages_only and origin is not None and not self.is_origin(origin):
             raise refused_origin()
-        key = self._key(given)
+        key = self._key(given, connection["path"])
         needs_link = key is None or (access.around_quotes and key.publishable and not _reads_documents(key))
         grant = self._grant_of_link(connection) if needs_link and access.by_link else None
         if grant is not None:
@@ -139,14 +140,19 @@ class Gate:
         with suppress(InvalidRequest, TooManyRequests):
             await self.count(connection, 1)
 
-    def _key(self, given: Headers) -> Key | None:
-        """Return the key in a request's headers, or ``None``. Raises :class:`Unauthorized` if it is not a valid key."""
+    def _key(self, given: Headers, path: str) -> Key | None:
+        """Return the key in a request's headers, or ``None``. Raises :class:`Unauthorized` if it is not a valid key.
+
+        OpenAI's clients always send a key. If none is needed, one that can't be of this service is ignored there.
+        """
         shown = given.getlist("authorization")
         if not shown:
             return None
         scheme, _, token = shown[0].partition(" ")
-        key = self.keys.find_key(token) if len(shown) == 1 and scheme.lower() == "bearer" else None
-        if key is None:
+        is_bearer = len(shown) == 1 and scheme.lower() == "bearer"
+        key = self.keys.find_key(token) if is_bearer else None
+        is_placeholder = is_bearer and path.startswith(OPENAI_PATHS) and not token.startswith(KEY_PREFIXES)
+        if key is None and (self.keys_needed or not is_placeholder):
             raise _missing()
         return key
 

@@ -35,6 +35,7 @@ Scope = Literal["ask", "feedback", "documents", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 KEYS = "keys.json"
 _TOKEN = re.compile(r"(sk|pk)_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
+KEY_PREFIXES = ("sk_", "pk_")
 _SIGNATURE = re.compile(r"([0-9a-f]{8})\.([0-9]{1,6})\.([0-9a-f]{32})")
 _SIGNATURE_BYTES = 16
 _DAY_SECONDS = 86_400

@@ -25,6 +25,10 @@ from qa_service.errors import (
     RequestError,
     UnreadableRequest,
 )
+from qa_service.schemas.chat import ChatRequest
+from qa_service.schemas.conversation import MessageBody
+from qa_service.schemas.embeddings import EmbeddingsRequest, RerankRequest
+from qa_service.schemas.model_responses import FileSearchTool, ResponseRequest
 from qa_service.schemas.questions import AskRequest, FiltersBody
 from qa_service.schemas.vector_stores import SearchRequest
 
@@ -40,18 +44,23 @@ _MAX_DETAIL = 500
 _SEE_LOG = "see the server's log for this instance"
 _FIELD_NAMES = {
     *("questions", "answer_id", "useful", "right_passage", "note"),
-    *AskRequest.model_fields,
-    *FiltersBody.model_fields,
-    *SearchRequest.model_fields,
+    *(name for model in (AskRequest, FiltersBody, SearchRequest, ChatRequest) for name in model.model_fields),
+    *(
+        name
+        for model in (MessageBody, ResponseRequest, FileSearchTool, EmbeddingsRequest, RerankRequest)
+        for name in model.model_fields
+    ),
 }
 _LEAST_LIKENESS = 0.75
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _logger = logging.getLogger(__name__)
 
 
-def _problem_response(scope: Scope, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """Return a problem document, of at most 2 KiB, as a response."""
-    body = {**problem, "error": _openai_error(problem)} if scope["path"].startswith(OPENAI_PATHS) else problem
+def _problem_response(
+    scope: Scope, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None, field: str | None = None
+) -> Response:
+    """Return a problem document, of at most 2 KiB, as a response; ``field`` is the invalid field of the body."""
+    body = {**problem, "error": _openai_error(problem, field)} if scope["path"].startswith(OPENAI_PATHS) else problem
     own = _HEADERS.get(problem["status"], {})
     return Response(json.dumps(body).encode(), problem["status"], {**(headers or {}), **own}, media_type=MEDIA_TYPE)
 
@@ -67,12 +76,12 @@ def _problem_fields(request_id: str, status: int, slug: str, title: str, detail:
     }
 
 
-def _openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
+def _openai_error(problem: Mapping[str, Any], field: str | None) -> dict[str, Any]:
     is_ours = problem["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR
     return {
         "message": problem["detail"],
         "type": "server_error" if is_ours else "invalid_request_error",
-        "param": None,
+        "param": field,
         "code": problem["type"].removeprefix(_TYPE_PREFIX),
     }
 
@@ -89,13 +98,15 @@ def _detail(request_id: str, error: QAServiceError) -> str:
     return _SEE_LOG
 
 
-def error_response(scope: Scope, error: QAServiceError, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the problem document of an error as the response to a request.
+def error_response(
+    scope: Scope, error: QAServiceError, headers: Mapping[str, str] | None = None, field: str | None = None
+) -> Response:
+    """Return the problem document of an error as the response to a request; ``field`` is the body's invalid field.
 
     Only the message of a :class:`RequestError` is meant for clients. Other messages may name paths; they are logged.
     """
     response_headers = {**(headers or {}), **(error.headers if isinstance(error, RequestError) else {})}
-    return _problem_response(scope, problem_document(_request_id(scope), error), response_headers)
+    return _problem_response(scope, problem_document(_request_id(scope), error), response_headers, field)
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -126,7 +137,8 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
         raise error
     body = getattr(request.scope.get("route"), "body_field", None)
     fields = getattr(body and body.field_info.annotation, "model_fields", {})
-    return error_response(request.scope, InvalidRequest(validation_message(error.errors(), fields)))
+    field = next((name for entry in error.errors() for name in _known_names(entry)), None)
+    return error_response(request.scope, InvalidRequest(validation_message(error.errors(), fields)), field=field)
 
 
 def validation_message(errors: Sequence[Any], fields: Collection[str]) -> str:
@@ -142,8 +154,13 @@ def _complaint(entry: Mapping[str, Any], fields: Collection[str]) -> str:
         if near and _PLAIN_NAME.fullmatch(name):
             return f"unknown field `{name}`{where}; did you mean `{near[0]}`?"
         return f"an unknown field{where}; /openapi.json lists the fields"
-    names = [part for part in (*outer, name) if part in _FIELD_NAMES]
+    names = _known_names(entry)
     return f"{names[-1] if names else 'the body'}: {entry['msg'].removeprefix('Value error, ')}"
+
+
+def _known_names(entry: Any) -> list[str]:
+    """Return the fields in which an error lies, outermost first."""
+    return [str(part) for part in entry["loc"] if str(part) in _FIELD_NAMES]
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -68,8 +68,8 @@ def ask_routes(collections: Collections, recorder: FeedbackRecorder, settings: S
         async def answered() -> bytes:
             started = time.perf_counter()
             with live.lease() as answerer:
-                answer = await _answer(live, answerer, body.question, options)
-            _note_answer(request, [answer], log_questions=log_questions)
+                answer = await answer_question(live, answerer, body.question, options)
+            note_answer(request, [answer], log_questions=log_questions)
             took_ms = (time.perf_counter() - started) * 1000
             recorder.remember(identifier, answer, live.path, took_ms)
             own, related = Links.of(request.scope, live.path).own, live.related(answer, filtered=bool(body.filters))
@@ -112,7 +112,7 @@ def batch_routes(collections: Collections, recorder: FeedbackRecorder, gate: Gat
             [(item.question, item.options(quotes)) if isinstance(item, AskRequest) else item for item in items],
         )
         took_ms = (time.perf_counter() - started) * 1000
-        _note_answer(request, [found for found in answers if isinstance(found, Answer)], log_questions=log_questions)
+        note_answer(request, [found for found in answers if isinstance(found, Answer)], log_questions=log_questions)
         links = Links.of(request.scope, live.path)
         results = []
         for place, (item, answer) in enumerate(zip(items, answers, strict=True)):
@@ -140,7 +140,7 @@ async def _event(answered: Callable[[], Awaitable[bytes]], identifier: str) -> A
         yield format_sse_event(event="answer", data_str=content.decode())
 
 
-def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: bool) -> None:
+def note_answer(request: Request, answers: Sequence[Answer], *, log_questions: bool) -> None:
     """Count answers and add them to the request's log line; the questions only if ``log_questions``."""
     for answer in answers:
         ANSWERS.labels(answer.verdict or "unknown").inc()
@@ -157,7 +157,7 @@ def _note_answer(request: Request, answers: Sequence[Answer], *, log_questions: 
     note(request.scope, **fields)
 
 
-async def _answer(live: LiveIndex, answerer: QuestionAnswerer, question: str, options: AskOptions) -> Answer:
+async def answer_question(live: LiveIndex, answerer: QuestionAnswerer, question: str, options: AskOptions) -> Answer:
     """Return an answer from the cache, or compute it and record the duration of its stages."""
     key = AnswerKey(answerer.index.generation, question, options)
     if (known := live.answer_cache.get(key)) is not None:

@@ -1,4 +1,4 @@
-"""Lists below ``/v1`` in the shape of OpenAI's API: vector stores, their files, and models."""
+"""Lists below ``/v1`` in the shape of OpenAI's API: vector stores, their files and the files' texts."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -10,9 +10,9 @@ from fastapi import APIRouter, Path, Query, Request
 from qa_service.datatypes import SourceDocument
 from qa_service.index import Index, Manifest
 from qa_service.schemas.vector_stores import (
+    Content,
+    FileContentPage,
     FileCounts,
-    ModelBody,
-    ModelPage,
     VectorStoreBody,
     VectorStoreFile,
     VectorStoreFilePage,
@@ -20,14 +20,14 @@ from qa_service.schemas.vector_stores import (
     document_attributes,
 )
 from qa_service.server.collections import Collections
-from qa_service.server.gate import KEY_COLLECTIONS, Access
-from qa_service.server.live_index import LiveIndex
+from qa_service.server.gate import Access
 from qa_service.server.routes.guarded import guarded
+from qa_service.server.routes.models import BY_KEY, own_collections
 from qa_service.server.routes.responses import problems
-from qa_service.server.routes.vector_stores import DEFAULT, STORE_ID, store_of
+from qa_service.server.routes.vector_stores import STORE_ID, store_of
 
-_BY_KEY = Access("ask", collection_parameter="")
 _BY_ID = Access("ask", collection_parameter="vector_store_id")
+_TEXT_BY_ID = Access("ask", collection_parameter="vector_store_id", around_quotes=True)
 _STORE = "/v1/vector_stores/{vector_store_id}"
 _After = Annotated[str, Query(description="Only ids after this one: `last_id` of the previous page.")]
 _FileId = Annotated[str, Path(description="`document_id` of a citation.")]
@@ -39,13 +39,8 @@ _Status = Annotated[
 
 
 def store_list_routes(collections: Collections) -> APIRouter:
-    """Return the routes that list the vector stores and models of the key's collections."""
-    router = APIRouter(route_class=guarded(_BY_KEY), prefix="/v1", tags=["documents"])
-
-    def own(request: Request) -> dict[str, LiveIndex]:
-        every = {DEFAULT: collections.default, **collections.named}
-        allowed = request.scope[KEY_COLLECTIONS] or every
-        return {name: every[name] for name in sorted(every) if name in allowed}
+    """Return the route that lists the vector stores of the key's collections."""
+    router = APIRouter(route_class=guarded(BY_KEY), prefix="/v1", tags=["documents"])
 
     @router.get(
         "/vector_stores",
@@ -55,15 +50,9 @@ def store_list_routes(collections: Collections) -> APIRouter:
     )
     async def vector_stores(request: Request, after: _After = "", limit: _Limit = 20) -> VectorStorePage:
         """List the collections as vector stores, ordered by name."""
-        stores = [_store(name, live.manifest) for name, live in own(request).items() if name > after]
+        own = own_collections(collections, request.scope)
+        stores = [_store(name, live.manifest) for name, live in own.items() if name > after]
         return VectorStorePage.of(stores, limit)
-
-    @router.get("/models", operation_id="models", summary="List models", responses=problems("default"))
-    async def models(request: Request) -> ModelPage:
-        """List the embedding models of the collections."""
-        manifests = [live.manifest for live in own(request).values()]
-        found = {manifest.model.name: _model(manifest) for manifest in manifests}
-        return ModelPage.of(list(found.values()), len(found))
 
     return router
 
@@ -121,6 +110,26 @@ def file_routes(collections: Collections) -> APIRouter:
     return router
 
 
+def file_content_routes(collections: Collections) -> APIRouter:
+    """Return the route of a file's text. A publishable key needs the scope ``documents`` to read it."""
+    router = APIRouter(route_class=guarded(_TEXT_BY_ID), prefix=_STORE, tags=["documents"])
+
+    @router.get(
+        "/files/{file_id}/content",
+        operation_id="vector_store_file_content",
+        summary="Read the text of a file of a vector store",
+        responses=problems(404, 503, 504, "default"),
+    )
+    async def content(vector_store_id: STORE_ID, file_id: _FileId) -> FileContentPage:
+        """Return the text of a document as it was indexed."""
+        live = store_of(collections, vector_store_id)
+        with live.lease() as answerer:
+            document = await live.worker.run(lambda: answerer.document(file_id))
+        return FileContentPage(data=[Content(text=document.text)])
+
+    return router
+
+
 def _store(name: str, manifest: Manifest) -> VectorStoreBody:
     failed = sum(file.failed for file in manifest.skipped)
     return VectorStoreBody(
@@ -145,10 +154,6 @@ def _files(store: str, index: Index, find: Callable[[], Sequence[SourceDocument]
         )
         for document in documents
     ]
-
-
-def _model(manifest: Manifest) -> ModelBody:
-    return ModelBody(id=manifest.model.name, created=_seconds(manifest))
 
 
 def _seconds(manifest: Manifest) -> int:
