@@ -154,7 +154,7 @@ def test_the_widget_works_on_another_origin_with_a_strict_policy(
         page.get_by_role("button", name="Send", exact=True).click()
         expect(page.get_by_text("Thank you for your feedback.")).to_be_visible()
         page.locator("qa-chat .found .source a").first.click()
-        expect(page.locator("qa-chat dialog mark")).to_have_text(ANSWER)
+        expect(page.locator("qa-chat .preview mark")).to_have_text(ANSWER)
         with page.context.expect_page() as opened:
             page.get_by_role("link", name="Open the document").click()
         expect(opened.value.locator("mark#quote")).to_have_text(ANSWER)
@@ -480,7 +480,7 @@ def test_from_the_page_to_the_citation_by_keyboard_alone(page: Page, site: Site,
             break
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
-    expect(page.locator("qa-chat dialog mark")).to_be_visible()
+    expect(page.locator("qa-chat .preview mark")).to_be_visible()
     page.keyboard.press("Escape")
     assert page.evaluate("document.querySelector('qa-chat').shadowRoot.activeElement.localName") == "a"
     page.keyboard.press("Escape")
@@ -977,7 +977,7 @@ def test_the_playground_works_behind_a_path_prefix_of_nginx(
         page.locator("qa-chat textarea#input").press("Enter")
         expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
         page.locator("qa-chat .found .source a").first.click()
-        expect(page.locator("qa-chat dialog mark")).to_have_text(ANSWER)
+        expect(page.locator("qa-chat .preview mark")).to_have_text(ANSWER)
         with page.context.expect_page() as opened:
             page.get_by_role("link", name="Open the document").click()
         expect(opened.value.locator("mark#quote")).to_have_text(ANSWER)
