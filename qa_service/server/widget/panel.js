@@ -26,8 +26,26 @@ export function logOf(welcome, strings) {
   return h("div", { class: "log", part: "log", role: "log", "aria-live": "polite", "aria-label": strings.log, tabindex: "0" }, welcome);
 }
 
-/** Return `{form, input, send}`; `submit` is called when it is sent, `key` on each key of the input. */
-export function formOf(placeholder, strings, { submit, key }) {
+/** Send by Enter, and bring earlier questions back by arrows; in words that are being typed, these move the cursor. */
+function onKey(event, submit, recall) {
+  // Enter may end the composition of a character, as in Korean.
+  if (event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  if (event.key === "Enter") {
+    event.preventDefault();
+    if (!event.repeat) submit();
+  }
+  const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+  if (!step || event.ctrlKey || event.altKey || event.metaKey) return;
+  const { target } = event;
+  const question = recall(step, target.value);
+  if (question === null) return;
+  event.preventDefault();
+  target.value = question;
+  target.setSelectionRange(question.length, question.length);
+}
+
+/** Return `{form, input, send}`; `submit()` sends, `recall(step, shown)` returns an earlier question, or `null`. */
+export function formOf(placeholder, strings, { submit, recall }) {
   const input = h("textarea", {
     id: "input",
     part: "input",
@@ -37,7 +55,7 @@ export function formOf(placeholder, strings, { submit, key }) {
     dir: "auto",
     enterkeyhint: "send",
     autocomplete: "off",
-    onkeydown: key,
+    onkeydown: (event) => onKey(event, submit, recall),
   });
   const send = h("button", { class: "send", part: "send", type: "submit" }, strings.send);
   const label = h("label", { class: "sr", for: "input" }, strings.label);

@@ -65,6 +65,12 @@ dialog.preview {
 .preview .links { display: flex; flex-wrap: wrap; gap: .3em 1.2em; padding: .7em 1.25em; border-block-start: 1px solid var(--_border); font-size: var(--_small); }
 .preview .links:empty { display: none; }
 .preview .links a { color: var(--_accent); font-weight: 600; min-height: 24px; display: inline-block; }
+@media (max-height: 420px) { /* as at 200 % zoom: the document gets the room */
+  .preview:modal { height: 100dvh; border-radius: 0; }
+  .preview .top { padding-block: .3em .2em; }
+  .preview .bar, .preview .sections { padding-block-end: 0; margin-block-end: .3em; }
+  .preview .links { padding-block: .2em; }
+}
 @media (prefers-reduced-motion: reduce) { dialog.preview { animation: none !important; } }
 @media print { dialog.preview { display: none; } }
 @media (forced-colors: active) { dialog.preview { border-width: 1px; } .preview .kinds [aria-pressed="true"] { border-width: 3px; } }

@@ -8,7 +8,7 @@ import { Conversation, takeQuestion } from "./conversation.js";
 import { formOf, headerOf, logOf, panelOf, welcomeOf } from "./panel.js";
 import { filled, load, stringsOf } from "./strings.js";
 import { styleSheet } from "./styles.js";
-import { dress, watchPage } from "./theme.js";
+import { choose, dress, watchPage } from "./theme.js";
 import { h, questions } from "./view.js";
 
 const OVERLAYS = ["launcher", "dialog", "sidebar"];
@@ -22,7 +22,6 @@ const ATTRIBUTES = [
   ...["suggestions", "top-k", "history", "no-feedback", "strings", "shortcut", "no-button"],
 ];
 const LOOKS = ["theme", "theme-selector", "preset"];
-const warned = new Set();
 let overlays = null; // the promise of the module: those who wait for it go on in the order of the page
 
 export class QaChat extends HTMLElement {
@@ -137,16 +136,7 @@ export class QaChat extends HTMLElement {
   }
 
   get #mode() {
-    return this.#choice("mode", MODES);
-  }
-
-  #choice(name, choices) {
-    const value = this.getAttribute(name);
-    if (value === null || choices.includes(value)) return value ?? choices[0];
-    const line = `qa-chat: ${name}=${JSON.stringify(value.slice(0, 50))} is not one of ${choices.join(", ")}`;
-    if (!warned.has(line)) console.warn(line);
-    warned.add(line);
-    return choices[0];
+    return choose(this, "mode", MODES);
   }
 
   #label(name, fallback) {
@@ -244,7 +234,7 @@ export class QaChat extends HTMLElement {
     const overlay = OVERLAYS.includes(mode);
     const { form, input, send } = formOf(this.#label("placeholder", t.placeholder), t, {
       submit: () => this.#submit(),
-      key: (event) => this.#key(event),
+      recall: (step, shown) => this.#conversation.recall(step, shown),
     });
     input.value = typed;
     const suggestions = (this.getAttribute("suggestions") ?? "").split("|").map((one) => one.trim()).filter(Boolean).slice(0, 8);
@@ -254,7 +244,7 @@ export class QaChat extends HTMLElement {
     const close = overlay ? () => this.close() : null;
     const header = headerOf(this.#label("heading", t.heading), t, { clear: () => this.clear(), close });
     const panel = panelOf(overlay ? "dialog" : "section", header, log, form, note);
-    const corner = overlay ? this.#choice("corner", CORNERS) : "";
+    const corner = overlay ? choose(this, "corner", CORNERS) : "";
     const root = h("div", { class: `root ${mode} ${corner}`, lang: t.locale, dir: t.direction, hidden: overlay }, panel);
     root.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || event.isComposing || !this.#conversation.dismiss()) return;
@@ -276,7 +266,7 @@ export class QaChat extends HTMLElement {
   }
 
   #dress() {
-    if (this.#parts) dress(this, this.#parts.root, (name, choices) => this.#choice(name, choices));
+    if (this.#parts) dress(this, this.#parts.root);
   }
 
   /** Make the panel a launcher, dialog or sidebar; their code is loaded for the first one. */
@@ -302,26 +292,6 @@ export class QaChat extends HTMLElement {
     if (texts.length && !welcome.querySelector("ul")) {
       welcome.append(questions(this.#strings.suggestions, texts, (text) => this.ask(text)));
     }
-  }
-
-  #key(event) {
-    // Enter may end the composition of a character, as in Korean.
-    if (event.shiftKey || event.isComposing || event.keyCode === 229) return;
-    if (/^Arrow(Up|Down)$/.test(event.key)) return this.#recall(event);
-    if (event.key !== "Enter") return;
-    event.preventDefault();
-    if (!event.repeat) this.#submit();
-  }
-
-  /** Bring a question back into the field; in words that are being typed, the arrows move the cursor. */
-  #recall(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const { input } = this.#parts;
-    const question = this.#conversation.recall(event.key === "ArrowUp" ? 1 : -1, input.value);
-    if (question === null) return;
-    event.preventDefault();
-    input.value = question;
-    input.setSelectionRange(question.length, question.length);
   }
 
   #submit() {

@@ -14,7 +14,7 @@ const PRESETS = {
 };
 const TEXT_CONTRAST = 4.5;
 const STEP = 0.1;
-let warned = "";
+const warned = new Set();
 const system = matchMedia("(prefers-color-scheme: dark)");
 
 /** Call `update` whenever the theme of the page may have changed, until the signal. */
@@ -27,13 +27,27 @@ export function watchPage(update, signal) {
   document.addEventListener("transitionend", ({ target }) => pageElements().includes(target) && update(), { signal });
 }
 
+/** Return the value of an attribute that has a few; the first one is the default. */
+export function choose(host, name, choices) {
+  const value = host.getAttribute(name);
+  if (value === null || choices.includes(value)) return value ?? choices[0];
+  warn(`${name}=${JSON.stringify(value.slice(0, 50))} is not one of ${choices.join(", ")}`);
+  return choices[0];
+}
+
+/** Say something in the console, once. */
+function warn(line) {
+  if (!warned.has(line)) console.warn(`qa-chat: ${line}`);
+  warned.add(line);
+}
+
 /** Give the widget's root the look of the page; attributes of the host come first, then what the page says. */
-export function dress(host, root, choice) {
-  const theme = choice("theme", THEMES);
+export function dress(host, root) {
+  const theme = choose(host, "theme", THEMES);
   const dark = theme === "auto" ? isDark(host, root) : theme === "dark";
   root.classList.toggle("dark", dark);
   root.classList.toggle("light", !dark);
-  const name = choice("preset", ["auto", "none", ...Object.keys(PRESETS)]);
+  const name = choose(host, "preset", ["auto", "none", ...Object.keys(PRESETS)]);
   const styles = getComputedStyle(host);
   const has = (preset) => styles.getPropertyValue(PRESETS[preset].accent).trim();
   const preset = PRESETS[name === "auto" ? Object.keys(PRESETS).find(has) : name];
@@ -73,8 +87,7 @@ function matches(selector) {
   try {
     return Boolean(document.querySelector(selector));
   } catch {
-    if (warned !== selector) console.warn(`qa-chat: theme-selector=${JSON.stringify(selector.slice(0, 50))} is not a CSS selector`);
-    warned = selector;
+    warn(`theme-selector=${JSON.stringify(selector.slice(0, 50))} is not a CSS selector`);
     return false;
   }
 }
