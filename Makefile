@@ -115,7 +115,7 @@ format: $(VENV)/.installed-dev  ## Format the code and apply automatic fixes
 docs: $(VENV)/.installed-dev  ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
-pictures: $(VENV)/.installed-dev programs  ## Take the pictures of docs/pictures/ in a browser, light and dark
+pictures: $(VENV)/.installed-dev programs  ## Take the pictures of docs/pictures/ in a browser, the gallery too
 	PYTHONPATH=benchmarks $(BIN)/python docs/pictures/make.py
 
 notebook: $(VENV)/.installed-dev  ## Run the notebook of docs/examples and keep its outputs
