@@ -1,6 +1,7 @@
 """The plugins of documentation generators: real sites are built, and asked in a browser."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -59,8 +60,14 @@ def build_mkdocs(source: Path, plugin: Path, into: Path) -> None:
     run(*command, cwd=source, PYTHONPATH=str(plugin), NO_MKDOCS_2_WARNING="1")
 
 
+TOGGLE = {"icon": "material/weather-night", "name": "Light"}
 THEMES = {
-    "material": {"name": "material", "font": False, "features": ["navigation.instant"]},
+    "material": {
+        "name": "material",
+        "font": False,
+        "features": ["navigation.instant"],
+        "palette": [{"scheme": "default", "toggle": TOGGLE | {"name": "Dark"}}, {"scheme": "slate", "toggle": TOGGLE}],
+    },
     "mkdocs": {"name": "mkdocs", "highlightjs": False},
     "readthedocs": {"name": "readthedocs", "highlightjs": False},
 }
@@ -75,7 +82,7 @@ def test_an_mkdocs_site_answers_on_every_page(
     settings: Settings,
     tmp_path: Path,
 ) -> None:
-    """By one line of configuration. With Material's instant navigation the conversation goes on."""
+    """By one line of configuration. With Material's instant navigation the conversation goes on, in its colours."""
     with site_and_service(tmp_path / "site", answerer, settings) as (site, endpoint), opened(browser) as (page, faults):
         attributes = {"heading": 'Ask "us" & <them>', "top-k": 2}
         plugins = ["search", {"qa-service": {"endpoint": f"{endpoint}/", "attributes": attributes}}]
@@ -89,6 +96,9 @@ def test_an_mkdocs_site_answers_on_every_page(
         page.wait_for_url(f"{site}/second/")
         assert entries(page) == (1 if theme == "material" else 0)
         ask(page)
+        if theme == "material":
+            page.get_by_title("Dark").click()
+            expect(chat.locator(".root")).to_have_class(re.compile(r"\bdark\b"))
         assert faults == []
         page.goto(f"{site}/no/such/page/")
         assert entries(page) == 0
