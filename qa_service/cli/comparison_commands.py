@@ -18,16 +18,19 @@ from qa_service.cli.options import (
     take_evaluation_options,
     take_question_file,
 )
-from qa_service.cli.show import print_comparison, print_sweep, progress_bar
+from qa_service.cli.show import progress_bar
+from qa_service.cli.show_evaluation import print_comparison, print_sweep, print_trend
 from qa_service.errors import SettingsError
 
 
 @cli.command(
     epilog=examples(
-        "compare runs/first runs/second", "compare runs/first runs/second --measure nDCG@10 --html compared.html"
+        "compare runs/first runs/second",
+        "compare runs/first runs/second --measure nDCG@10 --html compared.html",
+        "compare runs --html trend.html",
     )
 )
-@click.argument("runs", nargs=-1, required=True, type=FOLDER, metavar="BASELINE RUN…")
+@click.argument("runs", nargs=-1, required=True, type=FOLDER, metavar="BASELINE RUN… | FOLDER")
 @click.option(
     "--measure", "measures", multiple=True, metavar="NAME", help="Measure to compare; repeatable.  [default: all]"
 )
@@ -39,13 +42,16 @@ from qa_service.errors import SettingsError
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON object.")
 def compare(runs: tuple[Path, ...], measures: tuple[str, ...], html: Path | None, as_json: bool) -> int:  # noqa: FBT001 - a flag
-    """Compare outputs of `evaluate` with the first one, with significance tests."""
+    """Compare outputs of `evaluate` with the first one, with significance tests.
+
+    One folder of such outputs is a trend: its runs by time, each compared with the one before.
+    """
     from qa_service.evaluation.compare import compare as run  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.libraries import check_libraries  # noqa: PLC0415
 
     check_libraries(draws=html is not None)
-    if len(runs) < 2:  # noqa: PLR2004 - a comparison has two sides
-        raise SettingsError("name at least two outputs of evaluate")
+    if len(runs) == 1:
+        return _trend(runs[0], measures, html, as_json=as_json)
     comparison = run(runs, measures)
     if html is not None:
         from qa_service.evaluation.report import comparison_page  # noqa: PLC0415 - draws
@@ -102,6 +108,24 @@ def sweep(varied: tuple[str, ...], output: Path, as_json: bool, **arguments: Any
         print_sweep(found)
         click.echo(f"report: {output / 'sweep.html'}")
     return 1 if any(row.problem for row in found.rows) else 0
+
+
+def _trend(folder: Path, measures: tuple[str, ...], html: Path | None, *, as_json: bool) -> int:
+    from qa_service.evaluation.run import RUN  # noqa: PLC0415 - seconds of import
+    from qa_service.evaluation.trend import trend  # noqa: PLC0415
+
+    if (folder / RUN).exists():
+        raise SettingsError("name at least two outputs of evaluate, or one folder of them")
+    found = trend(folder, measures)
+    if html is not None:
+        from qa_service.evaluation.report import trend_page  # noqa: PLC0415 - draws
+
+        _write(html, trend_page(found))
+    if as_json:
+        click.echo(json.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        print_trend(found)
+    return 0
 
 
 def _write(path: Path, text: str) -> None:

@@ -23,7 +23,8 @@ from qa_service.cli.options import (
     take_evaluation_options,
     take_question_file,
 )
-from qa_service.cli.show import complain, print_comparison, print_problems, print_summary, progress_bar
+from qa_service.cli.show import complain, progress_bar
+from qa_service.cli.show_evaluation import print_comparison, print_problems, print_summary
 from qa_service.errors import QuestionFileError, SettingsError
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from qa_service.evaluation.sweep import SweepRow
+    from qa_service.evaluation.trend import TrendRow
 
 _INK, _ACCENT, _SECOND, _GRID = "#010203", "#040506", "#070809", "#0a0b0c"
 _COLOURS = {_INK: "var(--ink)", _ACCENT: "var(--accent)", _SECOND: "var(--second)", _GRID: "var(--grid)"}
@@ -41,6 +43,13 @@ _RANKS = {
     "worse": ("significantly worse", "X", 60, _SECOND),
 }
 """Label, marker, size and colour of the points of a sweep by their rank."""
+_LINES: tuple[dict[str, Any], ...] = (
+    {"color": _ACCENT, "marker": "o"},
+    {"color": _ACCENT, "marker": "s", "linestyle": "--"},
+    {"color": _SECOND, "marker": "o"},
+    {"color": _SECOND, "marker": "s", "linestyle": "--"},
+    {"color": _INK, "marker": "^", "linestyle": ":"},
+)
 _IDS = re.compile(r'(\bid="|url\(#|xlink:href="#)')
 
 
@@ -145,6 +154,25 @@ def pareto(rows: Sequence["SweepRow"], name: str) -> str:
         axes.figure.legend(loc="outside lower center", ncols=2, fontsize=12)
 
     return _svg("pareto", draw, f"{name} against latency; the points have the numbers of the rows")
+
+
+def trend(rows: Sequence["TrendRow"], names: Sequence[str]) -> str:
+    """Draw measures by the number of the run; a new question file breaks the lines."""
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - an extra
+
+    breaks = [number for number, row in enumerate(rows) if row.other_questions]
+
+    def draw(axes: "Axes") -> None:
+        for place, name in enumerate(names):
+            style = _LINES[place % len(_LINES)]
+            for start, end in pairwise([0, *breaks, len(rows)]):
+                figures = [row.measures.get(name, np.nan) for row in rows[start:end]]
+                axes.plot(range(start + 1, end + 1), figures, label=None if start else name, **style)
+        axes.set(xlabel="run, oldest first", ylabel="mean", ylim=(-0.03, 1.03))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.figure.legend(loc="outside lower center", ncols=2, fontsize=12)
+
+    return _svg("trend", draw, f"{', '.join(names)} by run, oldest first")
 
 
 def _svg(key: str, draw: Callable[["Axes"], object], label: str) -> str:

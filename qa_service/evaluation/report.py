@@ -34,6 +34,7 @@ from qa_service.evaluation.run import QUESTIONS_CSV, REPORT, REPORT_MD, RunFolde
 from qa_service.evaluation.states import CLASSES, state_of
 from qa_service.evaluation.summary import Summary, first_right
 from qa_service.evaluation.sweep import Sweep
+from qa_service.evaluation.trend import Trend
 from qa_service.rendering import blocks_of, clip, document_at
 from qa_service.rendering.html import BLOCK_STYLE, html_of
 
@@ -104,6 +105,11 @@ def sweep_page(sweep: Sweep) -> str:
     fastest = min([best, *even], key=lambda row: row.milliseconds)
     drawing = svg(plots.pareto(sweep.rows, sweep.measure))
     return page("sweep.html", sweep=sweep, drawing=drawing, best=best, even=len(even), fastest=fastest)
+
+
+def trend_page(trend: Trend) -> str:
+    """Return a trend as HTML."""
+    return page("trend.html", trend=trend, drawing=svg(plots.trend(trend.rows, trend.measures)))
 
 
 def html_report(

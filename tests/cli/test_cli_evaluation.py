@@ -88,7 +88,8 @@ def test_invalid_arguments_of_an_evaluation_are_errors_before_any_question(
         found, _, err = run("evaluate", questions, *built, *arguments)
         assert words in err or (code == 2 and found == 2), (arguments, err)
         assert found == code, (arguments, err)
-    assert run("compare", tmp_path)[0] == 2
+    code, _, err = run("compare", tmp_path)
+    assert (code, "has no folder with a finished evaluation" in err) == (4, True)
     code, _, err = run("sweep", questions, *built[:2], "--vary", "colour=red", "--output", tmp_path / "s")
     assert (code, "'colour' is not a setting" in err) == (2, True)
 

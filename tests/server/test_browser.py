@@ -25,10 +25,11 @@ from qa_service.datatypes import AskOptions
 from qa_service.evaluation import EvaluationOptions, QuestionFile, Target, evaluate
 from qa_service.evaluation.compare import compare
 from qa_service.evaluation.gold import IndexCorpus
-from qa_service.evaluation.report import comparison_page, sweep_page, write_reports
+from qa_service.evaluation.report import comparison_page, sweep_page, trend_page, write_reports
 from qa_service.evaluation.run import RunFolder
 from qa_service.evaluation.sweep import Sweep, SweepRow
 from qa_service.evaluation.targets import InProcessAsker
+from qa_service.evaluation.trend import trend
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 
@@ -205,6 +206,7 @@ def test_reports_are_accessible_and_log_nothing(
     (tmp_path / "compare.html").write_text(
         comparison_page(compare([tmp_path / "one", tmp_path / "two"])), encoding="utf-8"
     )
+    (tmp_path / "trend.html").write_text(trend_page(trend(tmp_path)), encoding="utf-8")
     points = [
         SweepRow({"top_k": n}, "", {"AP": n / 10}, 10.0 + n, n, front=n == 5, rank="best" if n == 5 else "worse")
         for n in range(1, 6)
@@ -216,7 +218,7 @@ def test_reports_are_accessible_and_log_nothing(
         told: list[str] = []
         page.on("console", lambda message, told=told: told.append(message.text))
         page.on("pageerror", lambda error, told=told: told.append(str(error)))
-        for path in ("two/report.html", "compare.html", "sweep.html"):
+        for path in ("two/report.html", "compare.html", "sweep.html", "trend.html"):
             page.goto((tmp_path / path).as_uri())
             for place in range(page.locator("summary").count()):
                 page.locator("summary").nth(place).click()
