@@ -70,6 +70,8 @@ class Comparison:
     moved: list[ChangedQuestion] = field(default_factory=list)
     settings: dict[str, list[Any]] = field(default_factory=dict)
     """The settings that differ, with the value of each run; ``None`` if it is not recorded."""
+    unrecorded: dict[str, list[str]] = field(default_factory=dict)
+    """Per run, the settings that only others recorded: earlier versions wrote fewer, a service over HTTP tells none."""
     unpaired: dict[str, int] = field(default_factory=dict)
     """Per run, the number of questions that only this run or only the first one has."""
     of_questions: dict[str, list[float]] = field(default_factory=dict)
@@ -104,7 +106,10 @@ def compare(paths: Sequence[Path], measures: Sequence[str] = ()) -> Comparison:
     if not wanted:
         raise QuestionFileError(f"{paths[0]} has no question with a measure; evaluate questions with gold")
     comparison = Comparison([run.name for run in runs], [run.about for run in runs], wanted[0])
-    comparison.settings = _differing([run.settings for run in runs])
+    comparison.settings = differing([run.settings for run in runs])
+    names = dict.fromkeys(name for run in runs for name in run.settings)
+    missing = {run.name: [name for name in names if name not in run.settings] for run in runs}
+    comparison.unrecorded = {name: absent for name, absent in missing.items() if absent}
     comparison.unpaired = {run.name: len(first.values.keys() ^ run.values.keys()) for run in others}
     found = [paired for run in others for paired in _paired(first, run, wanted)]
     p_values = [randomisation_p(paired.differences) for paired in found]
@@ -223,10 +228,11 @@ class _ComparedRun:
         return cls(name, about["about"], evaluated_settings(about), values, questions, tuple(in_order(measures)))
 
 
-def _differing(settings: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    names = dict.fromkeys(name for one in settings for name in one)
-    values = {name: [one.get(name) for one in settings] for name in names}
-    return {name: found for name, found in values.items() if any(value != found[0] for value in found[1:])}
+def differing(settings: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the settings that differ among the runs that recorded them, with all values."""
+    values = {name: [one.get(name) for one in settings] for one in settings for name in one}
+    recorded = {name: [value for value in found if value is not None] for name, found in values.items()}
+    return {name: values[name] for name, found in recorded.items() if any(value != found[0] for value in found[1:])}
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -205,9 +205,10 @@ def evaluated_settings(run: dict[str, Any]) -> dict[str, Any]:
         "index": fingerprint["index_version"],
         "qa_service": about.get("version"),
         "top_k": fingerprint["top_k"],
+        "asked": fingerprint["target"] or "in process",
     }
     if fingerprint["target"]:
-        return {**found, "service": fingerprint["target"]}
+        return found
     return {**found, "model": about.get("model"), **about.get("index_settings", {}), **fingerprint.get("settings", {})}
 
 

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from qa_service.errors import QuestionFileError, SettingsError
-from qa_service.evaluation.compare import compare
+from qa_service.evaluation.compare import compare, differing
 from qa_service.evaluation.measures import SERVICE, in_order
 from qa_service.evaluation.run import RUN, SUMMARY, RunFolder, evaluated_settings
 
 MAX_RUNS = 100
 """Maximum number of runs in a trend; of more, the latest."""
 _FIRST_RESULT = "Success@1"
-_SERVICE = "service"
-"""Only recorded where a service was asked over HTTP."""
 
 
 @dataclass(slots=True)
@@ -72,7 +70,7 @@ def trend(folder: Path, measures: Sequence[str] = ()) -> Trend:
     found.measures = list(measures) or usual or names[:1]
     found.rows = [row for _, row, _ in read]
     for (before, _, old), (path, row, new) in pairwise(read):
-        row.changed = _changed(old, new)
+        row.changed = differing([old, new])
         _test(row, before, path, found.measures)
     return found
 
@@ -90,12 +88,6 @@ def _read(path: Path) -> tuple[TrendRow, dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise QuestionFileError(f"{path / SUMMARY} is damaged; evaluate again with --overwrite") from error
     return row, evaluated_settings(about)
-
-
-def _changed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return the settings that differ; one that either run did not record may have stayed the same."""
-    names = [name for name in dict.fromkeys([*old, *new]) if name == _SERVICE or (name in old and name in new)]
-    return {name: [old.get(name), new.get(name)] for name in names if old.get(name) != new.get(name)}
 
 
 def _test(row: TrendRow, before: Path, path: Path, measures: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from qa_service.datatypes import AnswerVerdict, AskOptions, Quote, Reason
 from qa_service.errors import QuestionFileError, RemoteError, SettingsError
 from qa_service.evaluation import EvaluationOptions, Question, QuestionFile, Target, evaluate
-from qa_service.evaluation.compare import Limit, compare, failures
+from qa_service.evaluation.compare import Limit, compare, failures, setting_text
 from qa_service.evaluation.explanations import explanation
 from qa_service.evaluation.figures import cards, tag_rows, verdict_rows
 from qa_service.evaluation.gold import Gold, IndexCorpus, Span
@@ -723,19 +723,21 @@ def test_a_comparison_names_the_settings_that_differ(runs: tuple[Path, Path, Pat
     assert comparison.settings == {
         "top_k": [10, 10, 1],
         "lexical_weight": [0.4, 0.3, None],
-        "reader": ["quick", "quick", None],
-        "question_steps": [["parts"], ["parts"], None],
     }
+    assert comparison.unrecorded == {"worse": ["lexical_weight", "reader", "question_steps"]}
     page = comparison_page(comparison)
     assert '<th scope="row">top_k</th><td>10</td><td>10</td><td>1</td>' in page
     assert '<th scope="row">lexical_weight</th><td>0.4</td><td>0.3</td><td>not recorded</td>' in page
-    assert "<td>parts</td>" in page
+    assert "worse did not record lexical_weight, reader, question_steps." in page
+    assert [setting_text(value) for value in ([], ["a", "b"], "", 0, False, None)] == [
+        *("none", "a, b", "none", "0", "false", "not recorded"),
+    ]
     assert compare([runs[0], runs[0]]).settings == {}
     about["fingerprint"]["target"] = "http://127.0.0.1:8000"  # the settings of a service are unknown
     (runs[1] / "run.json").write_text(json.dumps(about))
-    settings = compare(runs[:2]).settings
-    assert settings["service"] == [None, "http://127.0.0.1:8000"]
-    assert settings["lexical_weight"] == [0.4, None]
+    comparison = compare(runs[:2])
+    assert comparison.settings == {"asked": ["in process", "http://127.0.0.1:8000"]}
+    assert comparison.unrecorded["same"] == ["model", "lexical_weight", "reader", "question_steps"]
 
 
 def test_an_insignificant_difference_is_called_so(
