@@ -27,6 +27,7 @@ class ExportedModels:
 
     def __init__(self, cache: Path, index: Path) -> None:
         self._folders = (cache / "models", index / "models")
+        self._unwritable: set[Path] = set()
 
     def find(self, name: str, opened: Callable[[Path], Model], *, warn: bool = True) -> Model | None:
         """Return a model as ``opened`` returns it, or ``None`` if it is missing or damaged.
@@ -63,7 +64,9 @@ class ExportedModels:
                     write_folder(folder / name, write_and_sync)
                 return opened(folder / name)
             except StorageError as error:
-                _logger.warning("the exported model can't be stored: %s, or set QA_CACHE_DIR", error)
+                if folder not in self._unwritable:
+                    _logger.warning("the exported model can't be stored: %s, or set QA_CACHE_DIR", error)
+                self._unwritable.add(folder)
         return self._add_for_this_process(opened, write)
 
     @staticmethod

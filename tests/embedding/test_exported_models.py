@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, TWO_DOCUMENTS, Run
 from processes import PATIENCE
 
-from qa_service.embedding import OnnxEmbedder, find_model, open_runtime
+from qa_service.embedding import ExportedModels, OnnxEmbedder, find_model, open_runtime
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build, export_name
 from qa_service.embedding.export import Exporter
 from qa_service.embedding.runtime import MODEL, SPECIFICATION, TOKENIZER
@@ -164,6 +164,16 @@ def test_without_a_cache_the_index_folder_is_used(
     for part in (str(fresh.model_cache), errno.errorcode[fault], "QA_CACHE_DIR"):
         assert part in caplog.text
     assert [path.name for path in (fresh.model_cache / "models").iterdir()] == ["lock"]
+
+
+def test_a_folder_that_cant_be_written_is_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever the number of models."""
+    (tmp_path / "file").write_bytes(b"")
+    models = ExportedModels(tmp_path / "file/cache", tmp_path / "index")
+    for name in ("one", "two"):
+        models.add(name, lambda folder: folder, lambda folder: (folder / "model").touch())
+    assert sorted(path.name for path in (tmp_path / "index/models").iterdir()) == ["lock", "one", "two"]
+    assert caplog.text.count("can't be stored") == 1
 
 
 def test_where_nothing_can_be_written_a_process_has_its_own_model(
