@@ -182,7 +182,7 @@ class Forbidden(RequestError):
 class NotFound(RequestError):
     """The path or the document does not exist."""
 
-    http_status = 404
+    exit_code, http_status = 2, 404
     slug = "not-found"
     title = "Not found"
 

@@ -1,7 +1,6 @@
 """The command that shows the service with the documents that ship with it."""
 
 import os
-import sys
 import tempfile
 import threading
 import webbrowser
@@ -12,7 +11,7 @@ from typing import Any
 
 import click
 
-from qa_service.cli.group import ask_with_one_thread, check_memory, cli, take_signals
+from qa_service.cli.group import ask_with_one_thread, check_memory, cli, has_screen, take_signals
 from qa_service.cli.options import examples
 from qa_service.cli.show import say
 from qa_service.errors import SourceError
@@ -41,7 +40,7 @@ def demo(port: int, browser: bool) -> int:  # noqa: FBT001 - a flag
 
     def show(address: str) -> None:
         say(f"open {address} and ask: {_QUESTION}")
-        if browser and _has_screen():
+        if browser and has_screen():
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     with _own_settings(port) as own:
@@ -72,8 +71,3 @@ def _documents() -> Path:
         if place.is_dir():
             return place
     raise SourceError(f"{_PLACES[0]} is missing; reinstall qa-service")
-
-
-def _has_screen() -> bool:
-    """Tell whether a browser would have a window, instead of a place in the terminal."""
-    return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -7,6 +7,7 @@ import click
 from qa_service.cli.group import cli
 from qa_service.cli.options import FOLDER, examples
 from qa_service.cli.show import complain
+from qa_service.errors import SettingsError
 
 _MAX_SHOWN = 20
 
@@ -49,7 +50,13 @@ def fetch(urls: tuple[str, ...], into: Path, allow_private: bool, **limits: floa
     fetches changes, and deletes the files of pages that are gone.
     """
     from qa_service.fetching import Crawl, CrawlOptions  # noqa: PLC0415 - loads parsers
+    from qa_service.fetching.network import FetchError, checked_url  # noqa: PLC0415
 
+    for url in urls:
+        try:
+            checked_url(url)
+        except FetchError as error:
+            raise SettingsError(f"can't fetch {url}: {error}; write it as https://docs.example.org/") from error
     options = CrawlOptions(
         depth=int(limits["depth"]),
         max_pages=int(limits["max_pages"]),

@@ -180,6 +180,11 @@ def take_signals() -> None:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
+def has_screen() -> bool:
+    """Tell whether a browser would have a window, instead of a place in the terminal."""
+    return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 @contextmanager
 def metrics_shared() -> Iterator[None]:
     """Let the server processes started within share their metrics in a temporary folder.

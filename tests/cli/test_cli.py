@@ -133,6 +133,8 @@ def test_broken_files_are_reported_and_decide_the_exit_code(run: Run, here: list
         (["serve", "--index", "nowhere", "--port", "0"], 3, "no index at nowhere"),
         (["ask"], 2, "Missing argument 'QUESTION...'"),
         (["ask", "hi", "--bad"], 2, "No such option '--bad'"),
+        (["fetch", "page", "--into", "x"], 2, "can't fetch page: its address is not http:// or https://"),
+        (["keys", "revoke", "nobody"], 2, "no key has the id 'nobody'"),
         (["frobnicate"], 2, "No such command 'frobnicate'"),
         (["serve", "--port", "65536"], 2, "QA_PORT (--port) is '65536'"),
         (["serve", "--port", "abc"], 2, "QA_PORT"),
