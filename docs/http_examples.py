@@ -169,13 +169,15 @@ def record(recorder: Recorder, questions: Path) -> dict[str, Example]:
     recorder.wait("evaluation", "running", **evaluation)
     send("evaluations")
     send("evaluation_report", **evaluation)
+    while not send("owner_report", query="?days=7")["period"]["useful"]:  # a thread records the feedback
+        time.sleep(POLL_SECONDS)
     return recorder.examples
 
 
 def ask_application(settings: Settings, questions: Path) -> dict[str, Example]:
     """Build the index that the settings name, and send a request of every operation to its application."""
     source = shutil.copytree(settings.source, settings.data / "source")  # a file is stored in it, and deleted
-    settings = settings.model_copy(update={"source": source, "documents_write": True})
+    settings = settings.model_copy(update={"source": source, "documents_write": True, "analytics": "questions"})
     build(settings, embedder_to_build(settings))
     answerer, _ = open_answerer(settings, embedder_to_ask(settings))
     served = ServableIndex(answerer, generations_of(settings))

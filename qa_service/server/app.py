@@ -57,6 +57,7 @@ from qa_service.server.routes.operations import (
     metrics_routes,
     probe_routes,
 )
+from qa_service.server.routes.owner import owner_page_routes, owner_routes
 from qa_service.server.routes.pictures import picture_routes
 from qa_service.server.routes.previews import preview_routes
 from qa_service.server.routes.quoting import Quoter
@@ -238,6 +239,7 @@ def _include_collection_routes(app: FastAPI, services: _Services) -> None:
         view_routes(collections),
         citation_routes(collections),
         document_file_routes(collections, services.builder, settings),
+        owner_routes(collections, recorder.questions),
     )
     responses = problems(401, 403, 429)
     for router in routers:
@@ -272,6 +274,7 @@ def _include_other_routes(app: FastAPI, services: _Services) -> None:
     app.include_router(collection_routes(collections))
     app.include_router(metrics_routes())
     app.include_router(widget_routes())
+    app.include_router(owner_page_routes())
     app.include_router(reindex_routes(services.builder), responses=responses)
     app.include_router(evaluation_routes(services.evaluations), responses=responses)
     app.include_router(report_routes(services.evaluations), responses=responses)

@@ -49,7 +49,7 @@ _PLAYGROUND_FILES = (
 )
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
-_CONTENT_SECURITY_POLICY = "; ".join(
+PAGE_POLICY = "; ".join(
     (
         *(
             "default-src 'none'",
@@ -122,7 +122,7 @@ def widget_routes() -> APIRouter:
         """Return the playground to browsers, and the main routes as JSON to programs."""
         prefix = _prefix(request)
         if "text/html" in request.headers.get("accept", ""):
-            policy = {"Content-Security-Policy": _CONTENT_SECURITY_POLICY}
+            policy = {"Content-Security-Policy": PAGE_POLICY}
             return Response(_with_prefix(prefix, page.content), media_type=page.media_type, headers=policy | BY_ACCEPT)
         return JSONResponse(_main_routes(prefix), headers=BY_ACCEPT)
 
