@@ -13,6 +13,7 @@ from common import answerer_for, relevant_passages, setup
 import numpy as np
 
 from qa_service.evaluation import Question, QuestionFile
+from qa_service.retrieval import relevance
 
 DATA = Path(__file__).parent.parent / "tests/data/unseen"
 STEP = 16
@@ -30,8 +31,15 @@ def main() -> None:
         for asked in QuestionFile(DATA / "questions.jsonl"):
             if not isinstance(asked, Question) or not (relevant := relevant_passages(answerer.index, asked)):
                 continue
-            rerank = np.array([score for step in steps for score in answerer.relevance(asked.question, step)])
-            cosine = vectors @ answerer.question_cache.embed([asked.question])[0].vector
+            (embedding,) = answerer.question_cache.embed([asked.question])
+            rerank = np.array(
+                [
+                    score
+                    for step in steps
+                    for score in relevance(answerer.embedder, None, asked.question, embedding, step)
+                ]
+            )
+            cosine = vectors @ embedding.vector
             scores = {"rerank": rerank, "cosine": cosine, "their mean": (rerank + cosine) / 2}
             for name, found in scores.items():
                 ranks[name].append(1 + int((found > max(found[number] for number in relevant)).sum()))

@@ -168,7 +168,7 @@ class QuestionAnswerer:
     def __init__(self, index: Index, embedder: Embedder, retriever: Retriever, settings: Settings) -> None:
         self.index = index
         self.embedder = embedder
-        self._retriever = retriever
+        self.retriever = retriever
         self._pins = PinFinder(index, settings.max_per_document)
         self._interpreter = Interpreter(index, embedder.whole_words(), settings.question_steps)
         self._literal_interpreter = Interpreter(index, (), AS_TYPED_STEPS.intersection(settings.question_steps))
@@ -179,7 +179,7 @@ class QuestionAnswerer:
     @property
     def reader_mode(self) -> str:
         """How the reader reads, ``quick`` or ``careful``; empty if there is none for this index."""
-        return self._retriever.reader_mode
+        return self.retriever.reader_mode
 
     def ask(self, question: str, options: AskOptions = _DEFAULT_OPTIONS, *, query: Query | None = None) -> Answer:
         """Return the best passages with citations, and whether they are likely to contain the answer.
@@ -246,7 +246,7 @@ class QuestionAnswerer:
 
     def _retrieve(self, query: Query, options: AskOptions, without: IntArray | None = None) -> RetrievalResult:
         top_k = options.top_k or self._settings.top_k
-        return self._retriever.retrieve(query, top_k, options.filters, without=without, explain=options.explain)
+        return self.retriever.retrieve(query, top_k, options.filters, without=without, explain=options.explain)
 
     def prepare(self, asked: Sequence[tuple[str, AskOptions]]) -> list[Query]:
         """Return questions as understood, with the embeddings of their wordings, which are computed together."""
@@ -276,7 +276,7 @@ class QuestionAnswerer:
         if found is None:
             raise NotFound(f"no document {document!r} in the index; give its path below the source folder")
         passages = np.array(self.index.overlapping(found.id, 0, len(found.text)))
-        return self._retriever.document_rank(self.prepare([(question, _DEFAULT_OPTIONS)])[0], passages)
+        return self.retriever.document_rank(self.prepare([(question, _DEFAULT_OPTIONS)])[0], passages)
 
     def document(self, document_id: str) -> SourceDocument:
         """Return a document as it was indexed. Raises :class:`NotFound`."""
@@ -321,15 +321,14 @@ class QuestionAnswerer:
                 f"self-test failed: the first passage, embedded again, has cosine {cosine:.3f} with its vector in the "
                 "index; rebuild with `qa-service index`"
             )
-        self._retriever.load_reader()
+        self.retriever.load_reader()
         self.ask(passage.text[:MAX_QUESTION_CHARACTERS], AskOptions(top_k=1))
 
 
 def _with_language(understood: UnderstoodQuestion, reason: Reason | None) -> UnderstoodQuestion:
     """Return a question with its language if that is why it is not answered."""
-    if reason is None or reason.kind != "other_language":
-        return understood
-    return replace(understood, language=reason.subject)
+    language = reason.subject if reason is not None and reason.kind == "other_language" else None
+    return understood if language is None else replace(understood, language=language)
 
 
 @contextmanager

@@ -264,7 +264,9 @@ def test_every_route_opens_to_its_scope_only(client: TestClient, settings: Setti
     )
     files = ("put_document", "get_document", "delete_document")
     needs |= dict.fromkeys((*files, *(f"collection_{name}" for name in files)), "admin")
-    around_quotes = ("preview", "collection_preview", "page_picture", "collection_page_picture")
+    around_quotes = {"preview", "collection_preview", "page_picture", "collection_page_picture"} | {
+        "vector_store_file_content"
+    }
     seen = 0
     for method, path, operation in routes(client):
         need = needs.get(operation, "ask")

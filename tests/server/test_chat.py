@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import app_for, key_for, listening
-from documentation_sites import npm_install
+from packages import npm_install
 from processes import PATIENCE
 from starlette.testclient import TestClient
 from verdicts import CONFLICT, MISSING, QUESTION, QUOTE, VERDICTS, Verdicts

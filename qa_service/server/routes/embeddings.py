@@ -12,6 +12,7 @@ from qa_service.datatypes import FloatArray
 from qa_service.embedding import Embedder
 from qa_service.errors import InvalidRequest
 from qa_service.pipeline import QuestionAnswerer
+from qa_service.retrieval import relevance
 from qa_service.schemas.embeddings import EmbeddingsBody, EmbeddingsRequest, RerankBody, RerankRequest
 from qa_service.server.collections import Collections
 from qa_service.server.gate import Access, Gate
@@ -20,6 +21,7 @@ from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.models import embedding_collection
 from qa_service.server.routes.responses import problems
 from qa_service.server.routes.vector_stores import DEFAULT
+from qa_service.text.cleaning import check_question
 
 _BY_KEY = Access("ask", collection_parameter="", counts_as_one=False)
 _STEP = 16
@@ -118,7 +120,11 @@ def _embedded(embedder: Embedder, texts: Sequence[str], first: int, *, as_query:
 
 
 def _relevance(answerer: QuestionAnswerer, query: str, texts: Sequence[str]) -> tuple[list[float], int]:
-    return answerer.relevance(query, texts), sum(answerer.embedder.count_tokens(texts))
+    check_question(query)
+    embedder = answerer.embedder
+    (embedding,) = answerer.question_cache.embed([query])
+    scores = relevance(embedder, answerer.retriever.reranker, query, embedding, texts)
+    return scores, sum(embedder.count_tokens(texts))
 
 
 def _base64(vector: FloatArray) -> str:
