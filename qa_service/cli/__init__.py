@@ -1,6 +1,7 @@
 """The command line; the only place that prints and exits."""
 
 from qa_service.cli import (
+    archive_commands,
     ask_commands,
     comparison_commands,
     demo_command,
@@ -18,6 +19,7 @@ from qa_service.cli import (
 from qa_service.cli.group import cli, main
 
 __all__ = [
+    "archive_commands",
     "ask_commands",
     "cli",
     "comparison_commands",

@@ -1,10 +1,12 @@
 """The command that serves the index over HTTP."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +16,7 @@ from qa_service.cli.group import (
     check_memory,
     cli,
     metrics_shared,
+    settings_of,
     settings_of_folder,
     settings_to_ask,
     take_signals,
@@ -33,24 +36,58 @@ _ITEMS_FAILED = 1
 """The highest exit code of a build that leaves an index."""
 
 
-@cli.command(epilog=examples("serve ~/handbook", "serve --port 8001", "serve --host 0.0.0.0 --workers 4"))
+@cli.command(
+    epilog=examples(
+        "serve ~/handbook", "serve --port 8001", "serve --host 0.0.0.0 --workers 4", "serve --export docs.tar.zst"
+    )
+)
 @documents_folder
 @options("source", "index", "model", "host", "port", "workers")
 @click.option(
     "--open", "anybody", is_flag=True, help="Allow asking without a key to everyone who can reach the address."
 )
-def serve(folder: Path | None, anybody: bool, **overrides: Any) -> int:  # noqa: FBT001 - a flag
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Serve documents and index of an export, which stays as it is.",
+)
+def serve(folder: Path | None, anybody: bool, export: Path | None, **overrides: Any) -> int:  # noqa: FBT001 - a flag
     """Serve the index over HTTP until interrupted; given FOLDER, bring its index up to date first.
 
     The index of FOLDER is in the cache of the machine, unless --index or QA_INDEX names another place.
     """
+    if folder is not None and export is not None:
+        raise click.UsageError("FOLDER and --export exclude each other")
     take_signals()
     check_memory()
     ask_with_one_thread()
     overrides |= {"access": "open"} if anybody else {}
-    settings = settings_to_ask(overrides) if folder is None else settings_of_folder(folder, overrides)
-    with metrics_shared() if settings.workers > 1 else nullcontext():
+    with ExitStack() as stack:
+        if export is not None:
+            # Else the signal, which uvicorn raises again when it has stopped, would leave the folder behind.
+            signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+            unpacked = _unpacked(export, Path(stack.enter_context(TemporaryDirectory(prefix="qa-service-"))))
+            settings = settings_of(overrides | unpacked)
+        else:
+            settings = settings_to_ask(overrides) if folder is None else settings_of_folder(folder, overrides)
+        if settings.workers > 1:
+            stack.enter_context(metrics_shared())
         return run_service(settings, builds=folder is not None)
+
+
+def _unpacked(export: Path, folder: Path) -> dict[str, Any]:
+    """Return the settings to serve an export that is unpacked into an empty folder."""
+    from qa_service.archiving import unpack_read_only  # noqa: PLC0415 - seconds of import
+
+    unpack_read_only(export, folder)
+    return {
+        "source": folder / "source",
+        "index": folder / "index",
+        "store": "faiss",
+        "documents_write": False,
+        "collections": (),
+    }
 
 
 def run_service(settings: "Settings", *, builds: bool, on_start: Callable[[str], None] = lambda _: None) -> int:
