@@ -65,7 +65,7 @@ function editor(code) {
     code.textContent = `${style}${SCRIPT}\n${tag(options)}`;
     warning.textContent = fault({ light: light.value, dark: dark.value }, options.theme);
     fields.corner.closest("label").hidden = options.mode !== "launcher";
-    show(preview, options.mode === "launcher");
+    show(preview, opens(fields));
   };
   const rows = [
     ...Object.entries(fields).map(([name, field]) => h("label", {}, LABELS[name], field)),
@@ -73,9 +73,13 @@ function editor(code) {
   ];
   const form = h("form", { class: "options", onsubmit: (event) => event.preventDefault(), oninput: draw }, ...rows);
   draw();
-  requestAnimationFrame(() => show(preview, fields.mode.value === "launcher")); // once the tab has it
+  requestAnimationFrame(() => show(preview, opens(fields))); // once the tab has it
   return [form, stage, warning];
 }
+
+const small = matchMedia("(max-width: 600px), (max-height: 420px)"); // there a panel covers the page
+
+const opens = ({ mode }) => mode.value === "launcher" && !small.matches;
 
 /** Open or close the panel of the preview; it is inert meanwhile, and the focus stays where it is. */
 function show(preview, open) {
