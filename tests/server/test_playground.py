@@ -104,6 +104,7 @@ def test_the_picture_shows_the_ranks_of_the_service(page: Page, endpoint: str) -
         expect(dots.nth(1)).to_have_text(str(given[1] or ""))
         expect(dots.nth(4)).to_have_text(str(result["rank"]))
     expect(page.get_by_role("img", name="Ranks of")).to_be_visible()
+    expect(page.locator("#ranking .quote").first).to_have_text(ANSWER)
     expect(page.locator("#caption")).to_contain_text("The first result is")
     page.locator("#ranking summary", has_text="table").click()
     expect(page.locator("#ranking tbody tr")).to_have_count(len(results))

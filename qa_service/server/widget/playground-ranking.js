@@ -1,6 +1,6 @@
 /* How the last answer's passages came to their ranks: a slope chart, the same as a table, and the passages. */
 
-import { visible } from "./client.js";
+import { readBlocks, visible } from "./client.js";
 import { count, inCollection, post } from "./playground-service.js";
 import { percent } from "./strings.js";
 import { h } from "./view.js";
@@ -63,13 +63,13 @@ export async function ranking({ question, answer }, chat, open) {
 async function explained(question, answer, chat) {
   const asked = answer.understood?.follow_up_of ? answer.understood.text : question;
   const body = { question: asked, top_k: answer.results.length, ...(chat.filters ? { filters: chat.filters } : {}) };
-  return (await post(inCollection(chat.getAttribute("collection") ?? "", "ask?explain=true"), body)).results;
+  return (await post(inCollection(chat.getAttribute("collection") ?? "", "ask?explain=true&blocks=true"), body)).results;
 }
 
 /** Return for each result its place in each column, and its rank there where it has one. */
 function rowsOf(results) {
-  const rows = results.map(({ rank, score, scores, explanation, citation, confidence }) => ({
-    ...{ rank, score, scores, citation, confidence, terms: explanation?.matched_terms ?? [] },
+  const rows = results.map(({ rank, score, scores, explanation, citation, confidence, text, blocks }) => ({
+    ...{ rank, score, scores, citation, confidence, quote: quoteOf(citation.quote, text, blocks), terms: explanation?.matched_terms ?? [] },
     ranks: [explanation?.dense_rank ?? null, explanation?.lexical_rank ?? null, rankBy(results, scores.rerank, "rerank"), rankBy(results, scores.reading, "reading"), rank],
     places: [],
   }));
@@ -130,16 +130,29 @@ function caption(rows) {
   return `The first result is ${AND.format(places)}.${read} A number is the rank by that signal; a small dot was not ranked by it.`;
 }
 
-function passageOf({ rank, citation, confidence, terms }, question, open) {
+function passageOf({ rank, citation, quote, confidence, terms }, question, open) {
   const place = [citation.title, ...citation.section_path].filter(Boolean).join(" › ");
   const button = h("button", { class: "link", type: "button", dir: "auto", onclick: () => open(citation) }, visible(place || citation.uri, 300));
   return h(
     "li",
     { "data-rank": String(rank) },
     h("p", { class: "place" }, h("strong", {}, `${rank}.`), button, confidence === null ? "" : h("span", { class: "quiet" }, percent(confidence, "en"))),
-    h("p", { class: "quote", dir: "auto" }, visible(citation.quote, 300)),
+    h("p", { class: "quote", dir: "auto" }, visible(quote, 300)),
     terms.length ? h("p", { class: "quiet" }, `In common: ${visible(wordsOf(terms, question).join(", "), 300)}`) : null,
   );
+}
+
+/** Return a quote as it reads, without markup, and with dots between the cells of a table. */
+function quoteOf(quote, text, raw) {
+  const characters = Array.from(text);
+  const blocks = readBlocks(raw, characters.length);
+  const place = text.indexOf(quote);
+  if (!blocks || place < 0) return quote;
+  const from = Array.from(text.slice(0, place)).length;
+  const to = from + Array.from(quote).length;
+  const words = (runs) => runs.map(({ start, end }) => characters.slice(Math.max(start, from), Math.min(end, to)).join("")).join("");
+  const lines = blocks.flatMap(({ runs, rows }) => [words(runs), ...rows.map(({ cells }) => cells.map(words).filter(Boolean).join(" · "))]);
+  return lines.filter(Boolean).join(" ");
 }
 
 /** Return the question's words of which the service gave the stems. */
