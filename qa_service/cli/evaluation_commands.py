@@ -106,7 +106,6 @@ def evaluate(
     from qa_service.evaluation import evaluate as run  # noqa: PLC0415 - seconds of import
     from qa_service.evaluation.compare import Limit, compare, failures  # noqa: PLC0415
     from qa_service.evaluation.libraries import check_libraries  # noqa: PLC0415
-    from qa_service.evaluation.run import RunFolder  # noqa: PLC0415
 
     check_libraries(draws=output is not None)
     evaluation_options = take_evaluation_options(arguments)
@@ -120,10 +119,7 @@ def evaluate(
         summary = run(questions, target, folder, evaluation_options, progress)
         comparison = None if baseline is None else compare([baseline, folder])
         if output is not None:
-            from qa_service.evaluation.report import write_reports  # noqa: PLC0415 - draws
-
-            before = None if baseline is None else RunFolder(baseline)
-            write_reports(RunFolder(output), summary, target.corpus, before, links)
+            _write_reports(output, summary, target, baseline, links)
         reasons = failures(summary.means(), limits, comparison)
     _show(summary, comparison, output, as_json=as_json)
     for reason in reasons:
@@ -154,6 +150,14 @@ def _progress(questions: "QuestionFile", *, as_lines: bool) -> Iterator[Callable
                 click.echo(json.dumps({"asked": done, "of": total}), err=True)
 
         yield show
+
+
+def _write_reports(output: Path, summary: "Summary", target: "Target", baseline: Path | None, links: "Links") -> None:
+    from qa_service.evaluation.report import write_reports  # noqa: PLC0415 - draws
+    from qa_service.evaluation.run import RunFolder  # noqa: PLC0415 - seconds of import
+
+    before = None if baseline is None else RunFolder(baseline)
+    write_reports(RunFolder(output), summary, target.corpus, before, links)
 
 
 def _show(summary: "Summary", comparison: "Comparison | None", output: Path | None, *, as_json: bool) -> None:

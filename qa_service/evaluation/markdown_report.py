@@ -40,11 +40,7 @@ def markdown_report(summary: Summary) -> str:
     if answerability := answerability_rows(summary):
         lines += ["| answerability | value |", "| --- | --- |"]
         lines += [*(f"| {name} | {value} |" for name, value in answerability), ""]
-    if rows := threshold_rows(summary):
-        lines += ["| " + " | ".join(THRESHOLD_COLUMNS) + " |", "| --- " * len(THRESHOLD_COLUMNS) + "|"]
-        lines += ["| " + " | ".join(row) + " |" for _, row in rows] + [""]
-    for advice in (*threshold_advice(summary), " ".join(calibration_advice(summary))):
-        lines += [advice, ""] if advice.strip() else []
+    lines += _confidence(summary)
     if told.reliability:
         lines += ["| confidence | questions | mean confidence | accuracy |", "| --- | --- | --- | --- |"]
         lines += [_bin_row(one) for one in told.reliability]
@@ -62,6 +58,16 @@ def markdown_report(summary: Summary) -> str:
         lines += ["| line | reason |", "| --- | --- |"]
         lines += [f"| {problem.line} | {_cell(problem.reason)} |" for problem in summary.problems[:_MAX_PROBLEMS]]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _confidence(summary: Summary) -> list[str]:
+    lines = []
+    if rows := threshold_rows(summary):
+        lines += ["| " + " | ".join(THRESHOLD_COLUMNS) + " |", "| --- " * len(THRESHOLD_COLUMNS) + "|"]
+        lines += ["| " + " | ".join(row) + " |" for _, row in rows] + [""]
+    for advice in (*threshold_advice(summary), " ".join(calibration_advice(summary))):
+        lines += [advice, ""] if advice.strip() else []
+    return lines
 
 
 def _tags(summary: Summary) -> list[str]:

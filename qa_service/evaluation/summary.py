@@ -133,11 +133,7 @@ def summarize(
         summary.questions += 1
         got = result["got"]
         summary.pinned += bool(got.get("pinned"))
-        if result["relevant"] and result["answerable"]:
-            summary.scored += 1
-            rank = first_right(result)
-            key = _NONE if rank is None else str(rank)
-            summary.ranks[key] = summary.ranks.get(key, 0) + 1
+        _count_rank(summary, result)
         for tag in result["tags"]:
             _count_tag(counts[tag], result)
         for name, value in result["measures"].items():
@@ -157,13 +153,25 @@ def summarize(
         tag: {**counts[tag]} | {name: statistics.fmean(found) for name, found in of_tags[tag].items()}
         for tag in sorted(counts, key=lambda tag: (-counts[tag]["n"], tag))[:_MAX_TAGS]
     }
-    last = max((int(key) for key in summary.ranks if key != _NONE), default=0)
-    named = [*map(str, range(1, last + 1)), *([_NONE] if _NONE in summary.ranks else [])]
-    summary.ranks = {key: summary.ranks.get(key, 0) for key in named}
+    summary.ranks = _in_rank_order(summary.ranks)
     _judge(summary.answerability, judged)
     _judge_quotes(summary, confidences)
     summary.latency_ms = percentiles(milliseconds)
     return summary
+
+
+def _count_rank(summary: Summary, result: dict[str, Any]) -> None:
+    if result["relevant"] and result["answerable"]:
+        summary.scored += 1
+        key = str(first_right(result) or _NONE)
+        summary.ranks[key] = summary.ranks.get(key, 0) + 1
+
+
+def _in_rank_order(ranks: dict[str, int]) -> dict[str, int]:
+    """Return the counts of every rank up to the last one, and of no rank."""
+    last = max((int(key) for key in ranks if key != _NONE), default=0)
+    named = [*map(str, range(1, last + 1)), *([_NONE] if _NONE in ranks else [])]
+    return {key: ranks.get(key, 0) for key in named}
 
 
 def first_right(result: dict[str, Any]) -> int | None:

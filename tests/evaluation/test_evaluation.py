@@ -270,7 +270,9 @@ def test_a_right_quote_stands_in_a_relevant_passage() -> None:
         (values,) = measure([EvaluatedQuestion(asked, one, shown)], DEFAULT)
         assert (values["served"], values["wrongly-answered"]) == (served, 1 - served)
         assert best_is_right(EvaluatedQuestion(asked, one, outcome)) == bool(served)  # withheld, but it would be
-    assert best_is_right(EvaluatedQuestion(question(), documents, outcome)) is None
+    assert best_is_right(EvaluatedQuestion(question(), documents, outcome)) is True  # documents alone are the gold
+    assert best_is_right(EvaluatedQuestion(question(), Gold({"a": 1}, whole=True), outcome)) is False
+    assert best_is_right(EvaluatedQuestion(question(), Gold(), outcome)) is None
     assert best_is_right(EvaluatedQuestion(question(answerable=False), Gold(), outcome)) is False
 
 
