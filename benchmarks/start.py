@@ -1,10 +1,12 @@
 """Print what it takes to get from nothing to a cited answer: seconds and megabytes.
 
-    python benchmarks/start.py [slim] [full]
+    python benchmarks/start.py [slim] [full] [wheel] [wheel-slim]
 
-Runs the steps of the Dockerfile's stage ``build-slim`` or ``build`` as plain commands in a temporary folder, so that
-the image's steps are tested where Docker can't run. Then it indexes two files with an empty cache and with a filled
-one, and asks. A pip that is set up to take packages from elsewhere is left as it is.
+``slim`` and ``full`` run the steps of the Dockerfile's stage ``build-slim`` or ``build`` as plain commands in a
+temporary folder, so that the image's steps are tested where Docker can't run. ``wheel`` and ``wheel-slim`` build the
+wheel and install it with uv as a tool, from an empty cache, with all it needs or without torch. Then the index of two
+files is built with an empty cache and with a filled one, and a question is asked. Where pip takes packages from a place
+of its own, uv takes them from there too.
 """
 
 import argparse
@@ -16,12 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 STAGES = {"slim": "build-slim", "full": "build"}
+WHEELS = {"wheel": ["--torch-backend", "cpu"], "wheel-slim": ["--excludes", "requirements/not-in-slim.txt"]}
 QUESTION, ANSWER = "How many launchers are there in a THAAD battery?", "A battery has six launchers."
 FILES = {"sea.txt": "The whale swims in the deep ocean. It sings for hours.\n", "zoo.md": "# Cats\n\nThe cat sleeps.\n"}
 
@@ -29,11 +32,15 @@ FILES = {"sea.txt": "The whale swims in the deep ocean. It sings for hours.\n", 
 def main() -> None:
     """Measure the given kinds of installation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", choices=[*STAGES, []], default=list(STAGES))
+    parser.add_argument("kinds", nargs="*", choices=[*STAGES, *WHEELS, []], default=list(STAGES))
     for kind in parser.parse_args().kinds:
         with tempfile.TemporaryDirectory(prefix=f"start-{kind}-") as folder:
             print(f"{kind}:")
-            measure(STAGES[kind], Path(folder))
+            environment = {name: value for name, value in os.environ.items() if not name.startswith(("QA_", "PYTHON"))}
+            if kind in WHEELS:
+                measure_wheel(WHEELS[kind], Path(folder), environment)
+            else:
+                measure(STAGES[kind], Path(folder), environment)
 
 
 def steps(stage: str) -> Iterator[tuple[str, str]]:
@@ -49,11 +56,10 @@ def steps(stage: str) -> Iterator[tuple[str, str]]:
             yield from (tuple(line.split(" ", 1)) for line in lines[start + 1 : end])  # type: ignore[misc]
 
 
-def measure(stage: str, folder: Path) -> None:
+def measure(stage: str, folder: Path, environment: dict[str, str]) -> None:
     """Run the steps of a stage, then index and ask; print seconds and megabytes."""
     app, venv = folder / "app", folder / "venv"
     app.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("QA_", "PYTHON"))}
     began = time.monotonic()
     for name, arguments in steps(stage):
         if name == "COPY":
@@ -65,7 +71,31 @@ def measure(stage: str, folder: Path) -> None:
     print(f"  {time.monotonic() - began:8.1f} s  all steps")
     for part in (venv, app / "cache", app / "index"):
         print(f"  {megabytes(part):8.1f} MB {part.name}")
-    program = venv / "bin/qa-service"
+    use(venv / "bin/qa-service", folder, environment)
+    ask(venv / "bin/qa-service", app / "index", environment | {"QA_CACHE_DIR": str(app / "cache")})
+
+
+def measure_wheel(options: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
+    """Build the wheel, install it as a tool, then index and ask; print seconds and megabytes."""
+    uv = [sys.executable, "-m", "uv"]
+    timed("uv build", partial(run, [*uv, "build", "--wheel", "-o", folder / "dist", ROOT], folder, environment))
+    (wheel,) = (folder / "dist").glob("*.whl")
+    places = {"UV_TOOL_DIR": "tools", "UV_TOOL_BIN_DIR": "bin", "UV_CACHE_DIR": "uv-cache"}
+    own = environment | sources_of_pip() | {name: str(folder / place) for name, place in places.items()}
+    if is_set_up() and "--torch-backend" in options:  # the place has the CPU build
+        options = ["--with", re.findall(r"torch==\S+", (ROOT / "Dockerfile").read_text(encoding="utf-8"))[0]]
+    command = [*uv, "tool", "install", "--python", sys.executable, *options, wheel]
+    timed(f"uv tool install {' '.join(options)}", partial(run, command, ROOT, own))
+    print(f"  {megabytes(folder / 'tools'):8.1f} MB")
+    program, index = folder / "bin/qa-service", folder / "index"
+    use(program, folder, environment)
+    cached = environment | {"QA_CACHE_DIR": str(folder / "cache")}
+    run([program, "index", "--source", ROOT / "source_text", "--index", index], folder, cached)
+    ask(program, index, cached)
+
+
+def use(program: Path, folder: Path, environment: dict[str, str]) -> None:
+    """Index two files with an empty cache and with a filled one; print seconds."""
     (folder / "files").mkdir()
     for name, text in FILES.items():
         (folder / "files" / name).write_text(text, encoding="utf-8")
@@ -73,8 +103,12 @@ def measure(stage: str, folder: Path) -> None:
     for label, index in (("two files, nothing prepared", "first"), ("two files, another index", "second")):
         command = [program, "index", "--source", folder / "files", "--index", folder / index]
         timed(f"qa-service index: {label}", partial(run, command, folder, own))
-    asked = [program, "ask", QUESTION, "--top-k", "1", "--index", app / "index"]
-    answer = timed("qa-service ask", partial(run, asked, app, environment | {"QA_CACHE_DIR": str(app / "cache")}))
+
+
+def ask(program: Path, index: Path, environment: dict[str, str]) -> None:
+    """Ask a question; print seconds, or exit if the answer is wrong."""
+    asked = [program, "ask", QUESTION, "--top-k", "1", "--index", index]
+    answer = timed("qa-service ask", partial(run, asked, index.parent, environment))
     if ANSWER not in answer:
         sys.exit(f"the answer lacks {ANSWER!r}: {answer}")
 
@@ -89,8 +123,19 @@ def as_plain(command: str, venv: Path) -> list[str | Path]:
 
 def is_set_up() -> bool:
     """Tell whether pip takes packages from a place of its own."""
-    listed = run([sys.executable, "-m", "pip", "config", "list"], ROOT, dict(os.environ))
-    return re.search("find-links|index-url", listed) is not None
+    return re.search("find-links|index-url", pip_settings()) is not None
+
+
+def sources_of_pip() -> dict[str, str]:
+    """Return the settings for uv of the places from which pip takes packages."""
+    names = {"find-links": "UV_FIND_LINKS", "index-url": "UV_DEFAULT_INDEX"}
+    found = re.findall(r"^global\.([\w-]+)='([^']*)'", pip_settings(), re.MULTILINE)
+    return {names[name]: value.replace(" ", ",") for name, value in found if name in names}
+
+
+def pip_settings() -> str:
+    """Return the settings of pip."""
+    return run([sys.executable, "-m", "pip", "config", "list"], ROOT, dict(os.environ))
 
 
 def run(command: list[str | Path], folder: Path, environment: dict[str, str]) -> str:

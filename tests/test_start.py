@@ -34,3 +34,14 @@ def test_proof_the_slim_image_is_small_and_answers(record_property: Callable[[st
     sizes = {name: float(size) for size, name in re.findall(r"([\d.]+) MB (\w+)", done.stdout)}
     record_property("figure", ", ".join(f"{name} {size:.0f} MB" for name, size in sizes.items()))
     assert sum(sizes.values()) < 600
+
+
+@pytest.mark.proof
+def test_proof_the_wheel_is_a_tool_in_one_line(record_property: Callable[[str, object], None]) -> None:
+    """Without torch: it indexes and answers, in less than 600 MB."""
+    done = subprocess.run([sys.executable, str(SCRIPT), "wheel-slim"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (size,) = re.findall(r"([\d.]+) MB", done.stdout)
+    (seconds,) = re.findall(r"([\d.]+) s  uv tool install", done.stdout)
+    record_property("figure", f"{size} MB, installed in {seconds} s")
+    assert float(size) < 600
