@@ -262,8 +262,8 @@ def test_every_route_opens_to_its_scope_only(client: TestClient, settings: Setti
     needs |= dict.fromkeys(
         ("reindex", "reindex_state", "evaluate", "evaluation", "evaluations", "evaluation_report", "metrics"), "admin"
     )
-    files = ("put_document", "get_document", "delete_document")
-    needs |= dict.fromkeys((*files, *(f"collection_{name}" for name in files)), "admin")
+    of_collections = ("put_document", "get_document", "delete_document", "owner_report")
+    needs |= dict.fromkeys((*of_collections, *(f"collection_{name}" for name in of_collections)), "admin")
     around_quotes = {"preview", "collection_preview", "page_picture", "collection_page_picture"} | {
         "vector_store_file_content"
     }

@@ -26,12 +26,15 @@ from qa_service.settings import Settings
 PAGE = "https://www.example.org"
 REFUSALS = {400, 401, 403, 404, 405}
 PUBLIC_PATHS = {"/", "/livez", "/readyz", "/widget", "/widget/{name}", "/widget/{of}/{name}"}
+PUBLIC_PATHS |= {"/owner", "/owner/owner.css", "/owner/owner.js"}
 ADMIN_PATHS = {
     "/admin/reindex",
     "/evaluate",
     "/evaluate/{evaluation_id}",
     "/evaluate/{evaluation_id}/report",
     "/metrics",
+    "/owner/report",
+    "/collections/{collection}/owner/report",
     "/documents/{path:path}",
     "/collections/{collection}/documents/{path:path}",
 }

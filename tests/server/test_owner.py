@@ -113,7 +113,7 @@ def test_without_a_record_the_report_says_which_setting_makes_one(
     with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
         refused = client.get("/owner/report", headers=admin)
         page = client.get("/owner")
-    assert refused.status_code == 403
+    assert refused.status_code == 404
     assert "QA_ANALYTICS" in refused.json()["detail"]
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert "unsafe" not in page.headers["content-security-policy"]

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from qa_service.analytics import QuestionRecorder
 from qa_service.analytics.report import CitedFiles, Summary, headings_near, summarize
 from qa_service.analytics.table import csv_of
-from qa_service.errors import Forbidden
+from qa_service.errors import NotFound
 from qa_service.schemas.owner import OwnerReport
 from qa_service.server.collections import Collections
 from qa_service.server.gate import ADMIN, PUBLIC
@@ -48,7 +48,7 @@ def owner_routes(collections: Collections, questions: QuestionRecorder) -> APIRo
         The questions are those that a server recorded (`QA_ANALYTICS`); `/owner` shows the report as a page.
         """
         if not questions.enabled:
-            raise Forbidden("questions are not recorded; set QA_ANALYTICS to counts or questions")
+            raise NotFound("questions are not recorded; set QA_ANALYTICS to counts or questions")
         live = collections.of(request)
         live.expect_ready()
         name = request.path_params.get("collection") or ""
