@@ -57,7 +57,6 @@ from qa_service.retrieval import (
     Retriever,
     cite,
     open_reranker,
-    relevance,
 )
 from qa_service.retrieval.confidence import best_calibration, is_built_in
 from qa_service.retrieval.fitting import calibrate_unlabelled
@@ -258,13 +257,6 @@ class QuestionAnswerer:
         """Return a question as it is asked of the documents."""
         interpreter = self._literal_interpreter if options.as_typed else self._interpreter
         return interpreter.understand(question, options.history, filtered=options.filters is not None)
-
-    def relevance(self, question: str, texts: Sequence[str]) -> list[float]:
-        """Return how relevant texts that need not be in the index are to a question, 0 to 1 each."""
-        check_question(question)
-        return relevance(
-            self.embedder, self._retriever.reranker, question, self.question_cache.embed([question])[0], texts
-        )
 
     def document_rank(self, question: str, document: str) -> DocumentRank:
         """Return the rank of a document's best passage, and the passages before it.

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from conftest import FakeEmbedder, app_for, key_for, listening
 from starlette.testclient import TestClient
 
+from qa_service.datatypes import FloatArray
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.retrieval import relevance
@@ -133,6 +134,22 @@ def test_the_best_part_of_a_long_text_counts() -> None:
     for text in (long, long.replace(" ", "-"), "x" * 9000, "…" * 500):
         scores = relevance(embedder, None, "whale in ocean", question, [text, TEXTS[0]])
         assert scores[0] > scores[1] or not text.endswith("ocean"), text[:20]
+
+
+def test_a_cross_encoder_orders_texts_if_there_is_one() -> None:
+    """Its scores are kept within 0 and 1; it reads a long text in pieces too."""
+
+    class Length:
+        def score(self, question: str, passages: Sequence[str]) -> FloatArray:
+            return np.array([len(passage) / 100 - 0.1 for passage in passages], np.float32)
+
+    embedder = FakeEmbedder()
+    (question,) = embedder.embed_questions(["whale"])
+    scores = relevance(embedder, Length(), "whale", question, ["a", "b" * 40, "c " * 300, "d" * 500])
+    assert scores[0] == 0
+    assert scores[1] == pytest.approx(0.3)
+    assert 0.3 < scores[2] < 1
+    assert scores[3] == 1
 
 
 def test_every_text_counts_towards_the_rate_limit(answerer: QuestionAnswerer, settings: Settings) -> None:
