@@ -62,7 +62,7 @@ from qa_service.retrieval.confidence import best_calibration, is_built_in
 from qa_service.retrieval.fitting import calibrate_unlabelled
 from qa_service.retrieval.pins import PinFinder
 from qa_service.retrieval.reranking import MAXSIM
-from qa_service.retrieval.verdict import Conclusion, Thresholds, conclude
+from qa_service.retrieval.verdict import Thresholds, conclude
 from qa_service.settings import Settings
 from qa_service.splitting import embedding_text
 from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question
@@ -168,7 +168,7 @@ class QuestionAnswerer:
         self.index = index
         self.embedder = embedder
         self.retriever = retriever
-        self._pins = PinFinder(index, settings.max_per_document)
+        self._pins = PinFinder(index, settings.top_k, settings.max_per_document)
         self._interpreter = Interpreter(index, embedder.whole_words(), settings.question_steps)
         self._literal_interpreter = Interpreter(index, (), AS_TYPED_STEPS.intersection(settings.question_steps))
         self.question_cache = QuestionCache(embedder, settings.cache_mb * 1_000_000)
@@ -193,19 +193,12 @@ class QuestionAnswerer:
                 query = self.prepare([(question, options)])[0]
         with _timed("retrieve", stages):
             query = query.admitted(self.index, options.filters)
-            retrieved = self._retrieve(query, options)
-            pin = self._pins.find(question, query, options.filters)
-            if pin is not None:
-                top_k = options.top_k or self._settings.top_k
-                retrieved = self._pins.first(pin, query, retrieved, top_k, explain=options.explain)
+            retrieved = self._pins.put_first(question, query, options, self._retrieve(query, options))
         with _timed("cite", stages):
             results = cite(self.index, retrieved.results, self._settings.published)
             if options.blocks:
                 results = tuple(map(self._with_blocks, results))
-        if pin is not None:
-            conclusion = Conclusion("answered", None, retrieved.quotes)
-        else:
-            conclusion = conclude(query.text, retrieved, self.index, self._thresholds(options))
+        conclusion = conclude(query.text, retrieved, self.index, Thresholds.of(self._settings, options))
         return Answer(
             question=question,
             results=results,
@@ -215,7 +208,7 @@ class QuestionAnswerer:
             index_version=self.index.generation,
             reason=conclusion.reason,
             understood=_with_language(query.understood, conclusion.reason),
-            pinned=pin is not None,
+            pinned=retrieved.pinned,
             vector=query.wordings[0].embedding.vector,
             stages=tuple(stages),
         )
@@ -224,13 +217,6 @@ class QuestionAnswerer:
         place = result.citation.position
         return replace(
             result, blocks=self._blocks.clipped(result.citation.document_id, place.start_char, place.end_char)
-        )
-
-    def _thresholds(self, options: AskOptions) -> Thresholds:
-        own = self._settings
-        return Thresholds(
-            answered=own.min_confidence if options.min_confidence is None else options.min_confidence,
-            uncertain=own.min_uncertain if options.min_uncertain is None else options.min_uncertain,
         )
 
     def retrieve(

@@ -15,7 +15,7 @@ from itertools import chain
 import numpy as np
 from cachetools import LRUCache
 
-from qa_service.datatypes import Explanation, Filters, Pin, Quote, ScoredPassage, Scores
+from qa_service.datatypes import AskOptions, Explanation, Filters, Pin, Quote, ScoredPassage, Scores
 from qa_service.index import Index
 from qa_service.loading.pins import question_key
 from qa_service.questions.function_words import function_words_of, word_set
@@ -50,10 +50,11 @@ class QuestionWords:
 
 
 class PinFinder:
-    """The pinned answers of one index."""
+    """The pinned answers of one index, for ``top_k`` results unless a question asks for another number."""
 
-    def __init__(self, index: Index, max_per_document: int = 0) -> None:
+    def __init__(self, index: Index, top_k: int = 1, max_per_document: int = 0) -> None:
         self._index = index
+        self._top_k = top_k
         self._max_per_document = max_per_document
         self._vectors = index.pins.vectors
         self._pins: list[tuple[Pin, str]] = [(pin, question) for pin in index.pins.pins for question in pin.questions]
@@ -118,15 +119,19 @@ class PinFinder:
                 return False
         return True
 
-    def first(
-        self, pin: Pin, query: Query, retrieved: RetrievalResult, top_k: int, *, explain: bool
+    def put_first(
+        self, question: str, query: Query, options: AskOptions, retrieved: RetrievalResult
     ) -> RetrievalResult:
-        """Return the results with the pinned passages first, and their quotes; a person is sure of them."""
+        """Return the results of a question, with the passages of its pin first, if it has one, and their quotes."""
+        pin = self.find(question, query, options.filters)
+        if pin is None:
+            return retrieved
+        top_k = options.top_k or self._top_k
         known = {one.passage.number: one for one in (*retrieved.results, *retrieved.further)}
         score = retrieved.results[0].score if retrieved.results else 1.0
         pinned = [
             replace(
-                known.get(number) or self._scored(number, query, explain=explain),
+                known.get(number) or self._scored(number, query, explain=options.explain),
                 score=score,
                 confidence=1.0,
                 quote=place,
@@ -140,9 +145,8 @@ class PinFinder:
             replace(one, rank=rank) for rank, one in enumerate(chain(pinned, self._allowed(pinned, others)), start=1)
         ]
         quotes = tuple(Quote(place, one.quote) for place, one in enumerate(pinned))
-        return replace(
-            retrieved, results=tuple(merged[:top_k]), quotes=quotes, confidence=1.0, further=tuple(merged[top_k:])
-        )
+        results, further = tuple(merged[:top_k]), tuple(merged[top_k:])
+        return replace(retrieved, results=results, quotes=quotes, confidence=1.0, further=further, pinned=True)
 
     def _allowed(self, pinned: list[ScoredPassage], others: Iterator[ScoredPassage]) -> Iterator[ScoredPassage]:
         """Yield other results, as many of a document as are allowed beside the pinned ones."""

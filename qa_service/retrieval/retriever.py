@@ -31,6 +31,7 @@ class RetrievalResult:
 
     ``evidence`` and ``read`` are of the result with the best quote; ``read`` is ``None`` if it was not read.
     ``further`` are results behind those asked for that the reader saw; they may contradict the first.
+    ``pinned`` tells whether a person chose the quotes.
     """
 
     results: tuple[ScoredPassage, ...]
@@ -39,6 +40,7 @@ class RetrievalResult:
     confidence: float | None
     read: ReadEvidence | None = None
     further: tuple[ScoredPassage, ...] = ()
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

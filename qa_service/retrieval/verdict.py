@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from qa_service.datatypes import AnswerVerdict, Quote, Reason
+from qa_service.datatypes import AnswerVerdict, AskOptions, Quote, Reason
 from qa_service.index import Index
 from qa_service.retrieval.confidence import is_built_in
 from qa_service.retrieval.reasons import conflict_between, reason_for
 from qa_service.retrieval.retriever import RetrievalResult
+from qa_service.settings import Settings
 
 _UNQUOTED = (None, "not_found")
 _DATE_KEYS = ("date", "updated", "modified", "published")
@@ -18,6 +19,14 @@ class Thresholds:
 
     answered: float
     uncertain: float
+
+    @classmethod
+    def of(cls, settings: Settings, options: AskOptions) -> "Thresholds":
+        """Return the thresholds that a question asks for, or those of the settings."""
+        return cls(
+            settings.min_confidence if options.min_confidence is None else options.min_confidence,
+            settings.min_uncertain if options.min_uncertain is None else options.min_uncertain,
+        )
 
     def verdict_of(self, retrieved: RetrievalResult) -> AnswerVerdict | None:
         """Return the verdict on a question; ``None`` without a confidence."""
@@ -43,8 +52,11 @@ class Conclusion:
 def conclude(question: str, retrieved: RetrievalResult, index: Index, thresholds: Thresholds) -> Conclusion:
     """Return what is said about a question.
 
-    If two documents contradict each other, the verdict is at most ``uncertain``, and both are quoted.
+    If two documents contradict each other, the verdict is at most ``uncertain``, and both are quoted. A pinned answer
+    is always ``answered``.
     """
+    if retrieved.pinned:
+        return Conclusion("answered", None, retrieved.quotes)
     verdict, quotes = thresholds.verdict_of(retrieved), retrieved.quotes
     seen = (*retrieved.results, *retrieved.further)
     conflict = conflict_between(seen, lambda document: _date(index, document)) if verdict not in _UNQUOTED else None
