@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,6 +74,8 @@ def index(
         if as_json:
             kept = {name: dict(_kept_of_files(parts[name])) for name in reports} if files else {}
             click.echo(json.dumps(_builds_as_json(reports, kept)))
+        if folder is not None and overrides["index"] is None:
+            say(f"ask it with `qa-service ask --source {quote(str(folder))} QUESTION`")
         return max(print_build_problems(report, allow_skips=settings.allow_skips) for report in reports.values())
 
     if not watch:

@@ -38,6 +38,7 @@ def test_the_index_of_a_folder_is_in_the_cache(run: Run, folders: Path) -> None:
         place = re.search(rf"the index of {name} is in (\S+/indexes/{name}-[0-9a-f]{{12}})$", err, re.MULTILINE)
         assert place
         assert Path(place[1], "current").is_file()
+        assert f"ask it with `qa-service ask --source {name} QUESTION`" in err
     assert sorted(path.name for path in folders.iterdir() if path.name != "models") == ["sea", "zoo"]
     for name, text in (("zoo", CAT), (folders / "sea", CRAB)):
         code, out, _ = run("ask", "--source", name, "--json", "Which", "animal?")
