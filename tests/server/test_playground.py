@@ -277,7 +277,11 @@ def test_the_snippet_follows_the_options_and_the_preview(page: Page, endpoint: s
 def test_every_tab_is_accessible(scheme: Any, width: int, touch: bool, browser: Browser, endpoint: str) -> None:
     """By the arrow keys, before and after an answer; on a phone one button shows the tabs and hides them again."""
     context = browser.new_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, locale="en-US", has_touch=touch
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,
+        locale="en-US",
+        has_touch=touch,
+        reduced_motion="reduce",  # an answer that is fading in has less contrast
     )
     page = _watched(context.new_page())
     page.route("**/starters*", starters)

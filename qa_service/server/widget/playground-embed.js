@@ -85,7 +85,7 @@ const opens = ({ mode }) => mode.value === "launcher" && !small.matches;
 function show(preview, open) {
   const stage = preview.parentElement;
   if (!stage.isConnected) return;
-  if (!open) {
+  if (!open || matchMedia("(max-width: 600px), (max-height: 420px)").matches) { // there it would cover the options
     stage.inert = false;
     preview.close();
     return;
