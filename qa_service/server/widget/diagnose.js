@@ -35,7 +35,7 @@ async function silence({ origin, href }) {
   await new Promise((resolve) => setTimeout(resolve)); // events of the policy come after the refusal
   document.removeEventListener("securitypolicyviolation", watch);
   if (blocked) return `the Content-Security-Policy of this page blocks the service; add ${origin} to connect-src`;
-  if (isService && location.origin === "null") return "pages without an origin (files, sandboxed frames) can't use the service; open the page over http";
+  if (isService && globalThis.origin === "null") return "pages without an origin (files, sandboxed frames) can't use the service; open the page over http";
   if (isService) return `the service allows no pages of ${location.origin}. A key for them: ${command()} (without keys: QA_ORIGINS=${location.origin})`;
   if (isThere) return `${base} answers, but not as qa_service does: check the path of the attribute endpoint, and that no proxy redirects or removes headers`;
   const mixed = location.protocol === "https:" && origin.startsWith("http:") ? "; this page is https, and browsers may block http from it" : "";
