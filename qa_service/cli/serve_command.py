@@ -124,7 +124,7 @@ def run_service(settings: "Settings", *, builds: bool, on_start: Callable[[str],
             stop_logging()
             answerer.index.close()
     finally:
-        process.close_listener(listener)
+        process.close_listener(listener, settings.host)
     return 0
 
 

@@ -81,13 +81,12 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def close_listener(listener: socket.socket) -> None:
-    """Close a listening socket; remove it if it is a file."""
-    address = listener.getsockname()
+def close_listener(listener: socket.socket, host: str) -> None:
+    """Close the socket that is bound to ``host``, if the server has not; remove it if it is a file."""
     listener.close()
-    if isinstance(address, str):
+    if host.startswith(UNIX):
         with suppress(OSError):
-            os.unlink(address)
+            os.unlink(host.removeprefix(UNIX))
 
 
 def served_app() -> FastAPI:

@@ -368,7 +368,7 @@ def test_why_and_calibrate(run: Run, here: list[str], tmp_path: Path) -> None:
     assert re.search(r"rank [2-4] of [3-4]", out)
     assert "ranked above it" in out
     code, _, err = run("why", "cat", "--document", "none.md", *here)
-    assert (code, "none.md" in err) == (1, True)
+    assert (code, "none.md" in err) == (2, True)
     path = tmp_path / "q.jsonl"
     gold = {"document": "zoo/animals.md", "content": "The cat sleeps on the warm mat."}
     right = [{"question": f"Where does the cat sleep, {number}?", "references": [gold]} for number in range(25)]

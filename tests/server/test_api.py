@@ -243,7 +243,7 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
     body = client.post("/ask", json={"query": "When does the cat wake?", "top_k": 2}).json()
     assert set(body) == {
         *("id", "question", "understood", "verdict", "answerable", "confidence", "answer", "reason", "results"),
-        *("nearest_headings", "related", "took_ms", "index_version"),
+        *("nearest_headings", "related", "pinned", "took_ms", "index_version"),
     }
     assert len(body["results"]) == 2
     for rank, result in enumerate(body["results"], start=1):
@@ -259,6 +259,7 @@ def test_an_answer_has_every_field_of_the_contract(client: TestClient) -> None:
                 "section_path",
                 "page",
                 "permalink",
+                "preview",
                 "start_char",
                 "end_char",
                 "start_line",
@@ -470,14 +471,15 @@ def test_openapi_has_stable_names_examples_and_problem_documents(client: TestCli
     of_an_index = {
         *("ask", "ask_batch", "feedback", "sources", "passages", "read_source", "view_source", "page_picture"),
         *("cite", "verify", "starters", "get_document", "put_document", "delete_document"),
-        *("index", "index_diff"),
+        *("index", "index_diff", "preview", "owner_report"),
     }
     assert set(operations) == {
         *of_an_index,
         *(f"collection_{name}" for name in of_an_index),
         *("livez", "readyz", "collections", "metrics", "reindex", "reindex_state"),
         *("evaluate", "evaluation", "evaluation_report", "search_vector_store", "widget"),
-        *("vector_stores", "vector_store", "vector_store_files", "vector_store_file", "models"),
+        *("vector_stores", "vector_store", "vector_store_files", "vector_store_file", "vector_store_file_content"),
+        *("models", "model", "chat_completion", "model_response", "embeddings", "rerank", "evaluations"),
     }
     assert description["components"]["schemas"]["AskRequest"]["examples"][0]["question"]
     assert "HTTPValidationError" not in json.dumps(description)

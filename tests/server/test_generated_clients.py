@@ -20,7 +20,8 @@ NO_SUCH_KEY = "filters: no document has this attribute; known attributes are tit
 PUBLIC = {"livez", "readyz", "widget"}
 FILES = {"put_document", "get_document", "delete_document"}
 ADMIN = {"metrics", "reindex", "reindex_state", "evaluate", "evaluation", "evaluation_report"}
-ADMIN |= FILES | {f"collection_{name}" for name in FILES}
+ADMIN |= {"evaluations", "owner_report"}
+ADMIN |= FILES | {f"collection_{name}" for name in (*FILES, "owner_report")}
 FEEDBACK = {"feedback", "collection_feedback"}
 
 

@@ -388,7 +388,7 @@ def test_the_service_works_behind_a_path_prefix_of_nginx(
         assert client.get(onward).status_code == 200
         playground = client.get(f"{PREFIX}/", headers={"Accept": "text/html"})
         assert playground.headers["content-type"].startswith("text/html")
-        files = links_in(playground.text)
+        files = set(links_in(playground.text))
         assert len(files) == 4
         for file in [*files, *(file["path"] for file in client.get(f"{PREFIX}/widget").json()["files"])]:
             assert client.get(file).status_code == 200, file
@@ -403,8 +403,8 @@ def test_the_service_works_behind_a_path_prefix_of_nginx(
 # HEAD, entity tags and Vary.
 
 
-OWN_TESTS = ("evaluat", "/page/", "/documents/")
-"""Parts of paths that need an evaluation, a PDF file or a setting; their tests stand in files of their own."""
+OWN_TESTS = ("evaluat", "/page/", "/documents/", "/owner/report")
+"""Parts of paths that need an evaluation, a PDF file, a record or a setting; other files have their tests."""
 
 
 def readable_paths(client: TestClient) -> dict[str, str]:
@@ -418,12 +418,14 @@ def readable_paths(client: TestClient) -> dict[str, str]:
         "{name}": "qa-chat.js",
         "{vector_store_id}": "default",
         "{file_id}": citation["document_id"],
+        "{model:path}": client.get("/v1/models").json()["data"][0]["id"],
     }
     paths = {}
     for route in iter_route_contexts(client.app.routes):  # type: ignore[attr-defined]
         template = str(route.path)
         if "GET" in (route.methods or ()) and not any(part in template for part in OWN_TESTS):
-            paths[template] = re.sub(r"\{\w+\}", lambda match: filled[match[0]], template)
+            query = "?start_char=0&end_char=9" if template.endswith("/preview") else ""
+            paths[template] = re.sub(r"\{[\w:]+\}", lambda match: filled[match[0]], template) + query
     return paths
 
 

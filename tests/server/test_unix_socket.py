@@ -63,7 +63,7 @@ def test_a_socket_that_was_left_behind_is_replaced(path: Path) -> None:
     listener.listen()
     with pytest.raises(ServerStartError, match=f"can't listen on {path}: Address already in use"):
         bound_socket(f"unix:{path}", 0)
-    close_listener(listener)
+    close_listener(listener, f"unix:{path}")
     assert not path.exists()
     path.write_text("a file", encoding="utf-8")
     with pytest.raises(ServerStartError, match="Address already in use"):

@@ -819,9 +819,10 @@ def test_the_examples_of_the_docs_work(name: str, page: Page, site: Site, endpoi
     for library in re.findall(r'src="\./(react[\w.-]*\.js)"', source):
         shutil.copy(_react() / library, site.folder / library)
     page.goto(f"{site.origin}/{name}")
-    page.locator("qa-chat textarea").wait_for(state="attached")
-    if page.locator("qa-chat .launch").count():
-        page.locator("qa-chat .launch").click()
+    button, field = page.locator("qa-chat .launch"), page.locator("qa-chat textarea")
+    expect(button.or_(field).and_(page.locator(":visible")).first).to_be_visible()
+    if button.count():
+        button.click()
     ask(page, FOUND)
     expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
     if "react" in name:

@@ -221,8 +221,8 @@ def test_the_wall_clock_decides_nothing(answerer: QuestionAnswerer, monkeypatch:
     assert after.results == before.results
     sources = (Path(sys.modules["qa_service"].__file__ or "").parent / "server").rglob("*.py")
     using = {path.name for path in sources if "time.time()" in path.read_text(encoding="utf-8")}
-    # Timestamps of traces, rate limits shared by machines, and the expiry of links need it.
-    assert using == {"keys.py", "observing.py", "rates.py"}
+    # Timestamps of traces and of messages, rate limits shared by machines, and the expiry of links need it.
+    assert using == {"chat.py", "keys.py", "model_responses.py", "observing.py", "rates.py"}
 
 
 @pytest.fixture
