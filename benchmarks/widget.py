@@ -64,7 +64,7 @@ def timed(address: str, questions: list[str]) -> list[tuple[float, float]]:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page()
         page.goto(address)
-        page.get_by_text("Ready").wait_for()
+        page.get_by_text("Ready", exact=True).wait_for()
         pairs = [tuple(page.evaluate(ASK, question)) for question in islice(questions, 80)]
         browser.close()
     return pairs[5:]

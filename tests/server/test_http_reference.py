@@ -60,6 +60,7 @@ def test_every_operation_has_an_example(description: dict[str, Any]) -> None:
     assert all(str(example["status"]) in operations[name]["responses"] for name, example in examples.items())
 
 
+@pytest.mark.needs("tesserocr")  # what reads scanned pages is part of the id of an index
 def test_the_examples_are_what_the_service_answers(tmp_path: Path, exported_models: Path) -> None:
     """Asked again, about the shipped documents with the real model; docs/http_examples.py writes them."""
     questions = tmp_path / "questions.jsonl"

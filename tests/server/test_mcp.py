@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import FakeEmbedder, app_for, listening, write_files
+from needs import require
 from processes import PATIENCE
 from starlette.testclient import TestClient
 
@@ -19,12 +20,14 @@ from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.feedback import FeedbackFile
 from qa_service.server.keys import KeyFile
 from qa_service.server.live_index import LiveIndex, ServableIndex
-from qa_service.server.mcp import resources
 from qa_service.server.worker import Worker
 from qa_service.settings import Settings
 
+require("mcp")
+
+from qa_service.server.mcp import resources
+
 QUESTION = "where does the cat sleep"
-pytestmark = pytest.mark.needs("mcp")
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 Call = Callable[..., dict[str, Any]]
 
