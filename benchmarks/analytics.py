@@ -54,7 +54,7 @@ def made_up(count: int) -> Iterator[RecordedQuestion]:
 
 
 def report(folder: Path) -> None:
-    """Print the seconds of a report, the peak of the process's memory before and after, and what was found."""
+    """Print the seconds of a report, the peak of the process's memory before and after, and the number of gaps."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     started, cpu = time.perf_counter(), time.process_time()
     found = summarize(folder / RECORD, "", DAYS // 2).report

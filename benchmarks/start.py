@@ -1,4 +1,4 @@
-"""Print what it takes to get from nothing to a cited answer: seconds and megabytes.
+"""Measure an installation up to the first cited answer: seconds and megabytes.
 
     python benchmarks/start.py [slim] [full] [wheel] [wheel-slim]
 

@@ -32,7 +32,7 @@ def report(
     data: Path | None,
     collection: str | None,
 ) -> int:
-    """Report what was asked and not answered, from the questions that a server recorded (QA_ANALYTICS)."""
+    """Report on the recorded questions (QA_ANALYTICS): verdicts, gaps in the documents, the trend."""
     from qa_service.analytics.table import csv_of  # noqa: PLC0415 - numpy and pydantic take a while
     from qa_service.cli.show_report import print_report  # noqa: PLC0415
 
