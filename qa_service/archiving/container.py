@@ -8,25 +8,32 @@ The file ends with a frame that other programs skip: the sha256 of everything be
 import hashlib
 import os
 import shutil
+import sys
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import zstandard
-
 from qa_service.archiving.contents import CONTENTS, MAX_CONTENTS_BYTES, ArchiveContents, ArchivedFile, parse_contents
 from qa_service.errors import InputError, SourceError, StorageError
 from qa_service.io.durable import OWNER_FILE, storage_errors, sync_folder
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
 _COPY_BYTES = 1 << 20
 _FEED_BYTES = 1 << 10
 """A block of Zstandard takes at least four bytes and holds up to 128 kB, so that these become 32 MB at most."""
-_MAX_WINDOW_BYTES = 1 << 27
-_LEVEL = 6
+_FRAME_OPTIONS: Mapping[int, int] = {
+    zstd.CompressionParameter.compression_level: 6,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
+_MAX_WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 27}
 _SKIPPED = (0x184D2A50).to_bytes(4, "little") + (32).to_bytes(4, "little")
 _TRAILER_BYTES = len(_SKIPPED) + 32
 _AGAIN = "it was cut short or changed; copy it again, or export again"
@@ -66,8 +73,7 @@ def write_archive(file: BinaryIO, contents: ArchiveContents, paths: Sequence[Pat
     Raises :class:`SourceError` if one differs from the list by now.
     """
     hashed = _HashedFile(file)
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    with compressor.stream_writer(cast("BinaryIO", hashed), closefd=False) as target:
+    with zstd.ZstdFile(cast("BinaryIO", hashed), "w", options=_FRAME_OPTIONS) as target:
         listed = contents.to_bytes()
         target.write(_header(CONTENTS, len(listed)) + listed + _padding(len(listed)))
         for entry, path in zip(contents.files, paths, strict=True):
@@ -106,7 +112,7 @@ class _Frame:
         self._left = os.fstat(file.fileno()).st_size - _TRAILER_BYTES
         self._sha256 = hashlib.sha256()
         self.name = name
-        self._frame = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES).decompressobj()
+        self._frame = zstd.ZstdDecompressor(options=_MAX_WINDOW)
         self._ready = bytearray()
 
     def read(self, size: int) -> bytes:
@@ -140,7 +146,7 @@ class _Frame:
         self._sha256.update(data)
         try:
             self._ready += self._frame.decompress(data)
-        except zstandard.ZstdError as error:
+        except zstd.ZstdError as error:
             raise InputError(f"{self.name} is not intact ({error}): {_AGAIN}") from error
         return True
 

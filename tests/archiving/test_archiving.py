@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 from conftest import ROOT, FakeEmbedder, Run, key_for, write_files
 
 from qa_service.archiving import container, export_service, import_service, install, unpack_read_only
@@ -98,7 +97,7 @@ def test_keys_are_exported_only_if_asked(service: Settings, tmp_path: Path, othe
 
 def test_an_export_is_a_tar_archive_for_other_programs(exported: Path) -> None:
     """Names, sizes and hashes are those of its list."""
-    data = zstandard.ZstdDecompressor().stream_reader(exported.read_bytes()).read()
+    data = container.zstd.decompress(exported.read_bytes())
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         members = archive.getmembers()
         listed = json.loads(archive.extractfile(members[0]).read())  # type: ignore[union-attr]
@@ -123,7 +122,7 @@ def test_a_changed_byte_or_a_missing_end_is_an_error_and_nothing_changes(exporte
 
 
 def frame(*members: bytes) -> bytes:
-    data = zstandard.ZstdCompressor(write_checksum=True).compress(b"".join(members))
+    data = container.zstd.compress(b"".join(members), options={container.zstd.CompressionParameter.checksum_flag: 1})
     return data + container._SKIPPED + hashlib.sha256(data).digest()
 
 
