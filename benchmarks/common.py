@@ -116,3 +116,9 @@ def memory_mb(process: int, *, most: bool = False) -> float:
     name = "VmHWM" if most else "VmRSS"
     with Path(f"/proc/{process}/status").open(encoding="ascii") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(name)) / 1024
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the time that a process, all its threads and its ended children have computed."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
