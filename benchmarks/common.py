@@ -119,6 +119,8 @@ def memory_mb(process: int, *, most: bool = False) -> float:
 
 
 def cpu_seconds(process: int) -> float:
-    """Return the time that a process, all its threads and its ended children have computed."""
-    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    """Return the time that a process and its descendants have computed."""
+    folder = Path(f"/proc/{process}")
+    fields = (folder / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    children = " ".join(path.read_text(encoding="ascii") for path in folder.glob("task/*/children")).split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") + sum(cpu_seconds(int(child)) for child in children)

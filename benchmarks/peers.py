@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -229,7 +229,7 @@ async def measure(server: RunningServer, asked: Asked) -> dict[str, Any]:
             first += hits[:1] == [True]
             five += any(hits)
             exact += [is_exact(row, asked.texts) for row in rows if row["start"] is not None]
-        questions = [item.question for item in asked.questions]
+        questions = cycle([item.question for item in asked.questions])
         one, many = [await speed(client, server, questions, clients) for clients in CLIENTS]
         if SYSTEMS[server.name].settings is not None:
             await check_caches(client, server.name)
@@ -250,17 +250,16 @@ async def measure(server: RunningServer, asked: Asked) -> dict[str, Any]:
 
 
 async def speed(
-    client: aiohttp.ClientSession, server: RunningServer, questions: Sequence[str], clients: int
+    client: aiohttp.ClientSession, server: RunningServer, questions: Iterator[str], clients: int
 ) -> dict[str, float]:
     """Return p50 and p99 in ms, answers a second and CPU ms an answer, for clients in a closed loop."""
     latencies: list[float] = []
-    source = cycle(questions)
     started, spent = time.perf_counter(), cpu_seconds(server.process)
     end = started + SECONDS
 
     async def ask_on() -> None:
         while (begun := time.perf_counter()) < end:
-            await ask(client, server.name, next(source))
+            await ask(client, server.name, next(questions))
             latencies.append(1000 * (time.perf_counter() - begun))
 
     await asyncio.gather(*(ask_on() for _ in range(clients)))

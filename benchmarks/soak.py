@@ -17,7 +17,7 @@ from common import memory_mb, serving, setup, shuffled_questions
 
 import aiohttp
 import uvloop
-from load import PATIENCE, STEADY, closed_loop, ms, open_loop, send
+from load import STEADY, TIMEOUT_SECONDS, closed_loop, ms, open_loop, send
 
 SETTLED_MINUTES = 5
 
@@ -49,7 +49,7 @@ def opened(process: int) -> tuple[int, int]:
 
 async def run(url: str, server: int, questions: list[str], minutes: int, load: float) -> None:
     """Find the peak, then load minute by minute."""
-    connector, patience = aiohttp.TCPConnector(limit=1000), aiohttp.ClientTimeout(PATIENCE)
+    connector, patience = aiohttp.TCPConnector(limit=1000), aiohttp.ClientTimeout(TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(url, connector=connector, timeout=patience) as client:
         while (await send(client, "/readyz"))[0] != 200:  # noqa: ASYNC110, PLR2004 - until it is ready
             await asyncio.sleep(0.1)
