@@ -191,6 +191,16 @@ def test_the_state_of_a_build_says_how_it_ended(
     assert (state.status, state.exit_code, state.error) == expected
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such policy")
+def test_a_job_gives_way_to_questions() -> None:
+    """Whatever else wants to compute interrupts it."""
+    program = (
+        "import os; from qa_service.cli.job import give_way; give_way(); print(os.sched_getscheduler(0), os.nice(0))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert told.split() == [str(os.SCHED_IDLE), "19"]
+
+
 def test_a_process_that_can_not_be_started_is_a_failed_build(settings: Settings) -> None:
     """And does not prevent the next one."""
     builder = Builder(settings, ("/no/such/program",))
