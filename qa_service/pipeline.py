@@ -18,7 +18,7 @@ HTTP (``server/``) and the command line (``cli/``) call what is here.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 
@@ -65,10 +65,11 @@ from qa_service.retrieval.reranking import MAXSIM
 from qa_service.retrieval.verdict import Thresholds, conclude
 from qa_service.settings import Settings
 from qa_service.splitting import embedding_text
-from qa_service.text.cleaning import MAX_QUESTION_CHARACTERS, check_question
+from qa_service.text.cleaning import check_question
 
 _DEFAULT_OPTIONS = AskOptions()
 _SAME_TEXT_COSINE = 0.95
+_TEST_QUESTION_CHARACTERS = 100
 """The least cosine of two vectors of one text, embedded by one model in different precisions."""
 _BUILD_TRIES = 3
 
@@ -285,10 +286,18 @@ class QuestionAnswerer:
         return check(cited, self.index.document_by_uri(cited.uri), self.index.document_holding)
 
     def self_test(self) -> None:
-        """Embed the first passage again, compare the vector with that of the index, load the reader, ask a question.
+        """Compare a vector with that of the index, load the reader, ask a question.
 
         Raises :class:`IndexCorrupt` if model and index do not belong together.
         """
+        for step in self.self_test_steps():
+            step()
+
+    def self_test_steps(self) -> tuple[Callable[[], None], ...]:
+        """Return the steps of the self-test, each of which takes about as long as a question."""
+        return self._compare_vector, self.retriever.load_reader, self._ask_itself
+
+    def _compare_vector(self) -> None:
         if not len(self.index):
             raise IndexCorrupt("the index contains no passages; rebuild with `qa-service index`")
         passage = self.index.passage(0)
@@ -299,8 +308,9 @@ class QuestionAnswerer:
                 f"self-test failed: the first passage, embedded again, has cosine {cosine:.3f} with its vector in the "
                 "index; rebuild with `qa-service index`"
             )
-        self.retriever.load_reader()
-        self.ask(passage.text[:MAX_QUESTION_CHARACTERS], AskOptions(top_k=1))
+
+    def _ask_itself(self) -> None:
+        self.ask(self.index.passage(0).text[:_TEST_QUESTION_CHARACTERS], AskOptions(top_k=1))
 
 
 def _with_language(understood: UnderstoodQuestion, reason: Reason | None) -> UnderstoodQuestion:

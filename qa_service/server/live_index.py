@@ -1,6 +1,7 @@
 """The index that a collection serves, replaced without a pause when another generation becomes current."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections import Counter
@@ -84,13 +85,17 @@ class LiveIndex:
             self._close_unused(answerer)
 
     def _close_unused(self, answerer: QuestionAnswerer) -> None:
-        """Close a replaced index that has no lease, after the calls in the queue."""
+        """Close a replaced index that has no lease, in a thread of its own, after the calls in the queue."""
         if answerer is self._answerer or self._leases[answerer]:
             return
         del self._leases[answerer]
-        task = asyncio.get_running_loop().create_task(self._run_when_queue_allows(answerer.index.close))
+        task = asyncio.get_running_loop().create_task(self._close_after_queue(answerer))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    async def _close_after_queue(self, answerer: QuestionAnswerer) -> None:
+        if await self._run_when_queue_allows(lambda: None):  # the worker's calls end in order
+            await asyncio.to_thread(answerer.index.close)
 
     @property
     def manifest(self) -> Manifest:
@@ -188,7 +193,8 @@ class LiveIndex:
             _log_rejected(error)
             return
         try:
-            await self._run_when_queue_allows(answerer.self_test)
+            for step in answerer.self_test_steps():  # one after another, so that questions get their turn
+                await self._run_when_queue_allows(step)
         except QAServiceError as error:
             _log_rejected(error)
             answerer.index.close()
@@ -203,6 +209,7 @@ class LiveIndex:
         self._set_index_metric(old.index.generation)
         _logger.warning("serving index %s in place of %s", answerer.index.generation, old.index.generation)
         self.answer_cache = AnswerCache(self._cache_bytes)
+        gc.freeze()  # as at the start: collections would pause answers for as long as they look at the new index
         self._close_unused(old)
 
     def _set_index_metric(self, before: str | None) -> None:
@@ -211,19 +218,19 @@ class LiveIndex:
             INDEX_PASSAGES.labels(name, before).set(0)
         INDEX_PASSAGES.labels(name, self._answerer.index.generation).set(len(self._answerer.index))
 
-    async def _run_when_queue_allows(self, function: Callable[[], None]) -> None:
-        """Run a function in the worker; try again while the queue is full."""
+    async def _run_when_queue_allows(self, function: Callable[[], None]) -> bool:
+        """Run a function in the worker, and try again while the queue is full; return false when shutting down."""
         while True:
             try:
                 await self.worker.run(function)
             except NotReady:
-                return  # shutting down
+                return False
             except QAServiceError as error:
                 if error.slug not in {"overloaded", "deadline-exceeded"}:
                     raise
                 await asyncio.sleep(0.1)
             else:
-                return
+                return True
 
 
 def _log_rejected(error: QAServiceError) -> None:

@@ -5,6 +5,7 @@ import gc
 import json
 import re
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -181,14 +182,50 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
+def old_and_new(folder: Write, settings: Settings, fake: FakeEmbedder) -> tuple[QuestionAnswerer, QuestionAnswerer]:
+    """Return the answerers of two builds."""
+    answerers = []
+    for name in ("anna", "berta"):
+        folder(named(name))
+        build(settings, fake)
+        answerers.append(open_answerer(settings, fake)[0])
+    return answerers[0], answerers[1]
+
+
+def test_questions_are_answered_between_the_steps_of_a_swap(
+    folder: Write, settings: Settings, fake: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new index proves itself step by step, the old one is closed in another thread, and no collection looks on."""
+    old, new = old_and_new(folder, settings, fake)
+    order: list[str] = []
+    monkeypatch.setattr(gc, "freeze", lambda: order.append("freeze"))
+    monkeypatch.setattr(old.index, "close", lambda: order.append(f"close in {threading.current_thread().name}"))
+
+    async def swap() -> None:
+        worker, loop = Worker(queue_limit=2, deadline_seconds=PATIENCE), asyncio.get_running_loop()
+
+        def first_step() -> None:
+            order.append("first step")
+            asyncio.run_coroutine_threadsafe(worker.run(lambda: order.append("question")), loop)
+            eventually(worker.refusal)  # both are unfinished
+
+        monkeypatch.setattr(new, "self_test_steps", lambda: (first_step, lambda: order.append("second step")))
+        live = LiveIndex(ServableIndex(old, IndexFolder(settings.index), reopen=lambda: (new, None)), worker)
+        follow = asyncio.create_task(live.watch_generations(0.01))
+        try:
+            await until(lambda: len(order) == 5)
+        finally:
+            follow.cancel()
+            worker.close()
+
+    asyncio.run(swap())
+    assert order[:4] == ["first step", "question", "second step", "freeze"]
+    assert order[4].startswith("close in asyncio")
+
+
 def test_a_replaced_index_is_closed_after_its_last_lease(folder: Write, settings: Settings, fake: FakeEmbedder) -> None:
     """Until then a request with a lease may use it, even after another index replaced it."""
-    folder(named("anna"))
-    build(settings, fake)
-    old, _ = open_answerer(settings, fake)
-    folder(named("berta"))
-    build(settings, fake)
-    new, _ = open_answerer(settings, fake)
+    old, new = old_and_new(folder, settings, fake)
     closed: list[str] = []
     for answerer in (old, new):
         close = answerer.index.close
