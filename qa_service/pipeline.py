@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -69,8 +70,8 @@ from qa_service.text.cleaning import check_question
 
 _DEFAULT_OPTIONS = AskOptions()
 _SAME_TEXT_COSINE = 0.95
-_TEST_QUESTION_CHARACTERS = 100
 """The least cosine of two vectors of one text, embedded by one model in different precisions."""
+_TEST_QUESTION_CHARACTERS = 100
 _BUILD_TRIES = 3
 
 
@@ -174,7 +175,7 @@ class QuestionAnswerer:
         self._literal_interpreter = Interpreter(index, (), AS_TYPED_STEPS.intersection(settings.question_steps))
         self.question_cache = QuestionCache(embedder, settings.cache_mb * 1_000_000)
         self._settings = settings
-        self._blocks = BlockCache(self.document)
+        self._blocks = BlockCache(partial(_document, index))  # without a cycle: a replaced index is freed at once
 
     @property
     def reader_mode(self) -> str:
@@ -259,10 +260,7 @@ class QuestionAnswerer:
 
     def document(self, document_id: str) -> SourceDocument:
         """Return a document as it was indexed. Raises :class:`NotFound`."""
-        document = self.index.document(document_id)
-        if document is None:
-            raise NotFound("no document has this id; use the `document_id` of a citation")
-        return document
+        return _document(self.index, document_id)
 
     def published_link(self, document: SourceDocument, place: Offsets) -> str | None:
         """Return the URL of a span where its document is published, or ``None``."""
@@ -293,9 +291,10 @@ class QuestionAnswerer:
         for step in self.self_test_steps():
             step()
 
-    def self_test_steps(self) -> tuple[Callable[[], None], ...]:
+    def self_test_steps(self) -> tuple[Callable[[], object], ...]:
         """Return the steps of the self-test, each of which takes about as long as a question."""
-        return self._compare_vector, self.retriever.load_reader, self._ask_itself
+        question = self.index.passage(0).text[:_TEST_QUESTION_CHARACTERS] if len(self.index) else ""
+        return self._compare_vector, self.retriever.load_reader, partial(self.ask, question, AskOptions(top_k=1))
 
     def _compare_vector(self) -> None:
         if not len(self.index):
@@ -309,8 +308,12 @@ class QuestionAnswerer:
                 "index; rebuild with `qa-service index`"
             )
 
-    def _ask_itself(self) -> None:
-        self.ask(self.index.passage(0).text[:_TEST_QUESTION_CHARACTERS], AskOptions(top_k=1))
+
+def _document(index: Index, document_id: str) -> SourceDocument:
+    document = index.document(document_id)
+    if document is None:
+        raise NotFound("no document has this id; use the `document_id` of a citation")
+    return document
 
 
 def _with_language(understood: UnderstoodQuestion, reason: Reason | None) -> UnderstoodQuestion:

@@ -1,5 +1,7 @@
 """Building an index and asking it, with the fake embedder."""
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -247,3 +249,21 @@ def test_synonyms_and_acronyms_belong_to_an_index(settings: Settings, folder: Wr
     assert match is not None
     assert answerer.index.passage(int(match.best(1)[0])).text == "The sea is very deep."
     assert not build(settings, fake).changed
+
+
+def test_an_answerer_is_freed_without_the_garbage_collector(
+    folder: Write, settings: Settings, fake: FakeEmbedder
+) -> None:
+    """No reference cycle: the server freezes its objects after a swap, so the collector would never find one."""
+    folder(TWO_DOCUMENTS)
+    build(settings, fake)
+    gc.disable()
+    try:
+        answerer, _ = open_answerer(settings, fake)
+        assert answerer.ask("When does the cat wake?", AskOptions(blocks=True)).results[0].blocks
+        answerer.index.close()
+        freed = weakref.ref(answerer), weakref.ref(answerer.index)
+        del answerer
+        assert [reference() for reference in freed] == [None, None]
+    finally:
+        gc.enable()

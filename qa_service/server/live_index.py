@@ -218,7 +218,7 @@ class LiveIndex:
             INDEX_PASSAGES.labels(name, before).set(0)
         INDEX_PASSAGES.labels(name, self._answerer.index.generation).set(len(self._answerer.index))
 
-    async def _run_when_queue_allows(self, function: Callable[[], None]) -> bool:
+    async def _run_when_queue_allows(self, function: Callable[[], object]) -> bool:
         """Run a function in the worker, and try again while the queue is full; return false when shutting down."""
         while True:
             try:
