@@ -28,7 +28,14 @@ from common import memory_mb, setup
 import numpy as np
 
 from qa_service.datatypes import AskOptions
-from qa_service.embedding import DEFAULT_WEIGHTS, ModelIdentity, PassageEmbeddings, QuestionEmbedding, TokenEmbeddings
+from qa_service.embedding import (
+    DEFAULT_WEIGHTS,
+    Batching,
+    ModelIdentity,
+    PassageEmbeddings,
+    QuestionEmbedding,
+    TokenEmbeddings,
+)
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.index.disk import IndexFolder
 from qa_service.index.vectors.faiss import FaissStore
@@ -49,7 +56,7 @@ class WordTable:
 
     # Known weights: confidence has constants for them, so that no build fits a calibration.
     identity = ModelIdentity("word-table", DEFAULT_WEIGHTS, "d" * 64)
-    dimension, window, runtime = DIMENSION, 256, "word table"
+    dimension, window, runtime, batching = DIMENSION, 256, "word table", Batching()
 
     @cached_property
     def _table(self) -> np.ndarray:

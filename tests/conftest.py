@@ -34,6 +34,7 @@ from processes import PATIENCE
 from qa_service.cli import main
 from qa_service.datatypes import FloatArray
 from qa_service.embedding import (
+    Batching,
     ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
@@ -99,6 +100,7 @@ class FakeEmbedder:
     ) -> None:
         self.identity = ModelIdentity(name, weights, config)
         self.dimension = 128
+        self.batching = Batching()
         self.runtime = "fake"
         self.window = window
         self.embedded = 0

@@ -223,7 +223,7 @@ def _open_service(
 
 def _process_count(questions: "QuestionFile", jobs: int | None) -> int:
     """Return the number of processes that ask; one for a file of few questions, unless the user chose."""
-    from qa_service.embedding.choose import usable_cores  # noqa: PLC0415 - seconds of import
+    from qa_service.embedding.processor import usable_cores  # noqa: PLC0415 - seconds of import
 
     if jobs is None and sum(1 for _ in questions) <= _ONE_PROCESS_QUESTIONS:
         return 1

@@ -1,6 +1,6 @@
 """Text -> vectors: the interface, the reference on torch, and the exported models that serve and build without it."""
 
-from qa_service.embedding.batching import batches_by_length, question_batches
+from qa_service.embedding.batching import Batching, batches_by_length, question_batches
 from qa_service.embedding.exported_models import ExportedModels
 from qa_service.embedding.interface import (
     Embedder,
@@ -10,6 +10,7 @@ from qa_service.embedding.interface import (
     TokenEmbeddings,
 )
 from qa_service.embedding.models import DEFAULT_WEIGHTS, ModelFiles, checked_model_folder, find_model, packaged_folder
+from qa_service.embedding.processor import cpu_flags
 from qa_service.embedding.question_cache import QuestionCache
 from qa_service.embedding.reference import SentenceTransformerEmbedder, open_embedder
 from qa_service.embedding.runtime import (
@@ -17,7 +18,6 @@ from qa_service.embedding.runtime import (
     OPENVINO_INT8,
     ExportedEmbedder,
     OnnxEmbedder,
-    cpu_flags,
     open_runtime,
 )
 from qa_service.embedding.two_runtimes import TwoRuntimeEmbedder
@@ -26,6 +26,7 @@ __all__ = [
     "DEFAULT_WEIGHTS",
     "OPENVINO_BF16",
     "OPENVINO_INT8",
+    "Batching",
     "Embedder",
     "ExportedEmbedder",
     "ExportedModels",

@@ -53,4 +53,4 @@ class _PlainGraph(OnnxEmbedder):
 
     @cached_property
     def _session(self) -> Any:
-        return open_graph(write_bert(self._folder, fused=False).SerializeToString())
+        return open_graph(write_bert(self.folder, fused=False).SerializeToString())

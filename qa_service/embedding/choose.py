@@ -21,10 +21,10 @@ from qa_service.embedding import (
     ModelFiles,
     SentenceTransformerEmbedder,
     TwoRuntimeEmbedder,
-    cpu_flags,
     find_model,
     open_runtime,
 )
+from qa_service.embedding.processor import cpu_flags, usable_cores
 from qa_service.embedding.runtime import RECIPE
 from qa_service.settings import Settings
 
@@ -82,13 +82,6 @@ def openvino_precision(flags: frozenset[str] | None = None) -> str | None:
     if flags is None:
         flags = cpu_flags()
     return OPENVINO_BF16 if "amx_bf16" in flags else OPENVINO_INT8 if "avx512_vnni" in flags else None
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use, limited by a container's quota, rounded up."""
-    from joblib import cpu_count  # noqa: PLC0415 - only to build or evaluate
-
-    return int(cpu_count())
 
 
 def _precisions(settings: Settings) -> tuple[str, ...]:

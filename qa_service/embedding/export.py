@@ -1,6 +1,7 @@
 """Exports a model as an ONNX graph for one of the runtimes, and compares it with the reference."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from qa_service.embedding.runtime import (
     OPENVINO_PRECISIONS,
     SPECIFICATION,
     TOKENIZER,
-    open_runtime,
+    ExportedEmbedder,
+    run_export,
 )
 from qa_service.embedding.traced import ExportFailed, TracedModel, quiet
 from qa_service.errors import ModelCorrupt, QAServiceError
@@ -56,18 +58,19 @@ class Exporter:
         :class:`ExportFailed`, with the reason; ``OSError`` if the files can't be written.
         """
         model = self._model
-        try:
+        with _failures():
             with quiet():
                 model.write_tokenizer(folder / TOKENIZER)
                 self._write_graph(folder / MODEL, precision)
             hashes = {name: sha256_of(folder / name) for name in (MODEL, TOKENIZER)}
             specification = replace(model.specification, precision=precision, sha256=hashes)
             (folder / SPECIFICATION).write_bytes(specification.to_bytes())
-            _compare(model.reference, folder, self._min_cosine[precision], _MIN_TOKEN_COSINE[precision])
-        except (QAServiceError, ExportFailed, OSError):
-            raise
-        except Exception as error:  # torch, transformers, onnx and the runtimes may raise anything
-            raise ExportFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
+        self.compare(run_export(folder, specification), precision)
+
+    def compare(self, embedder: ExportedEmbedder, precision: str) -> None:
+        """Raise :class:`ExportFailed` if a runtime embeds the probes less alike than one of this ``precision``."""
+        with _failures():
+            _compare(self._model.reference, embedder, self._min_cosine[precision], _MIN_TOKEN_COSINE[precision])
 
     def _write_graph(self, path: Path, precision: str) -> None:
         graph = self._model.graph(fused=precision not in OPENVINO_PRECISIONS)  # OpenVINO fuses by itself
@@ -79,9 +82,19 @@ class Exporter:
         onnx.save(graph, str(path))
 
 
-def _compare(reference: Embedder, folder: Path, min_cosine: float, min_token_cosine: float) -> None:
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Convert the errors of libraries to :class:`ExportFailed`."""
+    try:
+        yield
+    except (QAServiceError, ExportFailed, OSError):
+        raise
+    except Exception as error:  # torch, transformers, onnx and the runtimes may raise anything
+        raise ExportFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _compare(reference: Embedder, exported: ExportedEmbedder, min_cosine: float, min_token_cosine: float) -> None:
     """Raise :class:`ExportFailed` if the exported model tokenizes, counts or embeds the probes differently."""
-    exported = open_runtime(folder)
     try:
         exported.load()
     except ModelCorrupt as error:  # it was just written, so it is not corrupt

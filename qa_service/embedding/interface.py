@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_service.datatypes import FloatArray, IntArray
+from qa_service.embedding.batching import Batching
 from qa_service.errors import ModelCorrupt
 
+_MIN_NORM, _MAX_NORM = 1e-15, 1e18
 _WORD_MARKS = ("\u2581", "\u0120")
 """The marks of tokens that begin a word, in vocabularies of SentencePiece and of bytes."""
 
@@ -77,6 +79,11 @@ class Embedder(Protocol):
         """The maximum number of tokens that the model reads of a text, special tokens included."""
         ...
 
+    @property
+    def batching(self) -> Batching:
+        """How a build calls :meth:`embed_passages`."""
+        ...
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return each text's number of tokens, special tokens included, without truncation."""
         ...
@@ -114,10 +121,12 @@ def whole_words_of(vocabulary: Iterable[str]) -> frozenset[str]:
 def unit_length(vectors: FloatArray) -> FloatArray:
     """Return vectors (n, d) scaled to length 1. Raises ``ValueError`` for one without a direction."""
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+    if not ((norms > _MIN_NORM) & (norms < _MAX_NORM)).all():  # their squares leave the range of float32
+        norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     if not np.isfinite(norms).all() or (norms == 0).any():
         raise ValueError("a vector has no direction: zero, infinite or not a number")
-    unit: FloatArray = (vectors / norms).astype(np.float32)
+    unit: FloatArray = (vectors / norms).astype(np.float32, copy=False)
     return unit
 
 
@@ -140,6 +149,8 @@ def own_tokens(
     """
     ends = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
     kept = ~np.asarray(special, dtype=bool) & (ends[:, 1] > 0)
-    spans = [(end - len(text[max(start, 0) : end].lstrip()), end) for start, end in ends[kept].tolist()]
-    own = np.array(spans, np.int64).reshape(-1, 2)
-    return TokenEmbeddings(checked_unit_length(vectors[kept]), ids[kept].astype(np.int64), own)
+    spans = np.maximum(ends[kept], 0)
+    for token in [number for number, start in enumerate(spans[:, 0].tolist()) if text[start : start + 1].isspace()]:
+        start, end = spans[token]
+        spans[token, 0] = end - len(text[start:end].lstrip())
+    return TokenEmbeddings(checked_unit_length(vectors[kept]), ids[kept].astype(np.int64), spans)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qa_service.embedding.batching import Batching
 from qa_service.embedding.interface import (
     PassageEmbeddings,
     QuestionEmbedding,
@@ -33,11 +34,13 @@ def open_embedder(model: str, *, allow_download: bool = False) -> "SentenceTrans
 
 
 class SentenceTransformerEmbedder:
-    """Runs a model by torch. Not thread-safe."""
+    """Runs a model by torch, on the processor or another device of torch. Not thread-safe."""
 
-    runtime = "torch fp32"
+    batching = Batching()
 
-    def __init__(self, files: ModelFiles) -> None:
+    def __init__(self, files: ModelFiles, device: str = "cpu") -> None:
+        self._device = device
+        self.runtime = "torch fp32" if device == "cpu" else f"torch fp32, {device}"
         self.files = files
         self.identity = files.identity
 
@@ -60,7 +63,7 @@ class SentenceTransformerEmbedder:
         logging.disable_progress_bar()
         try:
             model = SentenceTransformer(
-                str(self.files.folder), device="cpu", local_files_only=True, model_kwargs=model_options
+                str(self.files.folder), device=self._device, local_files_only=True, model_kwargs=model_options
             )
         except Exception as error:  # several libraries read these files, each with errors of its own
             raise ModelCorrupt(f"{self.files.folder} can't be loaded: {type(error).__name__}: {error}") from error
@@ -142,7 +145,9 @@ class SentenceTransformerEmbedder:
         return {"processing_kwargs": {"text": {"pad_to_multiple_of": _PAD_TO_TOKENS}}}
 
     def _split(self, texts: Sequence[str], outputs: Sequence[dict[str, Any]], prompt: str) -> PassageEmbeddings:
-        vectors = checked_unit_length(np.stack([output["sentence_embedding"].float().numpy() for output in outputs]))
+        vectors = checked_unit_length(
+            np.stack([output["sentence_embedding"].float().cpu().numpy() for output in outputs])
+        )
         if not getattr(self.model.tokenizer, "is_fast", False) or any(
             output.get("token_embeddings") is None or output.get("input_ids") is None for output in outputs
         ):
@@ -163,8 +168,8 @@ class SentenceTransformerEmbedder:
             text,
             np.array(encoded["offset_mapping"]) - len(prompt),
             encoded["special_tokens_mask"],
-            output["input_ids"][real].numpy(),
-            output["token_embeddings"][real].float().numpy(),
+            output["input_ids"][real].cpu().numpy(),
+            output["token_embeddings"][real].float().cpu().numpy(),
         )
 
 

@@ -14,12 +14,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from qa_service.datatypes import FloatArray, IntArray
+from qa_service.embedding.batching import Batching
+from qa_service.embedding.counting import TokenCounter
 from qa_service.embedding.graphs import open_graph, open_tokenizer
 from qa_service.embedding.interface import (
     ModelIdentity,
@@ -30,6 +33,7 @@ from qa_service.embedding.interface import (
     whole_words_of,
 )
 from qa_service.embedding.models import sha256_of
+from qa_service.embedding.processor import cpu_flags
 from qa_service.errors import ModelCorrupt
 from qa_service.io import strict_json
 
@@ -92,38 +96,29 @@ def open_runtime(folder: Path, *, threads: int = 1) -> "ExportedEmbedder":
                 raise ModelCorrupt(f"{folder / name} has sha256 {digest}, expected {specification.sha256[name]}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelCorrupt(f"{path} is not an exported model: {type(error).__name__}: {error}") from error
+    return run_export(folder, specification, threads=threads)
+
+
+def run_export(folder: Path, specification: Specification, *, threads: int = 1) -> "ExportedEmbedder":
+    """Open an exported model whose files are known to be those of its specification."""
     runs = OpenVinoEmbedder if specification.precision in OPENVINO_PRECISIONS else OnnxEmbedder
     return runs(folder, specification, threads=threads)
 
 
-def _openvino() -> Any:
-    # OpenVINO reports its import to its makers unless its telemetry module is missing.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino  # noqa: PLC0415 - not needed to ask
-
-    return openvino
-
-
-def cpu_flags() -> frozenset[str]:
-    """Return the instruction sets of the first core, by their names in Linux; empty on other systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    return frozenset(next((line.split(":", 1)[1] for line in lines if line.startswith("flags")), "").split())
-
-
-def _chunks(encoded: Sequence[Any], size: int) -> list[Sequence[Any]]:
+def chunks(encoded: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """Return the texts in parts of at most ``size``."""
     return [encoded[start : start + size] for start in range(0, len(encoded), size)]
 
 
 class ExportedEmbedder:
-    """An exported model. Not thread-safe."""
+    """An exported model. Threads may embed at once: one runs the model, while others prepare and finish batches."""
+
+    batching = Batching(threads=2)
 
     def __init__(self, folder: Path, specification: Specification, *, threads: int) -> None:
-        self._folder = folder
-        self._specification = specification
-        self._threads = threads
+        self.folder = folder
+        self.specification = specification
+        self.threads = threads
         self.identity = specification.identity
         self.dimension = specification.dimension
         self.window = specification.window
@@ -143,11 +138,15 @@ class ExportedEmbedder:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return open_tokenizer(self._folder / TOKENIZER)
+        return open_tokenizer(self.folder / TOKENIZER)
+
+    @cached_property
+    def _counter(self) -> TokenCounter:
+        return TokenCounter(self._tokenizer)
 
     def files(self) -> dict[str, bytes]:
         """Return the content of the files that :func:`open_runtime` needs, by name, for other machines."""
-        return {name: (self._folder / name).read_bytes() for name in (MODEL, TOKENIZER, SPECIFICATION)}
+        return {name: (self.folder / name).read_bytes() for name in (MODEL, TOKENIZER, SPECIFICATION)}
 
     def whole_words(self) -> frozenset[str]:
         """Return the words that the tokenizer has as single tokens."""
@@ -155,26 +154,35 @@ class ExportedEmbedder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return each passage's number of tokens, prompt and special tokens included, without truncation."""
-        self._tokenizer.no_truncation()
-        prompt = self._specification.passage_prompt
-        return [len(encoded.ids) for encoded in self._tokenizer.encode_batch([prompt + text for text in texts])]
+        prompt = self.specification.passage_prompt
+        return self._counter.count([prompt + text for text in texts])
 
     def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
         """Return vectors of questions and of their tokens."""
-        return self._run(questions, self._specification.question_prompt).one_by_one()
+        return self._run(questions, self.specification.question_prompt).one_by_one()
 
     def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
         """Return vectors of texts and of their tokens."""
-        return self._run(texts, self._specification.passage_prompt)
+        return self._run(texts, self.specification.passage_prompt)
+
+    def _encode(self, texts: Sequence[str]) -> list[Any]:
+        encoded = self._tokenizer.encode_batch(texts)
+        pairs = zip(texts, encoded, strict=True)
+        return [item if len(item) <= self.window else self._encode_start(text) for text, item in pairs]
+
+    def _encode_start(self, text: str) -> Any:
+        """Encode as many tokens of a text as the model reads."""
+        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        encoded.truncate(self.window - self._tokenizer.num_special_tokens_to_add(is_pair=False))
+        return self._tokenizer.post_process(encoded)
 
     def _run(self, texts: Sequence[str], prompt: str) -> PassageEmbeddings:
-        self._tokenizer.enable_truncation(self.window)
-        encoded = self._tokenizer.encode_batch([prompt + text for text in texts])
+        encoded = self._encode([prompt + text for text in texts])
         vectors, tokens = [], []
         for text, item, (vector, rows) in zip(texts, encoded, self._forward(encoded), strict=True):
             vectors.append(vector)
             if rows is not None:
-                offsets = np.array(item.offsets) - len(prompt)
+                offsets = np.array(item.offsets, np.int64) - len(prompt)
                 own = rows[: len(item.ids)]
                 tokens.append(own_tokens(text, offsets, item.special_tokens_mask, np.array(item.ids), own))
         return PassageEmbeddings(checked_unit_length(np.stack(vectors)), tuple(tokens) if tokens else None)
@@ -188,7 +196,7 @@ class ExportedEmbedder:
             ids[row, : len(item.ids)] = item.ids
             mask[row, : len(item.ids)] = 1
         values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        return {name: values[name] for name in self._specification.inputs}
+        return {name: values[name] for name in self.specification.inputs}
 
 
 class OnnxEmbedder(ExportedEmbedder):
@@ -203,7 +211,7 @@ class OnnxEmbedder(ExportedEmbedder):
     @property
     def runtime(self) -> str:
         """The runtime of the model and its precision."""
-        return f"ONNX Runtime {self._specification.precision}"
+        return f"ONNX Runtime {self.specification.precision}"
 
     def load(self) -> None:
         """Load the model now instead of with the first text."""
@@ -212,9 +220,9 @@ class OnnxEmbedder(ExportedEmbedder):
     def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
         self.load()  # else every thread would load it
         longest = max(len(item.ids) for item in encoded)
-        size = max(1, min(self._MAX_PASS_TOKENS // longest, -(-len(encoded) // self._threads)))
-        parts = _chunks(encoded, size)
-        passes = map(self._pass, parts) if self._threads == 1 else self._pool.map(self._pass, parts)
+        size = max(1, min(self._MAX_PASS_TOKENS // longest, -(-len(encoded) // self.threads)))
+        parts = chunks(encoded, size)
+        passes = map(self._pass, parts) if self.threads == 1 else self._pool.map(self._pass, parts)
         return chain.from_iterable(passes)
 
     def _pass(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
@@ -223,11 +231,11 @@ class OnnxEmbedder(ExportedEmbedder):
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
+        return ThreadPoolExecutor(self.threads, thread_name_prefix="embed")
 
     @cached_property
     def _session(self) -> Any:
-        return open_graph(self._folder / MODEL)
+        return open_graph(self.folder / MODEL)
 
 
 class OpenVinoEmbedder(ExportedEmbedder):
@@ -242,12 +250,13 @@ class OpenVinoEmbedder(ExportedEmbedder):
         128  # activations; of 384 the worst vector has cosine .991, of 128 .996, for a thirtieth of the speed
     )
     _PAD_TO_TOKENS = 16
+    _turn = Lock()
 
     @property
     def runtime(self) -> str:
         """The runtime of the model and its precision."""
         rest = "bf16" if self._bf16 else "fp32"
-        return f"OpenVINO {rest}" if self._specification.precision == OPENVINO_BF16 else f"OpenVINO int8, {rest}"
+        return f"OpenVINO {rest}" if self.specification.precision == OPENVINO_BF16 else f"OpenVINO int8, {rest}"
 
     def load(self) -> None:
         """Load the model now instead of with the first text."""
@@ -258,25 +267,32 @@ class OpenVinoEmbedder(ExportedEmbedder):
         return "avx512_bf16" in cpu_flags()
 
     def _forward(self, encoded: Sequence[Any]) -> Iterator[tuple[FloatArray, FloatArray | None]]:
-        parts = _chunks(encoded, -(-len(encoded) // self._threads))
-        for request, part in zip(self._requests, parts, strict=False):
-            request.start_async(self._inputs(part, self._PAD_TO_TOKENS))
-        for request, part in zip(self._requests, parts, strict=False):
-            request.wait()
-            vectors, *tokens = (np.array(request.get_tensor(name).data) for name in self._specification.outputs)
+        parts = chunks(encoded, -(-len(encoded) // self.threads))
+        with self._turn:
+            for request, part in zip(self._requests, parts, strict=False):
+                request.start_async(self._inputs(part, self._PAD_TO_TOKENS))
+            outputs = [self._outputs(request) for request, _ in zip(self._requests, parts, strict=False)]
+        for part, (vectors, *tokens) in zip(parts, outputs, strict=True):
             yield from zip(vectors, tokens[0] if tokens else [None] * len(part), strict=True)
+
+    def _outputs(self, request: Any) -> list[FloatArray]:
+        request.wait()
+        return [np.array(request.get_tensor(name).data) for name in self.specification.outputs]
 
     @cached_property
     def _requests(self) -> list[Any]:
-        openvino = _openvino()
+        # OpenVINO reports its import to its makers unless its telemetry module is missing.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+        import openvino  # noqa: PLC0415 - not needed to ask
+
         options = {
-            "NUM_STREAMS": self._threads,
-            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": self.threads,
+            "INFERENCE_NUM_THREADS": self.threads,
             "INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32",
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": self._ACTIVATIONS_PER_SCALE,
         }
         try:
-            model = openvino.Core().compile_model(str(self._folder / MODEL), "CPU", options)
-            return [model.create_infer_request() for _ in range(self._threads)]
+            model = openvino.Core().compile_model(str(self.folder / MODEL), "CPU", options)
+            return [model.create_infer_request() for _ in range(self.threads)]
         except Exception as error:  # the library may raise anything
-            raise ModelCorrupt(f"{self._folder / MODEL} can't be loaded: {error}") from error
+            raise ModelCorrupt(f"{self.folder / MODEL} can't be loaded: {error}") from error

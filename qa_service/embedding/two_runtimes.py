@@ -1,13 +1,14 @@
-"""Combines two exports of one model: one that is fast for questions, and one that is fast for passages."""
+"""Combines two ways to run one model: one that is fast for questions, and one that is fast for passages."""
 
 from collections.abc import Sequence
 
+from qa_service.embedding.batching import Batching
 from qa_service.embedding.interface import PassageEmbeddings, QuestionEmbedding
 from qa_service.embedding.runtime import ExportedEmbedder
 
 
 class TwoRuntimeEmbedder:
-    """An exported model for questions, with another export of it for passages."""
+    """An exported model for questions, with another export of it, or the model on a device, for passages."""
 
     def __init__(self, questions: ExportedEmbedder, passages: ExportedEmbedder) -> None:
         self._questions = questions
@@ -20,6 +21,11 @@ class TwoRuntimeEmbedder:
     def runtime(self) -> str:
         """The runtime for passages and its precision."""
         return self.passages.runtime
+
+    @property
+    def batching(self) -> Batching:
+        """How a build calls :meth:`embed_passages`."""
+        return self.passages.batching
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return each passage's number of tokens."""

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray, Passage
-from qa_service.embedding import Embedder, PassageEmbeddings, batches_by_length
+from qa_service.embedding import Embedder, batches_by_length
 from qa_service.embedding.batching import prefetch
 from qa_service.index.disk import OpenIndex, PassageReader
-from qa_service.index.tokens import PassageTokensBuilder
+from qa_service.index.tokens import PackedTokens, PassageTokensBuilder
 from qa_service.indexing.reuse import PassageOrigins
 from qa_service.splitting import embedded_sentences, embedding_text
 
 VECTORS_FILE = "vectors.spool"
+_EmbeddedBatch = tuple[FloatArray, Sequence[PackedTokens] | None]
+"""The vectors of a batch of passages, and their tokens if the model has vectors for them."""
 
 
 class _Batch:
@@ -69,27 +71,35 @@ class VectorCollector:
         batch_size: int,
         progress: Callable[[int, int], None],
     ) -> None:
-        """Embed some passages, a batch while the one before is stored."""
+        """Embed some passages, in the threads that the embedder works best with, and store them in this one."""
         count = len(self._origins.tokens)
         done = count - len(passages)
+        lengths = np.minimum(np.frombuffer(self._origins.tokens, np.int64)[passages], embedder.window)
         batches = (
             _Batch(passages[places], [reader.passage(int(number))[0] for number in passages[places]])
-            for places in batches_by_length([self._origins.tokens[number] for number in passages], batch_size)
+            for places in batches_by_length(lengths, batch_size, embedder.batching.tokens)
         )
-        for batch, embedded in prefetch(lambda batch: embedder.embed_passages(batch.texts), batches):
-            self._store(batch, embedded)
+        for batch, made in prefetch(lambda batch: self._embedded(batch, embedder), batches, embedder.batching.threads):
+            self._store(batch, *made)
             done += len(batch.numbers)
             progress(done, count)
 
-    def _store(self, batch: _Batch, embedded: PassageEmbeddings) -> None:
-        self._vectors[batch.numbers] = embedded.vectors
+    def _embedded(self, batch: _Batch, embedder: Embedder) -> _EmbeddedBatch:
+        found, builder = embedder.embed_passages(batch.texts), self._tokens
+        if builder is None or found.tokens is None:
+            return found.vectors, None
+        rows = zip(batch.passages, batch.texts, found.tokens, strict=True)
+        return found.vectors, [builder.pack(text, own, embedded_sentences(passage)) for passage, text, own in rows]
+
+    def _store(self, batch: _Batch, vectors: FloatArray, tokens: Sequence[PackedTokens] | None) -> None:
+        self._vectors[batch.numbers] = vectors
         if self._tokens is None:
             return
-        if embedded.tokens is None:
+        if tokens is None:
             self._drop_tokens()
             return
-        for number, passage, text, own in zip(batch.numbers, batch.passages, batch.texts, embedded.tokens, strict=True):
-            self._tokens.add(int(number), text, own, embedded_sentences(passage))
+        for number, packed in zip(batch.numbers.tolist(), tokens, strict=True):
+            self._tokens.add(number, packed)
 
     def _drop_tokens(self) -> None:
         """Do without token vectors: this model, or the one that built the source, has none."""

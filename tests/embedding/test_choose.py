@@ -24,6 +24,7 @@ from qa_service.embedding import (
 from qa_service.embedding import choose as runtimes
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.embedding.export import MIN_COSINE, Exporter
+from qa_service.embedding.processor import usable_cores
 from qa_service.embedding.runtime import OPENVINO_PRECISIONS
 from qa_service.embedding.traced import ExportFailed
 from qa_service.evaluation import Question, QuestionFile
@@ -105,7 +106,7 @@ def test_usable_cores_are_limited_by_the_quota_of_a_container(monkeypatch: pytes
     monkeypatch.setattr(os.path, "exists", lambda path: path in where or there(path))
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
-    assert runtimes.usable_cores() == 2
+    assert usable_cores() == 2
 
 
 def test_the_reference_is_used_on_request(tmp_path: Path) -> None:

@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import FakeEmbedder
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qa_service.embedding import SentenceTransformerEmbedder, batches_by_length, find_model, open_embedder
 from qa_service.embedding.batching import prefetch
+from qa_service.embedding.counting import TokenCounter
+from qa_service.embedding.graphs import open_tokenizer
 from qa_service.embedding.interface import whole_words_of
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.settings import DEFAULT_MODEL
@@ -243,3 +247,20 @@ def test_a_model_knows_frequent_words(real: SentenceTransformerEmbedder) -> None
     known = real.whole_words()
     assert {"delicious", "treaty"} <= known
     assert not {"sinkng", "##ing", "1953"} & known
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return open_tokenizer(find_model(DEFAULT_MODEL).folder / "tokenizer.json")
+
+
+@given(st.lists(st.text(st.characters() | st.sampled_from(" \n\t\u0301\u3000[SEP]##ß東é.")), max_size=4), st.data())
+@settings(deadline=None)
+def test_tokens_counted_word_by_word_are_those_of_the_text(
+    tokenizer: Any, texts: list[str], data: st.DataObject
+) -> None:
+    """For any characters, and for words that are in the cache."""
+    texts += [" ".join(data.draw(st.lists(st.sampled_from(texts)))) for _ in texts]
+    counter = TokenCounter(tokenizer)
+    for _ in range(2):
+        assert counter.count(texts) == [len(encoded) for encoded in tokenizer.encode_batch(texts)]

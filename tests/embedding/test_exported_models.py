@@ -1,26 +1,30 @@
 """The cache of exported models: made once, shared by indexes and processes, made again if damaged; without torch."""
 
 import errno
+import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from conftest import ROOT, TWO_DOCUMENTS, Run
 from processes import PATIENCE
 
-from qa_service.embedding import ExportedModels, OnnxEmbedder, find_model, open_runtime
+from qa_service.embedding import ExportedModels, OnnxEmbedder, find_model, open_runtime, packaged_folder
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build, export_name
 from qa_service.embedding.export import Exporter
 from qa_service.embedding.runtime import MODEL, SPECIFICATION, TOKENIZER
 from qa_service.errors import ModelCorrupt, ModelMissing
 from qa_service.io import durable
+from qa_service.pipeline import build
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
 NAME = export_name(find_model(DEFAULT_MODEL), "int8")
@@ -71,6 +75,35 @@ def test_a_second_index_uses_the_model_of_the_first(
     assert float(said[0][1].removeprefix("prepared the model in ").removesuffix(" s")) > 0
     assert len(said[0]) == 2
     assert said[1] == []
+
+
+def test_a_build_hashes_each_file_once(
+    fresh: Settings, filled: Path, folder: Write, hashed: Counter[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the model, of its export and of the new generation.
+
+    A document is hashed by the scan, and again as it is read, since it may have changed in between.
+    """
+    digest, seen = hashlib.sha256, Counter[bytes]()
+
+    def counted(data: bytes = b"", **options: Any) -> Any:
+        seen[data] += 1
+        return digest(data, **options)
+
+    monkeypatch.setattr(hashlib, "sha256", counted)
+    settings = fresh.model_copy(update={"source": folder(TWO_DOCUMENTS)})
+    build(settings, embedder_to_build(settings))
+    assert set(hashed.values()) == {1}
+    generation = next((settings.index / "generations").iterdir())
+    files = [packaged_folder() / "model.safetensors", filled / "model.onnx", *generation.glob("*.npy")]
+    documents = [settings.source / name for name in TWO_DOCUMENTS]
+    assert all(hashed[path.stat().st_ino] for path in (*files, *documents))
+    assert [seen[path.read_bytes()] for path in documents] == [1, 1]
+
+
+def test_an_export_is_hashed_when_it_is_written_and_when_it_is_opened(fresh: Settings, hashed: Counter[int]) -> None:
+    embedder_to_build(fresh)
+    assert hashed[(fresh.model_cache / "models" / NAME / "model.onnx").stat().st_ino] == 2
 
 
 def test_servers_open_a_model_without_writing(
@@ -138,10 +171,10 @@ def test_two_builds_at_once_share_one_export(fresh: Settings, monkeypatch: pytes
     builds = [
         threading.Thread(target=lambda: found.append(embedder_to_build(fresh, second_says).runtime)) for _ in range(2)
     ]
-    for build in builds:
-        build.start()
-    for build in builds:
-        build.join(PATIENCE)
+    for thread in builds:
+        thread.start()
+    for thread in builds:
+        thread.join(PATIENCE)
     assert found == ["ONNX Runtime int8"] * 2
     assert len(writes) == 1
 

@@ -30,7 +30,7 @@ def stored(texts: list[str], sentences: list[list[tuple[int, int]]]) -> PassageT
     for number in np.random.default_rng(1).permutation(len(texts)):
         tokens = FAKE.embed_passages([texts[number]]).tokens
         assert tokens is not None
-        builder.add(int(number), texts[number], tokens[0], sentences[number])
+        builder.add(int(number), builder.pack(texts[number], tokens[0], sentences[number]))
     counts = builder.finish()
     assert sorted(counts) == sorted(path.name for path in folder.iterdir())
     assert all(len(np.load(folder / name)) == count for name, count in counts.items())
@@ -259,7 +259,7 @@ def test_reusing_passages_singly_or_in_batches_gives_equal_files(tmp_path: Path)
 def test_missing_tokens_of_a_passage_are_an_error(tmp_path: Path) -> None:
     """They do not shift the passages after it."""
     builder = PassageTokensBuilder(2, tmp_path)
-    builder.add(0, "cat", asked("cat"), [])
+    builder.add(0, builder.pack("cat", asked("cat"), []))
     with pytest.raises(ValueError, match="tokens of 1 passages out of 2 are missing"):
         builder.finish()
 

@@ -9,7 +9,7 @@ MaxSim (Khattab and Zaharia, 2020, arXiv 2004.12832): each token of the question
 of the passage. Their cosines are averaged, weighted by the tokens' idf.
 """
 
-from qa_service.index.tokens.builder import MAX_PASSAGE_BYTES, PassageTokensBuilder
+from qa_service.index.tokens.builder import MAX_PASSAGE_BYTES, PackedTokens, PassageTokensBuilder
 from qa_service.index.tokens.codec import Codec
 from qa_service.index.tokens.tokens import FILES, STARTS, PassageTokens, Similarities, token_weights
 
@@ -18,6 +18,7 @@ __all__ = [
     "MAX_PASSAGE_BYTES",
     "STARTS",
     "Codec",
+    "PackedTokens",
     "PassageTokens",
     "PassageTokensBuilder",
     "Similarities",

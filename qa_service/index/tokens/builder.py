@@ -1,6 +1,7 @@
 """Builds the token files of a new index: passages are spooled to one file in any order, then written in order."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,16 @@ _SPOOL = "tokens.spool"
 _COLUMNS = {CODES: "codes", LENGTHS: "length", IDS: "id"}
 
 
+@dataclass(frozen=True, slots=True)
+class PackedTokens:
+    """A passage's tokens to be stored: ids (t,), vectors (t, d), codes (t, k / 2) if there was a codec already."""
+
+    ids: Int32Array
+    vectors: FloatArray
+    codes: ByteArray | None
+    sentences: bytes
+
+
 class PassageTokensBuilder:
     """Collects passages' tokens in any order, in a file in ``folder`` and a few numbers a passage in memory.
 
@@ -50,7 +61,7 @@ class PassageTokensBuilder:
         self._folder = folder
         self._spool = (folder / _SPOOL).open("wb")
         self._codec = codec
-        self._waiting: list[tuple[int, FloatArray, Int32Array]] = []
+        self._waiting: list[tuple[int, PackedTokens]] = []
         self._waiting_rows = 0
         self._rows = 0
         self._first = np.full(passages, -1, np.int64)
@@ -87,28 +98,38 @@ class PassageTokensBuilder:
         codes = stored.codes.read([(rows.start, rows.stop)])
         self._write(number, np.diff(starts), codes, stored.lengths[rows], stored.ids[rows])
 
-    def add(self, number: int, text: str, tokens: TokenEmbeddings, sentences: Sequence[Offsets]) -> None:
-        """Add a passage's tokens, except those without a letter or digit and those beyond 16 KB."""
+    def pack(self, text: str, tokens: TokenEmbeddings, sentences: Sequence[Offsets]) -> PackedTokens:
+        """Select and encode a passage's tokens, except those without a letter or digit and those beyond 16 KB.
+
+        Other threads than that of :meth:`add` may call this.
+        """
         said = np.cumsum(np.fromiter(map(str.isalnum, text), np.int64, len(text)))
         before = np.concatenate([[0], said])
         spoken = before[tokens.spans[:, 1]] > before[tokens.spans[:, 0]]
         dimension = min(COMPONENTS, tokens.vectors.shape[1])
         most = MAX_PASSAGE_BYTES // (dimension // COMPONENTS_PER_BYTE + _LENGTH_BYTES + _ID_BYTES)
         kept = np.flatnonzero(spoken if spoken.any() else np.ones(len(spoken), bool))[:most]
-        self._sentences[number] = _row_ranges(tokens.spans[kept], sentences).tobytes()
-        self._waiting.append((number, tokens.vectors[kept], tokens.ids[kept].astype(np.int32)))
-        self._waiting_rows += len(kept)
-        if self._codec is not None or self._waiting_rows >= _FIT_TOKENS:
-            self._encode_waiting()
+        vectors, codec = tokens.vectors[kept], self._codec
+        codes = None if codec is None else codec.encode(vectors)
+        ranges = _row_ranges(tokens.spans[kept], sentences)
+        return PackedTokens(tokens.ids[kept].astype(np.int32), vectors, codes, ranges.tobytes())
 
-    def _encode_waiting(self) -> None:
+    def add(self, number: int, packed: PackedTokens) -> None:
+        """Add a passage's tokens."""
+        self._sentences[number] = packed.sentences
+        self._waiting.append((number, packed))
+        self._waiting_rows += len(packed.ids)
+        if self._codec is not None or self._waiting_rows >= _FIT_TOKENS:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
         if not self._waiting:
             return
         if self._codec is None:
-            self._codec = Codec.fit(np.concatenate([vectors for _, vectors, _ in self._waiting]))
-        for number, vectors, ids in self._waiting:
-            codes = self._codec.encode(vectors)
-            self._write(number, np.array([len(ids)]), codes, self._codec.lengths(codes), ids)
+            self._codec = Codec.fit(np.concatenate([packed.vectors for _, packed in self._waiting]))
+        for number, packed in self._waiting:
+            codes = self._codec.encode(packed.vectors) if packed.codes is None else packed.codes
+            self._write(number, np.array([len(codes)]), codes, self._codec.lengths(codes), packed.ids)
         self._waiting.clear()
 
     def _write(
@@ -143,7 +164,7 @@ class PassageTokensBuilder:
 
         Raises ``ValueError`` if a passage is missing.
         """
-        self._encode_waiting()
+        self._write_waiting()
         self._spool.close()
         missing = int((self._first < 0).sum())
         if self._codec is None or missing:
