@@ -8,7 +8,8 @@ from importlib import metadata
 from qa_service import __version__
 from qa_service.cli.show import counted
 from qa_service.embedding import Embedder, ModelIdentity
-from qa_service.embedding.choose import embedder_to_ask
+from qa_service.embedding.choose import device_to_build, embedder_to_ask
+from qa_service.embedding.device import name_of
 from qa_service.errors import QAServiceError
 from qa_service.evaluation.starters import prove
 from qa_service.index import Index
@@ -50,6 +51,7 @@ def examine(settings: Settings) -> list[Finding]:
         return f"{state}, weights {opened.identity.weights_sha256[:12]}, run by {opened.runtime}"
 
     findings.append(_look("model", model))
+    findings.append(_look("device", lambda: _device(settings)))
     if embedder is not None:
         identity = embedder.identity
         findings.append(_look("reader", lambda: _reader(settings.reader, identity)))
@@ -80,6 +82,11 @@ def _packages() -> Finding:
         return Finding("packages", f"not installed: {', '.join(needed)}; reinstall qa-service", 2)
     only = f"; only the built-in model can be run, without {', '.join(missing)}" if missing else ""
     return Finding("packages", ", ".join(versions) + only)
+
+
+def _device(settings: Settings) -> str:
+    device = device_to_build(settings)
+    return f"builds embed passages on {name_of(device)}"
 
 
 def _reader(mode: str, model: ModelIdentity) -> str:

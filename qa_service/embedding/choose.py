@@ -1,4 +1,4 @@
-"""Chooses how to run the model: the exported graph for questions, the fastest runtime for passages.
+"""Chooses how to run the model: the exported graph for questions, a graphics card or the fastest runtime for passages.
 
 The reference, sentence-transformers on torch, takes seconds to import and 400 MB. So the model is exported once, into
 a cache of the machine, and the service runs without torch. A model that can't be exported is run by the reference.
@@ -24,6 +24,7 @@ from qa_service.embedding import (
     find_model,
     open_runtime,
 )
+from qa_service.embedding.device import AUTO, CPU, DeviceEmbedder, find_device
 from qa_service.embedding.processor import cpu_flags, usable_cores
 from qa_service.embedding.runtime import RECIPE
 from qa_service.settings import Settings
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 """Receives messages for people, for the seconds in which a model is exported."""
-_AUTO, _TORCH = "auto", "torch"
+_TORCH = "torch"
 _logger = logging.getLogger(__name__)
 
 
@@ -59,17 +60,31 @@ def embedder_to_ask(settings: Settings, say: Say = _logger.info) -> Embedder:
 def embedder_to_build(settings: Settings, say: Say = _logger.info, flags: frozenset[str] | None = None) -> Embedder:
     """Return the fastest embedder for passages in the precision set; the model is exported if it was not yet.
 
-    ``flags`` are those of the CPU; they are read from the system if not given.
+    ``flags`` are those of the CPU; they are read from the system if not given. Raises :class:`SettingsError` if the
+    device set is missing.
     """
+    device = device_to_build(settings)
     files = find_model(settings.model, allow_download=settings.allow_download)
     with _exports(settings, files, say, threads=usable_cores()) as exports:
         for precision in _precisions(settings):
             exported = exports.find_or_export(precision)
             if exported is not None:
-                openvino = openvino_precision(flags) if settings.runtime == _AUTO else None
-                for_passages = None if openvino is None else exports.find_or_export(openvino)
+                openvino = openvino_precision(flags) if settings.runtime == AUTO else None
+                for_passages = None if device == CPU else exports.on_device(exported, device)
+                if for_passages is None and openvino is not None:
+                    for_passages = exports.find_or_export(openvino)
                 return exported if for_passages is None else TwoRuntimeEmbedder(exported, for_passages)
-    return SentenceTransformerEmbedder(files)
+    return SentenceTransformerEmbedder(files, device)
+
+
+def device_to_build(settings: Settings) -> str:
+    """Return the device of torch that embeds passages; ``cpu`` also stands for the runtimes without torch.
+
+    Machines of a cluster use their processors, and so does a build whose settings name a runtime and no device.
+    Raises :class:`SettingsError` if the device set is missing.
+    """
+    by_processor = settings.engine == "ray" or (settings.device == AUTO and settings.runtime not in {AUTO, _TORCH})
+    return CPU if by_processor else find_device(settings.device)
 
 
 def openvino_precision(flags: frozenset[str] | None = None) -> str | None:
@@ -85,7 +100,7 @@ def openvino_precision(flags: frozenset[str] | None = None) -> str | None:
 
 
 def _precisions(settings: Settings) -> tuple[str, ...]:
-    if settings.runtime == _AUTO:
+    if settings.runtime == AUTO:
         return ("int8", "fp32")
     return () if settings.runtime == _TORCH else (settings.runtime,)
 
@@ -131,6 +146,18 @@ class _Exports:
         except ExportFailed as error:
             _logger.warning("%s can't be exported in %s: %s", self._files.identity.name, precision, error)
             return None
+
+    def on_device(self, exported: ExportedEmbedder, device: str) -> ExportedEmbedder | None:
+        """Return the model on a device, or ``None`` if its vectors there are not those of the reference."""
+        from qa_service.embedding.traced import ExportFailed  # noqa: PLC0415 - as above
+
+        embedder = DeviceEmbedder(exported, self._files, device)
+        try:
+            self._exporter.compare(embedder, "fp32")
+        except ExportFailed as error:
+            _logger.warning("%s is not embedded on %s: %s", self._files.identity.name, device, error)
+            return None
+        return embedder
 
     @cached_property
     def _exporter(self) -> "Exporter":

@@ -79,6 +79,12 @@ class IndexFields(BaseModel):
         "chooses the first one that supports the model, and OpenVINO for passages if it is faster.",
         json_schema_extra=CHANGES_INDEX,
     )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto",
+        description="Where a build embeds passages: on a graphics card that torch can use (`cuda` for NVIDIA's and "
+        "AMD's, `mps` for Apple's), or on the processor (`cpu`). `auto` takes a card if there is one and `QA_RUNTIME` "
+        "is `auto` or `torch`. Questions, and builds on a cluster, use the processor.",
+    )
     engine: Literal["local", "ray"] = Field(
         "local",
         description="Where an index is built: in this process (`local`), or on a Ray cluster (`ray`), which needs "
@@ -97,7 +103,12 @@ class IndexFields(BaseModel):
         description="Size of a shard, in kilobytes of documents: the amount of work that is lost with a machine of the "
         "cluster. A larger file is a shard of its own.",
     )
-    batch_size: int = Field(32, ge=1, le=1024, description="Passages embedded in one batch during a build.")
+    batch_size: int = Field(
+        32,
+        ge=1,
+        le=1024,
+        description="Passages embedded in one batch during a build; on a graphics card its memory decides.",
+    )
     passage_tokens: int = Field(
         200,
         ge=16,
