@@ -276,9 +276,9 @@ async def check_caches(client: aiohttp.ClientSession, name: str) -> None:
     """Stop if answers came from a cache that should not, or did not where they should."""
     async with client.get("/metrics") as response:
         found = re.search(r"^qa_remembered_answers_total (\S+)", await response.text(), re.MULTILINE)
-    remembered = float(found[1]) if found else 0.0
-    if (remembered > 0) is not (name == "cached"):
-        raise SystemExit(f"{name}: {remembered:.0f} answers came from the cache")
+    from_cache = float(found[1]) if found else 0.0
+    if (from_cache > 0) is not (name == "cached"):
+        raise SystemExit(f"{name}: {from_cache:.0f} answers came from the cache")
 
 
 def versions(name: str, python: str) -> list[str]:

@@ -32,7 +32,7 @@ ROWS: tuple[tuple[str, bool, dict[str, str]], ...] = (
     ("all cores, --workers 2", False, {"QA_WORKERS": "2"}),
     ("all cores, --workers 2, reader off", False, {"QA_WORKERS": "2", "QA_READER": "off"}),
 )
-"""Of each row: its name, whether the server has a core of its own, and the settings."""
+"""The name of a row, whether the server has a core of its own, and the settings."""
 
 
 def main() -> None:

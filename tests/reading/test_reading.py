@@ -2,12 +2,13 @@
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from hypothesis import HealthCheck, given
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from qa_service.embedding import DEFAULT_WEIGHTS, packaged_folder
+from qa_service.embedding.graphs import SLOW_FUSIONS
 from qa_service.embedding.models import sha256_of
 from qa_service.errors import ModelCorrupt
 from qa_service.reading import Reader, Reading, Window, open_reader
@@ -280,6 +282,19 @@ def test_loading_reads_the_graphs_at_once(random_graphs: Path, tmp_path: Path) -
     reader.load()
     shutil.rmtree(copy)
     assert reader.read("When?", Window(TOWER)) == opened(random_graphs).read("When?", Window(TOWER))
+
+
+def test_the_upper_graph_runs_without_the_slow_fusion(random_graphs: Path, tmp_path: Path) -> None:
+    """ONNX Runtime would fuse its sums and norms, and computes them slower then."""
+
+    def nodes(disabled: Sequence[str]) -> set[str]:
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+        onnxruntime.InferenceSession(str(random_graphs / UPPER), options, disabled_optimizers=list(disabled))
+        return {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
+
+    assert "SkipLayerNormalization" in nodes(())
+    assert "SkipLayerNormalization" not in nodes(SLOW_FUSIONS)
 
 
 @pytest.fixture
