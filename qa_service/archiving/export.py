@@ -13,6 +13,7 @@ from qa_service.archiving.contents import ArchiveContents, ArchivedFile, checked
 from qa_service.errors import SourceError, StorageError
 from qa_service.index import MANIFEST
 from qa_service.index.disk import IndexFolder
+from qa_service.index.manifest import FileEntry
 from qa_service.io.durable import storage_errors
 from qa_service.loading import source_root
 from qa_service.server.feedback import FEEDBACK
@@ -35,8 +36,9 @@ def export_service(settings: Settings, path: Path, *, keys: bool, data: bool = T
         generation = settings.index / "generations" / manifest.generation
         found = dict(_source_files(source_root(settings.source)))
         named = {name: file for name, file in found.items() if _is_usable(name)}
-        for name in (*sorted(manifest.files), MANIFEST):
-            named[f"index/generations/{manifest.generation}/{name}"] = generation / name
+        inside = f"index/generations/{manifest.generation}/"
+        checked = {inside + name: entry for name, entry in manifest.files.items()}
+        named |= {inside + name: generation / name for name in (*sorted(manifest.files), MANIFEST)}
         named |= {f"index/{name}": settings.index / name for name in CALIBRATIONS if (settings.index / name).is_file()}
         if data and (settings.data / FEEDBACK).is_file():
             named[f"data/{FEEDBACK}"] = _snapshot(settings.data / FEEDBACK, Path(scratch) / FEEDBACK)
@@ -45,7 +47,7 @@ def export_service(settings: Settings, path: Path, *, keys: bool, data: bool = T
         contents = ArchiveContents(
             generation=manifest.generation,
             settings=_settings_of_index(settings),
-            files=tuple(_listed(name, file) for name, file in named.items()),
+            files=tuple(_listed(name, file, checked.get(name)) for name, file in named.items()),
         )
         with new_file(path) as target:
             write_archive(target, contents, list(named.values()))
@@ -71,7 +73,9 @@ def _is_usable(name: str) -> bool:
     return True
 
 
-def _listed(name: str, path: Path) -> ArchivedFile:
+def _listed(name: str, path: Path, checked: FileEntry | None) -> ArchivedFile:
+    if checked is not None:
+        return ArchivedFile(name=name, bytes=checked.bytes, sha256=checked.sha256)
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -103,7 +103,7 @@ class IndexFolder:
         return OpenIndex.open(self._generations / generation, None)
 
     def is_intact(self, generation: str) -> bool:
-        """Tell whether a generation exists and is undamaged: opens it, which compares all hashes."""
+        """Tell whether a generation exists and is undamaged: opens it, which compares hashes."""
         with self.open_or_none(generation) as index:
             return index is not None
 
@@ -169,11 +169,11 @@ class IndexFolder:
                 index.close()
 
     def verify(self) -> Manifest:
-        """Compare all files of the current generation with its manifest, and return the manifest.
+        """Read all files of the current generation, compare them with its manifest, and return the manifest.
 
         Raises :class:`IndexCorrupt`, which names the damaged file.
         """
-        index = self.open_generation(self.current_id())
+        index = OpenIndex.open(self._generations / self.current_id(), None, read_all=True)
         index.close()
         return index.manifest
 

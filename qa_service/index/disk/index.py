@@ -1,7 +1,5 @@
-"""One generation on disk: written once, checked by hash when it is opened, never changed."""
+"""One generation on disk: written once, checked by hash before it is read, never changed."""
 
-import hashlib
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from qa_service.datatypes import (
 )
 from qa_service.embedding import ModelIdentity, TokenEmbeddings
 from qa_service.errors import IndexCorrupt
+from qa_service.index.disk.checked import check_files, hash_files
 from qa_service.index.disk.passage_reader import PassageReader
 from qa_service.index.interface import Index, WordMatch
 from qa_service.index.manifest import (
@@ -33,7 +32,6 @@ from qa_service.index.manifest import (
     PASSAGES,
     VECTORS,
     Contents,
-    FileEntry,
     Manifest,
     check_model,
     parse_manifest,
@@ -98,7 +96,7 @@ def write_generation(
             skipped=tuple(summary.skipped),
             warnings=tuple(summary.warnings),
             completeness=summary.completeness,
-            files={name: _file_entry(folder / name, count) for name, count in sorted(counts.items())},
+            files=hash_files(folder, counts),
         )
         write_file(folder / MANIFEST, manifest.to_bytes())
         sync_folder(folder)
@@ -140,19 +138,19 @@ class OpenIndex(Index):
         self._pins = pins
 
     @classmethod
-    def open(cls, folder: Path, identity: ModelIdentity | None) -> "OpenIndex":
+    def open(cls, folder: Path, identity: ModelIdentity | None, *, read_all: bool = False) -> "OpenIndex":
         """Open a generation, to be used with a model; ``None`` skips the comparison of models.
 
-        Raises :class:`IndexCorrupt`, before any file is parsed, if one differs from the manifest;
-        :class:`IndexIncompatible` or :class:`ModelChanged` if the index was built with another model.
+        Files that are known to be intact are not read again, unless ``read_all`` is given. Raises
+        :class:`IndexCorrupt`, before any file is parsed, if one differs from the manifest; :class:`IndexIncompatible`
+        or :class:`ModelChanged` if the index was built with another model.
         """
         manifest = read_manifest(folder)
         if manifest.generation != folder.name:
             raise IndexCorrupt(f"{folder / MANIFEST} is the manifest of generation {manifest.generation}; {_REBUILD}")
         if identity is not None:
             check_model(manifest, identity)
-        for name, entry in sorted(manifest.files.items()):
-            _check_file(folder / name, entry)
+        check_files(folder, manifest.files, read_all=read_all)
         count = manifest.passages
         if {manifest.files[name].count for name in (VECTORS, *MATRIX_FILES)} != {count}:
             raise IndexCorrupt(
@@ -303,25 +301,3 @@ def read_manifest(folder: Path) -> Manifest:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise IndexCorrupt(f"{path} has {path.stat().st_size} bytes, more than a manifest can have; {_REBUILD}")
         return parse_manifest(path.read_bytes(), str(path))
-
-
-def _check_file(path: Path, entry: FileEntry) -> None:
-    """Compare a file's size and sha256 with the manifest, without reading all of it into memory."""
-    with storage_errors(path):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-        except FileNotFoundError as error:
-            raise IndexCorrupt(f"{path} is missing; {_REBUILD}") from error
-        with open(descriptor, "rb") as file:
-            size = os.fstat(descriptor).st_size
-            if size != entry.bytes:
-                raise IndexCorrupt(f"{path} has {size} bytes, the manifest says {entry.bytes}; {_REBUILD}")
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != entry.sha256:
-        raise IndexCorrupt(f"{path} has sha256 {digest}, the manifest says {entry.sha256}; {_REBUILD}")
-
-
-def _file_entry(path: Path, count: int) -> FileEntry:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return FileEntry(bytes=file.tell(), sha256=digest, count=count)
