@@ -104,20 +104,20 @@ class _Corpus:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def counted(self, vocabulary: int) -> Iterator[tuple[IntArray, Int32Array, Int32Array]]:
-        """Yield batches of passages, terms and counts, in the order of passages and terms."""
+    def counted(self) -> Iterator[tuple[Int32Array, Int32Array, Int32Array]]:
+        """Yield the terms, passages and counts of batches of passages, in the order of terms, then passages."""
         for first in range(0, len(self), _COUNT_BATCH):
             last = min(first + _COUNT_BATCH, len(self))
             lengths = [np.diff(starts[first : last + 1]) for starts in (self.heading_starts, self.starts)]
-            empty = np.flatnonzero(sum(lengths) == 0) + first
-            places = [empty * vocabulary]
+            places = [np.flatnonzero(sum(lengths) == 0)]  # of the empty term, which is the first
             for ids, starts, own in zip(
                 (self.headings, self.said), (self.heading_starts, self.starts), lengths, strict=True
             ):
-                places.append(np.repeat(np.arange(first, last), own) * vocabulary + ids[starts[first] : starts[last]])
+                terms = ids[starts[first] : starts[last]].astype(np.int64)
+                places.append(terms * (last - first) + np.repeat(np.arange(last - first), own))
             found, counts = np.unique(np.concatenate(places), return_counts=True)
-            passages, terms = np.divmod(found, vocabulary)
-            yield passages, terms.astype(np.int32), counts.astype(np.int32)
+            terms, passages = np.divmod(found, last - first)
+            yield terms.astype(np.int32), (passages + first).astype(np.int32), counts.astype(np.int32)
 
 
 class _BM25(bm25s.BM25):  # type: ignore[misc]
@@ -126,21 +126,29 @@ class _BM25(bm25s.BM25):  # type: ignore[misc]
     def build_index_from_ids(
         self, unique_token_ids: Sequence[int], corpus_token_ids: _Corpus, **_: Any
     ) -> dict[str, Any]:
-        """Return the scores of Lucene's BM25 as the library does: a sparse matrix (passages, terms) in columns."""
+        """Return the scores of Lucene's BM25 as the library does: a sparse matrix (passages, terms) in columns.
+
+        The postings of each batch of passages follow those of the batches before, term by term.
+        """
         self.nonoccurrence_array = None
-        parts = list(corpus_token_ids.counted(len(unique_token_ids)))
-        passages, terms, counts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        lengths = np.bincount(passages, counts)
-        weights = idf(len(lengths), np.bincount(terms, minlength=len(unique_token_ids))).astype(np.float32)
+        vocabulary, passages = len(unique_token_ids), len(corpus_token_ids)
+        parts = list(corpus_token_ids.counted())
+        frequencies = sum(
+            (np.bincount(terms, minlength=vocabulary) for terms, _, _ in parts), np.zeros(vocabulary, int)
+        )
+        lengths = sum((np.bincount(own, counts, passages) for _, own, counts in parts), np.zeros(passages))
+        weights = idf(passages, frequencies).astype(np.float32)
         saturation = self.k1 * (1 - self.b + self.b * lengths / lengths.mean())
-        scores = (weights[terms] * (counts / (saturation[passages] + counts))).astype(np.float32)
-        by_term = np.argsort(terms, kind="stable")
-        return {
-            "data": scores[by_term],
-            "indices": passages[by_term].astype(np.int32),
-            "indptr": np.searchsorted(terms[by_term], np.arange(len(unique_token_ids) + 1)),
-            "num_docs": len(lengths),
-        }
+        starts = np.concatenate([[0], np.cumsum(frequencies)])
+        scores, numbers = np.empty(starts[-1], np.float32), np.empty(starts[-1], np.int32)
+        following = starts[:-1].copy()
+        for terms, own, counts in parts:
+            here = np.bincount(terms, minlength=vocabulary)
+            places = np.arange(len(terms)) + np.repeat(following - (np.cumsum(here) - here), here)
+            scores[places] = weights[terms] * (counts / (saturation[own] + counts))
+            numbers[places] = own
+            following += here
+        return {"data": scores, "indices": numbers, "indptr": starts, "num_docs": passages}
 
 
 def _starts(lengths: "array[int]") -> IntArray:
