@@ -1,252 +1,356 @@
-"""Measure time and memory of everything except the model, from a thousand passages to a hundred thousand and more.
+"""Measure time, memory and disk of an index from ten thousand passages to a million.
 
-    python benchmarks/scale.py [--passages N …] [--vectors N …]
+    python benchmarks/scale.py SOURCE --work FOLDER [--passages N …] [--real] [--seconds S]
 
-Documents are synthetic: sentences of words drawn from Zipf's law, each document about one of many topics. The model is
-replaced by a table of random word vectors, d = 384: the vector of a text is the mean over its words, so that neighbours
-share rare words. Each step builds an index in one process and asks it in another, which also times the real exported
-model on the same questions, so that the line includes the forward pass. ``--vectors`` continues with the vector index
-alone. The last line is the exponent b of time or size = a * N ** b, from the first step to the last.
+SOURCE is a folder of text files, with 520 bytes of text for each passage or more. Everything is the service itself
+except the forward pass of passages: a stand-in has the model's tokenizer, and for each token the mean of its vectors
+in real passages, moved towards the mean of its text. ``--real`` embeds with the model. Questions are eight words of a
+sentence; an answer includes the reader, and the forward pass of the real model is timed on the same questions.
+
+Each size is a copy of some files in FOLDER, which is kept: what is built already is not built again. More than 50,000
+passages are built in shards, as a cluster builds them, so that a run may stop after ``--seconds`` and the next one go
+on. The steps of a size run in processes of their own. The last line is the exponent b of time or size = a * N ** b.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, nullcontext
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from common import memory_mb, setup
 
 import numpy as np
 
-from qa_service.datatypes import AskOptions
-from qa_service.embedding import (
-    DEFAULT_WEIGHTS,
-    Batching,
-    ModelIdentity,
-    PassageEmbeddings,
-    QuestionEmbedding,
-    TokenEmbeddings,
-)
+from qa_service.archiving.export import export_service
+from qa_service.datatypes import AskOptions, SourceFile
+from qa_service.embedding import Embedder, ExportedEmbedder
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.index.disk import IndexFolder
-from qa_service.index.vectors.faiss import FaissStore
-from qa_service.pipeline import QuestionAnswerer, build
-from qa_service.retrieval import Retriever
-from qa_service.settings import load_settings
+from qa_service.indexing.cluster import ray_pipeline
+from qa_service.indexing.cluster.stages import BuiltShard, EmbedStage, SplitStage, read_shard
+from qa_service.pipeline import build, open_answerer
+from qa_service.settings import Settings, load_settings
 
-DIMENSION, WORDS, TOPICS = 384, 30_000, 500
-LATENT = 24
-TOPICAL = 0.4  # share of the words
-SENTENCES_A_DOCUMENT, WORDS_A_SENTENCE = 100, 16
-QUESTIONS = 300
+BYTES_A_PASSAGE = 520
+TABLE_PASSAGES, PASSAGE_CHARACTERS, FREQUENT = 1_000, 800, 1e-3
+MOST_AT_ONCE = 50_000  # passages
+QUESTIONS, WARM_UP = 320, 20
+STOPPED = 3  # exit code
 _WORD = re.compile(r"\w+")
 
 
-class WordTable:
-    """An embedder of synthetic words ``w123``: the weighted mean of random vectors; rare words weigh more."""
+class StandIn(ExportedEmbedder):
+    """The model without its forward pass: vectors of tokens come from a table of one vector for each token."""
 
-    # Known weights: confidence has constants for them, so that no build fits a calibration.
-    identity = ModelIdentity("word-table", DEFAULT_WEIGHTS, "d" * 64)
-    dimension, window, runtime, batching = DIMENSION, 256, "word table", Batching()
+    runtime = "a table of tokens"
 
-    @cached_property
-    def _table(self) -> np.ndarray:
-        # Real texts lie near a surface of few dimensions; words random in all of them would have no neighbours.
+    def __init__(self, model: Any, table: np.ndarray) -> None:
+        super().__init__(model._folder, model._specification, threads=1)  # noqa: SLF001 - its tokenizer
+        self._table = table
+
+    def load(self) -> None:
+        """Do nothing: there is no graph."""
+
+    def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        for item in encoded:
+            rows = self._table[item.ids]
+            vector = rows.sum(axis=0)
+            yield vector, rows / np.linalg.norm(rows, axis=1, keepdims=True) + vector / np.linalg.norm(vector)
+
+
+def table_of(files: Sequence[Path], model: ExportedEmbedder, file: Path) -> np.ndarray:
+    """Return a vector for each token, from a file once it is made.
+
+    It is the mean of the token's vectors in a sample of texts, without what all tokens have in common. Frequent tokens
+    are short (Arora, Liang and Ma, 2017). A token that the sample lacks has a random vector.
+    """
+    if not file.exists():
         generator = np.random.default_rng(1)
-        latent = generator.normal(size=(WORDS, LATENT)) @ generator.normal(size=(LATENT, DIMENSION)) / LATENT**0.5
-        table = (latent + 0.3 * generator.normal(size=(WORDS, DIMENSION))).astype(np.float32)
-        return table / np.linalg.norm(table, axis=1, keepdims=True)
-
-    @cached_property
-    def _weights(self) -> np.ndarray:
-        return np.log(np.arange(WORDS) + 2).astype(np.float32)
-
-    def whole_words(self) -> frozenset[str]:
-        """Return no words: this model reads all words alike."""
-        return frozenset()
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return the number of words and full stops, and two."""
-        return [2 + len(_WORD.findall(text)) + text.count(".") for text in texts]
-
-    def embed_questions(self, questions: Sequence[str]) -> list[QuestionEmbedding]:
-        """Return the questions' embeddings."""
-        return self.embed_passages(questions).one_by_one()
-
-    def embed_passages(self, texts: Sequence[str]) -> PassageEmbeddings:
-        """Return the texts' embeddings."""
-        tokens = [self._tokens(text) for text in texts]
-        vectors = np.stack([self._weights[own.ids] @ own.vectors for own in tokens])
-        return PassageEmbeddings(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), tuple(tokens))
-
-    def _tokens(self, text: str) -> TokenEmbeddings:
-        found = [(int(match.group()[1:]), match.span()) for match in _WORD.finditer(text)]
-        ids = np.array([number for number, _ in found], np.int64)
-        return TokenEmbeddings(self._table[ids], ids, np.array([span for _, span in found], np.int64))
-
-
-def write_documents(folder: Path, passages: int) -> None:
-    """Write about as many documents as the passages need, 11 sentences each."""
-    folder.mkdir(parents=True)
-    generator = np.random.default_rng(2)
-    common = 1 / (np.arange(WORDS) + 2.7)
-    for number in range(math.ceil(passages * 9.3 / SENTENCES_A_DOCUMENT)):
-        topic = np.random.default_rng(3 + number % TOPICS).permutation(WORDS)[:400]
-        size = (SENTENCES_A_DOCUMENT, WORDS_A_SENTENCE)
-        words = generator.choice(WORDS, size=size, p=common / common.sum())
-        words = np.where(generator.random(size) < TOPICAL, generator.choice(topic, size=size), words)
-        lines = [" ".join(f"w{word}" for word in row).capitalize() + "." for row in words]
-        text = "\n\n".join(" ".join(lines[start : start + 5]) for start in range(0, len(lines), 5))
-        (folder / f"{number:06}.txt").write_text(text, encoding="utf-8")
-
-
-def questions(folder: Path) -> list[str]:
-    """Return questions of eight words each, all from one sentence of some document."""
-    generator = np.random.default_rng(4)
-    files = sorted(folder.iterdir())
-    asked = []
-    for place in generator.integers(len(files), size=QUESTIONS):
-        sentences = files[place].read_text(encoding="utf-8").split(". ")
-        words = _WORD.findall(sentences[generator.integers(len(sentences))].lower())
-        asked.append(" ".join(generator.permutation(words)[:8]))
-    return asked
-
-
-def build_step(source: Path, index: Path) -> dict[str, float]:
-    """Build in this process; return seconds and peak memory."""
-    settings = load_settings(source=source, index=index)
-    started = time.monotonic()
-    report = build(settings, WordTable())
-    seconds = time.monotonic() - started
-    first = min(source.iterdir())
-    first.write_text(first.read_text(encoding="utf-8") + "\n\nW1 w2 w3.", encoding="utf-8")
-    started = time.monotonic()
-    build(settings, WordTable())
-    return {
-        "passages": report.passages,
-        "build s": seconds,
-        "one document changed s": time.monotonic() - started,
-        "build MB": memory_mb(os.getpid(), most=True),
-        "disk MB": sum(file.stat().st_size for file in index.glob("generations/*/*")) / 2e6,
-    }
-
-
-def ask_step(source: Path, index: Path, model: Path) -> dict[str, float]:
-    """Open and ask in this process, with the real model loaded; return milliseconds and memory."""
-    exported = embedder_to_ask(load_settings(index=model))
-    started = time.monotonic()
-    opened = IndexFolder(index).open_current(None).index
-    retriever = Retriever(opened, None)
-    answerer = QuestionAnswerer(opened, WordTable(), retriever, load_settings(cache_mb=1))
-    opening = time.monotonic() - started
-    encode, ask = [], []
-    for question in questions(source):
-        begun = time.perf_counter()
-        exported.embed_questions([question])
-        encoded = time.perf_counter()
-        query = answerer.prepare([(question, AskOptions())])[0]
-        prepared = time.perf_counter()
-        answerer.ask(question, query=query)
-        ask.append(1000 * (time.perf_counter() - prepared))
-        encode.append(1000 * (encoded - begun))
-    kind = opened.manifest.vector_index
-    return {
-        "open s": opening,
-        "forward pass ms": statistics.median(encode),
-        "rest of an answer ms": statistics.median(ask),
-        "RSS MB": memory_mb(os.getpid()),
-        "candidates": float(kind.candidates),
-        "recall@10": kind.recall_at_10,
-    }
-
-
-def vectors_step(count: int) -> dict[str, float]:
-    """Build and ask the vector index alone, over clustered unit vectors."""
-    generator = np.random.default_rng(5)
-    centres = generator.normal(size=(count // 50, DIMENSION)).astype(np.float32)
-    store = FaissStore(DIMENSION)
-    for start in range(0, count, 10_000):
-        near = centres[generator.integers(len(centres), size=min(10_000, count - start))]
-        near = near + 0.7 * generator.normal(size=near.shape).astype(np.float32)
-        store.add(np.arange(start, start + len(near)), near)
-    started = time.monotonic()
-    chosen = store.choose_index()
-    seconds = time.monotonic() - started
-    asked = centres[: QUESTIONS * 2]
-    times = []
-    for query in asked:
-        begun = time.perf_counter()
-        store.search(query[None, :], 50)
-        times.append(1000 * (time.perf_counter() - begun))
-    return {
-        "passages": count,
-        "build s": seconds,
-        "search ms": statistics.median(times),
-        "candidates": float(chosen.candidates),
-        "recall@10": chosen.recall_at_10,
-        "RSS MB": memory_mb(os.getpid()),
-    }
-
-
-def in_a_process(*arguments: object) -> dict[str, float]:
-    """Run one step in a child process."""
-    line = subprocess.run(
-        [sys.executable, __file__, "--step", *map(str, arguments)], check=True, capture_output=True, text=True
-    ).stdout.splitlines()[-1]
-    found: dict[str, float] = json.loads(line)
+        table = generator.normal(size=(len(model._tokenizer.get_vocab()), model.dimension))  # noqa: SLF001
+        table /= np.linalg.norm(table, axis=1, keepdims=True)
+        sums, counts = np.zeros_like(table), np.zeros((len(table), 1))
+        for place in generator.permutation(len(files))[: TABLE_PASSAGES // 8]:
+            text = files[place].read_text(encoding="utf-8")
+            starts = generator.integers(max(1, len(text) - PASSAGE_CHARACTERS), size=8)
+            made = model.embed_passages([text[start : start + PASSAGE_CHARACTERS] for start in starts])
+            for own in made.tokens or ():
+                np.add.at(sums, own.ids, own.vectors)
+                np.add.at(counts, own.ids, 1)
+        centred = sums / np.maximum(counts, 1) - sums.sum(axis=0) / counts.sum()
+        weights = FREQUENT / (FREQUENT + counts / counts.sum())
+        np.save(file, (np.where(counts > 0, centred, table) * weights).astype(np.float32))
+    found: np.ndarray = np.load(file)
     return found
 
 
-def show(steps: list[dict[str, float]]) -> None:
-    """Print a line per step, and the exponents of growth."""
-    names = list(steps[0])
-    print("".join(f"{name:>24}" for name in names))
-    for step in steps:
-        print("".join(f"{step[name]:24.2f}" for name in names))
-    if len(steps) > 1:
-        span = math.log(steps[-1]["passages"] / steps[0]["passages"])
-        growth = [math.log(max(steps[-1][name], 1e-9) / max(steps[0][name], 1e-9)) / span for name in names]
-        print("".join(f"{value:24.2f}" for value in growth) + "  growth exponent")
+def choose_files(source: Path, folder: Path, passages: int) -> None:
+    """Copy a pseudo-random choice of the files, of as many bytes as the passages need."""
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    size = 0
+    named = {str(path.relative_to(source)): path for path in source.rglob("*.txt")}
+    for name in sorted(named, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if size > passages * BYTES_A_PASSAGE:
+            break
+        size += named[name].stat().st_size
+        shutil.copyfile(named[name], partial / name.replace("/", "-"))
+    partial.rename(folder)
+
+
+def questions(folder: Path) -> list[str]:
+    """Return questions of eight words, each from one sentence of some file."""
+    generator = np.random.default_rng(4)
+    files = sorted(folder.iterdir())
+    asked: list[str] = []
+    while len(asked) < QUESTIONS:
+        sentences = files[generator.integers(len(files))].read_text(encoding="utf-8").split(". ")
+        words = _WORD.findall(sentences[generator.integers(len(sentences))])[:40]
+        if len(words) >= 8:  # noqa: PLR2004
+            asked.append(" ".join(generator.choice(words, 8, replace=False)))
+    return asked
+
+
+class Size:
+    """The files, the index and the figures of one number of passages."""
+
+    def __init__(self, work: Path, passages: int, *, real: bool) -> None:
+        self.passages = passages
+        own = work / f"{passages}{'-real' * real}"
+        self.source, self.index, self.copy, self._figures = (
+            own / name for name in ("source", "index", "copy", "figures.json")
+        )
+        self.settings: Settings = load_settings(
+            source=self.source, index=self.index, data=own / "data", shard_kb=8_000, cache_mb=1
+        )
+        own.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The figures so far."""
+        found: dict[str, float] = json.loads(self._figures.read_text()) if self._figures.exists() else {}
+        return found
+
+    def note(self, **figures: float) -> None:
+        """Keep figures; those named ``build_*`` are added to what is kept."""
+        kept = self.figures
+        sums = {name: kept.get(name, 0) + value for name, value in figures.items() if name.startswith("build")}
+        self._figures.write_text(json.dumps({**kept, **figures, **sums}, indent=1))
+
+
+class Meter:
+    """Seconds, CPU seconds and bytes that this process wrote, since it was made."""
+
+    def __init__(self) -> None:
+        self._started = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        with Path("/proc/self/io").open(encoding="ascii") as counts:
+            written = next(int(line.split()[1]) for line in counts if line.startswith("wchar"))
+        own = os.times()
+        return time.monotonic(), own.user + own.system + own.children_user + own.children_system, written / 1e6
+
+    def read(self, name: str) -> dict[str, float]:
+        """Return the figures of a step."""
+        seconds, cpu, written = (now - then for now, then in zip(self._now(), self._started, strict=True))
+        return {f"{name}_s": seconds, f"{name}_cpu_s": cpu, f"{name}_written_mb": written}
+
+
+def built_shard(plan: Any, embedder: Embedder, files: Sequence[SourceFile]) -> BuiltShard:
+    """Build one shard in this process."""
+    return EmbedStage(plan, embedder)(SplitStage(plan, embedder)(read_shard(files, plan.limits)))
+
+
+def build_step(size: Size, embedder: Embedder, seconds: float) -> None:
+    """Build; exit with 3 after ``seconds`` if shards are missing."""
+    stop_at, meter = time.monotonic() + seconds, Meter()
+    settings = size.settings
+
+    def shards(plan: Any, _: Any, groups: Sequence[Any]) -> Iterator[BuiltShard]:
+        cores = os.cpu_count() or 1
+        with ProcessPoolExecutor(cores, get_context("fork")) as pool:
+            for first in range(0, len(groups), cores):
+                if time.monotonic() > stop_at:
+                    size.note(**meter.read("build"))
+                    print(f"{len(groups) - first} of {len(groups)} shards are missing", flush=True)
+                    sys.exit(STOPPED)
+                yield from pool.map(partial(built_shard, plan, embedder), groups[first : first + cores])
+        if groups:
+            size.note(**meter.read("build"))
+            print("all shards are there", flush=True)
+            sys.exit(STOPPED)
+
+    if size.passages > MOST_AT_ONCE:
+        settings = settings.model_copy(update={"engine": "ray"})
+        ray_pipeline.connected = lambda _: nullcontext()  # type: ignore[assignment, return-value]
+        ray_pipeline.built_shards = shards  # type: ignore[assignment]
+    report = build(settings, embedder)
+    size.note(**meter.read("build"), passages=report.passages, documents=report.documents)
+    files = IndexFolder(size.index).manifest(report.index_version).files
+    parts = {"vectors": "vectors", "passages": "text", "lexical": "words", "tokens": "token codes", "token-": "tokens"}
+    for start, part in parts.items():
+        own = sum(entry.bytes for name, entry in files.items() if name.startswith(start))
+        size.note(**{f"bytes a passage, {part}": own / report.passages})
+    size.note(disk_mb=sum(entry.bytes for entry in files.values()) / 1e6)
+
+
+def update_step(size: Size, embedder: Embedder) -> None:
+    """Change one document and build; check all files; export them to nowhere."""
+    first = min(size.source.iterdir())
+    text = first.read_text(encoding="utf-8")
+    first.unlink()
+    first.write_text(f"{text}\n\nOne more sentence stands here, number {time.time_ns()}.", encoding="utf-8")
+    meter = Meter()
+    build(size.settings, embedder)
+    size.note(**meter.read("update"), update_peak_mb=memory_mb(os.getpid(), most=True))
+
+
+def verify_step(size: Size, _: Embedder) -> None:
+    """Compare all hashes."""
+    meter = Meter()
+    IndexFolder(size.index).verify()
+    size.note(**meter.read("verify"))
+
+
+def export_step(size: Size, _: Embedder) -> None:
+    """Write an export, and remove it."""
+    meter, file = Meter(), size.index.parent / "export.zip"
+    export_service(size.settings, file, keys=False)
+    size.note(**meter.read("export"))
+    file.unlink()
+
+
+def ask_step(size: Size, embedder: Embedder) -> None:
+    """Open and ask; the real model's forward pass is timed beside."""
+    model = embedder_to_ask(size.settings)
+    model.embed_questions(["A first question loads the model."])
+    meter = Meter()
+    answerer, problem = open_answerer(size.settings, embedder)
+    assert problem is None
+    opened = meter.read("open")
+    with closing(answerer.index):
+        answerer.self_test()
+        unread, _ = open_answerer(size.settings.model_copy(update={"reader": "off"}), embedder)
+        passes: list[float] = []
+        rests: list[float] = []
+        alls: list[float] = []
+        cpu: list[float] = []
+        for number, question in enumerate(questions(size.source)):
+            started = time.perf_counter()
+            model.embed_questions([question])
+            passed = time.perf_counter()
+            query = answerer.prepare([(question, AskOptions())])[0]
+            times = [passed - started]
+            for one in (unread, answerer):
+                started, before = time.perf_counter(), time.process_time()
+                one.ask(question, query=query)
+                times.append(time.perf_counter() - started)
+            if number >= WARM_UP:
+                for kept, seconds in zip((passes, rests, alls), times, strict=True):
+                    kept.append(1000 * seconds)
+                cpu.append(1000 * (time.process_time() - before))
+        unread.index.close()
+        found = answerer.index.manifest.vector_index
+    forward = statistics.median(passes)
+    size.note(
+        **opened,
+        forward_pass_ms=forward,
+        without_reader_ms=statistics.median(rests),
+        with_reader_ms=statistics.median(alls),
+        p50_ms=float(np.median(np.add(passes, alls))),
+        p95_ms=float(np.quantile(np.add(passes, alls), 0.95)),
+        cpu_ms=forward + statistics.mean(cpu),
+        rss_mb=memory_mb(os.getpid()),
+        own_mb=_own_memory_mb(),
+        candidates=found.candidates,
+        recall_at_10=found.recall_at_10,
+    )
+
+
+def _own_memory_mb() -> float:
+    """Return the resident memory that is not mapped from files."""
+    with Path("/proc/self/status").open(encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
+
+
+STEPS: dict[str, Callable[[Size, Embedder], None]] = {
+    "ask": ask_step,
+    "update": update_step,
+    "verify": verify_step,
+    "export": export_step,
+}
+
+
+def in_a_process(*arguments: object) -> int:
+    """Run one step of one size in a child process; return its exit code."""
+    return subprocess.run([sys.executable, __file__, *map(str, arguments)], check=False).returncode
+
+
+def show(sizes: list[dict[str, float]]) -> None:
+    """Print a line per figure, with the exponent of its growth."""
+    span = math.log(sizes[-1]["passages"] / sizes[0]["passages"])
+    for name in sizes[-1]:
+        values = [figures.get(name, math.nan) for figures in sizes]
+        positive = span > 0 and values[0] > 0 and values[-1] > 0
+        growth = f"{math.log(values[-1] / values[0]) / span:8.2f}" if positive else ""
+        print(f"{name:32}" + "".join(f"{value:14,.2f}" for value in values) + growth)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--passages", type=int, nargs="*", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--vectors", type=int, nargs="*", default=[])
-    parser.add_argument("--step", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--passages", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--seconds", type=float, default=math.inf)
+    parser.add_argument("--steps", nargs="*", default=["build", *STEPS], choices=["build", *STEPS])
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.step:
-        kind, *rest = arguments.step
-        steps = {"build": build_step, "ask": ask_step}
-        print(json.dumps(vectors_step(int(rest[0])) if kind == "vectors" else steps[kind](*map(Path, rest))))
+    sizes = [Size(arguments.work, passages, real=arguments.real) for passages in arguments.passages]
+    if arguments.here:
+        run_here(arguments, sizes[0])
         return
     print(setup())
-    found = []
-    with tempfile.TemporaryDirectory() as scratch:
-        work = Path(scratch)
-        embedder_to_build(load_settings(index=work / "model"))
-        for passages in arguments.passages:
-            source, index = work / f"documents-{passages}", work / f"index-{passages}"
-            write_documents(source, passages)
-            built = in_a_process("build", source, index)
-            asked = in_a_process("ask", source, index, work / "model")
-            answer = asked["forward pass ms"] + asked["rest of an answer ms"]
-            found.append({**built, **asked, "answer ms": answer})
-            print(json.dumps(found[-1]), flush=True)
-    if found:
-        show(found)
-    if arguments.vectors:
-        show([in_a_process("vectors", count) for count in arguments.vectors])
+    for size in sizes:
+        for step in arguments.steps:
+            flags = ["--real"] * arguments.real + ["--seconds", arguments.seconds]
+            own = ["--passages", size.passages, "--steps", step, "--here", *flags]
+            if code := in_a_process(arguments.source, "--work", arguments.work, *own):
+                sys.exit(code)
+    show([size.figures for size in sizes])
+
+
+def run_here(arguments: argparse.Namespace, size: Size) -> None:
+    """Run one step in this process."""
+    if not size.source.exists():
+        choose_files(arguments.source, size.source, size.passages)
+    if arguments.real:
+        embedder: Embedder = embedder_to_build(size.settings)
+    else:
+        model = embedder_to_ask(size.settings)
+        assert isinstance(model, ExportedEmbedder)
+        table = table_of(sorted(size.source.iterdir()), model, arguments.work / "table.npy")
+        embedder = StandIn(model, table)
+    if arguments.steps == ["build"]:
+        build_step(size, embedder, arguments.seconds)
+    else:
+        STEPS[arguments.steps[0]](size, embedder)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from qa_service.index.vectors import VectorIndex
 from qa_service.io import strict_json
 from qa_service.splitting import SplitterSettings
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 MANIFEST = "manifest.json"
 VECTORS = "vectors.faiss"
 PASSAGES = "passages.sqlite"

@@ -25,6 +25,7 @@ Each detour has its reason:
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +51,7 @@ from qa_service.indexing.pins import find_pins
 from qa_service.indexing.reuse import CURRENT, NEW, FinishedShards, OpenShards, PassageOrigins, Reusable, SourceIndex
 from qa_service.indexing.vectors import VECTORS_FILE, VectorCollector
 from qa_service.loading import NO_PIN_FILE, NO_SYNONYMS, PinFile, SynonymFile
-from qa_service.splitting import SplitDocument
+from qa_service.splitting import CoverageCount, SplitDocument
 from qa_service.text.cleaning import embeddable
 
 MAX_COPIED_PASSAGES = 10_000
@@ -203,38 +204,38 @@ class Draft:
         retired_from = self._reusable.index
         self._writer.close(None if retired_from is None else retired_from.passages.path)
         reader = PassageReader(self._folder / PASSAGES)
-        try:
+        # Words are sorted in another thread while vectors are copied and their codes are chosen.
+        with closing(reader), ThreadPoolExecutor(1, "words") as thread:
+            lexical = thread.submit(self._lexical.finish, Synonyms.of(reader.acronyms().items(), synonyms.rules))
             vectors, counts = self._collect_vectors(reader, batch_size, progress)
             covered, warnings = reader.summary()
-            acronyms = reader.acronyms()
             unpinned = self._write_pins(pins, reader, counts)
-        finally:
-            reader.close()
+            manifest = write_generation(
+                self._folder,
+                self._contents,
+                vectors,
+                lexical.result,
+                GenerationSummary(
+                    {PASSAGES: len(self._origins.tokens), **counts},
+                    self.documents,
+                    sorted(self.skipped, key=lambda item: item.uri),
+                    [*synonyms.warnings, *unpinned, *warnings],
+                    self._completeness(covered),
+                ),
+                embedded_by=self._embedder.runtime,
+            )
+        (self._folder / VECTORS_FILE).unlink()
+        return manifest
+
+    def _completeness(self, covered: CoverageCount) -> Completeness:
         tokens = np.array(self._origins.tokens, np.int64)
-        completeness = Completeness(
+        return Completeness(
             text_characters=covered.text,
             content_characters=covered.content,
             covered_characters=covered.covered,
             tokens=int(tokens.sum()),
             tokens_lost=int(np.maximum(tokens - self._contents.splitter.window, 0).sum()),
         )
-        skipped = sorted(self.skipped, key=lambda item: item.uri)
-        manifest = write_generation(
-            self._folder,
-            self._contents,
-            vectors,
-            self._lexical.finish(Synonyms.of(acronyms.items(), synonyms.rules)),
-            GenerationSummary(
-                {PASSAGES: len(tokens), **counts},
-                self.documents,
-                skipped,
-                [*synonyms.warnings, *unpinned, *warnings],
-                completeness,
-            ),
-            embedded_by=self._embedder.runtime,
-        )
-        (self._folder / VECTORS_FILE).unlink()
-        return manifest
 
     def _write_pins(self, file: PinFile, reader: PassageReader, counts: dict[str, int]) -> list[str]:
         """Write the pins whose quotes stand, and count them; return warnings on the others."""

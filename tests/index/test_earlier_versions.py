@@ -1,7 +1,7 @@
 """An index that an earlier version built is opened, asked and reused.
 
-``index-of-format-7.zip`` was written with the fake embedder when format 7 was new, by readers of version 2: two
-documents, their index, and the answers that version 0.1.0 gave.
+``index-of-format-8.zip`` was written with the fake embedder when format 8 was new, by readers of version 2: two
+documents, their index, and the answers that it gave then.
 """
 
 import json
@@ -23,7 +23,7 @@ Recorded = dict[str, Any]
 @pytest.fixture
 def earlier(tmp_path: Path) -> Settings:
     """Return the settings with which the earlier version built its index."""
-    with ZipFile(ROOT / "tests/data/index-of-format-7.zip") as archive:
+    with ZipFile(ROOT / "tests/data/index-of-format-8.zip") as archive:
         archive.extractall(tmp_path)
     return load_settings(
         source=tmp_path / "source",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qa_service.embedding.interface import unit_length
 from qa_service.index.vectors import Recall, VectorIndex
 from qa_service.index.vectors.faiss import FaissStore
 
@@ -21,19 +22,22 @@ def filled(vectors: np.ndarray, ids: np.ndarray) -> FaissStore:
 @given(st.integers(0, 60), st.sampled_from([2, 8, 384]), st.integers(1, 70), st.integers(0, 10_000))
 @settings(deadline=None)
 def test_search_equals_brute_force(count: int, dimension: int, top_k: int, seed: int) -> None:
-    """Ids and cosines, best first, for vectors and queries of any length."""
+    """Ids and cosines, best first, for vectors and queries of any length; vectors are kept as 16-bit floats."""
     generator = np.random.default_rng(seed)
     vectors = generator.normal(size=(count, dimension)).astype(np.float32) * generator.uniform(0.1, 9, (count, 1))
     vectors = vectors.astype(np.float32)
     ids = np.cumsum(generator.integers(1, 9, size=count))
     queries = generator.normal(size=(3, dimension)).astype(np.float32)
-    found, scores = filled(vectors, ids).search(queries, top_k)
-    cosines = (queries / np.linalg.norm(queries, axis=1, keepdims=True)) @ (
-        vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    ).T
+    store = filled(vectors, ids)
+    found, scores = store.search(queries, top_k)
+    kept = store.vectors(ids)
+    np.testing.assert_allclose(kept, unit_length(vectors), atol=2.5e-4)
+    cosines = unit_length(queries) @ kept.T
     expected = np.argsort(-cosines, axis=1)[:, :top_k]
     np.testing.assert_allclose(scores, np.take_along_axis(cosines, expected, axis=1), atol=1e-5)
-    np.testing.assert_array_equal(found, ids[expected] if count else expected)
+    # Cosines that differ by less than rounding errors may come in either order.
+    np.testing.assert_allclose(np.take_along_axis(cosines, np.searchsorted(ids, found), axis=1), scores, atol=1e-5)
+    assert all(len(set(row)) == len(row) for row in found.tolist())
 
 
 def test_equal_scores_come_in_the_order_of_ids() -> None:
@@ -88,6 +92,17 @@ def test_a_reopened_store_answers_the_same(tmp_path: Path) -> None:
     assert len(reopened) == 50
     reopened.close()
     assert len(reopened) == 0
+
+
+@pytest.mark.parametrize("dimension", [8, 384])
+def test_vectors_of_another_store_stay_the_same(dimension: int) -> None:
+    """Also after ten builds that copy them."""
+    vectors = np.random.default_rng(9).normal(size=(3000, dimension)).astype(np.float32)
+    store = filled(vectors, np.arange(3000))
+    first = store.vectors(np.arange(3000))
+    for _ in range(10):
+        store = filled(store.vectors(np.arange(3000)), np.arange(3000))
+    np.testing.assert_array_equal(store.vectors(np.arange(3000)), first)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +214,7 @@ def test_some_are_found_if_all_vectors_are_equal() -> None:
     assert store.choose_index().kind == "pq"
     ids, scores = store.search(np.ones((1, 384), np.float32), 20)
     assert len(set(ids[0].tolist()) & set(range(6000))) == 20
-    np.testing.assert_allclose(scores, 1, atol=1e-6)
+    np.testing.assert_allclose(scores, 1, atol=1e-3)
 
 
 def test_few_vectors_and_low_recall_keep_exact_search() -> None:
@@ -220,8 +235,10 @@ def test_search_among_allowed_ids_equals_brute_force(count: int, top_k: int, see
     allowed = ids[generator.random(count) < 0.5]
     query = generator.normal(size=(1, 8)).astype(np.float32)
     store = filled(vectors, ids)
-    found, _ = store.search(query, top_k, allowed)
-    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    order = sorted(allowed.tolist(), key=lambda identifier: (-float(units[identifier // 3] @ query[0]), identifier))
-    assert found[0].tolist() == order[:top_k]
-    np.testing.assert_allclose(store.vectors(allowed), units[allowed // 3], atol=1e-6)
+    found, scores = store.search(query, top_k, allowed)
+    units = store.vectors(ids)
+    cosines = np.sort(-units[allowed // 3] @ unit_length(query)[0])[:top_k]
+    np.testing.assert_allclose(scores[0], -cosines, atol=1e-5)
+    assert set(found[0].tolist()) <= set(allowed.tolist())
+    assert len(set(found[0].tolist())) == len(cosines)
+    np.testing.assert_array_equal(store.vectors(allowed), units[allowed // 3])

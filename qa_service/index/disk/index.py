@@ -1,7 +1,7 @@
 """One generation on disk: written once, checked by hash before it is read, never changed."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,23 +65,25 @@ def write_generation(
     folder: Path,
     contents: Contents,
     vectors: FloatArray,
-    lexical: BM25Index,
+    lexical: Callable[[], BM25Index],
     summary: GenerationSummary,
     *,
     embedded_by: str,
 ) -> Manifest:
     """Complete a generation in ``folder`` and force it to disk, manifest last.
 
-    ``vectors`` (number of passages, d) and ``lexical`` are in the order of the passages. Passages and tokens are in the
-    folder already. ``embedded_by`` names the runtime; the next generation reuses vectors of the same runtime only.
+    ``vectors`` (number of passages, d) and the result of ``lexical`` are in the order of the passages; the latter is
+    called when all vectors are written. Passages and tokens are in the folder already. ``embedded_by`` names the
+    runtime; the next generation reuses vectors of the same runtime only.
     """
-    if not len(vectors) == summary.counts[PASSAGES] == len(lexical):
-        raise ValueError(f"{len(vectors)} vectors and {len(lexical)} texts, but {summary.counts[PASSAGES]} passages")
     store = _store_of(vectors, contents.model.dimension)
     with storage_errors(folder):
         vector_index = store.choose_index()
         store.save(folder / VECTORS)
-        counts = {**summary.counts, VECTORS: len(store), **lexical.save(folder)}
+        words = lexical()
+        if not len(vectors) == summary.counts[PASSAGES] == len(words):
+            raise ValueError(f"{len(vectors)} vectors and {len(words)} texts, but {summary.counts[PASSAGES]} passages")
+        counts = {**summary.counts, VECTORS: len(store), **words.save(folder)}
         for name in sorted(counts):
             sync_file(folder / name)
         manifest = Manifest(

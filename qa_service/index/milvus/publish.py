@@ -131,4 +131,4 @@ def _tokens_of(index: OpenIndex, number: int) -> Tokens:
     first, last = int(stored.starts[number]), int(stored.starts[number + 1])
     own = slice(first, last)
     codes = stored.codes.read([(first, last)])
-    return Tokens(codes, stored.lengths[own], stored.ids[own], index.token_rows(number))
+    return Tokens(codes, stored.lengths[own], stored.ids[own].astype(np.int32), index.token_rows(number))

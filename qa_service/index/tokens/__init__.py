@@ -1,9 +1,9 @@
 """Late interaction: compressed token vectors of the passages, and MaxSim of a question with them.
 
-A token vector takes 64 bytes. It is centred and projected onto the 128 principal components of all tokens; a random
+A token vector takes 32 bytes. It is centred and projected onto the 128 principal components of all tokens; a random
 rotation makes the components equally and almost normally distributed. Each component is rounded to the nearest of
-sixteen levels, at the distance that Max (1960) showed to be optimal for a normal distribution. Two more bytes hold the
-norm of the decoded vector, by which cosines are scaled, and four the token's id.
+four levels, at the distance that Max (1960) showed to be optimal for a normal distribution. Two more bytes hold the
+norm of the decoded vector, by which cosines are scaled, and two the token's id (four, if the vocabulary is large).
 
 MaxSim (Khattab and Zaharia, 2020, arXiv 2004.12832): each token of the question is matched with its most similar token
 of the passage. Their cosines are averaged, weighted by the tokens' idf.

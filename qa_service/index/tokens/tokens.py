@@ -83,15 +83,16 @@ def _read(descriptor: int, length: int, offset: int) -> bytes:
 class PassageTokens:
     """The stored tokens of all passages.
 
-    Passage ``i`` has the rows ``starts[i]`` to ``starts[i + 1]`` of ``codes`` (tokens, k / 2), ``lengths`` (tokens,)
+    Passage ``i`` has the rows ``starts[i]`` to ``starts[i + 1]`` of ``codes`` (tokens, k / 4), ``lengths`` (tokens,)
     and ``ids`` (tokens,) in the model's vocabulary. ``sentences`` (sentences, 2) are row ranges within their passage.
-    ``frequencies`` (vocabulary,) are the numbers of passages that hold each token id.
+    ``frequencies`` (vocabulary,) are the numbers of passages that hold each token id. The files lie in ``folder``.
     """
 
+    folder: Path
     codec: Codec
     codes: "StoredRows"
     lengths: Float16Array
-    ids: Int32Array
+    ids: IntArray
     starts: IntArray
     sentences: Int32Array
     frequencies: Int32Array
@@ -104,7 +105,7 @@ class PassageTokens:
             # A plain array over the mapped file; slicing numpy.memmap is slow.
             return np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))
 
-        return cls(Codec.from_array(read(CODEC)), StoredRows(folder / CODES), *map(read, FILES[1:-1]))
+        return cls(folder, Codec.from_array(read(CODEC)), StoredRows(folder / CODES), *map(read, FILES[1:-1]))
 
     def close(self) -> None:
         """Close the file of codes."""
