@@ -42,7 +42,8 @@ from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.index.disk import IndexFolder
 from qa_service.indexing.cluster import ray_pipeline
 from qa_service.indexing.cluster.stages import BuiltShard, EmbedStage, SplitStage, read_shard
-from qa_service.pipeline import build, open_answerer
+from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.retrieval import Retriever
 from qa_service.settings import Settings, load_settings
 
 BYTES_A_PASSAGE = 520
@@ -58,8 +59,8 @@ class StandIn(ExportedEmbedder):
 
     runtime = "a table of tokens"
 
-    def __init__(self, model: Any, table: np.ndarray) -> None:
-        super().__init__(model._folder, model._specification, threads=1)  # noqa: SLF001 - its tokenizer
+    def __init__(self, model: ExportedEmbedder, table: np.ndarray) -> None:
+        super().__init__(model.folder, model.specification, threads=1)
         self._table = table
 
     def load(self) -> None:
@@ -245,7 +246,7 @@ def ask_step(size: Size, embedder: Embedder) -> None:
     opened = meter.read("open")
     with closing(answerer.index):
         answerer.self_test()
-        unread, _ = open_answerer(size.settings.model_copy(update={"reader": "off"}), embedder)
+        unread = QuestionAnswerer(answerer.index, embedder, Retriever(answerer.index, None), size.settings)
         passes: list[float] = []
         rests: list[float] = []
         alls: list[float] = []
@@ -264,7 +265,6 @@ def ask_step(size: Size, embedder: Embedder) -> None:
                 for kept, seconds in zip((passes, rests, alls), times, strict=True):
                     kept.append(1000 * seconds)
                 cpu.append(1000 * (time.process_time() - before))
-        unread.index.close()
         found = answerer.index.manifest.vector_index
     forward = statistics.median(passes)
     size.note(
