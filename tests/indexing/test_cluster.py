@@ -21,6 +21,7 @@ from ray_nodes import two_nodes
 from qa_service.datatypes import AskOptions, SourceFile
 from qa_service.embedding import OPENVINO_INT8, OnnxEmbedder, TwoRuntimeEmbedder, open_runtime
 from qa_service.embedding.choose import embedder_to_build
+from qa_service.embedding.interface import unit_length
 from qa_service.errors import (
     IndexCorrupt,
     IndexIncompatible,
@@ -111,7 +112,8 @@ def compare(one: Settings, several: Settings, *, least_cosine: float = 1 - 1e-6)
     here, there = opened(one), opened(several)
     assert ids(here) == ids(there)
     every = np.arange(len(here))
-    assert (here.vectors(every) * there.vectors(every)).sum(axis=1).min() >= least_cosine
+    cosines = (unit_length(here.vectors(every)) * unit_length(there.vectors(every))).sum(axis=1)
+    assert cosines.min() >= least_cosine
     assert here.words.vocabulary() == there.words.vocabulary()
     assert here.words.spellings.dump() == there.words.spellings.dump()
     assert here.words.synonyms == there.words.synonyms

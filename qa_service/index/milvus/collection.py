@@ -11,7 +11,7 @@ from qa_service.embedding.interface import unit_length
 from qa_service.errors import StoreRefused, StoreUnavailable
 from qa_service.index.milvus.connection import WRITING, Connection
 from qa_service.index.milvus.schema import ID, VECTOR, WORDS, layout
-from qa_service.index.vectors import LEAST_RECALL, Recall
+from qa_service.index.vectors import LEAST_RECALL, Recall, stored_length
 
 ROWS_PER_CALL = 500
 EXACT_UP_TO = 20_000
@@ -80,7 +80,7 @@ class MilvusStore:
             return
         if (np.diff(ids, prepend=self._last) <= 0).any():
             raise ValueError("ids must be new, not negative and strictly increasing")
-        scaled = unit_length(vectors)
+        scaled = stored_length(vectors)
         for start in range(0, len(ids), ROWS_PER_CALL):
             block = slice(start, start + ROWS_PER_CALL)
             data = [

@@ -14,6 +14,7 @@ _SEED = 20261123
 _QUERY_COUNT = 200
 _NOISE_LENGTH = 2.0  # of a vector's own
 _STANDARD_ERRORS = 2
+_LENGTH_TOLERANCE = 1e-3
 LEAST_RECALL = 0.99
 _COSINE_TOLERANCE = 1e-5
 """Cosines in float32 differ by less between two ways to compute them."""
@@ -30,6 +31,16 @@ class VectorIndex:
     kind: Literal["flat", "pq"]
     candidates: int
     recall_at_10: float
+
+
+def stored_length(vectors: FloatArray) -> FloatArray:
+    """Return vectors (n, d) scaled to length 1, or as they are if all are as long as that to 1e-3.
+
+    Vectors of 16 bits have lost a little of their length. Scaled, they would be rounded to others in the next index,
+    and would have other cosines in another kind of store.
+    """
+    near = np.abs(np.linalg.norm(vectors, axis=1) - 1) < _LENGTH_TOLERANCE
+    return vectors if near.all() else unit_length(vectors)
 
 
 def noisy_queries(vectors: Callable[[IntArray], FloatArray], count: int) -> FloatArray:

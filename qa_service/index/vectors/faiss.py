@@ -9,7 +9,7 @@ import numpy as np
 
 from qa_service.datatypes import FloatArray, IntArray
 from qa_service.embedding.interface import unit_length
-from qa_service.index.vectors import LEAST_RECALL, Recall, VectorIndex, noisy_queries
+from qa_service.index.vectors import LEAST_RECALL, Recall, VectorIndex, noisy_queries, stored_length
 
 EXACT_UP_TO = 5_000
 """Vectors. Exact search of so many takes at most a quarter of a millisecond; above, codes are tried."""
@@ -18,7 +18,6 @@ _WRAPPER = b"IxMp"  # IndexIDMap
 _KINDS = {"flat": b"IxSQ", "pq": b"IxRF"}  # IndexScalarQuantizer, IndexRefine
 _HEADER_BYTES = 37  # fourcc 4, d 4, ntotal 8, unused 16, is_trained 1, metric 4
 _COMPONENT_BYTES, _ID_BYTES = 2, 8
-_LENGTH_TOLERANCE = 1e-3
 _COMPONENTS_PER_CODE, _BITS_PER_CODE, _KMEANS_ROUNDS = 4, 4, 4
 _SEED = 20261123
 _TRAINING_VECTORS = 4_096  # as many as FAISS uses at most for such codes
@@ -131,10 +130,8 @@ class FaissStore:
             return
         if (np.diff(ids, prepend=self._ids[-1:] if len(self._ids) else [-1]) <= 0).any():
             raise ValueError("ids must be new, not negative and strictly increasing")
-        # Vectors of another store have lost a little of their length; scaled, they could be rounded to others.
-        if not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < _LENGTH_TOLERANCE).all():
-            vectors = unit_length(vectors)
-        self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(ids, dtype=np.int64))
+        stored = np.ascontiguousarray(stored_length(vectors), np.float32)
+        self._index.add_with_ids(stored, np.ascontiguousarray(ids, dtype=np.int64))
         self._ids = np.concatenate([self._ids, ids])
 
     def search(self, queries: FloatArray, top_k: int, allowed: IntArray | None = None) -> tuple[IntArray, FloatArray]:
