@@ -99,7 +99,7 @@ def compare(texts: list[str], embedder: DeviceEmbedder, device: str) -> None:
     cosines = (in_order[::SAMPLE] * np.stack(theirs)).sum(axis=1)
     operations, peak = (
         multiplications(lengths),
-        peak_of(device, torch.bfloat16 if "bf16" in embedder.runtime else torch.float16),
+        peak_of(device, embedder.runtime),
     )
     with_free_forward_pass(embedder)
     rest = seconds(lambda: pack(batches, embedder))

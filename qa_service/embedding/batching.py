@@ -15,6 +15,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _SEED = 20261123
+_MIN_PADDED_TOKENS = 32
 _MAX_SHORT_CHARACTERS = 200
 _MAX_BATCH = 4
 
@@ -42,7 +43,8 @@ def batches_by_length(
     order = np.argsort(-np.asarray(lengths), kind="stable")
     starts, start = [0], 0
     while start < len(order):
-        start += batch_size if batch_tokens is None else max(1, batch_tokens // max(1, int(lengths[order[start]])))
+        longest = max(int(lengths[order[start]]), _MIN_PADDED_TOKENS)
+        start += batch_size if batch_tokens is None else max(1, batch_tokens // longest)
         starts.append(start)
     batches = [order[start:end].tolist() for start, end in pairwise(starts)]
     for number in np.random.default_rng(_SEED).permutation(len(batches)):

@@ -107,7 +107,10 @@ class DeviceEmbedder(ExportedEmbedder):
     @cached_property
     def _model(self) -> Any:
         dtype = self._torch.bfloat16 if self._bf16 else self._torch.float16
-        return SentenceTransformerEmbedder(self._files, self._device).load().to(dtype)
+        model = SentenceTransformerEmbedder(self._files, self._device).load().to(dtype)
+        if self._device == "cuda":
+            self._torch.cuda.synchronize()  # other streams do not wait for the copy of the weights
+        return model
 
     def _forward(self, encoded: Sequence[Any]) -> Iterator[tuple[FloatArray, FloatArray | None]]:
         stream = self._streams.get()
@@ -121,7 +124,7 @@ class DeviceEmbedder(ExportedEmbedder):
 
     def _passes(self, encoded: Sequence[Any], stream: Any) -> list[list[Any]]:
         """Run as many texts at a time as the memory of the device allows; return the outputs of each pass."""
-        longest = max(len(item) for item in encoded)
+        longest = self._padded(encoded, _PAD_TO_TOKENS)
         while True:
             texts = max(1, self._pass_tokens // longest)
             try:

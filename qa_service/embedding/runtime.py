@@ -182,19 +182,21 @@ class ExportedEmbedder:
         for text, item, (vector, rows) in zip(texts, encoded, self._forward(encoded), strict=True):
             vectors.append(vector)
             if rows is not None:
-                offsets = np.array(item.offsets, np.int64) - len(prompt)
-                own = rows[: len(item.ids)]
-                tokens.append(own_tokens(text, offsets, item.special_tokens_mask, np.array(item.ids), own))
+                offsets, ids = np.array(item.offsets, np.int64) - len(prompt), np.array(item.ids)
+                tokens.append(own_tokens(text, offsets, item.special_tokens_mask, ids, rows[: len(ids)]))
         return PassageEmbeddings(checked_unit_length(np.stack(vectors)), tuple(tokens) if tokens else None)
+
+    def _padded(self, encoded: Sequence[Any], multiple: int) -> int:
+        return min(-(-max(map(len, encoded)) // multiple) * multiple, self.window)
 
     def _inputs(self, encoded: Sequence[Any], multiple: int = 1) -> dict[str, IntArray]:
         """Return the model's inputs, all texts padded to the longest, rounded up to a ``multiple`` in the window."""
-        length = min(-(-max(len(item.ids) for item in encoded) // multiple) * multiple, self.window)
+        length = self._padded(encoded, multiple)
         ids: IntArray = np.zeros((len(encoded), length), np.int64)
         mask: IntArray = np.zeros((len(encoded), length), np.int64)
         for row, item in enumerate(encoded):
-            ids[row, : len(item.ids)] = item.ids
-            mask[row, : len(item.ids)] = 1
+            ids[row, : len(item)] = item.ids
+            mask[row, : len(item)] = 1
         values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         return {name: values[name] for name in self.specification.inputs}
 
