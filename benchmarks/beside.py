@@ -56,7 +56,7 @@ def main() -> None:
     """Index, serve, load, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", type=Path)
-    parser.add_argument("--documents", type=int, default=1000)
+    parser.add_argument("--documents", type=int, default=3000)
     parser.add_argument("--load", type=float, default=0.5)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--work", type=Path)
@@ -111,6 +111,7 @@ async def run(url: str, questions: list[str], source: Path, key: str, arguments:
         times.begin("quiet again")
         await asyncio.sleep(arguments.seconds)
         asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
     return times
 
 
@@ -132,12 +133,15 @@ async def steady(client: aiohttp.ClientSession, source: "cycle[str]", rate: floa
             times.refused += 1
 
     due = time.perf_counter()
-    while True:
-        due += random.expovariate(rate)
-        await asyncio.sleep(due - time.perf_counter())
-        task = asyncio.create_task(ask(due, next(source)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    try:
+        while True:
+            due += random.expovariate(rate)
+            await asyncio.sleep(due - time.perf_counter())
+            task = asyncio.create_task(ask(due, next(source)))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+    finally:
+        await asyncio.gather(*tasks)
 
 
 async def version(client: aiohttp.ClientSession) -> str:
