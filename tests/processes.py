@@ -1,10 +1,15 @@
-"""Helpers that wait and inspect processes."""
+"""Helpers that start, wait for and inspect processes."""
 
+import re
+import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import httpx2
 
 PATIENCE = 300.0
 """Seconds until a test gives up. Nothing takes nearly as long, even on a machine that is slow and busy."""
@@ -38,3 +43,24 @@ def command_of(process: int) -> list[str]:
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{process}/cmdline").read_text().split("\0")
     return []
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple[list[str], httpx2.Client]]:
+    """Serve on a free port; yield the lines up to the address, and a client."""
+    command = [sys.executable, "-m", "qa_service", "serve", *arguments, "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            lines: list[str] = []
+            while not (found := re.search(r"http://127\.0\.0\.1:\d+", lines[-1] if lines else "")):
+                lines.append(server.stderr.readline())
+                assert lines[-1], lines
+            with httpx2.Client(base_url=found.group(), timeout=PATIENCE) as client:
+                eventually(lambda: client.get("/readyz").status_code == 200)
+                yield lines, client
+        finally:
+            server.send_signal(signal.SIGTERM)
+            rest = server.stderr.read()
+        server.wait(PATIENCE)
+        assert "Traceback" not in rest

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from qa_service.cli.group import ask_with_one_thread, check_memory, cli, has_screen, take_signals
+from qa_service.cli.group import ask_with_one_thread, check_memory, cli, has_screen, take_signals, unwound_by_sigterm
 from qa_service.cli.options import examples
 from qa_service.cli.show import say
 from qa_service.errors import SourceError
@@ -43,7 +43,7 @@ def demo(port: int, browser: bool) -> int:  # noqa: FBT001 - a flag
         if browser and has_screen():
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    with _own_settings(port) as own:
+    with unwound_by_sigterm(), _own_settings(port) as own:
         return run_service(load_settings(**own), builds=True, on_start=show)
 
 

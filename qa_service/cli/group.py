@@ -180,6 +180,28 @@ def take_signals() -> None:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
+@contextmanager
+def unwound_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM leave this block as an exception, so that temporary folders are removed, and end the process then.
+
+    Enter this before such a folder is created.
+    """
+    received: list[int] = []
+
+    def leave(number: int, _: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        received.append(number)
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if received:
+            signal.raise_signal(signal.SIGTERM)
+
+
 def has_screen() -> bool:
     """Tell whether a browser would have a window, instead of a place in the terminal."""
     return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

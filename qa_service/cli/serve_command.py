@@ -1,6 +1,5 @@
 """The command that serves the index over HTTP."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from qa_service.cli.group import (
     settings_of_folder,
     settings_to_ask,
     take_signals,
+    unwound_by_sigterm,
 )
 from qa_service.cli.options import documents_folder, examples, options
 from qa_service.cli.show import complain, counted, say
@@ -63,10 +63,8 @@ def serve(folder: Path | None, anybody: bool, export: Path | None, **overrides: 
     check_memory()
     ask_with_one_thread()
     overrides |= {"access": "open"} if anybody else {}
-    with ExitStack() as stack:
+    with unwound_by_sigterm(), ExitStack() as stack:
         if export is not None:
-            # Else the signal, which uvicorn raises again when it has stopped, would leave the folder behind.
-            signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
             unpacked = _unpacked(export, Path(stack.enter_context(TemporaryDirectory(prefix="qa-service-"))))
             settings = settings_of(overrides | unpacked)
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import QUESTIONS, ROOT, Run
-from processes import PATIENCE, children_of, eventually, runs
+from processes import PATIENCE, children_of, eventually, runs, serving
 from verdicts import CONFLICT, MISSING, QUESTION, QUOTE, VERDICTS, with_verdict
 
 from qa_service.cli import doctor
@@ -312,6 +312,49 @@ def test_workers_share_a_port_and_stop_together(run: Run, here: list[str]) -> No
         server.wait(PATIENCE)
         assert "Traceback" not in rest
     eventually(lambda: not any(map(runs, children)))
+
+
+def test_a_server_that_is_stopped_while_it_opens_leaves_no_folder(
+    run: Run, here: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of the metrics of several workers is there before the index is opened."""
+    run("index", *here)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setenv("TMPDIR", str(shared))
+    command = [sys.executable, "-m", "qa_service", "serve", *here, "--port", "0", "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd="/") as server:
+        eventually(lambda: list(shared.glob("qa-metrics-*")))
+        server.send_signal(signal.SIGTERM)
+        _, err = server.communicate(timeout=PATIENCE)
+    assert server.returncode in {-signal.SIGTERM, 0}
+    assert "Traceback" not in err
+    assert list(shared.iterdir()) == []
+
+
+def test_an_export_of_the_shipped_briefing_is_served(
+    run: Run, tmp_path: Path, exported_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is unpacked into a temporary folder, which is gone after SIGTERM; the export stays, and can't be changed."""
+    shutil.copytree(exported_models, tmp_path / "ix/models", copy_function=os.link)
+    flags = ["--source", str(ROOT / "source_text"), "--index", str(tmp_path / "ix")]
+    assert run("index", *flags)[0] == 0
+    export = tmp_path / "briefing.tar.zst"
+    assert run("export", export, *flags, "--data", tmp_path / "data")[0] == 0
+    before = export.read_bytes()
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    monkeypatch.setenv("TMPDIR", str(unpacked))
+    monkeypatch.setenv("QA_DOCUMENTS_WRITE", "true")
+    monkeypatch.setenv("QA_DATA", str(tmp_path / "data"))
+    with serving("--export", str(export)) as (_, client):
+        answer = client.post("/ask", json={"question": "How many launchers are there in a THAAD battery?"}).json()
+        assert answer["answer"]["text"] == "A battery has six launchers."
+        assert client.get(answer["results"][0]["citation"]["url"]).status_code == 200
+        assert client.put("/documents/new.txt", content=b"new").status_code == 403
+        assert len(list(unpacked.iterdir())) == 1
+    assert list(unpacked.iterdir()) == []
+    assert export.read_bytes() == before
 
 
 def test_the_shipped_briefing_is_found(run: Run, tmp_path: Path, exported_models: Path) -> None:

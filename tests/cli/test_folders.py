@@ -4,17 +4,13 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 from conftest import Run
-from processes import PATIENCE, eventually
+from processes import serving
 
 CAT, CRAB = "The cat sleeps on the warm mat.", "A crab walks sideways."
 
@@ -98,27 +94,6 @@ def test_a_cache_that_cant_be_written_is_an_error(run: Run, folders: Path, monke
     assert code == 7
     assert err.startswith(f"error: can't make {folders}/file/indexes/zoo-")
     assert "Not a directory; name a folder for the index with --index" in err
-
-
-@contextmanager
-def serving(*arguments: str) -> Iterator[tuple[list[str], httpx2.Client]]:
-    """Serve on a free port; yield the lines up to the address, and a client."""
-    command = [sys.executable, "-m", "qa_service", "serve", *arguments, "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        try:
-            lines: list[str] = []
-            while not (found := re.search(r"http://127\.0\.0\.1:\d+", lines[-1] if lines else "")):
-                lines.append(server.stderr.readline())
-                assert lines[-1], lines
-            with httpx2.Client(base_url=found.group(), timeout=PATIENCE) as client:
-                eventually(lambda: client.get("/readyz").status_code == 200)
-                yield lines, client
-        finally:
-            server.send_signal(signal.SIGTERM)
-            rest = server.stderr.read()
-        server.wait(PATIENCE)
-        assert "Traceback" not in rest
 
 
 def test_serve_builds_the_index_of_a_folder(folders: Path) -> None:
