@@ -82,10 +82,13 @@ def test_nothing_is_recorded_by_default(answerer: QuestionAnswerer, settings: Se
 
 
 @pytest.mark.needs("mcp")
-def test_a_question_over_mcp_is_recorded(answerer: QuestionAnswerer, settings: Settings) -> None:
+@pytest.mark.parametrize(("tool", "argument"), [("ask", "question"), ("search", "query")])
+def test_a_question_over_mcp_is_recorded(
+    tool: str, argument: str, answerer: QuestionAnswerer, settings: Settings
+) -> None:
     """As one of POST /ask."""
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
-    body = {**call, "params": {"name": "ask", "arguments": {"question": FOUND}}}
+    body = {**call, "params": {"name": tool, "arguments": {argument: FOUND}}}
     accepted = {"Accept": "application/json, text/event-stream"}
     with TestClient(app_for(answerer, asked(settings, mcp=True)), base_url="http://localhost") as client:
         assert client.post("/mcp", json=body, headers=accepted).status_code == 200

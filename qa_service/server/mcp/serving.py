@@ -152,7 +152,8 @@ class Tools:
             collection = next(iter(_collections_of_key(context)), "")
         live = self._serving(collection, context)
         if isinstance(arguments, SearchArguments):
-            return await _search(arguments.query, collection, live, context)
+            _, answer, _ = await self._answer(arguments.query, AskOptions(top_k=_SEARCH_PASSAGES), live)
+            return _search_result(answer, collection, live, context)
         if isinstance(arguments, SourceArguments):
             with live.lease() as answerer:
                 document = await live.worker.run(lambda: answerer.document(arguments.document_id))
@@ -186,14 +187,21 @@ class Tools:
         return live
 
     async def _ask(self, arguments: AskArguments, live: LiveIndex, context: _Context) -> dict[str, Any]:
-        started = time.perf_counter()
         options = AskOptions(top_k=arguments.top_k, history=tuple(map(Turn, arguments.history)))
-        answer = await _answer(arguments.question, options, live)
-        identifier = random_id()
-        took_ms = (time.perf_counter() - started) * 1000
-        self._on_answer(identifier, answer, live.path, took_ms)
+        identifier, answer, took_ms = await self._answer(arguments.question, options, live)
         links = _links(live, context)
         return ask_body(identifier, answer, took_ms, links.own, related=live.related(answer, filtered=False))
+
+    async def _answer(self, question: str, options: AskOptions, live: LiveIndex) -> tuple[str, Answer, float]:
+        """Return an id for an answer, the answer, and the milliseconds that it took."""
+        started = time.perf_counter()
+        with live.lease() as answerer:
+            answer = await live.answer(
+                lambda prepared: answerer.ask(question, options, query=prepared.query), (question, options)
+            )
+        identifier, took_ms = random_id(), (time.perf_counter() - started) * 1000
+        self._on_answer(identifier, answer, live.path, took_ms)
+        return identifier, answer, took_ms
 
 
 async def _list_tools(_context: _Context, _params: PaginatedRequestParams | None) -> ListToolsResult:
@@ -225,15 +233,7 @@ def _links(live: LiveIndex, context: _Context) -> Links:
     return Links(live.path) if context.request is None else Links.of(context.request.scope, live.path)
 
 
-async def _answer(question: str, options: AskOptions, live: LiveIndex) -> Answer:
-    with live.lease() as answerer:
-        return await live.answer(
-            lambda prepared: answerer.ask(question, options, query=prepared.query), (question, options)
-        )
-
-
-async def _search(query: str, collection: str, live: LiveIndex, context: _Context) -> dict[str, Any]:
-    answer = await _answer(query, AskOptions(top_k=_SEARCH_PASSAGES), live)
+def _search_result(answer: Answer, collection: str, live: LiveIndex, context: _Context) -> dict[str, Any]:
     prefix = f"{collection}/" if collection else ""
     found = [
         FoundDocument(
