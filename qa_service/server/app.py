@@ -42,7 +42,14 @@ from qa_service.server.openapi import DescribedAPI
 from qa_service.server.page_pictures import PagePictures
 from qa_service.server.routes.ask import ask_routes, batch_routes
 from qa_service.server.routes.chat import chat_routes
-from qa_service.server.routes.documents import citation_routes, document_routes, listing_routes, view_routes
+from qa_service.server.routes.documents import (
+    citation_routes,
+    document_routes,
+    listing_routes,
+    passage_routes,
+    verify_routes,
+    view_routes,
+)
 from qa_service.server.routes.embeddings import embedding_routes
 from qa_service.server.routes.evaluate import evaluation_routes, report_routes
 from qa_service.server.routes.feedback import FeedbackRecorder, feedback_routes
@@ -233,7 +240,9 @@ def _include_collection_routes(app: FastAPI, services: _Services) -> None:
         feedback_routes(collections, recorder),
         index_routes(collections),
         listing_routes(collections),
+        passage_routes(collections),
         document_routes(collections),
+        verify_routes(collections),
         preview_routes(collections),
         picture_routes(collections, PagePictures(settings)),
         view_routes(collections),

@@ -23,7 +23,7 @@ KEY_COLLECTIONS = "qa_key_collections"
 GRANT = "qa_grant"
 """In the scope of a request: the :class:`Grant` under which links in its response are signed."""
 QUOTE_ONLY = "qa_quote_only"
-"""In the scope of a request that needs a signed link: only the surroundings of the quote may be shown."""
+"""In the scope of a request: whether its key, or that of its signed link, reads documents around quotes only."""
 RATE_HEADERS = "qa_rate_headers"
 """In the scope of a request: the rate-limit headers of its response."""
 _RATE_LIMITS = "qa_limits"
@@ -37,7 +37,8 @@ class Access:
     ``by_link``: a signed link replaces the key. ``open_locally``: if no keys are needed, requests from this machine
     pass. ``own_pages_only``: an ``Origin`` must be allowed, with a key or without. ``collection_parameter``: the path
     parameter that names the collection; empty if the handler compares the collection with those of the key.
-    ``around_quotes``: a publishable key without the scope ``documents`` needs the signed link of a quote too.
+    ``around_quotes``: a publishable key without the scope ``documents`` needs the signed link of a quote too; without
+    ``by_link``, it can't use the route.
     ``counts_as_one``: the rate limits count a request as one question; otherwise the handler calls :meth:`Gate.count`.
     """
 
@@ -55,6 +56,7 @@ ASK = Access("ask")
 FEEDBACK = Access("feedback")
 ADMIN = Access("admin")
 AROUND_QUOTES = Access("ask", by_link=True, around_quotes=True)
+WHOLE_DOCUMENTS = Access("ask", around_quotes=True)
 
 
 class Gate:
@@ -95,18 +97,15 @@ class Gate:
         if access.own_pages_only and origin is not None and not self.is_origin(origin):
             raise refused_origin()
         key = self._key(given, connection["path"])
-        needs_link = key is None or (access.around_quotes and key.publishable and not _reads_documents(key))
+        quotes_only = key is not None and key.publishable and not _reads_documents(key)
+        needs_link = key is None or (access.around_quotes and quotes_only)
         grant = self._grant_of_link(connection) if needs_link and access.by_link else None
-        if grant is not None:
-            connection[QUOTE_ONLY] = not _reads_documents(grant.key)
+        connection[QUOTE_ONLY] = quotes_only if grant is None else not _reads_documents(grant.key)
         if key is not None:
             _expect(key, access.scope, origin)
             self._expect_collection(key, connection, access)
             if needs_link and grant is None:
-                raise Forbidden(
-                    "this key reads documents around quotes only; use the links of answers, or a key with the scope "
-                    "documents"
-                )
+                raise reads_quotes_only()
             grant = self.keys.grant(key, self._settings.link_days)
         elif grant is not None:
             _expect_scope(grant.key, access.scope)
@@ -191,6 +190,13 @@ class Gate:
 def refused_origin() -> Forbidden:
     """Return the error for a page of an origin that the settings do not allow."""
     return Forbidden("pages of this origin may not use this service")
+
+
+def reads_quotes_only() -> Forbidden:
+    """Return the error for a publishable key without the scope ``documents`` that asks for a whole document."""
+    return Forbidden(
+        "this key reads documents around quotes only; use the links of answers, or a key with the scope documents"
+    )
 
 
 def _missing() -> Unauthorized:

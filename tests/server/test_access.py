@@ -264,9 +264,8 @@ def test_every_route_opens_to_its_scope_only(client: TestClient, settings: Setti
     )
     of_collections = ("put_document", "get_document", "delete_document", "owner_report")
     needs |= dict.fromkeys((*of_collections, *(f"collection_{name}" for name in of_collections)), "admin")
-    around_quotes = {"preview", "collection_preview", "page_picture", "collection_page_picture"} | {
-        "vector_store_file_content"
-    }
+    of_whole_documents = ("read_source", "passages", "view_source", "preview", "page_picture")
+    around_quotes = {"vector_store_file_content", *of_whole_documents, *(f"collection_{n}" for n in of_whole_documents)}
     seen = 0
     for method, path, operation in routes(client):
         need = needs.get(operation, "ask")
@@ -441,6 +440,26 @@ def test_a_link_shows_only_the_context_of_its_quote(
             view.replace("&sig=", "&start=0&sig="),
         ):
             assert client.get(moved).status_code == 401, moved
+
+
+def test_a_publishable_key_reads_around_quotes_only(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """The links of its answers open, also with the key beside them; with the scope `documents`, everything does."""
+    keys = KeyFile(settings.data)
+    page, reader = (
+        shown(keys.create("page", scopes, publishable=True, origins=(PAGE,)), PAGE)
+        for scopes in (("ask",), ("ask", "documents"))
+    )
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
+        body = client.post("/ask", json={"question": "where does the cat sleep", "top_k": 1}, headers=page).json()
+        citation = body["results"][0]["citation"]
+        links = [citation["url"].partition("#")[0], citation["preview"], citation["permalink"]]
+        assert {client.get(link, headers=headers).status_code for link in links for headers in ({}, page)} == {200}
+        document = f"/sources/{citation['document_id']}"
+        for path in (document, f"{document}/passages", f"{document}/view", f"{document}/view?start=0&end=5"):
+            refused = client.get(path, headers=page)
+            assert refused.status_code == 403, path
+            assert "around quotes only" in refused.json()["detail"]
+            assert client.get(path, headers=reader).status_code == 200, path
 
 
 def test_concurrent_changes_of_the_key_file_are_all_kept(tmp_path: Path) -> None:

@@ -295,6 +295,28 @@ def test_a_key_for_one_collection_reveals_no_other(answerer: QuestionAnswerer, s
             assert told(refused) == "this key may not read this collection; set `collection` to one of: hr"
 
 
+def test_a_publishable_key_reads_no_whole_document(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Without the scope `documents` it asks and searches, but tools and resources that return documents are refused."""
+    keys, page = KeyFile(settings.data), "https://www.example.org"
+    tokens = [
+        keys.create("page", scopes, publishable=True, origins=(page,)) for scopes in (("ask",), ("ask", "documents"))
+    ]
+    settings = settings.model_copy(update={"access": "keys"})
+    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
+        for token, is_refused in zip(tokens, (True, False), strict=True):
+            key = {"Authorization": f"Bearer {token}", "Origin": page}
+            asked = called(client, "ask", {"question": QUESTION}, **key)["structuredContent"]
+            document = asked["results"][0]["citation"]["document_id"]
+            (found, *_) = called(client, "search", {"query": QUESTION}, **key)["structuredContent"]["results"]
+            for name, arguments in (("fetch", {"id": found["id"]}), ("read_source", {"document_id": document})):
+                result = called(client, name, arguments, **key)
+                assert bool(result.get("isError")) == is_refused
+                assert ("around quotes only" in result["content"][0]["text"]) == is_refused
+            read = {"uri": f"qa-service:///sources/{document}"}
+            body = {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": read}
+            assert ("error" in client.post("/mcp", json=body, headers=ACCEPT | key).json()) == is_refused
+
+
 def test_an_unexpected_failure_reveals_nothing(
     settings: Settings, answerer: QuestionAnswerer, caplog: pytest.LogCaptureFixture
 ) -> None:

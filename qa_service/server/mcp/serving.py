@@ -36,7 +36,7 @@ from qa_service.citations import view_path
 from qa_service.datatypes import Answer, AskOptions, Turn
 from qa_service.errors import Forbidden, NotFound, RequestError
 from qa_service.schemas.ask import ask_body
-from qa_service.server.gate import KEY_COLLECTIONS, Access
+from qa_service.server.gate import KEY_COLLECTIONS, QUOTE_ONLY, Access, reads_quotes_only
 from qa_service.server.links import Links
 from qa_service.server.live_index import LiveIndex
 from qa_service.server.mcp.messages import ValidMessages
@@ -145,6 +145,7 @@ class Tools:
 
     async def _result(self, arguments: Arguments, context: _Context) -> dict[str, Any]:
         if isinstance(arguments, FetchArguments):
+            _expect_whole_documents(context)
             collection, _, identifier = arguments.id.rpartition("/")
             return await _fetch(arguments.id, identifier, self._serving(collection, context), context)
         collection = arguments.collection
@@ -155,6 +156,7 @@ class Tools:
             _, answer, _ = await self._answer(arguments.query, AskOptions(top_k=_SEARCH_PASSAGES), live)
             return _search_result(answer, collection, live, context)
         if isinstance(arguments, SourceArguments):
+            _expect_whole_documents(context)
             with live.lease() as answerer:
                 document = await live.worker.run(lambda: answerer.document(arguments.document_id))
             return SourceText.of(document, arguments.start_char).model_dump()
@@ -169,6 +171,7 @@ class Tools:
 
     async def _read_resource(self, context: _Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         with _protocol_errors():
+            _expect_whole_documents(context)
             collection, identifier = place_of(params.uri)
             live = self._serving(collection, context)
             with live.lease() as answerer:
@@ -227,6 +230,12 @@ def _protocol_errors() -> Iterator[None]:
 def _collections_of_key(context: _Context) -> tuple[str, ...]:
     """Return the collections that the key of a request is for; none if it is for all."""
     return () if context.request is None else tuple(context.request.scope.get(KEY_COLLECTIONS, ()))
+
+
+def _expect_whole_documents(context: _Context) -> None:
+    """Raise :class:`Forbidden` if the key of a request reads documents around quotes only."""
+    if context.request is not None and context.request.scope.get(QUOTE_ONLY, False):
+        raise reads_quotes_only()
 
 
 def _links(live: LiveIndex, context: _Context) -> Links:

@@ -21,7 +21,7 @@ from qa_service.schemas.documents import (
     VerifyResponse,
 )
 from qa_service.server.collections import Collections
-from qa_service.server.gate import ASK, QUOTE_ONLY, Access
+from qa_service.server.gate import AROUND_QUOTES, ASK, QUOTE_ONLY, WHOLE_DOCUMENTS, Access
 from qa_service.server.links import Links
 from qa_service.server.routes.guarded import guarded
 from qa_service.server.routes.pages import citation_page, pieces, source_page
@@ -35,7 +35,7 @@ _ACCEPT = Header(description="`application/json` for JSON, else plain text or a 
 
 
 def listing_routes(collections: Collections) -> APIRouter:
-    """Return the routes that list documents and passages."""
+    """Return the route that lists documents."""
     router = APIRouter(route_class=guarded(ASK), tags=["documents"])
 
     @router.get("/sources", summary="List documents", responses=problems(422, 503, 504, "default"))
@@ -54,6 +54,13 @@ def listing_routes(collections: Collections) -> APIRouter:
             found = await live.worker.run(lambda: index.document_by_uri(uri))
         return SourcesBody.of([] if found is None else [found])
 
+    return router
+
+
+def passage_routes(collections: Collections) -> APIRouter:
+    """Return the route that lists the passages of a document."""
+    router = APIRouter(route_class=guarded(WHOLE_DOCUMENTS), tags=["documents"])
+
     @router.get(
         "/sources/{document_id}/passages",
         summary="List the passages of a document",
@@ -61,7 +68,10 @@ def listing_routes(collections: Collections) -> APIRouter:
         response_model=None,
     )
     async def passages(request: Request, document_id: Annotated[str, _DOCUMENT_ID]) -> Response:
-        """Return the start and end character of every passage, in order. Passages may overlap."""
+        """Return the start and end character of every passage, in order. Passages may overlap.
+
+        A publishable key needs the scope `documents`.
+        """
         live = collections.of(request)
         with live.lease() as answerer:
 
@@ -96,8 +106,8 @@ def _source_response(document: SourceDocument, *, as_json: bool) -> Response:
 
 
 def document_routes(collections: Collections) -> APIRouter:
-    """Return the routes that read a document and check citations."""
-    router = APIRouter(route_class=guarded(ASK), tags=["documents"])
+    """Return the route that reads a document."""
+    router = APIRouter(route_class=guarded(WHOLE_DOCUMENTS), tags=["documents"])
 
     @router.get(
         "/sources/{document_id}",
@@ -111,11 +121,21 @@ def document_routes(collections: Collections) -> APIRouter:
     async def read_source(
         request: Request, document_id: Annotated[str, _DOCUMENT_ID], accept: Annotated[str, _ACCEPT] = ""
     ) -> Response:
-        """Return the text of a document as it was indexed. All character offsets refer to this text."""
+        """Return the text of a document as it was indexed. All character offsets refer to this text.
+
+        A publishable key needs the scope `documents`.
+        """
         live = collections.of(request)
         with live.lease() as answerer:
             document = await live.worker.run(lambda: answerer.document(document_id))
         return await asyncio.to_thread(_source_response, document, as_json="application/json" in accept)
+
+    return router
+
+
+def verify_routes(collections: Collections) -> APIRouter:
+    """Return the route that checks citations."""
+    router = APIRouter(route_class=guarded(ASK), tags=["documents"])
 
     @router.post("/verify", summary="Check citations", responses=problems(400, 413, 415, 422, 503, 504))
     async def verify(body: VerifyRequest, request: Request) -> VerifyResponse:
@@ -140,7 +160,7 @@ def _with_sections(answerer: QuestionAnswerer, document_id: str) -> tuple[Source
 
 def view_routes(collections: Collections) -> APIRouter:
     """Return the route of a document's page, which the links of answers open; a signed link needs no key."""
-    router = APIRouter(route_class=guarded(_BY_LINK), tags=["documents"])
+    router = APIRouter(route_class=guarded(AROUND_QUOTES), tags=["documents"])
 
     @router.get(
         "/sources/{document_id}/view",
@@ -157,7 +177,8 @@ def view_routes(collections: Collections) -> APIRouter:
     ) -> Response:
         """Return the document as a page with the quote marked; `#quote` scrolls to it.
 
-        A signed link shows the quote and the text around it, or everything if its key has the scope `documents`.
+        A signed link shows the quote and the text around it, or everything if its key has the scope `documents`. A
+        publishable key without that scope needs a signed link.
         """
         live = collections.of(request)
         with live.lease() as answerer:
