@@ -15,11 +15,13 @@ from pathlib import Path
 EXTRAS = {
     "axe_playwright_python": "dev",
     "check_jsonschema": "dev",
+    "cohere": "dev",
     "cyclonedx_py": "dev",
     "ipykernel": "dev",
     "kubernetes_validate": "dev",
     "langchain_core": "dev",
     "llama_index": "dev",
+    "llama_index.postprocessor.jinaai_rerank": "dev",
     "mcp": "mcp",
     "milvus_lite": "dev",
     "mkdocs": "docs",

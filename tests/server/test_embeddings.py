@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,42 @@ def test_texts_are_ordered_by_relevance(client: TestClient) -> None:
         assert found["usage"]["total_tokens"] == sum(FakeEmbedder().count_tokens(TEXTS))
         (best,) = client.post("/v1/rerank", json=body | {"top_n": 1, "return_documents": True}).json()["results"]
         assert (best["index"], best["document"]) == (1, {"text": TEXTS[1]})
+
+
+@pytest.mark.needs("cohere")
+def test_coheres_client_reranks(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """Both versions of its API, by their paths; without a key, any text in its place does."""
+    import cohere
+
+    token = key_for(settings, "ask")["Authorization"].removeprefix("Bearer ")
+    opened = settings.model_copy(update={"access": "open"})
+    for own, key in ((settings, token), (opened, "none")):
+        with listening(app_for(answerer, own)) as port:
+            for client in (cohere.Client, cohere.ClientV2):
+                with client(key, base_url=f"http://127.0.0.1:{port}") as reranker:
+                    found = reranker.rerank(model="default", query="whale in ocean", documents=TEXTS, top_n=2)
+                    assert found.results[0].index == 1
+                    assert found.results[0].relevance_score > found.results[1].relevance_score
+                    with pytest.raises(cohere.NotFoundError):
+                        reranker.rerank(model="ada", query="whale", documents=TEXTS)
+
+
+@pytest.mark.needs("llama_index.postprocessor.jinaai_rerank")
+def test_llamaindex_client_of_jina_reranks(answerer: QuestionAnswerer, settings: Settings) -> None:
+    """The nodes come back best first; a refusal is the reason that the service gives."""
+    from llama_index.core.schema import NodeWithScore, TextNode
+    from llama_index.postprocessor.jinaai_rerank import JinaRerank
+
+    token = key_for(settings, "ask")["Authorization"].removeprefix("Bearer ")
+    nodes = [NodeWithScore(node=TextNode(text=text)) for text in TEXTS]
+    with listening(app_for(answerer, settings)) as port:
+        url = f"http://127.0.0.1:{port}/v1"
+        reranker, stranger = (JinaRerank(model="default", base_url=url, api_key=key) for key in (token, "sk_x"))
+        with closing(reranker._session), closing(stranger._session):
+            found = reranker.postprocess_nodes(nodes, query_str="whale in ocean")
+            assert [len(found), found[0].node.get_content()] == [2, TEXTS[1]]
+            with pytest.raises(RuntimeError, match="a valid key is needed"):
+                stranger.postprocess_nodes(nodes, query_str="whale in ocean")
 
 
 def test_the_best_part_of_a_long_text_counts() -> None:

@@ -39,7 +39,7 @@ ADMIN_PATHS = {
     "/collections/{collection}/documents/{path:path}",
 }
 BY_KEY_PATHS = {"/mcp", "/v1/models", "/v1/models/{model:path}", "/v1/vector_stores"} | {
-    *("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"),
+    *("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank", "/v2/rerank"),
 }
 """Also open to keys of some collections: the handler shows each key its own."""
 FEEDBACK_PATHS = {"/feedback", "/collections/{collection}/feedback"}

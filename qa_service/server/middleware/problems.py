@@ -33,7 +33,7 @@ from qa_service.schemas.questions import AskRequest, FiltersBody
 from qa_service.schemas.vector_stores import SearchRequest
 
 MEDIA_TYPE = "application/problem+json"
-OPENAI_PATHS = "/v1/"
+OPENAI_PATHS = ("/v1/", "/v2/")
 MCP_PATH = "/mcp"
 _TYPE_PREFIX = "urn:qa-service:problem:"
 _HEADERS: dict[int, dict[str, str]] = {

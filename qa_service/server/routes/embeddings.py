@@ -30,10 +30,10 @@ _STEP = 16
 
 def embedding_routes(collections: Collections, gate: Gate) -> APIRouter:
     """Return the routes of embeddings and of reranking; every text counts as a question."""
-    router = APIRouter(route_class=guarded(_BY_KEY), prefix="/v1", tags=["questions"])
+    router = APIRouter(route_class=guarded(_BY_KEY), tags=["questions"])
 
     @router.post(
-        "/embeddings",
+        "/v1/embeddings",
         operation_id="embeddings",
         summary="Embed texts",
         responses={200: {"model": EmbeddingsBody}, **problems(400, 404, 413, 415, 422, 503, 504, "default")},
@@ -66,15 +66,19 @@ def embedding_routes(collections: Collections, gate: Gate) -> APIRouter:
         found = {"object": "list", "model": embedder.identity.name, "data": data, "usage": _usage(tokens)}
         return Response(orjson.dumps(found, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
 
+    @router.post("/v2/rerank", include_in_schema=False, response_model_exclude_none=True)
     @router.post(
-        "/rerank",
+        "/v1/rerank",
         operation_id="rerank",
         summary="Order texts by relevance",
         responses=problems(400, 404, 413, 415, 422, 503, 504, "default"),
         response_model_exclude_none=True,
     )
     async def rerank(body: RerankRequest, request: Request) -> RerankBody:
-        """Order texts of the client by their relevance to a question. Scores of different questions are comparable."""
+        """Order texts of the client by their relevance to a question. Scores of different questions are comparable.
+
+        `POST /v2/rerank` is the same.
+        """
         live = embedding_collection(collections, request.scope, body.model or DEFAULT)
         live.expect_ready()
         texts = body.texts()
