@@ -127,10 +127,11 @@ def main() -> None:
 
 
 def read_set(folder: Path) -> Asked:
-    """Return the questions and documents of a set."""
+    """Return the documents of a set and its questions, each once."""
     texts = {path.name: path.read_bytes().decode() for path in (folder / "documents").rglob("*") if path.is_file()}
     questions = [item for item in QuestionFile(folder / "questions.jsonl") if isinstance(item, Question)]
-    return Asked([item for item in questions if item.references], texts)
+    distinct = {item.question: item for item in questions if item.references}
+    return Asked(list(distinct.values()), texts)
 
 
 def print_table(results: Path) -> None:

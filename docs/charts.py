@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 PAGE = Path(__file__).parent / "benchmarks.md"
 OURS = "qa_service"
+OTHERS_OF_OURS = re.compile("cache|reader off")
+"""In the names of rows that no chart shows."""
 COLUMNS = {
     "speed": ("32 clients, answers/s", "New questions of 32 clients: answers a second", "{:.0f}"),
     "hits": ("hit@1", "The first result overlaps the expected span (hit@1)", "{:.3f}"),
@@ -23,11 +25,12 @@ SCHEMES = {
 
 
 def figures(column: str) -> dict[str, float]:
-    """Return the numbers of a column by system, best first, without the row of cached answers."""
+    """Return the numbers of a column by system, best first; of ours, those of new questions and default settings."""
     section = PAGE.read_text(encoding="utf-8").split("## Compared with alternatives", 1)[1]
     rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in _first_table(section)]
     place = rows[0].index(column)
-    found = {row[0].removesuffix(", new questions"): float(row[place]) for row in rows[2:] if "cache" not in row[0]}
+    shown = [row for row in rows[2:] if not OTHERS_OF_OURS.search(row[0])]
+    found = {row[0].removesuffix(", new questions"): float(row[place]) for row in shown}
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
@@ -44,7 +47,7 @@ def draw(name: str, scheme: str) -> str:
     values, colours = figures(column), SCHEMES[scheme]
     style = {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif", "text.color": colours["ink"]}
     with rc_context(style):
-        figure = Figure((7.2, 2.7), layout="constrained")
+        figure = Figure((7.2, 3.2), layout="constrained")
         axes = figure.subplots()
         shades = [colours["ours" if system.startswith(OURS) else "others"] for system in values]
         bars = axes.barh(list(values), list(values.values()), color=shades)
