@@ -1,5 +1,6 @@
 """Fixtures: a fake embedder that is fast and exact, and the real one, loaded once."""
 
+import gc
 import hashlib
 import os
 import re
@@ -45,6 +46,7 @@ from qa_service.embedding import (
 )
 from qa_service.embedding import choose as runtimes
 from qa_service.embedding.export import MIN_COSINE, Exporter
+from qa_service.embedding.runtime import ExportedEmbedder, open_runtime
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile, Scope
@@ -65,6 +67,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all that was imported: a million objects, in every full collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -193,6 +201,12 @@ def exports(shared_folder: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def onnx(exports: dict[str, Path]) -> ExportedEmbedder:
+    """Return the built-in model with the vectors of ``real``, but without torch, whose import takes seconds."""
+    return open_runtime(exports["fp32"])
+
+
+@pytest.fixture(scope="session")
 def exported_models(tmp_path_factory: pytest.TempPathFactory, exports: dict[str, Path]) -> Path:
     """Return a folder of exported models as a build writes it, to copy or link into an index folder."""
     models = tmp_path_factory.mktemp("exported") / "models"
@@ -236,7 +250,8 @@ TWO_DOCUMENTS: dict[str, str | bytes] = {
 }
 
 
-def _settings_below(folder: Path) -> Settings:
+def settings_below(folder: Path) -> Settings:
+    """Return the settings of most tests: their folders, and short passages."""
     return load_settings(
         source=folder / "source",
         index=folder / "index",
@@ -248,14 +263,14 @@ def _settings_below(folder: Path) -> Settings:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return _settings_below(tmp_path)
+    return settings_below(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with TWO_DOCUMENTS and their index by the fake embedder, to copy."""
     folder = tmp_path_factory.mktemp("built")
-    settings = _settings_below(folder)
+    settings = settings_below(folder)
     write_files(settings.source, TWO_DOCUMENTS)
     build(settings, FakeEmbedder())
     return folder
@@ -264,8 +279,29 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def answerer(built_once: Path, tmp_path: Path, settings: Settings, fake: FakeEmbedder) -> QuestionAnswerer:
     """Answer from TWO_DOCUMENTS with the fake embedder."""
-    shutil.copytree(built_once, tmp_path, dirs_exist_ok=True)
-    return open_answerer(settings.model_copy(update={"top_k": 3, "min_confidence": 0.5}), fake)[0]
+    return _answerer_below(tmp_path, built_once, settings, fake)
+
+
+def _answerer_below(folder: Path, built: Path, settings: Settings, embedder: FakeEmbedder) -> QuestionAnswerer:
+    shutil.copytree(built, folder, dirs_exist_ok=True)
+    return open_answerer(settings.model_copy(update={"top_k": 3, "min_confidence": 0.5}), embedder)[0]
+
+
+@pytest.fixture(scope="session")
+def kept(built_once: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[QuestionAnswerer, Settings]:
+    """Return an answerer and its settings, for a service that several tests share and none changes."""
+    folder = tmp_path_factory.mktemp("kept")
+    settings = settings_below(folder)
+    return _answerer_below(folder, built_once, settings, FakeEmbedder()), settings
+
+
+@pytest.fixture(scope="session")
+def kept_client(kept: tuple[QuestionAnswerer, Settings]) -> Iterator[Any]:
+    """Return a client of the service that tests share: to make one takes longer than most of them."""
+    from starlette.testclient import TestClient
+
+    with TestClient(app_for(*kept), base_url="http://localhost", raise_server_exceptions=False) as client:
+        yield client
 
 
 def key_for(settings: Settings, *scopes: Scope) -> dict[str, str]:

@@ -12,7 +12,8 @@ from conftest import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_service.embedding import SentenceTransformerEmbedder, TokenEmbeddings
+from qa_service.embedding import TokenEmbeddings
+from qa_service.embedding.runtime import ExportedEmbedder
 from qa_service.errors import StorageError
 from qa_service.index.tokens import MAX_PASSAGE_BYTES, Codec, PassageTokens, PassageTokensBuilder
 from qa_service.index.tokens.product import GRAPH, products, unpacked
@@ -128,12 +129,12 @@ def test_each_component_takes_its_nearest_level() -> None:
     np.testing.assert_array_equal(np.concatenate(unpacked(codes), axis=1), nearest)
 
 
-def test_codes_of_real_tokens_lose_little(real: SentenceTransformerEmbedder) -> None:
+def test_codes_of_real_tokens_lose_little(onnx: ExportedEmbedder) -> None:
     """They take a 24th of the bytes of float16; cosines stay within a tenth."""
     texts = ["The treaty was signed in 1953, two months after the armistice."] * 2 + [
         "Bread is baked from flour, water, yeast and salt in a hot oven every morning."
     ]
-    vectors = np.concatenate([tokens.vectors for tokens in real.embed_passages(texts).tokens])
+    vectors = np.concatenate([tokens.vectors for tokens in onnx.embed_passages(texts).tokens])
     codec = Codec.fit(vectors)
     found = codec.cosines(vectors, codec.encode(vectors), codec.lengths(codec.encode(vectors)))
     assert np.abs(found - vectors @ vectors.T).mean() < 0.06

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, app_for
+from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, app_for, settings_below
 from starlette.testclient import TestClient
 
 from qa_service.datatypes import AskOptions, Filters, Pin, UnderstoodQuestion
-from qa_service.embedding import SentenceTransformerEmbedder
+from qa_service.embedding.runtime import ExportedEmbedder
 from qa_service.index.pins import Pins
 from qa_service.indexing.pins import _vectors
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
@@ -154,23 +155,20 @@ def test_a_damaged_file_of_pins_is_an_error(
 
 
 @pytest.fixture(scope="module")
-def finder(real: SentenceTransformerEmbedder, built_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def finder(onnx: ExportedEmbedder, built_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return a function that tells whether a question gets the pin of others, with the real model."""
-    index, _ = open_answerer(_settings_of(built_once), FakeEmbedder())
+    index, _ = open_answerer(settings_below(built_once), FakeEmbedder())
+
+    @cache
+    def pins_of(*pinned: str) -> Pins:
+        return Pins((Pin(pinned, "d", ((0, (0, 1)),)),), _vectors(list(pinned), onnx))
 
     def matches(asked: str, pinned: list[str]) -> bool:
-        pins = Pins((Pin(tuple(pinned), "d", ((0, (0, 1)),)),), _vectors(pinned, real))
-        own = SimpleNamespace(pins=pins, words=index.index.words, manifest=index.index.manifest)
-        (embedding,) = real.embed_questions([asked])
+        own = SimpleNamespace(pins=pins_of(*pinned), words=index.index.words, manifest=index.index.manifest)
+        (embedding,) = onnx.embed_questions([asked])
         return PinFinder(own).find(asked, Query.of(UnderstoodQuestion(asked), [embedding]), None) is not None  # type: ignore[arg-type]
 
     return matches
-
-
-def _settings_of(folder: Path) -> Settings:
-    from conftest import _settings_below
-
-    return _settings_below(folder)
 
 
 def test_near_questions_about_another_thing_get_no_pin(finder: Callable[[str, list[str]], bool]) -> None:

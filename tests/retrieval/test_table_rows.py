@@ -8,7 +8,7 @@ import pytest
 import table_files
 
 from qa_service.datatypes import Document, Passage
-from qa_service.embedding import SentenceTransformerEmbedder
+from qa_service.embedding.runtime import ExportedEmbedder
 from qa_service.loading.markdown import parse_markdown
 from qa_service.pipeline import build, open_answerer
 from qa_service.retrieval.quotes import quotable
@@ -148,29 +148,27 @@ def test_every_span_is_mapped_into_the_row() -> None:
                 assert place[0] <= low < high <= place[1]
 
 
-def test_the_cell_of_the_right_row_is_the_answer(
-    folder: Write, settings: Settings, real: SentenceTransformerEmbedder
-) -> None:
+def test_the_cell_of_the_right_row_is_the_answer(folder: Write, settings: Settings, onnx: ExportedEmbedder) -> None:
     """Among forty rows that differ by a name; the quote is the row as it stands in the document."""
     rows = [f"| Boat{n:02} | {n + 3} m | Pier {n % 9} |" for n in range(40)]
     folder({"boats.md": "# Boats\n\n| Name | Length | Berth |\n|---|---|---|\n" + "\n".join(rows) + "\n"})
     varied = settings.model_copy(update={"reader": "quick", "passage_tokens": 128})
-    build(varied, real)
-    answerer, _ = open_answerer(varied, real)
+    build(varied, onnx)
+    answerer, _ = open_answerer(varied, onnx)
     for number in (2, 17, 33):
         first = answerer.ask(f"What is the length of Boat{number:02}?").results[0]
         assert first.citation.quote == rows[number]
         assert [first.scored.passage.text[slice(*span)] for span in first.scored.spans] == [f"{number + 3} m"]
 
 
-def test_the_right_row_answers_questions_on_cells(tmp_path: Path, real: SentenceTransformerEmbedder) -> None:
+def test_the_right_row_answers_questions_on_cells(tmp_path: Path, onnx: ExportedEmbedder) -> None:
     """Sixty questions on twelve tables, each in another format; measured: 60 rows and 56 cells."""
     tables = table_files.tables()
     assert {table.form for table in tables} == set(table_files.FORMATS)
     table_files.write(tmp_path / "source", tables)
     own = load_settings(source=tmp_path / "source", index=tmp_path / "index", data=tmp_path / "data")
-    build(own, real)
-    asked = list(table_files.ask(open_answerer(own, real)[0], tables))
+    build(own, onnx)
+    asked = list(table_files.ask(open_answerer(own, onnx)[0], tables))
     wrong_rows = [(one.question, one.quote) for one in asked if not one.row]
     wrong_cells = [(one.question, one.words) for one in asked if not one.cell]
     assert len(asked) == 60

@@ -33,10 +33,8 @@ CANARY = "s3cret-canary"
 
 
 @pytest.fixture
-def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    app = app_for(answerer, settings)
-    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as connected:
-        yield connected
+def client(kept_client: TestClient) -> TestClient:
+    return kept_client
 
 
 def asked_by(embedder: FakeEmbedder, settings: Settings) -> QuestionAnswerer:

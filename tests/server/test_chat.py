@@ -252,11 +252,11 @@ def test_file_search_takes_the_filters_of_vector_stores(client: TestClient) -> N
     ],
 )
 def test_a_chat_that_can_not_be_answered_is_refused_in_openais_shape(
-    changes: dict[str, Any], status: int, param: str | None, words: str, client: TestClient
+    changes: dict[str, Any], status: int, param: str | None, words: str, kept_client: TestClient
 ) -> None:
     """The message names the reason; nothing is streamed."""
     body = {"model": "default", "messages": [said("user", QUESTION)], "stream": True} | changes
-    response = client.post(CHAT, json=body)
+    response = kept_client.post(CHAT, json=body)
     assert response.status_code == status, response.text
     error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
@@ -279,9 +279,11 @@ def test_a_chat_that_can_not_be_answered_is_refused_in_openais_shape(
         ({"unknown": 1}, "unknown field"),
     ],
 )
-def test_a_response_that_can_not_be_made_is_refused(changes: dict[str, Any], words: str, client: TestClient) -> None:
+def test_a_response_that_can_not_be_made_is_refused(
+    changes: dict[str, Any], words: str, kept_client: TestClient
+) -> None:
     """In OpenAI's shape."""
-    response = client.post(RESPONSES, json={"model": "default", "input": QUESTION} | changes)
+    response = kept_client.post(RESPONSES, json={"model": "default", "input": QUESTION} | changes)
     assert (response.status_code, words in response.json()["error"]["message"]) == (422, True), response.text
 
 

@@ -27,10 +27,12 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"access": "keys"})
 
 
-@pytest.fixture
-def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    key = key_for(settings, "ask")
-    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
+@pytest.fixture(scope="module")
+def client(kept: tuple[QuestionAnswerer, Settings], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    answerer, settings = kept
+    own = settings.model_copy(update={"access": "keys", "data": tmp_path_factory.mktemp("data")})
+    key = key_for(own, "ask")
+    with TestClient(app_for(answerer, own), base_url="http://localhost") as connected:
         connected.headers |= key
         yield connected
 

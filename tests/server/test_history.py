@@ -1,6 +1,6 @@
 """POST /ask with a history: what completes a question, and histories that are too long, wrong or hostile."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,8 @@ FOLLOW_UP = "How long does it sing?"
 
 
 @pytest.fixture
-def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
-        yield connected
+def client(kept_client: TestClient) -> TestClient:
+    return kept_client
 
 
 def test_a_follow_up_is_completed_by_the_question_before(client: TestClient) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,10 +18,9 @@ from processes import PATIENCE
 from starlette.testclient import TestClient
 
 from qa_service.client import AsyncClient, Client, ServiceError
-from qa_service.embedding import SentenceTransformerEmbedder
 from qa_service.errors import SettingsError
 from qa_service.index.disk import IndexFolder
-from qa_service.pipeline import QuestionAnswerer, build, open_answerer
+from qa_service.pipeline import QuestionAnswerer, open_answerer
 from qa_service.server.keys import KeyFile
 from qa_service.server.live_index import ServableIndex
 from qa_service.settings import Settings
@@ -273,11 +271,15 @@ SENT_BY_CLIENTS = (
 )
 
 
-@pytest.fixture
-def preflight(answerer: QuestionAnswerer, settings: Settings) -> Iterator[Callable[..., httpx2.Response]]:
+@pytest.fixture(scope="module")
+def preflight(
+    kept: tuple[QuestionAnswerer, Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., httpx2.Response]]:
     """Return a function that sends a preflight, as a browser does for a page."""
-    KeyFile(settings.data).create("page", publishable=True, origins=(PAGE,))
-    with TestClient(app_for(answerer, settings), base_url="http://localhost") as client:
+    answerer, settings = kept
+    own = settings.model_copy(update={"data": tmp_path_factory.mktemp("data")})
+    KeyFile(own.data).create("page", publishable=True, origins=(PAGE,))
+    with TestClient(app_for(answerer, own), base_url="http://localhost") as client:
 
         def ask(path: str, method: str, headers: str, origin: str = PAGE, **more: str) -> httpx2.Response:
             own = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers, **more}
@@ -380,14 +382,9 @@ def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
     return [(block["event"], json.loads(block["data"])) for block in parsed]
 
 
-def test_a_stream_contains_the_answer_as_one_event(
-    real: SentenceTransformerEmbedder, folder: Callable[[dict[str, str | bytes]], Path], settings: Settings
-) -> None:
+def test_a_stream_contains_the_answer_as_one_event(answerer: QuestionAnswerer, settings: Settings) -> None:
     """It is the JSON that a request without a stream gets."""
-    local = settings.model_copy(update={"access": "open", "mcp": False, "passage_tokens": 64})
-    folder(TWO_DOCUMENTS)
-    build(local, real)
-    answerer, _ = open_answerer(local, real)
+    local = settings.model_copy(update={"access": "open", "mcp": False})
     with TestClient(app_for(answerer, local), base_url="http://localhost") as client:
         body = {"question": "Who swims in the ocean?", "top_k": 3}
         plain = client.post("/ask", json=body).json()

@@ -45,6 +45,13 @@ def port(answerer: QuestionAnswerer, settings: Settings) -> Iterator[int]:
         yield number
 
 
+@pytest.fixture(scope="module")
+def kept_port(kept: tuple[QuestionAnswerer, Settings]) -> Iterator[int]:
+    """Return the port of a server that tests share; to start one takes longer than most of them."""
+    with served(*kept) as number:
+        yield number
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the read deadline to half a second."""
@@ -156,22 +163,22 @@ REQUESTS: list[tuple[int, str, bytes, set[int]]] = [
 
 @pytest.mark.parametrize(("row", "name", "sent", "expected"), REQUESTS, ids=[f"{r[0]}-{r[1]}" for r in REQUESTS])
 def test_malformed_requests_get_their_status_as_problem_documents(
-    row: int, name: str, sent: bytes, expected: set[int], port: int
+    row: int, name: str, sent: bytes, expected: set[int], kept_port: int
 ) -> None:
     """The server keeps serving afterwards."""
-    answer = talk(port, sent)
+    answer = talk(kept_port, sent)
     assert status_of(answer) in expected, answer[:300]
     assert b"100 Continue" not in answer
-    assert status_of(talk(port, request())) == 200
+    assert status_of(talk(kept_port, request())) == 200
 
 
 @pytest.mark.parametrize("place", ["/li%svez", "/livez%s", "/livez?a%sb", "%s/livez"])
-def test_a_request_target_that_is_not_visible_ascii_is_refused(place: str, port: int) -> None:
+def test_a_request_target_that_is_not_visible_ascii_is_refused(place: str, kept_port: int) -> None:
     """Control characters, spaces, line ends and bytes beyond ASCII; spaces around the target do not belong to it."""
     before, after = request(method="GET", target=place, body=b"").split(b"%s")
     spaces = set() if before[-1:] + after[:1] in {b"iv", b"ab"} else {0x20}
     for byte in {*range(0x21), *range(0x7F, 0x100)} - spaces:
-        answer = talk(port, before + bytes([byte]) + after)
+        answer = talk(kept_port, before + bytes([byte]) + after)
         assert status_of(answer) == 400, (byte, answer)
 
 
@@ -228,7 +235,8 @@ def test_a_client_queues_no_more_requests_than_one_read_holds(port: int) -> None
     """Five thousand pipelined requests, 1.2 MB, are all answered, and few of them are in memory at a time."""
     keep = request(method="GET", target="/livez", headers=f"X: {'x' * 150}\r\n", body=b"")
     sent = keep.replace(b"Connection: close\r\n", b"") * 4999 + keep
-    received, queued = b"", [0]
+    received, queued = b"", []
+    connections: list[protocol.GuardedProtocol] = []
     with (
         socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection,
         ThreadPoolExecutor(1) as thread,
@@ -236,7 +244,8 @@ def test_a_client_queues_no_more_requests_than_one_read_holds(port: int) -> None
         sending = thread.submit(connection.sendall, sent)
         while block := connection.recv(65536):
             received += block
-            queued += [len(each.pipeline) for each in gc.get_objects() if type(each) is protocol.GuardedProtocol]
+            connections = connections or [one for one in gc.get_objects() if type(one) is protocol.GuardedProtocol]
+            queued += [len(connection.pipeline) for connection in connections]
         sending.result()
     assert received.count(b"HTTP/1.1 200 OK") == 5000
     assert 0 < max(queued) < 2000

@@ -42,9 +42,8 @@ FIRST_EVENT = b"data: " + b"x" * 10_000  # nginx buffers the last part of a resp
 
 
 @pytest.fixture
-def client(answerer: QuestionAnswerer, settings: Settings) -> Iterator[TestClient]:
-    with TestClient(app_for(answerer, settings), base_url="http://localhost") as connected:
-        yield connected
+def client(kept_client: TestClient) -> TestClient:
+    return kept_client
 
 
 # Hosts and probes.

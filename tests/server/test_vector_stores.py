@@ -1,14 +1,13 @@
 """The routes below ``/v1``, called by OpenAI's client."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from conftest import FakeEmbedder, HeldEmbedder, app_for, key_for, listening
+from conftest import FakeEmbedder, HeldEmbedder, app_for, key_for, listening, settings_below, write_files
 from processes import PATIENCE
 from starlette.testclient import TestClient
 
@@ -119,13 +118,11 @@ REPORTS: dict[str, str | bytes] = {
 ALL = set(REPORTS)
 
 
-@pytest.fixture
-def reports(
-    folder: Callable[[dict[str, str | bytes]], Path], settings: Settings, fake: FakeEmbedder
-) -> Iterator[TestClient]:
-    """Serve documents with front matter, without keys."""
-    local = settings.model_copy(update={"access": "open"})
-    folder(REPORTS)
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Serve documents with front matter, without keys; no test changes them."""
+    local, fake = settings_below(tmp_path_factory.mktemp("reports")), FakeEmbedder()
+    write_files(local.source, REPORTS)
     build(local, fake)
     with TestClient(app_for(open_answerer(local, fake)[0], local), base_url="http://localhost") as client:
         yield client

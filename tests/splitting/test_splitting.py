@@ -9,7 +9,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from qa_service.datatypes import Document, Passage
-from qa_service.embedding import SentenceTransformerEmbedder
+from qa_service.embedding.runtime import ExportedEmbedder
 from qa_service.loading import FORMATS, Limits
 from qa_service.splitting import (
     CoverageCount,
@@ -90,13 +90,11 @@ def test_any_text_gives_exact_and_complete_passages(text: str, ending: str, toke
 
 @given(HOSTILE)
 @settings(max_examples=50, deadline=None)
-def test_any_text_gives_exact_and_complete_passages_with_the_real_tokenizer(
-    real: SentenceTransformerEmbedder, text: str
-) -> None:
+def test_any_text_gives_exact_and_complete_passages_with_the_real_tokenizer(onnx: ExportedEmbedder, text: str) -> None:
     """Its counts of pieces need not add up to the count of the whole text."""
     found = document(text)
-    passages = Splitter(SplitterSettings(20, real.window, 8), real.count_tokens).split(found)
-    assert_sound(found, passages, real.window, real.count_tokens, overlap=8)
+    passages = Splitter(SplitterSettings(20, onnx.window, 8), onnx.count_tokens).split(found)
+    assert_sound(found, passages, onnx.window, onnx.count_tokens, overlap=8)
 
 
 @given(st.lists(st.sampled_from(["👨‍👩‍👧", "e\u0301", "🇰🇷", "नि", "a", " ", ". "]), max_size=200).map("".join))
