@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import QUESTIONS, ROOT, Run
-from processes import PATIENCE, children_of, eventually, runs, serving
+from processes import PATIENCE, eventually, serving
 from verdicts import CONFLICT, MISSING, QUESTION, QUOTE, VERDICTS, with_verdict
 
 from qa_service.cli import doctor
@@ -283,35 +283,6 @@ def test_serve_answers_and_stops_on_a_signal(stop: signal.Signals, run: Run, her
             rest = server.stderr.read()
         assert server.wait(PATIENCE) in ({130} if stop is signal.SIGINT else {143, -15})
         assert "Traceback" not in rest
-
-
-def test_workers_share_a_port_and_stop_together(run: Run, here: list[str]) -> None:
-    """The settings of the command line reach each worker."""
-    run("index", *here)
-    command = [sys.executable, "-m", "qa_service", "serve", *here, "--port", "0", "--workers", "2"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd="/") as server:
-        assert server.stderr is not None
-        try:
-            found = re.search(r"http://127\.0\.0\.1:\d+", server.stderr.readline())
-            assert found
-            eventually(lambda: len(children_of(server.pid)) >= 2)
-            children = children_of(server.pid)
-            transport = httpx2.HTTPTransport(retries=5)
-            with httpx2.Client(base_url=found.group(), timeout=PATIENCE, transport=transport) as client:
-
-                def is_answered() -> bool:
-                    answer = client.post("/ask", json={"question": "Where does the cat sleep?"})
-                    assert answer.status_code in {200, 503}  # one worker may be ready before the other
-                    return answer.is_success and "The cat sleeps on the warm mat." in answer.json()["answer"]["text"]
-
-                for _ in range(8):
-                    eventually(is_answered)
-        finally:
-            server.send_signal(signal.SIGTERM)
-            rest = server.stderr.read()
-        server.wait(PATIENCE)
-        assert "Traceback" not in rest
-    eventually(lambda: not any(map(runs, children)))
 
 
 def test_a_server_that_is_stopped_while_it_opens_leaves_no_folder(

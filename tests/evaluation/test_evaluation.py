@@ -915,19 +915,9 @@ def test_a_killed_evaluation_is_resumed(here: list[str], run: Run, tmp_path: Pat
     assert run("index", *here)[0] == 0
     many = [{**GOOD, "id": str(number), "question": f"What does cat {number} do?"} for number in range(300)]
     file = question_file(tmp_path / "q.jsonl", many)
-    evaluation = [
-        sys.executable,
-        "-m",
-        "qa_service",
-        "evaluate",
-        str(file),
-        *here[2:],
-        "--jobs",
-        "1",
-        "--json",
-        "--output",
-    ]
-    with subprocess.Popen([*evaluation, str(tmp_path / "killed")], stdout=subprocess.DEVNULL) as process:
+    evaluation = ["evaluate", str(file), *here[2:], "--jobs", "1", "--json", "--output"]
+    program = [sys.executable, "-m", "qa_service", *evaluation, str(tmp_path / "killed")]
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL) as process:
         results = tmp_path / "killed" / RESULTS
         while not (results.exists() and results.stat().st_size):
             assert process.poll() is None
@@ -935,7 +925,7 @@ def test_a_killed_evaluation_is_resumed(here: list[str], run: Run, tmp_path: Pat
         process.send_signal(signal.SIGKILL)
     assert 0 < len(results.read_bytes().splitlines()) < 300
     for name in ("killed", "whole"):
-        subprocess.run([*evaluation, str(tmp_path / name)], check=True, capture_output=True)
+        assert run(*evaluation, tmp_path / name)[0] == 0
     for name in (RESULTS, RUN_TREC, QRELS_TREC):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 

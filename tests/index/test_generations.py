@@ -580,8 +580,8 @@ def test_proof_killed_builds_leave_an_intact_index(
     record_property("figure", f"200 builds killed: previous index served {old} times, new {new}, torn 0")
 
 
-LIMITED_BUILD = textwrap.dedent("""
-    import resource, sys
+LIMITED_BUILDS = textwrap.dedent("""
+    import json, os, resource, sys
     from pathlib import Path
     sys.path.insert(0, sys.argv[1])
     from conftest import FakeEmbedder
@@ -589,39 +589,55 @@ LIMITED_BUILD = textwrap.dedent("""
     import qa_service.loading
     fake = FakeEmbedder()
     qa_service.embedding.choose.embedder_to_build = lambda *_: fake
-    kind, amount = sys.argv[4], int(sys.argv[5])
     from qa_service.cli import main
     fake.embed_passages(["a cat"])
-    if kind == "RLIMIT_AS":
-        with open("/proc/self/statm") as statm:
-            amount += int(statm.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(getattr(resource, kind), (amount, amount))
-    sys.argv = ["qa-service", "index", "--source", sys.argv[2], "--index", sys.argv[3]]
-    main()
+
+    def build(kind, amount, index):
+        if kind == "RLIMIT_AS":
+            with open("/proc/self/statm") as statm:
+                amount += int(statm.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(getattr(resource, kind), (amount, amount))
+        sys.argv = ["qa-service", "index", "--source", sys.argv[2], "--index", index]
+        main()
+
+    for kind, amount, index in json.loads(sys.argv[3]):
+        read, write = os.pipe()
+        if child := os.fork():
+            os.close(write)
+            with open(read) as printed:
+                text = printed.read()
+            print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text]), flush=True)
+        else:
+            os.dup2(write, 1)
+            os.dup2(write, 2)
+            os.close(read)
+            os.close(write)
+            build(kind, amount, index)
 """)
+LIMITS = [
+    *[("RLIMIT_FSIZE", amount, "EFBIG|disk") for amount in (0, 3_000, 60_000, 200_000)],
+    ("RLIMIT_NOFILE", 6, "EMFILE|Too many open files|unable to open"),
+    ("RLIMIT_AS", 1_000_000, "memory"),
+]
 
 
 @pytest.mark.needs("/proc")
-@pytest.mark.parametrize(
-    ("kind", "amount", "message"),
-    [
-        *[("RLIMIT_FSIZE", amount, "EFBIG|disk") for amount in (0, 3_000, 60_000, 200_000)],
-        ("RLIMIT_NOFILE", 6, "EMFILE|Too many open files|unable to open"),
-        ("RLIMIT_AS", 1_000_000, "memory"),
-    ],
-)
 def test_a_build_without_disk_space_file_handles_or_memory_ends_with_one_line(
-    kind: str, amount: int, message: str, built: Path, settings: Settings, folder: Write
+    built: Path, settings: Settings, folder: Write, tmp_path: Path
 ) -> None:
-    """Exit code 7; the old index stays current and intact."""
+    """Exit code 7; the old index stays current and intact. The builds are forks, which import nothing again."""
     old = IndexFolder(settings.index).current_id()
     folder({f"{number}.txt": "\n\n".join(f"Line {line} of {number}." for line in range(300)) for number in range(8)})
+    copies = [shutil.copytree(settings.index, tmp_path / str(number)) for number in range(len(LIMITS))]
+    limited = [(kind, amount, str(copy)) for (kind, amount, _), copy in zip(LIMITS, copies, strict=True)]
     here = str(Path(__file__).parent.parent)
-    command = [sys.executable, "-c", LIMITED_BUILD, here, str(settings.source), str(settings.index), kind, str(amount)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 7, ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert re.search(message, ended.stderr.splitlines()[-1])
-    opened = IndexFolder(settings.index).open_current(None)
-    assert (opened.index.generation, opened.degraded) == (old, None)
-    opened.index.close()
+    command = [sys.executable, "-c", LIMITED_BUILDS, here, str(settings.source), json.dumps(limited)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    for limit, copy, line in zip(LIMITS, copies, ended, strict=True):
+        code, printed = json.loads(line)
+        assert code == 7, (limit, printed)
+        assert "Traceback" not in printed
+        assert re.search(limit[-1], printed.splitlines()[-1]), (limit, printed)
+        opened = IndexFolder(copy).open_current(None)
+        assert (opened.index.generation, opened.degraded) == (old, None)
+        opened.index.close()

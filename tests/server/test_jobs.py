@@ -25,6 +25,7 @@ from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.builds import Builder
 from qa_service.server.evaluations import Evaluations
 from qa_service.server.jobs import without_folders
+from qa_service.server.process import bound_socket
 from qa_service.settings import Settings
 
 QUESTION = b'{"id": 1, "question": "cat", "answerable": false, "references": []}\n'
@@ -465,9 +466,15 @@ def test_a_job_of_a_killed_server_ends_and_is_marked_as_stopped(arguments: list[
     assert [json.loads(path.read_bytes())["status"] for path in states] == ["stopped", "stopped"]
 
 
-def test_server_processes_and_their_jobs_end_with_their_parent(arguments: list[str], tmp_path: Path) -> None:
-    """Even if it is killed: another server takes its port, each worker reports `stopped`, and a job can start."""
-    key = key_for(Settings(data=tmp_path / "data"), "admin")
+def test_server_processes_and_their_jobs_end_with_their_parent(
+    arguments: list[str],
+    tmp_path: Path,
+    answerer: QuestionAnswerer,
+    settings: Settings,
+    key: dict[str, str],
+    command: Command,
+) -> None:
+    """Even if it is killed: its port is free, each worker of another reports `stopped`, and a job can start."""
     server = Server(tmp_path, [*arguments, "--workers", "2", "--port", "0"])
     workers = children_of(server.process.pid)
     try:
@@ -477,11 +484,8 @@ def test_server_processes_and_their_jobs_end_with_their_parent(arguments: list[s
     finally:
         server.end(signal.SIGKILL)
     eventually(lambda: not any(map(runs, workers + evaluating)))
-    server = Server(tmp_path, [*arguments, "--workers", "2", "--port", str(server.port)])
-    try:
-        for _ in range(8):
-            state = httpx2.get(f"{server.client.base_url}/evaluate/{evaluation}", headers=key, timeout=PATIENCE).json()
-            assert state["status"] == "stopped"
-        assert server.client.post("/evaluate", headers=key, content=QUESTION).status_code == 202
-    finally:
-        server.end(signal.SIGTERM)
+    bound_socket("127.0.0.1", server.port).close()
+    with worker(answerer, settings, key, command) as one, worker(answerer, settings, key, command) as other:
+        for client in (one, other):
+            assert client.get(f"/evaluate/{evaluation}").json()["status"] == "stopped"
+        assert other.post("/evaluate", content=QUESTION).status_code == 202

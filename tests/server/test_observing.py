@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import httpx2
 import pytest
 import yaml
 from conftest import ROOT, Run, app_for, key_for, served
-from processes import PATIENCE, eventually
+from processes import PATIENCE, children_of, eventually, runs
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
@@ -367,40 +366,46 @@ def test_traces_without_an_exporter_are_reported(monkeypatch: pytest.MonkeyPatch
         check_traces(load_settings(traces=True))
 
 
-def test_metrics_of_several_processes_are_added_up(here: list[str], run: Run, tmp_path: Path) -> None:
-    """Two workers, thirty questions: each worker reports the metrics of both; each request has one line of JSON."""
+def test_server_processes_share_a_socket_and_add_up_their_metrics(here: list[str], run: Run, tmp_path: Path) -> None:
+    """Two workers, thirty questions: each reports the metrics of both; each request has one line of JSON.
+
+    The settings of the command line reach each worker; they end together, and remove the socket.
+    """
     assert run("index", *here)[0] == 0
-    command = [sys.executable, "-m", "qa_service", "serve", *here, "--port", "0", "--workers", "2"]
+    path = tmp_path / "socket"
+    key = key_for(Settings(data=tmp_path / "data"), "admin", "ask")
+    command = [sys.executable, "-m", "qa_service", "serve", *here, "--host", f"unix:{path}", "--workers", "2"]
     with (tmp_path / "log").open("w+") as log:
         with subprocess.Popen(command, stderr=log, cwd=tmp_path) as server:
-            address = re.compile(r"http://[\d.]+:\d+")
-            eventually(lambda: address.search((tmp_path / "log").read_text()) or server.poll() is not None)
-            found = address.search((tmp_path / "log").read_text())
-            assert found is not None
-            url = found.group()
 
-            def is_ready() -> bool:
-                with suppress(httpx2.HTTPError):
-                    return httpx2.get(f"{url}/readyz", timeout=PATIENCE).status_code == 200
-                return False
-
-            def is_answered(number: int) -> bool:  # one worker may be ready before the other
-                asked = {"question": f"whale {number}"}
-                return httpx2.post(f"{url}/ask", json=asked, timeout=PATIENCE).status_code == 200
+            def is_answered(question: str) -> bool:  # one worker may be ready before the other
+                answer = client.post("/ask", json={"question": question})
+                assert answer.status_code in {200, 503}
+                assert not answer.is_success or "The cat sleeps on the warm mat." in answer.text
+                return answer.is_success
 
             def counted() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-                return numbers(httpx2.get(f"{url}/metrics", timeout=PATIENCE).text)
+                return numbers(client.get("/metrics").text)
 
-            eventually(is_ready)
-            for number in range(30):
-                eventually(partial(is_answered, number))
-            labels = frozenset({("method", "POST"), ("route", "/ask"), ("status", "200")})
-            for _ in range(4):
-                eventually(lambda: counted()["qa_requests_total", labels] == 30)
-                eventually(lambda: counted()["qa_waiting", frozenset()] == 0)
-                assert counted()["qa_index_swaps_total", frozenset({("result", "rejected")})] == 0
+            eventually(lambda: f"on unix:{path} " in (tmp_path / "log").read_text() or server.poll() is not None)
+            transport = httpx2.HTTPTransport(uds=str(path), limits=httpx2.Limits(max_keepalive_connections=0))
+            given = {"base_url": "http://localhost", "headers": key, "timeout": PATIENCE}
+            with httpx2.Client(transport=transport, **given) as client:
+                eventually(lambda: len(children_of(server.pid)) >= 2)
+                children = children_of(server.pid)
+                for number in range(30):
+                    eventually(partial(is_answered, f"Where does the cat sleep, {number}?"))
+                labels = frozenset({("method", "POST"), ("route", "/ask"), ("status", "200")})
+                for _ in range(4):
+                    eventually(lambda: counted()["qa_requests_total", labels] == 30)
+                    eventually(lambda: counted()["qa_waiting", frozenset()] == 0)
+                    assert counted()["qa_index_swaps_total", frozenset({("result", "rejected")})] == 0
             server.send_signal(signal.SIGTERM)
-            server.wait(PATIENCE)
-        asked = [line for line in (tmp_path / "log").read_text().splitlines() if '"/ask"' in line]
-        assert len(asked) == 30
-        assert {json.loads(line)["status"] for line in asked} == {200}
+            assert server.wait(PATIENCE) == 0
+        eventually(lambda: not any(map(runs, children)))
+        assert not path.exists()
+        written = (tmp_path / "log").read_text()
+        assert "Traceback" not in written
+        asked = [json.loads(line)["status"] for line in written.splitlines() if '"/ask"' in line]
+        assert asked.count(200) == 30
+        assert set(asked) <= {200, 503}

@@ -1,15 +1,12 @@
 """The service on a Unix socket, behind a proxy and without one, and on IPv6."""
 
-import signal
 import socket
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import ROOT, Run, app_for, key_for, listening
+from conftest import app_for, key_for, listening
 from processes import PATIENCE
 from proxies import PREFIX, nginx
 
@@ -71,20 +68,6 @@ def test_a_socket_that_was_left_behind_is_replaced(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "a file"
     with pytest.raises(ServerStartError, match="path too long"):
         bound_socket(f"unix:{path}{'x' * 200}", 0)
-
-
-def test_server_processes_share_a_socket_and_remove_it(here: list[str], run: Run, path: Path) -> None:
-    """The command with the real model."""
-    assert run("index", *here)[0] == 0
-    command = [sys.executable, "-m", "qa_service", "serve", *here, "--host", f"unix:{path}", "--workers", "2", "--open"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        assert any(f"on unix:{path} " in line for line in server.stderr)
-        with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(path)), base_url="http://localhost") as client:
-            assert client.post("/ask", json=QUESTION, timeout=PATIENCE).status_code == 200
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(PATIENCE) == 0
-    assert not path.exists()
 
 
 @pytest.mark.needs("ipv6")

@@ -279,17 +279,24 @@ def test_too_little_address_space_is_reported_before_a_library_aborts(built: lis
     ],
 )
 def test_a_missing_extra_is_named(
-    extra: str, package: str, environment: dict[str, str], arguments: list[str], built: list[str], tmp_path: Path
+    extra: str,
+    package: str,
+    environment: dict[str, str],
+    arguments: list[str],
+    built: list[str],
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Exit code 2 and the name to install."""
-    code = f"import sys; sys.modules[{package!r}] = None\nfrom qa_service.cli import main; main()"
-    command = [sys.executable, "-c", code, *arguments, *(built if arguments[0] == "serve" else [])]
-    done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 2, done.stderr
-    assert f"qa-service[{extra}]" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    for name in [name for name in sys.modules if name.startswith((f"{package}.", "qa_service.server.mcp"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = run(*arguments, *(built if arguments[0] == "serve" else []))
+    assert code == 2, err
+    assert f"qa-service[{extra}]" in err
+    assert len(err.splitlines()) == 1
 
 
 @contextmanager
