@@ -29,7 +29,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import numpy as np
 import pytest
 from filelock import FileLock
-from needs import missing
+from needs import BROWSER, missing
 from processes import PATIENCE
 
 from qa_service.cli import main
@@ -52,7 +52,7 @@ from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile, Scope
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
-pytest_plugins = ("milvus_index", "verdicts")
+pytest_plugins = ("milvus_index", "verdicts", *(() if missing(*BROWSER) else ("browsers",)))
 ROOT = Path(__file__).parent.parent
 QUESTIONS = ROOT / "tests/data/us-korea-questions.jsonl"
 

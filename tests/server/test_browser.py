@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from needs import BROWSER, program, require
+from needs import BROWSER, require
 from processes import PATIENCE
 
 require(*BROWSER)
@@ -19,7 +19,7 @@ require(*BROWSER)
 from axe_playwright_python.sync_playwright import Axe
 from conftest import FakeEmbedder, published, served
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from qa_service.datatypes import AskOptions
 from qa_service.evaluation import EvaluationOptions, QuestionFile, Target, evaluate
@@ -33,10 +33,6 @@ from qa_service.evaluation.trend import trend
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.settings import Settings
 
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--hide-scrollbars"),
-]
 # Sentences with every character that has a meaning in text directives, and in several scripts.
 SENTENCES = [
     "The first boats leave the harbour at five o'clock, long before the market opens.",
@@ -70,15 +66,6 @@ def page_of(number: int) -> str:
         f"After it comes that.</p><p>Another paragraph holds more. {escape(other)} It goes on for a while.</p>"
         f"{filler}</article></main></body></html>"
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program("chromium"), args=ARGUMENTS)
-        expect.set_options(timeout=1000 * PATIENCE)
-        yield started
-        started.close()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

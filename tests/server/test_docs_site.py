@@ -24,7 +24,6 @@ from qa_service.settings import load_settings
 require("mkdocs", *BROWSER)
 
 from playwright.sync_api import Browser, Request, expect
-from test_browser import browser  # noqa: F401 - a fixture
 
 DEMO = runpy.run_path(str(ROOT / "docs/demo.py"))
 LOADED = "//script/@src | //img/@src | //iframe/@src | //source/@srcset | //link/@href"
@@ -117,7 +116,7 @@ def test_questions_about_the_docs_find_their_page(demo: tuple[str, QuestionAnswe
 
 def test_the_widget_answers_from_the_pages_on_every_page(
     demo: tuple[str, QuestionAnswerer],
-    browser: Browser,  # noqa: F811 - a fixture
+    browser: Browser,
 ) -> None:
     """Without an error in the console or a request to another host. Its colours follow those of the site."""
     address, _ = demo

@@ -16,7 +16,6 @@ from documentation_sites import ANSWER, INTEGRATIONS, opened, site_and_service
 from packages import npm_install, npm_packed, run
 from playwright.sync_api import Browser, expect
 from processes import PATIENCE
-from test_browser import browser  # noqa: F401 - a fixture
 
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.keys import KeyFile
@@ -71,7 +70,7 @@ def test_the_package_has_the_modules_of_the_service(package: Path) -> None:
 @pytest.mark.needs("npm")
 def test_a_typed_react_program_is_built_with_the_package_and_asks(
     package: Path,
-    browser: Browser,  # noqa: F811 - a fixture
+    browser: Browser,
     answerer: QuestionAnswerer,
     settings: Settings,
     tmp_path: Path,

@@ -11,11 +11,10 @@ from needs import BROWSER, require
 require(*BROWSER)
 
 from axe_playwright_python.sync_playwright import Axe
+from browsers import watched
 from conftest import served
 from playwright.sync_api import Browser, Page, expect
-from test_browser import browser  # noqa: F401 - a fixture
 from test_owner import MISSED, admin, recorded, write  # noqa: F401 - fixtures
-from test_widget import _watched
 
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer
@@ -42,7 +41,7 @@ def test_the_page_is_accessible_and_runs_no_question(
     """On a desktop and on a phone: hostile questions are text, nothing scrolls sideways, axe finds nothing."""
     with served(answerer, recorded) as port:
         for width in (1280, 360):
-            page = _watched(browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme))
+            page = watched(browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme))
             show(page, admin, port)
             gap = page.locator("details", has_text="<img src=x")
             gap.locator("summary").click()

@@ -14,7 +14,6 @@ from conftest import ROOT, published, served
 from documentation_sites import Quiet, ask, opened
 from playwright.sync_api import Browser, expect
 from processes import PATIENCE
-from test_browser import browser  # noqa: F401 - a fixture
 
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.keys import KeyFile
@@ -60,7 +59,7 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 def test_a_snippet_of_the_docs_answers(
     system: str,
     site: tuple[Path, str],
-    browser: Browser,  # noqa: F811 - a fixture
+    browser: Browser,
     answerer: QuestionAnswerer,
     settings: Settings,
 ) -> None:

@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - fixtures of other modules
 """The playground in a real browser: its first screen, its tabs, and the controls below the question."""
 
 import json
@@ -11,10 +10,9 @@ from needs import BROWSER, require
 require(*BROWSER)
 
 from axe_playwright_python.sync_playwright import Axe
+from browsers import ANSWER, FOUND, watched
 from conftest import FakeEmbedder, key_for, served
 from playwright.sync_api import Browser, Page, Request, Route, expect
-from test_browser import browser  # noqa: F401 - a fixture
-from test_widget import ANSWER, FOUND, _watched, context, endpoint, page, site  # noqa: F401 - fixtures
 
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
@@ -283,7 +281,7 @@ def test_every_tab_is_accessible(scheme: Any, width: int, touch: bool, browser: 
         has_touch=touch,
         reduced_motion="reduce",  # an answer that is fading in has less contrast
     )
-    page = _watched(context.new_page())
+    page = watched(context.new_page())
     page.route("**/starters*", starters)
     page.goto(endpoint)
     expect(page.locator("#ask [part=suggestions] button")).to_have_count(2)

@@ -18,7 +18,6 @@ from conftest import ROOT
 from documentation_sites import INTEGRATIONS, ask, entries, opened, pip_target, site_and_service
 from packages import npm_install, npm_packed, run
 from playwright.sync_api import Browser, expect
-from test_browser import browser  # noqa: F401 - a fixture
 
 from qa_service import __version__
 from qa_service.citations import address_of
@@ -77,7 +76,7 @@ THEMES = {
 def test_an_mkdocs_site_answers_on_every_page(
     theme: str,
     plugin: Path,
-    browser: Browser,  # noqa: F811 - a fixture
+    browser: Browser,
     answerer: QuestionAnswerer,
     settings: Settings,
     tmp_path: Path,
@@ -143,7 +142,7 @@ def build_sphinx(source: Path, sphinx: Path, into: Path, conf: str, builder: str
 def test_a_sphinx_site_answers_on_every_page(
     theme: str,
     sphinx: Path,
-    browser: Browser,  # noqa: F811 - a fixture
+    browser: Browser,
     answerer: QuestionAnswerer,
     settings: Settings,
     tmp_path: Path,
@@ -222,7 +221,7 @@ module.exports = {
 @pytest.mark.proof
 @pytest.mark.needs("npm", "node")
 def test_proof_a_docusaurus_site_answers_on_every_page(
-    browser: Browser,  # noqa: F811 - a fixture
+    browser: Browser,
     answerer: QuestionAnswerer,
     settings: Settings,
     tmp_path: Path,

@@ -1,10 +1,9 @@
 """The chat widget and the playground in a real browser, on this origin and on others."""
 
-import http.server
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,123 +14,32 @@ from processes import PATIENCE
 require(*BROWSER)
 
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT, published, served
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from browsers import (
+    ANSWER,
+    AXE,
+    FOUND,
+    PAYLOADS,
+    SMALL,
+    STRICT,
+    WIDGET,
+    Site,
+    answered,
+    ask,
+    chat,
+    cors,
+    doubt,
+    hostile,
+    not_found,
+    watched,
+)
+from conftest import ROOT, served
+from playwright.sync_api import Browser, Page, Route, expect
 from proxies import PREFIX, nginx, passing, stripping
-from test_browser import browser  # noqa: F401 - a fixture
 from verdicts import CONFLICT, MISSING
 
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.keys import KeyFile
 from qa_service.settings import Settings
-
-WIDGET = ROOT / "qa_service/server/widget"
-FOUND = "Where does the cat sleep?"
-ANSWER = "The cat sleeps on the warm mat."
-STRICT = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {endpoint}; base-uri 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-)
-
-
-class Site:
-    """A folder published on a port of its own: another origin than the service's."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.origin = ""
-        self.policy = ""
-        self.written = 0
-        self.folder.mkdir()
-
-    def handler(self, *arguments: Any) -> http.server.SimpleHTTPRequestHandler:
-        """Answer with what is in the folder, under the policy."""
-        site = self
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                if self.path == "/favicon.ico":
-                    self.send_response(204)
-                    self.end_headers()
-                else:
-                    super().do_GET()
-
-            def end_headers(self) -> None:
-                if site.policy:
-                    self.send_header("Content-Security-Policy", site.policy)
-                super().end_headers()
-
-        return Handler(*arguments, directory=str(self.folder))
-
-    def write(self, body: str, name: str = "page.html", head: str = "", lang: str = "en") -> str:
-        """Write a page; return its address."""
-        (self.folder / name).write_text(
-            f"<!doctype html><html lang='{lang}'><head><meta charset='utf-8'>"
-            f"<meta name='viewport' content='width=device-width, initial-scale=1'><title>A page</title>{head}</head>"
-            f"<body><main><h1>A page</h1><p>It has words of its own.</p>{body}</main></body></html>",
-            encoding="utf-8",
-        )
-        self.written += 1
-        return f"{self.origin}/{name}?{self.written}"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path / "site")
-    with published(made.handler) as made.origin:
-        yield made
-
-
-@pytest.fixture
-def endpoint(answerer: QuestionAnswerer, settings: Settings, site: Site) -> Iterator[str]:
-    with served(answerer, settings.model_copy(update={"origins": (site.origin,)})) as port:
-        yield f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:  # noqa: F811 - a fixture
-    made = browser.new_context(locale="en-US")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Page:
-    return _watched(context.new_page())
-
-
-def _watched(page: Page) -> Page:
-    """Collect what goes wrong on a page in ``page.faults``."""
-    page.set_default_timeout(1000 * PATIENCE)
-    page.faults = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
-    page.on(
-        "console",
-        lambda message: page.faults.append(message.text) if message.type in {"error", "warning"} else None,  # type: ignore[attr-defined]
-    )
-    page.add_init_script(
-        "window.violations = []; addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective))"
-    )
-    return page
-
-
-def chat(endpoint: str, **attributes: str) -> str:
-    """Return the element's tag and the script of the service."""
-    given = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in attributes.items())
-    script = f'<script type="module" src="{endpoint}/widget/qa-chat-define.js"></script>'
-    return f'{script}<qa-chat endpoint="{endpoint}"{given}></qa-chat>'
-
-
-def ask(page: Page, question: str) -> None:
-    page.locator("qa-chat textarea#input").fill(question)
-    page.locator("qa-chat textarea#input").press("Enter")
-
-
-def answered(page: Page) -> None:
-    page.locator("qa-chat .entry").last.locator(".answer").wait_for()
 
 
 def test_the_widget_works_on_another_origin_with_a_strict_policy(
@@ -184,39 +92,16 @@ def _answer(page: Page) -> None:
     page.locator("qa-chat summary").last.click()
 
 
-def _not_found(route: Route) -> None:
-    response = route.fetch()
-    near = [result["citation"] for result in response.json()["results"][:2]]
-    reason = {"kind": "missing_term", "message": MISSING, "subject": "zebra", "results": []}
-    own = {"verdict": "not_found", "answerable": False, "confidence": 0.02, "answer": None, "reason": reason}
-    route.fulfill(response=response, json=response.json() | own | {"nearest_headings": near})
-
-
 def _nothing(page: Page) -> None:
-    page.route("**/ask*", _not_found)
+    page.route("**/ask*", not_found)
     ask(page, FOUND)
     expect(page.locator("qa-chat .verdict").last).to_have_text("Not found in these documents")
     page.get_by_role("button", name="This did not help").last.click()
     page.unroute_all()
 
 
-def _doubt(route: Route) -> None:
-    """Answer uncertainly: another result, with its last word as a quote, contradicts the first."""
-    response = route.fetch()
-    answer = response.json()
-    first = answer["answer"]["quotes"][0]
-    place = 1 if first["citation_index"] == 0 else 0
-    text = answer["results"][place]["text"]
-    start = text.rindex(" ") + 1
-    other = {"text": text[start:], "citation_index": place, "start": start, "end": len(text), "spans": []}
-    answer["answer"]["quotes"].append(other)
-    reason = {"kind": "conflict", "message": CONFLICT, "subject": "", "results": [first["citation_index"], place]}
-    own = {"verdict": "uncertain", "answerable": False, "confidence": 0.46, "reason": reason}
-    route.fulfill(response=response, json=answer | own)
-
-
 def _uncertain(page: Page) -> None:
-    page.route("**/ask*", _doubt)
+    page.route("**/ask*", doubt)
     ask(page, FOUND)
     expect(page.locator("qa-chat .verdict").last).to_have_text("This may answer it")
     page.unroute_all()
@@ -256,7 +141,7 @@ def test_the_verdict_heads_the_answer_with_its_reason(
     expect(quotes.locator("mark")).to_have_text([ANSWER])
     expect(verdict).to_have_count(0)
     expect(reason).to_have_count(0)
-    page.route("**/ask*", _doubt)
+    page.route("**/ask*", doubt)
     ask(page, FOUND + " ")
     expect(verdict).to_have_text(uncertain)
     expect(reason).to_have_text(conflict)
@@ -265,7 +150,7 @@ def test_the_verdict_heads_the_answer_with_its_reason(
     expect(last.locator(".found .source a")).to_have_count(2)
     expect(last.locator(".confidence")).to_have_class("confidence weak")
     page.unroute_all()
-    page.route("**/ask*", _not_found)
+    page.route("**/ask*", not_found)
     ask(page, FOUND)
     expect(verdict).to_have_text(nothing)
     expect(reason).to_have_text(missing)
@@ -281,7 +166,7 @@ def test_starters_and_related_questions_are_asked_by_a_click(page: Page, site: S
 
     def starters(route: Route) -> None:
         listed.append(route.request.url)
-        route.fulfill(json={"questions": [FOUND, None, "What sings?"]}, headers=_cors({}))
+        route.fulfill(json={"questions": [FOUND, None, "What sings?"]}, headers=cors({}))
 
     def related(route: Route) -> None:
         response = route.fetch()
@@ -313,7 +198,7 @@ def test_starters_and_related_questions_are_asked_by_a_click(page: Page, site: S
 
 
 def _error(page: Page) -> None:
-    page.route("**/ask*", lambda route: route.fulfill(status=429, headers=_cors({"Retry-After": "9"}), body="{}"))
+    page.route("**/ask*", lambda route: route.fulfill(status=429, headers=cors({"Retry-After": "9"}), body="{}"))
     ask(page, FOUND)
     expect(page.locator("qa-chat .error")).to_contain_text("ask again in 9 seconds")
     page.unroute_all()
@@ -325,22 +210,13 @@ def _waiting(page: Page) -> None:
     page.locator("qa-chat .skeleton").wait_for()
 
 
-def _cors(headers: dict[str, str]) -> dict[str, str]:
-    return {
-        "Access-Control-Allow-Origin": "*",
-        "Access-Control-Allow-Headers": "*",
-        "Access-Control-Expose-Headers": "Retry-After",
-        **headers,
-    }
-
-
 @pytest.mark.parametrize("mode", ["inline", "launcher", "page", "dialog", "sidebar"])
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 320), ("forced", 640)])
 def test_every_mode_theme_and_state_is_accessible(
     mode: str,
     theme: str,
     width: int,
-    browser: Browser,  # noqa: F811 - a fixture
+    browser: Browser,
     site: Site,
     endpoint: str,
 ) -> None:
@@ -353,7 +229,7 @@ def test_every_mode_theme_and_state_is_accessible(
     context = browser.new_context(
         viewport={"width": width, "height": 720}, locale="en-US", reduced_motion="reduce", **looks
     )
-    page = _watched(context.new_page())
+    page = watched(context.new_page())
     given = {"mode": mode, "suggestions": "Where does the cat sleep?|What sings?"}
     if theme != "forced":
         given["theme"] = theme
@@ -371,62 +247,8 @@ def test_every_mode_theme_and_state_is_accessible(
     context.close()
 
 
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
-SMALL = """() => [...document.querySelector("qa-chat").shadowRoot.querySelectorAll("button, a, summary, textarea")]
-  .filter(one => one.offsetParent && !one.classList.contains("sr"))
-  .filter(one => { const box = one.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
-  .map(one => one.outerHTML.slice(0, 120))"""
-
-PAYLOADS = [
-    *("<script>hit()</script>", "<img src=x onerror=hit()>", "<svg onload=hit()>", "<iframe srcdoc='<script>hit()'>"),
-    *('"><img src onerror=hit()>', "</mark><b onmouseover=hit()>x", "javascript:hit()", "{{constructor.hit()}}"),
-    *("${hit()}", "&lt;script&gt;hit()&lt;/script&gt;", "<a href='javascript:hit()'>x</a>", "<style>*{display:none}"),
-    *("<template><script>hit()", "<math><mtext><script>hit()", "<!--<img src=x onerror=hit()>-->", "'-hit()-'"),
-    *(
-        "<details open ontoggle=hit()>",
-        "<input autofocus onfocus=hit()>",
-        "<base href=//evil.example>",
-        "<meta http-equiv=refresh content=0>",
-    ),
-    *("\u202egnp.exe", "\u2066\u202eabc\u2069", "z\u0300" + "\u0301" * 500, "x" * 30_000, "\U000e0041\U000e0042"),
-]
-
-
 def _answering(body: str) -> Callable[[Route], None]:
-    return lambda route: route.fulfill(status=200, content_type="application/json", headers=_cors({}), body=body)
-
-
-def _hostile(payload: str, place: int) -> dict[str, object]:
-    links = ["javascript:hit()", "data:text/html,<script>hit()</script>", "//evil.example/x", "/a\tb", "vbscript:hit()"]
-    citation = {
-        "title": payload,
-        "uri": payload,
-        "section_path": [payload] * 3,
-        "page": None,
-        "quote": payload,
-        "start_line": 1,
-        "end_line": 2,
-        "quote_start": 0,
-        "quote_end": 5,
-        "url": links[place % 5],
-        "permalink": links[place % 5],
-        "document_id": payload,
-    }
-    result = {"rank": 1, "score": 1, "confidence": 0.9, "text": payload * 2, "scores": {}, "citation": citation}
-    quotes = [{"citation_index": number, "start": 1, "end": 9, "text": payload} for number in (0, 2, 7)]
-    return {
-        "id": payload,
-        "question": payload,
-        "verdict": ("answered", "uncertain", "not_found", payload)[place % 4],
-        "confidence": 0.9,
-        "took_ms": 1,
-        "answer": {"text": payload, "citation_index": 0, "quotes": quotes if place % 4 != 2 else []},
-        "reason": {"kind": payload, "message": payload},
-        "nearest_headings": [citation, payload, None],
-        "related": [payload, None, payload],
-        "results": [result] * 3,
-        "index_version": payload,
-    }
+    return lambda route: route.fulfill(status=200, content_type="application/json", headers=cors({}), body=body)
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["page of another", "playground"])
@@ -437,7 +259,7 @@ def test_fifty_hostile_documents_and_questions_execute_nothing(
     page.add_init_script("window.hits = 0; window.hit = () => hits++")
     page.goto(endpoint if own else site.write(chat(endpoint, heading="<img src=x onerror=hit()>")))
     for place, payload in enumerate(PAYLOADS * 2):
-        body = json.dumps(_hostile(payload, place))
+        body = json.dumps(hostile(payload, place))
         page.unroute_all()
         page.route("**/ask*", _answering(body))
         ask(page, payload[:1900])
@@ -516,7 +338,7 @@ def test_each_error_has_a_message_and_a_retry_where_it_can_help(
     """The retry works."""
     page.goto(site.write(chat(endpoint)))
     page.evaluate("addEventListener('qa-error', event => window.kind = event.detail.kind)")
-    page.route("**/ask*", lambda route: route.fulfill(**answer | {"headers": _cors(answer.get("headers", {}))}))
+    page.route("**/ask*", lambda route: route.fulfill(**answer | {"headers": cors(answer.get("headers", {}))}))
     ask(page, FOUND)
     expect(page.locator("qa-chat .error")).to_contain_text(says)
     assert page.evaluate("kind")
@@ -536,7 +358,7 @@ def test_the_widget_retries_a_busy_service_and_waits_for_a_rate_limit(page: Page
     def busy_once(route: Route) -> None:
         tried.append(route.request.method)
         if tried.count("POST") == 1:
-            route.fulfill(status=503, headers=_cors({"Retry-After": "1"}), body="{}")
+            route.fulfill(status=503, headers=cors({"Retry-After": "1"}), body="{}")
         else:
             route.fallback()
 
@@ -545,7 +367,7 @@ def test_the_widget_retries_a_busy_service_and_waits_for_a_rate_limit(page: Page
     expect(page.get_by_text("trying again in 1 second.")).to_be_visible()
     answered(page)
     page.unroute_all()
-    page.route("**/ask*", lambda route: route.fulfill(status=429, headers=_cors({"Retry-After": "2"}), body="{}"))
+    page.route("**/ask*", lambda route: route.fulfill(status=429, headers=cors({"Retry-After": "2"}), body="{}"))
     ask(page, FOUND)
     retry = page.locator("qa-chat .error button")
     expect(retry).to_be_disabled()
@@ -737,7 +559,7 @@ def test_the_last_ten_turns_are_sent(page: Page, site: Site, endpoint: str) -> N
     """Shortened, without invisible characters, also if the page stored others."""
     address = site.write(chat(endpoint, history="session"))
     page.goto(address)
-    answer = _hostile("calm", 0)
+    answer = hostile("calm", 0)
     stored = [{"question": question, "raw": answer} for question in [*["q"] * 12, "\x00\u202e", "x\x00y", "🦀" * 2000]]
     page.evaluate(
         "([place, kept]) => sessionStorage.setItem(place, kept)", [f"qa-chat:{endpoint}:", json.dumps(stored)]
@@ -781,7 +603,7 @@ def test_the_history_is_kept_for_the_session_if_enabled(page: Page, site: Site, 
 def test_the_history_is_limited_to_a_hundred_entries(page: Page, site: Site, endpoint: str) -> None:
     """The oldest entries are dropped."""
     page.goto(site.write(chat(endpoint)))
-    body = json.dumps(_hostile("calm", 0))
+    body = json.dumps(hostile("calm", 0))
     page.route("**/ask*", _answering(body))
     page.evaluate("async () => { for (let i = 0; i < 130; i++) await document.querySelector('qa-chat').ask('q' + i) }")
     expect(page.locator("qa-chat .entry")).to_have_count(100)
@@ -949,7 +771,7 @@ def test_a_quote_is_copied_with_its_citation(page: Page, site: Site, endpoint: s
     assert re.fullmatch(rf"“{re.escape(ANSWER)}” — Animals, Cats, line 5 \({endpoint}/cite/[\w.-]+\)", copied), copied
 
 
-def page_with(browser: Browser, address: str, content: str) -> Page:  # noqa: F811 - a fixture
+def page_with(browser: Browser, address: str, content: str) -> Page:
     """Open a page of the same origin that has some content."""
     page = browser.new_page()
     page.set_default_timeout(1000 * PATIENCE)
@@ -962,7 +784,7 @@ def page_with(browser: Browser, address: str, content: str) -> Page:  # noqa: F8
 @pytest.mark.parametrize("location", [stripping, passing])
 def test_the_playground_works_behind_a_path_prefix_of_nginx(
     location: Callable[[int], str],
-    browser: Browser,  # noqa: F811 - a fixture
+    browser: Browser,
     answerer: QuestionAnswerer,
     settings: Settings,
     tmp_path: Path,

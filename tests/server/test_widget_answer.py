@@ -12,28 +12,12 @@ from needs import BROWSER, require
 require(*BROWSER)
 
 from axe_playwright_python.sync_playwright import Axe
+from browsers import AXE, FOUND, PAYLOADS, SMALL, STRICT, Site, answered, ask, chat, cors
 from conftest import QUESTIONS, ROOT, served
 from playwright.sync_api import Browser, Page, Route, expect
 from processes import PATIENCE
-from test_browser import browser  # noqa: F401 - a fixture
-from test_widget import (
-    AXE,
-    FOUND,
-    PAYLOADS,
-    SMALL,
-    STRICT,
-    Site,
-    _cors,
-    answered,
-    ask,
-    chat,
-    context,  # noqa: F401 - a fixture
-    endpoint,  # noqa: F401 - a fixture
-    page,  # noqa: F401 - a fixture
-    site,  # noqa: F401 - a fixture
-)
 
-from qa_service.embedding import SentenceTransformerEmbedder
+from qa_service.embedding.runtime import ExportedEmbedder
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import load_settings
@@ -72,23 +56,23 @@ ASK_ALL = """async questions => {
 
 
 @pytest.fixture(scope="module")
-def briefing(tmp_path_factory: pytest.TempPathFactory, real: SentenceTransformerEmbedder) -> Iterator[str]:
+def briefing(tmp_path_factory: pytest.TempPathFactory, onnx: ExportedEmbedder) -> Iterator[str]:
     """Serve the documents that the project ships."""
     folder = tmp_path_factory.mktemp("briefing")
     settings = load_settings(source=ROOT / "source_text", index=folder / "index", data=folder / "data")
-    build(settings, real)
-    with served(open_answerer(settings, real)[0], settings) as port:
+    build(settings, onnx)
+    with served(open_answerer(settings, onnx)[0], settings) as port:
         yield f"http://127.0.0.1:{port}"
 
 
 def test_the_quote_of_every_shipped_question_is_in_view(
-    browser: Browser,  # noqa: F811 - a fixture
+    browser: Browser,
     briefing: str,
 ) -> None:
     """After the answer, without scrolling by hand, at four sizes; also below a very long question."""
     asked = [item.question for item in QuestionFile(QUESTIONS) if isinstance(item, Question)]
     for name, (width, height, attributes) in SIZES.items():
-        page = browser.new_page(viewport={"width": width, "height": height})  # noqa: F811 - no fixture
+        page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(1000 * PATIENCE)
         content = _host(chat(briefing, **attributes))
         page.route("**/page.html", functools.partial(Route.fulfill, body=content, content_type="text/html"))
@@ -199,10 +183,10 @@ def answer_of(
 
 def fulfilling(answer: dict[str, Any]) -> Callable[[Route], None]:
     body = json.dumps(answer)
-    return lambda route: route.fulfill(content_type="application/json", headers=_cors({}), body=body)
+    return lambda route: route.fulfill(content_type="application/json", headers=cors({}), body=body)
 
 
-def test_a_passage_is_shown_as_its_blocks(page: Page, site: Site, endpoint: str) -> None:  # noqa: F811 - fixtures
+def test_a_passage_is_shown_as_its_blocks(page: Page, site: Site, endpoint: str) -> None:
     """The quote first; all of the passage after a press, and back. Markup is not shown, words are."""
     page.route("**/ask?blocks=true", fulfilling(answer_of(BLOCKS)))
     page.goto(site.write(chat(endpoint)))
@@ -233,7 +217,7 @@ def test_a_passage_is_shown_as_its_blocks(page: Page, site: Site, endpoint: str)
     assert page.faults == []  # type: ignore[attr-defined]
 
 
-def test_code_is_copied_as_it_stands(page: Page, site: Site, endpoint: str) -> None:  # noqa: F811 - fixtures
+def test_code_is_copied_as_it_stands(page: Page, site: Site, endpoint: str) -> None:
     """With a button of its own."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.origin)
     page.route("**/ask*", fulfilling(answer_of(BLOCKS, quote="print('lid')")))
@@ -270,7 +254,7 @@ def _nested(depth: int) -> object:
     return nested
 
 
-def test_malformed_blocks_are_shown_as_plain_text(page: Page, site: Site, endpoint: str) -> None:  # noqa: F811 - fixtures
+def test_malformed_blocks_are_shown_as_plain_text(page: Page, site: Site, endpoint: str) -> None:
     """Offsets that are negative, too large or overlap, unknown kinds, far too many, nested deeply."""
     page.goto(site.write(chat(endpoint)))
     for place, blocks in enumerate([*MALFORMED, _nested(900)]):
@@ -327,9 +311,9 @@ STRUCTURE = """() => {
 @pytest.mark.parametrize("width", [1280, 320])
 def test_fifty_hostile_documents_execute_nothing_and_stay_in_the_panel(
     width: int,
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """As blocks of every kind, all of the passage shown, under a strict policy with Trusted Types."""
     page.set_viewport_size({"width": width, "height": 700})

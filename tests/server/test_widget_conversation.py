@@ -9,25 +9,9 @@ from needs import BROWSER, require
 require(*BROWSER)
 
 from axe_playwright_python.sync_playwright import Axe
+from browsers import ANSWER, AXE, FOUND, SMALL, Site, answered, ask, chat, hostile
 from playwright.sync_api import Page, Route, expect
-from test_browser import browser  # noqa: F401 - a fixture
-from test_widget import (
-    ANSWER,
-    AXE,
-    FOUND,
-    SMALL,
-    Site,
-    _hostile,
-    answered,
-    ask,
-    chat,
-    context,  # noqa: F401 - a fixture
-    endpoint,  # noqa: F401 - a fixture
-    page,  # noqa: F401 - a fixture
-    site,  # noqa: F401 - a fixture
-)
 
-# ruff: noqa: F811 - fixtures
 FOLLOW_UP = "When does it wake?"
 COMPLETED = "When does it wake? cat sleep"
 
@@ -210,7 +194,7 @@ def test_a_hostile_link_is_a_question(page: Page, site: Site, endpoint: str) -> 
     """It executes nothing, and its text is text."""
     page.add_init_script("window.hits = 0; window.hit = () => hits++")
     payload = "<img src=x onerror=hit()>"
-    body = json.dumps(_hostile(payload, 0))
+    body = json.dumps(hostile(payload, 0))
     page.route("**/ask*", lambda route: route.fulfill(body=body, headers=_allowed(route)))
     page.goto(site.write(chat(endpoint)) + f"&q={quote(payload)}")
     expect(page.locator("qa-chat .question")).to_contain_text(payload)

@@ -1,6 +1,5 @@
 """The frame of the chat widget: sizes, themes, modes, keys, Back, motion and layout shifts, in a real browser."""
 
-# ruff: noqa: F811 - fixtures are imported, and arguments
 import time
 
 import pytest
@@ -9,21 +8,9 @@ from processes import PATIENCE
 
 require(*BROWSER)
 
+from browsers import FOUND, Site, answered, ask, chat, watched
 from conftest import served
 from playwright.sync_api import Browser, Page, expect
-from test_browser import browser  # noqa: F401 - a fixture
-from test_widget import (  # noqa: F401 - some are fixtures
-    FOUND,
-    Site,
-    _watched,
-    answered,
-    ask,
-    chat,
-    context,
-    endpoint,
-    page,
-    site,
-)
 
 from qa_service.pipeline import QuestionAnswerer
 from qa_service.server.keys import KeyFile
@@ -75,7 +62,7 @@ def test_the_text_is_as_large_as_that_of_the_page(
 def test_a_phone_does_not_zoom_into_the_field(browser: Browser, site: Site, endpoint: str) -> None:
     """Its text has at least 16 pixels there, also where the page's is smaller."""
     phone = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
-    opened = _watched(phone.new_page())
+    opened = watched(phone.new_page())
     opened.goto(site.write(chat(endpoint), head="<style>html { font-size: 62.5% }</style>"))
     opened.locator("qa-chat textarea").wait_for()
     field = "document.querySelector('qa-chat').shadowRoot.querySelector('textarea')"
@@ -331,7 +318,7 @@ addEventListener("popstate", event => routes.push(["pop", event.state?.page ?? n
 def test_back_closes_the_panel_on_a_phone(mode: str, browser: Browser, site: Site, endpoint: str) -> None:
     """The history and the router of the page are as before, whether Back closes it, its button or Escape."""
     phone = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True, locale="en-US")
-    opened = _watched(phone.new_page())
+    opened = watched(phone.new_page())
     opened.goto(site.write(chat(endpoint, mode=mode), head=HASH_ROUTER))
     opened.evaluate("location.hash = '#/a'; history.pushState({ page: 'b' }, '', '#/b')")
     panel, button = opened.locator("qa-chat .panel"), opened.locator("qa-chat .launch")

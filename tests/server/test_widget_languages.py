@@ -8,24 +8,8 @@ from needs import BROWSER, require
 require(*BROWSER)
 
 from axe_playwright_python.sync_playwright import Axe
+from browsers import ANSWER, AXE, FOUND, Site, answered, ask, chat, cors, doubt, not_found
 from playwright.sync_api import Page, Route, expect
-from test_browser import browser  # noqa: F401 - a fixture
-from test_widget import (
-    ANSWER,
-    AXE,
-    FOUND,
-    Site,
-    _cors,
-    _doubt,
-    _not_found,
-    answered,
-    ask,
-    chat,
-    context,  # noqa: F401 - a fixture
-    endpoint,  # noqa: F401 - a fixture
-    page,  # noqa: F401 - a fixture
-    site,  # noqa: F401 - a fixture
-)
 
 ROOT = "document.querySelector('qa-chat').shadowRoot"
 
@@ -53,9 +37,9 @@ def test_a_page_loads_the_one_language_that_it_needs(
     heading: str,
     lang: str,
     direction: str | None,
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """A region has the language's texts; English is there already, and stands in for a language without texts."""
     loaded: list[str] = []
@@ -71,7 +55,7 @@ def test_a_page_loads_the_one_language_that_it_needs(
     assert page.faults == []  # type: ignore[attr-defined]
 
 
-def test_nothing_is_drawn_until_the_language_is_there(page: Page, site: Site, endpoint: str) -> None:  # noqa: F811
+def test_nothing_is_drawn_until_the_language_is_there(page: Page, site: Site, endpoint: str) -> None:
     """Neither at first nor after a change of the language; a question that came before is asked."""
     held: list[Route] = []
     _stop_the_clock(page)
@@ -98,7 +82,7 @@ def test_nothing_is_drawn_until_the_language_is_there(page: Page, site: Site, en
     expect(page.locator("qa-chat mark").first).to_have_text(ANSWER)
 
 
-def _stop_the_clock(page: Page) -> None:  # noqa: F811
+def _stop_the_clock(page: Page) -> None:
     """Stop the clock by which the widget waits for a language, so that a slow machine does not end that."""
     page.clock.install(time=0)
     page.clock.pause_at(1000)
@@ -107,9 +91,9 @@ def _stop_the_clock(page: Page) -> None:  # noqa: F811
 @pytest.mark.parametrize("fails", [True, False], ids=["refused", "never answered"])
 def test_a_language_that_does_not_load_leaves_english(
     fails: bool,
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """At once, or after a while; the panel says that it is in English."""
     page.route("**/strings-fr.js", lambda route: route.abort() if fails else None)
@@ -139,26 +123,26 @@ def test_numbers_are_written_as_the_language_writes_them(
     tag: str,
     waits: str,
     share: re.Pattern[str],
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     page.goto(site.write(chat(endpoint), lang=tag))
-    page.route("**/ask*", _doubt)
+    page.route("**/ask*", doubt)
     ask(page, FOUND)
     answered(page)
     page.unroute_all()
     confidence = page.locator("qa-chat .confidence")
     assert share.search((confidence.text_content() or "") + (confidence.get_attribute("title") or ""))
-    page.route("**/ask*", lambda route: route.fulfill(status=429, headers=_cors({"Retry-After": "30"}), body="{}"))
+    page.route("**/ask*", lambda route: route.fulfill(status=429, headers=cors({"Retry-After": "30"}), body="{}"))
     ask(page, FOUND)
     expect(page.locator("qa-chat .error")).to_contain_text(waits)
 
 
 def test_a_reason_of_an_unknown_kind_is_in_the_words_of_the_service(
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """It is marked as English; a known kind is in the language of the panel."""
 
@@ -168,7 +152,7 @@ def test_a_reason_of_an_unknown_kind_is_in_the_words_of_the_service(
         page.route(
             "**/ask*",
             lambda route: route.fulfill(
-                json=route.fetch().json() | {"verdict": "uncertain", "reason": response_of}, headers=_cors({})
+                json=route.fetch().json() | {"verdict": "uncertain", "reason": response_of}, headers=cors({})
             ),
         )
         ask(page, FOUND)
@@ -188,9 +172,9 @@ def test_a_reason_of_an_unknown_kind_is_in_the_words_of_the_service(
 def test_arabic_runs_from_right_to_left_with_its_quotes_as_they_are(
     mode: str,
     width: int,
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """The layout is mirrored also on a page that is not; an English quote is left to right; axe finds nothing."""
     page.set_viewport_size({"width": width, "height": 720})
@@ -199,7 +183,7 @@ def test_arabic_runs_from_right_to_left_with_its_quotes_as_they_are(
         page.locator("qa-chat .launch").click()
     ask(page, FOUND)
     answered(page)
-    page.route("**/ask*", _not_found)
+    page.route("**/ask*", not_found)
     ask(page, FOUND)
     expect(page.locator("qa-chat .verdict").last).to_have_text("لا توجد إجابة في هذه المستندات")
     send, field = page.locator("qa-chat .send").bounding_box(), page.locator("qa-chat #input").bounding_box()

@@ -14,28 +14,9 @@ from needs import BROWSER, require
 require(*BROWSER)
 
 from axe_playwright_python.sync_playwright import Axe
+from browsers import ANSWER, AXE, FOUND, PAYLOADS, STRICT, WIDGET, Site, answered, ask, chat, cors, doubt, watched
 from conftest import TWO_DOCUMENTS, FakeEmbedder, served, write_files
 from playwright.sync_api import Browser, Page, Route, expect
-from test_browser import browser  # noqa: F401 - a fixture
-from test_widget import (
-    ANSWER,
-    AXE,
-    FOUND,
-    PAYLOADS,
-    STRICT,
-    WIDGET,
-    Site,
-    _cors,
-    _doubt,
-    _watched,
-    answered,
-    ask,
-    chat,
-    context,  # noqa: F401 - a fixture
-    endpoint,  # noqa: F401 - a fixture
-    page,  # noqa: F401 - a fixture
-    site,  # noqa: F401 - a fixture
-)
 
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile, Scope
@@ -86,7 +67,7 @@ def answerer(built: Settings, tmp_path: Path, settings: Settings, fake: FakeEmbe
     return open_answerer(settings.model_copy(update={"top_k": 3, "min_confidence": 0.5}), fake)[0]
 
 
-def opened(page: Page, question: str = FOUND) -> Any:  # noqa: F811 - a fixture
+def opened(page: Page, question: str = FOUND) -> Any:
     """Ask, open the source of the first result, and return the preview."""
     ask(page, question)
     answered(page)
@@ -100,7 +81,7 @@ def opened(page: Page, question: str = FOUND) -> Any:  # noqa: F811 - a fixture
     return dialog
 
 
-def axe(page: Page) -> None:  # noqa: F811 - a fixture
+def axe(page: Page) -> None:
     found = Axe().run(page, options=AXE)
     assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found.response["violations"]] == []
 
@@ -108,8 +89,8 @@ def axe(page: Page) -> None:  # noqa: F811 - a fixture
 @pytest.mark.parametrize("scopes", [("ask",), ("ask", "documents")], ids=["quotes only", "documents"])
 def test_a_preview_opens_beside_the_widget_under_a_strict_policy(
     scopes: tuple[Scope, ...],
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
     answerer: QuestionAnswerer,
     settings: Settings,
 ) -> None:
@@ -151,9 +132,9 @@ def test_a_preview_opens_beside_the_widget_under_a_strict_policy(
 
 
 def test_the_picture_of_a_page_can_be_enlarged_and_its_text_read(
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
     settings: Settings,
 ) -> None:
     """A page that can't be drawn any more is shown as text."""
@@ -176,13 +157,13 @@ def test_the_picture_of_a_page_can_be_enlarged_and_its_text_read(
 
 
 def test_on_a_phone_the_preview_is_a_modal_sheet(
-    browser: Browser,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    browser: Browser,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """The focus stays in it until it is closed."""
     phone = browser.new_context(viewport={"width": 360, "height": 740}, locale="en-US", reduced_motion="reduce")
-    page = _watched(phone.new_page())  # noqa: F811 - not the fixture
+    page = watched(phone.new_page())
     page.goto(site.write(chat(endpoint, mode="launcher", theme="dark")))
     page.locator("qa-chat .launch").click()
     dialog = opened(page)
@@ -203,13 +184,13 @@ def test_on_a_phone_the_preview_is_a_modal_sheet(
 @pytest.mark.parametrize("mode", ["launcher", "dialog", "sidebar"])
 def test_back_on_a_phone_closes_the_preview_before_the_panel(
     mode: str,
-    browser: Browser,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    browser: Browser,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """One at a time, and the history is as before; the buttons that close them do the same."""
     phone = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True, locale="en-US")
-    page = _watched(phone.new_page())  # noqa: F811 - not the fixture
+    page = watched(phone.new_page())
     page.goto(site.write(chat(endpoint, mode=mode)))
     page.evaluate("history.pushState({ page: 'b' }, '', '#b')")
     panel = page.locator("qa-chat .panel")
@@ -240,9 +221,9 @@ def test_back_on_a_phone_closes_the_preview_before_the_panel(
 @pytest.mark.parametrize("mode", ["inline", "launcher", "dialog", "sidebar"])
 def test_escape_closes_the_preview_before_the_panel(
     mode: str,
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """Wherever the focus is: in the preview or in the panel beside it. Its texts can be replaced."""
     own = html.escape(json.dumps({"preview": {"close": "Shut"}}))
@@ -262,9 +243,9 @@ def test_escape_closes_the_preview_before_the_panel(
 
 
 def test_sections_lead_to_other_parts_of_the_document(
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """By keyboard too; the quote's button leads back. Escape closes the list first."""
     page.goto(site.write(chat(endpoint)))
@@ -295,13 +276,13 @@ def test_sections_lead_to_other_parts_of_the_document(
 
 
 def test_the_next_quote_of_an_answer_may_be_in_another_document(
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """An answer with two quotes; the buttons end where the quotes do."""
     page.goto(site.write(chat(endpoint)))
-    page.route("**/ask*", _doubt)
+    page.route("**/ask*", doubt)
     dialog = opened(page)
     expect(dialog.get_by_role("button", name="Quote 1/2")).to_be_visible()
     expect(dialog.get_by_role("button", name="Previous quote")).to_be_disabled()
@@ -325,13 +306,13 @@ def test_the_next_quote_of_an_answer_may_be_in_another_document(
 def test_a_preview_that_fails_says_why(
     answer: dict[str, Any],
     says: str,
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """And leaves a link to the source."""
     page.goto(site.write(chat(endpoint)))
-    page.route("**/preview?*", lambda route: route.fulfill(**answer | {"headers": _cors({})}))
+    page.route("**/preview?*", lambda route: route.fulfill(**answer | {"headers": cors({})}))
     ask(page, FOUND)
     answered(page)
     page.locator("qa-chat [part=source-link]").first.click()
@@ -341,7 +322,7 @@ def test_a_preview_that_fails_says_why(
     axe(page)
 
 
-def _hostile(payload: str) -> Callable[[Route], None]:
+def hostile(payload: str) -> Callable[[Route], None]:
     runs = [{"start": 0, "end": len(payload), "marks": ["strong", payload]}]
     body = {
         **dict.fromkeys(("document_id", "title", "uri", "media_type"), payload),
@@ -354,13 +335,13 @@ def _hostile(payload: str) -> Callable[[Route], None]:
         "outline": [{"text": payload, "level": payload, "start_char": 0}] * 2,
         "pictures": [payload, "//evil.example/x", "/a\tb"],
     }
-    return lambda route: route.fulfill(content_type="application/json", headers=_cors({}), body=json.dumps(body))
+    return lambda route: route.fulfill(content_type="application/json", headers=cors({}), body=json.dumps(body))
 
 
 def test_hostile_documents_execute_nothing_in_a_preview(
-    page: Page,  # noqa: F811 - a fixture
-    site: Site,  # noqa: F811 - a fixture
-    endpoint: str,  # noqa: F811 - a fixture
+    page: Page,
+    site: Site,
+    endpoint: str,
 ) -> None:
     """No link leads to code, and nothing is requested from elsewhere."""
     page.add_init_script("window.hits = 0; window.hit = () => hits++")
@@ -369,7 +350,7 @@ def test_hostile_documents_execute_nothing_in_a_preview(
     page.goto(site.write(chat(endpoint)))
     for payload in PAYLOADS:
         page.unroute_all()
-        page.route("**/preview?*", _hostile(payload[:3_000]))
+        page.route("**/preview?*", hostile(payload[:3_000]))
         ask(page, FOUND)
         answered(page)
         page.locator("qa-chat .entry").last.locator("[part=source-link]").first.click()
