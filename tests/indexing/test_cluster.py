@@ -160,7 +160,8 @@ def test_a_cluster_builds_the_same_index_as_one_machine(
         for each in (settings, clustered)
     ]
     quotes = [[result.citation.quote for result in answer.results] for answer in answers]
-    assert quotes[0] == quotes[1]
+    assert quotes[0][0] == quotes[1][0]
+    assert set(quotes[0]) == set(quotes[1])  # the other harbours are equally good answers
 
 
 def test_an_interrupted_build_continues_from_its_finished_shards(
