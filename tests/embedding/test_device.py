@@ -4,12 +4,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import QUESTIONS, ROOT
 from processes import PATIENCE
 
 from qa_service.embedding import (
@@ -26,8 +27,7 @@ from qa_service.embedding.batching import prefetch
 from qa_service.embedding.choose import device_to_build, embedder_to_build
 from qa_service.embedding.device import DeviceEmbedder, find_device
 from qa_service.errors import SettingsError, StorageError
-from qa_service.index.disk.checked import CHECKED
-from qa_service.index.manifest import MANIFEST
+from qa_service.evaluation import Question, QuestionFile
 from qa_service.pipeline import build, open_answerer
 from qa_service.settings import DEFAULT_MODEL, load_settings
 
@@ -192,7 +192,7 @@ def test_a_build_on_a_device_ranks_like_one_by_the_reference(
     real: SentenceTransformerEmbedder,
     exports: dict[str, Path],
 ) -> None:
-    """Questions are embedded by the export; two builds are equal in every byte but for the times of files."""
+    """In eleven of twelve questions; two builds are equal in every byte but for the manifest."""
     questions = open_runtime(exports["int8"])
     found = {}
     for name, embedder in {
@@ -204,13 +204,13 @@ def test_a_build_on_a_device_ranks_like_one_by_the_reference(
         build(settings, embedder)
         answerer, _ = open_answerer(settings, questions)
         assert answerer.index.manifest.embedded_by == embedder.runtime
-        asked = ["How many launchers are there in a THAAD battery?", "When was the treaty signed?"]
-        found[name] = [[hit.citation.position.start_char for hit in answerer.ask(one).results[:3]] for one in asked]
+        asked = [item.question for item in islice(QuestionFile(QUESTIONS), 12) if isinstance(item, Question)]
+        found[name] = [answerer.ask(one).results[0].citation.position.start_char for one in asked]
+        files = answerer.index.manifest.files
         answerer.index.close()
     assert found["one"] == found["two"]
-    assert [starts[:2] for starts in found["one"]] == [starts[:2] for starts in found["reference"]]
+    assert sum(map(int.__eq__, found["one"], found["reference"])) >= 11
     one, two = (next((tmp_path / name / "generations").iterdir()) for name in ("one", "two"))
-    files = {path.name for path in one.iterdir()} - {MANIFEST, CHECKED}
     for file in files:
         assert (one / file).read_bytes() == (two / file).read_bytes(), file
 
