@@ -249,7 +249,7 @@ def ask_step(size: Size, embedder: Embedder) -> None:
         unread = QuestionAnswerer(answerer.index, embedder, Retriever(answerer.index, None), size.settings)
         passes: list[float] = []
         rests: list[float] = []
-        alls: list[float] = []
+        wholes: list[float] = []
         cpu: list[float] = []
         for number, question in enumerate(questions(size.source)):
             started = time.perf_counter()
@@ -262,7 +262,7 @@ def ask_step(size: Size, embedder: Embedder) -> None:
                 one.ask(question, query=query)
                 times.append(time.perf_counter() - started)
             if number >= WARM_UP:
-                for kept, seconds in zip((passes, rests, alls), times, strict=True):
+                for kept, seconds in zip((passes, rests, wholes), times, strict=True):
                     kept.append(1000 * seconds)
                 cpu.append(1000 * (time.process_time() - before))
         found = answerer.index.manifest.vector_index
@@ -271,9 +271,9 @@ def ask_step(size: Size, embedder: Embedder) -> None:
         **opened,
         forward_pass_ms=forward,
         without_reader_ms=statistics.median(rests),
-        with_reader_ms=statistics.median(alls),
-        p50_ms=float(np.median(np.add(passes, alls))),
-        p95_ms=float(np.quantile(np.add(passes, alls), 0.95)),
+        with_reader_ms=statistics.median(wholes),
+        p50_ms=float(np.median(np.add(passes, wholes))),
+        p95_ms=float(np.quantile(np.add(passes, wholes), 0.95)),
         cpu_ms=forward + statistics.mean(cpu),
         rss_mb=memory_mb(os.getpid()),
         own_mb=_own_memory_mb(),
