@@ -18,7 +18,7 @@ from qa_service.splitting import Splitter, SplitterSettings
 from qa_service.text.tables import has_header
 
 Write = Callable[[dict[str, str | bytes]], Path]
-TABLE = """# Boats
+TABLE = """
 
 All boats are at the pier.
 
@@ -149,7 +149,7 @@ def test_every_span_is_mapped_into_the_row() -> None:
 
 
 def test_the_cell_of_the_right_row_is_the_answer(folder: Write, settings: Settings, onnx: ExportedEmbedder) -> None:
-    """At least 28 of forty rows that differ by two digits are found; the quote is the row as it stands in the document."""
+    """Most of forty rows that differ by two digits are found; the quote is the row as it stands."""
     rows = [f"| Boat{n:02} | {n + 3} m | Pier {n % 9} |" for n in range(40)]
     folder({"boats.md": "# Boats\n\n| Name | Length | Berth |\n|---|---|---|\n" + "\n".join(rows) + "\n"})
     varied = settings.model_copy(update={"reader": "quick", "passage_tokens": 128})

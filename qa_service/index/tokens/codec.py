@@ -10,6 +10,7 @@ from qa_service.index.tokens.product import products, unpacked
 COMPONENTS = 128
 COMPONENTS_PER_BYTE = 4
 _SEED = 20261123
+_PRIOR_TOKENS = 8
 # Max (1960), table II: the distance of four equally spaced levels, in standard deviations.
 _STEP = 0.9957
 _MIDDLE = 1.5
@@ -32,9 +33,13 @@ class Codec:
 
     @classmethod
     def fit(cls, sample: FloatArray) -> "Codec":
-        """Fit a codec to a sample of vectors (n, d); k is 128, or d if that is smaller."""
+        """Fit a codec to a sample of vectors (n, d); k is 128, or d if that is smaller.
+
+        The mean of a small sample is drawn to 0: the first documents of an index may be a few lines, and those that
+        are added later are encoded by the same codec.
+        """
         kept = min(COMPONENTS, sample.shape[1] // COMPONENTS_PER_BYTE * COMPONENTS_PER_BYTE)
-        mean = sample.mean(axis=0)
+        mean = sample.sum(axis=0) / (len(sample) + _PRIOR_TOKENS)
         centred = sample - mean
         _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
         rotation = np.linalg.qr(np.random.default_rng(_SEED).normal(size=(kept, kept)))[0]
