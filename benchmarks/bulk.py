@@ -15,13 +15,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from common import embedded_in_batches, setup
+from common import setup
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from qa_service.embedding import find_model
+from qa_service.embedding import batches_by_length, find_model
 from qa_service.embedding.choose import embedder_to_build
 from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import build
@@ -59,8 +59,8 @@ def compare(source: Path, scratch: Path, rounds: int) -> None:
         times = [time.perf_counter()]
         theirs = library.encode(texts)
         times.append(time.perf_counter())
-        for places, vectors in embedded_in_batches(texts, lengths, embedder, settings.batch_size):
-            ours[places] = vectors
+        for places in batches_by_length(lengths, settings.batch_size):
+            ours[places] = embedder.embed_passages([texts[place] for place in places]).vectors
         times.append(time.perf_counter())
         build(load_settings(source=source, index=scratch / str(number)), embedder)
         times.append(time.perf_counter())

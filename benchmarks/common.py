@@ -9,18 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 # As `qa-service serve` does: threads of several libraries in one process wait for each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-from qa_service.embedding import Embedder, batches_by_length
-from qa_service.embedding.batching import prefetch
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.evaluation import Question, QuestionFile
 from qa_service.evaluation.gold import GoldFinder, IndexCorpus
@@ -80,17 +77,6 @@ def relevant_passages(index: OpenIndex, question: Question) -> set[int]:
             assert document is not None
             found.update(index.overlapping(document.id, span.start, span.end))
     return found
-
-
-def embedded_in_batches(
-    texts: Sequence[str], lengths: Sequence[int], embedder: Embedder, size: int
-) -> Iterator[tuple[list[int], Any]]:
-    """Yield the places of some texts and their vectors, embedded in the threads of a build."""
-
-    def vectors(places: list[int]) -> Any:
-        return embedder.embed_passages([texts[place] for place in places]).vectors
-
-    return prefetch(vectors, batches_by_length(lengths, size), embedder.batching.threads)
 
 
 def shuffled_questions(file: Path, seed: int) -> list[str]:

@@ -16,12 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from common import embedded_in_batches, setup, shuffled_questions
+from common import setup, shuffled_questions
 
 import faiss
 import numpy as np
 
-from qa_service.embedding import Embedder
+from qa_service.embedding import Embedder, batches_by_length
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.index.vectors.faiss import FaissStore
 from qa_service.settings import load_settings
@@ -49,8 +49,8 @@ def sentences_of(source: Path, wanted: int) -> list[str]:
 def embedded(texts: list[str], embedder: Embedder) -> np.ndarray:
     """Return unit vectors of texts."""
     vectors = np.empty((len(texts), embedder.dimension), np.float32)
-    for places, own in embedded_in_batches(texts, embedder.count_tokens(texts), embedder, TOGETHER):
-        vectors[places] = own
+    for places in batches_by_length(embedder.count_tokens(texts), TOGETHER):
+        vectors[places] = embedder.embed_passages([texts[place] for place in places]).vectors
     return vectors
 
 

@@ -9,11 +9,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -110,13 +111,14 @@ def chunks(encoded: Sequence[Any], size: int) -> list[Sequence[Any]]:
 
 
 class ExportedEmbedder:
-    """An exported model. Up to ``threads`` threads embed at once, each its own texts."""
+    """An exported model. Threads may embed at once: one runs the model, while others prepare and finish batches."""
+
+    batching = Batching(threads=2)
 
     def __init__(self, folder: Path, specification: Specification, *, threads: int) -> None:
         self.folder = folder
         self.specification = specification
         self.threads = threads
-        self.batching = Batching(threads)
         self.identity = specification.identity
         self.dimension = specification.dimension
         self.window = specification.window
@@ -200,7 +202,7 @@ class ExportedEmbedder:
 
 
 class OnnxEmbedder(ExportedEmbedder):
-    """Runs a model by ONNX Runtime, in the calling thread: one passage or a few short texts in a pass.
+    """Runs a model by ONNX Runtime: one passage or a few short texts in a pass, and each thread its own passes.
 
     So a pass fits in the cache of a core, and little is padded: this is a third faster than 32 passages in a pass of
     all threads.
@@ -218,12 +220,20 @@ class OnnxEmbedder(ExportedEmbedder):
         _ = self._session
 
     def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
-        texts = max(1, self._MAX_PASS_TOKENS // max(map(len, encoded)))
-        return chain.from_iterable(map(self._pass, chunks(encoded, texts)))
+        self.load()  # else every thread would load it
+        longest = max(len(item.ids) for item in encoded)
+        size = max(1, min(self._MAX_PASS_TOKENS // longest, -(-len(encoded) // self.threads)))
+        parts = chunks(encoded, size)
+        passes = map(self._pass, parts) if self.threads == 1 else self._pool.map(self._pass, parts)
+        return chain.from_iterable(passes)
 
     def _pass(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
         vectors, *tokens = self._session.run(None, self._inputs(encoded))
         return zip(vectors, tokens[0] if tokens else [None] * len(vectors), strict=True)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.threads, thread_name_prefix="embed")
 
     @cached_property
     def _session(self) -> Any:
@@ -231,7 +241,7 @@ class OnnxEmbedder(ExportedEmbedder):
 
 
 class OpenVinoEmbedder(ExportedEmbedder):
-    """Runs a model by OpenVINO, a few texts in a pass, which fit in the cache of a core.
+    """Runs a model by OpenVINO: a batch is divided among the threads.
 
     Matrix products with weights in 8 bits have a scale for each ``_ACTIVATIONS_PER_SCALE`` activations of a token, so
     that a vector does not depend on the rest of its batch; other operations are in bf16 if the CPU supports it.
@@ -242,7 +252,7 @@ class OpenVinoEmbedder(ExportedEmbedder):
         128  # activations; of 384 the worst vector has cosine .991, of 128 .996, for a thirtieth of the speed
     )
     _PAD_TO_TOKENS = 16
-    _MAX_PASS_TEXTS = 8
+    _turn = Lock()
 
     @property
     def runtime(self) -> str:
@@ -259,18 +269,20 @@ class OpenVinoEmbedder(ExportedEmbedder):
         return "avx512_bf16" in cpu_flags()
 
     def _forward(self, encoded: Sequence[Any]) -> Iterator[tuple[FloatArray, FloatArray | None]]:
-        for part in chunks(encoded, self._MAX_PASS_TEXTS):
-            request = self._requests.get()
-            try:
-                request.infer(self._inputs(part, self._PAD_TO_TOKENS))
-                vectors, *tokens = (np.array(request.get_tensor(name).data) for name in self.specification.outputs)
-            finally:
-                self._requests.put(request)
+        parts = chunks(encoded, -(-len(encoded) // self.threads))
+        with self._turn:
+            for request, part in zip(self._requests, parts, strict=False):
+                request.start_async(self._inputs(part, self._PAD_TO_TOKENS))
+            outputs = [self._outputs(request) for request, _ in zip(self._requests, parts, strict=False)]
+        for part, (vectors, *tokens) in zip(parts, outputs, strict=True):
             yield from zip(vectors, tokens[0] if tokens else [None] * len(part), strict=True)
 
+    def _outputs(self, request: Any) -> list[FloatArray]:
+        request.wait()
+        return [np.array(request.get_tensor(name).data) for name in self.specification.outputs]
+
     @cached_property
-    def _requests(self) -> "SimpleQueue[Any]":
-        """The requests that no thread uses."""
+    def _requests(self) -> list[Any]:
         # OpenVINO reports its import to its makers unless its telemetry module is missing.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino  # noqa: PLC0415 - not needed to ask
@@ -283,10 +295,6 @@ class OpenVinoEmbedder(ExportedEmbedder):
         }
         try:
             model = openvino.Core().compile_model(str(self.folder / MODEL), "CPU", options)
-            made = [model.create_infer_request() for _ in range(self.threads)]
+            return [model.create_infer_request() for _ in range(self.threads)]
         except Exception as error:  # the library may raise anything
             raise ModelCorrupt(f"{self.folder / MODEL} can't be loaded: {error}") from error
-        requests: SimpleQueue[Any] = SimpleQueue()
-        for request in made:
-            requests.put(request)
-        return requests

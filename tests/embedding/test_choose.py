@@ -22,7 +22,6 @@ from qa_service.embedding import (
     open_runtime,
 )
 from qa_service.embedding import choose as runtimes
-from qa_service.embedding.batching import prefetch
 from qa_service.embedding.choose import embedder_to_ask, embedder_to_build
 from qa_service.embedding.export import MIN_COSINE, Exporter
 from qa_service.embedding.processor import usable_cores
@@ -161,11 +160,9 @@ def test_openvino_embeds_passages_on_cpus_with_the_instructions(
     assert type(embedder_to_ask(settings)) is OnnxEmbedder
 
 
-def test_openvino_gets_padded_lengths_and_a_few_texts(
-    exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It caches kernels for each length; the vectors come in order."""
-    embedder = open_runtime(exports[OPENVINO_INT8])
+def test_openvino_gets_padded_lengths(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It caches kernels for each length; a batch is divided into parts of equal size, in order."""
+    embedder = open_runtime(exports[OPENVINO_INT8], threads=2)
     shapes = []
     inputs = type(embedder)._inputs
 
@@ -175,19 +172,18 @@ def test_openvino_gets_padded_lengths_and_a_few_texts(
         return made
 
     monkeypatch.setattr(type(embedder), "_inputs", seen)
-    texts = ["word " * count for count in (3, 9, 40, 90, 1000, 1, 2, 3, 4, 5)]
+    texts = ["word " * count for count in (3, 9, 40, 90, 1000)]
     together = embedder.embed_passages(texts)
-    assert shapes == [(8, 256), (2, 16)]
+    assert shapes == [(3, 48), (2, 256)]
     for text, vector in zip(texts, together.vectors, strict=True):
         assert embedder.embed_passages([text]).vectors[0] @ vector > 0.999
-    assert shapes[2:7] == [(1, 16), (1, 16), (1, 48), (1, 96), (1, 256)]
+    assert shapes[2:] == [(1, 16), (1, 16), (1, 48), (1, 96), (1, 256)]
 
 
 def test_onnx_runtime_runs_a_few_texts_in_a_pass(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within a limit of tokens, a long text by itself."""
-    texts = ["word " * count for count in (1000, 90, 40, 3, 2, 1)]
-    embedder = open_runtime(exports["int8"])
-    alone = [embedder.embed_passages([text]).vectors[0] for text in texts]
+    """Within a limit of tokens, a long text by itself; several threads share a batch."""
+    texts = ["word " * count for count in (1000, 90, 3, 2, 1, 40)]
+    alone = open_runtime(exports["int8"]).embed_passages(texts).vectors
     shapes, inputs = [], OnnxEmbedder._inputs
 
     def seen(self: ExportedEmbedder, encoded: Any) -> dict[str, Any]:
@@ -196,30 +192,24 @@ def test_onnx_runtime_runs_a_few_texts_in_a_pass(exports: dict[str, Path], monke
         return made
 
     monkeypatch.setattr(OnnxEmbedder, "_inputs", seen)
-    np.testing.assert_allclose(embedder.embed_passages(texts).vectors, alone, atol=1e-6)
-    assert shapes == [(1, 256), (1, 92), (1, 42), (1, 5), (1, 4), (1, 3)]
+    both = open_runtime(exports["int8"], threads=2)
+    np.testing.assert_allclose(both.embed_passages(texts).vectors, alone, atol=1e-6)
+    assert sorted(shapes) == [(1, 3), (1, 4), (1, 5), (1, 42), (1, 92), (1, 256)]
     shapes.clear()
-    embedder.embed_passages(["word word"] * 50)
+    both.embed_passages(["word word"] * 7)
+    assert sorted(shapes) == [(3, 4), (4, 4)]
+    shapes.clear()
+    open_runtime(exports["int8"]).embed_passages(["word word"] * 50)
     assert shapes == [(32, 4), (18, 4)]
-
-
-@pytest.mark.parametrize("precision", ["int8", OPENVINO_INT8])
-def test_threads_embed_at_once(exports: dict[str, Path], precision: str) -> None:
-    """Each its own texts, with the vectors of one thread."""
-    one, four = open_runtime(exports[precision]), open_runtime(exports[precision], threads=4)
-    batches = [TEXTS[start : start + 3] for start in range(0, len(TEXTS), 3)]
-    for texts, found in prefetch(four.embed_passages, batches, four.batching.threads):
-        np.testing.assert_allclose(found.vectors, one.embed_passages(texts).vectors, atol=1e-5)
 
 
 def test_an_error_in_an_embedding_thread_is_raised(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """The threads can embed the next batch."""
-    both = open_runtime(exports[OPENVINO_INT8], threads=2)
+    both = open_runtime(exports["int8"], threads=2)
     with monkeypatch.context() as patched:
-        patched.setattr(type(both), "_inputs", lambda *_: (_ for _ in ()).throw(MemoryError("full")))
-        for _ in range(3):
-            with pytest.raises(MemoryError):
-                list(prefetch(both.embed_passages, [TEXTS], 2))
+        patched.setattr(OnnxEmbedder, "_inputs", lambda _, encoded: (_ for _ in ()).throw(MemoryError(len(encoded))))
+        with pytest.raises(MemoryError):
+            both.embed_passages(TEXTS)
     assert len(both.embed_passages(TEXTS).vectors) == len(TEXTS)
 
 
