@@ -65,11 +65,12 @@ def name_of(device: str) -> str:
 
 def _may_have_card() -> bool:
     """Tell whether a card is possible, without importing torch."""
-    if find_spec("torch") is None or metadata.version("torch").endswith("+cpu"):
-        return False
-    if platform.system() == "Linux":
-        return any(Path(driver).exists() for driver in _DRIVERS)
-    return platform.system() == "Windows" or platform.machine() == "arm64"
+    system = platform.system()
+    if system == "Linux":
+        driven = any(Path(driver).exists() for driver in _DRIVERS)
+    else:
+        driven = system == "Windows" or platform.machine() == "arm64"
+    return driven and find_spec("torch") is not None and not metadata.version("torch").endswith("+cpu")
 
 
 class DeviceEmbedder(ExportedEmbedder):

@@ -203,7 +203,7 @@ def test_doctor_reports_a_missing_stale_or_damaged_index(
     assert "FAIL  index: no index in" in out
     version = json.loads(run("index", *here, "--json")[1])["index_version"]
     code, out, _ = run("doctor", *here)
-    assert (code, out.count("ok  ")) == (0, 7)
+    assert (code, out.count("ok  ")) == (0, 8)
     assert re.search(r"reader: quick, lower\.onnx of [\d.]+ MB, sha256 \w{12}, upper\.onnx of", out)
     folder({"sea.txt": "Changed."})
     code, out, _ = run("doctor", *here)

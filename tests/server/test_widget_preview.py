@@ -26,7 +26,7 @@ ROPES = "Where do ropes hang on iron hooks?"
 LAST = "The last heron of the year waits in the reeds."
 PDF = documents.pdf_of_lines(
     [
-        ["Gulls sleep on the roof."],
+        ["Gulls sleep on roofs."],
         [*(f"Boat {number} leaves at dawn." for number in range(30)), "Ropes hang on iron hooks."],
     ]
 )
