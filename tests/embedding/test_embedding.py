@@ -254,7 +254,10 @@ def tokenizer() -> Any:
     return open_tokenizer(find_model(DEFAULT_MODEL).folder / "tokenizer.json")
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8") | st.sampled_from(" \n\t\u0301\u3000[SEP]##ß東é.")), max_size=4), st.data())
+@given(
+    st.lists(st.text(st.characters(codec="utf-8") | st.sampled_from(" \n\t\u0301\u3000[SEP]##ß東é.")), max_size=4),
+    st.data(),
+)
 @settings(deadline=None)
 def test_tokens_counted_word_by_word_are_those_of_the_text(
     tokenizer: Any, texts: list[str], data: st.DataObject
