@@ -7,7 +7,7 @@ except the forward pass of passages: a stand-in has the model's tokenizer, and f
 in real passages, moved towards the mean of its text. ``--real`` embeds with the model. Questions are eight words of a
 sentence; an answer includes the reader, and the forward pass of the real model is timed on the same questions.
 
-Each size is a copy of some files in FOLDER, which is kept: what is built already is not built again. More than 50,000
+Each size is a copy of some files in FOLDER. The copies and their indexes are kept and used again. More than 50,000
 passages are built in shards, as a cluster builds them, so that a run may stop after ``--seconds`` and the next one go
 on. The steps of a size run in processes of their own. The last line is the exponent b of time or size = a * N ** b.
 """
@@ -64,7 +64,7 @@ class StandIn(ExportedEmbedder):
         self._table = table
 
     def load(self) -> None:
-        """Do nothing: there is no graph."""
+        """Load nothing, since the table needs no graph."""
 
     def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         for item in encoded:
@@ -147,7 +147,7 @@ class Size:
         return found
 
     def note(self, **figures: float) -> None:
-        """Keep figures; those named ``build_*`` are added to what is kept."""
+        """Store figures; those named ``build_*`` are added to the stored ones."""
         kept = self.figures
         sums = {name: kept.get(name, 0) + value for name, value in figures.items() if name.startswith("build")}
         self._figures.write_text(json.dumps({**kept, **figures, **sums}, indent=1))

@@ -82,7 +82,7 @@ class Site:
         self.folder.mkdir()
 
     def handler(self, *arguments: Any) -> http.server.SimpleHTTPRequestHandler:
-        """Answer with what is in the folder, under the policy."""
+        """Serve the files of the folder, under the policy."""
         site = self
 
         class Handler(http.server.SimpleHTTPRequestHandler):

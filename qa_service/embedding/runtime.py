@@ -186,7 +186,8 @@ class ExportedEmbedder:
                 tokens.append(own_tokens(text, offsets, item.special_tokens_mask, ids, rows[: len(ids)]))
         return PassageEmbeddings(checked_unit_length(np.stack(vectors)), tuple(tokens) if tokens else None)
 
-    def _padded(self, encoded: Sequence[Any], multiple: int) -> int:
+    def _padded(self, encoded: Sequence[Any], multiple: int = 1) -> int:
+        """Return the length of the longest text, rounded up to a ``multiple`` in the window."""
         return min(-(-max(map(len, encoded)) // multiple) * multiple, self.window)
 
     def _inputs(self, encoded: Sequence[Any], multiple: int = 1) -> dict[str, IntArray]:
@@ -221,7 +222,7 @@ class OnnxEmbedder(ExportedEmbedder):
 
     def _forward(self, encoded: Sequence[Any]) -> Iterable[tuple[FloatArray, FloatArray | None]]:
         self.load()  # else every thread would load it
-        longest = max(len(item.ids) for item in encoded)
+        longest = self._padded(encoded)
         size = max(1, min(self._MAX_PASS_TOKENS // longest, -(-len(encoded) // self.threads)))
         parts = chunks(encoded, size)
         passes = map(self._pass, parts) if self.threads == 1 else self._pool.map(self._pass, parts)

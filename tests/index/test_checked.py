@@ -47,7 +47,7 @@ def opened(generation: Path) -> Callable[[], None]:
 
 
 def test_a_new_generation_opens_without_reading_its_files(generation: Path, read: Read) -> None:
-    """The build has hashed what it wrote; `verify` reads all of it."""
+    """The build has hashed the files that it wrote; `verify` reads all of them."""
     assert read(opened(generation)) == set()
     assert read(IndexFolder(generation.parent.parent).verify) == set(data_files(token_vectors=True))
 

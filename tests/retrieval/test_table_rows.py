@@ -149,7 +149,7 @@ def test_every_span_is_mapped_into_the_row() -> None:
 
 
 def test_the_cell_of_the_right_row_is_the_answer(folder: Write, settings: Settings, onnx: ExportedEmbedder) -> None:
-    """Most of forty rows that differ by two digits are found; the quote is the row as it stands."""
+    """Most of forty rows that differ by two digits are found, and the quote is the row of the document."""
     rows = [f"| Boat{n:02} | {n + 3} m | Pier {n % 9} |" for n in range(40)]
     folder({"boats.md": "# Boats\n\n| Name | Length | Berth |\n|---|---|---|\n" + "\n".join(rows) + "\n"})
     varied = settings.model_copy(update={"reader": "quick", "passage_tokens": 128})

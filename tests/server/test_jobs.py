@@ -198,8 +198,8 @@ def test_a_job_gives_way_to_questions() -> None:
     program = (
         "import os; from qa_service.cli.job import give_way; give_way(); print(os.sched_getscheduler(0), os.nice(0))"
     )
-    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    assert told.split() == [str(os.SCHED_IDLE), "19"]
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert printed.split() == [str(os.SCHED_IDLE), "19"]
 
 
 def test_a_process_that_can_not_be_started_is_a_failed_build(settings: Settings) -> None:

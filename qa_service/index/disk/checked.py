@@ -2,7 +2,7 @@
 
 The note is ``checked.json`` in the generation's folder. It holds for a file as long as the machine runs and the file's
 device, inode, size and times are the same: any process that writes to a file, replaces it or copies it changes one of
-them. It is no part of the generation: without it, or where it can't be written, all files are read.
+them. It is not part of the generation. If it is missing or can't be written, all files are read.
 """
 
 import hashlib
