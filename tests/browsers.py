@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT, published, served
 from needs import program
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
@@ -28,6 +29,12 @@ STRICT = (
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
+SETTLED = """() => {
+  const animations = root => [...root.getAnimations(), ...[...root.querySelectorAll("*")].flatMap(
+    one => one.shadowRoot ? animations(one.shadowRoot) : [])];
+  return Promise.allSettled(animations(document)
+    .filter(one => Number.isFinite(one.effect.getComputedTiming().endTime)).map(one => one.finished));
+}"""
 SMALL = """() => [...document.querySelector("qa-chat").shadowRoot.querySelectorAll("button, a, summary, textarea")]
   .filter(one => one.offsetParent && !one.classList.contains("sr"))
   .filter(one => { const box = one.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
@@ -169,6 +176,16 @@ def ask(page: Page, question: str) -> None:
 
 def answered(page: Page) -> None:
     page.locator("qa-chat .entry").last.locator(".answer").wait_for()
+
+
+def accessibility_violations(page: Page) -> list[tuple[str, str]]:
+    """Return the rules of axe that the page violates, each with an element, once nothing moves or fades any more.
+
+    An element that fades in has too little contrast.
+    """
+    page.evaluate(SETTLED)
+    found = Axe().run(page, options=AXE).response["violations"]
+    return [(one["id"], one["nodes"][0]["html"][:200]) for one in found]
 
 
 def cors(headers: dict[str, str]) -> dict[str, str]:

@@ -9,8 +9,7 @@ from needs import BROWSER, require
 
 require(*BROWSER)
 
-from axe_playwright_python.sync_playwright import Axe
-from browsers import ANSWER, FOUND, watched
+from browsers import ANSWER, FOUND, accessibility_violations, watched
 from conftest import FakeEmbedder, key_for, served
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
@@ -53,10 +52,6 @@ def ask(page: Page, question: str) -> None:
     field.fill(question)
     field.press("Enter")
     expect(page.locator("#ask .answer")).to_have_count(before + 1)
-
-
-def violations(page: Page) -> list[tuple[str, str]]:
-    return [(one["id"], str(one["nodes"])[:300]) for one in Axe().run(page).response["violations"]]
 
 
 def open_tab(page: Page, name: str) -> None:
@@ -286,7 +281,7 @@ def test_every_tab_is_accessible(scheme: Any, width: int, touch: bool, browser: 
     page.goto(endpoint)
     expect(page.locator("#ask [part=suggestions] button")).to_have_count(2)
     unfold = page.locator("#unfold")
-    assert violations(page) == []
+    assert accessibility_violations(page) == []
     for asked in (False, True):
         if asked:
             ask(page, FOUND)
@@ -304,7 +299,7 @@ def test_every_tab_is_accessible(scheme: Any, width: int, touch: bool, browser: 
             expect(panel.locator(":scope > *").first).to_be_visible()
             for summary in panel.locator("summary").all():
                 summary.click()
-            assert violations(page) == [], name
+            assert accessibility_violations(page) == [], name
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
             page.get_by_role("tab", name=name).focus()
         if touch:

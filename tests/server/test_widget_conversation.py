@@ -8,8 +8,7 @@ from needs import BROWSER, require
 
 require(*BROWSER)
 
-from axe_playwright_python.sync_playwright import Axe
-from browsers import ANSWER, AXE, FOUND, SMALL, Site, answered, ask, chat, hostile
+from browsers import ANSWER, FOUND, SMALL, Site, accessibility_violations, answered, ask, chat, hostile
 from playwright.sync_api import Page, Route, expect
 
 FOLLOW_UP = "When does it wake?"
@@ -24,8 +23,7 @@ def test_a_follow_up_can_be_asked_as_it_was_typed(page: Page, site: Site, endpoi
         answered(page)
     understood = page.locator("qa-chat [part=understood]")
     expect(understood).to_have_text(f"Understood as: {COMPLETED}")
-    found = Axe().run(page, options=AXE)
-    assert found.violations_count == 0, found.generate_report()
+    assert accessibility_violations(page) == []
     assert page.evaluate(SMALL) == []
     with page.expect_request("**/ask*") as asked:
         page.get_by_role("button", name="Search as I typed it").press("Enter")

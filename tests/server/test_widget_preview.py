@@ -13,8 +13,21 @@ from needs import BROWSER, require
 
 require(*BROWSER)
 
-from axe_playwright_python.sync_playwright import Axe
-from browsers import ANSWER, AXE, FOUND, PAYLOADS, STRICT, WIDGET, Site, answered, ask, chat, cors, doubt, watched
+from browsers import (
+    ANSWER,
+    FOUND,
+    PAYLOADS,
+    STRICT,
+    WIDGET,
+    Site,
+    accessibility_violations,
+    answered,
+    ask,
+    chat,
+    cors,
+    doubt,
+    watched,
+)
 from conftest import TWO_DOCUMENTS, FakeEmbedder, served, write_files
 from playwright.sync_api import Browser, Page, Route, expect
 
@@ -81,11 +94,6 @@ def opened(page: Page, question: str = FOUND) -> Any:
     return dialog
 
 
-def axe(page: Page) -> None:
-    found = Axe().run(page, options=AXE)
-    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found.response["violations"]] == []
-
-
 @pytest.mark.parametrize("scopes", [("ask",), ("ask", "documents")], ids=["quotes only", "documents"])
 def test_a_preview_opens_beside_the_widget_under_a_strict_policy(
     scopes: tuple[Scope, ...],
@@ -110,7 +118,7 @@ def test_a_preview_opens_beside_the_widget_under_a_strict_policy(
         assert dialog.locator("mark").evaluate(IN_VIEW)
         expect(dialog.locator("h4")).to_have_text(["Animals", "Cats", "Dogs"])
         assert not dialog.evaluate("dialog => dialog.matches(':modal')")
-        axe(page)
+        assert accessibility_violations(page) == []
         panel = page.locator("qa-chat .panel").bounding_box()
         own = dialog.bounding_box()
         assert panel is not None
@@ -126,7 +134,7 @@ def test_a_preview_opens_beside_the_widget_under_a_strict_policy(
         assert found["dark"] > 500
         assert (found["height"] < found["width"]) is (scopes == ("ask",))
         assert canvas.evaluate("canvas => canvas.closest('.body').scrollTop > 0") is (scopes != ("ask",))
-        axe(page)
+        assert accessibility_violations(page) == []
         assert page.evaluate("violations") == []
         assert page.faults == []  # type: ignore[attr-defined]
 
@@ -170,7 +178,7 @@ def test_on_a_phone_the_preview_is_a_modal_sheet(
     assert dialog.evaluate("dialog => dialog.matches(':modal')")
     assert dialog.locator("mark").evaluate(IN_VIEW)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    axe(page)
+    assert accessibility_violations(page) == []
     for _ in range(12):
         page.keyboard.press("Tab")
         assert page.evaluate(FOCUS_IS_INSIDE)
@@ -254,7 +262,7 @@ def test_sections_lead_to_other_parts_of_the_document(
     expect(sections).to_have_text("Sections: Herons")
     sections.press("Enter")
     expect(dialog.get_by_role("button", name="Herons")).to_have_attribute("aria-current", "location")
-    axe(page)
+    assert accessibility_violations(page) == []
     page.keyboard.press("Escape")
     expect(dialog.get_by_role("button", name="Part 2")).to_be_hidden()
     sections.press("Enter")
@@ -319,7 +327,7 @@ def test_a_preview_that_fails_says_why(
     dialog = page.locator("qa-chat dialog.preview")
     expect(dialog.locator(".fault")).to_contain_text(says)
     expect(dialog.get_by_role("link", name="Open the document")).to_be_visible()
-    axe(page)
+    assert accessibility_violations(page) == []
 
 
 def hostile(payload: str) -> Callable[[Route], None]:
