@@ -30,7 +30,7 @@ def figures(column: str) -> dict[str, float]:
     rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in _first_table(section)]
     place = rows[0].index(column)
     shown = [row for row in rows[2:] if not OTHERS_OF_OURS.search(row[0])]
-    found = {row[0].removesuffix(", new questions"): float(row[place]) for row in shown}
+    found = {re.sub(r", new questions| \(\d\)", "", row[0]): float(row[place]) for row in shown}
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
