@@ -9,9 +9,9 @@ can measure some systems, and the next run the others.
 
 Every system has its defaults and the same model. Each question is new to qa_service: its caches are too small to help,
 which its counters prove at the end; the row of cached answers has the default caches, and is asked the same hundred
-questions again and again. Ready is the time from the start of the process to its first answer: the peers read and embed the documents in
-it; the index of qa_service is built before and timed separately. Memory is resident memory after all questions, CPU
-time that of the server. A hit is a result that overlaps a reference; a citation is exact if
+questions again and again. Ready is the time from the start of the process to its first answer: the peers read and embed
+the documents in it; the index of qa_service is built before and timed separately. Memory is resident memory after all
+questions, CPU time that of the server. A hit is a result that overlaps a reference; a citation is exact if
 document[start:start + length] is its text.
 """
 

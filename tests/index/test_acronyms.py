@@ -110,6 +110,22 @@ def test_a_passage_with_all_words_of_a_synonym_counts_as_found(index: BM25Index)
     assert found[1] == pytest.approx(0.45 * weight)
 
 
+def test_passages_with_a_synonym_are_those_with_all_of_its_words() -> None:
+    """Synonyms have one to three words; the words of the last one are in no passage together."""
+    words = ["ash", "oak", "elm", "fir", "yew", "box", "bay"]
+    chance = np.random.default_rng(5)
+    texts = [" ".join(chance.choice(words[:-1], 3)) for _ in range(300)] + ["bay", "mast"]
+    builder = BM25Builder("english")
+    for text in texts:
+        builder.add("", [text])
+    synonyms = ("ash fir yew", "oak elm", "box", "bay oak")
+    match = builder.finish().match("mast", [Expansion("mast", synonyms)])
+    assert match is not None
+    holding = [any(set(one.split()) <= set(text.split()) for one in synonyms) for text in texts]
+    assert 100 < sum(holding) < 300
+    assert ((match.scores(np.arange(len(texts))) > 0) == [*holding[:-1], True]).all()
+
+
 def test_the_other_way_round_too(index: BM25Index) -> None:
     """A passage with the acronym gets what it lacks of the long form's score."""
     question = "terminal high altitude area"

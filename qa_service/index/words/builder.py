@@ -10,7 +10,8 @@ import numpy as np
 from bm25s.tokenization import Tokenized
 
 from qa_service.datatypes import Int32Array, IntArray
-from qa_service.index.words.index import BM25Index, SentenceWords, idf
+from qa_service.index.words.index import BM25Index, idf
+from qa_service.index.words.sentences import SentenceWords
 from qa_service.index.words.spellings import in_order
 from qa_service.index.words.synonyms import NO_SYNONYMS, Synonyms
 from qa_service.index.words.terms import stem, words
