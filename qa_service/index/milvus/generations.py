@@ -18,7 +18,8 @@ from qa_service.index import Index, Manifest, OpenResult, check_model, parse_man
 from qa_service.index.disk import OpenIndex
 from qa_service.index.milvus.collection import EXACT_UP_TO, MilvusStore, load
 from qa_service.index.milvus.connection import WRITING, Connection, missing
-from qa_service.index.milvus.index import MANIFEST, PARTS, MilvusIndex
+from qa_service.index.milvus.index import MilvusIndex
+from qa_service.index.milvus.keys import MANIFEST, PARTS
 from qa_service.index.milvus.publish import write_records, write_rows
 from qa_service.index.milvus.records import Records
 from qa_service.index.milvus.rows import extra_fields

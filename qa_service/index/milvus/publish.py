@@ -11,13 +11,13 @@ from qa_service.datatypes import SourceDocument
 from qa_service.index.disk import OpenIndex
 from qa_service.index.milvus.collection import ROWS_PER_CALL, MilvusStore
 from qa_service.index.milvus.filtering import attribute_records, front_matter_key, row_fields
-from qa_service.index.milvus.index import (
+from qa_service.index.milvus.index import document_header
+from qa_service.index.milvus.keys import (
     CODEC,
     FREQUENCIES,
     PINS,
     SPELLINGS,
     SYNONYMS,
-    document_header,
     page_lines_key,
     term_key,
     uri_key,
