@@ -11,13 +11,17 @@ from needs import require
 
 require("nbformat", "nbclient", "ipykernel")
 
-import nbformat
-
 NOTEBOOK = ROOT / "docs/examples/own-folder.ipynb"
 
 
+def _notebook(path: Path) -> Any:
+    import nbformat
+
+    return nbformat.read(path, as_version=4)
+
+
 def _code(path: Path) -> list[Any]:
-    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return [cell for cell in _notebook(path).cells if cell.cell_type == "code"]
 
 
 def _shape(cell: Any) -> list[tuple[Any, ...]]:
@@ -56,4 +60,4 @@ def test_the_notebook_is_small_and_names_no_machine() -> None:
     text = NOTEBOOK.read_text(encoding="utf-8")
     assert len(text) < 100_000
     assert not any(word in text for word in ("/home/", "/root/", "/tmp/", "site-packages", "iopub"))
-    assert nbformat.read(NOTEBOOK, as_version=4).metadata.language_info == {"name": "python"}
+    assert _notebook(NOTEBOOK).metadata.language_info == {"name": "python"}

@@ -15,10 +15,8 @@ from qa_service.cli import demo_command
 from qa_service.errors import SourceError
 
 
-@pytest.mark.parametrize("cache", ["cache", "file"])
-def test_the_demonstration_answers_and_opens_its_page(cache: str, tmp_path: Path) -> None:
-    """Whatever the settings of the folder are; also if the cache can't be written. It leaves the folder as it was."""
-    (tmp_path / "file").touch()
+def test_the_demonstration_answers_and_opens_its_page(tmp_path: Path) -> None:
+    """Whatever the settings of the folder are. It leaves the folder as it was."""
     (tmp_path / ".env").write_text("QA_SOURCE=nowhere\nQA_COLLECTIONS=hr=nowhere\nQA_PORT=1\n", encoding="utf-8")
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
@@ -26,8 +24,6 @@ def test_the_demonstration_answers_and_opens_its_page(cache: str, tmp_path: Path
     browser.chmod(0o755)
     before = {path.name for path in tmp_path.iterdir()}
     own = os.environ | {"BROWSER": f"{browser} %s", "DISPLAY": ":99"}
-    if cache == "file":
-        own["QA_CACHE_DIR"] = str(tmp_path / "file")
     with subprocess.Popen(
         [sys.executable, "-m", "qa_service", "demo"], stderr=subprocess.PIPE, text=True, env=own, cwd=tmp_path
     ) as server:
@@ -50,6 +46,19 @@ def test_the_demonstration_answers_and_opens_its_page(cache: str, tmp_path: Path
         server.wait(PATIENCE)
         assert "Traceback" not in rest
     assert {path.name for path in tmp_path.iterdir()} == before | {"opened"}
+
+
+def test_the_index_is_temporary_if_the_cache_cant_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is removed with the rest of the demonstration's data."""
+    with demo_command._own_settings(0) as own:
+        assert own["index"].is_relative_to(os.environ["QA_CACHE_DIR"])
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("QA_CACHE_DIR", str(tmp_path / "file"))
+    with demo_command._own_settings(0) as own:
+        folder = own["index"].parent
+        assert own["data"].parent == folder
+        assert folder.is_dir()
+    assert not folder.exists()
 
 
 def test_documents_that_are_missing_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
