@@ -22,11 +22,6 @@ BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 BANNED_IMPORTS = {"pickle", "joblib", "shelve", "marshal", "dill", "cloudpickle"}
 
 
-def test_generated_pages_are_current() -> None:
-    """docs/ has the current output of docs/generate.py."""
-    subprocess.run([sys.executable, str(ROOT / "docs/generate.py"), "--check"], check=True)
-
-
 def test_the_style_check_finds_words_and_free_clauses() -> None:
     """In comments, docstrings and messages, with their lines; code and questions are no findings."""
     check = runpy.run_path(str(ROOT / "docs/style.py"))["check"]

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -96,7 +94,7 @@ def test_a_cache_that_cant_be_written_is_an_error(run: Run, folders: Path, monke
     assert "Not a directory; name a folder for the index with --index" in err
 
 
-def test_serve_builds_the_index_of_a_folder(folders: Path) -> None:
+def test_serve_builds_the_index_of_a_folder(run: Run, folders: Path) -> None:
     """Also after a change; a folder without documents is the error of the build."""
     with serving("zoo") as (lines, client):
         assert any("1 document, 0 skipped" in line for line in lines)
@@ -104,11 +102,6 @@ def test_serve_builds_the_index_of_a_folder(folders: Path) -> None:
     Path("zoo/page.md").write_text(CRAB, encoding="utf-8")
     with serving("zoo") as (_, client):
         assert client.post("/ask", json={"question": "How does a crab walk?"}).json()["results"][0]["text"] == CRAB
-    done = subprocess.run(
-        [sys.executable, "-m", "qa_service", "serve", "nowhere", "--port", "0"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (4, "")
-    assert "error: source folder nowhere does not exist" in done.stderr
+    code, out, err = run("serve", "nowhere", "--port", "0")
+    assert (code, out) == (4, "")
+    assert "error: source folder nowhere does not exist" in err
