@@ -13,6 +13,9 @@ TORCH_SOURCE ?= $(shell $(PYTHON) -m pip config list 2>/dev/null | grep -Eq 'fin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -c requirements/constraints.txt $(1) 2>/dev/null || $(PIP) $(1)
 
+# Tests start hundreds of processes, each of which would compile all of the code again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The question that a release must be able to answer.
 ASK := qa-service ask "How many launchers are there in a THAAD battery?" --top-k 1
 ANSWER := grep -F "A battery has six launchers."
