@@ -29,6 +29,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import hypothesis
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -54,6 +55,11 @@ from qa_service.index.disk import IndexFolder
 from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile, Scope
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
+
+# No example has a time limit. Fixtures of a function are shared by its examples, which change none of them.
+_SUPPRESSED = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=_SUPPRESSED)
+hypothesis.settings.load_profile("tests")
 
 pytest_plugins = ("milvus_index", "verdicts", *(() if missing(*BROWSER) else ("browsers",)))
 ROOT = Path(__file__).parent.parent

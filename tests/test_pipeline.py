@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TWO_DOCUMENTS, FakeEmbedder
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.datatypes import AskOptions, Expansion, Filters, SynonymRule
@@ -72,7 +71,6 @@ def test_an_invalid_question_is_an_error(question: str, message: str, answerer: 
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200).map("?".__add__))
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_visible_text_can_be_asked(answerer: QuestionAnswerer, question: str) -> None:
     """Punctuation, emoji, right-to-left text and everything else that a reader sees."""
     assert len(answerer.ask(question, AskOptions(top_k=2)).results) == 2

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import FakeEmbedder
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.embedding import SentenceTransformerEmbedder, batches_by_length, find_model, open_embedder
@@ -258,7 +258,6 @@ def tokenizer() -> Any:
     st.lists(st.text(st.characters(codec="utf-8") | st.sampled_from(" \n\t\u0301\u3000[SEP]##ß東é.")), max_size=4),
     st.data(),
 )
-@settings(deadline=None)
 def test_tokens_counted_word_by_word_are_those_of_the_text(
     tokenizer: Any, texts: list[str], data: st.DataObject
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import FakeEmbedder
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.embedding import TokenEmbeddings
@@ -65,7 +65,6 @@ def test_cosines_of_codes_equal_those_of_the_decoded_vectors() -> None:
 
 
 @given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 20), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_products_of_codes_equal_those_of_their_numbers(rows: int, width: int, columns: int, seed: int) -> None:
     """Exact in integers, for any shape and all values."""
     generator = np.random.default_rng(seed)
@@ -146,7 +145,6 @@ WORDS = st.lists(st.sampled_from(["cat", "dog", "mat", "sun", "sea", "."]), min_
 
 
 @given(st.lists(WORDS, min_size=1, max_size=6), WORDS, st.data())
-@settings(deadline=None)
 def test_maxsim_equals_a_plain_loop(texts: list[str], question: str, data: st.DataObject) -> None:
     """The weighted mean of the best cosine of each question token, for passages in any order."""
     tokens = stored(texts, [[(0, len(text))] for text in texts])

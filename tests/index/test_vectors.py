@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.embedding.interface import unit_length
@@ -20,7 +20,6 @@ def filled(vectors: np.ndarray, ids: np.ndarray) -> FaissStore:
 
 
 @given(st.integers(0, 60), st.sampled_from([2, 8, 384]), st.integers(1, 70), st.integers(0, 10_000))
-@settings(deadline=None)
 def test_search_equals_brute_force(count: int, dimension: int, top_k: int, seed: int) -> None:
     """Ids and cosines, best first, for vectors and queries of any length; vectors are kept as 16-bit floats."""
     generator = np.random.default_rng(seed)
@@ -226,7 +225,6 @@ def test_few_vectors_and_low_recall_keep_exact_search() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 10_000))
-@settings(deadline=None)
 def test_search_among_allowed_ids_equals_brute_force(count: int, top_k: int, seed: int) -> None:
     """There are exactly top_k results if so many are allowed."""
     generator = np.random.default_rng(seed)

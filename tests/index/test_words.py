@@ -7,7 +7,7 @@ import bm25s
 import numpy as np
 import pytest
 from bm25s.tokenization import Tokenized
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.index.words import FILES, BM25Builder, BM25Index, terms
@@ -171,7 +171,6 @@ def test_sentences_of_several_indexes_are_reused() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.booleans())
-@settings(deadline=None)
 def test_the_best_passages_equal_those_of_scoring_all(seed: int, depth: int, some: bool) -> None:
     """With common and rare terms, ties, filters, and fewer matches than requested."""
     generator = np.random.default_rng(seed)

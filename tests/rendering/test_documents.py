@@ -1,7 +1,7 @@
 """Blocks of documents by their formats, of long documents by windows, and of any text whatever."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -176,7 +176,6 @@ def test_hostile_texts_have_blocks_whose_runs_are_in_order(name: str, media_type
     check(text[third : 2 * third], clip(blocks, third, 2 * third))
 
 
-@settings(deadline=None)
 @given(MARKUP, st.sampled_from(["text/markdown", "text/plain", "text/html"]), st.integers(0, 200), st.integers(0, 200))
 def test_every_slice_of_every_text_has_blocks(text: str, media_type: str, start: int, length: int) -> None:
     """Runs are within their blocks and in order, and a slice shows what its document shows there."""
@@ -192,7 +191,6 @@ _reference.validateLink = lambda url: True  # type: ignore[method-assign]
 PLAIN = MARKUP.filter(lambda text: not any(sign in text for sign in "$<&|{\r\x00\ufeff\\"))
 
 
-@settings(deadline=None)
 @given(PLAIN)
 def test_the_words_shown_are_those_that_the_library_renders(text: str) -> None:
     """Without white space; raw HTML, formulas, entities and cells beyond the header have tests of their own."""

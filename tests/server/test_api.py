@@ -14,7 +14,7 @@ from contextlib import suppress
 import httpx2
 import pytest
 from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, HeldEmbedder, app_for, listening
-from hypothesis import HealthCheck, given, seed
+from hypothesis import given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from processes import PATIENCE, eventually
@@ -228,7 +228,7 @@ def test_another_method_gets_405_with_the_allowed_ones(method: str, client: Test
 
 
 @given(st.binary(max_size=200) | st.text(max_size=50).map(lambda text: text.encode("utf-8", "surrogatepass")))
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 def test_any_body_is_a_client_error(client: TestClient, body: bytes) -> None:
     """No body causes a 500."""
     response = client.post("/ask", content=body, headers=JSON)
@@ -513,7 +513,7 @@ def test_proof_any_body(client: TestClient, record_property: Callable[[str, obje
     )
 
     @seed(20261123)
-    @hypothesis_settings(max_examples=10_000, deadline=None, database=None)
+    @hypothesis_settings(max_examples=10_000, database=None)
     @given(st.binary(max_size=300) | (values | fields).map(lambda value: json.dumps(value).encode()))
     def check(body: bytes) -> None:
         response = client.post("/ask", content=body, headers=JSON)

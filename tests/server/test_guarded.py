@@ -12,7 +12,7 @@ import pytest
 from conftest import app_for
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -186,7 +186,7 @@ def attack(target: Target, seed: int) -> tuple[str, int]:
 
 
 @pytest.mark.needs("mcp")
-@examples(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=300)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_no_spelling_of_a_path_bypasses_its_access_conditions(target: Target, seed: int) -> None:
     """Every route, every kind of key without its scope: refused, however the path is spelled."""

@@ -78,7 +78,6 @@ def _check(address: str, headers: dict[str, str], cases: int) -> Counter[int]:
             @seed(SEED)
             @hypothesis_settings(
                 max_examples=max(2, cases // len(operations) // len(GenerationMode)),
-                deadline=None,
                 database=None,
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),

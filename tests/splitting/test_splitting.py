@@ -77,7 +77,7 @@ def assert_sound(
 
 
 @given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]), st.sampled_from([0, 8, 40]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_gives_exact_and_complete_passages(text: str, ending: str, tokens: int, overlap: int) -> None:
     """``document.text[start:end] == passage.text``, no visible character is lost, no passage exceeds the window.
 
@@ -89,7 +89,7 @@ def test_any_text_gives_exact_and_complete_passages(text: str, ending: str, toke
 
 
 @given(HOSTILE)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_text_gives_exact_and_complete_passages_with_the_real_tokenizer(onnx: ExportedEmbedder, text: str) -> None:
     """Its counts of pieces need not add up to the count of the whole text."""
     found = document(text)
@@ -197,7 +197,7 @@ def test_proof_any_text(record_property: Callable[[str, object], None]) -> None:
     seen = 0
 
     @seed(20261123)
-    @settings(max_examples=10_000, deadline=None, database=None)
+    @settings(max_examples=10_000, database=None)
     @given(HOSTILE, st.sampled_from([".md", ".txt"]), st.sampled_from([16, 40]), st.sampled_from([0, 8, 40]))
     def check(text: str, ending: str, tokens: int, overlap: int) -> None:
         nonlocal seen
