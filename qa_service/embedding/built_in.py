@@ -8,7 +8,8 @@ from typing import Any
 from qa_service.embedding.bert import INPUTS, Shape, write_bert
 from qa_service.embedding.graphs import open_graph, open_tokenizer
 from qa_service.embedding.models import LENGTHS, ModelFiles, checked_window
-from qa_service.embedding.runtime import OUTPUTS, RECIPE, TOKENIZER, OnnxEmbedder, Specification
+from qa_service.embedding.runtime import OUTPUTS, RECIPE, TOKENIZER, OnnxEmbedder
+from qa_service.embedding.specification import Specification
 
 
 class BuiltInModel:

@@ -5,12 +5,9 @@ multiplies matrices of bf16, or 8-bit integers in its widest registers: then it 
 twice as fast as ONNX Runtime; see docs/decisions/0008.
 """
 
-import hashlib
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -18,14 +15,12 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from qa_service.datatypes import FloatArray, IntArray
 from qa_service.embedding.batching import Batching
 from qa_service.embedding.counting import TokenCounter
 from qa_service.embedding.graphs import open_graph, open_tokenizer
 from qa_service.embedding.interface import (
-    ModelIdentity,
     PassageEmbeddings,
     QuestionEmbedding,
     checked_unit_length,
@@ -34,8 +29,8 @@ from qa_service.embedding.interface import (
 )
 from qa_service.embedding.models import sha256_of
 from qa_service.embedding.processor import cpu_flags
+from qa_service.embedding.specification import Specification
 from qa_service.errors import ModelCorrupt
-from qa_service.io import strict_json
 
 MODEL, TOKENIZER, SPECIFICATION = "model.onnx", "tokenizer.json", "export.json"
 RECIPE = 2
@@ -45,40 +40,6 @@ OUTPUTS = ("sentence_embedding", "token_embeddings")
 OPENVINO_INT8, OPENVINO_BF16 = "int8-bulk", "bf16-bulk"
 """Precisions of exports for OpenVINO: weights in 8 bits, or unchanged and computed in bf16."""
 OPENVINO_PRECISIONS = frozenset((OPENVINO_INT8, OPENVINO_BF16))
-
-
-@dataclass(frozen=True, slots=True)
-class Specification:
-    """The properties of an exported model, and the hashes of its files."""
-
-    identity: ModelIdentity
-    precision: str
-    recipe: int
-    dimension: int
-    window: int
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    question_prompt: str
-    passage_prompt: str
-    sha256: dict[str, str]
-    """The sha256 of each file, by name."""
-
-    def to_bytes(self) -> bytes:
-        """Return the specification as JSON, with its own sha256."""
-        content = asdict(self)
-        return (json.dumps({"sha256": _digest(content), "specification": content}, indent=1) + "\n").encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Specification":
-        """Parse the result of :meth:`to_bytes`. Raises ``ValueError`` or ``KeyError`` if any byte differs."""
-        content = strict_json.loads(data)
-        if content["sha256"] != _digest(content["specification"]):
-            raise ValueError("its sha256 is not that of its content")
-        return TypeAdapter(cls).validate_python(content["specification"])
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def open_runtime(folder: Path, *, threads: int = 1) -> "ExportedEmbedder":

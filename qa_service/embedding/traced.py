@@ -12,7 +12,8 @@ from typing import Any
 
 from qa_service.embedding.models import ModelFiles
 from qa_service.embedding.reference import SentenceTransformerEmbedder
-from qa_service.embedding.runtime import INPUTS, MODEL, OUTPUTS, RECIPE, Specification
+from qa_service.embedding.runtime import INPUTS, MODEL, OUTPUTS, RECIPE
+from qa_service.embedding.specification import Specification
 
 _OPSET = 17
 _MODULES = {"Transformer", "Pooling", "Normalize", "Dense"}
