@@ -59,8 +59,8 @@ def main() -> None:
         compare(list(itertools.islice(texts, arguments.passages)), embedder, device)
         if arguments.build:
             write_files(texts, settings.source, arguments.build)
-            anew = DeviceEmbedder(questions, FILES, device)  # that of the table has no model any more
-            report = build(settings, TwoRuntimeEmbedder(questions, anew))
+            passages = DeviceEmbedder(questions, FILES, device)  # compare() replaced the model of the other one
+            report = build(settings, TwoRuntimeEmbedder(questions, passages))
             rate = report.passages / report.seconds
             print(f"a build of {report.passages} passages took {report.seconds:.0f} s, {rate:.0f} passages/s")
 

@@ -56,10 +56,13 @@ from qa_service.pipeline import QuestionAnswerer, build, open_answerer
 from qa_service.server.keys import KeyFile, Scope
 from qa_service.settings import DEFAULT_MODEL, Settings, load_settings
 
-# No example has a time limit. Fixtures of a function are shared by its examples, which change none of them.
-_SUPPRESSED = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
-hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=_SUPPRESSED)
+# No example has a time limit.
+_UNTIMED = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=_UNTIMED)
 hypothesis.settings.load_profile("tests")
+SHARED_FIXTURES = [*_UNTIMED, hypothesis.HealthCheck.function_scoped_fixture]
+"""Suppressed where the examples of a test share a fixture of its function, and change nothing in it."""
+
 
 pytest_plugins = ("milvus_index", "verdicts", *(() if missing(*BROWSER) else ("browsers",)))
 ROOT = Path(__file__).parent.parent

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import TWO_DOCUMENTS, FakeEmbedder
+from conftest import SHARED_FIXTURES, TWO_DOCUMENTS, FakeEmbedder
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from qa_service.datatypes import AskOptions, Expansion, Filters, SynonymRule
@@ -71,6 +72,7 @@ def test_an_invalid_question_is_an_error(question: str, message: str, answerer: 
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200).map("?".__add__))
+@hypothesis_settings(suppress_health_check=SHARED_FIXTURES)
 def test_any_visible_text_can_be_asked(answerer: QuestionAnswerer, question: str) -> None:
     """Punctuation, emoji, right-to-left text and everything else that a reader sees."""
     assert len(answerer.ask(question, AskOptions(top_k=2)).results) == 2

@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from conftest import SHARED_FIXTURES
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -241,7 +242,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
 @given(TEXTS, TEXTS, TEXTS)
-@hypothesis_settings(max_examples=60)
+@hypothesis_settings(suppress_health_check=SHARED_FIXTURES, max_examples=60)
 def test_any_text_can_be_read(reader: Reader, question: str, text: str, heading: str) -> None:
     check(reader.read(question, Window(text, heading)), text)
 

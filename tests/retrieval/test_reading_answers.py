@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TWO_DOCUMENTS, FakeEmbedder, app_for
+from conftest import SHARED_FIXTURES, TWO_DOCUMENTS, FakeEmbedder, app_for
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -120,7 +120,7 @@ def test_any_question_of_any_document_has_an_answer(mode: str, hard: Settings) -
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60).map("?".__add__))
-@hypothesis_settings(max_examples=40)
+@hypothesis_settings(suppress_health_check=SHARED_FIXTURES, max_examples=40)
 def test_any_visible_text_can_be_asked(hard_answerer: QuestionAnswerer, question: str) -> None:
     check(hard_answerer.ask(question), 5)
 

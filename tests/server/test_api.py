@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import httpx2
 import pytest
-from conftest import ROOT, TWO_DOCUMENTS, FakeEmbedder, HeldEmbedder, app_for, listening
+from conftest import ROOT, SHARED_FIXTURES, TWO_DOCUMENTS, FakeEmbedder, HeldEmbedder, app_for, listening
 from hypothesis import given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -228,7 +228,7 @@ def test_another_method_gets_405_with_the_allowed_ones(method: str, client: Test
 
 
 @given(st.binary(max_size=200) | st.text(max_size=50).map(lambda text: text.encode("utf-8", "surrogatepass")))
-@hypothesis_settings(max_examples=200)
+@hypothesis_settings(suppress_health_check=SHARED_FIXTURES, max_examples=200)
 def test_any_body_is_a_client_error(client: TestClient, body: bytes) -> None:
     """No body causes a 500."""
     response = client.post("/ask", content=body, headers=JSON)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
-from conftest import app_for
+from conftest import SHARED_FIXTURES, app_for
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from hypothesis import given
@@ -186,7 +186,7 @@ def attack(target: Target, seed: int) -> tuple[str, int]:
 
 
 @pytest.mark.needs("mcp")
-@examples(max_examples=300)
+@examples(max_examples=300, suppress_health_check=SHARED_FIXTURES)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_no_spelling_of_a_path_bypasses_its_access_conditions(target: Target, seed: int) -> None:
     """Every route, every kind of key without its scope: refused, however the path is spelled."""
